@@ -1,0 +1,117 @@
+/** The environment → a frozen configuration; every problem is reported at once, with its variable's name. */
+import { z } from "zod";
+import { logLevels } from "./observe/log.ts";
+
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== ""),
+);
+
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+const flag = z
+  .enum(["true", "false", "1", "0"], "must be true or false")
+  .transform((text) => text === "true" || text === "1");
+
+const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+
+const dayMs = 86_400_000;
+
+/** Each variable: how it is read, and what it is without. `.env.example` says what each means. */
+const variables = z.object({
+  NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
+  LOG_LEVEL: z.enum(logLevels).default("info"),
+  HOST: z.string().min(1).default("0.0.0.0"),
+  PORT: integer(0, 65535).default(3000),
+  CORS_ORIGIN: list
+    .pipe(
+      z.array(
+        z.string().refine(isOrigin, {
+          error: ({ input }) =>
+            `"${String(input)}" is not an origin like https://example.com (no path, no trailing slash)`,
+        }),
+      ),
+    )
+    .default(["http://localhost:5173"]),
+  ALLOW_NO_ORIGIN: flag.optional(),
+  SESSION_SECRET: list
+    .pipe(z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1))
+    .optional(),
+  SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).default(300_000),
+  RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
+  GRACE_MS: integer(0, 3_600_000).default(15_000),
+  DRAIN_MS: integer(0, 600_000).default(25_000),
+  STUN_URLS: list
+    .pipe(z.array(z.string().regex(/^stuns?:/, "must begin with stun: or stuns:")))
+    .default(["stun:stun.l.google.com:19302"]),
+  TURN_URLS: list
+    .pipe(z.array(z.string().regex(/^turns?:/, "must begin with turn: or turns:")))
+    .default([]),
+  TURN_SECRET: z.string().min(16, "must be at least 16 characters").optional(),
+  TURN_TTL_S: integer(60, 86_400).default(300),
+  FORCE_RELAY: flag.default(false),
+});
+
+/** The variables' names, for the test that holds `.env.example` and the README to them. */
+export const variableNames = Object.keys(variables.shape);
+
+const config = variables
+  .superRefine((env, context) => {
+    const require = (variable: string, message: string) =>
+      context.addIssue({ code: "custom", path: [variable], message });
+    if (env.TURN_URLS.length > 0 && env.TURN_SECRET === undefined)
+      require("TURN_SECRET", "is needed with TURN_URLS");
+    if (env.FORCE_RELAY && env.TURN_URLS.length === 0)
+      require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
+  })
+  .transform((env) => ({
+    production: env.NODE_ENV === "production",
+    logLevel: env.LOG_LEVEL,
+    host: env.HOST,
+    port: env.PORT,
+    origins: {
+      allowed: env.CORS_ORIGIN,
+      allowNone: env.ALLOW_NO_ORIGIN ?? env.NODE_ENV !== "production",
+    },
+    sessionSecrets: env.SESSION_SECRET,
+    skipCooldownMs: env.SKIP_COOLDOWN_MS,
+    relaxAfterMs: env.RELAX_AFTER_MS,
+    graceMs: env.GRACE_MS,
+    drainMs: env.DRAIN_MS,
+    ice: {
+      stunUrls: env.STUN_URLS,
+      turnUrls: env.TURN_URLS,
+      turnSecret: env.TURN_SECRET,
+      turnTtlS: env.TURN_TTL_S,
+    },
+    forceRelay: env.FORCE_RELAY,
+  }));
+
+export type Config = Readonly<z.output<typeof config>>;
+
+/** What is wrong with the environment: one line per variable. */
+export interface ConfigProblems {
+  problems: string[];
+}
+
+/** Reads the configuration; an empty variable counts as unset. */
+export function readConfig(env: Record<string, string | undefined>): Config | ConfigProblems {
+  const set = Object.fromEntries(
+    variableNames.flatMap((name) => {
+      const value = env[name]?.trim();
+      return value === undefined || value === "" ? [] : [[name, value]];
+    }),
+  );
+  const result = config.safeParse(set);
+  if (result.success) return Object.freeze(result.data);
+  return {
+    problems: result.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`),
+  };
+}

@@ -1,0 +1,74 @@
+/**
+ * Who is paired with whom: pure functions of the ticket that looks, the tickets that it may have, the
+ * time, and a source of randomness. The engine has applied the hard rules (same mode, both present,
+ * neither avoids the other, each accepts the other); what is left here is taste and fairness.
+ */
+import type { Ticket } from "./ticket.ts";
+
+export interface Moment {
+  /** Epoch milliseconds. */
+  now: number;
+  /** A number in [0, 1). */
+  random: () => number;
+}
+
+/**
+ * Chooses a partner for `ticket` from `candidates` (never empty, oldest place first, bounded), or nobody.
+ * Must be pure. Whoever is not chosen goes on waiting and is offered again.
+ */
+export type Policy = (
+  ticket: Ticket,
+  candidates: readonly Ticket[],
+  moment: Moment,
+) => Ticket | undefined;
+
+const shared = (mine: readonly string[], yours: readonly string[]) =>
+  mine.filter((word) => yours.includes(word));
+
+/** The interests that both tickets named. */
+export function sharedInterests(a: Ticket, b: Ticket): string[] {
+  return shared(a.wishes.interests, b.wishes.interests);
+}
+
+/** Shared interests first, then a shared language, then anybody. */
+function fondness(a: Ticket, b: Ticket): number {
+  const interests = sharedInterests(a, b).length;
+  if (interests > 0) return 1 + interests;
+  return shared(a.wishes.languages, b.wishes.languages).length > 0 ? 1 : 0;
+}
+
+/**
+ * The policy that is used when the operator gives none.
+ *
+ * Fairness, as a contract:
+ * - Once a fitting ticket has waited `patienceMs` since its place, the next ticket that looks takes it,
+ *   whatever else is on offer; only a ticket with an older place goes before it.
+ * - Before that, among equally good partners nobody is passed over for one whose place is more than
+ *   `windowMs` younger; inside that window the choice is random, so that two who know each other's
+ *   rhythm can't force a meeting.
+ */
+export function createFairPolicy({
+  patienceMs,
+  windowMs,
+}: {
+  patienceMs: number;
+  windowMs: number;
+}): Policy {
+  return (ticket, candidates, { now, random }) => {
+    const oldest = candidates[0];
+    if (!oldest || now - oldest.place >= patienceMs) return oldest;
+
+    let best: Ticket[] = [];
+    let bestFondness = -1;
+    for (const candidate of candidates) {
+      const score = fondness(ticket, candidate);
+      if (score > bestFondness) {
+        best = [candidate];
+        bestFondness = score;
+      } else if (score === bestFondness && candidate.place - (best[0]?.place ?? 0) <= windowMs) {
+        best.push(candidate);
+      }
+    }
+    return best[Math.floor(random() * best.length)];
+  };
+}

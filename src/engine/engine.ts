@@ -1,0 +1,156 @@
+/**
+ * The port between the use cases and whatever keeps the state: sessions, lobby, rooms, event logs and
+ * deadlines. It speaks the domain, never its own storage's words.
+ *
+ * An engine MUST
+ * - make each verb all or nothing, and refuse with a `Rejection` before it has changed anything;
+ * - append to the event logs of everybody concerned in the same step as the change itself;
+ * - keep every deadline (grace, cooldown, relaxing, retention) as state, call `alarm` whenever one comes
+ *   to stand before all others, and claim each due one for one sweep only;
+ * - keep per session what `limits` and its options bound, and no more.
+ * An engine MUST NOT
+ * - choose partners: it offers those who may be paired and checks that they still are as they were seen;
+ * - wait for a socket, or let one session's reader delay another;
+ * - rely on being called by one process, or in any order.
+ *
+ * Verbs answer `T | Promise<T>`, so that an engine in memory stays synchronous: always await them.
+ */
+import type { LogEntry, Position } from "../domain/event-log.ts";
+import type { Rejection } from "../domain/rejection.ts";
+import type { Ending } from "../domain/room.ts";
+import type { Ticket, Wishes } from "../domain/ticket.ts";
+import type { Mode, Signal, Status } from "../protocol.ts";
+
+export type Awaitable<T> = T | Promise<T>;
+
+/** Who calls: a session, and the claim on it. A claim older than the session's is `taken-over`. */
+export interface Caller {
+  sessionId: string;
+  claim: number;
+  /** Same id, same answer, done once: the last 256 within two minutes. */
+  mutationId?: string | undefined;
+}
+
+export interface AttachRequest {
+  sessionId: string;
+  /** The least claim this session is known to have had (from its token); 0 for a new one. */
+  claim: number;
+  /** The last event the peer has; without one of the living epoch the session is taken over. */
+  position?: Position | undefined;
+  /** Called after new events, a take-over, or anything else worth a `read`. Must not throw. */
+  wake: () => void;
+}
+
+/** One open `events` stream of a session. */
+export interface Stream {
+  sessionId: string;
+  claim: number;
+  streamId: string;
+  epoch: string;
+  /** Read on after this offset. */
+  after: number;
+}
+
+export interface Offer {
+  ticket: Ticket;
+  /** Who may be paired with it, oldest place first, bounded; empty when nobody fits. */
+  candidates: Ticket[];
+}
+
+/** A ticket as it was seen: its session and revision. */
+export type Seen = Pick<Ticket, "sessionId" | "revision">;
+
+export interface PairRequest {
+  roomId: string;
+  /** Makes the offer. */
+  impolite: Seen;
+  polite: Seen;
+  relayOnly: boolean;
+  sharedInterests: string[];
+}
+
+export interface EndRequest {
+  ending: Ending;
+  /** Only this room; the current one if absent. */
+  roomId?: string | undefined;
+}
+
+/** What a verb did to the caller, and whose tickets are new in the lobby (each should look for a partner). */
+export interface Moved {
+  status: Status;
+  entered: string[];
+}
+
+export interface Ended extends Moved {
+  /** The room that this call ended. */
+  ended?: { roomId: string; lastedMs: number; partnerId: string };
+  /** Whether the named room is or was just the caller's. */
+  known: boolean;
+}
+
+export interface Stats {
+  /** Sessions with an open stream. */
+  online: number;
+  waiting: Record<Mode, number>;
+  rooms: Record<Mode, number>;
+}
+
+export interface Engine {
+  /**
+   * Opens a stream: makes the session if it is unknown, ends its absence, appends `session` (and `resync`
+   * when a position was given that can't be recovered).
+   */
+  attach(request: AttachRequest): Awaitable<Stream & { waiting: boolean }>;
+  /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
+  detach(stream: Stream): Awaitable<void>;
+  /**
+   * The events after `after`; none if there are no new ones. `behind` when some are gone: that reader is
+   * too slow and has to start anew.
+   */
+  read(stream: Stream, after: number): Awaitable<LogEntry[] | "behind" | Rejection>;
+
+  /** Where the session stands; `undefined` for one without any trace. */
+  status(caller: Caller): Awaitable<{ status: Status; roomId?: string } | Rejection>;
+  /**
+   * Enters the lobby, or replaces the wishes of one who waits; nothing while paired. Absent wishes: the
+   * last ones. `not-subscribed` without an open stream.
+   */
+  enqueue(caller: Caller, wishes?: Wishes): Awaitable<Moved | Rejection>;
+  /** Corrects the recorded answer of a mutation whose matching came after its effect. */
+  amend(caller: Caller, status: Status): Awaitable<void>;
+
+  /** A waiting ticket and whom it may have; `undefined` when it does not wait, or its owner is absent. */
+  candidates(sessionId: string): Awaitable<Offer | undefined>;
+  /** Pairs two tickets if both are as they were seen; `false`, and no change, if not. */
+  pair(request: PairRequest): Awaitable<boolean>;
+
+  /**
+   * Relays a signal to the other member of the living room. `false` for a room of the caller's that has
+   * just ended; `not-in-room` for any other, in the same words whether it exists or not.
+   */
+  send(caller: Caller, signal: Signal): Awaitable<boolean | Rejection>;
+  /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
+  confirm(caller: Caller, roomId: string): Awaitable<{ status: Status } | Rejection>;
+  /**
+   * Ends the caller's room by the room's table. Changes nothing when it is over, or another one; but
+   * `leave` also takes a waiting ticket out of the lobby.
+   */
+  end(caller: Caller, request: EndRequest): Awaitable<Ended | Rejection>;
+  /** The other member of a current or recent room, never to be met again by this session. */
+  avoid(caller: Caller, roomId: string): Awaitable<{ partnerId: string } | Rejection>;
+
+  stats(): Awaitable<Stats>;
+  /** Carries out what is due. Answers the tickets that should look for a partner, and when to sweep next. */
+  sweep(): Awaitable<{ entered: string[]; nextAt?: number }>;
+  close(): Awaitable<void>;
+}
+
+/** What every engine is made with. Times in milliseconds. */
+export interface EngineOptions {
+  graceMs: number;
+  /** How long two who skipped avoid each other; 0 switches it off. */
+  skipCooldownMs: number;
+  relax: { languageAfterMs: number; anybodyAfterMs: number };
+  /** Called with the epoch milliseconds of a deadline that comes before all others. */
+  alarm: (at: number) => void;
+}

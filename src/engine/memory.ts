@@ -1,0 +1,527 @@
+/** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
+import { createEventLog, type LogEntry } from "../domain/event-log.ts";
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { outcomeOf, roomTable } from "../domain/room.ts";
+import { acceptanceAfter, defaultWishes, type Wishes } from "../domain/ticket.ts";
+import { modes, type LoggedEvent, type Mode, type PeerState, type Status } from "../protocol.ts";
+import type { System } from "../system.ts";
+import type {
+  AttachRequest,
+  Caller,
+  Ended,
+  EndRequest,
+  Engine,
+  EngineOptions,
+  Moved,
+  PairRequest,
+  Stream,
+} from "./engine.ts";
+import { Calendar } from "./memory/calendar.ts";
+import { createLobby } from "./memory/lobby.ts";
+import {
+  avoidEachOther,
+  createSession,
+  partnerOf,
+  remember,
+  type Room,
+  type Session,
+} from "./memory/sessions.ts";
+
+/** Tickets offered to the policy from each place where a ticket looks. */
+const candidatesMax = 16;
+const recentRoomsMax = 8;
+/** Blocks kept per session; the oldest goes first. */
+const blockedMax = 1024;
+/** Cooldowns kept per session: above what skipping twice a second for the default cooldown makes. */
+const cooldownsMax = 1024;
+const answersMax = 256;
+const answersKeptMs = 120_000;
+/** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
+const retentionMsMin = 600_000;
+
+type Undressed = PeerState<unknown>;
+
+export function createMemoryEngine(system: System, options: EngineOptions): Engine {
+  const sessions = new Map<string, Session>();
+  const lobby = createLobby();
+  const roomCount: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
+  let online = 0;
+
+  // Deadlines. Each calendar holds one kind, all of one duration, so that additions come in order.
+  const graces = new Calendar<Session>(1);
+  const cooldowns = new Calendar<{ from: Session; to: string; until: number }>(1);
+  const widenings = { language: new Calendar<Session>(1), anybody: new Calendar<Session>(1) };
+  const retentions = new Calendar<Session>(1);
+  const calendars = [graces, cooldowns, widenings.language, widenings.anybody, retentions];
+  let alarmAt = Number.POSITIVE_INFINITY;
+
+  const retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
+
+  function setAlarm(at: number) {
+    if (at >= alarmAt) return;
+    alarmAt = at;
+    options.alarm(at);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Sessions
+
+  /** The session a caller means, if it still holds its claim. */
+  function called(caller: Caller): Session | Rejection | undefined {
+    const session = sessions.get(caller.sessionId);
+    if (session && caller.claim < session.claim) return reject("taken-over");
+    return session;
+  }
+
+  /** Does `act` once per mutation id; the same id again gets the recorded answer. */
+  function once<Answer extends object>(caller: Caller, act: () => Answer): Answer {
+    const session = sessions.get(caller.sessionId);
+    const id = caller.mutationId;
+    if (!session || id === undefined) return act();
+    const past = session.answers.get(id);
+    if (past && past.at + answersKeptMs > system.now()) return past.answer as Answer;
+    const answer = act();
+    if (!isRejection(answer))
+      remember(session.answers, id, { at: system.now(), answer }, answersMax);
+    return answer;
+  }
+
+  function tell(session: Session, event: LoggedEvent) {
+    if (!session.log) return;
+    session.log.append(event);
+    for (const wake of session.streams.values()) wake();
+  }
+
+  function statusOf(session: Session): Status {
+    if (session.room) return "paired";
+    return session.ticket ? "waiting" : "idle";
+  }
+
+  function stateOf(session: Session): Undressed {
+    const { room, ticket } = session;
+    if (!room) return ticket ? { status: "waiting", since: ticket.since } : { status: "idle" };
+    const partner = partnerOf(session, room);
+    const terms = termsFor(session, room);
+    if (partner.grace)
+      return {
+        status: "paired",
+        partner: "reconnecting",
+        deadline: partner.grace.at,
+        ...terms,
+      };
+    return { status: "paired", partner: "here", ...terms };
+  }
+
+  function keepForNow(session: Session) {
+    if (session.retention) retentions.remove(session.retention);
+    session.retention = undefined;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Lobby
+
+  function unhold(session: Session) {
+    const { ticket } = session;
+    if (!ticket || session.streams.size === 0) return;
+    const now = system.now();
+    const { accepts, widensAfterMs } = acceptanceAfter(
+      ticket.wishes,
+      now - ticket.since,
+      options.relax,
+    );
+    session.ticket = { ...ticket, accepts, revision: ++session.revision };
+    lobby.add(session.ticket);
+    if (widensAfterMs !== undefined) {
+      const calendar = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
+      const at = ticket.since + widensAfterMs;
+      session.widening = { calendar, entry: widenings[calendar].add(at, session) };
+      setAlarm(at);
+    }
+  }
+
+  /** Takes a ticket out of the index: its owner is absent, or it is about to change. */
+  function hold(session: Session) {
+    if (!session.ticket) return;
+    lobby.remove(session.ticket);
+    if (session.widening) widenings[session.widening.calendar].remove(session.widening.entry);
+    session.widening = undefined;
+  }
+
+  function discard(session: Session) {
+    hold(session);
+    session.ticket = undefined;
+  }
+
+  function enter(session: Session, wishes: Wishes, place: "kept" | "new") {
+    const now = system.now();
+    if (place === "new" || session.place === undefined) session.place = now;
+    session.ticket = {
+      sessionId: session.id,
+      wishes,
+      since: now,
+      place: session.place,
+      accepts: "interest",
+      revision: ++session.revision,
+    };
+    unhold(session);
+    tell(session, {
+      type: "lobby",
+      waiting: lobby.waiting(wishes.mode),
+      online,
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Rooms
+
+  function termsFor(session: Session, room: Room) {
+    return {
+      roomId: room.id,
+      polite: room.polite === session,
+      relayOnly: room.relayOnly,
+      sharedInterests: room.sharedInterests,
+    };
+  }
+
+  /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
+  function endThrough(session: Session, room: Room, ending: EndRequest["ending"]): string[] {
+    const outcome = outcomeOf(room.state, ending);
+    const partner = partnerOf(session, room);
+    const now = system.now();
+
+    roomCount[room.mode] -= 1;
+    for (const [member, other] of [
+      [session, partner],
+      [partner, session],
+    ] as const) {
+      member.room = undefined;
+      remember(member.recentRooms, room.id, other.id, recentRoomsMax);
+    }
+    if (outcome.avoid === "cooldown" && options.skipCooldownMs > 0) {
+      const until = now + options.skipCooldownMs;
+      remember(session.cooldowns, partner.id, until, cooldownsMax);
+      cooldowns.add(until, { from: session, to: partner.id, until });
+      setAlarm(until);
+    }
+    if (outcome.avoid === "session") block(session, partner.id);
+
+    tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
+    const entered: string[] = [];
+    if (partner.wishes?.autoRejoin) {
+      enter(partner, partner.wishes, "kept");
+      entered.push(partner.id);
+    }
+    const rejoins =
+      outcome.rejoins === "always" ||
+      (outcome.rejoins === "if-wished" && session.wishes?.autoRejoin === true);
+    if (rejoins && session.wishes) {
+      enter(session, session.wishes, outcome.place);
+      entered.push(session.id);
+    } else {
+      session.place = undefined;
+    }
+    return entered;
+  }
+
+  function block(session: Session, otherId: string) {
+    session.blocked.delete(otherId);
+    session.blocked.add(otherId);
+    if (session.blocked.size > blockedMax) {
+      for (const oldest of session.blocked) {
+        session.blocked.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is due
+
+  /** Grace is over: the peer is lost. */
+  function lose(session: Session): string[] {
+    session.grace = undefined;
+    session.log = undefined;
+    const entered = session.room ? endThrough(session, session.room, "lost") : [];
+    discard(session);
+    session.place = undefined;
+    session.retention = retentions.add(system.now() + retentionMs, session);
+    setAlarm(system.now() + retentionMs);
+    return entered;
+  }
+
+  /** One avoidance has run out: if both wait, they may meet now, and nothing else will tell them. */
+  function forgive({ from, to, until }: { from: Session; to: string; until: number }): string[] {
+    if (from.cooldowns.get(to) !== until) return [];
+    from.cooldowns.delete(to);
+    return from.ticket && sessions.get(to)?.ticket ? [from.id] : [];
+  }
+
+  function widen(session: Session): string[] {
+    session.widening = undefined;
+    if (!session.ticket) return [];
+    hold(session);
+    unhold(session);
+    return [session.id];
+  }
+
+  function takeDue<T>(calendar: Calendar<T>, carryOut: (value: T) => string[]): string[] {
+    const entered: string[] = [];
+    for (;;) {
+      const { first } = calendar;
+      if (!first || first.day.number > system.now()) return entered;
+      calendar.remove(first);
+      entered.push(...carryOut(first.value));
+    }
+  }
+
+  return {
+    attach(request: AttachRequest) {
+      let session = sessions.get(request.sessionId);
+      if (!session) {
+        session = createSession(request.sessionId);
+        sessions.set(session.id, session);
+      }
+      keepForNow(session);
+      const { position } = request;
+      const log = (session.log ??= createEventLog(system.id()));
+      const recovery = position ? log.recovery(position) : "other-epoch";
+      const wasPresent = session.streams.size > 0;
+      if (recovery === "other-epoch") {
+        // Another tab, or one that has been away too long: it starts anew, and alone.
+        const streams = [...session.streams.values()];
+        session.claim = Math.max(session.claim, request.claim) + 1;
+        session.streams.clear();
+        for (const wake of streams) wake();
+      }
+
+      const streamId = system.id();
+      session.streams.set(streamId, request.wake);
+      if (!wasPresent) {
+        online += 1;
+        if (session.grace) graces.remove(session.grace.entry);
+        const wasAway = session.grace !== undefined;
+        session.grace = undefined;
+        unhold(session);
+        if (wasAway && session.room)
+          tell(partnerOf(session, session.room), {
+            type: "partner-reconnected",
+            roomId: session.room.id,
+          });
+      }
+
+      const resumed = recovery === "whole";
+      const after = resumed && position ? position.offset : log.last;
+      tell(session, { type: "session", resumed, state: stateOf(session) });
+      if (position && !resumed) tell(session, { type: "resync", state: stateOf(session) });
+      return {
+        sessionId: session.id,
+        claim: session.claim,
+        streamId,
+        epoch: log.epoch,
+        after,
+        waiting: session.ticket !== undefined,
+      };
+    },
+
+    detach({ sessionId, streamId }: Stream) {
+      const session = sessions.get(sessionId);
+      if (!session?.streams.delete(streamId) || session.streams.size > 0) return;
+      online -= 1;
+      const at = system.now() + options.graceMs;
+      session.grace = { at, entry: graces.add(at, session) };
+      setAlarm(at);
+      if (session.ticket) {
+        hold(session);
+        session.ticket = { ...session.ticket, revision: ++session.revision };
+      }
+      if (session.room)
+        tell(partnerOf(session, session.room), {
+          type: "partner-reconnecting",
+          roomId: session.room.id,
+          deadline: at,
+        });
+    },
+
+    read(stream: Stream, after: number): LogEntry[] | "behind" | Rejection {
+      const session = sessions.get(stream.sessionId);
+      if (session && stream.claim < session.claim) return reject("taken-over");
+      if (session?.log?.epoch !== stream.epoch) return "behind";
+      return session.log.after(after) ?? "behind";
+    },
+
+    status(caller: Caller) {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      if (!session) return { status: "idle" as const };
+      const status = statusOf(session);
+      return session.room ? { status, roomId: session.room.id } : { status };
+    },
+
+    enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      if (!session || session.streams.size === 0) return reject("not-subscribed");
+      return once(caller, () => {
+        const wishes = asked ?? session.wishes ?? defaultWishes;
+        if (session.room) return { status: statusOf(session), entered: [] };
+        session.wishes = wishes;
+        if (!session.ticket) enter(session, wishes, "kept");
+        else {
+          hold(session);
+          session.ticket = { ...session.ticket, wishes };
+          unhold(session);
+        }
+        return { status: "waiting", entered: [session.id] };
+      });
+    },
+
+    amend(caller: Caller, status: Status) {
+      const past = sessions.get(caller.sessionId)?.answers.get(caller.mutationId ?? "");
+      if (past) past.answer = { ...past.answer, status };
+    },
+
+    candidates(sessionId: string) {
+      const session = sessions.get(sessionId);
+      const ticket = session?.ticket;
+      if (!ticket || session.streams.size === 0) return undefined;
+      const now = system.now();
+      const fits = (other: { sessionId: string }) => {
+        const owner = sessions.get(other.sessionId);
+        return !!owner && owner !== session && !avoidEachOther(session, owner, now);
+      };
+      return { ticket, candidates: lobby.candidates(ticket, fits, candidatesMax) };
+    },
+
+    pair({ roomId, impolite, polite, relayOnly, sharedInterests }: PairRequest) {
+      const members = [impolite, polite].map(({ sessionId, revision }) => {
+        const session = sessions.get(sessionId);
+        return session?.ticket?.revision === revision ? session : undefined;
+      });
+      const [first, second] = members;
+      if (!first || !second || first === second) return false;
+      if (first.streams.size === 0 || second.streams.size === 0) return false;
+      if (avoidEachOther(first, second, system.now())) return false;
+
+      const room: Room = {
+        id: roomId,
+        mode: first.ticket?.wishes.mode ?? defaultWishes.mode,
+        impolite: first,
+        polite: second,
+        relayOnly,
+        sharedInterests,
+        since: system.now(),
+        state: "connecting",
+      };
+      roomCount[room.mode] += 1;
+      for (const member of [first, second]) {
+        discard(member);
+        member.room = room;
+      }
+      const terms = termsFor(first, room);
+      tell(first, { type: "create-offer", ...terms, polite: false });
+      tell(second, { type: "wait-for-offer", ...terms, polite: true });
+      return true;
+    },
+
+    send(caller: Caller, signal) {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      if (!session) return reject("not-in-room");
+      if (session.room?.id === signal.roomId) {
+        const { room } = session;
+        return once(caller, () => {
+          tell(partnerOf(session, room), signal);
+          return sent;
+        }).delivered;
+      }
+      return session.recentRooms.has(signal.roomId) ? false : reject("not-in-room");
+    },
+
+    confirm(caller: Caller, roomId: string) {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      if (!session || !memberOf(session, roomId)) return reject("not-in-room");
+      if (session.room?.id === roomId) {
+        const state = roomTable[session.room.state].connected;
+        if (typeof state === "string") session.room.state = state;
+      }
+      return { status: statusOf(session) };
+    },
+
+    end(caller: Caller, { ending, roomId }: EndRequest): Ended | Rejection {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      if (!session) return { status: "idle", entered: [], known: false };
+      if (ending === "skip" && session.streams.size === 0) return reject("not-subscribed");
+      return once(caller, () => {
+        const { room } = session;
+        if (ending === "leave" && session.ticket) {
+          discard(session);
+          session.place = undefined;
+        }
+        const known = roomId === undefined ? !!room : memberOf(session, roomId);
+        if (!room || (roomId !== undefined && room.id !== roomId))
+          return { status: statusOf(session), entered: [], known };
+        const partner = partnerOf(session, room);
+        const entered = endThrough(session, room, ending);
+        return {
+          status: statusOf(session),
+          entered,
+          known,
+          ended: {
+            roomId: room.id,
+            lastedMs: system.now() - room.since,
+            partnerId: partner.id,
+          },
+        };
+      });
+    },
+
+    avoid(caller: Caller, roomId: string) {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      const partnerId =
+        session?.room?.id === roomId
+          ? partnerOf(session, session.room).id
+          : session?.recentRooms.get(roomId);
+      if (!session || partnerId === undefined) return reject("not-in-room");
+      block(session, partnerId);
+      return { partnerId };
+    },
+
+    stats() {
+      const waiting = { video: 0, audio: 0, text: 0 };
+      for (const mode of modes) waiting[mode] = lobby.waiting(mode);
+      return { online, waiting, rooms: { ...roomCount } };
+    },
+
+    sweep() {
+      const entered = [
+        ...takeDue(graces, lose),
+        ...takeDue(cooldowns, forgive),
+        ...takeDue(widenings.language, widen),
+        ...takeDue(widenings.anybody, widen),
+        ...takeDue(retentions, (session) => {
+          sessions.delete(session.id);
+          return [];
+        }),
+      ];
+      const nextAt = Math.min(
+        ...calendars.map((calendar) => calendar.first?.day.number ?? Number.POSITIVE_INFINITY),
+      );
+      alarmAt = nextAt;
+      return Number.isFinite(nextAt) ? { entered, nextAt } : { entered };
+    },
+
+    close() {
+      sessions.clear();
+    },
+  };
+}
+
+/** Whether the room is the session's, or was one of its last few. */
+function memberOf(session: Session, roomId: string): boolean {
+  return session.room?.id === roomId || session.recentRooms.has(roomId);
+}
+
+const sent = { delivered: true } as const;

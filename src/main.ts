@@ -1,0 +1,91 @@
+/** Composition root: env → config → engine → server → listen → drain. The only reader of the environment. */
+import { randomBytes } from "node:crypto";
+import { networkInterfaces } from "node:os";
+import { readConfig, type Config } from "./config.ts";
+import { createFairPolicy } from "./domain/matchmaker.ts";
+import { createMemoryEngine } from "./engine/memory.ts";
+import { createLog, type Log } from "./observe/log.ts";
+import { createSessionTokens } from "./rpc/session-token.ts";
+import { createServer } from "./server.ts";
+import { createSignaling, type Signaling } from "./signaling.ts";
+import { createSystem } from "./system.ts";
+
+const config = readConfig(process.env);
+if ("problems" in config) {
+  const problems = config.problems.map((problem) => `  ${problem}`).join("\n");
+  process.stderr.write(`Peer Stream can't start; the environment has problems:\n${problems}\n`);
+  process.exit(1);
+}
+
+const log = createLog(config.logLevel);
+try {
+  start(config, log);
+} catch (error) {
+  process.stderr.write(`Peer Stream can't start: ${String(error)}\n`);
+  process.exit(1);
+}
+
+function start(config: Config, log: Log) {
+  const system = createSystem();
+  const { skipCooldownMs, graceMs, relaxAfterMs } = config;
+
+  // The policy is a value: put your own here.
+  const policy = createFairPolicy({ patienceMs: 3 * relaxAfterMs, windowMs: 2000 });
+
+  let signaling: (Signaling & { alarm(at: number): void }) | undefined;
+  const engine = createMemoryEngine(system, {
+    graceMs,
+    skipCooldownMs,
+    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    alarm: (at) => signaling?.alarm(at),
+  });
+  signaling = createSignaling({
+    engine,
+    system,
+    policy,
+    ice: config.ice,
+    forceRelay: config.forceRelay,
+    log,
+  });
+
+  if (!config.sessionSecrets)
+    log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
+  const tokens = createSessionTokens(
+    config.sessionSecrets ?? [randomBytes(32).toString("base64url")],
+  );
+
+  const server = createServer(
+    { signaling, tokens, now: system.now, origins: config.origins, log },
+    config,
+  );
+  process.stdout.write(
+    `Peer Stream listens at\n${reachableAt(server.url, config.host)
+      .map((url) => `  ${url}\n`)
+      .join("")}`,
+  );
+
+  let leaving = false;
+  async function leave(signal: string) {
+    if (leaving) return;
+    leaving = true;
+    log.info("leaving", { signal });
+    server.drain();
+    await server.stop();
+    signaling?.stop();
+    await engine.close();
+    process.exit(0);
+  }
+  process.on("SIGTERM", () => void leave("SIGTERM"));
+  process.on("SIGINT", () => void leave("SIGINT"));
+}
+
+/** The URLs a person could open: localhost first, then this machine's addresses if it listens on all. */
+function reachableAt(url: URL, host: string): string[] {
+  const at = (name: string) => `${url.protocol}//${name}:${url.port}/`;
+  if (host !== "0.0.0.0" && host !== "::") return [at(host.includes(":") ? `[${host}]` : host)];
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, family }) => !internal && family === "IPv4")
+    .map(({ address }) => at(address));
+  return [at("localhost"), ...addresses];
+}

@@ -1,0 +1,58 @@
+/** What a procedure knows of the connection it is called on. */
+import { reject } from "../domain/rejection.ts";
+import type { Caller } from "../engine/engine.ts";
+import type { Signaling } from "../signaling.ts";
+import { refusal } from "./errors.ts";
+import type { SessionTokens } from "./session-token.ts";
+
+/** Once per socket, or once per HTTP request. */
+export interface Connection {
+  readonly kind: "socket" | "http";
+  /** Whom the token names, or the session that `events` began. */
+  caller: Caller | undefined;
+  /** Closes the socket so that the peer comes back and resumes. */
+  readonly comeBack: () => void;
+}
+
+export interface Context {
+  readonly signaling: Signaling;
+  readonly connection: Connection;
+  /** The connection's session token, its life renewed. */
+  readonly signToken: () => string;
+}
+
+/** A caller without a session: idle, in no room. */
+export const nobody: Caller = { sessionId: "", claim: 0 };
+
+export interface ContextParts {
+  signaling: Signaling;
+  tokens: SessionTokens;
+  /** Epoch milliseconds. */
+  now: () => number;
+}
+
+/** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
+export function createContexts({ signaling, tokens, now }: ContextParts) {
+  function contextOf(connection: Connection): Context {
+    return {
+      signaling,
+      connection,
+      signToken: () => tokens.sign(connection.caller ?? nobody, now()),
+    };
+  }
+
+  return {
+    /** An invalid or expired token locks nobody out: `events` begins a new session. */
+    forSocket(token: string | undefined, comeBack: () => void): Context {
+      const caller = token === undefined ? undefined : tokens.verify(token, now());
+      return contextOf({ kind: "socket", caller, comeBack });
+    },
+    /** Throws `unauthorized` for a token that is not valid; without any, only the public queries work. */
+    forRequest(authorization: string | null): Context {
+      const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
+      const caller = token === undefined ? undefined : tokens.verify(token, now());
+      if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
+      return contextOf({ kind: "http", caller, comeBack: () => {} });
+    },
+  };
+}

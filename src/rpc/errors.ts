@@ -1,0 +1,109 @@
+/** From refusals and faults to what the peer sees: one table, and one shape. */
+import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
+import { ZodError } from "zod";
+import { isRejection, type Rejection } from "../domain/rejection.ts";
+import type { RejectionFields, RejectionReason } from "../protocol.ts";
+
+type Code = TRPCError["code"];
+
+/** Every reason's tRPC code. A new reason does not compile until it stands here. */
+export const codeOf = {
+  "bad-input": "BAD_REQUEST",
+  "not-subscribed": "PRECONDITION_FAILED",
+  "not-in-room": "FORBIDDEN",
+  unauthorized: "UNAUTHORIZED",
+  "taken-over": "CONFLICT",
+  "rate-limited": "TOO_MANY_REQUESTS",
+  suspended: "FORBIDDEN",
+  "relay-unavailable": "PRECONDITION_FAILED",
+  draining: "SERVICE_UNAVAILABLE",
+  unavailable: "SERVICE_UNAVAILABLE",
+} as const satisfies Record<RejectionReason, Code>;
+
+const messageOf: Record<RejectionReason, string> = {
+  "bad-input": "The input is not what this procedure takes",
+  "not-subscribed": "Subscribe to events first",
+  "not-in-room": "You are not in this room",
+  unauthorized: "A valid session token is needed",
+  "taken-over": "Another tab has this session now",
+  "rate-limited": "Too many calls",
+  suspended: "You are suspended",
+  "relay-unavailable": "No TURN server is configured",
+  draining: "This server is being replaced",
+  unavailable: "The server can't do this at the moment",
+};
+
+/** Carries a rejection through tRPC's error handling. */
+class Refusal extends Error {
+  readonly rejection: Rejection;
+
+  constructor(rejection: Rejection) {
+    super(messageOf[rejection.reason]);
+    this.rejection = rejection;
+  }
+}
+
+/** The rejection as what a procedure throws. */
+export function refusal(rejection: Rejection): TRPCError {
+  const cause = new Refusal(rejection);
+  return new TRPCError({ code: codeOf[rejection.reason], message: cause.message, cause });
+}
+
+/** The answer, unless it is a rejection: that is thrown. */
+export function unwrap<T>(answer: T | Rejection): T {
+  if (isRejection(answer)) throw refusal(answer);
+  return answer;
+}
+
+/** tRPC's own errors that a peer's bad input causes. */
+const inputFaults: ReadonlySet<Code> = new Set<Code>([
+  "BAD_REQUEST",
+  "PARSE_ERROR",
+  "NOT_FOUND",
+  "METHOD_NOT_SUPPORTED",
+  "UNSUPPORTED_MEDIA_TYPE",
+  "PAYLOAD_TOO_LARGE",
+]);
+
+/** Which field a schema refused, and why, in one sentence. */
+function explain(error: ZodError): { field: string; message: string } {
+  const [issue] = error.issues;
+  const path = (issue?.path ?? []).map(String);
+  if (issue?.code === "unrecognized_keys") path.push(issue.keys[0] ?? "");
+  // Bounded: a peer chooses its unknown keys.
+  const field = path.join(".").slice(0, 64);
+  const what = issue?.code === "unrecognized_keys" ? "unknown key" : (issue?.message ?? "invalid");
+  return { field, message: field === "" ? what : `${field}: ${what}` };
+}
+
+interface Faulty {
+  error: TRPCError;
+  shape: TRPCDefaultErrorShape;
+}
+
+/** tRPC's error formatter: `data` gets the stable `reason` and its fields; a bug shows no detail. */
+export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
+  data: RejectionFields;
+} {
+  const { code, httpStatus, path } = shape.data;
+  const data = path === undefined ? { code, httpStatus } : { code, httpStatus, path };
+  const { cause } = error;
+  if (cause instanceof Refusal) {
+    const { rejected: _, ...fields } = cause.rejection;
+    return { ...shape, data: { ...data, ...fields } };
+  }
+  if (cause instanceof ZodError) {
+    const { field, message } = explain(cause);
+    return { ...shape, message, data: { ...data, reason: "bad-input", field } };
+  }
+  if (inputFaults.has(code)) {
+    const message = code === "PARSE_ERROR" ? "Malformed message" : shape.message.slice(0, 200);
+    return { ...shape, message, data: { ...data, reason: "bad-input" } };
+  }
+  return { ...shape, message: "Internal server error", data };
+}
+
+/** Whether an error is a bug of ours, to be logged with its stack. */
+export function isBug(error: TRPCError): boolean {
+  return error.code === "INTERNAL_SERVER_ERROR";
+}

@@ -1,0 +1,78 @@
+/** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
+import { tracked } from "@trpc/server";
+import * as protocol from "../protocol.ts";
+import { refusal, unwrap } from "./errors.ts";
+import { callerOf, procedure, publicProcedure, router } from "./procedures.ts";
+
+export const appRouter = router({
+  /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
+  events: publicProcedure.input(protocol.eventsInput).subscription(async function* (call) {
+    const { connection, signaling, signToken } = call.ctx;
+    const stream = signaling.events({
+      known: connection.caller,
+      lastEventId: call.input.lastEventId,
+      signal: call.signal ?? AbortSignal.abort(),
+      claimed: (caller) => (connection.caller = caller),
+    });
+    for await (const delivery of stream) {
+      if (!("end" in delivery)) yield tracked(delivery.id, withToken(delivery.event, signToken));
+      else if (delivery.end !== "behind") throw refusal(delivery.end);
+      else connection.comeBack();
+    }
+  }),
+
+  join: procedure.input(protocol.joinInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.join(callerOf(call), call.input));
+  }),
+  skip: procedure.input(protocol.skipInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.skip(callerOf(call), call.input.roomId));
+  }),
+  leave: procedure.input(protocol.leaveInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.leave(callerOf(call)));
+  }),
+
+  offer: procedure.input(protocol.descriptionInput).mutation(async (call) => {
+    const { roomId, sdp } = call.input;
+    return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
+  }),
+  answer: procedure.input(protocol.descriptionInput).mutation(async (call) => {
+    const { roomId, sdp } = call.input;
+    return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
+  }),
+  addIceCandidate: procedure.input(protocol.candidateInput).mutation(async (call) => {
+    const { roomId, candidate } = call.input;
+    const signal = { type: "add-ice-candidate", roomId, candidate } as const;
+    return unwrap(await call.ctx.signaling.send(callerOf(call), signal));
+  }),
+
+  connected: procedure.input(protocol.verdictInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
+  }),
+  failed: procedure.input(protocol.verdictInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.failed(callerOf(call), call.input.roomId));
+  }),
+
+  report: procedure.input(protocol.reportInput).mutation(async (call) => {
+    const { roomId, reason } = call.input;
+    return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
+  }),
+  block: procedure.input(protocol.reportInput).mutation(async (call) => {
+    const { roomId, reason } = call.input;
+    return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
+  }),
+
+  iceServers: procedure.query(async ({ ctx }) => {
+    return unwrap(await ctx.signaling.iceServers(ctx.connection.caller));
+  }),
+  stats: publicProcedure.query(({ ctx }) => ctx.signaling.stats()),
+});
+
+/** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
+export type AppRouter = typeof appRouter;
+
+function withToken(
+  event: protocol.PeerEvent<unknown>,
+  signToken: () => string,
+): protocol.PeerEvent {
+  return event.type === "session" ? { ...event, token: signToken() } : event;
+}

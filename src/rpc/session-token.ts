@@ -1,0 +1,47 @@
+/**
+ * The token that makes a session survive reconnects: made and signed here, opaque to everybody else.
+ *
+ * `sessionId.claim.expiry.signature`: 128 random bits, the claim (see `Caller`) and the expiry in base 36,
+ * and an HMAC-SHA256 over the three. Whoever does not hold the secret can make none.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { Caller } from "../engine/engine.ts";
+
+/** A token lives this long from its last renewal; every `session` event renews it. */
+export const tokenTtlMs = 24 * 60 * 60 * 1000;
+
+export type Identity = Pick<Caller, "sessionId" | "claim">;
+
+export interface SessionTokens {
+  sign(identity: Identity, now: number): string;
+  /** Whom a token names; `undefined` for one that is forged, damaged or expired at `now`. */
+  verify(token: string, now: number): Identity | undefined;
+}
+
+/** @param secrets the first signs, all verify, so that a secret can be rotated. */
+export function createSessionTokens(secrets: readonly string[]): SessionTokens {
+  const [signing] = secrets;
+  if (signing === undefined) throw new Error("at least one secret is needed");
+
+  const signatureOf = (payload: string, secret: string) =>
+    createHmac("sha256", secret).update(payload).digest();
+
+  return {
+    sign({ sessionId, claim }, now) {
+      const payload = `${sessionId}.${claim.toString(36)}.${(now + tokenTtlMs).toString(36)}`;
+      return `${payload}.${signatureOf(payload, signing).toString("base64url")}`;
+    },
+    verify(token, now) {
+      const parts = /^(([\w-]{22})\.([0-9a-z]{1,8})\.([0-9a-z]{1,10}))\.([\w-]{43})$/.exec(token);
+      const [, payload, sessionId, claim, expiry, signature] = parts ?? [];
+      if (!payload || !sessionId || !claim || !expiry || !signature) return undefined;
+      const given = Buffer.from(signature, "base64url");
+      // Every secret is tried, whichever fits, so that the time tells nothing.
+      let genuine = false;
+      for (const secret of secrets)
+        if (timingSafeEqual(given, signatureOf(payload, secret))) genuine = true;
+      if (!genuine || Number.parseInt(expiry, 36) <= now) return undefined;
+      return { sessionId, claim: Number.parseInt(claim, 36) };
+    },
+  };
+}

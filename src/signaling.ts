@@ -1,0 +1,323 @@
+/**
+ * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
+ * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
+ */
+import { parsePosition, formatPosition } from "./domain/event-log.ts";
+import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
+import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
+import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
+import type { Caller, Ended, Engine, Moved, Stats } from "./engine/engine.ts";
+import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
+import type { Log } from "./observe/log.ts";
+import type {
+  IceServer,
+  LoggedEvent,
+  PeerEvent,
+  PeerState,
+  ReportReason,
+  Signal,
+  Status,
+} from "./protocol.ts";
+import type { System } from "./system.ts";
+
+/**
+ * An event on its way to its peer, complete but for the token, which only `rpc` can make. Or, last of all,
+ * why the stream ends by itself: another tab has the session, or this reader was too slow.
+ */
+export type Delivery = { id: string; event: PeerEvent<unknown> } | { end: Rejection | "behind" };
+
+export interface EventsRequest {
+  /** Absent: a new session begins. */
+  known?: Pick<Caller, "sessionId" | "claim"> | undefined;
+  lastEventId?: string | undefined;
+  /** Ends the stream. */
+  signal: AbortSignal;
+  /** Told once, before the first event: who this peer is from now on. */
+  claimed: (caller: Caller) => void;
+}
+
+export type StatusAnswer = { status: Status };
+
+export interface Signaling {
+  /** The missed events, `session`, and then whatever comes: one ordered stream, until `signal` aborts. */
+  events(request: EventsRequest): AsyncGenerator<Delivery, void>;
+  join(
+    caller: Caller,
+    asked: Parameters<typeof normaliseWishes>[0],
+  ): Promise<StatusAnswer | Rejection>;
+  skip(caller: Caller, roomId?: string): Promise<StatusAnswer | Rejection>;
+  leave(caller: Caller): Promise<StatusAnswer | Rejection>;
+  send(caller: Caller, signal: Signal): Promise<{ delivered: boolean } | Rejection>;
+  connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
+  failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
+  report(
+    caller: Caller,
+    kind: "report" | "block",
+    roomId: string,
+    reason?: ReportReason,
+  ): Promise<{ accepted: true } | Rejection>;
+  iceServers(caller: Caller | undefined): Promise<{ iceServers: IceServer[] } | Rejection>;
+  stats(): Promise<Stats>;
+  /** Stops sweeping. What is open stays open. */
+  stop(): void;
+}
+
+export interface SignalingParts {
+  engine: Engine;
+  system: System;
+  policy: Policy;
+  ice: IceConfig;
+  forceRelay: boolean;
+  log: Log;
+}
+
+/**
+ * Makes the use cases over an engine. The answer's second half is for the engine: it calls `alarm` when a
+ * deadline comes to stand before all others.
+ */
+export function createSignaling(parts: SignalingParts): Signaling & { alarm(at: number): void } {
+  const { engine, system, policy, log } = parts;
+
+  // -------------------------------------------------------------------------------------------
+  // Deadlines
+
+  let cancelSweep = () => {};
+  let stopped = false;
+
+  function alarm(at: number) {
+    cancelSweep();
+    if (!stopped) cancelSweep = system.schedule(Math.max(0, at - system.now()), () => void sweep());
+  }
+
+  async function sweep() {
+    try {
+      const { entered, nextAt } = await engine.sweep();
+      if (nextAt !== undefined) alarm(nextAt);
+      await lookForPartners(entered);
+    } catch (bug) {
+      log.bug(bug, "sweep");
+      alarm(system.now() + 1000);
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Matching
+
+  /** Pairs each of these tickets that can be paired now. Answers whether `sessionId`, if given, was. */
+  async function lookForPartners(entered: readonly string[]): Promise<Set<string>> {
+    const paired = new Set<string>();
+    for (const sessionId of entered) {
+      const partnerId = await lookForPartner(sessionId);
+      if (partnerId === undefined) continue;
+      paired.add(sessionId);
+      paired.add(partnerId);
+    }
+    return paired;
+  }
+
+  async function lookForPartner(sessionId: string): Promise<string | undefined> {
+    for (;;) {
+      const offer = await engine.candidates(sessionId);
+      if (!offer || offer.candidates.length === 0) return undefined;
+      const chosen = policy(offer.ticket, offer.candidates, {
+        now: system.now(),
+        random: system.random,
+      });
+      if (!chosen) return undefined;
+      if (await pair(offer.ticket, chosen)) return chosen.sessionId;
+      // Somebody was faster: look again at who is left.
+    }
+  }
+
+  async function pair(newcomer: Ticket, partner: Ticket): Promise<boolean> {
+    const roomId = system.id();
+    const paired = await engine.pair({
+      roomId,
+      impolite: newcomer,
+      polite: partner,
+      relayOnly: parts.forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly,
+      sharedInterests: sharedInterests(newcomer, partner),
+    });
+    if (paired) {
+      const now = system.now();
+      log.info("paired", {
+        room: roomId,
+        mode: newcomer.wishes.mode,
+        waitedMs: [now - newcomer.since, now - partner.since],
+      });
+    }
+    return paired;
+  }
+
+  /** Lets those who entered look for a partner; the caller's answer is where that leaves it. */
+  async function settle(caller: Caller, moved: Moved): Promise<StatusAnswer> {
+    const paired = await lookForPartners(moved.entered);
+    if (moved.status !== "waiting" || !paired.has(caller.sessionId))
+      return { status: moved.status };
+    await engine.amend(caller, "paired");
+    return { status: "paired" };
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Rooms
+
+  async function end(caller: Caller, request: Parameters<Engine["end"]>[1]) {
+    const answer = await engine.end(caller, request);
+    if (!isRejection(answer) && answer.ended) {
+      const { roomId, lastedMs } = answer.ended;
+      log.info("ended", { room: roomId, by: request.ending, lastedMs });
+    }
+    return answer;
+  }
+
+  async function settleEnd(caller: Caller, answer: Ended | Rejection) {
+    return isRejection(answer) ? answer : settle(caller, answer);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Events
+
+  function completeState(state: PeerState<unknown>): PeerState {
+    if (state.status !== "paired") return state;
+    return { ...state, iceServers: iceServersFor(parts.ice, system.now(), state.roomId) };
+  }
+
+  /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
+  function complete(event: LoggedEvent): PeerEvent<unknown> {
+    switch (event.type) {
+      case "session":
+      case "resync":
+        return { ...event, state: completeState(event.state) };
+      case "create-offer":
+      case "wait-for-offer":
+        return { ...event, iceServers: iceServersFor(parts.ice, system.now(), event.roomId) };
+      default:
+        return event;
+    }
+  }
+
+  return {
+    alarm,
+
+    async *events({ known, lastEventId, signal, claimed }) {
+      const bell = createBell();
+      signal.addEventListener("abort", bell.ring);
+      const { waiting, ...stream } = await engine.attach({
+        sessionId: known?.sessionId ?? system.id(),
+        claim: known?.claim ?? 0,
+        // An id that no log gives out is of no living epoch.
+        position:
+          lastEventId === undefined
+            ? undefined
+            : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 }),
+        wake: bell.ring,
+      });
+      try {
+        claimed({ sessionId: stream.sessionId, claim: stream.claim });
+        if (waiting) await lookForPartner(stream.sessionId);
+        let { after } = stream;
+        while (!signal.aborted) {
+          bell.silence();
+          const entries = await engine.read(stream, after);
+          if (entries === "behind" || isRejection(entries)) {
+            yield { end: entries };
+            return;
+          }
+          for (const { offset, event } of entries) {
+            after = offset;
+            yield { id: formatPosition(stream.epoch, offset), event: complete(event) };
+          }
+          if (entries.length === 0 && !signal.aborted) await bell.rung();
+        }
+      } finally {
+        signal.removeEventListener("abort", bell.ring);
+        await engine.detach(stream);
+      }
+    },
+
+    async join(caller, asked) {
+      const wishes: Wishes = normaliseWishes(asked);
+      if (wishes.relayOnly && !relayAvailable(parts.ice)) return reject("relay-unavailable");
+      const moved = await engine.enqueue(caller, wishes);
+      return isRejection(moved) ? moved : settle(caller, moved);
+    },
+
+    async skip(caller, roomId) {
+      const standing = await engine.status(caller);
+      if (isRejection(standing)) return standing;
+      if (standing.status !== "idle")
+        return settleEnd(caller, await end(caller, { ending: "skip", roomId }));
+      const moved = await engine.enqueue(caller);
+      return isRejection(moved) ? moved : settle(caller, moved);
+    },
+
+    async leave(caller) {
+      return settleEnd(caller, await end(caller, { ending: "leave" }));
+    },
+
+    async send(caller, signal) {
+      const delivered = await engine.send(caller, signal);
+      return isRejection(delivered) ? delivered : { delivered };
+    },
+
+    async connected(caller, roomId) {
+      return engine.confirm(caller, roomId);
+    },
+
+    async failed(caller, roomId) {
+      const answer = await end(caller, { ending: "failed", roomId });
+      if (!isRejection(answer) && !answer.known) return reject("not-in-room");
+      return settleEnd(caller, answer);
+    },
+
+    async report(caller, kind, roomId, reason) {
+      const avoided = await engine.avoid(caller, roomId);
+      if (isRejection(avoided)) return avoided;
+      log.info(kind === "report" ? "reported" : "blocked", { room: roomId, reason });
+      const answer = await settleEnd(caller, await end(caller, { ending: kind, roomId }));
+      return isRejection(answer) ? answer : { accepted: true };
+    },
+
+    async iceServers(caller) {
+      const standing = caller && (await engine.status(caller));
+      if (isRejection(standing)) return standing;
+      return { iceServers: iceServersFor(parts.ice, system.now(), standing?.roomId) };
+    },
+
+    async stats() {
+      return engine.stats();
+    },
+
+    stop() {
+      stopped = true;
+      cancelSweep();
+    },
+  };
+}
+
+/** Wakes one reader: a ring before the wait is not lost. */
+interface Bell {
+  ring(): void;
+  silence(): void;
+  rung(): Promise<void>;
+}
+
+function createBell(): Bell {
+  let rang = false;
+  let wake: (() => void) | undefined;
+  return {
+    ring() {
+      rang = true;
+      wake?.();
+    },
+    silence() {
+      rang = false;
+    },
+    rung() {
+      return new Promise((resolve) => {
+        wake = resolve;
+        if (rang) resolve();
+      });
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/**
+ * Everything impure that the rest needs, behind one interface, so that tests run on virtual time and
+ * a seeded simulation is repeatable.
+ */
+import { randomBytes } from "node:crypto";
+
+export interface System {
+  /** Epoch milliseconds. */
+  now(): number;
+  /** A number in [0, 1), for choices. Not for secrets. */
+  random(): number;
+  /** 128 unguessable random bits, as 22 characters of base64url. */
+  id(): string;
+  /** Runs `task` once, `delayMs` from now (0 or more). The answer cancels it. */
+  schedule(delayMs: number, task: () => void): () => void;
+}
+
+/** Node's timers hold the delay in 32 bits and fire at once past it. */
+const delayMsMax = 2 ** 31 - 1;
+
+/** The real clock, randomness and timers of this process. */
+export function createSystem(): System {
+  return {
+    now: () => Date.now(),
+    random: () => Math.random(),
+    id: () => randomBytes(16).toString("base64url"),
+    schedule(delayMs, task) {
+      const timer = setTimeout(task, Math.min(Math.max(0, delayMs), delayMsMax));
+      return () => clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Queries and mutations over HTTP through `@elysiajs/trpc`. The plugin bundles tRPC v10, whose procedures
+ * are functions that bear their type and take `rawInput`; ours are v11's. This presents the one as the other.
+ */
+import { trpc } from "@elysiajs/trpc";
+import { callTRPCProcedure, TRPCError, type AnyTRPCRouter } from "@trpc/server";
+import type { Elysia } from "elysia";
+import { limits } from "../protocol.ts";
+
+export interface BridgeOptions<Context> {
+  router: AnyTRPCRouter;
+  endpoint: string;
+  /** Once per request, batched or not; what it throws is the request's answer. */
+  createContext: (request: Request) => Context;
+  onError: (error: TRPCError, path: string | undefined) => void;
+}
+
+interface Call {
+  ctx: unknown;
+  rawInput: unknown;
+  type: "query" | "mutation";
+}
+
+/** The Elysia plugin that serves `router` under `endpoint`. */
+export function createHttpBridge<Context>(
+  options: BridgeOptions<Context>,
+): (app: Elysia) => unknown {
+  const { router, endpoint, createContext } = options;
+
+  const procedures = Object.create(null) as Record<string, unknown>;
+  for (const [path, procedure] of Object.entries(router._def.procedures)) {
+    const type = (procedure as { _def: { type: string } })._def.type;
+    // What streams needs the socket.
+    if (type === "subscription") continue;
+    const call = ({ ctx, rawInput, type: called }: Call) =>
+      callTRPCProcedure({
+        router,
+        path,
+        ctx,
+        type: called,
+        getRawInput: async () => rawInput,
+        signal: undefined,
+        batchIndex: 0,
+      });
+    procedures[path] = Object.assign(call, { _def: { [type]: true } });
+  }
+
+  const presented = {
+    _def: { _config: router._def._config, procedures },
+    getErrorShape: (error: unknown) => error,
+  };
+
+  return trpc(presented as never, {
+    endpoint,
+    createContext: ({ req }) => {
+      const calls = new URL(req.url).pathname.slice(endpoint.length + 1).split(",").length;
+      if (calls > limits.httpBatchCallsMax)
+        throw new TRPCError({
+          code: "BAD_REQUEST",
+          message: `A batch must be at most ${limits.httpBatchCallsMax} calls`,
+        });
+      return createContext(req);
+    },
+    onError: ({ error, path }) => options.onError(error as TRPCError, path),
+  }) as (app: Elysia) => unknown;
+}

@@ -1,0 +1,109 @@
+/** tRPC's own WebSocket handler over an abstract socket: it expects the `ws` package's EventEmitter. */
+import { EventEmitter } from "node:events";
+import { getTRPCErrorShape, TRPCError, type AnyTRPCRouter } from "@trpc/server";
+import { getWSConnectionHandler } from "@trpc/server/adapters/ws";
+import { limits } from "../protocol.ts";
+import type { AcceptSocket, Socket } from "./socket.ts";
+
+export interface StockOptions<Context> {
+  router: AnyTRPCRouter;
+  /** Once per socket, after the first message where connection parameters are announced. */
+  createContext: (params: Record<string, unknown>, socket: Socket) => Context;
+  onError: (error: TRPCError, path: string | undefined) => void;
+}
+
+/** An application ping after this much quiet, and how long its answer may take. */
+const pingMs = 10_000;
+const pongWaitMs = 5_000;
+
+const openState = 1;
+const closedState = 3;
+
+export function createStockHandler<Context>(options: StockOptions<Context>): AcceptSocket {
+  const { router, onError } = options;
+
+  const handle = getWSConnectionHandler({
+    router,
+    createContext: ({ info, res }: { info: { connectionParams: unknown }; res: unknown }) =>
+      options.createContext(
+        { ...(info.connectionParams as object | null) },
+        (res as Shim).socket,
+      ) as object,
+    onError: ({ error, path }) => onError(error, path),
+    keepAlive: { enabled: true, pingMs, pongWaitMs },
+    maxBatchSize: limits.batchCallsMax,
+    wss: undefined as never,
+  });
+
+  return (socket, upgrade) => {
+    const shim = new Shim(socket);
+    handle(shim as never, { url: upgrade.url, headers: {}, socket: {} } as never);
+    return {
+      message(data) {
+        const isBinary = typeof data !== "string";
+        const frame = Buffer.from(data as string);
+        if (frame.byteLength <= limits.frameBytesMax) shim.emit("message", frame, isBinary);
+        else for (const answer of refuseFrame(router, frame)) socket.send(answer);
+      },
+      close() {
+        shim.emit("close");
+      },
+    };
+  };
+}
+
+/** As much of the `ws` package's WebSocket as tRPC's handler uses. */
+class Shim extends EventEmitter {
+  readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    super();
+    this.socket = socket;
+  }
+
+  get readyState() {
+    return this.socket.open ? openState : closedState;
+  }
+
+  send(text: string) {
+    this.socket.send(text);
+  }
+
+  close(code = 1000, reason = "") {
+    this.socket.close(code, reason);
+  }
+
+  terminate() {
+    this.socket.terminate();
+  }
+}
+
+/** Answers every call of an oversize frame, so that none is waited for; only their ids are read. */
+function refuseFrame(router: AnyTRPCRouter, frame: Buffer): string[] {
+  const error = getTRPCErrorShape({
+    config: router._def._config,
+    error: new TRPCError({
+      code: "BAD_REQUEST",
+      message: `A frame must be at most ${limits.frameBytesMax} bytes`,
+    }),
+    type: "unknown",
+    path: undefined,
+    input: undefined,
+    ctx: undefined,
+  });
+  const ids = idsIn(frame);
+  return (ids.length === 0 ? [null] : ids).map((id) => JSON.stringify({ id, error }));
+}
+
+function idsIn(frame: Buffer): (string | number)[] {
+  try {
+    const parsed: unknown = JSON.parse(frame.toString("utf8"));
+    const calls: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
+    return calls.slice(0, limits.batchCallsMax).flatMap((call) => {
+      const id = typeof call === "object" && call !== null && "id" in call ? call.id : undefined;
+      return typeof id === "string" || typeof id === "number" ? [id] : [];
+    });
+  } catch {
+    return [];
+  }
+}
