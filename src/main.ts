@@ -69,6 +69,7 @@ function start(config: Config, log: Log) {
     if (leaving) return;
     leaving = true;
     log.info("leaving", { signal });
+    system.schedule(config.drainMs, () => process.exit(0));
     server.drain();
     await server.stop();
     signaling?.stop();

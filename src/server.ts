@@ -65,7 +65,7 @@ export function createServer(
   const app = new Elysia({
     // A taken port must be an error. The page is a route of Bun's own: Elysia would serve it only if it had
     // no request hook.
-    serve: { reusePort: false, routes: { "/": page } },
+    serve: { reusePort: false, routes: { "/": { GET: page as never } } },
     websocket: { ...bunSocketSettings },
   })
     .onError(({ code, error, set }) => {

@@ -2,7 +2,7 @@
  * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
-import { parsePosition, formatPosition } from "./domain/event-log.ts";
+import { formatPosition, parsePosition, type LogEntry } from "./domain/event-log.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
@@ -202,7 +202,7 @@ export function createSignaling(parts: SignalingParts): Signaling & { alarm(at: 
     async *events({ known, lastEventId, signal, claimed }) {
       const bell = createBell();
       signal.addEventListener("abort", bell.ring);
-      const { waiting, ...stream } = await engine.attach({
+      const { stream, missed, waiting } = await engine.attach({
         sessionId: known?.sessionId ?? system.id(),
         claim: known?.claim ?? 0,
         // An id that no log gives out is of no living epoch.
@@ -215,17 +215,18 @@ export function createSignaling(parts: SignalingParts): Signaling & { alarm(at: 
       try {
         claimed({ sessionId: stream.sessionId, claim: stream.claim });
         if (waiting) await lookForPartner(stream.sessionId);
+        const deliver = ({ offset, event }: LogEntry): Delivery => {
+          return { id: formatPosition(stream.epoch, offset), event: complete(event) };
+        };
+        for (const entry of missed) yield deliver(entry);
         let { after } = stream;
         while (!signal.aborted) {
           bell.silence();
           const entries = await engine.read(stream, after);
-          if (entries === "behind" || isRejection(entries)) {
-            yield { end: entries };
-            return;
-          }
-          for (const { offset, event } of entries) {
-            after = offset;
-            yield { id: formatPosition(stream.epoch, offset), event: complete(event) };
+          if (entries === "behind" || isRejection(entries)) return yield { end: entries };
+          for (const entry of entries) {
+            after = entry.offset;
+            yield deliver(entry);
           }
           if (entries.length === 0 && !signal.aborted) await bell.rung();
         }

@@ -51,6 +51,14 @@ export interface Stream {
   after: number;
 }
 
+export interface Attached {
+  stream: Stream;
+  /** Everything after the position that was given, if all of it could be replayed; else nothing. */
+  missed: LogEntry[];
+  /** Whether the session has a ticket, which should look for a partner now that its owner is here. */
+  waiting: boolean;
+}
+
 export interface Offer {
   ticket: Ticket;
   /** Who may be paired with it, oldest place first, bounded; empty when nobody fits. */
@@ -98,9 +106,10 @@ export interface Stats {
 export interface Engine {
   /**
    * Opens a stream: makes the session if it is unknown, ends its absence, appends `session` (and `resync`
-   * when a position was given that can't be recovered).
+   * when a position was given that can't be recovered). What was missed is answered in the same step, so
+   * that no later event can push it out.
    */
-  attach(request: AttachRequest): Awaitable<Stream & { waiting: boolean }>;
+  attach(request: AttachRequest): Awaitable<Attached>;
   /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
   detach(stream: Stream): Awaitable<void>;
   /**

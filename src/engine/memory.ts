@@ -310,15 +310,13 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       }
 
       const resumed = recovery === "whole";
-      const after = resumed && position ? position.offset : log.last;
+      const after = log.last;
+      const missed = (resumed && position && log.after(position.offset)) || [];
       tell(session, { type: "session", resumed, state: stateOf(session) });
       if (position && !resumed) tell(session, { type: "resync", state: stateOf(session) });
       return {
-        sessionId: session.id,
-        claim: session.claim,
-        streamId,
-        epoch: log.epoch,
-        after,
+        stream: { sessionId: session.id, claim: session.claim, streamId, epoch: log.epoch, after },
+        missed,
         waiting: session.ticket !== undefined,
       };
     },

@@ -1,0 +1,127 @@
+/** The laws of the house, held by reading every import and global of the sources. */
+import { describe, expect, test } from "bun:test";
+import { Glob } from "bun";
+import { dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dir, "..", "src");
+
+interface Import {
+  file: string;
+  /** A path under `src`, or a package's name. */
+  target: string;
+  typeOnly: boolean;
+}
+
+const files = await Promise.all(
+  [...new Glob("**/*.ts").scanSync(root)].sort().map(async (file) => {
+    const text = await Bun.file(join(root, file)).text();
+    return {
+      file,
+      text,
+      code: text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, ""),
+    };
+  }),
+);
+
+const imports: Import[] = files.flatMap(({ file, code }) =>
+  [...code.matchAll(/^(import|export)\s+(type\s)?([^;]*?\sfrom\s+)?"([^"]+)"/gm)].map(
+    ([, , type, names, path]) => {
+      const specifier = path ?? "";
+      const target = specifier.startsWith(".")
+        ? relative(root, join(root, dirname(file), specifier))
+        : specifier;
+      const members = /\{([\s\S]*)\}/.exec(names ?? "")?.[1]?.split(",") ?? [];
+      const allTypes = members.length > 0 && members.every((name) => /^\s*(type\s|$)/.test(name));
+      return { file, target, typeOnly: type !== undefined || allTypes };
+    },
+  ),
+);
+
+const inside = (path: string, ...places: string[]) =>
+  places.some((place) => path === `${place}.ts` || path.startsWith(`${place}/`));
+
+/** Fails with the law in one sentence and every import that breaks it. */
+function forbid(law: string, breaks: (entry: Import) => boolean) {
+  test(law, () => {
+    const offending = imports
+      .filter(breaks)
+      .map(({ file, target }) => `src/${file} imports ${target}: ${law}`);
+    expect(offending).toEqual([]);
+  });
+}
+
+function forbidText(law: string, pattern: RegExp, allowed: (file: string) => boolean) {
+  test(law, () => {
+    const offending = files
+      .filter(({ file }) => !allowed(file))
+      .flatMap(({ file, code }) =>
+        code
+          .split("\n")
+          .flatMap((line) => (pattern.test(line) ? [`src/${file}: ${line.trim()}: ${law}`] : [])),
+      );
+    expect(offending).toEqual([]);
+  });
+}
+
+describe("the laws of the house", () => {
+  test("there are sources to hold them against", () => {
+    expect(files.length).toBeGreaterThan(20);
+    expect(imports.length).toBeGreaterThan(60);
+  });
+
+  forbid(
+    "domain imports only domain and protocol",
+    ({ file, target }) => inside(file, "domain") && !inside(target, "domain", "protocol"),
+  );
+  forbid(
+    "engine knows nothing of rpc, transport, signaling, config",
+    ({ file, target }) =>
+      inside(file, "engine") &&
+      inside(target, "rpc", "transport", "signaling", "config", "server", "main"),
+  );
+  forbid(
+    "only main opens engines",
+    ({ file, target, typeOnly }) =>
+      inside(target, "engine") && !typeOnly && !inside(file, "engine") && file !== "main.ts",
+  );
+  forbid(
+    "transport knows nothing of domain, engine, signaling",
+    ({ file, target }) =>
+      inside(file, "transport") && inside(target, "domain", "engine", "signaling", "rpc"),
+  );
+  forbid(
+    "only server and transport know Elysia or Bun's server",
+    ({ file, target }) =>
+      /^(elysia|@elysiajs\/.*|bun|bun:.*)$/.test(target) &&
+      file !== "server.ts" &&
+      !inside(file, "transport"),
+  );
+  forbid(
+    "client and web take types, and protocol; no server code reaches the browser",
+    ({ file, target, typeOnly }) =>
+      inside(file, "client", "web") &&
+      !typeOnly &&
+      !inside(target, "client", "web", "protocol") &&
+      !/^@trpc\/client/.test(target) &&
+      !/\.(css|svg)$/.test(target),
+  );
+  forbid(
+    "client knows nothing of web",
+    ({ file, target }) => inside(file, "client") && inside(target, "web"),
+  );
+
+  const impure = (file: string) =>
+    file === "system.ts" || file === "main.ts" || inside(file, "client", "web");
+  forbidText(
+    "clock, randomness, timers and the environment are touched in system, main, client and web alone",
+    /\b(Date\.now|new Date\(|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
+    impure,
+  );
+  forbidText("no module-level mutable state", /^(export )?(let|var)\s/, () => false);
+  forbidText("no default exports", /^export default\b/, () => false);
+  forbidText(
+    "no barrels: a file exports only what it defines",
+    /^export\s+(\*|\{[^}]*\}\s+from|type\s+\{)/,
+    () => false,
+  );
+});

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "bun:test";
+import { createEventLog, formatPosition, parsePosition } from "../../src/domain/event-log.ts";
+import { limits } from "../../src/protocol.ts";
+
+const signal = (sdp: string) => ({ type: "offer", roomId: "room", sdp }) as const;
+
+describe("the event log", () => {
+  test("numbers events from 1 and replays what comes after an offset", () => {
+    const log = createEventLog("epoch");
+    expect([log.append(signal("a")), log.append(signal("b")), log.append(signal("c"))]).toEqual([
+      1, 2, 3,
+    ]);
+    expect(log.after(1)).toEqual([
+      { offset: 2, event: signal("b") },
+      { offset: 3, event: signal("c") },
+    ]);
+    expect(log.after(3)).toEqual([]);
+  });
+
+  test("drops the oldest events past its bound, and never replays a part", () => {
+    const log = createEventLog("epoch");
+    for (let n = 0; n < limits.logEventsMax * 3 + 7; n++) log.append(signal(`${n}`));
+    const oldestKept = log.last - limits.logEventsMax;
+    expect(log.after(oldestKept - 1)).toBeUndefined();
+    expect(log.after(oldestKept)).toHaveLength(limits.logEventsMax);
+    expect(log.recovery({ epoch: "epoch", offset: oldestKept - 1 })).toBe("too-old");
+    expect(log.recovery({ epoch: "epoch", offset: oldestKept })).toBe("whole");
+  });
+
+  test("is bounded in bytes too", () => {
+    const log = createEventLog("epoch");
+    for (let n = 0; n < 40; n++) log.append(signal("x".repeat(limits.sdpBytesMax)));
+    const kept = log.after(log.last - 7);
+    expect(kept).toHaveLength(7);
+    expect(log.after(log.last - 8)).toBeUndefined();
+  });
+
+  test("tells an unknown epoch and a position from the future", () => {
+    const log = createEventLog("epoch");
+    log.append(signal("a"));
+    expect(log.recovery({ epoch: "other", offset: 1 })).toBe("other-epoch");
+    expect(log.recovery({ epoch: "epoch", offset: 2 })).toBe("future");
+    expect(log.recovery({ epoch: "epoch", offset: 0 })).toBe("whole");
+  });
+});
+
+describe("positions", () => {
+  test("are read back as they were written", () => {
+    expect(parsePosition(formatPosition("aZ_-9", 42))).toEqual({ epoch: "aZ_-9", offset: 42 });
+  });
+
+  for (const id of [
+    "",
+    "a",
+    "a:",
+    ":1",
+    "a:-1",
+    "a:1.5",
+    "a:01",
+    "a:1e3",
+    "a b:1",
+    "a:1:2",
+    `a:${"9".repeat(16)}`,
+  ])
+    test(`${JSON.stringify(id)} is none`, () => {
+      expect(parsePosition(id)).toBeUndefined();
+    });
+});

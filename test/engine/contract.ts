@@ -1,0 +1,443 @@
+/**
+ * What every engine must keep, tried through its port alone. An engine's own test is a call of this.
+ */
+import { describe, expect, test } from "bun:test";
+import type { LogEntry } from "../../src/domain/event-log.ts";
+import { isRejection } from "../../src/domain/rejection.ts";
+import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
+import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
+import { limits, type LoggedEvent } from "../../src/protocol.ts";
+import type { OpenEngine } from "../support/world.ts";
+import { createVirtualSystem } from "../support/virtual-system.ts";
+
+interface Attached extends Caller {
+  stream: Stream;
+  missed: LogEntry[];
+  waiting: boolean;
+}
+
+export function describeEngine(name: string, open: OpenEngine) {
+  function setUp(options: Partial<EngineOptions> = {}) {
+    const system = createVirtualSystem();
+    const alarms: number[] = [];
+    const engine = open(system, {
+      graceMs: 15_000,
+      skipCooldownMs: 300_000,
+      relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+      alarm: (at) => alarms.push(at),
+      ...options,
+    });
+    return { system, engine, alarms, ...verbs(engine) };
+  }
+
+  function verbs(engine: Engine) {
+    async function attach(sessionId: string, position?: Stream["after"] | string, claim = 0) {
+      const epochAndOffset = typeof position === "string" ? position.split(":") : undefined;
+      const { stream, missed, waiting } = await engine.attach({
+        sessionId,
+        claim,
+        position: epochAndOffset && {
+          epoch: epochAndOffset[0] ?? "",
+          offset: Number(epochAndOffset[1]),
+        },
+        wake: () => {},
+      });
+      return { sessionId, claim: stream.claim, stream, missed, waiting };
+    }
+    async function enter(sessionId: string, wishes: Partial<Wishes> = {}) {
+      const peer = await attach(sessionId);
+      await engine.enqueue(peer, { ...defaultWishes, ...wishes });
+      return peer;
+    }
+    /** Pairs two tickets as they are now. */
+    async function pair(first: Caller, second: Caller, roomId = "room") {
+      const one = await engine.candidates(first.sessionId);
+      const two = await engine.candidates(second.sessionId);
+      if (!one || !two) throw new Error("both must wait");
+      return engine.pair({
+        roomId,
+        impolite: one.ticket,
+        polite: two.ticket,
+        relayOnly: false,
+        sharedInterests: [],
+      });
+    }
+    async function roomOfTwo() {
+      const alice = await enter("alice");
+      const bob = await enter("bob");
+      expect(await pair(alice, bob)).toBe(true);
+      return { alice, bob };
+    }
+    async function events({ stream }: Attached, after = 0): Promise<LoggedEvent[]> {
+      const entries = await engine.read(stream, after);
+      if (entries === "behind" || isRejection(entries)) throw new Error("unreadable");
+      return entries.map(({ event }) => event);
+    }
+    const types = async (peer: Attached, after = 0) =>
+      (await events(peer, after)).map(({ type }) => type);
+    const candidatesOf = async (sessionId: string) =>
+      (await engine.candidates(sessionId))?.candidates.map((ticket) => ticket.sessionId);
+    return { attach, enter, pair, roomOfTwo, events, types, candidatesOf };
+  }
+
+  const offer = (roomId: string, sdp = "v=0") => ({ type: "offer", roomId, sdp }) as const;
+
+  describe(`the contract of engines: ${name}`, () => {
+    describe("tickets", () => {
+      test("are offered to each other oldest first, within their mode only", async () => {
+        const { system, enter, candidatesOf } = setUp();
+        for (const peer of ["ann", "bob", "cem"]) {
+          await enter(peer);
+          await system.advance(1000);
+        }
+        await enter("dan", { mode: "text" });
+        expect(await candidatesOf("cem")).toEqual(["ann", "bob"]);
+        expect(await candidatesOf("dan")).toEqual([]);
+      });
+
+      test("are bounded in what is offered, however many wait", async () => {
+        const { enter, candidatesOf } = setUp();
+        for (let n = 0; n < 200; n++) await enter(`peer ${n}`);
+        const offered = (await candidatesOf("peer 199")) ?? [];
+        expect(offered.length).toBeGreaterThan(0);
+        expect(offered.length).toBeLessThan(50);
+      });
+
+      test("read on past those who avoid each other until one fits", async () => {
+        const { engine, enter, pair, candidatesOf } = setUp();
+        await enter("alice");
+        for (let n = 0; n < 40; n++) {
+          const other = await enter(`other ${n}`);
+          expect(await pair({ sessionId: "alice", claim: 1 }, other, `room ${n}`)).toBe(true);
+          await engine.end({ sessionId: "alice", claim: 1 }, { ending: "skip" });
+        }
+        await enter("new one");
+        expect(await candidatesOf("alice")).toEqual(["new one"]);
+      });
+
+      test("with interests are offered only by them, until they relax step by step", async () => {
+        const { system, engine, enter, candidatesOf } = setUp();
+        await enter("alice", { interests: ["jazz"], languages: ["en"] });
+        await enter("bob", { interests: ["jazz", "chess"] });
+        await enter("carol", { interests: ["go"], languages: ["en"] });
+        await enter("dave");
+        expect(await candidatesOf("alice")).toEqual(["bob"]);
+        expect(await candidatesOf("dave")).toEqual([]);
+        await system.advance(5000);
+        expect((await engine.sweep()).entered.sort()).toEqual(["alice", "carol"]);
+        expect((await candidatesOf("alice"))?.sort()).toEqual(["bob", "carol"]);
+        await system.advance(5000);
+        expect((await engine.sweep()).entered.sort()).toEqual(["alice", "bob", "carol"]);
+        expect((await candidatesOf("dave"))?.sort()).toEqual(["alice", "bob", "carol"]);
+      });
+
+      test("are not offered while their owner is away, and are again when it is back", async () => {
+        const { engine, attach, enter, candidatesOf } = setUp();
+        const alice = await enter("alice");
+        await enter("bob");
+        await engine.detach(alice.stream);
+        expect(await candidatesOf("bob")).toEqual([]);
+        expect(await candidatesOf("alice")).toBeUndefined();
+        const back = await attach("alice", `${alice.stream.epoch}:1`);
+        expect(back.waiting).toBe(true);
+        expect(await candidatesOf("bob")).toEqual(["alice"]);
+      });
+
+      test("leave with `leave`, and nobody else's goes with them", async () => {
+        const { engine, enter, candidatesOf } = setUp();
+        const alice = await enter("alice");
+        await enter("bob");
+        await enter("carol");
+        expect(await engine.end(alice, { ending: "leave" })).toMatchObject({ status: "idle" });
+        expect(await candidatesOf("carol")).toEqual(["bob"]);
+        expect(await candidatesOf("alice")).toBeUndefined();
+      });
+    });
+
+    describe("pair", () => {
+      test("makes one room of two tickets and tells each its role", async () => {
+        const { engine, roomOfTwo, types } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        expect(await types(alice)).toEqual(["session", "lobby", "create-offer"]);
+        expect(await types(bob)).toEqual(["session", "lobby", "wait-for-offer"]);
+        expect(await engine.status(alice)).toEqual({ status: "paired", roomId: "room" });
+        expect(await engine.stats()).toMatchObject({ waiting: { video: 0 }, rooms: { video: 1 } });
+      });
+
+      const spoilers: [string, (engine: Engine, bob: Attached, carol: Attached) => unknown][] = [
+        ["left", (engine, bob) => engine.end(bob, { ending: "leave" })],
+        ["went away", (engine, bob) => engine.detach(bob.stream)],
+        [
+          "changed its wishes",
+          (engine, bob) => engine.enqueue(bob, { ...defaultWishes, interests: ["chess"] }),
+        ],
+      ];
+      for (const [what, spoil] of spoilers) {
+        test(`does nothing when one of them ${what} since it was seen`, async () => {
+          const { engine, enter, types } = setUp();
+          const alice = await enter("alice");
+          const bob = await enter("bob");
+          const carol = await enter("carol");
+          const seen = await engine.candidates("alice");
+          const ticket = seen?.candidates.find(({ sessionId }) => sessionId === "bob");
+          if (!seen || !ticket) throw new Error("bob must be on offer");
+          await spoil(engine, bob, carol);
+          const request = { roomId: "room", relayOnly: false, sharedInterests: [] };
+          expect(await engine.pair({ ...request, impolite: seen.ticket, polite: ticket })).toBe(
+            false,
+          );
+          expect(await types(alice)).toEqual(["session", "lobby"]);
+          expect(await engine.status(alice)).toEqual({ status: "waiting" });
+        });
+      }
+
+      test("never pairs a ticket with itself, or two who avoid each other", async () => {
+        const { engine, enter, pair, roomOfTwo } = setUp();
+        const carol = await enter("carol");
+        const { ticket } = (await engine.candidates("carol")) ?? {};
+        if (!ticket) throw new Error("carol waits");
+        const request = { relayOnly: false, sharedInterests: [] };
+        expect(
+          await engine.pair({ ...request, roomId: "self", impolite: ticket, polite: ticket }),
+        ).toBe(false);
+        await engine.end(carol, { ending: "leave" });
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        expect(await pair(alice, bob, "again")).toBe(false);
+      });
+
+      test("lets only one of two who want the same ticket have it", async () => {
+        const { engine, enter } = setUp();
+        await enter("alice");
+        await enter("bob");
+        await enter("carol");
+        const ofBob = await engine.candidates("bob");
+        const ofCarol = await engine.candidates("carol");
+        const alice = ofBob?.candidates.find(({ sessionId }) => sessionId === "alice");
+        if (!ofBob || !ofCarol || !alice) throw new Error("alice must be on offer");
+        const request = { relayOnly: false, sharedInterests: [], polite: alice };
+        const won = await Promise.all([
+          engine.pair({ ...request, roomId: "1", impolite: ofBob.ticket }),
+          engine.pair({ ...request, roomId: "2", impolite: ofCarol.ticket }),
+        ]);
+        expect(won.filter(Boolean)).toHaveLength(1);
+      });
+    });
+
+    describe("signals", () => {
+      test("reach the other member in the order they were sent", async () => {
+        const { engine, roomOfTwo, events } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await Promise.all(
+          Array.from({ length: 100 }, (_, n) => engine.send(alice, offer("room", `${n}`))),
+        );
+        const offers = (await events(bob)).filter((event) => event.type === "offer");
+        expect(offers).toHaveLength(100);
+        expect((await events(alice)).filter((event) => event.type === "offer")).toEqual([]);
+      });
+
+      test("into an ended room are not delivered; into any other they are refused", async () => {
+        const { engine, enter, roomOfTwo } = setUp();
+        const { alice } = await roomOfTwo();
+        const carol = await enter("carol");
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.send(alice, offer("room"))).toBe(false);
+        for (const roomId of ["room", "unknown"])
+          expect(await engine.send(carol, offer(roomId))).toMatchObject({ reason: "not-in-room" });
+      });
+    });
+
+    describe("rooms", () => {
+      test("end once, whoever and however many end them", async () => {
+        const { engine, roomOfTwo, types } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        const answers = await Promise.all([
+          engine.end(alice, { ending: "skip", roomId: "room" }),
+          engine.end(bob, { ending: "leave", roomId: "room" }),
+          engine.end(alice, { ending: "failed", roomId: "room" }),
+        ]);
+        expect(answers.filter((answer) => "ended" in answer)).toHaveLength(1);
+        const told = [...(await types(alice)), ...(await types(bob))];
+        expect(told.filter((type) => type === "partner-disconnected")).toHaveLength(1);
+        expect((await engine.stats()).rooms.video).toBe(0);
+      });
+
+      test("ended through another keep the place; ended by oneself they give it up", async () => {
+        const { system, engine, roomOfTwo } = setUp();
+        const startedAt = system.now();
+        const { alice } = await roomOfTwo();
+        await system.advance(60_000);
+        await engine.end(alice, { ending: "skip" });
+        expect((await engine.candidates("alice"))?.ticket.place).toBe(startedAt + 60_000);
+        expect((await engine.candidates("bob"))?.ticket.place).toBe(startedAt);
+      });
+
+      test("are avoided for as long as the session lives once blocked", async () => {
+        const { system, engine, roomOfTwo, candidatesOf } = setUp();
+        const { alice } = await roomOfTwo();
+        expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
+        await engine.end(alice, { ending: "block" });
+        await system.advance(3_600_000);
+        await engine.sweep();
+        expect(await candidatesOf("bob")).toEqual([]);
+        expect(await engine.avoid(alice, "unknown")).toMatchObject({ reason: "not-in-room" });
+      });
+    });
+
+    describe("deadlines", () => {
+      test("ring the alarm before they are due, and are claimed once", async () => {
+        const { system, engine, alarms, roomOfTwo, types } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await engine.detach(alice.stream);
+        expect(Math.min(...alarms)).toBe(system.now() + 15_000);
+        await system.advance(14_999);
+        expect((await engine.sweep()).entered).toEqual([]);
+        await system.advance(1);
+        const sweeps = await Promise.all([engine.sweep(), engine.sweep()]);
+        expect(sweeps.flatMap(({ entered }) => entered)).toEqual(["bob"]);
+        expect((await types(bob)).slice(-2)).toEqual(["partner-disconnected", "lobby"]);
+      });
+
+      test("of a cooldown make two who wait for nobody else look again", async () => {
+        const { system, engine, roomOfTwo, candidatesOf } = setUp();
+        const { alice } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        expect(await candidatesOf("bob")).toEqual([]);
+        await system.advance(300_000);
+        expect((await engine.sweep()).entered).toEqual(["alice"]);
+        expect(await candidatesOf("alice")).toEqual(["bob"]);
+      });
+
+      test("leave nothing behind of a session that never comes back", async () => {
+        const { system, engine, enter } = setUp();
+        const alice = await enter("alice");
+        await engine.detach(alice.stream);
+        await system.advance(15_000);
+        await engine.sweep();
+        expect(await engine.stats()).toMatchObject({ online: 0, waiting: { video: 0 } });
+        await system.advance(3_600_000);
+        await engine.sweep();
+        expect(await engine.status(alice)).toEqual({ status: "idle" });
+        expect((await engine.sweep()).nextAt).toBeUndefined();
+      });
+    });
+
+    describe("recovery", () => {
+      /** A session that was told `count` signals after its room began, and has no stream any more. */
+      async function away(count: number) {
+        const world = setUp({ graceMs: 60_000 });
+        const { alice, bob } = await world.roomOfTwo();
+        const base = (await world.events(bob)).length;
+        await world.engine.detach(bob.stream);
+        for (let n = 0; n < count; n++) await world.engine.send(alice, offer("room", `${n}`));
+        const at = (offset: number) => `${bob.stream.epoch}:${offset}`;
+        const last = base + count;
+        const comeBack = async (position: string) => {
+          const back = await world.attach("bob", position, bob.claim);
+          const missed = back.missed.map(({ event }) => event);
+          const events = [...missed, ...(await world.events(back, back.stream.after))];
+          return { back, events, types: events.map(({ type }) => type) };
+        };
+        return { ...world, alice, bob, base, last, at, comeBack };
+      }
+      const sdps = (events: LoggedEvent[]) =>
+        events.flatMap((event) => (event.type === "offer" ? [event.sdp] : []));
+
+      test("nothing missed: only the session event", async () => {
+        const { at, base, comeBack } = await away(0);
+        const { events, types } = await comeBack(at(base));
+        expect(types).toEqual(["session"]);
+        expect(events[0]).toMatchObject({ resumed: true, state: { status: "paired" } });
+      });
+
+      test("some missed: exactly those, in order, then the session event", async () => {
+        const { at, base, comeBack } = await away(5);
+        const { events } = await comeBack(at(base + 2));
+        expect(sdps(events)).toEqual(["2", "3", "4"]);
+        expect(events.at(-1)).toMatchObject({ type: "session", resumed: true });
+      });
+
+      test("exactly the log's length missed: all of them", async () => {
+        const { at, base, last, comeBack } = await away(limits.logEventsMax);
+        expect(last - base).toBe(limits.logEventsMax);
+        const { events } = await comeBack(at(base));
+        expect(sdps(events)).toEqual(Array.from({ length: limits.logEventsMax }, (_, n) => `${n}`));
+        expect(events.at(-1)).toMatchObject({ type: "session", resumed: true });
+      });
+
+      test("one more than the log: resync, never a part of them", async () => {
+        const { at, base, comeBack } = await away(limits.logEventsMax + 1);
+        const { events, types } = await comeBack(at(base));
+        expect(types).toEqual(["session", "resync"]);
+        expect(events[0]).toMatchObject({ resumed: false });
+        expect(events[1]).toMatchObject({ state: { status: "paired", roomId: "room" } });
+      });
+
+      test("more bytes than the log holds: resync", async () => {
+        const { engine, alice, at, base, comeBack } = await away(0);
+        const sdp = "x".repeat(limits.sdpBytesMax);
+        const count = limits.logBytesMax / limits.sdpBytesMax + 1;
+        for (let n = 0; n < count; n++) await engine.send(alice, offer("room", sdp));
+        expect((await comeBack(at(base))).types).toEqual(["session", "resync"]);
+      });
+
+      test("a position from the future: resync", async () => {
+        const { at, last, comeBack } = await away(3);
+        expect((await comeBack(at(last + 1))).types).toEqual(["session", "resync"]);
+      });
+
+      test("another epoch, or another session's position: resync, and the old streams end", async () => {
+        const { engine, alice, bob, comeBack } = await away(3);
+        const { types, back } = await comeBack(`${alice.stream.epoch}:1`);
+        expect(types).toEqual(["session", "resync"]);
+        expect(back.claim).toBe(bob.claim + 1);
+        expect(await engine.send(bob, offer("room"))).toMatchObject({ reason: "taken-over" });
+      });
+
+      test("no position at all: a new stream with the state, nothing replayed", async () => {
+        const { attach, events } = await away(3);
+        const back = await attach("bob");
+        expect(await events(back, back.stream.after)).toMatchObject([
+          { type: "session", resumed: false, state: { status: "paired" } },
+        ]);
+      });
+
+      test("an empty log of a session nobody knows: resync, idle", async () => {
+        const { attach, events } = setUp();
+        const back = await attach("nobody", "elsewhere:7", 3);
+        expect(await events(back, back.stream.after)).toMatchObject([
+          { type: "session", resumed: false, state: { status: "idle" } },
+          { type: "resync", state: { status: "idle" } },
+        ]);
+        expect(back.claim).toBe(4);
+      });
+
+      test("a log that ended with the grace: resync, idle", async () => {
+        const { system, engine, at, last, comeBack } = await away(3);
+        await system.advance(60_000);
+        await engine.sweep();
+        const { events, types } = await comeBack(at(last));
+        expect(types).toEqual(["session", "resync"]);
+        expect(events[1]).toMatchObject({ state: { status: "idle" } });
+      });
+    });
+
+    test("a reader that falls behind the log is told so, and delays nobody", async () => {
+      const { engine, roomOfTwo } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      for (let n = 0; n <= limits.logEventsMax; n++)
+        expect(await engine.send(alice, offer("room", `${n}`))).toBe(true);
+      expect(await engine.read(bob.stream, 3)).toBe("behind");
+      expect(await engine.read(bob.stream, 4)).toHaveLength(limits.logEventsMax);
+    });
+
+    test("a taken-over stream reads nothing more", async () => {
+      const { engine, attach } = setUp();
+      const first = await attach("alice");
+      await attach("alice");
+      expect(await engine.read(first.stream, 0)).toMatchObject({ reason: "taken-over" });
+      await engine.detach(first.stream);
+      expect((await engine.stats()).online).toBe(1);
+    });
+  });
+}

@@ -1,0 +1,69 @@
+/** The process as an operator meets it: what it prints, what it refuses, how it ends. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+
+const main = join(import.meta.dir, "..", "src", "main.ts");
+
+function run(env: Record<string, string>) {
+  const { PATH = "", HOME = "" } = process.env;
+  const child = Bun.spawn([process.execPath, main], {
+    env: { PATH, HOME, HOST: "127.0.0.1", ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  return {
+    child,
+    /** The URL it prints once it listens. */
+    async url(): Promise<string> {
+      let text = "";
+      const decoder = new TextDecoder();
+      for await (const chunk of child.stdout) {
+        text += decoder.decode(chunk, { stream: true });
+        const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(text)?.[0];
+        if (url) return url;
+      }
+      throw new Error(`it ended without listening: ${text}`);
+    },
+    stderr: () => new Response(child.stderr).text(),
+  };
+}
+
+test("it prints its URL, answers there, and SIGTERM ends it cleanly, with a socket open", async () => {
+  const { child, url } = run({ PORT: "0" });
+  try {
+    const base = await url();
+    expect((await fetch(`${base}readyz`)).status).toBe(200);
+    const socket = new WebSocket(`${base.replace("http", "ws")}trpc`);
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const closed = new Promise<number>((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+    child.kill("SIGTERM");
+    const code = await closed;
+    expect(code).toBeGreaterThanOrEqual(4000);
+    expect(code).toBeLessThan(4500);
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("it refuses to start with a bad environment, and names every problem", async () => {
+  const { child, stderr } = run({ PORT: "none", GRACE_MS: "soon" });
+  const text = await stderr();
+  expect(await child.exited).toBe(1);
+  expect(text).toContain("PORT: must be a whole number");
+  expect(text).toContain("GRACE_MS: must be a whole number");
+});
+
+test("it refuses to start on a taken port", async () => {
+  const first = run({ PORT: "0" });
+  try {
+    const { port } = new URL(await first.url());
+    const second = run({ PORT: port });
+    const text = await second.stderr();
+    expect(await second.child.exited).toBe(1);
+    expect(text).toContain(port);
+  } finally {
+    first.child.kill("SIGKILL");
+    await first.child.exited;
+  }
+});

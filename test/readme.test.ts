@@ -1,0 +1,75 @@
+/** The README's tables are held to the code, row by row. */
+import { describe, expect, test } from "bun:test";
+import { variableNames } from "../src/config.ts";
+import { roomInputs, roomStates, roomTable } from "../src/domain/room.ts";
+import { limits, rejectionReasons } from "../src/protocol.ts";
+import { codeOf } from "../src/rpc/errors.ts";
+import { appRouter } from "../src/rpc/router.ts";
+import { closeCodes } from "../src/transport/close-codes.ts";
+
+const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();
+
+/** The cells of the table under a heading, without its head; back-ticks taken off. */
+function table(heading: string): string[][] {
+  const section = readme.split(new RegExp(`^#+ ${heading}$`, "m"))[1]?.split(/^#/m)[0] ?? "";
+  return rowsOf(section);
+}
+
+function rowsOf(text: string): string[][] {
+  return text
+    .split("\n")
+    .filter((line) => line.startsWith("|"))
+    .slice(2)
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim().replaceAll("`", "")),
+    );
+}
+
+const firstCells = (heading: string) => table(heading).map(([cell]) => cell ?? "");
+
+describe("the README", () => {
+  test("shows the room's table as the code has it", () => {
+    const rows = rowsOf(readme.split("A room's whole life")[1]?.split("\n## ")[0] ?? "");
+    const expected = roomStates.map((state) => [
+      state,
+      ...roomInputs.map((input) => {
+        const outcome = roomTable[state][input];
+        return typeof outcome === "string" ? outcome : outcome.reason;
+      }),
+    ]);
+    expect(rows).toEqual(expected);
+  });
+
+  test("lists every procedure", () => {
+    const names = Object.keys(appRouter._def.procedures).filter((name) => name !== "events");
+    expect(firstCells("Procedures").sort()).toEqual(names.sort());
+  });
+
+  test("lists every event", async () => {
+    const protocol = await Bun.file(new URL("../src/protocol.ts", import.meta.url)).text();
+    const types = [...protocol.matchAll(/type: "([a-z-]+)"/g)].map(([, type]) => type ?? "");
+    expect(firstCells("Events").sort()).toEqual([...new Set(types)].sort());
+  });
+
+  test("lists every refusal with its code", () => {
+    const rows = table("Refusals").map(([reason, code]) => [reason, code]);
+    expect(rows).toEqual(rejectionReasons.map((reason) => [reason, codeOf[reason]]));
+  });
+
+  test("lists every close code", () => {
+    const rows = table("Close codes").map(([code, name]) => [name, Number(code)]);
+    expect(rows).toEqual(Object.entries(closeCodes));
+  });
+
+  test("lists every variable", () => {
+    expect(firstCells("Run it").sort()).toEqual([...variableNames].sort());
+  });
+
+  test("states every limit's number", () => {
+    const numbers = [...JSON.stringify(table("Limits")).matchAll(/\d+/g)].map(Number);
+    for (const limit of Object.values(limits)) expect(numbers).toContain(limit);
+  });
+});

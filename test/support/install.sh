@@ -1,0 +1,11 @@
+#!/bin/sh
+# Installs what the tests need and npm does not have, from Debian's packages; nothing if it is there already.
+set -eu
+missing=
+command -v chromium >/dev/null || missing="$missing chromium"
+[ -z "$missing" ] && exit 0
+as_root=
+[ "$(id -u)" = 0 ] || as_root=sudo
+$as_root apt-get update -qq
+# shellcheck disable=SC2086 # a list of words
+DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null

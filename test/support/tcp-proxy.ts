@@ -1,0 +1,76 @@
+/** A TCP proxy between a peer and the server, that cuts and freezes connections as networks do. */
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+
+export interface TcpProxy extends AsyncDisposable {
+  /** Without the last slash. */
+  readonly http: string;
+  readonly ws: string;
+  readonly connections: number;
+  /** Ends every connection at once, without a closing handshake. */
+  cut(): void;
+  /** From now on nothing passes and nothing is refused: a half-open network. New connections too. */
+  freeze(): void;
+  /** What was held back passes again. */
+  thaw(): void;
+  /** Refuses new connections until further notice. */
+  refuse(refusing: boolean): void;
+}
+
+export async function createTcpProxy(target: URL): Promise<TcpProxy> {
+  const pairs = new Set<readonly [Socket, Socket]>();
+  let frozen = false;
+  let refusing = false;
+
+  const server = createServer((near) => {
+    if (refusing) {
+      near.destroy();
+      return;
+    }
+    const far = connect(Number(target.port), target.hostname);
+    const pair = [near, far] as const;
+    pairs.add(pair);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      from.setNoDelay(true);
+      from.on("data", (chunk) => void to.write(chunk));
+      from.on("error", () => {});
+      from.on("close", () => {
+        pairs.delete(pair);
+        if (!frozen) to.destroy();
+      });
+      if (frozen) from.pause();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+
+  function cut() {
+    for (const pair of pairs) for (const socket of pair) socket.destroy();
+  }
+
+  return {
+    http: `http://127.0.0.1:${port}`,
+    ws: `ws://127.0.0.1:${port}`,
+    get connections() {
+      return pairs.size;
+    },
+    cut,
+    freeze() {
+      frozen = true;
+      for (const pair of pairs) for (const socket of pair) socket.pause();
+    },
+    thaw() {
+      frozen = false;
+      for (const pair of pairs) for (const socket of pair) socket.resume();
+    },
+    refuse(value) {
+      refusing = value;
+    },
+    async [Symbol.asyncDispose]() {
+      cut();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** A System on virtual time, with seeded randomness: the same run every time, in no real time at all. */
+import type { System } from "../../src/system.ts";
+
+export interface VirtualSystem extends System {
+  /** Lets `ms` milliseconds pass: runs what is due, in order, and lets everything settle in between. */
+  advance(ms: number): Promise<void>;
+}
+
+/** A small seeded generator (mulberry32), so that a failing run can be had again. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** Lets every promise that can settle do so. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSystem {
+  let now = startAt;
+  let ids = 0;
+  const random = seededRandom(seed);
+  let tasks: { at: number; task: () => void }[] = [];
+
+  return {
+    now: () => now,
+    random,
+    id: () => `id${String(++ids).padStart(20, "0")}`,
+    schedule(delayMs, task) {
+      const entry = { at: now + delayMs, task };
+      tasks.push(entry);
+      return () => {
+        tasks = tasks.filter((other) => other !== entry);
+      };
+    },
+    async advance(ms) {
+      const until = now + ms;
+      await settled();
+      for (;;) {
+        const due = tasks.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
+        if (!due) break;
+        tasks = tasks.filter((other) => other !== due);
+        now = Math.max(now, due.at);
+        due.task();
+        await settled();
+      }
+      now = until;
+      await settled();
+    },
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * A whole site without sockets: signaling over an engine on virtual time, and peers with names who join,
+ * skip and are told things.
+ */
+import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
+import { isRejection } from "../../src/domain/rejection.ts";
+import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
+import { createMemoryEngine } from "../../src/engine/memory.ts";
+import type { IceConfig } from "../../src/ice.ts";
+import type { Log } from "../../src/observe/log.ts";
+import type { PeerEvent } from "../../src/protocol.ts";
+import { createSignaling, type Signaling } from "../../src/signaling.ts";
+import type { System } from "../../src/system.ts";
+import { createVirtualSystem, settled, type VirtualSystem } from "./virtual-system.ts";
+
+export type OpenEngine = (system: System, options: EngineOptions) => Engine;
+
+export interface WorldOptions {
+  seed?: number;
+  open?: OpenEngine;
+  skipCooldownMs?: number;
+  graceMs?: number;
+  relaxAfterMs?: number;
+  policy?: Policy;
+  ice?: Partial<IceConfig>;
+}
+
+export interface Told {
+  id: string;
+  event: PeerEvent<unknown>;
+}
+
+/** What a peer may ask for in `join`, all of it optional. */
+export type Asked = Partial<Parameters<Signaling["join"]>[1]>;
+
+export interface Peer {
+  readonly name: string;
+  readonly caller: Caller;
+  /** Everything this peer was told, on all its streams, each event once. */
+  readonly told: Told[];
+  /** The types of what it was told, in order, from the `from`-th on. */
+  types(from?: number): string[];
+  /** The last event of this type. */
+  last<Type extends PeerEvent["type"]>(
+    type: Type,
+  ): Extract<PeerEvent<unknown>, { type: Type }> | undefined;
+  roomId(): string;
+  join(asked?: Asked): Promise<string>;
+  skip(roomId?: string): Promise<string>;
+  leave(): Promise<string>;
+  /** Its connection drops. */
+  drop(): Promise<void>;
+  /** It comes back with its token, and with its last event id unless `lastEventId` says otherwise. */
+  comeBack(options?: { lastEventId?: string | undefined }): Promise<void>;
+  readonly end: "open" | "closed" | "behind" | "taken-over" | "other";
+}
+
+export interface World {
+  readonly system: VirtualSystem;
+  readonly engine: Engine;
+  readonly signaling: Signaling;
+  readonly logged: { what: string; fields: object }[];
+  connect(name: string): Promise<Peer>;
+  advance(ms: number): Promise<void>;
+}
+
+export function createWorld(options: WorldOptions = {}): World {
+  const system = createVirtualSystem(options.seed);
+  const logged: { what: string; fields: object }[] = [];
+  const note = (what: string, fields: object = {}) => void logged.push({ what, fields });
+  const log: Log = {
+    info: note,
+    warn: note,
+    bug(error) {
+      throw error;
+    },
+  };
+  const relaxAfterMs = options.relaxAfterMs ?? 10_000;
+  let alarm = (_: number) => {};
+  const open = options.open ?? createMemoryEngine;
+  const engine = open(system, {
+    graceMs: options.graceMs ?? 15_000,
+    skipCooldownMs: options.skipCooldownMs ?? 300_000,
+    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    alarm: (at) => alarm(at),
+  });
+  const signaling = createSignaling({
+    engine,
+    system,
+    policy: options.policy ?? createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
+    ice: { stunUrls: ["stun:stun.example"], turnUrls: [], turnTtlS: 300, ...options.ice },
+    forceRelay: false,
+    log,
+  });
+  alarm = signaling.alarm;
+
+  return {
+    system,
+    engine,
+    signaling,
+    logged,
+    advance: (ms) => system.advance(ms),
+    async connect(name) {
+      const peer = createPeer(name, signaling);
+      await peer.comeBack({ lastEventId: undefined });
+      return peer;
+    },
+  };
+}
+
+function createPeer(name: string, signaling: Signaling): Peer {
+  const told: Told[] = [];
+  const seen = new Set<string>();
+  let caller: Caller | undefined;
+  let connection = new AbortController();
+  let end: Peer["end"] = "closed";
+
+  const known = () => {
+    if (!caller) throw new Error(`${name} is not connected yet`);
+    return caller;
+  };
+  const status = async (answer: ReturnType<Signaling["skip"]>) => {
+    const settledAnswer = await answer;
+    await settled();
+    return isRejection(settledAnswer) ? settledAnswer.reason : settledAnswer.status;
+  };
+
+  return {
+    name,
+    told,
+    get caller() {
+      return known();
+    },
+    get end() {
+      return end;
+    },
+    types: (from = 0) => told.slice(from).map(({ event }) => event.type),
+    last: (type) => told.findLast(({ event }) => event.type === type)?.event as never,
+    roomId() {
+      const paired = told.findLast(
+        ({ event }) => event.type === "create-offer" || event.type === "wait-for-offer",
+      )?.event;
+      if (!paired || !("roomId" in paired)) throw new Error(`${name} was never paired`);
+      return paired.roomId;
+    },
+    join: (asked = {}) =>
+      status(
+        signaling.join(known(), {
+          mode: "video",
+          interests: [],
+          languages: [],
+          relayOnly: false,
+          autoRejoin: true,
+          ...asked,
+        }),
+      ),
+    skip: (roomId) => status(signaling.skip(known(), roomId)),
+    leave: () => status(signaling.leave(known())),
+    async drop() {
+      connection.abort();
+      await settled();
+    },
+    async comeBack(options) {
+      connection = new AbortController();
+      end = "open";
+      const { signal } = connection;
+      const stream = signaling.events({
+        known: caller,
+        lastEventId: options ? options.lastEventId : told.at(-1)?.id,
+        signal,
+        claimed: (claimed) => (caller = claimed),
+      });
+      void (async () => {
+        for await (const delivery of stream) {
+          if ("end" in delivery) {
+            const reason = isRejection(delivery.end) ? delivery.end.reason : delivery.end;
+            end = reason === "behind" || reason === "taken-over" ? reason : "other";
+          } else if (!seen.has(delivery.id)) {
+            seen.add(delivery.id);
+            told.push(delivery);
+          }
+        }
+        if (end === "open" && signal === connection.signal) end = "closed";
+      })();
+      await settled();
+    },
+  };
+}
+
+/** The memory engine behind random delays: whoever relies on its being synchronous is found out. */
+export function delayed(open: OpenEngine, random: () => number): OpenEngine {
+  return (system, options) =>
+    new Proxy(open(system, options), {
+      get(engine, verb: keyof Engine) {
+        return async (...args: never[]) => {
+          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await null;
+          const answer = await (engine[verb] as (...args: never[]) => unknown)(...args);
+          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await null;
+          return answer;
+        };
+      },
+    });
+}

@@ -1,0 +1,77 @@
+import { describe, expect, test } from "bun:test";
+import type { PeerStreamState } from "../../src/client/state.ts";
+import { rejectionReasons } from "../../src/protocol.ts";
+import { parseInterests, spokenLanguages } from "../../src/web/interests.ts";
+import { cameraWords, errorWords, onlineWords, statusWords } from "../../src/web/words.ts";
+
+describe("the status line", () => {
+  test.each<[PeerStreamState, string]>([
+    [{ status: "idle" }, "Ready when you are."],
+    [{ status: "idle", ended: "lost" }, "The stranger's connection was lost."],
+    [{ status: "waiting", since: 0 }, "Looking for somebody…"],
+    [
+      { status: "waiting", since: 0, ended: "left" },
+      "The stranger left. Looking for somebody else…",
+    ],
+    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found somebody. Connecting…"],
+    [{ status: "reconnecting", what: "signaling" }, "The server is out of reach. Trying again…"],
+    [
+      { status: "idle", error: { kind: "taken-over" } },
+      "Another tab took over. Press Start to go on in this one.",
+    ],
+  ])("for %j says %p", (state, words) => {
+    expect(statusWords(state)).toBe(words);
+  });
+
+  test("has words for every refusal", () => {
+    for (const reason of rejectionReasons) {
+      if (reason === "taken-over") continue;
+      expect(errorWords({ kind: "rejected", reason, message: "" })).toMatch(/^[A-Z].+\.$/);
+    }
+    expect(
+      errorWords({ kind: "rejected", reason: "rate-limited", message: "", retryAfterMs: 1500 }),
+    ).toBe("That was a little fast. Try again in 2 seconds.");
+  });
+
+  test("has words for every trouble with the camera", () => {
+    for (const kind of [
+      "denied",
+      "not-found",
+      "in-use",
+      "insecure-context",
+      "overconstrained",
+      "ended",
+      "unknown",
+    ] as const) {
+      expect(cameraWords(kind).text).toMatch(/^[A-Z].+\.$/);
+    }
+  });
+
+  test("counts in English", () => {
+    expect(onlineWords(12_345)).toBe("12,345 online");
+  });
+});
+
+describe("interests", () => {
+  test("are split, trimmed, and told once", () => {
+    expect(parseInterests(" chess , Jazz;chess, CHESS,, rock   climbing ")).toEqual([
+      "chess",
+      "Jazz",
+      "rock climbing",
+    ]);
+    expect(parseInterests(" , ")).toEqual([]);
+  });
+
+  test("keep within what the server takes: ten, of 32 characters", () => {
+    const line = Array.from({ length: 20 }, (_, n) => `${n}${"😀".repeat(40)}`).join(",");
+    const interests = parseInterests(line);
+    expect(interests).toHaveLength(10);
+    for (const interest of interests) expect([...interest]).toHaveLength(32);
+  });
+
+  test("languages that are no plain tags are left out", () => {
+    expect(
+      spokenLanguages(["en-US", "", "x", "pt-BR", "en-US@posix", "de", "fr", "it", "es"]),
+    ).toEqual(["en-US", "pt-BR", "de", "fr", "it"]);
+  });
+});
