@@ -7,7 +7,7 @@ import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createSessionTokens } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
-import { createSignaling, type Signaling } from "./signaling.ts";
+import { createSignaling } from "./signaling.ts";
 import { createSystem } from "./system.ts";
 
 const config = readConfig(process.env);
@@ -32,14 +32,12 @@ function start(config: Config, log: Log) {
   // The policy is a value: put your own here.
   const policy = createFairPolicy({ patienceMs: 3 * relaxAfterMs, windowMs: 2000 });
 
-  let signaling: (Signaling & { alarm(at: number): void }) | undefined;
   const engine = createMemoryEngine(system, {
     graceMs,
     skipCooldownMs,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
-    alarm: (at) => signaling?.alarm(at),
   });
-  signaling = createSignaling({
+  const signaling = createSignaling({
     engine,
     system,
     policy,
@@ -72,7 +70,7 @@ function start(config: Config, log: Log) {
     system.schedule(config.drainMs, () => process.exit(0));
     server.drain();
     await server.stop();
-    signaling?.stop();
+    signaling.stop();
     await engine.close();
     process.exit(0);
   }

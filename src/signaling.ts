@@ -71,11 +71,8 @@ export interface SignalingParts {
   log: Log;
 }
 
-/**
- * Makes the use cases over an engine. The answer's second half is for the engine: it calls `alarm` when a
- * deadline comes to stand before all others.
- */
-export function createSignaling(parts: SignalingParts): Signaling & { alarm(at: number): void } {
+/** Makes the use cases over an engine, and carries out the engine's deadlines when they are due. */
+export function createSignaling(parts: SignalingParts): Signaling {
   const { engine, system, policy, log } = parts;
 
   // -------------------------------------------------------------------------------------------
@@ -196,9 +193,9 @@ export function createSignaling(parts: SignalingParts): Signaling & { alarm(at: 
     }
   }
 
-  return {
-    alarm,
+  engine.onAlarm(alarm);
 
+  return {
     async *events({ known, lastEventId, signal, claimed }) {
       const bell = createBell();
       signal.addEventListener("abort", bell.ring);

@@ -5,8 +5,8 @@
  * An engine MUST
  * - make each verb all or nothing, and refuse with a `Rejection` before it has changed anything;
  * - append to the event logs of everybody concerned in the same step as the change itself;
- * - keep every deadline (grace, cooldown, relaxing, retention) as state, call `alarm` whenever one comes
- *   to stand before all others, and claim each due one for one sweep only;
+ * - keep every deadline (grace, cooldown, relaxing, retention) as state, ring the alarm whenever one
+ *   comes to stand before all others, and claim each due one for one sweep only;
  * - keep per session what `limits` and its options bound, and no more.
  * An engine MUST NOT
  * - choose partners: it offers those who may be paired and checks that they still are as they were seen;
@@ -149,6 +149,8 @@ export interface Engine {
   avoid(caller: Caller, roomId: string): Awaitable<{ partnerId: string } | Rejection>;
 
   stats(): Awaitable<Stats>;
+  /** Who to tell of each deadline (epoch milliseconds) that comes to stand before all others. */
+  onAlarm(ring: (at: number) => void): void;
   /** Carries out what is due. Answers the tickets that should look for a partner, and when to sweep next. */
   sweep(): Awaitable<{ entered: string[]; nextAt?: number }>;
   close(): Awaitable<void>;
@@ -160,6 +162,4 @@ export interface EngineOptions {
   /** How long two who skipped avoid each other; 0 switches it off. */
   skipCooldownMs: number;
   relax: { languageAfterMs: number; anybodyAfterMs: number };
-  /** Called with the epoch milliseconds of a deadline that comes before all others. */
-  alarm: (at: number) => void;
 }

@@ -54,13 +54,14 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   const retentions = new Calendar<Session>(1);
   const calendars = [graces, cooldowns, widenings.language, widenings.anybody, retentions];
   let alarmAt = Number.POSITIVE_INFINITY;
+  let ring: (at: number) => void = () => {};
 
   const retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
 
   function setAlarm(at: number) {
     if (at >= alarmAt) return;
     alarmAt = at;
-    options.alarm(at);
+    ring(at);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -491,6 +492,10 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const waiting = { video: 0, audio: 0, text: 0 };
       for (const mode of modes) waiting[mode] = lobby.waiting(mode);
       return { online, waiting, rooms: { ...roomCount } };
+    },
+
+    onAlarm(listener) {
+      ring = listener;
     },
 
     sweep() {

@@ -24,9 +24,9 @@ export function describeEngine(name: string, open: OpenEngine) {
       graceMs: 15_000,
       skipCooldownMs: 300_000,
       relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
-      alarm: (at) => alarms.push(at),
       ...options,
     });
+    engine.onAlarm((at) => void alarms.push(at));
     return { system, engine, alarms, ...verbs(engine) };
   }
 

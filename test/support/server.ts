@@ -34,12 +34,10 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   const system = createSystem();
   const lines: string[] = [];
   const log: Log = createLog("trace", { write: (line: string) => void lines.push(line) });
-  let alarm = (_: number) => {};
   const engine = createMemoryEngine(system, {
     graceMs: 15_000,
     skipCooldownMs: 300_000,
     relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
-    alarm: (at) => alarm(at),
     ...options.engine,
   });
   const signaling = createSignaling({
@@ -50,7 +48,6 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     forceRelay: false,
     log,
   });
-  alarm = signaling.alarm;
   const server = createServer(
     {
       signaling,

@@ -76,13 +76,11 @@ export function createWorld(options: WorldOptions = {}): World {
     },
   };
   const relaxAfterMs = options.relaxAfterMs ?? 10_000;
-  let alarm = (_: number) => {};
   const open = options.open ?? createMemoryEngine;
   const engine = open(system, {
     graceMs: options.graceMs ?? 15_000,
     skipCooldownMs: options.skipCooldownMs ?? 300_000,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
-    alarm: (at) => alarm(at),
   });
   const signaling = createSignaling({
     engine,
@@ -92,7 +90,6 @@ export function createWorld(options: WorldOptions = {}): World {
     forceRelay: false,
     log,
   });
-  alarm = signaling.alarm;
 
   return {
     system,
@@ -193,9 +190,9 @@ export function delayed(open: OpenEngine, random: () => number): OpenEngine {
     new Proxy(open(system, options), {
       get(engine, verb: keyof Engine) {
         return async (...args: never[]) => {
-          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await null;
+          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await Promise.resolve();
           const answer = await (engine[verb] as (...args: never[]) => unknown)(...args);
-          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await null;
+          for (let turns = Math.floor(random() * 4); turns > 0; turns--) await Promise.resolve();
           return answer;
         };
       },

@@ -100,6 +100,6 @@ export class Calendar<T> {
 }
 
 /** The entry after this one, across days. */
-export function next<T>(entry: Entry<T>): Entry<T> | undefined {
+function next<T>(entry: Entry<T>): Entry<T> | undefined {
   return entry.after ?? entry.day.after?.first;
 }
