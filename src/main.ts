@@ -35,6 +35,7 @@ function start(config: Config, log: Log) {
   const engine = createMemoryEngine(system, {
     graceMs,
     skipCooldownMs,
+    avoidsMax: 1024,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
   const signaling = createSignaling({

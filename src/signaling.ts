@@ -100,16 +100,15 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // -------------------------------------------------------------------------------------------
   // Matching
 
-  /** Pairs each of these tickets that can be paired now. Answers whether `sessionId`, if given, was. */
-  async function lookForPartners(entered: readonly string[]): Promise<Set<string>> {
-    const paired = new Set<string>();
+  /** Pairs each of these tickets that can be paired now. Answers whether `callerId` was. */
+  async function lookForPartners(entered: readonly string[], callerId?: string): Promise<boolean> {
+    let callerPaired = false;
     for (const sessionId of entered) {
       const partnerId = await lookForPartner(sessionId);
       if (partnerId === undefined) continue;
-      paired.add(sessionId);
-      paired.add(partnerId);
+      callerPaired ||= callerId === sessionId || callerId === partnerId;
     }
-    return paired;
+    return callerPaired;
   }
 
   async function lookForPartner(sessionId: string): Promise<string | undefined> {
@@ -148,10 +147,9 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   /** Lets those who entered look for a partner; the caller's answer is where that leaves it. */
   async function settle(caller: Caller, moved: Moved): Promise<StatusAnswer> {
-    const paired = await lookForPartners(moved.entered);
-    if (moved.status !== "waiting" || !paired.has(caller.sessionId))
-      return { status: moved.status };
-    await engine.amend(caller, "paired");
+    const paired = await lookForPartners(moved.entered, caller.sessionId);
+    if (moved.status !== "waiting" || !paired) return { status: moved.status };
+    if (caller.mutationId !== undefined) await engine.amend(caller, "paired");
     return { status: "paired" };
   }
 

@@ -18,18 +18,6 @@ export interface LogEntry {
 /** Whether, and if not why, the events after a position can be replayed whole. */
 export type Recovery = "whole" | "other-epoch" | "too-old" | "future";
 
-export interface EventLog {
-  readonly epoch: string;
-  /** Offset of the newest event; 0 while there is none. */
-  readonly last: number;
-  /** Adds an event, dropping the oldest ones past the bounds. Answers its offset. */
-  append(event: LoggedEvent): number;
-  /** Can everything after `position` be replayed? */
-  recovery(position: Position): Recovery;
-  /** The entries after `offset`, oldest first; `undefined` when some of them are gone already. */
-  after(offset: number): LogEntry[] | undefined;
-}
-
 /** An event's weight in the log: its free text, and a flat sum for all that is of fixed shape. */
 function weigh(event: LoggedEvent): number {
   const flatBytes = 256;
@@ -38,52 +26,70 @@ function weigh(event: LoggedEvent): number {
   return flatBytes;
 }
 
-export function createEventLog(epoch: string): EventLog {
-  let entries: LogEntry[] = [];
-  /** Index of the oldest live entry: dropping is moving this, and now and then a slice. */
-  let head = 0;
-  let bytes = 0;
-  let last = 0;
+/** A class, for its memory: there is one log per session, and closures cost each of them. */
+export class EventLog {
+  readonly epoch: string;
+  #events: LoggedEvent[] = [];
+  /** Index of the oldest live event: dropping is moving this, and now and then a slice. */
+  #head = 0;
+  #bytes = 0;
+  #last = 0;
 
-  /** Offset of the newest event that was dropped; 0 while none was. */
-  const dropped = () => last - (entries.length - head);
-
-  function trim() {
-    while (entries.length - head > limits.logEventsMax || bytes > limits.logBytesMax) {
-      const oldest = entries[head];
-      if (!oldest) return;
-      bytes -= weigh(oldest.event);
-      head += 1;
-    }
-    if (head > limits.logEventsMax) {
-      entries = entries.slice(head);
-      head = 0;
-    }
+  constructor(epoch: string) {
+    this.epoch = epoch;
   }
 
-  return {
-    epoch,
-    get last() {
-      return last;
-    },
-    append(event) {
-      last += 1;
-      entries.push({ offset: last, event });
-      bytes += weigh(event);
-      trim();
-      return last;
-    },
-    recovery(position) {
-      if (position.epoch !== epoch) return "other-epoch";
-      if (position.offset > last) return "future";
-      if (position.offset < dropped()) return "too-old";
-      return "whole";
-    },
-    after(offset) {
-      if (offset < dropped()) return undefined;
-      return entries.slice(head + Math.max(0, offset - dropped()));
-    },
-  };
+  /** Offset of the newest event; 0 while there is none. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Offset of the newest event that was dropped; 0 while none was. */
+  get #dropped(): number {
+    return this.#last - (this.#events.length - this.#head);
+  }
+
+  /** Adds an event, dropping the oldest ones past the bounds. Answers its offset. */
+  append(event: LoggedEvent): number {
+    this.#events.push(event);
+    this.#last += 1;
+    this.#bytes += weigh(event);
+    while (
+      this.#events.length - this.#head > limits.logEventsMax ||
+      this.#bytes > limits.logBytesMax
+    )
+      this.#dropOldest();
+    return this.#last;
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#events[this.#head];
+    if (!oldest) throw new Error("an empty log weighs nothing");
+    this.#bytes -= weigh(oldest);
+    this.#head += 1;
+    if (this.#head <= limits.logEventsMax) return;
+    this.#events = this.#events.slice(this.#head);
+    this.#head = 0;
+  }
+
+  /** Can everything after `position` be replayed? */
+  recovery(position: Position): Recovery {
+    if (position.epoch !== this.epoch) return "other-epoch";
+    if (position.offset > this.#last) return "future";
+    return position.offset < this.#dropped ? "too-old" : "whole";
+  }
+
+  /** The entries after `offset`, oldest first; `undefined` when some of them are gone already. */
+  after(offset: number): LogEntry[] | undefined {
+    const missing = offset - this.#dropped;
+    if (missing < 0) return undefined;
+    const entries: LogEntry[] = [];
+    for (let index = this.#head + missing; index < this.#events.length; index++) {
+      const event = this.#events[index];
+      if (event) entries.push({ offset: offset + entries.length + 1, event });
+    }
+    return entries;
+  }
 }
 
 /** `epoch:offset` → Position; `undefined` for anything that no log could have given out. */

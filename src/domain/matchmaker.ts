@@ -22,19 +22,24 @@ export type Policy = (
   moment: Moment,
 ) => Ticket | undefined;
 
-const shared = (mine: readonly string[], yours: readonly string[]) =>
-  mine.filter((word) => yours.includes(word));
-
 /** The interests that both tickets named. */
 export function sharedInterests(a: Ticket, b: Ticket): string[] {
-  return shared(a.wishes.interests, b.wishes.interests);
+  return a.wishes.interests.filter((word) => b.wishes.interests.includes(word));
+}
+
+/** How many words two lists share; most lists are empty, and this runs for every candidate. */
+function countShared(mine: readonly string[], yours: readonly string[]): number {
+  if (yours.length === 0) return 0;
+  let count = 0;
+  for (const word of mine) if (yours.includes(word)) count += 1;
+  return count;
 }
 
 /** Shared interests first, then a shared language, then anybody. */
 function fondness(a: Ticket, b: Ticket): number {
-  const interests = sharedInterests(a, b).length;
+  const interests = countShared(a.wishes.interests, b.wishes.interests);
   if (interests > 0) return 1 + interests;
-  return shared(a.wishes.languages, b.wishes.languages).length > 0 ? 1 : 0;
+  return countShared(a.wishes.languages, b.wishes.languages) > 0 ? 1 : 0;
 }
 
 /**

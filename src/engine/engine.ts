@@ -18,7 +18,7 @@
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { Ending } from "../domain/room.ts";
-import type { Ticket, Wishes } from "../domain/ticket.ts";
+import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Mode, Signal, Status } from "../protocol.ts";
 
 export type Awaitable<T> = T | Promise<T>;
@@ -161,5 +161,7 @@ export interface EngineOptions {
   graceMs: number;
   /** How long two who skipped avoid each other; 0 switches it off. */
   skipCooldownMs: number;
-  relax: { languageAfterMs: number; anybodyAfterMs: number };
+  relax: RelaxSteps;
+  /** How many others one session can avoid at a time; should exceed the skips possible in a cooldown. */
+  avoidsMax: number;
 }

@@ -1,5 +1,5 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
-import { createEventLog, type LogEntry } from "../domain/event-log.ts";
+import { EventLog, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { outcomeOf, roomTable } from "../domain/room.ts";
 import { acceptanceAfter, defaultWishes, type Wishes } from "../domain/ticket.ts";
@@ -14,26 +14,17 @@ import type {
   EngineOptions,
   Moved,
   PairRequest,
+  Seen,
   Stream,
 } from "./engine.ts";
+import { barred, createAvoidance } from "./memory/avoidance.ts";
 import { Calendar } from "./memory/calendar.ts";
 import { createLobby } from "./memory/lobby.ts";
-import {
-  avoidEachOther,
-  createSession,
-  partnerOf,
-  remember,
-  type Room,
-  type Session,
-} from "./memory/sessions.ts";
+import { createSession, partnerOf, remember, type Room, type Session } from "./memory/sessions.ts";
 
 /** Tickets offered to the policy from each place where a ticket looks. */
-const candidatesMax = 16;
+const candidatesMax = 8;
 const recentRoomsMax = 8;
-/** Blocks kept per session; the oldest goes first. */
-const blockedMax = 1024;
-/** Cooldowns kept per session: above what skipping twice a second for the default cooldown makes. */
-const cooldownsMax = 1024;
 const answersMax = 256;
 const answersKeptMs = 120_000;
 /** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
@@ -41,22 +32,39 @@ const retentionMsMin = 600_000;
 
 type Undressed = PeerState<unknown>;
 
+/** `one`'s avoiding of `other`, and when it is over. */
+interface Cooldown {
+  one: Session;
+  other: Session;
+  until: number;
+}
+
+const idle: Undressed = { status: "idle" };
+
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   const sessions = new Map<string, Session>();
-  const lobby = createLobby();
+  const lobby = createLobby<Session>();
+  const avoidance = createAvoidance<Session>(options.avoidsMax);
   const roomCount: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   let online = 0;
+  let streams = 0;
 
   // Deadlines. Each calendar holds one kind, all of one duration, so that additions come in order.
   const graces = new Calendar<Session>(1);
-  const cooldowns = new Calendar<{ from: Session; to: string; until: number }>(1);
-  const widenings = { language: new Calendar<Session>(1), anybody: new Calendar<Session>(1) };
+  const cooldowns = new Calendar<Cooldown>(1);
+  const widenings = {
+    language: new Calendar<Session>(1),
+    anybody: new Calendar<Session>(1),
+  };
   const retentions = new Calendar<Session>(1);
   const calendars = [graces, cooldowns, widenings.language, widenings.anybody, retentions];
   let alarmAt = Number.POSITIVE_INFINITY;
   let ring: (at: number) => void = () => {};
 
   const retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
+
+  /** Tells the lives of one session's log apart, and nothing else: it need not be unguessable. */
+  const newEpoch = () => Math.floor(system.random() * 2 ** 52).toString(36);
 
   function setAlarm(at: number) {
     if (at >= alarmAt) return;
@@ -79,18 +87,18 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     const session = sessions.get(caller.sessionId);
     const id = caller.mutationId;
     if (!session || id === undefined) return act();
-    const past = session.answers.get(id);
+    const past = session.answers?.get(id);
     if (past && past.at + answersKeptMs > system.now()) return past.answer as Answer;
     const answer = act();
     if (!isRejection(answer))
-      remember(session.answers, id, { at: system.now(), answer }, answersMax);
+      session.answers = remember(session.answers, id, { at: system.now(), answer }, answersMax);
     return answer;
   }
 
   function tell(session: Session, event: LoggedEvent) {
     if (!session.log) return;
     session.log.append(event);
-    for (const wake of session.streams.values()) wake();
+    for (const { wake } of session.streams) wake();
   }
 
   function statusOf(session: Session): Status {
@@ -100,7 +108,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   function stateOf(session: Session): Undressed {
     const { room, ticket } = session;
-    if (!room) return ticket ? { status: "waiting", since: ticket.since } : { status: "idle" };
+    if (!room) return ticket ? { status: "waiting", since: ticket.since } : idle;
     const partner = partnerOf(session, room);
     const terms = termsFor(session, room);
     if (partner.grace)
@@ -123,7 +131,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   function unhold(session: Session) {
     const { ticket } = session;
-    if (!ticket || session.streams.size === 0) return;
+    if (!ticket || session.streams.length === 0) return;
     const now = system.now();
     const { accepts, widensAfterMs } = acceptanceAfter(
       ticket.wishes,
@@ -131,7 +139,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       options.relax,
     );
     session.ticket = { ...ticket, accepts, revision: ++session.revision };
-    lobby.add(session.ticket);
+    lobby.add(session);
     if (widensAfterMs !== undefined) {
       const calendar = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
       const at = ticket.since + widensAfterMs;
@@ -142,8 +150,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   /** Takes a ticket out of the index: its owner is absent, or it is about to change. */
   function hold(session: Session) {
-    if (!session.ticket) return;
-    lobby.remove(session.ticket);
+    lobby.remove(session);
     if (session.widening) widenings[session.widening.calendar].remove(session.widening.entry);
     session.widening = undefined;
   }
@@ -172,6 +179,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     });
   }
 
+  function asSeen({ sessionId, revision }: Seen): Session | undefined {
+    const session = sessions.get(sessionId);
+    return session?.ticket?.revision === revision ? session : undefined;
+  }
+
   // -------------------------------------------------------------------------------------------
   // Rooms
 
@@ -196,15 +208,15 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       [partner, session],
     ] as const) {
       member.room = undefined;
-      remember(member.recentRooms, room.id, other.id, recentRoomsMax);
+      member.recentRooms = remember(member.recentRooms, room.id, other.id, recentRoomsMax);
     }
     if (outcome.avoid === "cooldown" && options.skipCooldownMs > 0) {
       const until = now + options.skipCooldownMs;
-      remember(session.cooldowns, partner.id, until, cooldownsMax);
-      cooldowns.add(until, { from: session, to: partner.id, until });
+      avoidance.avoid(session, partner, until);
+      cooldowns.add(until, { one: session, other: partner, until });
       setAlarm(until);
     }
-    if (outcome.avoid === "session") block(session, partner.id);
+    if (outcome.avoid === "session") avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
 
     tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
     const entered: string[] = [];
@@ -224,17 +236,6 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return entered;
   }
 
-  function block(session: Session, otherId: string) {
-    session.blocked.delete(otherId);
-    session.blocked.add(otherId);
-    if (session.blocked.size > blockedMax) {
-      for (const oldest of session.blocked) {
-        session.blocked.delete(oldest);
-        break;
-      }
-    }
-  }
-
   // -------------------------------------------------------------------------------------------
   // What is due
 
@@ -251,10 +252,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   }
 
   /** One avoidance has run out: if both wait, they may meet now, and nothing else will tell them. */
-  function forgive({ from, to, until }: { from: Session; to: string; until: number }): string[] {
-    if (from.cooldowns.get(to) !== until) return [];
-    from.cooldowns.delete(to);
-    return from.ticket && sessions.get(to)?.ticket ? [from.id] : [];
+  function forgive({ one, other, until }: Cooldown): string[] {
+    return avoidance.forgive(one, other, until) && one.ticket && other.ticket ? [one.id] : [];
   }
 
   function widen(session: Session): string[] {
@@ -269,7 +268,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     const entered: string[] = [];
     for (;;) {
       const { first } = calendar;
-      if (!first || first.day.number > system.now()) return entered;
+      if (!first || (calendar.firstAt ?? 0) > system.now()) return entered;
       calendar.remove(first);
       entered.push(...carryOut(first.value));
     }
@@ -284,19 +283,19 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       }
       keepForNow(session);
       const { position } = request;
-      const log = (session.log ??= createEventLog(system.id()));
+      const log = (session.log ??= new EventLog(newEpoch()));
       const recovery = position ? log.recovery(position) : "other-epoch";
-      const wasPresent = session.streams.size > 0;
+      const wasPresent = session.streams.length > 0;
       if (recovery === "other-epoch") {
         // Another tab, or one that has been away too long: it starts anew, and alone.
-        const streams = [...session.streams.values()];
+        const { streams } = session;
         session.claim = Math.max(session.claim, request.claim) + 1;
-        session.streams.clear();
-        for (const wake of streams) wake();
+        session.streams = [];
+        for (const { wake } of streams) wake();
       }
 
-      const streamId = system.id();
-      session.streams.set(streamId, request.wake);
+      const streamId = String(++streams);
+      session.streams.push({ id: streamId, wake: request.wake });
       if (!wasPresent) {
         online += 1;
         if (session.grace) graces.remove(session.grace.entry);
@@ -324,7 +323,10 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
     detach({ sessionId, streamId }: Stream) {
       const session = sessions.get(sessionId);
-      if (!session?.streams.delete(streamId) || session.streams.size > 0) return;
+      const index = session?.streams.findIndex(({ id }) => id === streamId) ?? -1;
+      if (!session || index < 0) return;
+      session.streams.splice(index, 1);
+      if (session.streams.length > 0) return;
       online -= 1;
       const at = system.now() + options.graceMs;
       session.grace = { at, entry: graces.add(at, session) };
@@ -359,7 +361,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
       const session = called(caller);
       if (isRejection(session)) return session;
-      if (!session || session.streams.size === 0) return reject("not-subscribed");
+      if (!session || session.streams.length === 0) return reject("not-subscribed");
       return once(caller, () => {
         const wishes = asked ?? session.wishes ?? defaultWishes;
         if (session.room) return { status: statusOf(session), entered: [] };
@@ -375,31 +377,23 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
 
     amend(caller: Caller, status: Status) {
-      const past = sessions.get(caller.sessionId)?.answers.get(caller.mutationId ?? "");
+      const past = sessions.get(caller.sessionId)?.answers?.get(caller.mutationId ?? "");
       if (past) past.answer = { ...past.answer, status };
     },
 
     candidates(sessionId: string) {
       const session = sessions.get(sessionId);
       const ticket = session?.ticket;
-      if (!ticket || session.streams.size === 0) return undefined;
-      const now = system.now();
-      const fits = (other: { sessionId: string }) => {
-        const owner = sessions.get(other.sessionId);
-        return !!owner && owner !== session && !avoidEachOther(session, owner, now);
-      };
-      return { ticket, candidates: lobby.candidates(ticket, fits, candidatesMax) };
+      if (!ticket || session.streams.length === 0) return undefined;
+      return { ticket, candidates: lobby.candidates(session, candidatesMax) };
     },
 
     pair({ roomId, impolite, polite, relayOnly, sharedInterests }: PairRequest) {
-      const members = [impolite, polite].map(({ sessionId, revision }) => {
-        const session = sessions.get(sessionId);
-        return session?.ticket?.revision === revision ? session : undefined;
-      });
-      const [first, second] = members;
+      const first = asSeen(impolite);
+      const second = asSeen(polite);
       if (!first || !second || first === second) return false;
-      if (first.streams.size === 0 || second.streams.size === 0) return false;
-      if (avoidEachOther(first, second, system.now())) return false;
+      if (!first.standing || !second.standing) return false;
+      if (barred(first, second)) return false;
 
       const room: Room = {
         id: roomId,
@@ -433,7 +427,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
           return sent;
         }).delivered;
       }
-      return session.recentRooms.has(signal.roomId) ? false : reject("not-in-room");
+      return memberOf(session, signal.roomId) ? false : reject("not-in-room");
     },
 
     confirm(caller: Caller, roomId: string) {
@@ -451,7 +445,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return { status: "idle", entered: [], known: false };
-      if (ending === "skip" && session.streams.size === 0) return reject("not-subscribed");
+      if (ending === "skip" && session.streams.length === 0) return reject("not-subscribed");
       return once(caller, () => {
         const { room } = session;
         if (ending === "leave" && session.ticket) {
@@ -482,9 +476,16 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const partnerId =
         session?.room?.id === roomId
           ? partnerOf(session, session.room).id
-          : session?.recentRooms.get(roomId);
+          : session?.recentRooms?.get(roomId);
       if (!session || partnerId === undefined) return reject("not-in-room");
-      block(session, partnerId);
+      const partner = sessions.get(partnerId);
+      if (partner) {
+        // Their numbers must not change while they stand in the lobby.
+        const standing = [session, partner].filter((one) => one.standing);
+        for (const one of standing) hold(one);
+        avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
+        for (const one of standing) unhold(one);
+      }
       return { partnerId };
     },
 
@@ -505,12 +506,13 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         ...takeDue(widenings.language, widen),
         ...takeDue(widenings.anybody, widen),
         ...takeDue(retentions, (session) => {
+          avoidance.forget(session);
           sessions.delete(session.id);
           return [];
         }),
       ];
       const nextAt = Math.min(
-        ...calendars.map((calendar) => calendar.first?.day.number ?? Number.POSITIVE_INFINITY),
+        ...calendars.map((calendar) => calendar.firstAt ?? Number.POSITIVE_INFINITY),
       );
       alarmAt = nextAt;
       return Number.isFinite(nextAt) ? { entered, nextAt } : { entered };
@@ -524,7 +526,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
 /** Whether the room is the session's, or was one of its last few. */
 function memberOf(session: Session, roomId: string): boolean {
-  return session.room?.id === roomId || session.recentRooms.has(roomId);
+  return session.room?.id === roomId || session.recentRooms?.has(roomId) === true;
 }
 
 const sent = { delivered: true } as const;

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { createEventLog, formatPosition, parsePosition } from "../../src/domain/event-log.ts";
+import { EventLog, formatPosition, parsePosition } from "../../src/domain/event-log.ts";
 import { limits } from "../../src/protocol.ts";
 
 const signal = (sdp: string) => ({ type: "offer", roomId: "room", sdp }) as const;
 
 describe("the event log", () => {
   test("numbers events from 1 and replays what comes after an offset", () => {
-    const log = createEventLog("epoch");
+    const log = new EventLog("epoch");
     expect([log.append(signal("a")), log.append(signal("b")), log.append(signal("c"))]).toEqual([
       1, 2, 3,
     ]);
@@ -18,7 +18,7 @@ describe("the event log", () => {
   });
 
   test("drops the oldest events past its bound, and never replays a part", () => {
-    const log = createEventLog("epoch");
+    const log = new EventLog("epoch");
     for (let n = 0; n < limits.logEventsMax * 3 + 7; n++) log.append(signal(`${n}`));
     const oldestKept = log.last - limits.logEventsMax;
     expect(log.after(oldestKept - 1)).toBeUndefined();
@@ -28,7 +28,7 @@ describe("the event log", () => {
   });
 
   test("is bounded in bytes too", () => {
-    const log = createEventLog("epoch");
+    const log = new EventLog("epoch");
     for (let n = 0; n < 40; n++) log.append(signal("x".repeat(limits.sdpBytesMax)));
     const kept = log.after(log.last - 7);
     expect(kept).toHaveLength(7);
@@ -36,7 +36,7 @@ describe("the event log", () => {
   });
 
   test("tells an unknown epoch and a position from the future", () => {
-    const log = createEventLog("epoch");
+    const log = new EventLog("epoch");
     log.append(signal("a"));
     expect(log.recovery({ epoch: "other", offset: 1 })).toBe("other-epoch");
     expect(log.recovery({ epoch: "epoch", offset: 2 })).toBe("future");

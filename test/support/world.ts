@@ -80,6 +80,7 @@ export function createWorld(options: WorldOptions = {}): World {
   const engine = open(system, {
     graceMs: options.graceMs ?? 15_000,
     skipCooldownMs: options.skipCooldownMs ?? 300_000,
+    avoidsMax: 1024,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
   const signaling = createSignaling({

@@ -5,26 +5,30 @@
  * with its size.
  */
 export interface Entry<T> {
-  value: T;
-  day: Day<T>;
+  readonly value: T;
+  readonly day: Day<T>;
   before: Entry<T> | undefined;
   after: Entry<T> | undefined;
 }
 
 interface Day<T> {
-  number: number;
+  readonly number: number;
   first: Entry<T> | undefined;
   last: Entry<T> | undefined;
   before: Day<T> | undefined;
   after: Day<T> | undefined;
 }
 
+/** From this many days on they are also found by number; a small calendar is walked through faster. */
+const daysIndexed = 16;
+
 export class Calendar<T> {
   readonly #dayMs: number;
-  readonly #days = new Map<number, Day<T>>();
   #first: Day<T> | undefined;
   #last: Day<T> | undefined;
+  #days = 0;
   #size = 0;
+  #byNumber: Map<number, Day<T>> | undefined;
 
   constructor(dayMs: number) {
     this.#dayMs = dayMs;
@@ -39,6 +43,11 @@ export class Calendar<T> {
     return this.#first?.first;
   }
 
+  /** The time of the oldest entry, to the day. */
+  get firstAt(): number | undefined {
+    return this.#first && this.#first.number * this.#dayMs;
+  }
+
   add(at: number, value: T): Entry<T> {
     const day = this.#dayOf(Math.floor(at / this.#dayMs));
     const entry: Entry<T> = { value, day, before: day.last, after: undefined };
@@ -50,44 +59,53 @@ export class Calendar<T> {
   }
 
   /** Removes an entry of this calendar; once only. */
-  remove(entry: Entry<T>): void {
-    const { day, before, after } = entry;
-    if (before) before.after = after;
-    else day.first = after;
-    if (after) after.before = before;
+  remove({ day, before, after: next }: Entry<T>): void {
+    if (before) before.after = next;
+    else day.first = next;
+    if (next) next.before = before;
     else day.last = before;
     this.#size -= 1;
     if (!day.first) this.#drop(day);
   }
 
-  /** Oldest first. What is added or removed meanwhile may or may not be seen. */
-  *[Symbol.iterator](): Generator<T> {
-    for (let entry = this.first; entry; entry = next(entry)) yield entry.value;
-  }
-
   #dayOf(number: number): Day<T> {
-    const known = this.#days.get(number);
+    if (this.#last?.number === number) return this.#last;
+    const known = this.#byNumber?.get(number);
     if (known) return known;
 
     // New days are nearly always the newest; a kept place may reach far back, so start at the nearer end.
     let before = this.#last;
     const first = this.#first;
     if (before && first && number - first.number < before.number - number) {
-      let after: Day<T> | undefined = first;
-      while (after && after.number < number) after = after.after;
-      before = after?.before;
+      let next: Day<T> | undefined = first;
+      while (next && next.number <= number) next = next.after;
+      before = next?.before;
     } else {
       while (before && before.number > number) before = before.before;
     }
+    if (before?.number === number) return before;
 
-    const after = before ? before.after : this.#first;
-    const day: Day<T> = { number, first: undefined, last: undefined, before, after };
+    const next = before ? before.after : this.#first;
+    const day: Day<T> = {
+      number,
+      first: undefined,
+      last: undefined,
+      before,
+      after: next,
+    };
     if (before) before.after = day;
     else this.#first = day;
-    if (after) after.before = day;
+    if (next) next.before = day;
     else this.#last = day;
-    this.#days.set(number, day);
+    this.#days += 1;
+    if (this.#byNumber) this.#byNumber.set(number, day);
+    else if (this.#days > daysIndexed) this.#indexDays();
     return day;
+  }
+
+  #indexDays(): void {
+    this.#byNumber = new Map();
+    for (let day = this.#first; day; day = day.after) this.#byNumber.set(day.number, day);
   }
 
   #drop(day: Day<T>): void {
@@ -95,11 +113,12 @@ export class Calendar<T> {
     else this.#first = day.after;
     if (day.after) day.after.before = day.before;
     else this.#last = day.before;
-    this.#days.delete(day.number);
+    this.#days -= 1;
+    this.#byNumber?.delete(day.number);
   }
 }
 
 /** The entry after this one, across days. */
-function next<T>(entry: Entry<T>): Entry<T> | undefined {
+export function after<T>(entry: Entry<T>): Entry<T> | undefined {
   return entry.after ?? entry.day.after?.first;
 }

@@ -1,0 +1,266 @@
+/**
+ * What a join costs as the lobby grows: `bun test/bench/matchmaking.ts [largest]` (default 1000000 waiting).
+ *
+ * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row is the least that any lobby could do:
+ * one Map set, one delete, one random pick, on a Map of the same size. All sizes are measured in turn,
+ * several rounds in one run, and a row's figure is its median, so that a noisy moment spoils one round only.
+ */
+import { heapStats } from "bun:jsc";
+import { createFairPolicy } from "../../src/domain/matchmaker.ts";
+import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
+import type { Caller, Engine } from "../../src/engine/engine.ts";
+import { createMemoryEngine } from "../../src/engine/memory.ts";
+import type { Signaling } from "../../src/signaling.ts";
+import { createSignaling } from "../../src/signaling.ts";
+import { createSystem } from "../../src/system.ts";
+import { seededRandom } from "../support/virtual-system.ts";
+
+const largest = Number(process.argv[2] ?? 1e6);
+const sizes = [1e3, 1e4, 1e5, 1e6].filter((size) => size <= largest);
+const rounds = 9;
+const cyclesPerRound = 2000;
+/** As many as avoid each other in the clique: each member's cooldowns reach the cap's order. */
+const cliqueSize = 1000;
+
+interface Lobby {
+  engine: Engine;
+  signaling: Signaling;
+  /** A present session that is idle. */
+  connect(): Promise<Caller>;
+  /** A ticket that waits; nobody looks for a partner for it. */
+  wait(wishes: Wishes, caller?: Caller): Promise<Caller>;
+}
+
+function createLobby(): Lobby {
+  // Its clock stands still: no ticket relaxes and no alarm goes off in the middle of a measurement.
+  const system = { ...createSystem(), now: () => 1_000_000, schedule: () => () => {} };
+  const engine = createMemoryEngine(system, {
+    graceMs: 15_000,
+    skipCooldownMs: 300_000,
+    avoidsMax: 1024,
+    relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+  });
+  const log = { info() {}, warn() {}, bug: console.error };
+  const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
+  const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
+  const signaling = createSignaling({
+    engine,
+    system,
+    policy,
+    ice,
+    forceRelay: false,
+    log,
+  });
+  async function connect() {
+    const { stream } = await engine.attach({ sessionId: system.id(), claim: 0, wake() {} });
+    return { sessionId: stream.sessionId, claim: stream.claim };
+  }
+  return {
+    engine,
+    signaling,
+    connect,
+    async wait(wishes, known) {
+      const caller = known ?? (await connect());
+      await engine.enqueue(caller, wishes);
+      return caller;
+    },
+  };
+}
+
+/** Does what is measured, and answers how to put the lobby back. */
+type Cycle = (n: number) => Promise<() => unknown>;
+type Case = (size: number) => Promise<Cycle>;
+
+const asked = (interests: string[] = []) => ({
+  ...defaultWishes,
+  interests,
+  languages: [],
+  autoRejoin: false,
+});
+
+/** A hundred sessions take turns, so that no cache flatters the one. */
+async function joiners(lobby: Lobby, wishes: Wishes) {
+  const callers: Caller[] = [];
+  for (let n = 0; n < 100; n++) {
+    const caller = await lobby.wait(wishes);
+    await lobby.engine.end(caller, { ending: "leave" });
+    callers.push(caller);
+  }
+  return (n: number) => callers[n % callers.length] as Caller;
+}
+
+/** Everybody in it avoids everybody else. */
+async function cliqueIn(lobby: Lobby, wishes: Wishes, size: number): Promise<Caller[]> {
+  const { engine } = lobby;
+  const members: Caller[] = [];
+  for (let n = 0; n < size; n++) members.push(await lobby.connect());
+  let room = 0;
+  for (const [n, one] of members.entries())
+    for (const other of members.slice(0, n)) {
+      await lobby.wait(wishes, one);
+      await lobby.wait(wishes, other);
+      const [a, b] = [
+        await engine.candidates(one.sessionId),
+        await engine.candidates(other.sessionId),
+      ];
+      if (!a || !b) throw new Error("both wait");
+      await engine.pair({
+        roomId: `clique ${++room}`,
+        impolite: a.ticket,
+        polite: b.ticket,
+        relayOnly: false,
+        sharedInterests: [],
+      });
+      await engine.end(one, { ending: "skip" });
+      await engine.end(one, { ending: "leave" });
+      await engine.end(other, { ending: "leave" });
+    }
+  for (const member of members) await lobby.wait(wishes, member);
+  return members;
+}
+
+const cases: Record<string, Case> = {
+  async "control: Map set, delete, random pick"(size) {
+    const random = seededRandom(1);
+    const map = new Map<string, { since: number }>();
+    const keys: string[] = [];
+    for (let n = 0; n < size; n++) {
+      keys.push(`session ${n}`);
+      map.set(`session ${n}`, { since: n });
+    }
+    let sum = 0;
+    return async (n) => {
+      const key = `newcomer ${n % 100}`;
+      map.set(key, { since: n });
+      sum += map.get(keys[Math.floor(random() * keys.length)] ?? "")?.since ?? 0;
+      map.delete(key);
+      return () => sum;
+    };
+  },
+
+  async "join, nobody fits"(size) {
+    const lobby = createLobby();
+    for (let n = 0; n < size; n++) await lobby.wait(asked([`interest ${n}`]));
+    const joiner = await joiners(lobby, asked(["unshared"]));
+    return async (n) => {
+      const caller = joiner(n);
+      const answer = await lobby.signaling.join(caller, asked([`unshared ${n % 100}`]));
+      if (!("status" in answer) || answer.status !== "waiting") throw new Error("it must wait");
+      return () => lobby.signaling.leave(caller);
+    };
+  },
+
+  async "join and pair, without interests"(size) {
+    const lobby = createLobby();
+    for (let n = 0; n < size; n++) await lobby.wait(asked());
+    const joiner = await joiners(lobby, asked());
+    return pairAndRestore(lobby, joiner, () => asked());
+  },
+
+  async "join and pair, with three interests"(size) {
+    const lobby = createLobby();
+    const words = Math.max(10, size / 10);
+    const random = seededRandom(2);
+    const some = () => asked([0, 1, 2].map(() => `interest ${Math.floor(random() * words)}`));
+    for (let n = 0; n < size; n++) await lobby.wait(some());
+    const joiner = await joiners(lobby, asked(["unshared"]));
+    return pairAndRestore(lobby, joiner, some);
+  },
+
+  async "join a clique that avoids each other"(size) {
+    const lobby = createLobby();
+    const clique = await cliqueIn(lobby, asked(["clique"]), Math.min(cliqueSize, size));
+    for (let n = clique.length; n < size; n++) await lobby.wait(asked([`interest ${n}`]));
+    let outside = clique[0] as Caller;
+    await lobby.signaling.leave(outside);
+    return async (n) => {
+      const member = outside;
+      const answer = await lobby.signaling.join(member, asked(["clique"]));
+      if (!("status" in answer) || answer.status !== "waiting") throw new Error("it must wait");
+      outside = clique[n % clique.length] as Caller;
+      return () => lobby.signaling.leave(outside);
+    };
+  },
+};
+
+function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () => Wishes): Cycle {
+  return async (n) => {
+    const caller = joiner(n);
+    const mine = wishes();
+    const answer = await lobby.signaling.join(caller, {
+      ...mine,
+      interests: [...mine.interests],
+      languages: [],
+    });
+    return async () => {
+      const ended = await lobby.engine.end(caller, { ending: "leave" });
+      const partnerId = "ended" in ended ? ended.ended?.partnerId : undefined;
+      if (partnerId !== undefined) await lobby.wait(wishes(), { sessionId: partnerId, claim: 1 });
+      else if (!("status" in answer) || answer.status !== "waiting")
+        throw new Error("a room was due");
+    };
+  };
+}
+
+async function measure(cycle: Cycle, from: number): Promise<number> {
+  let spent = 0;
+  for (let n = from; n < from + cyclesPerRound; n++) {
+    const startedAt = Bun.nanoseconds();
+    const restore = await cycle(n);
+    spent += Bun.nanoseconds() - startedAt;
+    await restore();
+  }
+  return spent / cyclesPerRound;
+}
+
+const median = (values: number[]) =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+const cell = (text: string | number) => String(text).padStart(11);
+
+async function heapOf(make: () => Promise<unknown>, count: number): Promise<number> {
+  Bun.gc(true);
+  const before = heapStats().heapSize;
+  const kept = await make();
+  Bun.gc(true);
+  const bytes = (heapStats().heapSize - before) / count;
+  if (!kept) throw new Error("kept until measured");
+  return Math.round(bytes);
+}
+
+console.log(`\nns per join (median of ${rounds} rounds of ${cyclesPerRound}), by tickets waiting`);
+console.log(
+  `${"".padEnd(52)}${sizes.map((size) => cell(size)).join("")}${cell("max/min")}${cell("x control")}`,
+);
+let control: number[] = [];
+for (const [name, make] of Object.entries(cases)) {
+  const cycles: Cycle[] = [];
+  for (const size of sizes) cycles.push(await make(size));
+  Bun.gc(true);
+  const figures = sizes.map((): number[] => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [index, cycle] of cycles.entries())
+      figures[index]?.push(await measure(cycle, round * cyclesPerRound));
+  const medians = figures.map(median);
+  if (control.length === 0) control = medians;
+  const ratio = (medians.at(-1) ?? 0) / (medians[0] ?? 1);
+  const overControl = Math.max(...medians.map((ns, index) => ns / (control[index] ?? 1)));
+  console.log(
+    `${name.padEnd(52)}${medians.map((ns) => cell(Math.round(ns))).join("")}${cell(ratio.toFixed(2))}${cell(overControl.toFixed(1))}`,
+  );
+}
+
+const count = 100_000;
+const memory = async (name: string, wishes?: (n: number) => Wishes) => {
+  const bytes = await heapOf(async () => {
+    const lobby = createLobby();
+    for (let n = 0; n < count; n++) await (wishes ? lobby.wait(wishes(n)) : lobby.connect());
+    return lobby;
+  }, count);
+  console.log(`${name.padEnd(52)}${cell(bytes)}`);
+};
+console.log(`\nbytes of heap per peer, ${count} of them`);
+await memory("connected and idle");
+await memory("waiting without interests", () => asked());
+await memory("waiting with three interests of 10000", (n) =>
+  asked([`a${n % 10_000}`, `b${(n * 7) % 10_000}`, `c${(n * 13) % 10_000}`]),
+);
