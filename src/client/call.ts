@@ -1,0 +1,260 @@
+import type { Candidate, IceServer, RoomTerms, Signal } from "../protocol.ts";
+import { chatBufferedBytesMax, decodeChat, encodeChat } from "./chat.ts";
+import { createPathWatch } from "./path-watch.ts";
+
+/** The browser's half of WebRTC, replaceable for tests. */
+export interface Rtc {
+  connect(configuration: RTCConfiguration): RTCPeerConnection;
+  stream(): MediaStream;
+}
+
+/** What a call tells. Nothing is told after `end()`. */
+interface CallListener {
+  signal(signal: Signal): void;
+  /** Media can flow: told once. */
+  connected(): void;
+  /** The media path broke and is being mended, or is whole again. */
+  interrupted(broken: boolean): void;
+  /** It never connected, or could not be mended. The call has ended itself. */
+  failed(): void;
+  /** The partner closed its end. It says nothing about why. */
+  hungUp(): void;
+  chat(text: string): void;
+}
+
+/** What a call is made of. */
+export interface CallParts {
+  room: RoomTerms & { iceServers: IceServer[] };
+  /** This peer's media; none at all is fine, too. */
+  local: MediaStream | undefined;
+  rtc: Rtc;
+  listener: CallListener;
+}
+
+/** The direct connection to the partner of one room. */
+export interface Call {
+  readonly roomId: string;
+  /** What the partner sends. The same object for the whole call; tracks come and go in it. */
+  readonly remote: MediaStream;
+  /** Whether it ever connected. */
+  readonly established: boolean;
+  /** Takes in what the partner signalled. */
+  receive(signal: Signal): void;
+  /**
+   * Sends the offer again that has no answer yet: after a gap in the signaling nobody knows whether
+   * it arrived. Twice does no harm.
+   */
+  repeatOffer(): void;
+  /** Sends `stream` instead of what was sent so far; undefined sends nothing. */
+  replaceTracks(stream: MediaStream | undefined): Promise<void>;
+  /** Sends a chat message. False when there is no way to the partner, or it is blank or too long. */
+  sendChat(text: string): boolean;
+  /** Closes everything. May be called again. */
+  end(): void;
+}
+
+/**
+ * Begins a call: one RTCPeerConnection, negotiated by the perfect negotiation pattern (W3C WebRTC 1.0,
+ * 10.7). Offers may cross at any time after the first: the impolite peer's wins. The first one is always
+ * made by the impolite peer, so that a room does not begin with a crossing.
+ */
+export function createCall({ room, local, rtc, listener }: CallParts): Call {
+  const { roomId, polite } = room;
+  const pc = rtc.connect({
+    iceServers: room.iceServers,
+    iceTransportPolicy: room.relayOnly ? "relay" : "all",
+    bundlePolicy: "max-bundle",
+  });
+  const remote = rtc.stream();
+  // Negotiated out of band with a fixed id: there from the first offer on, the same on both ends.
+  const channel = pc.createDataChannel("chat", { negotiated: true, id: 0 });
+  const ending = new AbortController();
+  const { signal: ended } = ending;
+
+  let established = false;
+  let makingOffer = false;
+  let ignoringOffer = false;
+  let settingRemoteAnswer = false;
+  /** Whether a remote description has been handed to the connection, settled or not. */
+  let described = false;
+  const early: Candidate[] = [];
+
+  const path = createPathWatch({
+    restart: () => pc.restartIce(),
+    interrupted: (broken) => listener.interrupted(broken),
+    giveUp: fail,
+  });
+
+  pc.addEventListener("negotiationneeded", () => void offer(), { signal: ended });
+  pc.addEventListener("icecandidate", ({ candidate }) => trickle(candidate), { signal: ended });
+  pc.addEventListener("iceconnectionstatechange", () => path.ice(pc.iceConnectionState), {
+    signal: ended,
+  });
+  pc.addEventListener("connectionstatechange", watchConnection, { signal: ended });
+  pc.addEventListener("track", ({ track }) => show(track), { signal: ended });
+  channel.addEventListener("message", ({ data }) => hear(data), { signal: ended });
+  channel.addEventListener("close", () => listener.hungUp(), { signal: ended });
+
+  if (local) for (const track of local.getTracks()) pc.addTrack(track, local);
+
+  async function offer(): Promise<void> {
+    if (polite && !described) return;
+    try {
+      makingOffer = true;
+      await pc.setLocalDescription();
+      sendDescription();
+    } catch {
+      // Overtaken by the partner's offer or by the end; what is still needed fires again.
+    } finally {
+      makingOffer = false;
+    }
+  }
+
+  function sendDescription(): void {
+    const description = pc.localDescription;
+    if (ended.aborted || !description) return;
+    const { type, sdp } = description;
+    if (type === "offer" || type === "answer") listener.signal({ type, roomId, sdp });
+  }
+
+  async function take(type: "offer" | "answer", sdp: string): Promise<void> {
+    const readyForOffer = !makingOffer && (pc.signalingState === "stable" || settingRemoteAnswer);
+    const collides = type === "offer" && !readyForOffer;
+    ignoringOffer = !polite && collides;
+    if (ignoringOffer) return;
+    // The answer to an offer that was sent twice comes twice.
+    if (type === "answer" && pc.signalingState !== "have-local-offer") return;
+    try {
+      settingRemoteAnswer = type === "answer";
+      described = true;
+      // Rolls this peer's own offer back by itself, if the two have crossed.
+      const setting = pc.setRemoteDescription({ type, sdp });
+      for (const candidate of early.splice(0)) void addCandidate(candidate);
+      await setting;
+      settingRemoteAnswer = false;
+      if (type === "answer") return;
+      await pc.setLocalDescription();
+      sendDescription();
+    } catch {
+      settingRemoteAnswer = false;
+      // The partner's words can be anything. A call that stands survives nonsense; one that does not
+      // stand yet never will with this partner.
+      if (!established) fail();
+    }
+  }
+
+  async function addCandidate(candidate: Candidate): Promise<void> {
+    try {
+      // The connection queues it behind the description that is being set.
+      await pc.addIceCandidate(asInit(candidate));
+    } catch {
+      // Of an ignored offer, of a generation that is over, or nonsense: never worth a call.
+    }
+  }
+
+  function trickle(candidate: RTCIceCandidate | null): void {
+    // `null` says that all generations are done and is for this peer alone; the empty string ends one
+    // generation and is for the partner, too (W3C WebRTC 1.0, 4.8.1.2).
+    if (candidate === null) return;
+    const { candidate: line, sdpMid, sdpMLineIndex, usernameFragment } = candidate;
+    listener.signal({
+      type: "add-ice-candidate",
+      roomId,
+      candidate: { candidate: line, sdpMid, sdpMLineIndex, usernameFragment },
+    });
+  }
+
+  function watchConnection(): void {
+    if (pc.connectionState === "connected" && !established) {
+      established = true;
+      path.established();
+      listener.connected();
+    }
+    // Not a matter of the path: the encryption could not be agreed on, and no restart helps.
+    if (pc.connectionState === "failed" && pc.iceConnectionState !== "failed") fail();
+  }
+
+  function show(track: MediaStreamTrack): void {
+    remote.addTrack(track);
+  }
+
+  function hear(frame: unknown): void {
+    const text = decodeChat(frame);
+    if (text !== undefined) listener.chat(text);
+  }
+
+  function fail(): void {
+    if (ended.aborted) return;
+    end();
+    listener.failed();
+  }
+
+  function end(): void {
+    if (ended.aborted) return;
+    ending.abort();
+    path.stop();
+    pc.close();
+    for (const track of remote.getTracks()) {
+      track.stop();
+      remote.removeTrack(track);
+    }
+  }
+
+  return {
+    roomId,
+    remote,
+    get established() {
+      return established;
+    },
+    receive(signal) {
+      if (ended.aborted || signal.roomId !== roomId) return;
+      if (signal.type !== "add-ice-candidate") return void take(signal.type, signal.sdp);
+      if (described) void addCandidate(signal.candidate);
+      else if (early.length < EARLY_CANDIDATES_MAX) early.push(signal.candidate);
+    },
+    repeatOffer() {
+      if (pc.signalingState === "have-local-offer") sendDescription();
+    },
+    async replaceTracks(stream) {
+      const tracks = stream?.getTracks() ?? [];
+      const senders = pc.getTransceivers().filter(({ direction }) => direction !== "stopped");
+      const kinds = ["audio", "video"] as const;
+      for (const kind of kinds) {
+        if (ended.aborted) return;
+        const track = tracks.find((own) => own.kind === kind);
+        const used = senders.find(
+          ({ sender, receiver, direction }) =>
+            receiver.track.kind === kind && (sender.track !== null || direction.startsWith("send")),
+        );
+        if (used) await used.sender.replaceTrack(track ?? null);
+        else if (track && stream) pc.addTrack(track, stream);
+      }
+    },
+    sendChat(text) {
+      const frame = encodeChat(text);
+      if (frame === undefined || channel.readyState !== "open") return false;
+      if (channel.bufferedAmount > chatBufferedBytesMax) return false;
+      channel.send(frame);
+      return true;
+    },
+    end,
+  };
+}
+
+/** Candidates kept until the description they belong to; a browser makes fewer than 50. */
+const EARLY_CANDIDATES_MAX = 200;
+
+/** Leaves absent fields absent, as the platform's dictionary tells `undefined` and missing apart. */
+function asInit({
+  candidate,
+  sdpMid,
+  sdpMLineIndex,
+  usernameFragment,
+}: Candidate): RTCIceCandidateInit {
+  return {
+    candidate,
+    ...(sdpMid !== undefined && { sdpMid }),
+    ...(sdpMLineIndex !== undefined && { sdpMLineIndex }),
+    ...(usernameFragment !== undefined && { usernameFragment }),
+  };
+}

@@ -1,0 +1,100 @@
+/** Until when the first connection must stand. */
+const CONNECT_MS_MAX = 20_000;
+/** A path often comes back by itself within this time (W3C WebRTC 1.0, 4.4.3: `disconnected` may be transient). */
+const PATIENCE_MS = 3000;
+/** Between two restarts: gathering, a round trip of signaling, and the checks must fit in. */
+const RESTART_EVERY_MS = 6000;
+const RESTARTS_MAX = 4;
+
+/** What a path watch may do. */
+export interface PathActions {
+  /** Restart ICE (RFC 8445, 9). */
+  restart(): void;
+  interrupted(broken: boolean): void;
+  /** Nothing helped within the bounds. */
+  giveUp(): void;
+}
+
+/** Watches over the media path of one call: restarts ICE when it breaks, and knows when to stop trying. */
+export interface PathWatch {
+  /** The connection's `iceConnectionState` is this now. */
+  ice(state: RTCIceConnectionState): void;
+  /** The call connected for the first time. */
+  established(): void;
+  stop(): void;
+}
+
+/**
+ * Begins to watch. Gives up when the first connection takes longer than 20 s; after that, when a break
+ * outlasts four restarts: 27 s at most.
+ */
+export function createPathWatch(actions: PathActions): PathWatch {
+  let connecting = true;
+  let broken = false;
+  let restarts = 0;
+  let stopped = false;
+  const deadline = setTimeout(giveUp, CONNECT_MS_MAX);
+  let nextRestart: ReturnType<typeof setTimeout> | undefined;
+
+  function giveUp(): void {
+    stop();
+    actions.giveUp();
+  }
+
+  function stop(): void {
+    stopped = true;
+    clearTimeout(deadline);
+    clearTimeout(nextRestart);
+  }
+
+  function breakOff(): void {
+    if (broken) return;
+    broken = true;
+    restarts = 0;
+    if (connecting) return;
+    actions.interrupted(true);
+  }
+
+  function mended(): void {
+    clearTimeout(nextRestart);
+    nextRestart = undefined;
+    if (!broken) return;
+    broken = false;
+    if (connecting) return;
+    actions.interrupted(false);
+  }
+
+  function restart(): void {
+    clearTimeout(nextRestart);
+    if (restarts >= RESTARTS_MAX) return giveUp();
+    restarts += 1;
+    nextRestart = setTimeout(restart, RESTART_EVERY_MS);
+    actions.restart();
+  }
+
+  return {
+    ice(state) {
+      if (stopped) return;
+      if (state === "connected" || state === "completed") return mended();
+      if (state === "disconnected") {
+        breakOff();
+        nextRestart ??= setTimeout(restart, PATIENCE_MS);
+      }
+      if (state === "failed") {
+        const first = !broken || restarts === 0;
+        breakOff();
+        // Later failures wait for their turn, so that restarts do not chase each other.
+        if (first) restart();
+      }
+    },
+    established() {
+      if (stopped) return;
+      connecting = false;
+      broken = false;
+      clearTimeout(deadline);
+      clearTimeout(nextRestart);
+      nextRestart = undefined;
+    },
+    stop,
+  };
+}

@@ -1,0 +1,509 @@
+import type {
+  EndReason,
+  IceServer,
+  PeerEvent,
+  PeerState,
+  ReportReason,
+  RoomTerms,
+  Signal,
+} from "../protocol.ts";
+import { createCall, type Call, type Rtc } from "./call.ts";
+import type { Connection, ConnectionListener } from "./connection.ts";
+import { createEmitter } from "./emitter.ts";
+import { createOutbox } from "./outbox.ts";
+import {
+  sameState,
+  type ChatMessage,
+  type PeerStreamError,
+  type PeerStreamState,
+  type RoomEnd,
+} from "./state.ts";
+import type { Outcome, PeerStream, StartOptions, Wishes } from "./surface.ts";
+
+/** What a peer is made of. */
+export interface PeerParts {
+  connection: Connection;
+  rtc: Rtc;
+  /** Used instead of those the server names, if given. */
+  iceServers?: IceServer[];
+}
+
+/** A peer stream, and what the page's coming and going does to it. */
+export interface Peer extends PeerStream {
+  /** The page goes away, for good or into the back-forward cache. */
+  depart(): void;
+  /** The page came back out of the back-forward cache. */
+  comeBack(): void;
+}
+
+type Room = RoomTerms & { iceServers: IceServer[] };
+
+/** The lobby, as far as the server has told. */
+type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "ended">;
+
+/**
+ * Creates a peer.
+ *
+ * Three truths meet here: what the page wants (`wanted`), where the server says that this peer stands
+ * (`serverRoom`), and the call that is actually there (`call`). Events, refusals and reconnects change
+ * one of them; `reconcile` and `derive` bring the others after it.
+ */
+export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
+  const states = createEmitter<PeerStreamState>();
+  const chats = createEmitter<ChatMessage>();
+  // Apart, so that a signal that has to wait never holds up a wish to leave.
+  const intents = createOutbox((name, input) => connection.call(name, input));
+  const signals = createOutbox((name, input) => connection.call(name, input));
+
+  let current: PeerStreamState = { status: "idle" };
+  /** Whether the page wants a partner. */
+  let wanted = false;
+  let wishes: Required<Wishes> = withDefaults({});
+  let local: MediaStream | undefined;
+  let muted = { audio: false, video: false };
+
+  /** Whether the server has spoken since the connection last dropped. */
+  let present = false;
+  /** The connection dropped and is not back; unlike `!present`, not so before the first word. */
+  let away = false;
+  /** No `session` event has come on this stream yet; what it tells may be another page's past. */
+  let newStream = false;
+  /** The room the server last said this peer is in. */
+  let serverRoom: string | undefined;
+  /** The room last been in, for reports that come a moment late. */
+  let lastRoom: string | undefined;
+
+  let lobby: Lobby = { since: Date.now() };
+  let error: PeerStreamError | undefined;
+  let endedBy: RoomEnd | undefined;
+
+  let call: Call | undefined;
+  let sharedInterests: string[] = [];
+  /** The media path is being mended. */
+  let broken = false;
+  /** Until when the partner may come back. */
+  let partnerDeadline: number | undefined;
+  /** The server has forgotten the room (it was restarted); the call goes on without it. */
+  let orphaned = false;
+
+  const listener: ConnectionListener = {
+    event: (event) => {
+      hear(event);
+      publish();
+    },
+    away: () => {
+      present = false;
+      away = true;
+      intents.hold();
+      signals.hold();
+      publish();
+    },
+    ended: (reason) => halt(reason),
+  };
+
+  // -------------------------------------------------------------------------------------------
+  // What the page sees
+
+  function derive(): PeerStreamState {
+    const ended = endedBy === undefined ? {} : { ended: endedBy };
+    if (call) {
+      const { roomId, remote } = call;
+      const reconnecting = { status: "reconnecting", roomId, sharedInterests } as const;
+      const shown = call.established ? { remote } : {};
+      if (away) return { ...reconnecting, ...shown, what: "signaling" };
+      if (partnerDeadline !== undefined) {
+        return { ...reconnecting, ...shown, what: "partner", deadline: partnerDeadline };
+      }
+      if (!call.established) return { status: "connecting", roomId, sharedInterests };
+      if (broken) return { ...reconnecting, ...shown, what: "media" };
+      return { status: "connected", roomId, sharedInterests, remote };
+    }
+    if (!wanted) return { status: "idle", ...(error && { error }), ...ended };
+    if (away) return { status: "reconnecting", what: "signaling" };
+    return { status: "waiting", ...lobby, ...ended };
+  }
+
+  function publish(): void {
+    const next = derive();
+    if (sameState(current, next)) return;
+    current = next;
+    states.emit(next);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What the server tells
+
+  function hear(event: PeerEvent): void {
+    switch (event.type) {
+      case "session": {
+        const first = newStream;
+        newStream = false;
+        present = true;
+        away = false;
+        reconcile(event.state, first);
+        intents.open();
+        signals.open();
+        // The offer may have fallen into the gap.
+        call?.repeatOffer();
+        return;
+      }
+      case "resync":
+        return reconcile(event.state, false);
+      case "lobby": {
+        serverRoom = undefined;
+        dropCall();
+        if (!wanted) return withdraw();
+        const { waiting, online, estimateMs } = event;
+        lobby = {
+          since: lobby.since,
+          waiting,
+          online,
+          ...(estimateMs !== undefined && { estimateMs }),
+        };
+        return;
+      }
+      case "create-offer":
+      case "wait-for-offer":
+        serverRoom = event.roomId;
+        if (!wanted) return withdraw();
+        return enter(event);
+      case "offer":
+      case "answer":
+      case "add-ice-candidate":
+        return call?.receive(event);
+      case "partner-reconnecting":
+        if (event.roomId === call?.roomId) partnerDeadline = event.deadline;
+        return;
+      case "partner-reconnected":
+        if (event.roomId !== call?.roomId) return;
+        partnerDeadline = undefined;
+        call.repeatOffer();
+        return;
+      case "partner-disconnected":
+        if (event.roomId === serverRoom) serverRoom = undefined;
+        if (event.roomId === call?.roomId) roomEnded(event.reason);
+    }
+  }
+
+  /** Brings this peer after the server's word of where it stands. `first`: on a new stream. */
+  function reconcile(state: PeerState, first: boolean): void {
+    serverRoom = state.status === "paired" ? state.roomId : undefined;
+    if (state.status === "idle") {
+      // After a restart the server knows of no room, but the two still see each other.
+      if (call?.established && !first) {
+        orphaned = true;
+        partnerDeadline = undefined;
+        return;
+      }
+      dropCall();
+      if (wanted) join();
+      return;
+    }
+    if (!wanted) return withdraw();
+    if (state.status === "waiting") {
+      dropCall();
+      lobby = { ...lobby, since: state.since };
+      // The wishes of this page may be newer than the ticket.
+      if (first) join();
+      return;
+    }
+    if (state.roomId !== call?.roomId) {
+      dropCall();
+      // A room from before a reload: the partner talks to a page that is gone.
+      if (first) {
+        withdraw();
+        return join();
+      }
+      // Left already; the server has yet to hear so, or did not listen.
+      if (state.roomId === lastRoom) return skip(state.roomId);
+      return enter(state);
+    }
+    orphaned = false;
+    partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // The call
+
+  function enter(room: Room): void {
+    if (room.roomId === call?.roomId) return;
+    dropCall();
+    const { roomId } = room;
+    sharedInterests = [...room.sharedInterests];
+    endedBy = undefined;
+    lastRoom = roomId;
+    call = createCall({
+      room: {
+        roomId,
+        polite: room.polite,
+        relayOnly: room.relayOnly,
+        sharedInterests: room.sharedInterests,
+        iceServers: iceServers ?? room.iceServers,
+      },
+      local,
+      rtc,
+      listener: {
+        signal: send,
+        connected() {
+          tell("connected", roomId);
+          publish();
+        },
+        interrupted(now) {
+          broken = now;
+          publish();
+        },
+        failed() {
+          if (orphaned) partnerGone("media-lost");
+          else mediaFailed(roomId);
+          publish();
+        },
+        hungUp() {
+          // Otherwise the server knows better: who left, why, or that the partner is coming back.
+          if (orphaned) partnerGone("left");
+          publish();
+        },
+        chat: (text) => chats.emit({ roomId, from: "partner", text, at: Date.now() }),
+      },
+    });
+  }
+
+  function send(signal: Signal): void {
+    const { roomId } = signal;
+    const relevant = () => call?.roomId === roomId && !orphaned;
+    if (signal.type === "add-ice-candidate") {
+      const { candidate } = signal;
+      return signals.put("addIceCandidate", { roomId, candidate }, { relevant });
+    }
+    signals.put(signal.type, { roomId, sdp: signal.sdp }, { relevant, refused });
+  }
+
+  function tell(verdict: "connected" | "failed", roomId: string): void {
+    intents.put(verdict, { roomId }, { relevant: () => serverRoom === roomId });
+  }
+
+  /** Ends the call, if there is one, and forgets everything about it. */
+  function dropCall(): void {
+    call?.end();
+    call = undefined;
+    orphaned = false;
+    broken = false;
+    partnerDeadline = undefined;
+  }
+
+  function roomEnded(reason: EndReason): void {
+    dropCall();
+    look(reason);
+  }
+
+  function mediaFailed(roomId: string): void {
+    const established = call?.established;
+    dropCall();
+    tell("failed", roomId);
+    look(established ? "media-lost" : "connect-failed");
+  }
+
+  /** The partner of an orphaned call is gone: there is no room that could tell. */
+  function partnerGone(reason: RoomEnd): void {
+    dropCall();
+    look(reason);
+    if (wanted) join();
+  }
+
+  /** Waits for the next partner, or not, as wished. The server does the same by itself. */
+  function look(reason: RoomEnd): void {
+    endedBy = reason;
+    wanted = wishes.autoRejoin;
+    lobby = { since: Date.now() };
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What the page wants
+
+  function join(): void {
+    // Without a word from the server it is too early; `reconcile` joins then.
+    if (!present || intents.has("join")) return;
+    const { interests, languages, mode, relayOnly, autoRejoin } = wishes;
+    intents.put(
+      "join",
+      { interests, languages, mode, relayOnly, autoRejoin },
+      // Names no room, so it is not for later: `reconcile` decides anew.
+      { relevant: () => present && wanted, refused },
+    );
+  }
+
+  function skip(roomId: string): void {
+    if (intents.has("skip")) return;
+    intents.put("skip", { roomId }, { relevant: () => serverRoom === roomId, refused });
+  }
+
+  /** Out of lobby and room. Safe to do late, as nothing but a later `join` comes after it. */
+  function withdraw(): void {
+    if (intents.has("leave")) return;
+    intents.put("leave", {}, { relevant: () => true });
+  }
+
+  function refused(reason: PeerStreamError): void {
+    // The room is over, and its end is on its way here.
+    if (reason.kind === "rejected" && reason.reason === "not-in-room") return;
+    halt(reason);
+  }
+
+  /** Nothing more to be had: idle, with the reason. */
+  function halt(reason: PeerStreamError): void {
+    if (reason.kind === "taken-over") {
+      present = false;
+      newStream = true;
+      serverRoom = undefined;
+      intents.hold();
+      intents.clear();
+    } else if (serverRoom !== undefined) withdraw();
+    signals.clear();
+    dropCall();
+    wanted = false;
+    error = reason;
+    endedBy = undefined;
+    publish();
+  }
+
+  function start(options: StartOptions = {}): void {
+    wishes = withDefaults(options);
+    local = options.stream;
+    applyMuted();
+    search();
+  }
+
+  function search(): void {
+    error = undefined;
+    endedBy = undefined;
+    if (!wanted) lobby = { since: Date.now() };
+    wanted = true;
+    if (connection.open(listener)) newStream = true;
+    // A peer in a room keeps it; the server changes nothing for it either.
+    if (!call) join();
+    publish();
+  }
+
+  function next(): void {
+    if (!call) return wanted ? undefined : search();
+    const { roomId } = call;
+    const alone = orphaned;
+    dropCall();
+    lobby = { since: Date.now() };
+    endedBy = undefined;
+    if (alone) join();
+    else skip(roomId);
+    publish();
+  }
+
+  function stop(): void {
+    if (wanted) withdraw();
+    wanted = false;
+    error = undefined;
+    endedBy = undefined;
+    dropCall();
+    publish();
+  }
+
+  function applyMuted(): void {
+    for (const track of local?.getAudioTracks() ?? []) track.enabled = !muted.audio;
+    for (const track of local?.getVideoTracks() ?? []) track.enabled = !muted.video;
+  }
+
+  function accuse(name: "report" | "block", reason?: ReportReason): Promise<Outcome> {
+    const roomId = call?.roomId ?? lastRoom;
+    if (roomId === undefined) return Promise.resolve({ ok: true, accepted: false });
+    // Out of sight at once; the server ends the room.
+    if (call?.roomId === roomId) {
+      dropCall();
+      wanted = wishes.autoRejoin;
+      lobby = { since: Date.now() };
+      endedBy = undefined;
+      publish();
+    }
+    return new Promise((resolve) => {
+      intents.put(
+        name,
+        { roomId, ...(reason && { reason }) },
+        {
+          // Names its room for good, so it is never too late.
+          relevant: () => true,
+          answered({ accepted }) {
+            if (wanted && !call) join();
+            resolve({ ok: true, accepted });
+          },
+          refused(error) {
+            if (serverRoom === roomId) skip(roomId);
+            resolve({ ok: false, error });
+          },
+          dropped: () => resolve({ ok: true, accepted: false }),
+        },
+      );
+    });
+  }
+
+  return {
+    get state() {
+      return current;
+    },
+    start,
+    next,
+    stop,
+    sendChat(text) {
+      if (!call?.sendChat(text)) return false;
+      chats.emit({ roomId: call.roomId, from: "me", text, at: Date.now() });
+      return true;
+    },
+    async replaceTracks(stream) {
+      local = stream;
+      applyMuted();
+      await call?.replaceTracks(stream);
+    },
+    setMuted(change) {
+      muted = { ...muted, ...change };
+      applyMuted();
+    },
+    report: (reason) => accuse("report", reason),
+    block: () => accuse("block"),
+    stats: () => connection.stats(),
+    subscribe: (hearState) => states.subscribe(hearState),
+    onChat: (hearChat) => chats.subscribe(hearChat),
+    states: () => states.iterate({ first: () => current, keepLatest: true }),
+    chats: () => chats.iterate(),
+    depart() {
+      if (!wanted) return;
+      connection.goodbye();
+      dropCall();
+      serverRoom = undefined;
+      intents.clear();
+      signals.clear();
+      lobby = { since: Date.now() };
+      publish();
+    },
+    comeBack() {
+      if (!wanted) return;
+      join();
+      publish();
+    },
+    close() {
+      if (wanted) connection.goodbye();
+      wanted = false;
+      dropCall();
+      publish();
+      connection.close();
+      intents.clear();
+      signals.clear();
+      states.close();
+      chats.close();
+    },
+  };
+}
+
+function withDefaults(wishes: Wishes): Required<Wishes> {
+  return {
+    interests: wishes.interests ?? [],
+    languages: wishes.languages ?? [],
+    mode: wishes.mode ?? "video",
+    relayOnly: wishes.relayOnly ?? false,
+    autoRejoin: wishes.autoRejoin ?? true,
+  };
+}

@@ -1,0 +1,72 @@
+import type { EndReason, RejectionReason } from "../protocol.ts";
+
+/** Why there is no call and none is looked for, when that was not this peer's own wish. */
+export type PeerStreamError =
+  /** Another tab has this session now; `start()` takes it back. */
+  | { kind: "taken-over" }
+  /** The server refused, in its own stable words (see `rejectionReasons`). */
+  | {
+      kind: "rejected";
+      reason: RejectionReason;
+      message: string;
+      /** The input's field that is wrong; with `bad-input`. */
+      field?: string;
+      /** Milliseconds after which trying again makes sense. */
+      retryAfterMs?: number;
+      /** Epoch milliseconds; with `suspended`. */
+      until?: number;
+    }
+  /** The server failed in a way it does not explain. */
+  | { kind: "server-fault"; message: string };
+
+/**
+ * Why the last room ended, as far as this peer did not end it itself: what the server told, or
+ * `media-lost` when the path between the two broke and could not be mended.
+ */
+export type RoomEnd = EndReason | "media-lost";
+
+/** What is being brought back while the room goes on. */
+type Missing = "signaling" | "partner" | "media";
+
+/** Where a peer stands, discriminated by `status`. Times are epoch milliseconds. */
+export type PeerStreamState =
+  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd }
+  | {
+      status: "waiting";
+      since: number;
+      /** Peers in the lobby of this mode, and all that are online; once the server has told. */
+      waiting?: number;
+      online?: number;
+      estimateMs?: number;
+      /** Why the room before ended; absent when this peer ended it or there was none. */
+      ended?: RoomEnd;
+    }
+  | { status: "connecting"; roomId: string; sharedInterests: string[] }
+  | { status: "connected"; roomId: string; sharedInterests: string[]; remote: MediaStream }
+  | {
+      status: "reconnecting";
+      what: Missing;
+      /** Absent while there is no room yet (the lobby's connection dropped). */
+      roomId?: string;
+      sharedInterests?: string[];
+      /** Goes on showing what still arrives. */
+      remote?: MediaStream;
+      /** Until when the partner may come back; with `what: "partner"`. */
+      deadline?: number;
+    };
+
+/** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
+export interface ChatMessage {
+  roomId: string;
+  from: "me" | "partner";
+  text: string;
+  at: number;
+}
+
+/** Tells whether two states would look the same to a listener. */
+export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {
+  const left: Record<string, unknown> = { ...a };
+  const right: Record<string, unknown> = { ...b };
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].every((key) => left[key] === right[key]);
+}

@@ -1,0 +1,64 @@
+/** What a frontend sees of a peer stream, beside its states. */
+import type { Mode, ReportReason } from "../protocol.ts";
+import type { Stats } from "./connection.ts";
+import type { ChatMessage, PeerStreamError, PeerStreamState } from "./state.ts";
+
+/** What a peer wishes for. All of it may be left out. */
+export interface Wishes {
+  /** At most 10, of at most 32 characters each. Whoever shares one is preferred. */
+  interests?: string[];
+  /** At most 5 BCP 47 tags, such as `en` or `pt-BR`. */
+  languages?: string[];
+  /** Only peers of one mode meet. Default `video`. */
+  mode?: Mode;
+  /** Hide this peer's address from its partners: media goes through a relay only. Default false. */
+  relayOnly?: boolean;
+  /** Look for the next partner when one leaves. Default true. */
+  autoRejoin?: boolean;
+}
+
+/** What `start` takes. */
+export interface StartOptions extends Wishes {
+  /** What the partner gets to see and hear; without it, this peer only receives. */
+  stream?: MediaStream;
+}
+
+/** What became of a `report` or `block`. */
+export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
+
+/**
+ * One anonymous peer and its calls. The state is the only truth: what a method brings about is seen in
+ * `state`, and only the methods that ask the server something answer by a promise.
+ */
+export interface PeerStream {
+  /** Where this peer stands now. */
+  readonly state: PeerStreamState;
+  /** Looks for a partner, and goes on doing so until `stop()`. In a room it only changes the wishes. */
+  start(options?: StartOptions): void;
+  /** Leaves the partner and looks for another; looks again when idle; does nothing while waiting. */
+  next(): void;
+  /** Out of lobby or room. */
+  stop(): void;
+  /** Says something to the partner: 1 to 2000 characters. False when it could not be said. */
+  sendChat(text: string): boolean;
+  /** Sends another camera or microphone from now on, without a new call; nothing when undefined. */
+  replaceTracks(stream: MediaStream | undefined): Promise<void>;
+  /** Silences the microphone, blackens the camera, or undoes it; also for streams that come later. */
+  setMuted(muted: { audio?: boolean; video?: boolean }): void;
+  /** Reports the partner, or the last one, and never meets it again in this session. */
+  report(reason?: ReportReason): Promise<Outcome>;
+  /** Never meets the partner, or the last one, again in this session. */
+  block(): Promise<Outcome>;
+  /** How many peers are online, wait, and are in rooms. */
+  stats(): Promise<Stats>;
+  /** Calls `listener` on every change of state; not with the present one. Returns how to stop. */
+  subscribe(listener: (state: PeerStreamState) => void): () => void;
+  /** Calls `listener` with every chat message of both sides. Returns how to stop. */
+  onChat(listener: (message: ChatMessage) => void): () => void;
+  /** The present state and every one that follows; a slow reader skips to the newest. */
+  states(): AsyncIterableIterator<PeerStreamState>;
+  /** Every chat message of both sides from now on. */
+  chats(): AsyncIterableIterator<ChatMessage>;
+  /** Ends everything for good. The streams given to `start` stay open; they are the page's. */
+  close(): void;
+}

@@ -1,0 +1,45 @@
+/** The page's parts by their ids, each with its own type. Throws at once if the page lacks one. */
+export function findElements() {
+  return {
+    online: byId("online", HTMLElement),
+    second: byId("second", HTMLAnchorElement),
+    remoteVideo: byId("remote-video", HTMLVideoElement),
+    cover: byId("cover", HTMLElement),
+    coverTitle: byId("cover-title", HTMLElement),
+    coverText: byId("cover-text", HTMLElement),
+    wishes: byId("wishes", HTMLFormElement),
+    interests: byId("interests", HTMLInputElement),
+    trouble: byId("trouble", HTMLElement),
+    troubleTitle: byId("trouble-title", HTMLElement),
+    troubleText: byId("trouble-text", HTMLElement),
+    cameraRetry: byId("camera-retry", HTMLButtonElement),
+    cameraAudio: byId("camera-audio", HTMLButtonElement),
+    cameraSynthetic: byId("camera-synthetic", HTMLButtonElement),
+    cameraNone: byId("camera-none", HTMLButtonElement),
+    shared: byId("shared", HTMLUListElement),
+    banner: byId("banner", HTMLElement),
+    unmute: byId("unmute", HTMLButtonElement),
+    localVideo: byId("local-video", HTMLVideoElement),
+    localText: byId("local-text", HTMLElement),
+    toggles: byId("toggles", HTMLElement),
+    mic: byId("mic", HTMLButtonElement),
+    cam: byId("cam", HTMLButtonElement),
+    chatLog: byId("chat-log", HTMLOListElement),
+    chatEmpty: byId("chat-empty", HTMLElement),
+    chatForm: byId("chat-form", HTMLFormElement),
+    chatInput: byId("chat-input", HTMLInputElement),
+    chatSend: byId("chat-send", HTMLButtonElement),
+    status: byId("status", HTMLElement),
+    stop: byId("stop", HTMLButtonElement),
+    next: byId("next", HTMLButtonElement),
+    start: byId("start", HTMLButtonElement),
+  };
+}
+
+export type Elements = ReturnType<typeof findElements>;
+
+function byId<T extends HTMLElement>(id: string, type: new () => T): T {
+  const element = document.getElementById(id);
+  if (!(element instanceof type)) throw new Error(`the page has no ${type.name} #${id}`);
+  return element;
+}

@@ -1,0 +1,133 @@
+import { openCamera, type CameraError } from "../client/camera.ts";
+import type { Elements } from "./elements.ts";
+import { createSyntheticCamera } from "./synthetic-camera.ts";
+import { cameraWords } from "./words.ts";
+
+/** What this peer shows of itself. */
+type Source = "camera" | "voice" | "drawn" | "none";
+
+const constraints: Record<"camera" | "voice", MediaStreamConstraints> = {
+  camera: {
+    video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "user" },
+    audio: { echoCancellation: true, noiseSuppression: true },
+  },
+  voice: { audio: { echoCancellation: true, noiseSuppression: true } },
+};
+
+/** The person's own picture and sound, with all that can go wrong about them. */
+export interface LocalMedia {
+  /** What is shown and heard of this peer now. */
+  readonly stream: MediaStream | undefined;
+  /** Opens the camera unless that is done. False when there is trouble: it is on the page, with ways on. */
+  ready(): Promise<boolean>;
+}
+
+/** What local media tell. */
+export interface LocalMediaListener {
+  /** Another stream than before, or none. */
+  changed(stream: MediaStream | undefined): void;
+  /** There is trouble on the page now. */
+  troubled(): void;
+  /** The person chose a way on out of the trouble. */
+  goOn(): void;
+  muted(muted: { audio: boolean; video: boolean }): void;
+}
+
+/** Binds the preview, its toggles, and the panel for camera trouble. */
+export function createLocalMedia(
+  elements: Elements,
+  { drawn, listener }: { drawn: boolean; listener: LocalMediaListener },
+): LocalMedia {
+  const { localVideo, localText, toggles, mic, cam } = elements;
+  const { trouble, troubleTitle, troubleText } = elements;
+  let source: Source = drawn ? "drawn" : "camera";
+  let settled = false;
+  let stream: MediaStream | undefined;
+  let opening: Promise<boolean> | undefined;
+
+  bind(elements.cameraRetry, "camera");
+  bind(elements.cameraAudio, "voice");
+  bind(elements.cameraSynthetic, "drawn");
+  bind(elements.cameraNone, "none");
+  for (const button of [mic, cam]) {
+    button.addEventListener("click", () => {
+      button.ariaPressed = String(button.ariaPressed !== "true");
+      listener.muted({ audio: mic.ariaPressed === "true", video: cam.ariaPressed === "true" });
+      showPreview();
+    });
+  }
+
+  function bind(button: HTMLButtonElement, way: Source): void {
+    button.addEventListener("click", async () => {
+      source = way;
+      settled = false;
+      if (await ready()) listener.goOn();
+    });
+  }
+
+  function ready(): Promise<boolean> {
+    if (settled) return Promise.resolve(true);
+    opening ??= open().finally(() => {
+      opening = undefined;
+    });
+    return opening;
+  }
+
+  async function open(): Promise<boolean> {
+    if (source === "drawn") return use(createSyntheticCamera());
+    if (source === "none") return use(undefined);
+    const result = await openCamera(constraints[source]);
+    if (result.ok) return use(result.stream);
+    complain(result.error.kind);
+    return false;
+  }
+
+  function use(next: MediaStream | undefined): true {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    stream = next;
+    settled = true;
+    trouble.hidden = true;
+    for (const track of next?.getTracks() ?? []) {
+      // Fires only when the device ends it, never for a stop from here.
+      track.addEventListener("ended", () => {
+        if (stream !== next) return;
+        settled = false;
+        complain("ended");
+      });
+    }
+    localVideo.srcObject = next ?? null;
+    localVideo.dataset["drawn"] = String(source === "drawn");
+    showPreview();
+    listener.changed(next);
+    return true;
+  }
+
+  function showPreview(): void {
+    const hasPicture = (stream?.getVideoTracks().length ?? 0) > 0;
+    const dark = cam.ariaPressed === "true";
+    localVideo.hidden = !hasPicture || dark;
+    localText.hidden = hasPicture && !dark;
+    toggles.hidden = stream === undefined;
+    cam.hidden = !hasPicture;
+    if (stream === undefined) localText.textContent = "The stranger neither sees nor hears you.";
+    else if (hasPicture) localText.textContent = "Your camera is off.";
+    else localText.textContent = "Only your voice is on.";
+  }
+
+  function complain(kind: CameraError["kind"] | "ended"): void {
+    const { title, text } = cameraWords(kind);
+    troubleTitle.textContent = title;
+    troubleText.textContent = text;
+    elements.cameraAudio.hidden = source === "voice" || kind === "insecure-context";
+    trouble.hidden = false;
+    listener.troubled();
+    elements.cameraRetry.focus();
+  }
+
+  return {
+    get stream() {
+      return stream;
+    },
+    ready,
+  };
+}

@@ -1,0 +1,147 @@
+/** What the page says, as functions of where things stand. */
+import type { CameraError } from "../client/camera.ts";
+import type { PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
+
+const endings: Record<RoomEnd, string> = {
+  left: "The stranger left.",
+  skipped: "The stranger moved on.",
+  lost: "The stranger's connection was lost.",
+  "connect-failed": "The two of you could not be connected.",
+  removed: "The stranger was removed.",
+  "media-lost": "The connection to the stranger broke.",
+};
+
+/** The status line. */
+export function statusWords(state: PeerStreamState): string {
+  switch (state.status) {
+    case "idle":
+      if (state.error) return errorWords(state.error);
+      return state.ended ? endings[state.ended] : "Ready when you are.";
+    case "waiting":
+      return state.ended
+        ? `${endings[state.ended]} Looking for somebody else…`
+        : "Looking for somebody…";
+    case "connecting":
+      return "Found somebody. Connecting…";
+    case "connected":
+      return "You are connected. Say hello!";
+    case "reconnecting":
+      switch (state.what) {
+        case "signaling":
+          return state.remote
+            ? "The server is out of reach. Your call goes on…"
+            : "The server is out of reach. Trying again…";
+        case "partner":
+          return "The stranger's connection dropped. Waiting for them to come back…";
+        case "media":
+          return "The connection to the stranger is shaky. Mending it…";
+      }
+  }
+}
+
+/** Why it is over, in words. */
+export function errorWords(error: PeerStreamError): string {
+  if (error.kind === "taken-over")
+    return "Another tab took over. Press Start to go on in this one.";
+  if (error.kind === "server-fault") return "The server made a mistake. Please try again.";
+  const { reason, retryAfterMs, until } = error;
+  switch (reason) {
+    case "rate-limited":
+      return `That was a little fast. Try again ${inWords(retryAfterMs)}.`;
+    case "suspended":
+      return until === undefined
+        ? "You are suspended."
+        : `You are suspended until ${new Date(until).toLocaleString()}.`;
+    case "relay-unavailable":
+      return "This server has no relay, so it cannot hide your address.";
+    case "draining":
+    case "unavailable":
+      return `The server is busy. Try again ${inWords(retryAfterMs)}.`;
+    case "bad-input":
+      return error.field?.startsWith("interests")
+        ? "One of your interests is not understood."
+        : "The server did not understand this page. Please reload it.";
+    default:
+      return "The server refused. Please reload the page.";
+  }
+}
+
+function inWords(ms: number | undefined): string {
+  if (ms === undefined) return "in a moment";
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  return seconds === 1 ? "in a second" : `in ${seconds} seconds`;
+}
+
+/** The big words on the stage while there is no picture of a partner. */
+export function coverWords(state: PeerStreamState): { title: string; text: string } {
+  switch (state.status) {
+    case "idle":
+      return {
+        title: state.ended || state.error ? "Once more?" : "Meet somebody new.",
+        text: "One press, one stranger, face to face. Sound and picture go straight between the two of you.",
+      };
+    case "waiting":
+      return { title: "Looking for somebody…", text: waitingWords(state.waiting, state.online) };
+    case "connecting":
+      return { title: "There you are.", text: "Setting up the line between the two of you." };
+    case "connected":
+      return { title: "Almost there…", text: "Waiting for the stranger's picture." };
+    case "reconnecting":
+      return state.roomId === undefined
+        ? { title: "Out of reach.", text: "The server does not answer. This page keeps trying." }
+        : { title: "Hold on…", text: "Bringing the connection back." };
+  }
+}
+
+function waitingWords(waiting: number | undefined, online: number | undefined): string {
+  const others = Math.max(0, (waiting ?? 1) - 1);
+  if (others > 0) return "A few are waiting, but not for you just yet. It won't be long.";
+  if ((online ?? 1) > 1) return "Everybody is busy talking. The next one free is yours.";
+  return "You are the first one here. Stay a moment, somebody will come by.";
+}
+
+/** The count of peers that are online. */
+export function onlineWords(online: number): string {
+  return `${online.toLocaleString("en")} online`;
+}
+
+/** Camera trouble by its name, and what can be done about it. */
+export function cameraWords(error: CameraError["kind"] | "ended"): { title: string; text: string } {
+  switch (error) {
+    case "denied":
+      return {
+        title: "The camera is blocked",
+        text: "This page may not use your camera and microphone. Allow it with the icon in the address bar (or in your system's privacy settings), then try again.",
+      };
+    case "not-found":
+      return {
+        title: "No camera found",
+        text: "There is no camera or no microphone. Plug one in and try again, or go on without.",
+      };
+    case "in-use":
+      return {
+        title: "The camera is busy",
+        text: "Another program seems to be using your camera or microphone. Close it, then try again.",
+      };
+    case "insecure-context":
+      return {
+        title: "This page is not secure",
+        text: "Browsers share cameras only with pages that come over HTTPS or from this very machine. Open the page that way, or go on without a camera.",
+      };
+    case "overconstrained":
+      return {
+        title: "The camera does not fit",
+        text: "Your camera cannot do what this page asked for. Try again, or go on without it.",
+      };
+    case "ended":
+      return {
+        title: "The camera went away",
+        text: "It was unplugged, or its permission was taken back. The stranger sees nothing of you until it is back.",
+      };
+    case "unknown":
+      return {
+        title: "The camera does not start",
+        text: "Your browser did not say why. Trying again often helps.",
+      };
+  }
+}

@@ -1,0 +1,422 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { createCall, type Call } from "../../src/client/call.ts";
+import type { Signal } from "../../src/protocol.ts";
+import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { pass, settle } from "./virtual-time.ts";
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
+
+interface SideOptions {
+  polite: boolean;
+  relayOnly?: boolean;
+  local?: MediaStream | undefined;
+}
+
+/** One end of a room: its call, and a diary of all it tells. */
+function side(network: FakeNetwork, name: string, options: SideOptions) {
+  const browser = network.browser(name);
+  const diary: string[] = [];
+  const sent: Signal[] = [];
+  let deliver: ((signal: Signal) => void) | undefined;
+  const call = createCall({
+    room: {
+      roomId: "room",
+      polite: options.polite,
+      relayOnly: options.relayOnly ?? false,
+      sharedInterests: [],
+      iceServers: [{ urls: ["stun:stun.example"] }],
+    },
+    local: "local" in options ? options.local : fakeCamera(),
+    rtc: browser,
+    listener: {
+      signal(signal) {
+        sent.push(signal);
+        deliver?.(signal);
+      },
+      connected: () => diary.push("connected"),
+      interrupted: (broken) => diary.push(broken ? "interrupted" : "mended"),
+      failed: () => diary.push("failed"),
+      hungUp: () => diary.push("hung up"),
+      chat: (text) => diary.push(`chat: ${text}`),
+    },
+  });
+  const kinds = () => sent.map(({ type }) => type);
+  return {
+    call,
+    diary,
+    sent,
+    kinds,
+    pc: browser.last,
+    reaches(other: Call) {
+      deliver = (signal) => queueMicrotask(() => other.receive(signal));
+      for (const signal of sent) deliver(signal);
+    },
+    silence: () => void (deliver = undefined),
+  };
+}
+
+/** Alice makes the offer, Bob waits for it; their signals reach each other. */
+function room(options: { alice?: MediaStream | undefined; bob?: MediaStream | undefined } = {}) {
+  const network = new FakeNetwork();
+  const alice = side(network, "alice", {
+    polite: false,
+    local: fakeCamera(),
+    ...("alice" in options && { local: options.alice }),
+  });
+  const bob = side(network, "bob", {
+    polite: true,
+    local: fakeCamera(),
+    ...("bob" in options && { local: options.bob }),
+  });
+  const introduce = () => {
+    alice.reaches(bob.call);
+    bob.reaches(alice.call);
+  };
+  introduce();
+  return { network, alice, bob, introduce };
+}
+
+const offerOf = (pc: string, generation = 1): Signal => ({
+  type: "offer",
+  roomId: "room",
+  sdp: JSON.stringify({ connection: pc, generation, kinds: [] }),
+});
+
+describe("the first offer", () => {
+  test("Alice offers, Bob answers, both connect and see each other's tracks", async () => {
+    const { alice, bob } = room();
+    await settle();
+    expect(alice.diary).toEqual(["connected"]);
+    expect(bob.diary).toEqual(["connected"]);
+    expect(alice.kinds()).toContain("offer");
+    expect(bob.kinds()).not.toContain("offer");
+    expect(alice.call.remote.getTracks().map(({ kind }) => kind)).toEqual(["audio", "video"]);
+    expect(bob.call.remote.getTracks()).toHaveLength(2);
+  });
+
+  test("Bob, who is polite, never makes it, however long Alice takes", async () => {
+    const bob = side(new FakeNetwork(), "bob", { polite: true });
+    await pass(15_000);
+    expect(bob.sent).toEqual([]);
+  });
+
+  test("Alice without a camera still gets Bob's picture", async () => {
+    const { alice, bob } = room({ alice: undefined });
+    await settle();
+    expect(alice.diary).toEqual(["connected"]);
+    expect(alice.call.remote.getTracks()).toHaveLength(2);
+    // Bob's tracks were not in Alice's offer, so he makes the second one.
+    expect(bob.call.remote.getTracks()).toHaveLength(0);
+  });
+
+  test("the room's ICE servers and its relay-only wish reach the connection", () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false, relayOnly: true });
+    expect(alice.pc.configuration).toMatchObject({
+      iceServers: [{ urls: ["stun:stun.example"] }],
+      iceTransportPolicy: "relay",
+    });
+  });
+
+  test("what is no SDP ends a call that does not stand yet", async () => {
+    const bob = side(new FakeNetwork(), "bob", { polite: true });
+    bob.call.receive({ type: "offer", roomId: "room", sdp: "nonsense" });
+    await settle();
+    expect(bob.diary).toEqual(["failed"]);
+  });
+
+  test("what is no SDP leaves a call alone that stands", async () => {
+    const { alice, bob } = room();
+    await settle();
+    bob.call.receive({ type: "offer", roomId: "room", sdp: "nonsense" });
+    await settle();
+    expect([...alice.diary, ...bob.diary]).toEqual(["connected", "connected"]);
+  });
+
+  test("signals of another room are not for this call", async () => {
+    const bob = side(new FakeNetwork(), "bob", { polite: true });
+    bob.call.receive({ ...offerOf("alice-1"), roomId: "another" });
+    await settle();
+    expect(bob.pc.remoteDescription).toBeNull();
+  });
+});
+
+describe("offers that cross", () => {
+  test("the impolite one's wins, and both end up agreed", async () => {
+    const { alice, bob } = room();
+    await settle();
+    alice.pc.restartIce();
+    bob.pc.restartIce();
+    await settle();
+    expect(alice.pc.signalingState).toBe("stable");
+    expect(bob.pc.signalingState).toBe("stable");
+    expect(alice.pc.iceConnectionState).toBe("connected");
+    expect(alice.diary).toEqual(["connected"]);
+  });
+
+  test("Alice, who is impolite, ignores the crossing offer and its candidates", async () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false });
+    await settle();
+    expect(alice.pc.signalingState).toBe("have-local-offer");
+    alice.call.receive(offerOf("bob-1"));
+    alice.call.receive({
+      type: "add-ice-candidate",
+      roomId: "room",
+      candidate: { candidate: "x" },
+    });
+    await settle();
+    expect(alice.pc.remoteDescription).toBeNull();
+    expect(alice.diary).toEqual([]);
+  });
+
+  test("Bob, who is polite, rolls back and makes his offer again afterwards", async () => {
+    const { alice, bob } = room();
+    await settle();
+    bob.silence();
+    bob.pc.restartIce();
+    await settle();
+    expect(bob.pc.signalingState).toBe("have-local-offer");
+    const offersBefore = bob.pc.offers;
+    bob.reaches(alice.call);
+    alice.pc.restartIce();
+    await settle();
+    expect(bob.pc.signalingState).toBe("stable");
+    expect(bob.pc.offers).toBeGreaterThanOrEqual(offersBefore);
+    expect(bob.pc.iceConnectionState).toBe("connected");
+  });
+
+  test("an answer that comes twice is taken once", async () => {
+    const { alice, bob } = room();
+    await settle();
+    const answer = bob.sent.find(({ type }) => type === "answer") as Signal;
+    alice.call.receive(answer);
+    await settle();
+    expect(alice.pc.signalingState).toBe("stable");
+    expect(alice.diary).toEqual(["connected"]);
+  });
+
+  test("an answer that comes twice while the path is not there yet ends nothing", async () => {
+    const { network, alice, bob } = room();
+    network.whole = false;
+    await settle();
+    alice.call.receive(bob.sent.find(({ type }) => type === "answer") as Signal);
+    await settle();
+    network.mend();
+    expect(alice.diary).toEqual(["connected"]);
+  });
+});
+
+describe("candidates", () => {
+  test("those that come before the offer are kept for it", async () => {
+    const network = new FakeNetwork();
+    const alice = side(network, "alice", { polite: false });
+    const bob = side(network, "bob", { polite: true });
+    bob.reaches(alice.call);
+    await settle();
+    const offer = alice.sent.filter(({ type }) => type === "offer");
+    const candidates = alice.sent.filter(({ type }) => type !== "offer");
+    for (const signal of [...candidates, ...offer]) bob.call.receive(signal);
+    await settle();
+    expect(bob.diary).toEqual(["connected"]);
+  });
+
+  test("the empty string that ends a generation is passed on, null never is", async () => {
+    const { alice } = room();
+    await settle();
+    const lines = alice.sent.flatMap((signal) =>
+      signal.type === "add-ice-candidate" ? [signal.candidate.candidate] : [],
+    );
+    expect(lines).toEqual(["candidate:alice-1 1", "candidate:alice-1 2", ""]);
+  });
+
+  test("a partner that sends candidates without end and no offer fills no memory", async () => {
+    const bob = side(new FakeNetwork(), "bob", { polite: true });
+    for (let n = 0; n < 10_000; n += 1) {
+      bob.call.receive({
+        type: "add-ice-candidate",
+        roomId: "room",
+        candidate: { candidate: `c${n}` },
+      });
+    }
+    let added = 0;
+    bob.pc.addIceCandidate = async () => void (added += 1);
+    bob.call.receive(offerOf("alice-1"));
+    await settle();
+    expect(added).toBe(200);
+  });
+});
+
+describe("a call that does not connect", () => {
+  test("has failed after 20 s, once", async () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false });
+    await pass(19_900);
+    expect(alice.diary).toEqual([]);
+    await pass(60_000);
+    expect(alice.diary).toEqual(["failed"]);
+  });
+
+  test("has failed at once when the encryption could not be agreed on", async () => {
+    const { alice } = room();
+    await settle();
+    alice.pc.connection("failed");
+    expect(alice.diary).toEqual(["connected", "failed"]);
+  });
+});
+
+describe("a path that breaks", () => {
+  test("and comes back within 3 s needs no restart", async () => {
+    const { alice } = room();
+    await settle();
+    alice.pc.ice("disconnected");
+    await pass(2900);
+    alice.pc.ice("connected");
+    await pass(60_000);
+    expect(alice.pc.restarts).toBe(0);
+    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
+  });
+
+  test("for longer is mended by a restart", async () => {
+    const { network, alice, bob } = room();
+    await settle();
+    network.cut();
+    await pass(2000);
+    network.whole = true;
+    await pass(3000);
+    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
+    expect(bob.diary).toEqual(["connected", "interrupted", "mended"]);
+    expect(alice.pc.restarts + bob.pc.restarts).toBeGreaterThan(0);
+  });
+
+  test("for good is restarted four times, and then the call has failed", async () => {
+    const { network, alice } = room();
+    await settle();
+    network.cut();
+    await pass(26_000);
+    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    await pass(4500);
+    expect(alice.pc.restarts).toBe(4);
+    expect(alice.diary).toEqual(["connected", "interrupted", "failed"]);
+    await pass(60_000);
+    expect(alice.diary).toHaveLength(3);
+  });
+
+  test("that the browser calls failed is restarted at once", async () => {
+    const { alice } = room();
+    await settle();
+    alice.pc.ice("failed");
+    expect(alice.pc.restarts).toBe(1);
+    alice.pc.ice("failed");
+    expect(alice.pc.restarts).toBe(1);
+  });
+
+  test("an offer without an answer is sent again after a gap in the signaling", async () => {
+    const { alice, bob } = room();
+    await settle();
+    alice.silence();
+    alice.pc.restartIce();
+    await settle();
+    expect(alice.pc.signalingState).toBe("have-local-offer");
+    alice.reaches(bob.call);
+    alice.call.repeatOffer();
+    await settle();
+    expect(alice.pc.signalingState).toBe("stable");
+  });
+});
+
+describe("chat", () => {
+  test("passes both ways", async () => {
+    const { alice, bob } = room();
+    await settle();
+    expect(alice.call.sendChat("hello")).toBe(true);
+    expect(bob.call.sendChat("hi 👋")).toBe(true);
+    expect(bob.diary).toContain("chat: hello");
+    expect(alice.diary).toContain("chat: hi 👋");
+  });
+
+  test("cannot be said too early, too long, blank, or into a full channel", async () => {
+    const { alice } = room();
+    expect(alice.call.sendChat("hello")).toBe(false);
+    await settle();
+    expect(alice.call.sendChat("x".repeat(2001))).toBe(false);
+    expect(alice.call.sendChat("  \n")).toBe(false);
+    expect(alice.call.sendChat("x".repeat(2000))).toBe(true);
+    alice.pc.channel.bufferedAmount = 65 * 1024;
+    expect(alice.call.sendChat("hello")).toBe(false);
+  });
+
+  test.each([
+    "not json",
+    "null",
+    "[]",
+    '{"type":"typing"}',
+    '{"type":"chat"}',
+    '{"type":"chat","text":5}',
+    '{"type":"chat","text":" "}',
+    JSON.stringify({ type: "chat", text: "x".repeat(2001) }),
+  ])("a frame that is no chat message is ignored: %p", async (frame) => {
+    const { alice, bob } = room();
+    await settle();
+    alice.pc.channel.send(frame);
+    alice.pc.channel.send(new ArrayBuffer(8) as unknown as string);
+    expect(bob.diary).toEqual(["connected"]);
+  });
+});
+
+describe("other media", () => {
+  test("takes the place of what was sent, without a new offer", async () => {
+    const { alice } = room();
+    await settle();
+    const offers = alice.pc.offers;
+    const camera = fakeCamera();
+    await alice.call.replaceTracks(camera);
+    await settle();
+    expect(alice.pc.senders.map(({ sender }) => sender.track as unknown)).toEqual(
+      camera.getTracks(),
+    );
+    expect(alice.pc.offers).toBe(offers);
+  });
+
+  test("of a kind not sent so far is offered; nothing at all sends nothing", async () => {
+    const { alice, bob } = room({ alice: fakeCamera("audio") });
+    await settle();
+    await alice.call.replaceTracks(fakeCamera());
+    await settle();
+    expect(bob.call.remote.getTracks().map(({ kind }) => kind)).toEqual(["audio", "video"]);
+    await alice.call.replaceTracks(undefined);
+    expect(alice.pc.senders.map(({ sender }) => sender.track)).toEqual([null, null]);
+  });
+});
+
+describe("the end", () => {
+  test("closes everything, tells nothing more, and leaves no timer behind", async () => {
+    const { alice, bob } = room();
+    await settle();
+    const [track] = alice.call.remote.getTracks();
+    alice.call.end();
+    alice.call.end();
+    await pass(120_000);
+    expect(alice.pc.connectionState).toBe("closed");
+    expect(alice.pc.channel.readyState).toBe("closed");
+    expect(track?.readyState).toBe("ended");
+    expect(alice.call.remote.getTracks()).toEqual([]);
+    expect(alice.diary).toEqual(["connected"]);
+    expect(bob.diary).toContain("hung up");
+    expect(alice.call.sendChat("hello")).toBe(false);
+    bob.call.end();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("before it ever connected leaves no timer behind", () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false });
+    alice.call.end();
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("in the middle of making an offer sends none", async () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false });
+    await Promise.resolve();
+    alice.call.end();
+    await settle();
+    expect(alice.sent).toEqual([]);
+  });
+});

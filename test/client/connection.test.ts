@@ -1,0 +1,183 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { createConnection } from "../../src/client/connection.ts";
+import { createTokenStore } from "../../src/client/token-store.ts";
+import { fakeWebSockets } from "./fake-web-socket.ts";
+import { pass } from "./virtual-time.ts";
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
+
+/** Alice's connection, with a diary of what it tells. */
+function alice() {
+  const sockets = fakeWebSockets();
+  const posts: { url: string; init: RequestInit }[] = [];
+  const connection = createConnection({
+    url: "wss://chat.example/trpc",
+    tokens: createTokenStore(undefined),
+    WebSocket: sockets.WebSocket,
+    random: () => 0.5,
+    fetch: async (url, init) => void posts.push({ url, init }),
+  });
+  const diary: string[] = [];
+  const listener = {
+    event: (event: { type: string }) => void diary.push(event.type),
+    away: () => void diary.push("away"),
+    ended: (error: { kind: string }) => void diary.push(`ended: ${error.kind}`),
+  };
+  return { sockets, posts, connection, diary, listener, open: () => connection.open(listener) };
+}
+
+const session = { type: "session", token: "token-1", resumed: false, state: { status: "idle" } };
+
+/** Alice is connected and has her session. */
+async function aliceOnline() {
+  const all = alice();
+  all.open();
+  await pass(50);
+  all.sockets.last.open();
+  await pass(50);
+  all.sockets.last.event("e:1", session);
+  all.diary.length = 0;
+  return all;
+}
+
+describe("the token", () => {
+  test("is absent from the first connect and sent, renewed, with every later one; never in the URL", async () => {
+    const { sockets } = await aliceOnline();
+    expect(sockets.last.sent[0]).toEqual({ method: "connectionParams", data: {} });
+    sockets.last.event("e:2", { ...session, token: "token-2" });
+    sockets.last.gone();
+    await pass(2000);
+    sockets.last.open();
+    await pass(50);
+    expect(sockets.all).toHaveLength(2);
+    expect(sockets.last.sent[0]).toEqual({
+      method: "connectionParams",
+      data: { token: "token-2" },
+    });
+    expect(sockets.last.url).not.toContain("token");
+  });
+
+  test("says goodbye over HTTP, in a way that outlives the page", async () => {
+    const { connection, posts } = await aliceOnline();
+    connection.goodbye();
+    expect(posts).toEqual([
+      {
+        url: "https://chat.example/trpc/leave",
+        init: {
+          method: "POST",
+          keepalive: true,
+          headers: { authorization: "Bearer token-1", "content-type": "application/json" },
+          body: "{}",
+        },
+      },
+    ]);
+  });
+
+  test("that was never given says nothing", () => {
+    const { connection, posts } = alice();
+    connection.goodbye();
+    expect(posts).toEqual([]);
+  });
+});
+
+describe("a socket that drops", () => {
+  test("is told, and comes back after a moment, from the last event on", async () => {
+    const { sockets, diary } = await aliceOnline();
+    sockets.last.event("e:7", { type: "lobby", waiting: 1, online: 1 });
+    sockets.last.gone();
+    expect(diary).toEqual(["lobby", "away"]);
+    await pass(150);
+    expect(sockets.all).toHaveLength(1);
+    await pass(1000);
+    expect(sockets.all).toHaveLength(2);
+    sockets.last.open();
+    await pass(50);
+    expect(sockets.last.subscription?.params.lastEventId).toBe("e:7");
+  });
+
+  test("is tried again for as long as it takes, at most every ten seconds or so", async () => {
+    const { sockets } = await aliceOnline();
+    sockets.last.gone();
+    for (let minute = 0; minute < 5; minute += 1) {
+      const before = sockets.all.length;
+      for (let second = 0; second < 60; second += 1) {
+        await pass(1000);
+        if (sockets.last.readyState === 0) sockets.last.close();
+      }
+      expect(sockets.all.length - before).toBeGreaterThanOrEqual(5);
+      expect(sockets.all.length - before).toBeLessThan(30);
+    }
+  });
+
+  test("without a word, on a half-open network, is noticed and replaced within ten seconds", async () => {
+    const { sockets, diary } = await aliceOnline();
+    const [first] = sockets.all;
+    if (first) first.alive = false;
+    await pass(10_000);
+    expect(diary).toEqual(["away"]);
+    expect(sockets.all.length).toBeGreaterThan(1);
+    // What the first one still has to say is nobody's.
+    first?.gone();
+    await pass(50);
+    expect(diary).toEqual(["away"]);
+  });
+
+  test("while opening, is given up after ten seconds", async () => {
+    const { sockets, open } = alice();
+    open();
+    await pass(12_000);
+    expect(sockets.all.length).toBeGreaterThan(1);
+  });
+});
+
+describe("the stream of events", () => {
+  test("is opened once", async () => {
+    const { open, sockets } = await aliceOnline();
+    expect(open()).toBe(false);
+    await pass(50);
+    expect(sockets.last.calls.filter(({ method }) => method === "subscription")).toHaveLength(1);
+  });
+
+  test("that another tab took over has ended for good; opening it again begins a new one", async () => {
+    const { sockets, diary, open } = await aliceOnline();
+    const id = sockets.last.subscription?.id;
+    sockets.last.receive({
+      id,
+      error: { code: -32009, message: "taken over", data: { reason: "taken-over" } },
+    });
+    await pass(30_000);
+    expect(diary.at(-1)).toBe("ended: taken-over");
+    expect(sockets.last.calls.filter(({ method }) => method === "subscription")).toHaveLength(1);
+    expect(open()).toBe(true);
+    await pass(50);
+    expect(sockets.last.subscription?.params.lastEventId).toBeUndefined();
+    expect(sockets.last.subscription?.params.input).toEqual({});
+  });
+
+  test.each([
+    ["a fault of the server", { error: { code: -32603, message: "oops", data: {} } }],
+    [
+      "a refusal that passes",
+      { error: { code: -32603, message: "no", data: { reason: "draining", retryAfterMs: 500 } } },
+    ],
+    ["the server's wish", { result: { type: "stopped" } }],
+  ])("that ends by %s is opened again, from the last event on", async (_why, message) => {
+    const { sockets, diary } = await aliceOnline();
+    sockets.last.receive({ id: sockets.last.subscription?.id, ...message });
+    expect(diary).toEqual(["away"]);
+    await pass(2000);
+    expect(sockets.last.calls.filter(({ method }) => method === "subscription")).toHaveLength(2);
+    expect(sockets.last.subscription?.params.input).toMatchObject({ lastEventId: "e:1" });
+  });
+
+  test("is over after close, and nothing is tried again", async () => {
+    const { connection, sockets, diary } = await aliceOnline();
+    connection.close();
+    await pass(60_000);
+    expect(sockets.all).toHaveLength(1);
+    expect(sockets.last.readyState).toBe(3);
+    expect(diary).toEqual([]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+});

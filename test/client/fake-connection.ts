@@ -1,0 +1,117 @@
+import type {
+  Answer,
+  Connection,
+  ConnectionListener,
+  Input,
+  MutationName,
+} from "../../src/client/connection.ts";
+import type { PeerStreamError } from "../../src/client/state.ts";
+import type { PeerEvent, PeerState, RejectionFields, RoomTerms } from "../../src/protocol.ts";
+
+interface Call {
+  name: MutationName;
+  input: Record<string, unknown>;
+  answer(value: unknown): void;
+  refuse(error: unknown): void;
+  settled: boolean;
+}
+
+/** A server that says what the test tells it to, and writes down all it is told. */
+export class FakeConnection implements Connection {
+  readonly calls: Call[] = [];
+  goodbyes = 0;
+  closed = false;
+  /** Answers every call at once, unless a test wants to do it by hand. */
+  answering = true;
+  #listener: ConnectionListener | undefined;
+
+  open(listener: ConnectionListener): boolean {
+    if (this.#listener) return false;
+    this.#listener = listener;
+    return true;
+  }
+
+  call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>> {
+    return new Promise((resolve, reject) => {
+      const call: Call = {
+        name,
+        input: input as Record<string, unknown>,
+        settled: false,
+        answer(value) {
+          this.settled = true;
+          resolve(value as Answer<K>);
+        },
+        refuse(error) {
+          this.settled = true;
+          reject(error);
+        },
+      };
+      this.calls.push(call);
+      if (this.answering) call.answer({ status: "waiting", delivered: true, accepted: true });
+    });
+  }
+
+  async stats(): Promise<never> {
+    throw new Error("not asked for in these tests");
+  }
+
+  goodbye(): void {
+    this.goodbyes += 1;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** The names of what was called, in order. */
+  get names(): string[] {
+    return this.calls.map(({ name }) => name);
+  }
+
+  /** Forgets what was called so far, and returns it. */
+  take(): Call[] {
+    return this.calls.splice(0);
+  }
+
+  tell(event: PeerEvent): void {
+    this.#listener?.event(event);
+  }
+
+  session(state: PeerState, resumed = true): void {
+    this.tell({ type: "session", token: "token", resumed, state });
+  }
+
+  /** The socket drops: what has no answer gets none. */
+  drop(): void {
+    for (const call of this.calls) if (!call.settled) call.refuse(new Error("WebSocket closed"));
+    this.#listener?.away();
+  }
+
+  end(error: PeerStreamError): void {
+    const listener = this.#listener;
+    this.#listener = undefined;
+    listener?.ended(error);
+  }
+}
+
+/** A refusal as tRPC's client throws it. */
+export function refusal(fields: RejectionFields): Error {
+  return Object.assign(new Error("refused"), { data: { code: "X", ...fields } });
+}
+
+/** What a peer is told of a room. */
+function terms(roomId: string): RoomTerms & { iceServers: [] } {
+  return { roomId, polite: false, relayOnly: false, sharedInterests: ["chess"], iceServers: [] };
+}
+
+export const createOffer = (roomId: string): PeerEvent => ({
+  ...terms(roomId),
+  type: "create-offer",
+  polite: false,
+});
+
+export const paired = (roomId: string): PeerState => ({
+  ...terms(roomId),
+  status: "paired",
+  partner: "here",
+});

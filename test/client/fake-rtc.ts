@@ -1,0 +1,329 @@
+import type { Rtc } from "../../src/client/call.ts";
+
+/** What a fake description says; its JSON is the SDP. */
+interface FakeSdp {
+  connection: string;
+  generation: number;
+  kinds: string[];
+}
+
+/**
+ * The network between two fake peer connections. They connect once each has a description and a
+ * candidate of the other's present generation, and the wire is whole.
+ */
+export class FakeNetwork {
+  readonly connections: FakePeerConnection[] = [];
+  whole = true;
+
+  /** A browser on this network. */
+  browser(
+    name: string,
+  ): Rtc & { readonly last: FakePeerConnection; readonly all: FakePeerConnection[] } {
+    const all: FakePeerConnection[] = [];
+    return {
+      all,
+      get last() {
+        const last = all.at(-1);
+        if (!last) throw new Error(`${name} has no connection yet`);
+        return last;
+      },
+      connect: (configuration) => {
+        const made = new FakePeerConnection(this, `${name}-${all.length + 1}`, configuration);
+        all.push(made);
+        this.connections.push(made);
+        return made as unknown as RTCPeerConnection;
+      },
+      stream: () => new FakeStream() as unknown as MediaStream,
+    };
+  }
+
+  /** Cuts the wire: what was connected is `disconnected`, and needs a restart to come back. */
+  cut(): void {
+    this.whole = false;
+    for (const connection of this.connections) connection.lose("disconnected");
+  }
+
+  mend(): void {
+    this.whole = true;
+    for (const connection of this.connections) this.check(connection);
+  }
+
+  partnerOf(connection: FakePeerConnection): FakePeerConnection | undefined {
+    const name = connection.remoteSdp?.connection;
+    return this.connections.find((other) => other.name === name);
+  }
+
+  check(connection: FakePeerConnection): void {
+    const partner = this.partnerOf(connection);
+    if (!this.whole || !partner || this.partnerOf(partner) !== connection) return;
+    if (!connection.reaches(partner) || !partner.reaches(connection)) return;
+    connection.arrive(partner);
+    partner.arrive(connection);
+  }
+}
+
+/** As much of an RTCPeerConnection as perfect negotiation relies on, with the same order of things. */
+export class FakePeerConnection extends EventTarget {
+  signalingState: RTCSignalingState = "stable";
+  iceConnectionState: RTCIceConnectionState = "new";
+  connectionState: RTCPeerConnectionState = "new";
+  localDescription: { type: "offer" | "answer"; sdp: string } | null = null;
+  remoteDescription: { type: "offer" | "answer"; sdp: string } | null = null;
+  remoteSdp: FakeSdp | undefined;
+  readonly channel = new FakeChannel();
+  readonly senders: FakeTransceiver[] = [];
+  readonly added: string[] = [];
+  restarts = 0;
+  offers = 0;
+  readonly name: string;
+  readonly configuration: RTCConfiguration;
+  readonly #network: FakeNetwork;
+  #chain: Promise<unknown> = Promise.resolve();
+  #needed = false;
+  #generation = 0;
+  #wantsNewGeneration = true;
+  #connectedGenerations = "";
+  #heard = new Set<number>();
+
+  constructor(network: FakeNetwork, name: string, configuration: RTCConfiguration) {
+    super();
+    this.#network = network;
+    this.name = name;
+    this.configuration = configuration;
+  }
+
+  createDataChannel(): FakeChannel {
+    this.#need();
+    return this.channel;
+  }
+
+  addTrack(track: FakeTrack): void {
+    this.senders.push(new FakeTransceiver(track));
+    this.#need();
+  }
+
+  getTransceivers(): FakeTransceiver[] {
+    return this.senders;
+  }
+
+  restartIce(): void {
+    this.restarts += 1;
+    this.#wantsNewGeneration = true;
+    this.#need();
+  }
+
+  setLocalDescription(): Promise<void> {
+    return this.#queue(() => {
+      const type = this.signalingState === "have-remote-offer" ? "answer" : "offer";
+      const fresh = this.#wantsNewGeneration;
+      if (fresh) this.#generation += 1;
+      this.#wantsNewGeneration = false;
+      const sdp: FakeSdp = {
+        connection: this.name,
+        generation: this.#generation,
+        kinds: this.senders.map(({ sender }) => sender.track?.kind ?? "none"),
+      };
+      this.localDescription = { type, sdp: JSON.stringify(sdp) };
+      if (type === "offer") {
+        this.offers += 1;
+        this.#needed = false;
+      }
+      this.#signaling(type === "offer" ? "have-local-offer" : "stable");
+      if (fresh) void this.#gather();
+    });
+  }
+
+  setRemoteDescription(description: { type: "offer" | "answer"; sdp: string }): Promise<void> {
+    return this.#queue(() => {
+      const sdp = JSON.parse(description.sdp) as FakeSdp;
+      if (description.type === "answer" && this.signalingState !== "have-local-offer") {
+        throw new DOMException("no offer to answer", "InvalidStateError");
+      }
+      if (description.type === "offer" && this.signalingState === "have-local-offer") {
+        // The implicit rollback (RFC 8829, 4.1.10.2).
+        this.#needed = true;
+      }
+      if (description.type === "offer" && (this.remoteSdp?.generation ?? 0) < sdp.generation) {
+        // Whoever answers a restart restarts, too.
+        this.#wantsNewGeneration = true;
+      }
+      this.remoteDescription = description;
+      this.remoteSdp = sdp;
+      for (const kind of sdp.kinds) {
+        if (this.added.includes(kind)) continue;
+        this.added.push(kind);
+        this.dispatchEvent(Object.assign(new Event("track"), { track: new FakeTrack(kind) }));
+      }
+      this.#signaling(description.type === "offer" ? "have-remote-offer" : "stable");
+    });
+  }
+
+  addIceCandidate(candidate: RTCIceCandidateInit): Promise<void> {
+    return this.#queue(() => {
+      if (!this.remoteSdp) throw new DOMException("no remote description", "InvalidStateError");
+      if (candidate.candidate === "") return;
+      const generation = Number(candidate.usernameFragment);
+      if (generation !== this.remoteSdp.generation) {
+        throw new DOMException("unknown ufrag", "OperationError");
+      }
+      this.#heard.add(generation);
+      this.#network.check(this);
+    });
+  }
+
+  close(): void {
+    this.signalingState = "closed";
+    this.connectionState = "closed";
+    this.channel.end();
+    const partner = this.#network.partnerOf(this);
+    if (this.#network.whole) partner?.channel.end();
+  }
+
+  reaches(partner: FakePeerConnection): boolean {
+    return (
+      this.signalingState === "stable" &&
+      this.#heard.has(partner.#generation) &&
+      this.connectionState !== "failed"
+    );
+  }
+
+  arrive(partner: FakePeerConnection): void {
+    const generations = `${this.#generation}/${partner.#generation}`;
+    if (this.#connectedGenerations === generations) return;
+    this.#connectedGenerations = generations;
+    this.channel.pair(partner.channel);
+    this.ice("connected");
+    this.connection("connected");
+  }
+
+  /** What the network does to it; only to what was connected. */
+  lose(state: "disconnected" | "failed"): void {
+    if (this.connectionState === "closed" || this.#connectedGenerations === "") return;
+    this.ice(state);
+    this.connection(state);
+  }
+
+  ice(state: RTCIceConnectionState): void {
+    this.iceConnectionState = state;
+    this.dispatchEvent(new Event("iceconnectionstatechange"));
+  }
+
+  connection(state: RTCPeerConnectionState): void {
+    this.connectionState = state;
+    this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  async #gather(): Promise<void> {
+    // A task of its own: never before whoever made the description could send it.
+    for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+    const usernameFragment = String(this.#generation);
+    for (const candidate of [`candidate:${this.name} 1`, `candidate:${this.name} 2`, ""]) {
+      const line = { candidate, sdpMid: "0", sdpMLineIndex: 0, usernameFragment };
+      this.dispatchEvent(Object.assign(new Event("icecandidate"), { candidate: line }));
+    }
+    this.dispatchEvent(Object.assign(new Event("icecandidate"), { candidate: null }));
+  }
+
+  #signaling(state: RTCSignalingState): void {
+    this.signalingState = state;
+    if (state !== "stable") return;
+    this.#network.check(this);
+    if (this.#needed) this.#need();
+  }
+
+  #need(): void {
+    this.#needed = true;
+    queueMicrotask(() => {
+      if (!this.#needed || this.signalingState !== "stable") return;
+      this.#needed = false;
+      this.dispatchEvent(new Event("negotiationneeded"));
+    });
+  }
+
+  /** The operations chain (W3C WebRTC 1.0, 4.4.1.2). */
+  #queue(operation: () => void): Promise<void> {
+    const run = this.#chain.then(() => {
+      if (this.signalingState === "closed") throw new DOMException("closed", "InvalidStateError");
+      operation();
+    });
+    this.#chain = run.catch(() => {});
+    return run;
+  }
+}
+
+export class FakeChannel extends EventTarget {
+  readyState: RTCDataChannelState = "connecting";
+  bufferedAmount = 0;
+  #other: FakeChannel | undefined;
+
+  pair(other: FakeChannel): void {
+    this.#other = other;
+    this.readyState = "open";
+  }
+
+  send(data: string): void {
+    this.#other?.dispatchEvent(new MessageEvent("message", { data }));
+  }
+
+  close(): void {
+    this.end();
+  }
+
+  end(): void {
+    if (this.readyState === "closed") return;
+    this.readyState = "closed";
+    queueMicrotask(() => this.dispatchEvent(new Event("close")));
+  }
+}
+
+class FakeTransceiver {
+  direction = "sendrecv";
+  readonly receiver: { track: FakeTrack };
+  readonly sender: {
+    track: FakeTrack | null;
+    replaceTrack(track: FakeTrack | null): Promise<void>;
+  };
+
+  constructor(track: FakeTrack) {
+    this.receiver = { track: new FakeTrack(track.kind) };
+    this.sender = {
+      track,
+      async replaceTrack(next) {
+        this.track = next;
+      },
+    };
+  }
+}
+
+class FakeTrack {
+  readonly kind: string;
+  enabled = true;
+  readyState = "live";
+
+  constructor(kind: string) {
+    this.kind = kind;
+  }
+
+  stop(): void {
+    this.readyState = "ended";
+  }
+}
+
+class FakeStream {
+  #tracks: FakeTrack[] = [];
+
+  getTracks = () => [...this.#tracks];
+  getAudioTracks = () => this.#tracks.filter(({ kind }) => kind === "audio");
+  getVideoTracks = () => this.#tracks.filter(({ kind }) => kind === "video");
+  addTrack = (track: FakeTrack) => void this.#tracks.push(track);
+  removeTrack = (track: FakeTrack) =>
+    void (this.#tracks = this.#tracks.filter((other) => other !== track));
+}
+
+/** A camera with a microphone, or whatever kinds are named. */
+export function fakeCamera(...kinds: string[]): MediaStream {
+  const stream = new FakeStream();
+  for (const kind of kinds.length > 0 ? kinds : ["audio", "video"])
+    stream.addTrack(new FakeTrack(kind));
+  return stream as unknown as MediaStream;
+}

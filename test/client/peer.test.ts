@@ -1,0 +1,506 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
+import { createPeer } from "../../src/client/peer.ts";
+import type { StartOptions, Wishes } from "../../src/client/surface.ts";
+import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
+import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { pass, settle } from "./virtual-time.ts";
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
+
+/** Alice's peer, the server she speaks to, and her browser. */
+function alice() {
+  const server = new FakeConnection();
+  const browser = new FakeNetwork().browser("alice");
+  const peer = createPeer({ connection: server, rtc: browser });
+  const seen: string[] = [];
+  peer.subscribe((state) =>
+    seen.push(state.status === "reconnecting" ? `reconnecting ${state.what}` : state.status),
+  );
+  return { server, browser, peer, seen };
+}
+
+/** Alice waits in the lobby. */
+async function aliceWaiting(options: StartOptions = {}) {
+  const all = alice();
+  all.peer.start({ stream: fakeCamera(), ...options });
+  all.server.session({ status: "idle" }, false);
+  await settle();
+  all.server.take();
+  return all;
+}
+
+/** Alice is in room 1; the path to Bob stands if `connected`. */
+async function aliceInRoom({ connected = true, ...wishes }: { connected?: boolean } & Wishes = {}) {
+  const all = await aliceWaiting(wishes);
+  all.server.tell(createOffer("room-1"));
+  await settle();
+  if (connected) connect(all.browser);
+  await settle();
+  all.server.take();
+  all.seen.length = 0;
+  return all;
+}
+
+function connect(browser: ReturnType<FakeNetwork["browser"]>): void {
+  browser.last.ice("connected");
+  browser.last.connection("connected");
+}
+
+const restart = (browser: ReturnType<FakeNetwork["browser"]>) => browser.last.restartIce();
+
+describe("starting", () => {
+  test("Alice joins with her wishes once the server has spoken, not before", async () => {
+    const { server, peer } = alice();
+    peer.start({ interests: ["chess"], languages: ["en"] });
+    await settle();
+    expect(server.names).toEqual([]);
+    server.session({ status: "idle" }, false);
+    expect(server.names).toEqual(["join"]);
+    expect(server.calls[0]?.input).toMatchObject({
+      interests: ["chess"],
+      languages: ["en"],
+      mode: "video",
+      relayOnly: false,
+      autoRejoin: true,
+    });
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("every mutation bears an id of its own", async () => {
+    const { server, peer } = await aliceWaiting();
+    peer.stop();
+    peer.start();
+    await settle();
+    const ids = server.calls.map(({ input }) => input["id"]);
+    expect(new Set(ids).size).toBe(2);
+    expect(server.names).toEqual(["leave", "join"]);
+  });
+
+  test("a room from before a reload is left, not taken up: its partner talks to a page that is gone", async () => {
+    const { server, browser, peer } = alice();
+    peer.start();
+    server.session(paired("old-room"), false);
+    await settle();
+    expect(server.names).toEqual(["leave", "join"]);
+    expect(browser.all).toHaveLength(0);
+  });
+
+  test("the lobby's figures are shown", async () => {
+    const { server, peer } = await aliceWaiting();
+    server.tell({ type: "lobby", waiting: 3, online: 12, estimateMs: 4000 });
+    expect(peer.state).toMatchObject({
+      status: "waiting",
+      waiting: 3,
+      online: 12,
+      estimateMs: 4000,
+    });
+  });
+
+  test.each([
+    ["suspended", { until: 5 }],
+    ["relay-unavailable", {}],
+    ["bad-input", { field: "interests.0" }],
+  ] as const)("a join refused as %s ends idle and says so", async (reason, fields) => {
+    const { server, peer } = alice();
+    server.answering = false;
+    peer.start();
+    server.session({ status: "idle" }, false);
+    server.calls[0]?.refuse(refusal({ reason, ...fields }));
+    await settle();
+    expect(peer.state).toMatchObject({
+      status: "idle",
+      error: { kind: "rejected", reason, ...fields },
+    });
+  });
+
+  test("a join refused for being too fast is tried again after the time named", async () => {
+    const { server, peer } = alice();
+    server.answering = false;
+    peer.start();
+    server.session({ status: "idle" }, false);
+    server.take()[0]?.refuse(refusal({ reason: "rate-limited", retryAfterMs: 700 }));
+    await pass(650);
+    expect(server.names).toEqual([]);
+    await pass(100);
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+});
+
+describe("a room", () => {
+  test("is entered, connected, and told so", async () => {
+    const { server, browser, peer, seen } = await aliceWaiting();
+    seen.length = 0;
+    server.tell(createOffer("room-1"));
+    await settle();
+    expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-1" });
+    expect(server.names[0]).toBe("offer");
+    connect(browser);
+    await settle();
+    expect(peer.state).toMatchObject({ status: "connected", sharedInterests: ["chess"] });
+    expect(server.names).toContain("connected");
+    expect(seen).toEqual(["connecting", "connected"]);
+  });
+
+  test("that the partner leaves ends in the lobby, with the reason", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    expect(peer.state).toMatchObject({ status: "waiting", ended: "left", online: 2 });
+    expect(browser.last.connectionState).toBe("closed");
+    expect(server.names).toEqual([]);
+  });
+
+  test("that the partner leaves ends idle, when Alice does not want another by itself", async () => {
+    const { server, peer } = await aliceInRoom({ autoRejoin: false });
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    expect(peer.state).toEqual({ status: "idle", ended: "lost" });
+  });
+
+  test("that never connects is told as failed", async () => {
+    const { server, peer } = await aliceInRoom({ connected: false });
+    await pass(21_000);
+    expect(server.names).toContain("failed");
+    expect(peer.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
+  });
+
+  test("the end of another room changes nothing", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.tell({ type: "partner-disconnected", roomId: "another", reason: "left" });
+    expect(peer.state.status).toBe("connected");
+  });
+
+  test("a partner whose connection drops is waited for while the picture goes on", async () => {
+    const { server, peer, seen } = await aliceInRoom();
+    server.tell({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
+    expect(peer.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
+    expect(peer.state).toHaveProperty("remote");
+    server.tell({ type: "partner-reconnected", roomId: "room-1" });
+    expect(seen).toEqual(["reconnecting partner", "connected"]);
+  });
+
+  test("a media path that breaks and is mended is shown", async () => {
+    const { browser, seen } = await aliceInRoom();
+    browser.last.ice("disconnected");
+    browser.last.ice("connected");
+    expect(seen).toEqual(["reconnecting media", "connected"]);
+  });
+
+  test("chat of both sides is told, and only what could be said", async () => {
+    const { browser, peer } = await aliceInRoom();
+    const heard: string[] = [];
+    peer.onChat(({ from, text }) => heard.push(`${from}: ${text}`));
+    expect(peer.sendChat("too early")).toBe(false);
+    browser.last.channel.readyState = "open";
+    expect(peer.sendChat("hello")).toBe(true);
+    const data = JSON.stringify({ type: "chat", text: "hi" });
+    browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
+    expect(heard).toEqual(["me: hello", "partner: hi"]);
+  });
+});
+
+describe("next and stop", () => {
+  test("Next names the room it means, and the partner is out of sight at once", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    peer.next();
+    expect(peer.state.status).toBe("waiting");
+    expect(browser.last.connectionState).toBe("closed");
+    expect(server.calls[0]).toMatchObject({ name: "skip", input: { roomId: "room-1" } });
+  });
+
+  test("Next while waiting does nothing; Next when idle looks again with the last wishes", async () => {
+    const { server, peer } = await aliceWaiting({ interests: ["chess"] });
+    peer.next();
+    expect(server.names).toEqual([]);
+    peer.stop();
+    peer.next();
+    expect(server.names).toEqual(["leave", "join"]);
+    expect(server.calls[1]?.input).toMatchObject({ interests: ["chess"] });
+  });
+
+  test("Next pressed while the connection is gone does not hit the partner that comes next", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.drop();
+    peer.next();
+    await pass(2000);
+    expect(server.names).toEqual([]);
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.tell(createOffer("room-2"));
+    server.session(paired("room-2"));
+    await settle();
+    expect(server.names).not.toContain("skip");
+    expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
+  });
+
+  test("Next pressed while the connection is gone is done when the room is still there", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.drop();
+    peer.next();
+    server.session(paired("room-1"));
+    await settle();
+    expect(server.names).toEqual(["skip"]);
+    expect(browser.all).toHaveLength(1);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("Stop leaves, and what was on its way from the lobby is sent back", async () => {
+    const { server, browser, peer } = await aliceWaiting();
+    peer.stop();
+    await settle();
+    server.take();
+    server.tell(createOffer("room-1"));
+    expect(browser.all).toHaveLength(0);
+    expect(server.names).toEqual(["leave"]);
+    expect(peer.state).toEqual({ status: "idle" });
+  });
+
+  test("Stop and Start in one breath end in the lobby, even if a room was made in between", async () => {
+    const { server, browser, peer } = await aliceWaiting();
+    peer.stop();
+    peer.start();
+    server.tell(createOffer("room-1"));
+    await settle();
+    server.tell({ type: "lobby", waiting: 1, online: 1 });
+    expect(peer.state.status).toBe("waiting");
+    expect(browser.last.connectionState).toBe("closed");
+  });
+
+  test("a report of the partner is out of sight at once, and Alice looks for another", async () => {
+    const { server, peer } = await aliceInRoom();
+    expect(await peer.report("spam")).toEqual({ ok: true, accepted: true });
+    expect(server.calls[0]).toMatchObject({
+      name: "report",
+      input: { roomId: "room-1", reason: "spam" },
+    });
+    expect(server.names).toEqual(["report", "join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("a block that comes a moment late names the room that was", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    await peer.block();
+    expect(server.calls[0]).toMatchObject({ name: "block", input: { roomId: "room-1" } });
+  });
+});
+
+describe("a connection that drops", () => {
+  test("in a call lets the call go on, and is shown", async () => {
+    const { server, browser, peer, seen } = await aliceInRoom();
+    server.drop();
+    expect(peer.state).toMatchObject({ status: "reconnecting", what: "signaling" });
+    server.session(paired("room-1"));
+    expect(seen).toEqual(["reconnecting signaling", "connected"]);
+    expect(browser.all).toHaveLength(1);
+    expect(browser.last.connectionState).toBe("connected");
+  });
+
+  test("in the lobby joins again only if the server has forgotten", async () => {
+    const { server, peer } = await aliceWaiting();
+    server.drop();
+    expect(peer.state).toEqual({ status: "reconnecting", what: "signaling" });
+    server.session({ status: "waiting", since: 5 });
+    expect(server.names).toEqual([]);
+    expect(peer.state).toMatchObject({ status: "waiting", since: 5 });
+    server.drop();
+    server.session({ status: "idle" }, false);
+    expect(server.names).toEqual(["join"]);
+  });
+
+  test("repeats what it left unanswered, in order and with the same ids", async () => {
+    const { server } = await aliceWaiting();
+    server.answering = false;
+    server.tell(createOffer("room-1"));
+    await settle();
+    const before = server.take();
+    expect(before.map(({ name }) => name)).toEqual([
+      "offer",
+      "addIceCandidate",
+      "addIceCandidate",
+      "addIceCandidate",
+    ]);
+    before[0]?.answer({ delivered: true });
+    for (const call of before.slice(1)) call.refuse(new Error("WebSocket closed"));
+    server.drop();
+    await pass(1000);
+    expect(server.names).toEqual([]);
+    server.session(paired("room-1"));
+    await settle();
+    const after = server.take().filter(({ name }) => name === "addIceCandidate");
+    expect(after.map(({ input }) => input)).toEqual(before.slice(1).map(({ input }) => input));
+  });
+
+  test("repeats no signal of a room that is over", async () => {
+    const { server } = await aliceWaiting();
+    server.answering = false;
+    server.tell(createOffer("room-1"));
+    await settle();
+    server.drop();
+    server.take();
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    server.session({ status: "waiting", since: 5 });
+    await pass(5000);
+    expect(server.names).toEqual([]);
+  });
+
+  test("while the offer was under way sends that offer again", async () => {
+    const { server } = await aliceInRoom({ connected: false });
+    server.drop();
+    server.session(paired("room-1"));
+    await settle();
+    expect(server.names).toEqual(["offer"]);
+  });
+
+  test("and hides the pairing is made up for by the state that comes with the session", async () => {
+    const { server, peer } = await aliceWaiting();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    server.tell({ type: "resync", state: paired("room-2") });
+    await settle();
+    expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
+  });
+
+  test("and ends in another room ends the call of the first", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.drop();
+    server.session(paired("room-2"));
+    await settle();
+    expect(browser.all.map(({ connectionState }) => connectionState)).toEqual(["closed", "new"]);
+    expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
+  });
+
+  test("with the partner away is told with the deadline", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.drop();
+    server.session({
+      ...paired("room-1"),
+      status: "paired",
+      partner: "reconnecting",
+      deadline: 77,
+    } as never);
+    expect(peer.state).toMatchObject({ what: "partner", deadline: 77 });
+  });
+});
+
+describe("a server that was restarted", () => {
+  test("leaves a call alone that stands; Next then joins instead of skipping", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    server.tell({ type: "resync", state: { status: "idle" } });
+    await settle();
+    expect(server.names).toEqual([]);
+    expect(peer.state.status).toBe("connected");
+    expect(browser.last.connectionState).toBe("connected");
+    peer.next();
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("sends no signals for the room it has forgotten", async () => {
+    const { server, browser } = await aliceInRoom();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    browser.last.signalingState = "stable";
+    restart(browser);
+    await settle();
+    expect(server.names).toEqual([]);
+  });
+
+  test("notices by the call itself when the partner goes, and joins again", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    browser.last.channel.end();
+    await settle();
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
+  });
+
+  test("ends a call that does not stand yet, and Alice joins again", async () => {
+    const { server, browser, peer } = await aliceInRoom({ connected: false });
+    server.drop();
+    server.session({ status: "idle" }, false);
+    expect(browser.last.connectionState).toBe("closed");
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("does not bring back a peer that has stopped", async () => {
+    const { server, peer } = await aliceWaiting();
+    peer.stop();
+    await settle();
+    server.take();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    expect(server.names).toEqual([]);
+    expect(peer.state).toEqual({ status: "idle" });
+  });
+});
+
+describe("another tab", () => {
+  test("that takes the session over ends this one's call, by name", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.end({ kind: "taken-over" });
+    expect(peer.state).toEqual({ status: "idle", error: { kind: "taken-over" } });
+    expect(browser.last.connectionState).toBe("closed");
+    expect(server.names).toEqual([]);
+  });
+
+  test("is taken over in turn by Start", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.end({ kind: "taken-over" });
+    peer.start();
+    server.session(paired("the-other-tab's-room"));
+    expect(server.names).toEqual(["leave", "join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+});
+
+describe("a page that goes away", () => {
+  test("says goodbye, closes the call, and joins again if it comes back", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    peer.depart();
+    expect(server.goodbyes).toBe(1);
+    expect(browser.last.connectionState).toBe("closed");
+    server.drop();
+    peer.comeBack();
+    expect(server.names).toEqual([]);
+    server.session({ status: "idle" });
+    expect(server.names).toEqual(["join"]);
+  });
+
+  test("says nothing when it was idle", () => {
+    const { server, peer } = alice();
+    peer.depart();
+    peer.close();
+    expect(server.goodbyes).toBe(0);
+    expect(server.closed).toBe(true);
+  });
+
+  test("closed for good, ends the iteration of states and leaves no timer behind", async () => {
+    const { server, peer } = await aliceInRoom();
+    const states = peer.states();
+    expect((await states.next()).value).toMatchObject({ status: "connected" });
+    peer.close();
+    expect((await states.next()).value).toMatchObject({ status: "idle" });
+    expect((await states.next()).done).toBe(true);
+    expect(server.goodbyes).toBe(1);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+});
+
+describe("the microphone and the camera", () => {
+  test("stay muted for the tracks that come later", async () => {
+    const { peer } = await aliceInRoom();
+    peer.setMuted({ audio: true });
+    const other = fakeCamera();
+    await peer.replaceTracks(other);
+    expect(other.getAudioTracks()[0]?.enabled).toBe(false);
+    expect(other.getVideoTracks()[0]?.enabled).toBe(true);
+    peer.setMuted({ audio: false, video: true });
+    expect(other.getAudioTracks()[0]?.enabled).toBe(true);
+    expect(other.getVideoTracks()[0]?.enabled).toBe(false);
+  });
+});

@@ -1,0 +1,172 @@
+import { describe, expect, jest, test } from "bun:test";
+import fc from "fast-check";
+import { openCamera } from "../../src/client/camera.ts";
+import { createEmitter } from "../../src/client/emitter.ts";
+import { readRefusal, retryAfterRefusalMs } from "../../src/client/refusal.ts";
+import { retryDelayMs } from "../../src/client/retry-delay.ts";
+import { createTokenStore } from "../../src/client/token-store.ts";
+import { refusal } from "./fake-connection.ts";
+
+describe("the delay before a reconnect", () => {
+  test("lies between 200 ms and 10 s, whatever the attempt and the chance", () => {
+    const attempts = fc.nat({ max: 10_000 });
+    const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+    fc.assert(
+      fc.property(attempts, chance, (attempt, random) => {
+        const ms = retryDelayMs(attempt, random);
+        expect(ms).toBeGreaterThanOrEqual(200);
+        expect(ms).toBeLessThanOrEqual(10_000);
+      }),
+    );
+  });
+
+  test("spreads more widely with every attempt", () => {
+    expect([0, 1, 2, 3, 4, 5].map((attempt) => retryDelayMs(attempt, 0.999_999))).toEqual([
+      1000, 2000, 4000, 8000, 10_000, 10_000,
+    ]);
+  });
+});
+
+describe("the token", () => {
+  test("is kept in the storage, and read from it after a reload", () => {
+    const map = new Map<string, string>();
+    const storage = {
+      getItem: (key: string) => map.get(key) ?? null,
+      setItem: (key: string, value: string) => void map.set(key, value),
+    };
+    expect(createTokenStore(storage).read()).toBeUndefined();
+    createTokenStore(storage).write("token");
+    expect(createTokenStore(storage).read()).toBe("token");
+  });
+
+  test("is remembered when the storage throws on every use", () => {
+    const broken = () => {
+      throw new DOMException("blocked", "SecurityError");
+    };
+    const store = createTokenStore({ getItem: broken, setItem: broken });
+    expect(store.read()).toBeUndefined();
+    store.write("token");
+    expect(store.read()).toBe("token");
+  });
+});
+
+describe("a failed call", () => {
+  test("without the server's words is unanswered", () => {
+    expect(readRefusal(new Error("WebSocket closed"))).toEqual({ kind: "unanswered" });
+    expect(readRefusal("nonsense")).toEqual({ kind: "unanswered" });
+    expect(readRefusal(Object.assign(new Error("x"), { data: null }))).toEqual({
+      kind: "unanswered",
+    });
+  });
+
+  test("with the server's reason is that rejection, with its fields", () => {
+    expect(readRefusal(refusal({ reason: "suspended", until: 5 }))).toEqual({
+      kind: "rejected",
+      reason: "suspended",
+      message: "refused",
+      until: 5,
+    });
+    expect(readRefusal(refusal({ reason: "taken-over" }))).toEqual({ kind: "taken-over" });
+    expect(readRefusal(refusal({})).kind).toBe("server-fault");
+  });
+
+  test("is worth another try only where waiting helps, and never at once", () => {
+    const after = (fields: Parameters<typeof refusal>[0]) =>
+      retryAfterRefusalMs(readRefusal(refusal(fields)));
+    expect(after({ reason: "rate-limited", retryAfterMs: 700 })).toBe(700);
+    expect(after({ reason: "draining", retryAfterMs: 0 })).toBe(100);
+    expect(after({ reason: "unavailable" })).toBe(1000);
+    expect(after({ reason: "suspended", until: 5 })).toBeUndefined();
+    expect(after({ reason: "bad-input", field: "x" })).toBeUndefined();
+  });
+});
+
+describe("the camera", () => {
+  const failing = (name: string) => ({
+    getUserMedia: async () => {
+      throw new DOMException("no", name);
+    },
+  });
+
+  test.each([
+    ["NotAllowedError", "denied"],
+    ["SecurityError", "denied"],
+    ["NotFoundError", "not-found"],
+    ["NotReadableError", "in-use"],
+    ["AbortError", "in-use"],
+    ["OverconstrainedError", "overconstrained"],
+    ["TypeError", "unknown"],
+  ] as const)("that fails with %s is called %s", async (name, kind) => {
+    const result = await openCamera({ video: true }, failing(name));
+    expect(result).toMatchObject({ ok: false, error: { kind } });
+  });
+
+  test("is hidden from pages that are not secure", async () => {
+    expect(await openCamera({}, undefined)).toMatchObject({ error: { kind: "insecure-context" } });
+  });
+
+  test("that opens is handed over", async () => {
+    const stream = {} as MediaStream;
+    expect(await openCamera({}, { getUserMedia: async () => stream })).toEqual({
+      ok: true,
+      stream,
+    });
+  });
+});
+
+describe("an emitter", () => {
+  test("tells every listener until it unsubscribes", () => {
+    const emitter = createEmitter<number>();
+    const heard: number[] = [];
+    const stop = emitter.subscribe((value) => heard.push(value));
+    emitter.emit(1);
+    stop();
+    emitter.emit(2);
+    expect(heard).toEqual([1]);
+  });
+
+  test("loses nothing for a slow reader, and ends it on close", async () => {
+    const emitter = createEmitter<number>();
+    const reader = emitter.iterate({ first: () => 0 });
+    emitter.emit(1);
+    emitter.emit(2);
+    emitter.close();
+    expect(await Array.fromAsync(reader)).toEqual([0, 1, 2]);
+    expect(await Array.fromAsync(emitter.iterate())).toEqual([]);
+  });
+
+  test("skips to the newest for a reader that wants only that", async () => {
+    const emitter = createEmitter<number>();
+    const reader = emitter.iterate({ keepLatest: true });
+    emitter.emit(1);
+    emitter.emit(2);
+    expect(await reader.next()).toEqual({ value: 2, done: false });
+    const waiting = reader.next();
+    emitter.emit(3);
+    expect(await waiting).toEqual({ value: 3, done: false });
+  });
+
+  test("forgets a reader that stops reading", async () => {
+    const emitter = createEmitter<number>();
+    const reader = emitter.iterate();
+    const waiting = reader.next();
+    await reader.return?.();
+    expect((await waiting).done).toBe(true);
+    emitter.emit(1);
+    expect((await reader.next()).done).toBe(true);
+  });
+
+  test("keeps on telling when one listener throws", () => {
+    const emitter = createEmitter<number>();
+    const heard: number[] = [];
+    const queue = jest.spyOn(globalThis, "queueMicrotask").mockImplementation(() => {});
+    emitter.subscribe(() => {
+      throw new Error("the listener's own");
+    });
+    emitter.subscribe((value) => heard.push(value));
+    emitter.emit(1);
+    expect(heard).toEqual([1]);
+    expect(queue).toHaveBeenCalledTimes(1);
+    queue.mockRestore();
+  });
+});

@@ -1,0 +1,97 @@
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { couple, partnerOf, setStage, type Stage } from "./stage.ts";
+
+setDefaultTimeout(60_000);
+
+const COOLDOWN_MS = 4000;
+
+let stage: Stage;
+beforeAll(async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: String(COOLDOWN_MS) })));
+afterEach(async () => expect(await stage.clear()).toEqual([]));
+afterAll(() => stage[Symbol.asyncDispose]());
+
+test("with three, Next brings one of the two to Carol, and never the two to each other", async () => {
+  const [alice, bob] = await couple(stage);
+  const carol = await stage.enter();
+  await carol.start();
+  await carol.until("waiting");
+  await alice.next();
+  await carol.until("connected");
+  const met = await partnerOf(carol, [alice, bob]);
+  const alone = met === alice ? bob : alice;
+  await Promise.all([met.sees(), carol.sees()]);
+  expect(await alone.state()).toBe("waiting");
+});
+
+test("who was skipped is told so in words", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.next();
+  await bob.hears(/^The stranger moved on. Looking for somebody else/);
+  await alice.hears(/^Looking for somebody/);
+});
+
+test("two who skipped meet again when the cooldown ends, and not before", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.say("only for the first time");
+  await bob.reads("only for the first time");
+  const skippedAt = performance.now();
+  await alice.next();
+  await Promise.all([alice.until("waiting"), bob.until("waiting")]);
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  const apartMs = performance.now() - skippedAt;
+  expect(apartMs).toBeGreaterThanOrEqual(COOLDOWN_MS - 50);
+  expect(apartMs).toBeLessThan(COOLDOWN_MS + 3000);
+  // What was said to one stranger is none of the next one's business.
+  expect(await bob.log()).not.toContain("only for the first time");
+});
+
+test("Escape is Next, and Next while waiting changes nothing", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.page.keyboard.press("Escape");
+  await Promise.all([alice.until("waiting"), bob.until("waiting")]);
+  await alice.page.keyboard.press("Escape");
+  await Bun.sleep(300);
+  expect(await alice.state()).toBe("waiting");
+});
+
+test("the page can be used by keyboard alone", async () => {
+  const bob = await stage.enter();
+  await bob.start();
+  const { page, ...alice } = await stage.enter();
+  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-testid"));
+  for (let presses = 0; (await focused()) !== "start" && presses < 20; presses += 1) {
+    await page.keyboard.press("Tab");
+  }
+  expect(await focused()).toBe("start");
+  await page.keyboard.press("Enter");
+  await alice.until("connected");
+  // The pressed button is gone; the focus is not lost with it.
+  expect(await focused()).toBe("next");
+  for (let presses = 0; (await focused()) !== "chat-input" && presses < 20; presses += 1) {
+    await page.keyboard.press("Shift+Tab");
+  }
+  await page.keyboard.type("by hand");
+  await page.keyboard.press("Enter");
+  await bob.reads("by hand");
+  await page.keyboard.press("Escape");
+  await alice.until("waiting");
+});
+
+test("two browsers that cannot reach each other are told so, and both go on looking", async () => {
+  const alice = await stage.enter();
+  const bob = await stage.enter();
+  for (const { page } of [alice, bob]) {
+    // As a firewall would: whatever way the partner names, nothing is tried.
+    await page.evaluate(() => {
+      RTCPeerConnection.prototype.addIceCandidate = async () => {};
+    });
+  }
+  await alice.start();
+  await bob.start();
+  await Promise.all([alice.until("connecting"), bob.until("connecting")]);
+  const words = /The two of you could not be connected. Looking for somebody else/;
+  await Promise.all([alice.hears(words, 25_000), bob.hears(words, 25_000)]);
+  const carol = await stage.enter();
+  await carol.start();
+  await carol.until(["connecting", "connected"]);
+});

@@ -1,0 +1,76 @@
+import { existsSync } from "node:fs";
+import { chromium, type Browser, type Page } from "playwright-core";
+
+const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+const quietFlags = [
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+/** What a page gets when it asks for a camera. */
+export type Camera = "fake" | "denied" | "none";
+
+const cameraFlags: Record<Camera, string[]> = {
+  fake: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+  // Nobody is there to answer the question for permission, which counts as a no.
+  denied: ["--use-fake-device-for-media-stream"],
+  none: [],
+};
+
+/** A browser with pages that keep a record of everything that goes wrong in them. */
+export interface TestBrowser extends AsyncDisposable {
+  readonly browser: Browser;
+  /** Opens `url` in a window of its own: no storage is shared with any other. */
+  open(url: string, options?: OpenOptions): Promise<Page>;
+  /** Errors on the consoles and uncaught ones, of all pages so far. Must stay empty. */
+  readonly complaints: readonly string[];
+}
+
+type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
+
+/**
+ * Launches Chromium, with a fake camera that plays a moving picture and beeps unless told otherwise.
+ * @throws if there is no Chromium: a browser test is never skipped.
+ */
+export async function launchBrowser(camera: Camera = "fake"): Promise<TestBrowser> {
+  if (!existsSync(executablePath)) {
+    throw new Error(
+      `There is no Chromium at ${executablePath}. The README's test line installs one; ` +
+        "or set CHROMIUM to the path of yours.",
+    );
+  }
+  const browser = await chromium.launch({
+    executablePath,
+    args: [
+      ...quietFlags,
+      ...cameraFlags[camera],
+      // Chromium has no sandbox for root.
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+    ],
+  });
+  const complaints: string[] = [];
+
+  const context = async (options: OpenOptions = {}) => {
+    const made = await browser.newContext(options);
+    made.on("console", (message) => {
+      if (message.type() === "error") complaints.push(`console: ${message.text()}`);
+    });
+    made.on("weberror", (error) => complaints.push(`page: ${error.error().stack}`));
+    return made;
+  };
+
+  return {
+    browser,
+    complaints,
+    async open(url, options) {
+      const page = await (await context(options)).newPage();
+      await page.goto(url);
+      return page;
+    },
+    [Symbol.asyncDispose]: () => browser.close(),
+  };
+}

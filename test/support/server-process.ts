@@ -1,0 +1,69 @@
+/** The real server as a process of its own, on a port of its own. */
+export interface ServerProcess extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>` */
+  readonly origin: string;
+  readonly pid: number;
+  /** Everything it has printed so far. */
+  readonly output: string;
+  /** Asks it to leave (SIGTERM) and waits until it has. */
+  stop(): Promise<void>;
+}
+
+const START_MS_MAX = 15_000;
+const STOP_MS_MAX = 40_000;
+
+/**
+ * Starts `src/main.ts` and resolves once it says where it listens.
+ * @throws with what it printed, when it ends or stays silent instead.
+ */
+export async function startServer(env: Record<string, string> = {}): Promise<ServerProcess> {
+  const child = Bun.spawn([process.execPath, "src/main.ts"], {
+    cwd: new URL("../..", import.meta.url).pathname,
+    // In development the page reloads itself whenever the server comes back.
+    env: { NODE_ENV: "production", PORT: "0", HOST: "127.0.0.1", ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  let output = "";
+  const found = Promise.withResolvers<string>();
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      output += text;
+      const url = /http:\/\/(?:127\.0\.0\.1|localhost):(\d+)/.exec(output);
+      if (url) found.resolve(`http://127.0.0.1:${url[1]}`);
+    }
+  };
+  void read(child.stdout);
+  void read(child.stderr);
+  const fail = (why: string) =>
+    found.reject(new Error(`the server ${why}; it printed:\n${output}`));
+  const timer = setTimeout(() => fail(`did not start within ${START_MS_MAX} ms`), START_MS_MAX);
+  void child.exited.then((code) => fail(`ended with code ${code}`));
+
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGTERM");
+    // Only what does not leave by itself is made to.
+    const force = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
+    await child.exited;
+    clearTimeout(force);
+  };
+
+  try {
+    const origin = await found.promise;
+    return {
+      origin,
+      pid: child.pid,
+      get output() {
+        return output;
+      },
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
