@@ -45,6 +45,8 @@ const variables = z.object({
     .pipe(z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1))
     .optional(),
   SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).default(300_000),
+  SKIP_BURST: integer(0, 10_000).default(20),
+  SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
   DRAIN_MS: integer(0, 600_000).default(25_000),
@@ -82,6 +84,8 @@ const config = variables
     },
     sessionSecrets: env.SESSION_SECRET,
     skipCooldownMs: env.SKIP_COOLDOWN_MS,
+    skipBurst: env.SKIP_BURST,
+    skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
     graceMs: env.GRACE_MS,
     drainMs: env.DRAIN_MS,

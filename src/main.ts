@@ -35,7 +35,14 @@ function start(config: Config, log: Log) {
   const engine = createMemoryEngine(system, {
     graceMs,
     skipCooldownMs,
-    avoidsMax: 1024,
+    skipping: {
+      burst: config.skipBurst,
+      forgetMs: 3000,
+      delayMs: config.skipDelayMs,
+      delayMsMax: 30 * config.skipDelayMs,
+    },
+    // One skip each 3 s past the burst is all that the growing delay lets through.
+    avoidsMax: Math.max(1024, config.skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
   const signaling = createSignaling({

@@ -27,22 +27,22 @@ export type Ending = Exclude<RoomInput, "connected">;
 export interface Outcome {
   /** What the partner is told. */
   reason: EndReason;
-  /** Whether the two then avoid each other: not at all, for the cooldown, or as long as the session lives. */
-  avoid: "no" | "cooldown" | "session";
+  /** Whether the two then avoid each other for the cooldown. A block is a word of its own, and lasts. */
+  cooldown: boolean;
   /** Whether the member waits again: always, never, or if its own `autoRejoin` says so. */
   rejoins: "always" | "never" | "if-wished";
   /** Whether it keeps the place that its first waiting gave it, or goes to the back. */
   place: "kept" | "new";
 }
 
-const skipped: Outcome = { reason: "skipped", avoid: "cooldown", rejoins: "always", place: "new" };
-const left: Outcome = { reason: "left", avoid: "no", rejoins: "never", place: "new" };
-const reported: Outcome = { reason: "left", avoid: "session", rejoins: "if-wished", place: "kept" };
-const lost: Outcome = { reason: "lost", avoid: "no", rejoins: "never", place: "new" };
-const removed: Outcome = { reason: "removed", avoid: "no", rejoins: "never", place: "new" };
+const skipped: Outcome = { reason: "skipped", cooldown: true, rejoins: "always", place: "new" };
+const left: Outcome = { reason: "left", cooldown: false, rejoins: "never", place: "new" };
+const reported: Outcome = { reason: "left", cooldown: false, rejoins: "if-wished", place: "kept" };
+const lost: Outcome = { reason: "lost", cooldown: false, rejoins: "never", place: "new" };
+const removed: Outcome = { reason: "removed", cooldown: false, rejoins: "never", place: "new" };
 const connectFailed: Outcome = {
   reason: "connect-failed",
-  avoid: "cooldown",
+  cooldown: true,
   rejoins: "always",
   place: "kept",
 };

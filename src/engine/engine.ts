@@ -17,6 +17,7 @@
  */
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { Rejection } from "../domain/rejection.ts";
+import type { SkipLimits } from "../domain/restraint.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Mode, Signal, Status } from "../protocol.ts";
@@ -122,7 +123,7 @@ export interface Engine {
   status(caller: Caller): Awaitable<{ status: Status; roomId?: string } | Rejection>;
   /**
    * Enters the lobby, or replaces the wishes of one who waits; nothing while paired. Absent wishes: the
-   * last ones. `not-subscribed` without an open stream.
+   * last ones. `not-subscribed` without an open stream; `rate-limited` for one who skipped too often.
    */
   enqueue(caller: Caller, wishes?: Wishes): Awaitable<Moved | Rejection>;
   /** Corrects the recorded answer of a mutation whose matching came after its effect. */
@@ -142,7 +143,7 @@ export interface Engine {
   confirm(caller: Caller, roomId: string): Awaitable<{ status: Status } | Rejection>;
   /**
    * Ends the caller's room by the room's table. Changes nothing when it is over, or another one; but
-   * `leave` also takes a waiting ticket out of the lobby.
+   * `leave` also takes a waiting ticket out of the lobby. `rate-limited` for a skip too many.
    */
   end(caller: Caller, request: EndRequest): Awaitable<Ended | Rejection>;
   /** The other member of a current or recent room, never to be met again by this session. */
@@ -162,6 +163,7 @@ export interface EngineOptions {
   /** How long two who skipped avoid each other; 0 switches it off. */
   skipCooldownMs: number;
   relax: RelaxSteps;
+  skipping: SkipLimits;
   /** How many others one session can avoid at a time; should exceed the skips possible in a cooldown. */
   avoidsMax: number;
 }

@@ -1,7 +1,9 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
 import { EventLog, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import { outcomeOf, roomTable } from "../domain/room.ts";
+import { RecentWaits } from "../domain/recent-waits.ts";
+import { afterFailure, afterSkip, afterSuccess, restrainedForMs } from "../domain/restraint.ts";
+import { outcomeOf, roomTable, type Ending } from "../domain/room.ts";
 import { acceptanceAfter, defaultWishes, type Wishes } from "../domain/ticket.ts";
 import { modes, type LoggedEvent, type Mode, type PeerState, type Status } from "../protocol.ts";
 import type { System } from "../system.ts";
@@ -23,7 +25,7 @@ import { createLobby } from "./memory/lobby.ts";
 import { createSession, partnerOf, remember, type Room, type Session } from "./memory/sessions.ts";
 
 /** Tickets offered to the policy from each place where a ticket looks. */
-const candidatesMax = 8;
+const candidatesMax = 4;
 const recentRoomsMax = 8;
 const answersMax = 256;
 const answersKeptMs = 120_000;
@@ -46,6 +48,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   const lobby = createLobby<Session>();
   const avoidance = createAvoidance<Session>(options.avoidsMax);
   const roomCount: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
+  const waits = {
+    video: new RecentWaits(),
+    audio: new RecentWaits(),
+    text: new RecentWaits(),
+  };
   let online = 0;
   let streams = 0;
 
@@ -172,11 +179,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       revision: ++session.revision,
     };
     unhold(session);
-    tell(session, {
-      type: "lobby",
-      waiting: lobby.waiting(wishes.mode),
-      online,
-    });
+    const estimateMs = waits[wishes.mode].estimate(now);
+    const lobbyEvent = { type: "lobby", waiting: lobby.waiting(wishes.mode), online } as const;
+    tell(session, estimateMs === undefined ? lobbyEvent : { ...lobbyEvent, estimateMs });
   }
 
   function asSeen({ sessionId, revision }: Seen): Session | undefined {
@@ -196,9 +201,23 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     };
   }
 
+  /** `rate-limited` for one whose skipping is to cost it time just now. */
+  function restrained(session: Session): Rejection | undefined {
+    const retryAfterMs = restrainedForMs(session.restraint, system.now());
+    return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
+  }
+
+  /** What an ending comes to: a call that fails again and again is a skip by another name. */
+  function judge(session: Session, room: Room, ending: Ending): Ending {
+    if (ending !== "failed" || room.state !== "connecting") return ending;
+    const { restraint, believed } = afterFailure(session.restraint, system.now());
+    session.restraint = restraint;
+    return believed ? ending : "skip";
+  }
+
   /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
-  function endThrough(session: Session, room: Room, ending: EndRequest["ending"]): string[] {
-    const outcome = outcomeOf(room.state, ending);
+  function endThrough(session: Session, room: Room, ending: Ending): string[] {
+    const outcome = outcomeOf(room.state, judge(session, room, ending));
     const partner = partnerOf(session, room);
     const now = system.now();
 
@@ -210,13 +229,14 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       member.room = undefined;
       member.recentRooms = remember(member.recentRooms, room.id, other.id, recentRoomsMax);
     }
-    if (outcome.avoid === "cooldown" && options.skipCooldownMs > 0) {
+    if (outcome.reason === "skipped" || ending === "leave")
+      session.restraint = afterSkip(session.restraint, now, options.skipping);
+    if (outcome.cooldown && options.skipCooldownMs > 0) {
       const until = now + options.skipCooldownMs;
       avoidance.avoid(session, partner, until);
       cooldowns.add(until, { one: session, other: partner, until });
       setAlarm(until);
     }
-    if (outcome.avoid === "session") avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
 
     tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
     const entered: string[] = [];
@@ -362,9 +382,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session || session.streams.length === 0) return reject("not-subscribed");
-      return once(caller, () => {
+      return once(caller, (): Moved | Rejection => {
         const wishes = asked ?? session.wishes ?? defaultWishes;
         if (session.room) return { status: statusOf(session), entered: [] };
+        const refused = session.ticket ? undefined : restrained(session);
+        if (refused) return refused;
         session.wishes = wishes;
         if (!session.ticket) enter(session, wishes, "kept");
         else {
@@ -392,8 +414,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const first = asSeen(impolite);
       const second = asSeen(polite);
       if (!first || !second || first === second) return false;
-      if (!first.standing || !second.standing) return false;
       if (barred(first, second)) return false;
+      const now = system.now();
 
       const room: Room = {
         id: roomId,
@@ -402,10 +424,12 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         polite: second,
         relayOnly,
         sharedInterests,
-        since: system.now(),
+        since: now,
         state: "connecting",
       };
       roomCount[room.mode] += 1;
+      const waitedSince = Math.min(first.ticket?.since ?? now, second.ticket?.since ?? now);
+      waits[room.mode].note(now - waitedSince, now);
       for (const member of [first, second]) {
         discard(member);
         member.room = room;
@@ -437,6 +461,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       if (session.room?.id === roomId) {
         const state = roomTable[session.room.state].connected;
         if (typeof state === "string") session.room.state = state;
+        if (session.restraint) session.restraint = afterSuccess(session.restraint);
       }
       return { status: statusOf(session) };
     },
@@ -446,7 +471,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       if (isRejection(session)) return session;
       if (!session) return { status: "idle", entered: [], known: false };
       if (ending === "skip" && session.streams.length === 0) return reject("not-subscribed");
-      return once(caller, () => {
+      return once(caller, (): Ended | Rejection => {
         const { room } = session;
         if (ending === "leave" && session.ticket) {
           discard(session);
@@ -455,6 +480,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         const known = roomId === undefined ? !!room : memberOf(session, roomId);
         if (!room || (roomId !== undefined && room.id !== roomId))
           return { status: statusOf(session), entered: [], known };
+        const refused = ending === "skip" || ending === "failed" ? restrained(session) : undefined;
+        if (refused) return refused;
         const partner = partnerOf(session, room);
         const entered = endThrough(session, room, ending);
         return {

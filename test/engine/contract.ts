@@ -23,6 +23,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     const engine = open(system, {
       graceMs: 15_000,
       skipCooldownMs: 300_000,
+      skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
       avoidsMax: 1024,
       relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
       ...options,

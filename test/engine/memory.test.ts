@@ -2,6 +2,16 @@ import { createMemoryEngine } from "../../src/engine/memory.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 import { delayed } from "../support/world.ts";
 import { describeEngine } from "./contract.ts";
+import { describeProperties } from "./properties.ts";
+
+/** `bun run soak` asks for the full ten thousand. */
+const runs = Number(process.env["PROPERTY_RUNS"] ?? 1000);
 
 describeEngine("in memory", createMemoryEngine);
 describeEngine("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(3)));
+describeProperties("in memory", createMemoryEngine, runs);
+describeProperties(
+  "in memory, behind random delays",
+  delayed(createMemoryEngine, seededRandom(5)),
+  runs / 10,
+);

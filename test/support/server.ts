@@ -37,6 +37,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   const engine = createMemoryEngine(system, {
     graceMs: 15_000,
     skipCooldownMs: 300_000,
+    skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
     avoidsMax: 1024,
     relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
     ...options.engine,

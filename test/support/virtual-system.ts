@@ -27,7 +27,19 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
   let now = startAt;
   let ids = 0;
   const random = seededRandom(seed);
-  let tasks: { at: number; task: () => void }[] = [];
+  /** In the order in which they are due; what is due at once goes in the order it was asked for. */
+  const tasks: { at: number; task: () => void }[] = [];
+
+  function indexAfter(at: number): number {
+    let low = 0;
+    let high = tasks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((tasks[middle]?.at ?? 0) <= at) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
 
   return {
     now: () => now,
@@ -35,18 +47,19 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
     id: () => `id${String(++ids).padStart(20, "0")}`,
     schedule(delayMs, task) {
       const entry = { at: now + delayMs, task };
-      tasks.push(entry);
+      tasks.splice(indexAfter(entry.at), 0, entry);
       return () => {
-        tasks = tasks.filter((other) => other !== entry);
+        const index = tasks.indexOf(entry);
+        if (index >= 0) tasks.splice(index, 1);
       };
     },
     async advance(ms) {
       const until = now + ms;
       await settled();
       for (;;) {
-        const due = tasks.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0];
-        if (!due) break;
-        tasks = tasks.filter((other) => other !== due);
+        const due = tasks[0];
+        if (!due || due.at > until) break;
+        tasks.shift();
         now = Math.max(now, due.at);
         due.task();
         await settled();

@@ -21,6 +21,8 @@ export interface WorldOptions {
   skipCooldownMs?: number;
   graceMs?: number;
   relaxAfterMs?: number;
+  /** Skips that cost nothing; 0: none ever does. */
+  skipBurst?: number;
   policy?: Policy;
   ice?: Partial<IceConfig>;
 }
@@ -52,6 +54,8 @@ export interface Peer {
   drop(): Promise<void>;
   /** It comes back with its token, and with its last event id unless `lastEventId` says otherwise. */
   comeBack(options?: { lastEventId?: string | undefined }): Promise<void>;
+  /** Calls `listener` after each thing it is told, until the answer is called. */
+  onTold(listener: () => void): () => void;
   readonly end: "open" | "closed" | "behind" | "taken-over" | "other";
 }
 
@@ -60,12 +64,15 @@ export interface World {
   readonly engine: Engine;
   readonly signaling: Signaling;
   readonly logged: { what: string; fields: object }[];
+  /** Everybody who ever connected. */
+  readonly peers: Peer[];
   connect(name: string): Promise<Peer>;
   advance(ms: number): Promise<void>;
 }
 
 export function createWorld(options: WorldOptions = {}): World {
   const system = createVirtualSystem(options.seed);
+  const peers: Peer[] = [];
   const logged: { what: string; fields: object }[] = [];
   const note = (what: string, fields: object = {}) => void logged.push({ what, fields });
   const log: Log = {
@@ -80,6 +87,12 @@ export function createWorld(options: WorldOptions = {}): World {
   const engine = open(system, {
     graceMs: options.graceMs ?? 15_000,
     skipCooldownMs: options.skipCooldownMs ?? 300_000,
+    skipping: {
+      burst: options.skipBurst ?? 20,
+      forgetMs: 3000,
+      delayMs: 1000,
+      delayMsMax: 30_000,
+    },
     avoidsMax: 1024,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
@@ -97,9 +110,11 @@ export function createWorld(options: WorldOptions = {}): World {
     engine,
     signaling,
     logged,
+    peers,
     advance: (ms) => system.advance(ms),
     async connect(name) {
       const peer = createPeer(name, signaling);
+      peers.push(peer);
       await peer.comeBack({ lastEventId: undefined });
       return peer;
     },
@@ -109,6 +124,7 @@ export function createWorld(options: WorldOptions = {}): World {
 function createPeer(name: string, signaling: Signaling): Peer {
   const told: Told[] = [];
   const seen = new Set<string>();
+  const listeners = new Set<() => void>();
   let caller: Caller | undefined;
   let connection = new AbortController();
   let end: Peer["end"] = "closed";
@@ -133,6 +149,10 @@ function createPeer(name: string, signaling: Signaling): Peer {
       return end;
     },
     types: (from = 0) => told.slice(from).map(({ event }) => event.type),
+    onTold(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     last: (type) => told.findLast(({ event }) => event.type === type)?.event as never,
     roomId() {
       const paired = told.findLast(
@@ -176,6 +196,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
           } else if (!seen.has(delivery.id)) {
             seen.add(delivery.id);
             told.push(delivery);
+            for (const listener of listeners) listener();
           }
         }
         if (end === "open" && signal === connection.signal) end = "closed";

@@ -43,13 +43,13 @@ export class Calendar<T> {
     return this.#first?.first;
   }
 
-  /** The time of the oldest entry, to the day. */
+  /** The time by which the oldest entry is due: never before its own, and less than a day after. */
   get firstAt(): number | undefined {
     return this.#first && this.#first.number * this.#dayMs;
   }
 
   add(at: number, value: T): Entry<T> {
-    const day = this.#dayOf(Math.floor(at / this.#dayMs));
+    const day = this.#dayOf(Math.ceil(at / this.#dayMs));
     const entry: Entry<T> = { value, day, before: day.last, after: undefined };
     if (day.last) day.last.after = entry;
     else day.first = entry;

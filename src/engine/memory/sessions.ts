@@ -1,5 +1,6 @@
 /** What the engine in memory keeps of one session. */
 import type { EventLog } from "../../domain/event-log.ts";
+import type { Restraint } from "../../domain/restraint.ts";
 import type { RoomState } from "../../domain/room.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
@@ -30,6 +31,7 @@ export interface Session extends Waiter<Session> {
   recentRooms: Map<string, string> | undefined;
   /** Answers by mutation id. */
   answers: Map<string, { at: number; answer: object }> | undefined;
+  restraint: Restraint | undefined;
   revision: number;
   /** This session's entries in the calendars of deadlines. */
   grace: { at: number; entry: Entry<Session> } | undefined;
@@ -69,6 +71,7 @@ export function createSession(id: string): Session {
     barred: undefined,
     recentRooms: undefined,
     answers: undefined,
+    restraint: undefined,
     revision: 0,
     grace: undefined,
     widening: undefined,

@@ -1,0 +1,71 @@
+/**
+ * What too much skipping costs, and whom: the skipper, in time. Skips fill a leaky bucket; past its rim each
+ * further one has to be waited for, twice as long as the one before. Failed calls have a bucket of their own:
+ * one that fails again and again is skipping by another name.
+ */
+export interface SkipLimits {
+  /** Skips in a row that cost nothing; 0: skipping never costs anything. */
+  burst: number;
+  /** After this long (milliseconds) one skip is forgotten. */
+  forgetMs: number;
+  /** The first delay past the burst (milliseconds), and the longest it grows to. */
+  delayMs: number;
+  delayMsMax: number;
+}
+
+/** One session's record. */
+export interface Restraint {
+  skips: Bucket;
+  failures: Bucket;
+  /** Epoch milliseconds before which it may not skip or join. */
+  until: number;
+}
+
+interface Bucket {
+  level: number;
+  /** Epoch milliseconds at which it stood at that level. */
+  at: number;
+}
+
+/** Failed calls in short order that are believed. */
+const failuresBelieved = 3;
+const failureForgetMs = 60_000;
+
+const empty: Restraint = { skips: { level: 0, at: 0 }, failures: { level: 0, at: 0 }, until: 0 };
+
+function fill({ level, at }: Bucket, now: number, forgetMs: number): Bucket {
+  return { level: Math.max(0, level - (now - at) / forgetMs) + 1, at: now };
+}
+
+/** The record after one more skip. */
+export function afterSkip(
+  restraint: Restraint = empty,
+  now: number,
+  limits: SkipLimits,
+): Restraint {
+  if (limits.burst === 0) return restraint;
+  const skips = fill(restraint.skips, now, limits.forgetMs);
+  const excess = Math.ceil(skips.level - limits.burst);
+  if (excess <= 0) return { ...restraint, skips };
+  const delayMs = Math.min(limits.delayMs * 2 ** (excess - 1), limits.delayMsMax);
+  return { ...restraint, skips, until: now + delayMs };
+}
+
+/** The record after one more call that never came about, and whether that is still believed. */
+export function afterFailure(
+  restraint: Restraint = empty,
+  now: number,
+): { restraint: Restraint; believed: boolean } {
+  const failures = fill(restraint.failures, now, failureForgetMs);
+  return { restraint: { ...restraint, failures }, believed: failures.level <= failuresBelieved };
+}
+
+/** The record after a call that did come about. */
+export function afterSuccess(restraint: Restraint): Restraint {
+  return { ...restraint, failures: empty.failures };
+}
+
+/** Milliseconds before it may skip or join again; 0: at once. */
+export function restrainedForMs(restraint: Restraint | undefined, now: number): number {
+  return Math.max(0, (restraint?.until ?? 0) - now);
+}
