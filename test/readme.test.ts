@@ -1,11 +1,16 @@
 /** The README's tables are held to the code, row by row. */
 import { describe, expect, test } from "bun:test";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { variableNames } from "../src/config.ts";
 import { roomInputs, roomStates, roomTable } from "../src/domain/room.ts";
+import type { Policy } from "../src/domain/matchmaker.ts";
 import { limits, rejectionReasons } from "../src/protocol.ts";
 import { codeOf } from "../src/rpc/errors.ts";
 import { appRouter } from "../src/rpc/router.ts";
 import { closeCodes } from "../src/transport/close-codes.ts";
+import { createWorld } from "./support/world.ts";
 
 const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();
 
@@ -41,6 +46,28 @@ describe("the README", () => {
       }),
     ]);
     expect(rows).toEqual(expected);
+  });
+
+  test("shows a matching policy that works as it says", async () => {
+    const source = /```ts\n(import type \{ Policy \}[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    expect(source.trim().split("\n").length).toBeLessThanOrEqual(10);
+    const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "policy.ts");
+    await Bun.write(file, source);
+    const { neighbours } = (await import(file)) as { neighbours: Policy };
+    const world = createWorld({ policy: neighbours });
+    const [ann, bob, cem] = [
+      await world.connect("Ann"),
+      await world.connect("Bob"),
+      await world.connect("Cem"),
+    ];
+    await ann.join({ interests: ["jazz"], languages: ["de"] });
+    await bob.join({ interests: ["jazz"], languages: ["fr"] });
+    expect(bob.roomId()).toBe(ann.roomId());
+    await bob.leave();
+    await cem.join({ interests: ["go"], languages: ["de"] });
+    const dan = await world.connect("Dan");
+    await dan.join({ interests: ["jazz", "go"], languages: ["de"] });
+    expect(dan.roomId()).toBe(ann.roomId());
   });
 
   test("lists every procedure", () => {

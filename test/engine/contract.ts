@@ -274,6 +274,44 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect((await engine.candidates("bob"))?.ticket.place).toBe(startedAt);
       });
 
+      test("are avoided by one session only up to its cap, the newest of them", async () => {
+        const { engine, enter, pair, candidatesOf } = setUp({ avoidsMax: 20 });
+        const alice = await enter("alice");
+        for (let n = 0; n < 100; n++) {
+          const other = await enter(`other ${n}`);
+          expect(await pair(alice, other, `room ${n}`)).toBe(true);
+          await engine.end(alice, { ending: "skip" });
+          await engine.end(other, { ending: "leave" });
+        }
+        await enter("other 79");
+        expect(await candidatesOf("alice")).toEqual(["other 79"]);
+        for (let n = 80; n < 100; n++) await enter(`other ${n}`);
+        expect(await candidatesOf("alice")).toEqual(["other 79"]);
+      });
+
+      test("cost a skipper time past the burst, and whoever it skips nothing", async () => {
+        const { system, engine, enter, pair } = setUp({
+          skipping: { burst: 2, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+        });
+        const alice = await enter("alice");
+        const skips: unknown[] = [];
+        for (let n = 0; n < 4; n++) {
+          const other = await enter(`other ${n}`);
+          await pair(alice, other, `room ${n}`);
+          skips.push(await engine.end(alice, { ending: "skip" }));
+          await engine.end(other, { ending: "leave" });
+          expect(await engine.enqueue(other)).toMatchObject({ status: "waiting" });
+          await engine.end(other, { ending: "leave" });
+        }
+        expect(skips.slice(0, 3).every((answer) => !isRejection(answer))).toBe(true);
+        expect(skips[3]).toMatchObject({ reason: "rate-limited", retryAfterMs: 1000 });
+        // Leaving is free, but no way around.
+        expect(await engine.end(alice, { ending: "leave" })).toMatchObject({ status: "idle" });
+        expect(await engine.enqueue(alice)).toMatchObject({ reason: "rate-limited" });
+        await system.advance(60_000);
+        expect(await engine.enqueue(alice)).toMatchObject({ status: "waiting" });
+      });
+
       test("are avoided for as long as the session lives once blocked", async () => {
         const { system, engine, roomOfTwo, candidatesOf } = setUp();
         const { alice } = await roomOfTwo();

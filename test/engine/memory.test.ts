@@ -4,8 +4,7 @@ import { delayed } from "../support/world.ts";
 import { describeEngine } from "./contract.ts";
 import { describeProperties } from "./properties.ts";
 
-/** `bun run soak` asks for the full ten thousand. */
-const runs = Number(process.env["PROPERTY_RUNS"] ?? 1000);
+const runs = 10_000;
 
 describeEngine("in memory", createMemoryEngine);
 describeEngine("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(3)));

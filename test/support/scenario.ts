@@ -1,0 +1,131 @@
+/**
+ * Plays a scenario file. The first line is its title; then come acts, one a line ('Alice joins wishing jazz'),
+ * and indented under an act what each peer was told since the last such line, exactly and in order. Whoever
+ * is not mentioned under an act that has such lines must have been told nothing.
+ */
+import type { PeerEvent } from "../../src/protocol.ts";
+import { createWorld, type Asked, type OpenEngine, type Peer } from "./world.ts";
+
+export interface Scenario {
+  title: string;
+  acts: { line: string; told: string[] }[];
+}
+
+export function parseScenario(text: string): Scenario {
+  const [title = "", ...lines] = text.split("\n").filter((line) => line.trim() !== "");
+  const acts: Scenario["acts"] = [];
+  for (const line of lines) {
+    if (/^\s/.test(line)) acts.at(-1)?.told.push(line.trim());
+    else acts.push({ line, told: [] });
+  }
+  return { title, acts };
+}
+
+const unitMs = { second: 1000, minute: 60_000, hour: 3_600_000 };
+
+/** 'lobby', 'partner-disconnected (left)', 'session (resumed, paired)', 'create-offer (sharing jazz)'. */
+function describeEvent(event: PeerEvent<unknown>): string {
+  switch (event.type) {
+    case "session":
+      return `session (${event.resumed ? "resumed, " : ""}${event.state.status})`;
+    case "resync":
+      return `resync (${event.state.status})`;
+    case "partner-disconnected":
+      return `partner-disconnected (${event.reason})`;
+    case "create-offer":
+    case "wait-for-offer": {
+      const shared = event.sharedInterests.join(" and ");
+      return shared === "" ? event.type : `${event.type} (sharing ${shared})`;
+    }
+    default:
+      return event.type;
+  }
+}
+
+function readWishes(text: string): Asked {
+  const wishing = / wishing (.+?)(?= speaking | for |$)/.exec(text)?.[1];
+  const speaking = / speaking (.+?)(?= for |$)/.exec(text)?.[1];
+  const mode = / for (video|audio|text)$/.exec(text)?.[1];
+  const list = (words: string) =>
+    words
+      .split(/,| and /)
+      .map((word) => word.replace(/^ *"?|"? *$/g, (end) => end.replace(/"/, "")));
+  return {
+    ...(wishing === undefined ? {} : { interests: list(wishing) }),
+    ...(speaking === undefined ? {} : { languages: list(speaking) }),
+    ...(mode === undefined ? {} : { mode: mode as "video" }),
+  };
+}
+
+/** Plays every act; answers what went otherwise than written, one line each. */
+export async function playScenario(scenario: Scenario, open: OpenEngine): Promise<string[]> {
+  const world = createWorld({ open });
+  const cast = new Map<string, Peer>();
+  const read = new Map<string, number>();
+  const wrong: string[] = [];
+
+  const peerCalled = (name: string) => {
+    const peer = cast.get(name);
+    if (!peer) throw new Error(`${name} never connected`);
+    return peer;
+  };
+
+  async function act(line: string): Promise<unknown> {
+    const passing = /^(\d+) (second|minute|hour)s? pass(?:es)?$/.exec(line);
+    if (passing) return world.advance(Number(passing[1]) * unitMs[passing[2] as "second"]);
+    const connecting = /^(.+) connects?$/.exec(line)?.[1];
+    if (connecting !== undefined) {
+      for (const name of connecting.split(/, | and /)) cast.set(name, await world.connect(name));
+      return undefined;
+    }
+    const [, name = "", deed = ""] = /^(\w+) (.+)$/.exec(line) ?? [];
+    const peer = peerCalled(name);
+    if (deed.startsWith("joins")) return peer.join(readWishes(deed));
+    switch (deed) {
+      case "skips":
+        return peer.skip();
+      case "leaves":
+        return peer.leave();
+      case "drops":
+        return peer.drop();
+      case "comes back":
+        return peer.comeBack();
+      case "opens a second tab":
+        return peer.comeBack({ lastEventId: undefined });
+      case "blocks the partner":
+        return world.signaling.report(peer.caller, "block", peer.roomId());
+      case "says the call failed":
+        return world.signaling.failed(peer.caller, peer.roomId());
+      case "says the call connected":
+        return world.signaling.connected(peer.caller, peer.roomId());
+      default:
+        throw new Error(`nobody knows how one ${deed}`);
+    }
+  }
+
+  for (const { line, told } of scenario.acts) {
+    await act(line);
+    await world.advance(0);
+    if (told.length === 0) continue;
+    const expected = new Map(
+      told.map((sentence) => {
+        const [, name = "", events = ""] = /^(\w+) is told (.+)$/.exec(sentence) ?? [];
+        return [peerCalled(name).name, events];
+      }),
+    );
+    for (const [name, peer] of cast) {
+      const events = peer.told.slice(read.get(name) ?? 0).map(({ event }) => describeEvent(event));
+      read.set(name, peer.told.length);
+      const want = expected.get(name) ?? "";
+      // Connecting says who one is, in every scenario alike; it need not be written each time.
+      const got = want.startsWith("session")
+        ? events
+        : events.filter((_, at) => at > 0 || !isHello(events));
+      if (got.join(", ") !== want)
+        wrong.push(`${line}: ${name} was told ${got.join(", ") || "nothing"}`);
+    }
+  }
+  return wrong;
+}
+
+const isHello = (events: string[]) => events[0] === "session (idle)";
