@@ -10,6 +10,9 @@ import { createServer } from "./server.ts";
 import { createSignaling } from "./signaling.ts";
 import { createSystem } from "./system.ts";
 
+/** The share of the drain in which peers are asked to reconnect; the rest is for closing what is left. */
+const drainWindowShare = 0.8;
+
 const config = readConfig(process.env);
 if ("problems" in config) {
   const problems = config.problems.map((problem) => `  ${problem}`).join("\n");
@@ -60,10 +63,7 @@ function start(config: Config, log: Log) {
     config.sessionSecrets ?? [randomBytes(32).toString("base64url")],
   );
 
-  const server = createServer(
-    { signaling, tokens, now: system.now, origins: config.origins, log },
-    config,
-  );
+  const server = createServer({ signaling, tokens, system, origins: config.origins, log }, config);
   process.stdout.write(
     `Peer Stream listens at\n${reachableAt(server.url, config.host)
       .map((url) => `  ${url}\n`)
@@ -75,8 +75,10 @@ function start(config: Config, log: Log) {
     if (leaving) return;
     leaving = true;
     log.info("leaving", { signal });
+    // Whatever hangs, the bound holds.
     system.schedule(config.drainMs, () => process.exit(0));
-    server.drain();
+    signaling.drain();
+    await server.drain(config.drainMs * drainWindowShare);
     await server.stop();
     signaling.stop();
     await engine.close();

@@ -58,6 +58,8 @@ export interface Signaling {
   ): Promise<{ accepted: true } | Rejection>;
   iceServers(caller: Caller | undefined): Promise<{ iceServers: IceServer[] } | Rejection>;
   stats(): Promise<Stats>;
+  /** From now on no new session begins here; those there are go on. */
+  drain(): void;
   /** Stops sweeping. What is open stays open. */
   stop(): void;
 }
@@ -80,6 +82,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   let cancelSweep = () => {};
   let stopped = false;
+  let draining = false;
 
   function alarm(at: number) {
     cancelSweep();
@@ -195,6 +198,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   return {
     async *events({ known, lastEventId, signal, claimed }) {
+      if (draining && !known) {
+        yield { end: reject("draining", { retryAfterMs: 1000 }) };
+        return;
+      }
       const bell = createBell();
       signal.addEventListener("abort", bell.ring);
       const { stream, missed, waiting } = await engine.attach({
@@ -282,6 +289,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
     async stats() {
       return engine.stats();
+    },
+
+    drain() {
+      draining = true;
     },
 
     stop() {

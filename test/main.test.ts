@@ -17,19 +17,24 @@ function run(env: Record<string, string>) {
     async url(): Promise<string> {
       let text = "";
       const decoder = new TextDecoder();
-      for await (const chunk of child.stdout) {
-        text += decoder.decode(chunk, { stream: true });
-        const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(text)?.[0];
-        if (url) return url;
-      }
-      throw new Error(`it ended without listening: ${text}`);
+      // Read on afterwards too: a process whose output nobody takes ends of that.
+      const { promise, resolve, reject } = Promise.withResolvers<string>();
+      void (async () => {
+        for await (const chunk of child.stdout) {
+          text += decoder.decode(chunk, { stream: true });
+          const url = /http:\/\/127\.0\.0\.1:\d+\//.exec(text)?.[0];
+          if (url) resolve(url);
+        }
+        reject(new Error(`it ended without listening: ${text}`));
+      })();
+      return promise;
     },
     stderr: () => new Response(child.stderr).text(),
   };
 }
 
 test("it prints its URL, answers there, and SIGTERM ends it cleanly, with a socket open", async () => {
-  const { child, url } = run({ PORT: "0" });
+  const { child, url } = run({ PORT: "0", DRAIN_MS: "1000" });
   try {
     const base = await url();
     expect((await fetch(`${base}readyz`)).status).toBe(200);

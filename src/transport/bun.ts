@@ -1,16 +1,21 @@
 /** Binds sockets to Bun's server, which hands raw frames to whatever `data` an upgrade was given. */
 import type { Server, ServerWebSocket } from "bun";
+import { closeCodes } from "./close-codes.ts";
 import type { AcceptSocket, Socket, SocketListener } from "./socket.ts";
 
-/**
- * Server-wide settings of Bun's WebSockets. A frame somewhat over our limit is still read, so that it can be
- * refused by name. Past the backpressure limit Bun drops messages without a word unless it closes.
- */
+/** What a socket may leave unread before it is closed, so that it comes back and resumes. */
+const unsentBytesMax = 256 * 1024;
+/** How long a socket that is being closed has to take the close frame (milliseconds). */
+const closingMs = 1000;
+
+/** Server-wide settings of Bun's WebSockets. */
 export const bunSocketSettings = {
+  // A frame somewhat over our limit is still read, so that it can be refused by name.
   maxPayloadLength: 256 * 1024,
-  backpressureLimit: 256 * 1024,
+  // A net under our own limit: past this one Bun would drop messages without a word, unless it closes.
+  backpressureLimit: 1024 * 1024,
   closeOnBackpressureLimit: true,
-  /** Seconds; pings come every 10 s, so this only ends what has no pings left. */
+  /** Seconds. The application's pings find a dead peer sooner; this only ends what has none. */
   idleTimeout: 60,
   sendPings: false,
 } as const;
@@ -27,10 +32,12 @@ export function upgradeSocket(
   server: Server<unknown>,
   request: Request,
   accept: AcceptSocket,
+  schedule: (delayMs: number, task: () => void) => () => void,
 ): boolean {
   const { pathname, search } = new URL(request.url);
   let listener: SocketListener | undefined;
   let open = true;
+  let cancelTermination = () => {};
 
   const data: SocketData = {
     open(ws) {
@@ -39,12 +46,17 @@ export function upgradeSocket(
           return open;
         },
         send(text) {
-          // 0: it is gone, or was dropped for what it had not taken. Its close event tells the rest.
-          if (open && ws.send(text) === 0) open = false;
+          if (!open) return;
+          if (ws.send(text) === 0) open = false;
+          else if (ws.getBufferedAmount() > unsentBytesMax)
+            socket.close(closeCodes.tooSlow, "too slow");
         },
         close(code, reason) {
+          if (!open) return;
           open = false;
           ws.close(code, reason);
+          // One that reads nothing never gets to the close frame.
+          cancelTermination = schedule(closingMs, () => ws.terminate());
         },
         terminate() {
           open = false;
@@ -54,11 +66,12 @@ export function upgradeSocket(
       listener = accept(socket, { url: pathname + search });
     },
     message(_, frame) {
-      listener?.message(frame);
+      if (open) listener?.message(frame);
     },
     drain() {},
     close() {
       open = false;
+      cancelTermination();
       listener?.close();
     },
   };

@@ -7,4 +7,6 @@ export const closeCodes = {
   tooSlow: 4000,
   /** The node is leaving; another one, or its successor, takes over. */
   goingAway: 4001,
+  /** It announced a first message, and did not send it in time. */
+  mute: 4002,
 } as const;

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { getTRPCErrorShape, TRPCError, type AnyTRPCRouter } from "@trpc/server";
 import { getWSConnectionHandler } from "@trpc/server/adapters/ws";
 import { limits } from "../protocol.ts";
+import { closeCodes } from "./close-codes.ts";
 import type { AcceptSocket, Socket } from "./socket.ts";
 
 export interface StockOptions<Context> {
@@ -10,17 +11,31 @@ export interface StockOptions<Context> {
   /** Once per socket, after the first message where connection parameters are announced. */
   createContext: (params: Record<string, unknown>, socket: Socket) => Context;
   onError: (error: TRPCError, path: string | undefined) => void;
+  deadlines: SocketDeadlines;
+  schedule: (delayMs: number, task: () => void) => () => void;
 }
 
-/** An application ping after this much quiet, and how long its answer may take. */
-const pingMs = 10_000;
-const pongWaitMs = 5_000;
+/** In milliseconds. */
+export interface SocketDeadlines {
+  /** An application ping after this much quiet from the peer, whatever is sent to it. */
+  pingMs: number;
+  /** How long its answer may take. */
+  pongWaitMs: number;
+  /** How long the first message may take where the URL announces one (`connectionParams=1`). */
+  firstMessageMs: number;
+}
+
+export const defaultDeadlines: SocketDeadlines = {
+  pingMs: 10_000,
+  pongWaitMs: 5_000,
+  firstMessageMs: 10_000,
+};
 
 const openState = 1;
 const closedState = 3;
 
 export function createStockHandler<Context>(options: StockOptions<Context>): AcceptSocket {
-  const { router, onError } = options;
+  const { router, onError, deadlines, schedule } = options;
 
   const handle = getWSConnectionHandler({
     router,
@@ -30,22 +45,30 @@ export function createStockHandler<Context>(options: StockOptions<Context>): Acc
         (res as Shim).socket,
       ) as object,
     onError: ({ error, path }) => onError(error, path),
-    keepAlive: { enabled: true, pingMs, pongWaitMs },
+    keepAlive: { enabled: true, pingMs: deadlines.pingMs, pongWaitMs: deadlines.pongWaitMs },
     maxBatchSize: limits.batchCallsMax,
     wss: undefined as never,
   });
 
   return (socket, upgrade) => {
     const shim = new Shim(socket);
+    let beginning = upgrade.url.includes("connectionParams=1")
+      ? schedule(deadlines.firstMessageMs, () => socket.close(closeCodes.mute, "no first message"))
+      : undefined;
     handle(shim as never, { url: upgrade.url, headers: {}, socket: {} } as never);
     return {
       message(data) {
         const isBinary = typeof data !== "string";
+        if (beginning && data !== "PING" && data !== "PONG") {
+          beginning();
+          beginning = undefined;
+        }
         const frame = Buffer.from(data as string);
         if (frame.byteLength <= limits.frameBytesMax) shim.emit("message", frame, isBinary);
         else for (const answer of refuseFrame(router, frame)) socket.send(answer);
       },
       close() {
+        beginning?.();
         shim.emit("close");
       },
     };

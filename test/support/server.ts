@@ -12,6 +12,7 @@ import { createServer, type RunningServer } from "../../src/server.ts";
 import { createSignaling } from "../../src/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import type { OriginPolicy } from "../../src/transport/origin.ts";
+import type { SocketDeadlines } from "../../src/transport/stock.ts";
 
 export interface TestServerOptions {
   engine?: Partial<EngineOptions>;
@@ -19,6 +20,7 @@ export interface TestServerOptions {
   ice?: Partial<IceConfig>;
   secrets?: string[];
   port?: number;
+  deadlines?: SocketDeadlines;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -54,7 +56,8 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     {
       signaling,
       tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
-      now: system.now,
+      system,
+      ...(options.deadlines ? { deadlines: options.deadlines } : {}),
       origins: { allowed: ["http://site.example"], allowNone: true, ...options.origins },
       log,
     },
@@ -82,7 +85,8 @@ export interface TestPeer extends AsyncDisposable {
   readonly types: string[];
   /** Waits for the next event of a type that has not been waited for yet. */
   next<Type extends PeerEvent["type"]>(type: Type): Promise<Extract<PeerEvent, { type: Type }>>;
-  /** Pairs this peer with another that joins nothing else: the room's id. */
+  /** Calls `listener` with everything it is told from now on. */
+  onTold(listener: (event: PeerEvent) => void): void;
   unsubscribe(): void;
 }
 
@@ -101,11 +105,13 @@ export async function connectPeer(
   const errors: TestPeer["errors"] = [];
   let taken = 0;
   let notify = () => {};
+  const listeners: ((event: PeerEvent) => void)[] = [];
   const subscription = client.events.subscribe(undefined, {
     onData({ id, data }) {
       told.push({ id, event: data });
       if (data.type === "session") token = data.token;
       notify();
+      for (const listener of listeners) listener(data);
     },
     onError(error) {
       errors.push({ ...error.data });
@@ -132,6 +138,7 @@ export async function connectPeer(
         await new Promise<void>((resolve) => (notify = resolve));
       }
     },
+    onTold: (listener) => void listeners.push(listener),
     unsubscribe: () => subscription.unsubscribe(),
     async [Symbol.asyncDispose]() {
       subscription.unsubscribe();

@@ -16,7 +16,11 @@ export interface TcpProxy extends AsyncDisposable {
   refuse(refusing: boolean): void;
 }
 
-export async function createTcpProxy(target: URL): Promise<TcpProxy> {
+/** @param cutOn looks at what the server sends; true cuts that connection in place of passing it on. */
+export async function createTcpProxy(
+  target: URL,
+  cutOn: (chunk: Buffer) => boolean = () => false,
+): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
   let frozen = false;
   let refusing = false;
@@ -34,7 +38,10 @@ export async function createTcpProxy(target: URL): Promise<TcpProxy> {
       [far, near],
     ] as const) {
       from.setNoDelay(true);
-      from.on("data", (chunk) => void to.write(chunk));
+      from.on("data", (chunk: Buffer) => {
+        if (from === far && cutOn(chunk)) near.destroy();
+        else to.write(chunk);
+      });
       from.on("error", () => {});
       from.on("close", () => {
         pairs.delete(pair);
