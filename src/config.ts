@@ -1,6 +1,7 @@
 /** The environment → a frozen configuration; every problem is reported at once, with its variable's name. */
 import { z } from "zod";
 import { logLevels } from "./observe/log.ts";
+import { parseProxyList } from "./transport/address.ts";
 
 const list = z.string().transform((text) =>
   text
@@ -20,7 +21,18 @@ const flag = z
   .enum(["true", "false", "1", "0"], "must be true or false")
   .transform((text) => text === "true" || text === "1");
 
+const proxies = z.string().transform((text, context) => {
+  const proxyList = parseProxyList(text);
+  if (!("problems" in proxyList)) return proxyList;
+  for (const message of proxyList.problems) context.addIssue({ code: "custom", message });
+  return z.NEVER;
+});
+
 const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+
+const secrets = list.pipe(
+  z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1),
+);
 
 const dayMs = 86_400_000;
 
@@ -41,9 +53,7 @@ const variables = z.object({
     )
     .default(["http://localhost:5173"]),
   ALLOW_NO_ORIGIN: flag.optional(),
-  SESSION_SECRET: list
-    .pipe(z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1))
-    .optional(),
+  SESSION_SECRET: secrets.optional(),
   SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).default(300_000),
   SKIP_BURST: integer(0, 10_000).default(20),
   SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
@@ -56,10 +66,23 @@ const variables = z.object({
   TURN_URLS: list
     .pipe(z.array(z.string().regex(/^turns?:/, "must begin with turn: or turns:")))
     .default([]),
-  TURN_SECRET: z.string().min(16, "must be at least 16 characters").optional(),
+  TURN_SECRET: secrets.optional(),
   TURN_TTL_S: integer(60, 86_400).default(300),
   FORCE_RELAY: flag.default(false),
+  LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
+  LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
+  LIMIT_SOCKETS_PER_ADDRESS: integer(0, 1_000_000).default(20),
+  LIMIT_HANDSHAKES_PER_MIN: integer(0, 1_000_000).default(60),
+  LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
+  TRUSTED_PROXIES: proxies.prefault(""),
+  METRICS_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
+  ADMIN_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
+  MODERATION_WEBHOOK: z.url("must be a URL").optional(),
+  MODERATION_SECRET: z.string().min(16, "must be at least 16 characters").optional(),
 });
+
+/** The burst that goes with a rate: the default's, or two and a half seconds' worth of a higher one. */
+const burstOf = (perS: number, burst: number) => Math.max(burst, Math.ceil(2.5 * perS));
 
 /** The variables' names, for the test that holds `.env.example` and the README to them. */
 export const variableNames = Object.keys(variables.shape);
@@ -73,6 +96,14 @@ const config = variables
     if (env.FORCE_RELAY && env.TURN_URLS.length === 0)
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
   })
+  .superRefine((env, context) => {
+    if ((env.MODERATION_WEBHOOK === undefined) !== (env.MODERATION_SECRET === undefined))
+      context.addIssue({
+        code: "custom",
+        path: ["MODERATION_SECRET"],
+        message: "and MODERATION_WEBHOOK are needed together: it signs what is posted",
+      });
+  })
   .transform((env) => ({
     production: env.NODE_ENV === "production",
     logLevel: env.LOG_LEVEL,
@@ -84,7 +115,8 @@ const config = variables
     },
     sessionSecrets: env.SESSION_SECRET,
     skipCooldownMs: env.SKIP_COOLDOWN_MS,
-    skipBurst: env.SKIP_BURST,
+    // Who takes the limits off, to measure or to flood, means this one too.
+    skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
     graceMs: env.GRACE_MS,
@@ -92,10 +124,27 @@ const config = variables
     ice: {
       stunUrls: env.STUN_URLS,
       turnUrls: env.TURN_URLS,
-      turnSecret: env.TURN_SECRET,
+      // The first makes the credentials; a TURN server that is being given a new one accepts the others too.
+      turnSecret: env.TURN_SECRET?.[0],
       turnTtlS: env.TURN_TTL_S,
     },
     forceRelay: env.FORCE_RELAY,
+    admission: {
+      socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
+      handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,
+      peersMax: env.LIMIT_PEERS,
+      trustedProxies: env.TRUSTED_PROXIES,
+    },
+    metricsToken: env.METRICS_TOKEN,
+    adminToken: env.ADMIN_TOKEN,
+    webhook:
+      env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
+        ? undefined
+        : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
+    rates: {
+      signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
+      intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },
+    },
   }));
 
 export type Config = Readonly<z.output<typeof config>>;

@@ -5,10 +5,15 @@ import { readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, type Log } from "./observe/log.ts";
+import { createMetrics, type Metrics } from "./observe/metrics.ts";
+import { createWebhook } from "./observe/webhook.ts";
 import { createSessionTokens } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
 import { createSignaling } from "./signaling.ts";
-import { createSystem } from "./system.ts";
+import { createSystem, type System } from "./system.ts";
+import { createAdmission } from "./transport/admission.ts";
+import { createPage } from "./transport/page.ts";
+import index from "./web/index.html";
 
 /** The share of the drain in which peers are asked to reconnect; the rest is for closing what is left. */
 const drainWindowShare = 0.8;
@@ -22,13 +27,13 @@ if ("problems" in config) {
 
 const log = createLog(config.logLevel);
 try {
-  start(config, log);
+  await start(config, log);
 } catch (error) {
   process.stderr.write(`Peer Stream can't start: ${String(error)}\n`);
   process.exit(1);
 }
 
-function start(config: Config, log: Log) {
+async function start(config: Config, log: Log) {
   const system = createSystem();
   const { skipCooldownMs, graceMs, relaxAfterMs } = config;
 
@@ -44,26 +49,61 @@ function start(config: Config, log: Log) {
       delayMs: config.skipDelayMs,
       delayMsMax: 30 * config.skipDelayMs,
     },
+    moderation: {
+      windowMs: 3_600_000,
+      sessionReporters: 3,
+      addressReporters: 9,
+      sessionMs: 86_400_000,
+      addressMs: 3_600_000,
+      recordsMax: 100_000,
+    },
     // One skip each 3 s past the burst is all that the growing delay lets through.
     avoidsMax: Math.max(1024, config.skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
+  const secrets = config.sessionSecrets ?? [randomBytes(32).toString("base64url")];
+  const webhook = config.webhook && {
+    ...config.webhook,
+    schedule: system.schedule,
+    onGivenUp: (why: string) => log.warn("a report was not posted", { why }),
+  };
+  const metrics = createMetrics(async () => engine.stats());
   const signaling = createSignaling({
     engine,
     system,
     policy,
     ice: config.ice,
     forceRelay: config.forceRelay,
+    onReport: webhook ? createWebhook(webhook) : () => {},
     log,
+    metrics,
   });
 
   if (!config.sessionSecrets)
     log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
-  const tokens = createSessionTokens(
-    config.sessionSecrets ?? [randomBytes(32).toString("base64url")],
-  );
 
-  const server = createServer({ signaling, tokens, system, origins: config.origins, log }, config);
+  const admission = createAdmission({
+    ...config.admission,
+    hashKey: secrets[0] ?? "",
+    onUnannouncedProxy: () =>
+      log.warn(
+        "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
+      ),
+  });
+  const server = createServer(
+    {
+      ...config,
+      admission,
+      log,
+      metrics,
+      page: await createPage(index, config),
+      signaling,
+      system,
+      tokens: createSessionTokens(secrets),
+    },
+    config,
+  );
+  measureLag(system, metrics);
   process.stdout.write(
     `Peer Stream listens at\n${reachableAt(server.url, config.host)
       .map((url) => `  ${url}\n`)
@@ -86,6 +126,16 @@ function start(config: Config, log: Log) {
   }
   process.on("SIGTERM", () => void leave("SIGTERM"));
   process.on("SIGINT", () => void leave("SIGINT"));
+}
+
+/** Notes now and then how late a timer is: what everybody waits for when the node has too much to do. */
+function measureLag(system: System, metrics: Metrics) {
+  const everyMs = 997; // a prime, so that it beats with no other timer
+  const dueAt = system.now() + everyMs;
+  system.schedule(everyMs, () => {
+    metrics.lagged(Math.max(0, system.now() - dueAt));
+    measureLag(system, metrics);
+  });
 }
 
 /** The URLs a person could open: localhost first, then this machine's addresses if it listens on all. */

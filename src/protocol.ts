@@ -18,6 +18,10 @@ export const limits = {
   batchCallsMax: 128,
   /** Calls in one HTTP batch. */
   httpBatchCallsMax: 10,
+  /** Calls of one socket in work at a time; the rest wait in order. */
+  callsInFlightMax: 16,
+  /** Subscriptions open on one socket. */
+  subscriptionsMax: 4,
   interestsMax: 10,
   /** Characters (code points) of one interest. */
   interestCharsMax: 32,

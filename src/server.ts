@@ -2,27 +2,40 @@
 import { cors } from "@elysiajs/cors";
 import type { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
+import { reject } from "./domain/rejection.ts";
 import type { Log } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
+import { adminRouter, isBearer, type AdminContext } from "./rpc/admin.ts";
+import { createCallLimits, type CallRates } from "./rpc/call-limits.ts";
 import { createContexts } from "./rpc/context.ts";
-import { isBug } from "./rpc/errors.ts";
+import { isBug, reasonOf, refusal } from "./rpc/errors.ts";
 import { appRouter } from "./rpc/router.ts";
 import type { SessionTokens } from "./rpc/session-token.ts";
 import type { Signaling } from "./signaling.ts";
 import type { System } from "./system.ts";
+import type { Admission } from "./transport/admission.ts";
 import { bunSocketSettings, upgradeSocket } from "./transport/bun.ts";
 import { closeCodes } from "./transport/close-codes.ts";
 import { createHttpBridge } from "./transport/http-bridge.ts";
 import { originAllowed, type OriginPolicy } from "./transport/origin.ts";
+import type { Page } from "./transport/page.ts";
 import type { AcceptSocket, Socket } from "./transport/socket.ts";
 import { createStockHandler, defaultDeadlines, type SocketDeadlines } from "./transport/stock.ts";
-import page from "./web/index.html";
 
 export interface ServerParts {
   signaling: Signaling;
   tokens: SessionTokens;
+  rates: CallRates;
   system: Pick<System, "now" | "schedule">;
   deadlines?: SocketDeadlines;
   origins: OriginPolicy;
+  /** What is shown at `/`; nothing without. */
+  page?: Page;
+  admission: Admission;
+  /** Who may read `/metrics`, and call `/admin`; without a token nobody may. */
+  metricsToken?: string | undefined;
+  adminToken?: string | undefined;
+  metrics: Metrics;
   log: Log;
 }
 
@@ -43,6 +56,18 @@ export interface RunningServer {
 /** tRPC's word for it: the client opens a new socket, moves its subscriptions, then closes this one. */
 const reconnectNotice = JSON.stringify({ id: null, method: "reconnect" });
 
+function refuse(status: 429 | 503, retryAfterS: number): Response {
+  return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {
+    status,
+    headers: { "retry-after": String(retryAfterS) },
+  });
+}
+
+/** Whether a request bears the token; nobody does where there is none. */
+function bears(request: Request, token: string | undefined): boolean {
+  return token !== undefined && isBearer(request.headers.get("authorization"), token);
+}
+
 /**
  * Listens at `host` and `port`.
  * @throws if the port is taken.
@@ -51,13 +76,18 @@ export function createServer(
   parts: ServerParts,
   { host, port }: { host: string; port: number },
 ): RunningServer {
-  const { log, origins } = parts;
+  const { admission, log, metrics, origins } = parts;
   const { system, deadlines = defaultDeadlines } = parts;
-  const contexts = createContexts({ ...parts, now: system.now });
+  const limits = createCallLimits(parts.rates, system.now);
+  const contexts = createContexts({ ...parts, limits, now: system.now });
   let ready = true;
 
   function onError(error: TRPCError, path: string | undefined) {
-    if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
+    const reason = reasonOf(error);
+    if (reason) {
+      metrics.refused(reason);
+      log.debug("refused", { reason, path });
+    } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
 
   const sockets = new Set<Socket>();
@@ -67,8 +97,8 @@ export function createServer(
     onError,
     deadlines,
     schedule: system.schedule,
-    createContext: ({ token }, socket) =>
-      contexts.forSocket(typeof token === "string" ? token : undefined, () =>
+    createContext: ({ token }, socket, { addressHash }) =>
+      contexts.forSocket(typeof token === "string" ? token : undefined, addressHash, () =>
         socket.close(closeCodes.tooSlow, "too slow"),
       ),
   });
@@ -89,10 +119,12 @@ export function createServer(
   const letIn = (request: Request) =>
     originAllowed(origins, request.headers.get("origin"), request.headers.get("host"));
 
+  const show = async (request: Request) =>
+    (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
+
   const app = new Elysia({
-    // A taken port must be an error. The page is a route of Bun's own: Elysia would serve it only if it had
-    // no request hook.
-    serve: { reusePort: false, routes: { "/": { GET: page as never } } },
+    // A taken port must be an error.
+    serve: { reusePort: false },
     websocket: { ...bunSocketSettings },
   })
     .onError(({ code, error, set }) => {
@@ -104,7 +136,10 @@ export function createServer(
       return new Response("Internal server error", { status: 500 });
     })
     .onRequest(({ request }) => {
-      if (!letIn(request)) return new Response("This origin is not allowed", { status: 403 });
+      // The page and the probes are nobody's calls: a navigation has no Origin, nor has a probe.
+      const isCall = new URL(request.url).pathname.startsWith("/trpc");
+      if (isCall && !letIn(request))
+        return new Response("This origin is not allowed", { status: 403 });
       return undefined;
     })
     .use(
@@ -121,15 +156,35 @@ export function createServer(
       "/readyz",
       () => new Response(ready ? "ready\n" : "draining\n", { status: ready ? 200 : 503 }),
     )
-    .get("/trpc", ({ request, server }) => {
-      if (!ready)
-        return new Response("This server is being replaced\n", {
-          status: 503,
-          headers: { "retry-after": "1" },
-        });
-      const upgraded =
-        server !== null && upgradeSocket(server, request, acceptSocket, system.schedule);
-      return upgraded ? undefined : new Response("Expected a WebSocket", { status: 426 });
+    .get("/metrics", async ({ request }) => {
+      if (!bears(request, parts.metricsToken)) return new Response("Not found", { status: 404 });
+      return new Response(await metrics.render(), {
+        headers: { "content-type": "text/plain; version=0.0.4" },
+      });
+    })
+    .get("/trpc", async ({ request, server }) => {
+      if (!ready) return refuse(503, 1);
+      if (!server || request.headers.get("upgrade")?.toLowerCase() !== "websocket")
+        return new Response("Expected a WebSocket\n", { status: 426 });
+      const admitted = await admission.admit(request.headers, server.requestIP(request)?.address);
+      if ("status" in admitted) {
+        metrics.refused(admitted.status === 429 ? "rate-limited" : "unavailable");
+        return refuse(admitted.status, admitted.retryAfterS);
+      }
+      const { addressHash, release } = admitted;
+      const accept: AcceptSocket = (socket, upgrade) => {
+        const listener = acceptSocket(socket, upgrade);
+        return {
+          message: listener.message,
+          close() {
+            release();
+            listener.close();
+          },
+        };
+      };
+      if (upgradeSocket(server, request, accept, system.schedule, addressHash)) return undefined;
+      release();
+      return new Response("Expected a WebSocket\n", { status: 426 });
     })
     .use(
       createHttpBridge({
@@ -139,6 +194,19 @@ export function createServer(
         onError,
       }) as (app: Elysia) => Elysia,
     )
+    .use(
+      createHttpBridge({
+        router: adminRouter,
+        endpoint: "/admin",
+        createContext: (request): AdminContext => {
+          if (!bears(request, parts.adminToken)) throw refusal(reject("unauthorized"));
+          return { signaling: parts.signaling };
+        },
+        onError,
+      }) as (app: Elysia) => Elysia,
+    )
+    .get("/", ({ request }) => show(request))
+    .get("/*", ({ request }) => show(request))
     .listen({ hostname: host, port });
 
   const { server } = app;

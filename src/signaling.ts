@@ -3,12 +3,15 @@
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
 import { formatPosition, parsePosition, type LogEntry } from "./domain/event-log.ts";
+import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
+import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
 import type { Caller, Ended, Engine, Moved, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import type {
   IceServer,
   LoggedEvent,
@@ -30,6 +33,7 @@ export interface EventsRequest {
   /** Absent: a new session begins. */
   known?: Pick<Caller, "sessionId" | "claim"> | undefined;
   lastEventId?: string | undefined;
+  addressHash: string;
   /** Ends the stream. */
   signal: AbortSignal;
   /** Told once, before the first event: who this peer is from now on. */
@@ -58,6 +62,10 @@ export interface Signaling {
   ): Promise<{ accepted: true } | Rejection>;
   iceServers(caller: Caller | undefined): Promise<{ iceServers: IceServer[] } | Rejection>;
   stats(): Promise<Stats>;
+  /** An operator's word: out, and not let in until then (epoch milliseconds). */
+  suspend(subject: Subject, until: number): Promise<void>;
+  lift(subject: Subject): Promise<boolean>;
+  suspensions(): Promise<Suspension[]>;
   /** From now on no new session begins here; those there are go on. */
   drain(): void;
   /** Stops sweeping. What is open stays open. */
@@ -70,12 +78,29 @@ export interface SignalingParts {
   policy: Policy;
   ice: IceConfig;
   forceRelay: boolean;
+  /** Told of every report that counts; must neither throw nor wait. */
+  onReport: (report: ReportNotice) => void;
   log: Log;
+  metrics: Metrics;
+}
+
+/** A report, for an operator: never a token, an address, or anything that was said. */
+export interface ReportNotice {
+  /** Epoch milliseconds. */
+  at: number;
+  room: string;
+  reason: ReportReason;
+  /** The beginning of its session's id. */
+  reporter: string;
+  /** As the operator's calls name it. */
+  reported: Party;
+  /** Who is suspended because of it, and until when (epoch milliseconds). */
+  suspended: (Subject & { until: number })[];
 }
 
 /** Makes the use cases over an engine, and carries out the engine's deadlines when they are due. */
 export function createSignaling(parts: SignalingParts): Signaling {
-  const { engine, system, policy, log } = parts;
+  const { engine, system, policy, log, metrics } = parts;
 
   // -------------------------------------------------------------------------------------------
   // Deadlines
@@ -91,7 +116,9 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   async function sweep() {
     try {
-      const { entered, nextAt } = await engine.sweep();
+      const { entered, lost, nextAt } = await engine.sweep();
+      for (let n = 0; n < lost; n++) metrics.ended("lost");
+      if (lost > 0) log.info("lost", { rooms: lost });
       if (nextAt !== undefined) alarm(nextAt);
       await lookForPartners(entered);
     } catch (bug) {
@@ -129,21 +156,21 @@ export function createSignaling(parts: SignalingParts): Signaling {
   }
 
   async function pair(newcomer: Ticket, partner: Ticket): Promise<boolean> {
-    const roomId = system.id();
+    const relayOnly = parts.forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
+    // The id says it, so that no signal needs a look at its room: one with another id is refused anyway.
+    const roomId = (relayOnly ? relayOnlyPrefix : "") + system.id();
     const paired = await engine.pair({
       roomId,
       impolite: newcomer,
       polite: partner,
-      relayOnly: parts.forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly,
+      relayOnly,
       sharedInterests: sharedInterests(newcomer, partner),
     });
     if (paired) {
-      const now = system.now();
-      log.info("paired", {
-        room: roomId,
-        mode: newcomer.wishes.mode,
-        waitedMs: [now - newcomer.since, now - partner.since],
-      });
+      const { mode } = newcomer.wishes;
+      const waitedMs = [newcomer, partner].map(({ since }) => system.now() - since);
+      log.info("paired", { room: roomId, mode, waitedMs });
+      metrics.paired(mode, waitedMs);
     }
     return paired;
   }
@@ -162,14 +189,38 @@ export function createSignaling(parts: SignalingParts): Signaling {
   async function end(caller: Caller, request: Parameters<Engine["end"]>[1]) {
     const answer = await engine.end(caller, request);
     if (!isRejection(answer) && answer.ended) {
-      const { roomId, lastedMs } = answer.ended;
-      log.info("ended", { room: roomId, by: request.ending, lastedMs });
+      const { roomId, lastedMs, reason } = answer.ended;
+      log.info("ended", { room: roomId, reason, by: request.ending, lastedMs });
+      metrics.ended(reason);
     }
     return answer;
   }
 
   async function settleEnd(caller: Caller, answer: Ended | Rejection) {
     return isRejection(answer) ? answer : settle(caller, answer);
+  }
+
+  async function accuse(caller: Caller, roomId: string, reason: ReportReason) {
+    const reported = await engine.report(caller, roomId);
+    if (isRejection(reported) || !reported.counted) return;
+    const suspended = reported.suspended.map(({ subject, until }) => ({ ...subject, until }));
+    const { sessionId } = reported.reported;
+    log.info("reported", {
+      room: roomId,
+      reason,
+      reporter: tag(caller.sessionId),
+      reported: tag(sessionId),
+      suspended: suspended.length,
+    });
+    parts.onReport({
+      at: system.now(),
+      room: roomId,
+      reason,
+      reporter: tag(caller.sessionId),
+      reported: reported.reported,
+      suspended,
+    });
+    await lookForPartners(reported.entered);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -197,7 +248,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
   engine.onAlarm(alarm);
 
   return {
-    async *events({ known, lastEventId, signal, claimed }) {
+    async *events({ known, lastEventId, addressHash, signal, claimed }) {
       if (draining && !known) {
         yield { end: reject("draining", { retryAfterMs: 1000 }) };
         return;
@@ -207,6 +258,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       const { stream, missed, waiting } = await engine.attach({
         sessionId: known?.sessionId ?? system.id(),
         claim: known?.claim ?? 0,
+        addressHash,
         // An id that no log gives out is of no living epoch.
         position:
           lastEventId === undefined
@@ -214,6 +266,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
             : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 }),
         wake: bell.ring,
       });
+      const resumed = missed.length > 0 || stream.after > 0;
+      metrics.began(lastEventId === undefined ? "new" : resumed ? "resumed" : "resync");
       try {
         claimed({ sessionId: stream.sessionId, claim: stream.claim });
         if (waiting) await lookForPartner(stream.sessionId);
@@ -259,12 +313,18 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     async send(caller, signal) {
-      const delivered = await engine.send(caller, signal);
+      const filtered = signal.roomId.startsWith(relayOnlyPrefix) ? relayOnly(signal) : signal;
+      // What is dropped is answered like any other: nobody learns here what gets through.
+      const delivered = await engine.send(caller, signal.roomId, filtered);
+      if (delivered === true) metrics.signaled(signal.type);
       return isRejection(delivered) ? delivered : { delivered };
     },
 
     async connected(caller, roomId) {
-      return engine.confirm(caller, roomId);
+      const answer = await engine.confirm(caller, roomId);
+      if (isRejection(answer)) return answer;
+      if (answer.connectedAfterMs !== undefined) metrics.connected(answer.connectedAfterMs);
+      return { status: answer.status };
     },
 
     async failed(caller, roomId) {
@@ -276,7 +336,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
     async report(caller, kind, roomId, reason) {
       const avoided = await engine.avoid(caller, roomId);
       if (isRejection(avoided)) return avoided;
-      log.info(kind === "report" ? "reported" : "blocked", { room: roomId, reason });
+      if (kind === "report") await accuse(caller, roomId, reason ?? "other");
+      else log.info("blocked", { room: roomId, session: tag(caller.sessionId) });
       const answer = await settleEnd(caller, await end(caller, { ending: kind, roomId }));
       return isRejection(answer) ? answer : { accepted: true };
     },
@@ -291,6 +352,22 @@ export function createSignaling(parts: SignalingParts): Signaling {
       return engine.stats();
     },
 
+    async suspend(subject, until) {
+      const { entered } = await engine.suspend(subject, until);
+      log.info("suspended", { ...subject, until });
+      await lookForPartners(entered);
+    },
+
+    async lift(subject) {
+      const lifted = await engine.lift(subject);
+      if (lifted) log.info("lifted", { ...subject });
+      return lifted;
+    },
+
+    async suspensions() {
+      return engine.suspensions();
+    },
+
     drain() {
       draining = true;
     },
@@ -300,6 +377,20 @@ export function createSignaling(parts: SignalingParts): Signaling {
       cancelSweep();
     },
   };
+}
+
+/** Tells sessions apart in logs, and names none: a sixth of its random bits. */
+const tag = (sessionId: string) => sessionId.slice(0, 4);
+
+/** Begins the id of a room whose members must not learn each other's address. */
+const relayOnlyPrefix = "relay.";
+
+/** The signal without anything that says where its sender is; `undefined` if nothing is left. */
+function relayOnly(signal: Signal): Signal | undefined {
+  if (signal.type !== "add-ice-candidate")
+    return { ...signal, sdp: relayOnlyDescription(signal.sdp) };
+  const candidate = relayOnlyCandidate(signal.candidate);
+  return candidate && { ...signal, candidate };
 }
 
 /** Wakes one reader: a ring before the wait is not lost. */

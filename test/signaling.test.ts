@@ -273,6 +273,43 @@ for (const [where, open] of Object.entries(engines)) {
       });
     });
 
+    describe("a room of peers who hide their addresses", () => {
+      const ice = { turnUrls: ["turn:turn.example"], turnSecret: "0123456789abcdef" };
+      const typed = (type: string, rest = "") => ({
+        candidate: `candidate:1 1 udp 1 203.0.113.7 5000 typ ${type}${rest}`,
+        sdpMid: "0",
+      });
+
+      test("lets through what is relayed, without a word of where from, and drops the rest alike", async () => {
+        const world = createWorld({ open, ice });
+        const alice = await world.connect("Alice");
+        const bob = await world.connect("Bob");
+        await alice.join({ relayOnly: true });
+        await bob.join();
+        const roomId = alice.roomId();
+        const send = (candidate: { candidate: string }) =>
+          world.signaling.send(bob.caller, { type: "add-ice-candidate", roomId, candidate });
+        const from = alice.told.length;
+        for (const type of ["host", "srflx", "prflx"])
+          expect(await send(typed(type))).toEqual({ delivered: true });
+        expect(await send(typed("relay", " raddr 192.168.1.2 rport 4000"))).toEqual({
+          delivered: true,
+        });
+        expect(await send({ candidate: "" })).toEqual({ delivered: true });
+        await settled();
+        const told = JSON.stringify(alice.told.slice(from));
+        expect(alice.types(from)).toEqual(["add-ice-candidate", "add-ice-candidate"]);
+        expect(told).toContain("typ relay");
+        expect(told).not.toContain("192.168.1.2");
+
+        const mallory = await world.connect("Mallory");
+        const signal = { type: "add-ice-candidate", roomId, candidate: typed("host") } as const;
+        expect(reasonOf(await world.signaling.send(mallory.caller, signal))).toBe("not-in-room");
+        await bob.leave();
+        expect(await send(typed("host"))).toEqual({ delivered: false });
+      });
+    });
+
     describe("intents with the same id", () => {
       test("are answered as the first time, though the world has moved on", async () => {
         const { signaling, connect, alice, bob, roomId } = await pairOf({ open });
@@ -453,6 +490,7 @@ for (const [where, open] of Object.entries(engines)) {
         const second = new AbortController();
         const stream = signaling.events({
           known: caller,
+          addressHash: "",
           lastEventId: alice.told.at(-1)?.id,
           signal: second.signal,
           claimed: () => {},

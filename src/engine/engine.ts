@@ -16,11 +16,12 @@
  * Verbs answer `T | Promise<T>`, so that an engine in memory stays synchronous: always await them.
  */
 import type { LogEntry, Position } from "../domain/event-log.ts";
+import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/restraint.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, Signal, Status } from "../protocol.ts";
+import type { EndReason, Mode, Signal, Status } from "../protocol.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -34,6 +35,8 @@ export interface Caller {
 
 export interface AttachRequest {
   sessionId: string;
+  /** A keyed hash of the address bucket it comes from: counted and suspended by, never told. */
+  addressHash: string;
   /** The least claim this session is known to have had (from its token); 0 for a new one. */
   claim: number;
   /** The last event the peer has; without one of the living epoch the session is taken over. */
@@ -92,9 +95,25 @@ export interface Moved {
 
 export interface Ended extends Moved {
   /** The room that this call ended. */
-  ended?: { roomId: string; lastedMs: number; partnerId: string };
+  ended?: { roomId: string; lastedMs: number; partnerId: string; reason: EndReason };
   /** Whether the named room is or was just the caller's. */
   known: boolean;
+}
+
+export interface Confirmed {
+  status: Status;
+  /** The first word of it in this room: so long after it was paired. */
+  connectedAfterMs?: number;
+}
+
+export interface Reported {
+  /** Who was reported. */
+  reported: Party;
+  suspended: Suspension[];
+  /** Whose tickets are new in the lobby, because their partner was put out. */
+  entered: string[];
+  /** Whether this voice counted: the first of this reporter in this room. */
+  counted: boolean;
 }
 
 export interface Stats {
@@ -123,7 +142,8 @@ export interface Engine {
   status(caller: Caller): Awaitable<{ status: Status; roomId?: string } | Rejection>;
   /**
    * Enters the lobby, or replaces the wishes of one who waits; nothing while paired. Absent wishes: the
-   * last ones. `not-subscribed` without an open stream; `rate-limited` for one who skipped too often.
+   * last ones. `not-subscribed` without an open stream; `rate-limited` for one who skipped too often;
+   * `suspended` for one who was reported too often.
    */
   enqueue(caller: Caller, wishes?: Wishes): Awaitable<Moved | Rejection>;
   /** Corrects the recorded answer of a mutation whose matching came after its effect. */
@@ -135,12 +155,12 @@ export interface Engine {
   pair(request: PairRequest): Awaitable<boolean>;
 
   /**
-   * Relays a signal to the other member of the living room. `false` for a room of the caller's that has
+   * Relays a signal to the other member of the living room, or only looks whether it could. `false` for a room of the caller's that has
    * just ended; `not-in-room` for any other, in the same words whether it exists or not.
    */
-  send(caller: Caller, signal: Signal): Awaitable<boolean | Rejection>;
+  send(caller: Caller, roomId: string, signal: Signal | undefined): Awaitable<boolean | Rejection>;
   /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
-  confirm(caller: Caller, roomId: string): Awaitable<{ status: Status } | Rejection>;
+  confirm(caller: Caller, roomId: string): Awaitable<Confirmed | Rejection>;
   /**
    * Ends the caller's room by the room's table. Changes nothing when it is over, or another one; but
    * `leave` also takes a waiting ticket out of the lobby. `rate-limited` for a skip too many.
@@ -149,11 +169,26 @@ export interface Engine {
   /** The other member of a current or recent room, never to be met again by this session. */
   avoid(caller: Caller, roomId: string): Awaitable<{ partnerId: string } | Rejection>;
 
+  /**
+   * One voice against the other member of a current or recent room; the same voice again counts for nothing.
+   * Whoever is suspended by it is out of lobby and room at once, and told so by `resync`.
+   */
+  report(caller: Caller, roomId: string): Awaitable<Reported | Rejection>;
+  /** An operator's word; out of lobby and room at once. Until: epoch milliseconds. */
+  suspend(subject: Subject, until: number): Awaitable<Pick<Reported, "entered">>;
+  /** `false` if there was no such suspension. */
+  lift(subject: Subject): Awaitable<boolean>;
+  /** Every suspension there is, the first to end first. */
+  suspensions(): Awaitable<Suspension[]>;
+
   stats(): Awaitable<Stats>;
   /** Who to tell of each deadline (epoch milliseconds) that comes to stand before all others. */
   onAlarm(ring: (at: number) => void): void;
-  /** Carries out what is due. Answers the tickets that should look for a partner, and when to sweep next. */
-  sweep(): Awaitable<{ entered: string[]; nextAt?: number }>;
+  /**
+   * Carries out what is due. Answers the tickets that should look for a partner, how many rooms ended because
+   * a peer was lost, and when to sweep next.
+   */
+  sweep(): Awaitable<{ entered: string[]; lost: number; nextAt?: number }>;
   close(): Awaitable<void>;
 }
 
@@ -164,6 +199,7 @@ export interface EngineOptions {
   skipCooldownMs: number;
   relax: RelaxSteps;
   skipping: SkipLimits;
+  moderation: ModerationLimits;
   /** How many others one session can avoid at a time; should exceed the skips possible in a cooldown. */
   avoidsMax: number;
 }

@@ -1,5 +1,6 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
 import { EventLog, type LogEntry } from "../domain/event-log.ts";
+import { Moderation, type Party, type Subject, type Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { RecentWaits } from "../domain/recent-waits.ts";
 import { afterFailure, afterSkip, afterSuccess, restrainedForMs } from "../domain/restraint.ts";
@@ -16,6 +17,7 @@ import type {
   EngineOptions,
   Moved,
   PairRequest,
+  Reported,
   Seen,
   Stream,
 } from "./engine.ts";
@@ -46,6 +48,7 @@ const idle: Undressed = { status: "idle" };
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   const sessions = new Map<string, Session>();
   const lobby = createLobby<Session>();
+  const moderation = new Moderation(options.moderation);
   const avoidance = createAvoidance<Session>(options.avoidsMax);
   const roomCount: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   const waits = {
@@ -55,6 +58,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   };
   let online = 0;
   let streams = 0;
+  /** Rooms that the current sweep ended because a member was lost. */
+  let lost = 0;
 
   // Deadlines. Each calendar holds one kind, all of one duration, so that additions come in order.
   const graces = new Calendar<Session>(1);
@@ -207,6 +212,37 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
   }
 
+  function suspended(session: Session): Rejection | undefined {
+    const until = moderation.suspendedUntil(partyOf(session), system.now());
+    return until === undefined ? undefined : reject("suspended", { until });
+  }
+
+  /** Puts everybody out to whom a suspension applies. Answers whose tickets entered the lobby by that. */
+  function putOut(suspensions: readonly Suspension[]): string[] {
+    const entered: string[] = [];
+    for (const { subject } of suspensions) {
+      for (const session of suspectsOf(subject)) {
+        if (statusOf(session) === "idle") continue;
+        discard(session);
+        if (session.room) entered.push(...endThrough(session, session.room, "removed"));
+        tell(session, { type: "resync", state: idle });
+      }
+    }
+    return entered;
+  }
+
+  function suspectsOf({ kind, id }: Subject): Session[] {
+    if (kind === "session") return [sessions.get(id) ?? []].flat();
+    return [...sessions.values()].filter(({ addressHash }) => addressHash === id);
+  }
+
+  /** Who else was in a current or recent room of the session. */
+  function metIn(session: Session, roomId: string): Session | undefined {
+    if (session.room?.id === roomId) return partnerOf(session, session.room);
+    const partnerId = session.recentRooms?.get(roomId);
+    return partnerId === undefined ? undefined : (sessions.get(partnerId) ?? gone(partnerId));
+  }
+
   /** What an ending comes to: a call that fails again and again is a skip by another name. */
   function judge(session: Session, room: Room, ending: Ending): Ending {
     if (ending !== "failed" || room.state !== "connecting") return ending;
@@ -263,6 +299,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   function lose(session: Session): string[] {
     session.grace = undefined;
     session.log = undefined;
+    if (session.room) lost += 1;
     const entered = session.room ? endThrough(session, session.room, "lost") : [];
     discard(session);
     session.place = undefined;
@@ -298,10 +335,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     attach(request: AttachRequest) {
       let session = sessions.get(request.sessionId);
       if (!session) {
-        session = createSession(request.sessionId);
+        session = createSession(request.sessionId, request.addressHash);
         sessions.set(session.id, session);
       }
       keepForNow(session);
+      session.addressHash = request.addressHash;
       const { position } = request;
       const log = (session.log ??= new EventLog(newEpoch()));
       const recovery = position ? log.recovery(position) : "other-epoch";
@@ -385,7 +423,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return once(caller, (): Moved | Rejection => {
         const wishes = asked ?? session.wishes ?? defaultWishes;
         if (session.room) return { status: statusOf(session), entered: [] };
-        const refused = session.ticket ? undefined : restrained(session);
+        const refused = suspended(session) ?? (session.ticket ? undefined : restrained(session));
         if (refused) return refused;
         session.wishes = wishes;
         if (!session.ticket) enter(session, wishes, "kept");
@@ -440,30 +478,33 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return true;
     },
 
-    send(caller: Caller, signal) {
+    send(caller: Caller, roomId: string, signal) {
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return reject("not-in-room");
-      if (session.room?.id === signal.roomId) {
+      if (session.room?.id === roomId) {
         const { room } = session;
         return once(caller, () => {
-          tell(partnerOf(session, room), signal);
+          if (signal) tell(partnerOf(session, room), signal);
           return sent;
         }).delivered;
       }
-      return memberOf(session, signal.roomId) ? false : reject("not-in-room");
+      return memberOf(session, roomId) ? false : reject("not-in-room");
     },
 
     confirm(caller: Caller, roomId: string) {
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session || !memberOf(session, roomId)) return reject("not-in-room");
-      if (session.room?.id === roomId) {
-        const state = roomTable[session.room.state].connected;
-        if (typeof state === "string") session.room.state = state;
-        if (session.restraint) session.restraint = afterSuccess(session.restraint);
-      }
-      return { status: statusOf(session) };
+      const { room } = session;
+      if (room?.id !== roomId) return { status: statusOf(session) };
+      if (session.restraint) session.restraint = afterSuccess(session.restraint);
+      const isFirst = room.state === "connecting";
+      const state = roomTable[room.state].connected;
+      if (typeof state === "string") room.state = state;
+      return isFirst
+        ? { status: "paired" as const, connectedAfterMs: system.now() - room.since }
+        : { status: "paired" as const };
     },
 
     end(caller: Caller, { ending, roomId }: EndRequest): Ended | Rejection {
@@ -483,6 +524,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         const refused = ending === "skip" || ending === "failed" ? restrained(session) : undefined;
         if (refused) return refused;
         const partner = partnerOf(session, room);
+        const { reason } = outcomeOf(room.state, ending);
         const entered = endThrough(session, room, ending);
         return {
           status: statusOf(session),
@@ -492,6 +534,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
             roomId: room.id,
             lastedMs: system.now() - room.since,
             partnerId: partner.id,
+            reason,
           },
         };
       });
@@ -500,20 +543,36 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     avoid(caller: Caller, roomId: string) {
       const session = called(caller);
       if (isRejection(session)) return session;
-      const partnerId =
-        session?.room?.id === roomId
-          ? partnerOf(session, session.room).id
-          : session?.recentRooms?.get(roomId);
-      if (!session || partnerId === undefined) return reject("not-in-room");
-      const partner = sessions.get(partnerId);
-      if (partner) {
-        // Their numbers must not change while they stand in the lobby.
-        const standing = [session, partner].filter((one) => one.standing);
-        for (const one of standing) hold(one);
-        avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
-        for (const one of standing) unhold(one);
-      }
-      return { partnerId };
+      const partner = session && metIn(session, roomId);
+      if (!session || !partner) return reject("not-in-room");
+      // Their numbers must not change while they stand in the lobby.
+      const standing = [session, partner].filter((one) => one.standing);
+      for (const one of standing) hold(one);
+      avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
+      for (const one of standing) unhold(one);
+      return { partnerId: partner.id };
+    },
+
+    report(caller: Caller, roomId: string): Reported | Rejection {
+      const session = called(caller);
+      if (isRejection(session)) return session;
+      const partner = session && metIn(session, roomId);
+      if (!session || !partner) return reject("not-in-room");
+      const parties = { reporter: partyOf(session), reported: partyOf(partner) };
+      const verdict = moderation.report({ roomId, ...parties }, system.now());
+      return { ...verdict, reported: parties.reported, entered: putOut(verdict.suspended) };
+    },
+
+    suspend(subject: Subject, until: number) {
+      return { entered: putOut([moderation.suspend(subject, until, system.now())]) };
+    },
+
+    lift(subject: Subject) {
+      return moderation.lift(subject, system.now());
+    },
+
+    suspensions() {
+      return moderation.list(system.now());
     },
 
     stats() {
@@ -527,6 +586,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
 
     sweep() {
+      lost = 0;
       const entered = [
         ...takeDue(graces, lose),
         ...takeDue(cooldowns, forgive),
@@ -542,7 +602,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         ...calendars.map((calendar) => calendar.firstAt ?? Number.POSITIVE_INFINITY),
       );
       alarmAt = nextAt;
-      return Number.isFinite(nextAt) ? { entered, nextAt } : { entered };
+      return Number.isFinite(nextAt) ? { entered, lost, nextAt } : { entered, lost };
     },
 
     close() {
@@ -550,6 +610,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
   };
 }
+
+const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
+
+/** Stands for a session that is not kept any more, so that it can still be reported. */
+const gone = (id: string) => createSession(id, "");
 
 /** Whether the room is the session's, or was one of its last few. */
 function memberOf(session: Session, roomId: string): boolean {

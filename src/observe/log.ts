@@ -5,6 +5,7 @@
 import { pino, type DestinationStream } from "pino";
 
 export interface Log {
+  debug(what: string, fields?: object): void;
   info(what: string, fields?: object): void;
   warn(what: string, fields?: object): void;
   /** A broken invariant of ours, with its stack. */
@@ -20,6 +21,7 @@ export function createLog(level: LogLevel, destination?: DestinationStream): Log
   const options = { level, base: null };
   const logger = destination ? pino(options, destination) : pino(options);
   return {
+    debug: (what, fields) => logger.debug(fields ?? {}, what),
     info: (what, fields) => logger.info(fields ?? {}, what),
     warn: (what, fields) => logger.warn(fields ?? {}, what),
     bug: (error, where) => logger.error({ err: error, where }, "bug"),

@@ -1,7 +1,9 @@
 /** What a procedure knows of the connection it is called on. */
+import { limits as protocolLimits } from "../protocol.ts";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import type { Signaling } from "../signaling.ts";
+import { createTurnstile, type CallLimits, type Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { SessionTokens } from "./session-token.ts";
 
@@ -12,10 +14,16 @@ export interface Connection {
   caller: Caller | undefined;
   /** Closes the socket so that the peer comes back and resumes. */
   readonly comeBack: () => void;
+  /** A keyed hash of the address bucket it comes from. */
+  readonly addressHash: string;
+  readonly turnstile: Turnstile;
+  /** Subscriptions open on it. */
+  subscriptions: number;
 }
 
 export interface Context {
   readonly signaling: Signaling;
+  readonly limits: CallLimits;
   readonly connection: Connection;
   /** The connection's session token, its life renewed. */
   readonly signToken: () => string;
@@ -27,15 +35,22 @@ export const nobody: Caller = { sessionId: "", claim: 0 };
 export interface ContextParts {
   signaling: Signaling;
   tokens: SessionTokens;
+  limits: CallLimits;
   /** Epoch milliseconds. */
   now: () => number;
 }
 
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
-export function createContexts({ signaling, tokens, now }: ContextParts) {
-  function contextOf(connection: Connection): Context {
+export function createContexts({ signaling, tokens, limits, now }: ContextParts) {
+  function contextOf(begun: Omit<Connection, "turnstile" | "subscriptions">): Context {
+    const connection: Connection = {
+      ...begun,
+      turnstile: createTurnstile(protocolLimits.callsInFlightMax),
+      subscriptions: 0,
+    };
     return {
       signaling,
+      limits,
       connection,
       signToken: () => tokens.sign(connection.caller ?? nobody, now()),
     };
@@ -43,16 +58,16 @@ export function createContexts({ signaling, tokens, now }: ContextParts) {
 
   return {
     /** An invalid or expired token locks nobody out: `events` begins a new session. */
-    forSocket(token: string | undefined, comeBack: () => void): Context {
+    forSocket(token: string | undefined, addressHash: string, comeBack: () => void): Context {
       const caller = token === undefined ? undefined : tokens.verify(token, now());
-      return contextOf({ kind: "socket", caller, comeBack });
+      return contextOf({ kind: "socket", caller, addressHash, comeBack });
     },
     /** Throws `unauthorized` for a token that is not valid; without any, only the public queries work. */
     forRequest(authorization: string | null): Context {
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
       const caller = token === undefined ? undefined : tokens.verify(token, now());
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, comeBack: () => {} });
+      return contextOf({ kind: "http", caller, addressHash: "", comeBack: () => {} });
     },
   };
 }

@@ -103,6 +103,12 @@ export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
   return { ...shape, message: "Internal server error", data };
 }
 
+/** Why an error was refused, as the peer is told; `undefined` for a bug of ours. */
+export function reasonOf({ cause, code }: TRPCError): RejectionReason | undefined {
+  if (cause instanceof Refusal) return cause.rejection.reason;
+  return cause instanceof ZodError || inputFaults.has(code) ? "bad-input" : undefined;
+}
+
 /** Whether an error is a bug of ours, to be logged with its stack. */
 export function isBug(error: TRPCError): boolean {
   return error.code === "INTERNAL_SERVER_ERROR";

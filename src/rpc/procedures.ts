@@ -2,6 +2,8 @@
 import { initTRPC } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
+import { limits } from "../protocol.ts";
+import type { CallKind } from "./call-limits.ts";
 import { nobody, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
@@ -9,18 +11,59 @@ const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: for
 
 export const { router } = t;
 
-/** For everybody, with or without a session. */
-export const publicProcedure = t.procedure;
+/** Everything but subscriptions: a few at a time per connection, the rest in order. */
+const call = t.procedure.use(async ({ ctx, next }) => {
+  const { turnstile } = ctx.connection;
+  const turn = turnstile.enter();
+  if (turn) await turn;
+  try {
+    return await next();
+  } finally {
+    turnstile.leave();
+  }
+});
+
+function limited(kind: CallKind) {
+  return t.middleware(({ ctx, next }) => {
+    const { caller } = ctx.connection;
+    const refused = ctx.limits.take(kind, caller?.sessionId, ctx.connection);
+    if (refused) throw refusal(refused);
+    return next();
+  });
+}
 
 /**
- * For a session. On a socket that has none yet the caller is nobody: idle, in no room. An HTTP request has
- * no events to begin a session with, so there it needs a valid token.
+ * Only for a session. On a socket that has none yet the caller is nobody: idle, in no room. An HTTP request
+ * has no events to begin a session with, so there it needs a valid token.
  */
-export const procedure = t.procedure.use(({ ctx, next }) => {
+const withSession = t.middleware(({ ctx, next }) => {
   if (ctx.connection.kind === "http" && !ctx.connection.caller)
     throw refusal(reject("unauthorized"));
   return next();
 });
+
+/** For everybody, with or without a session. */
+export const publicProcedure = call.use(limited("signals"));
+/** What is told to the partner, and questions. */
+export const signalProcedure = call.use(withSession).use(limited("signals"));
+/** What changes where a peer stands. */
+export const intentProcedure = call.use(withSession).use(limited("intents"));
+/** To go is always allowed. */
+export const freeProcedure = call.use(withSession);
+
+/**
+ * A stream for everybody. Of the wide bucket: tRPC's client gives up a
+ * subscription that is refused, and one on a bad network opens it often.
+ */
+export const streamProcedure = t.procedure.use(limited("signals"));
+
+/** Counts a stream as open until it is disposed; refuses one too many. */
+export function openStream({ connection }: Context): Disposable {
+  if (connection.subscriptions >= limits.subscriptionsMax)
+    throw refusal(reject("rate-limited", { retryAfterMs: 1000 }));
+  connection.subscriptions += 1;
+  return { [Symbol.dispose]: () => void (connection.subscriptions -= 1) };
+}
 
 /** Who calls, and under which id: the same id in another procedure is another mutation. */
 export function callerOf(call: {

@@ -2,15 +2,26 @@
 import { tracked } from "@trpc/server";
 import * as protocol from "../protocol.ts";
 import { refusal, unwrap } from "./errors.ts";
-import { callerOf, procedure, publicProcedure, router } from "./procedures.ts";
+import {
+  callerOf,
+  freeProcedure,
+  intentProcedure,
+  openStream,
+  publicProcedure,
+  router,
+  signalProcedure,
+  streamProcedure,
+} from "./procedures.ts";
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
-  events: publicProcedure.input(protocol.eventsInput).subscription(async function* (call) {
+  events: streamProcedure.input(protocol.eventsInput).subscription(async function* (call) {
     const { connection, signaling, signToken } = call.ctx;
+    using _open = openStream(call.ctx);
     const stream = signaling.events({
       known: connection.caller,
       lastEventId: call.input.lastEventId,
+      addressHash: connection.addressHash,
       signal: call.signal ?? AbortSignal.abort(),
       claimed: (caller) => (connection.caller = caller),
     });
@@ -21,47 +32,47 @@ export const appRouter = router({
     }
   }),
 
-  join: procedure.input(protocol.joinInput).mutation(async (call) => {
+  join: intentProcedure.input(protocol.joinInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.join(callerOf(call), call.input));
   }),
-  skip: procedure.input(protocol.skipInput).mutation(async (call) => {
+  skip: intentProcedure.input(protocol.skipInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.skip(callerOf(call), call.input.roomId));
   }),
-  leave: procedure.input(protocol.leaveInput).mutation(async (call) => {
+  leave: freeProcedure.input(protocol.leaveInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.leave(callerOf(call)));
   }),
 
-  offer: procedure.input(protocol.descriptionInput).mutation(async (call) => {
+  offer: signalProcedure.input(protocol.descriptionInput).mutation(async (call) => {
     const { roomId, sdp } = call.input;
     return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
   }),
-  answer: procedure.input(protocol.descriptionInput).mutation(async (call) => {
+  answer: signalProcedure.input(protocol.descriptionInput).mutation(async (call) => {
     const { roomId, sdp } = call.input;
     return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
   }),
-  addIceCandidate: procedure.input(protocol.candidateInput).mutation(async (call) => {
+  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation(async (call) => {
     const { roomId, candidate } = call.input;
     const signal = { type: "add-ice-candidate", roomId, candidate } as const;
     return unwrap(await call.ctx.signaling.send(callerOf(call), signal));
   }),
 
-  connected: procedure.input(protocol.verdictInput).mutation(async (call) => {
+  connected: signalProcedure.input(protocol.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
   }),
-  failed: procedure.input(protocol.verdictInput).mutation(async (call) => {
+  failed: intentProcedure.input(protocol.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.failed(callerOf(call), call.input.roomId));
   }),
 
-  report: procedure.input(protocol.reportInput).mutation(async (call) => {
+  report: intentProcedure.input(protocol.reportInput).mutation(async (call) => {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
   }),
-  block: procedure.input(protocol.reportInput).mutation(async (call) => {
+  block: intentProcedure.input(protocol.reportInput).mutation(async (call) => {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
   }),
 
-  iceServers: procedure.query(async ({ ctx }) => {
+  iceServers: signalProcedure.query(async ({ ctx }) => {
     return unwrap(await ctx.signaling.iceServers(ctx.connection.caller));
   }),
   stats: publicProcedure.query(({ ctx }) => ctx.signaling.stats()),

@@ -33,6 +33,7 @@ export function upgradeSocket(
   request: Request,
   accept: AcceptSocket,
   schedule: (delayMs: number, task: () => void) => () => void,
+  addressHash: string,
 ): boolean {
   const { pathname, search } = new URL(request.url);
   let listener: SocketListener | undefined;
@@ -63,7 +64,7 @@ export function upgradeSocket(
           ws.terminate();
         },
       };
-      listener = accept(socket, { url: pathname + search });
+      listener = accept(socket, { url: pathname + search, addressHash });
     },
     message(_, frame) {
       if (open) listener?.message(frame);

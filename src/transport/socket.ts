@@ -18,6 +18,8 @@ export interface SocketListener {
 export interface Upgrade {
   /** Path and query. */
   url: string;
+  /** A keyed hash of the address bucket it comes from. */
+  addressHash: string;
 }
 
 /** Takes a socket that has just opened. */

@@ -4,12 +4,12 @@ import { getTRPCErrorShape, TRPCError, type AnyTRPCRouter } from "@trpc/server";
 import { getWSConnectionHandler } from "@trpc/server/adapters/ws";
 import { limits } from "../protocol.ts";
 import { closeCodes } from "./close-codes.ts";
-import type { AcceptSocket, Socket } from "./socket.ts";
+import type { AcceptSocket, Socket, Upgrade } from "./socket.ts";
 
 export interface StockOptions<Context> {
   router: AnyTRPCRouter;
   /** Once per socket, after the first message where connection parameters are announced. */
-  createContext: (params: Record<string, unknown>, socket: Socket) => Context;
+  createContext: (params: Record<string, unknown>, socket: Socket, upgrade: Upgrade) => Context;
   onError: (error: TRPCError, path: string | undefined) => void;
   deadlines: SocketDeadlines;
   schedule: (delayMs: number, task: () => void) => () => void;
@@ -43,6 +43,7 @@ export function createStockHandler<Context>(options: StockOptions<Context>): Acc
       options.createContext(
         { ...(info.connectionParams as object | null) },
         (res as Shim).socket,
+        (res as Shim).upgrade,
       ) as object,
     onError: ({ error, path }) => onError(error, path),
     keepAlive: { enabled: true, pingMs: deadlines.pingMs, pongWaitMs: deadlines.pongWaitMs },
@@ -51,7 +52,7 @@ export function createStockHandler<Context>(options: StockOptions<Context>): Acc
   });
 
   return (socket, upgrade) => {
-    const shim = new Shim(socket);
+    const shim = new Shim(socket, upgrade);
     let beginning = upgrade.url.includes("connectionParams=1")
       ? schedule(deadlines.firstMessageMs, () => socket.close(closeCodes.mute, "no first message"))
       : undefined;
@@ -78,10 +79,12 @@ export function createStockHandler<Context>(options: StockOptions<Context>): Acc
 /** As much of the `ws` package's WebSocket as tRPC's handler uses. */
 class Shim extends EventEmitter {
   readonly socket: Socket;
+  readonly upgrade: Upgrade;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, upgrade: Upgrade) {
     super();
     this.socket = socket;
+    this.upgrade = upgrade;
   }
 
   get readyState() {

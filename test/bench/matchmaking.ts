@@ -12,6 +12,7 @@ import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory.ts";
 import type { Signaling } from "../../src/signaling.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
 import { createSignaling } from "../../src/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import { seededRandom } from "../support/virtual-system.ts";
@@ -40,10 +41,18 @@ function createLobby(): Lobby {
     graceMs: 15_000,
     skipCooldownMs: 300_000,
     skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+    moderation: {
+      windowMs: 3_600_000,
+      sessionReporters: 3,
+      addressReporters: 9,
+      sessionMs: 86_400_000,
+      addressMs: 3_600_000,
+      recordsMax: 1000,
+    },
     avoidsMax: 1024,
     relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
   });
-  const log = { info() {}, warn() {}, bug: console.error };
+  const log = { debug() {}, info() {}, warn() {}, bug: console.error };
   const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
   const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
   const signaling = createSignaling({
@@ -52,10 +61,17 @@ function createLobby(): Lobby {
     policy,
     ice,
     forceRelay: false,
+    onReport: () => {},
+    metrics: createMetrics(async () => engine.stats()),
     log,
   });
   async function connect() {
-    const { stream } = await engine.attach({ sessionId: system.id(), claim: 0, wake() {} });
+    const { stream } = await engine.attach({
+      sessionId: system.id(),
+      claim: 0,
+      addressHash: "",
+      wake() {},
+    });
     return { sessionId: stream.sessionId, claim: stream.claim };
   }
   return {

@@ -24,6 +24,14 @@ export function describeEngine(name: string, open: OpenEngine) {
       graceMs: 15_000,
       skipCooldownMs: 300_000,
       skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+      moderation: {
+        windowMs: 3_600_000,
+        sessionReporters: 3,
+        addressReporters: 9,
+        sessionMs: 86_400_000,
+        addressMs: 3_600_000,
+        recordsMax: 1000,
+      },
       avoidsMax: 1024,
       relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
       ...options,
@@ -38,6 +46,7 @@ export function describeEngine(name: string, open: OpenEngine) {
       const { stream, missed, waiting } = await engine.attach({
         sessionId,
         claim,
+        addressHash: `address of ${sessionId}`,
         position: epochAndOffset && {
           epoch: epochAndOffset[0] ?? "",
           offset: Number(epochAndOffset[1]),
@@ -231,7 +240,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { engine, roomOfTwo, events } = setUp();
         const { alice, bob } = await roomOfTwo();
         await Promise.all(
-          Array.from({ length: 100 }, (_, n) => engine.send(alice, offer("room", `${n}`))),
+          Array.from({ length: 100 }, (_, n) => engine.send(alice, "room", offer("room", `${n}`))),
         );
         const offers = (await events(bob)).filter((event) => event.type === "offer");
         expect(offers).toHaveLength(100);
@@ -243,9 +252,11 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { alice } = await roomOfTwo();
         const carol = await enter("carol");
         await engine.end(alice, { ending: "leave" });
-        expect(await engine.send(alice, offer("room"))).toBe(false);
+        expect(await engine.send(alice, "room", offer("room"))).toBe(false);
         for (const roomId of ["room", "unknown"])
-          expect(await engine.send(carol, offer(roomId))).toMatchObject({ reason: "not-in-room" });
+          expect(await engine.send(carol, roomId, offer(roomId))).toMatchObject({
+            reason: "not-in-room",
+          });
       });
     });
 
@@ -369,7 +380,8 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { alice, bob } = await world.roomOfTwo();
         const base = (await world.events(bob)).length;
         await world.engine.detach(bob.stream);
-        for (let n = 0; n < count; n++) await world.engine.send(alice, offer("room", `${n}`));
+        for (let n = 0; n < count; n++)
+          await world.engine.send(alice, "room", offer("room", `${n}`));
         const at = (offset: number) => `${bob.stream.epoch}:${offset}`;
         const last = base + count;
         const comeBack = async (position: string) => {
@@ -417,7 +429,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { engine, alice, at, base, comeBack } = await away(0);
         const sdp = "x".repeat(limits.sdpBytesMax);
         const count = limits.logBytesMax / limits.sdpBytesMax + 1;
-        for (let n = 0; n < count; n++) await engine.send(alice, offer("room", sdp));
+        for (let n = 0; n < count; n++) await engine.send(alice, "room", offer("room", sdp));
         expect((await comeBack(at(base))).types).toEqual(["session", "resync"]);
       });
 
@@ -431,7 +443,9 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { types, back } = await comeBack(`${alice.stream.epoch}:1`);
         expect(types).toEqual(["session", "resync"]);
         expect(back.claim).toBe(bob.claim + 1);
-        expect(await engine.send(bob, offer("room"))).toMatchObject({ reason: "taken-over" });
+        expect(await engine.send(bob, "room", offer("room"))).toMatchObject({
+          reason: "taken-over",
+        });
       });
 
       test("no position at all: a new stream with the state, nothing replayed", async () => {
@@ -466,7 +480,7 @@ export function describeEngine(name: string, open: OpenEngine) {
       const { engine, roomOfTwo } = setUp();
       const { alice, bob } = await roomOfTwo();
       for (let n = 0; n <= limits.logEventsMax; n++)
-        expect(await engine.send(alice, offer("room", `${n}`))).toBe(true);
+        expect(await engine.send(alice, "room", offer("room", `${n}`))).toBe(true);
       expect(await engine.read(bob.stream, 3)).toBe("behind");
       expect(await engine.read(bob.stream, 4)).toHaveLength(limits.logEventsMax);
     });

@@ -6,11 +6,14 @@ import { createMemoryEngine } from "../../src/engine/memory.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
+import type { CallRates } from "../../src/rpc/call-limits.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createSessionTokens } from "../../src/rpc/session-token.ts";
 import { createServer, type RunningServer } from "../../src/server.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
 import { createSignaling } from "../../src/signaling.ts";
-import { createSystem } from "../../src/system.ts";
+import { createSystem, type System } from "../../src/system.ts";
+import { createAdmission, type AdmissionOptions } from "../../src/transport/admission.ts";
 import type { OriginPolicy } from "../../src/transport/origin.ts";
 import type { SocketDeadlines } from "../../src/transport/stock.ts";
 
@@ -20,7 +23,14 @@ export interface TestServerOptions {
   ice?: Partial<IceConfig>;
   secrets?: string[];
   port?: number;
+  /** Believes X-Forwarded-For of this machine, so that peers can come from many addresses. */
+  trustLoopback?: boolean;
+  /** Told of every timer that is set. */
+  onSchedule?: (delayMs: number) => void;
   deadlines?: SocketDeadlines;
+  admission?: Partial<AdmissionOptions>;
+  /** No limit on calls unless given. */
+  rates?: CallRates;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -28,35 +38,75 @@ export interface TestServer extends AsyncDisposable {
   /** Without the last slash. */
   readonly http: string;
   readonly ws: string;
+  /** What an operator was told of reports. */
+  readonly reports: object[];
   /** What was logged, one line each. */
   readonly lines: string[];
 }
 
+/** Bears `/metrics` and `/admin` of the tests' servers. */
+export const operatorToken = "the token of the tests' operator";
+
 export function startServer(options: TestServerOptions = {}): TestServer {
-  const system = createSystem();
+  const real = createSystem();
+  const system: System = {
+    ...real,
+    schedule(delayMs, task) {
+      options.onSchedule?.(delayMs);
+      return real.schedule(delayMs, task);
+    },
+  };
   const lines: string[] = [];
   const log: Log = createLog("trace", { write: (line: string) => void lines.push(line) });
   const engine = createMemoryEngine(system, {
     graceMs: 15_000,
     skipCooldownMs: 300_000,
     skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+    moderation: {
+      windowMs: 3_600_000,
+      sessionReporters: 3,
+      addressReporters: 9,
+      sessionMs: 86_400_000,
+      addressMs: 3_600_000,
+      recordsMax: 1000,
+    },
     avoidsMax: 1024,
     relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
     ...options.engine,
   });
+  const metrics = createMetrics(async () => engine.stats());
+  const reports: object[] = [];
   const signaling = createSignaling({
     engine,
     system,
     policy: createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
     ice: { stunUrls: [], turnUrls: [], turnTtlS: 300, ...options.ice },
     forceRelay: false,
+    onReport: (report) => void reports.push(report),
+    metrics,
     log,
   });
   const server = createServer(
     {
+      admission: createAdmission({
+        socketsPerAddress: 0,
+        handshakesPerMin: 0,
+        peersMax: 0,
+        trustedProxies: { includes: () => options.trustLoopback === true },
+        hashKey: "a key of the tests",
+        onUnannouncedProxy: () => void lines.push("unannounced proxy"),
+        ...options.admission,
+      }),
+      metrics,
+      metricsToken: operatorToken,
+      adminToken: operatorToken,
       signaling,
       tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
       system,
+      rates: options.rates ?? {
+        signals: { perS: 0, burst: 1 },
+        intents: { perS: 0, burst: 1 },
+      },
       ...(options.deadlines ? { deadlines: options.deadlines } : {}),
       origins: { allowed: ["http://site.example"], allowNone: true, ...options.origins },
       log,
@@ -69,6 +119,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     http,
     ws: http.replace("http", "ws"),
     lines,
+    reports,
     async [Symbol.asyncDispose]() {
       signaling.stop();
       await server.stop();
@@ -90,15 +141,26 @@ export interface TestPeer extends AsyncDisposable {
   unsubscribe(): void;
 }
 
+/** A WebSocket that says it comes from this address, as a proxy would. */
+function webSocketFrom(address: string): typeof WebSocket {
+  return class extends WebSocket {
+    constructor(url: string | URL) {
+      // Bun's own addition to the standard: headers of the upgrade.
+      super(url, { headers: { "x-forwarded-for": address } } as never);
+    }
+  };
+}
+
 export async function connectPeer(
   { ws }: Pick<TestServer, "ws">,
-  given: { token?: string } = {},
+  given: { token?: string; address?: string } = {},
 ): Promise<TestPeer> {
   let { token } = given;
   const socket = createWSClient({
     url: `${ws}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
     retryDelayMs: () => 20,
+    ...(given.address === undefined ? {} : { WebSocket: webSocketFrom(given.address) }),
   });
   const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
   const told: TestPeer["told"] = [];

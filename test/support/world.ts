@@ -7,6 +7,7 @@ import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory.ts";
 import type { IceConfig } from "../../src/ice.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
 import type { Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
 import { createSignaling, type Signaling } from "../../src/signaling.ts";
@@ -76,6 +77,7 @@ export function createWorld(options: WorldOptions = {}): World {
   const logged: { what: string; fields: object }[] = [];
   const note = (what: string, fields: object = {}) => void logged.push({ what, fields });
   const log: Log = {
+    debug: note,
     info: note,
     warn: note,
     bug(error) {
@@ -93,6 +95,14 @@ export function createWorld(options: WorldOptions = {}): World {
       delayMs: 1000,
       delayMsMax: 30_000,
     },
+    moderation: {
+      windowMs: 3_600_000,
+      sessionReporters: 3,
+      addressReporters: 9,
+      sessionMs: 86_400_000,
+      addressMs: 3_600_000,
+      recordsMax: 1000,
+    },
     avoidsMax: 1024,
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
@@ -102,6 +112,8 @@ export function createWorld(options: WorldOptions = {}): World {
     policy: options.policy ?? createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
     ice: { stunUrls: ["stun:stun.example"], turnUrls: [], turnTtlS: 300, ...options.ice },
     forceRelay: false,
+    onReport: () => {},
+    metrics: createMetrics(async () => engine.stats()),
     log,
   });
 
@@ -184,6 +196,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
       const { signal } = connection;
       const stream = signaling.events({
         known: caller,
+        addressHash: `address of ${name}`,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
         signal,
         claimed: (claimed) => (caller = claimed),

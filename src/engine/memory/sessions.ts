@@ -10,6 +10,8 @@ import type { Standing, Waiter } from "./lobby.ts";
 
 export interface Session extends Waiter<Session> {
   readonly id: string;
+  /** Of the address it last came from. */
+  addressHash: string;
   /** Counts take-overs: a caller that holds an older one has lost the session to another tab. */
   claim: number;
   /** Absent once the grace has ended: whoever comes back then starts a new epoch. */
@@ -55,9 +57,10 @@ export interface Room {
   state: RoomState;
 }
 
-export function createSession(id: string): Session {
+export function createSession(id: string, addressHash: string): Session {
   return {
     id,
+    addressHash,
     claim: 0,
     log: undefined,
     streams: [],

@@ -1,0 +1,106 @@
+/** What Prometheus reads at `/metrics`. Names bear their units; labels come from closed lists only. */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import {
+  endReasons,
+  modes,
+  rejectionReasons,
+  type EndReason,
+  type Mode,
+  type RejectionReason,
+  type Signal,
+} from "../protocol.ts";
+
+export interface Metrics {
+  /** Both members' waits. */
+  paired(mode: Mode, waitedMs: readonly number[]): void;
+  /** Media flows, so long after the two were paired. */
+  connected(afterMs: number): void;
+  ended(reason: EndReason): void;
+  /** A stream began: with everything missed replayed, with a `resync`, or without having missed anything. */
+  began(outcome: "resumed" | "resync" | "new"): void;
+  signaled(type: Signal["type"]): void;
+  refused(reason: RejectionReason): void;
+  /** How late a timer was. */
+  lagged(lateMs: number): void;
+  /** In Prometheus' text format. */
+  render(): Promise<string>;
+}
+
+interface Stats {
+  online: number;
+  waiting: Record<Mode, number>;
+  rooms: Record<Mode, number>;
+}
+
+/** @param stats is asked at each reading. */
+export function createMetrics(stats: () => Promise<Stats>): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <Label extends string>(name: string, help: string, label: Label) =>
+    new Counter({ name, help, labelNames: [label], registers });
+  const seconds = (name: string, help: string, labelNames: string[], buckets: number[]) =>
+    new Histogram({ name, help, labelNames, buckets, registers });
+
+  const gauge = (name: string, help: string, read: (stats: Stats) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        this.set(read(await stats()));
+      },
+    });
+  const gaugeByMode = (name: string, help: string, read: (stats: Stats) => Record<Mode, number>) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["mode"],
+      registers,
+      async collect() {
+        const byMode = read(await stats());
+        for (const mode of modes) this.set({ mode }, byMode[mode]);
+      },
+    });
+
+  gauge("peer_stream_peers_online", "Sessions with an open events stream", (now) => now.online);
+  gaugeByMode("peer_stream_peers_waiting", "Tickets in the lobby", (now) => now.waiting);
+  gaugeByMode("peer_stream_rooms", "Rooms of two", (now) => now.rooms);
+  const waits = seconds(
+    "peer_stream_match_wait_seconds",
+    "From entering the lobby to being paired",
+    ["mode"],
+    [0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300],
+  );
+  const connects = seconds(
+    "peer_stream_connect_seconds",
+    "From being paired to flowing media",
+    [],
+    [0.1, 0.25, 0.5, 1, 2, 5, 10, 20],
+  );
+  const lag = seconds(
+    "peer_stream_event_loop_lag_seconds",
+    "How late timers are",
+    [],
+    [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
+  );
+  const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
+  const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
+  const signals = counter("peer_stream_signals_total", "Signals relayed", "type");
+  const refusals = counter("peer_stream_refusals_total", "Calls refused, by reason", "reason");
+  // A series that is there from the start can be watched for its first increase.
+  for (const reason of endReasons) ends.inc({ reason }, 0);
+  for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
+
+  return {
+    paired(mode, waitedMs) {
+      for (const ms of waitedMs) waits.observe({ mode }, ms / 1000);
+    },
+    connected: (afterMs) => connects.observe(afterMs / 1000),
+    ended: (reason) => ends.inc({ reason }),
+    began: (outcome) => streams.inc({ outcome }),
+    signaled: (type) => signals.inc({ type }),
+    refused: (reason) => refusals.inc({ reason }),
+    lagged: (lateMs) => lag.observe(lateMs / 1000),
+    render: () => registry.metrics(),
+  };
+}

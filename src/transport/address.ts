@@ -1,0 +1,173 @@
+/**
+ * Whose address counts against the limits. Behind proxies it is in what they say (`X-Forwarded-For`, or
+ * RFC 7239's `Forwarded`), which anybody can also write himself: only what a trusted proxy has added is
+ * believed, so it is read from the right, where each proxy adds who came to it.
+ */
+import { BlockList, isIPv4, isIPv6 } from "node:net";
+
+/** Proxies whose word is believed. */
+export interface ProxyList {
+  /** @param address as `clientAddress` gives it. */
+  includes(address: string): boolean;
+}
+
+/** What is wrong with a list of proxies: one line per item. */
+export interface ProxyListProblems {
+  problems: string[];
+}
+
+export interface Hop {
+  /** The address at the other end of the socket; without one (a Unix socket) nothing is believed. */
+  socketAddress: string | undefined;
+  /** The header `X-Forwarded-For`, its lines joined by commas; `null`: there is none. */
+  forwardedFor: string | null;
+  /** The header `Forwarded`, likewise. */
+  forwarded: string | null;
+  trustedProxies: ProxyList;
+}
+
+export interface ClientAddress {
+  /** In normal form: IPv6 as eight lower-case groups, IPv4-mapped IPv6 as IPv4; `unknown` if it is none. */
+  address: string;
+  /**
+   * Forwarded headers came from where no trusted proxy is: either there is a proxy that nobody told of, and
+   * everybody behind it shares one address, or somebody forges them.
+   */
+  unannouncedProxy: boolean;
+}
+
+/** The bucket of whatever is no address: one for all of it. */
+const unknown = "unknown";
+
+/** Who is at the other end, as far as trusted proxies can tell; at worst the nearest of them. */
+export function clientAddress(hop: Hop): ClientAddress {
+  const { forwardedFor, forwarded, trustedProxies } = hop;
+  const nearest = normalAddress(hop.socketAddress ?? "") ?? unknown;
+  const told = [
+    ...(forwardedFor === null ? [] : [forwardedFor.split(",").map(nodeAddress)]),
+    ...(forwarded === null ? [] : [forwardedNodes(forwarded)]),
+  ];
+  if (!trustedProxies.includes(nearest))
+    return { address: nearest, unannouncedProxy: told.length > 0 };
+
+  const [address = nearest, ...others] = told.map((chain) => walk(nearest, chain, trustedProxies));
+  // A proxy that writes one header passes on the other as it came: where the two disagree one is forged.
+  const agreed = others.every((other) => other === address);
+  return { address: agreed ? address : nearest, unannouncedProxy: false };
+}
+
+/** From the nearest leftwards past trusted proxies, as far as each has named an address. */
+function walk(
+  nearest: string,
+  chain: readonly (string | undefined)[],
+  trustedProxies: ProxyList,
+): string {
+  let address = nearest;
+  for (let index = chain.length - 1; index >= 0 && trustedProxies.includes(address); index--) {
+    const next = chain[index];
+    if (next === undefined) break;
+    address = next;
+  }
+  return address;
+}
+
+/** The addresses named by `Forwarded` (RFC 7239, 4); none where it is malformed: a forger can see to that. */
+function forwardedNodes(header: string): (string | undefined)[] {
+  const pair = /[ \t]*([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^ \t",;]+)[ \t]*([;,]|$)/y;
+  const nodes: (string | undefined)[] = [];
+  let node: string | undefined;
+  for (let separator = ","; separator !== "";) {
+    const [, name, value = "", next] = pair.exec(header) ?? [];
+    if (name === undefined || next === undefined) return [];
+    separator = next;
+    if (name.toLowerCase() === "for") {
+      // Said twice of one hop: neither is believed.
+      if (node !== undefined) return [];
+      node = value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
+    }
+    if (separator === ";") continue;
+    nodes.push(nodeAddress(node ?? unknown));
+    node = undefined;
+  }
+  return nodes;
+}
+
+/** A node's address without brackets and port (RFC 7239, 6); `undefined` for `unknown`, `_hidden` and the like. */
+function nodeAddress(node: string): string | undefined {
+  const text = node.trim();
+  const [, inBrackets] = /^\[([^\]]*)\](?::[\w.-]+)?$/.exec(text) ?? [];
+  const [, beforePort] = /^([\d.]+):[\w.-]+$/.exec(text) ?? [];
+  return normalAddress(inBrackets ?? beforePort ?? text);
+}
+
+/**
+ * What one limit counts: an IPv4 address, or a network of IPv6's usual smallest size (/64), all of which one
+ * machine can have. Whatever is no address shares one bucket.
+ */
+export function addressBucket(address: string): string {
+  const normal = normalAddress(address);
+  if (normal === undefined) return unknown;
+  return isIPv4(normal) ? normal : `${normal.split(":", 4).join(":")}::/64`;
+}
+
+/** The one way to write an address, without zone; `undefined` if it is none. */
+function normalAddress(text: string): string | undefined {
+  const [address = ""] = text.split("%", 1);
+  if (isIPv4(address)) return address;
+  if (!isIPv6(address)) return undefined;
+  const groups = groupsOf(address);
+  const [high = 0, low = 0] = groups.slice(6);
+  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (mapped) return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+  return groups.map((group) => group.toString(16)).join(":");
+}
+
+/** The eight groups of a valid IPv6 address (RFC 4291, 2.2). */
+function groupsOf(address: string): number[] {
+  const [head = [], tail = []] = address.split("::").map((half) =>
+    half.split(":").flatMap((group) => {
+      if (group === "") return [];
+      if (!group.includes(".")) return [Number.parseInt(group, 16)];
+      const [a = 0, b = 0, c = 0, d = 0] = group.split(".").map(Number);
+      return [a * 256 + b, c * 256 + d];
+    }),
+  );
+  return [...head, ...Array<number>(8 - head.length - tail.length).fill(0), ...tail];
+}
+
+/** Reads addresses and CIDR ranges (RFC 4632), comma-separated. */
+export function parseProxyList(text: string): ProxyList | ProxyListProblems {
+  const list = new BlockList();
+  const problems: string[] = [];
+  for (const item of text.split(",").map((part) => part.trim())) {
+    if (item === "") continue;
+    const problem = addRange(list, item);
+    if (problem !== undefined) problems.push(`"${item}" ${problem}`);
+  }
+  if (problems.length > 0) return { problems };
+  return {
+    includes: (address) => {
+      const normal = normalAddress(address);
+      return normal !== undefined && list.check(normal, familyOf(normal));
+    },
+  };
+}
+
+const familyOf = (address: string) => (isIPv4(address) ? "ipv4" : "ipv6");
+
+/** Adds an address or range to the list, or says what is wrong with it. */
+function addRange(list: BlockList, item: string): string | undefined {
+  const [, written = "", prefix] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
+  const address = normalAddress(written);
+  if (address === undefined)
+    return "is neither an address nor a range like 10.0.0.0/8 or 2001:db8::/32";
+  const writtenBits = isIPv4(written) ? 32 : 128;
+  const bits = prefix === undefined ? writtenBits : Number(prefix);
+  if (bits > writtenBits) return `must have a prefix of at most ${writtenBits} bits`;
+  // Of an IPv4-mapped range what counts is the IPv4 range in it.
+  const ownBits = isIPv4(address) ? bits - (writtenBits - 32) : bits;
+  if (ownBits <= 0)
+    return "is everybody: then anybody could name any address. Name your proxies' range";
+  list.addSubnet(address, ownBits, familyOf(address));
+  return undefined;
+}

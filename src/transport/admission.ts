@@ -1,0 +1,100 @@
+/**
+ * Who is let in before the upgrade, where refusing costs least: by address, and by what this node can hold.
+ * The stock client backs off when it is refused here; accepted and then closed it would come back at once.
+ */
+import { createHmac } from "node:crypto";
+import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { addressBucket, clientAddress, type ProxyList } from "./address.ts";
+
+/** 0 switches a limit off. */
+export interface AdmissionLimits {
+  /** Open at a time, per IPv4 address or IPv6 /64. */
+  socketsPerAddress: number;
+  handshakesPerMin: number;
+  /** Sockets on this node, all in all. */
+  peersMax: number;
+}
+
+export interface AdmissionOptions extends AdmissionLimits {
+  trustedProxies: ProxyList;
+  /** Keys the hashes that addresses are known by from here on. */
+  hashKey: string;
+  /** Told once: a proxy forwards that is not trusted, so everybody behind it counts as one address. */
+  onUnannouncedProxy: () => void;
+}
+
+export interface Admitted {
+  addressHash: string;
+  /** The socket is gone; idempotent. */
+  release: () => void;
+}
+
+export interface Refused {
+  /** 429: too often; 503: too many. */
+  status: 429 | 503;
+  retryAfterS: number;
+}
+
+export interface Admission {
+  admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
+}
+
+/** What to wait when a place has to become free first (seconds). */
+const crowdedRetryAfterS = 5;
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { socketsPerAddress, handshakesPerMin, peersMax, trustedProxies, hashKey } = options;
+  const handshakes = new RateLimiterMemory({ points: Math.max(1, handshakesPerMin), duration: 60 });
+  const openByBucket = new Map<string, number>();
+  let open = 0;
+  let told = false;
+
+  async function tooOften(bucket: string): Promise<Refused | undefined> {
+    if (handshakesPerMin === 0) return undefined;
+    try {
+      await handshakes.consume(bucket);
+      return undefined;
+    } catch (refusal) {
+      // The library throws its answer when there are no points left, and an Error when it failed.
+      if (!(refusal instanceof RateLimiterRes)) throw refusal;
+      return { status: 429, retryAfterS: Math.ceil(refusal.msBeforeNext / 1000) };
+    }
+  }
+
+  return {
+    async admit(headers, socketAddress) {
+      const { address, unannouncedProxy } = clientAddress({
+        socketAddress,
+        forwardedFor: headers.get("x-forwarded-for"),
+        forwarded: headers.get("forwarded"),
+        trustedProxies,
+      });
+      if (unannouncedProxy && !told) {
+        told = true;
+        options.onUnannouncedProxy();
+      }
+      const bucket = addressBucket(address);
+      const refused = await tooOften(bucket);
+      if (refused) return refused;
+      const mine = openByBucket.get(bucket) ?? 0;
+      const crowded =
+        (peersMax > 0 && open >= peersMax) || (socketsPerAddress > 0 && mine >= socketsPerAddress);
+      if (crowded) return { status: 503, retryAfterS: crowdedRetryAfterS };
+
+      open += 1;
+      openByBucket.set(bucket, mine + 1);
+      let released = false;
+      return {
+        addressHash: createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22),
+        release() {
+          if (released) return;
+          released = true;
+          open -= 1;
+          const left = (openByBucket.get(bucket) ?? 1) - 1;
+          if (left === 0) openByBucket.delete(bucket);
+          else openByBucket.set(bucket, left);
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * The demo page and its assets, with the headers that keep it to itself: its scripts are its own, it can be
+ * framed by nobody, and no other page shares a browsing context with it.
+ *
+ * Bun could serve the imported bundle by itself, but its routes for bundles carry no headers.
+ */
+import { basename, resolve } from "node:path";
+import type { HTMLBundle } from "bun";
+
+/** Answers a request for the page or one of its assets; `undefined` for anything else. */
+export type Page = (request: Request) => Promise<Response | undefined>;
+
+export interface PageOptions {
+  /** Bundled once, minified. Otherwise each load of the page is bundled anew, to show what was just changed. */
+  production: boolean;
+}
+
+interface File {
+  bytes: Uint8Array<ArrayBuffer>;
+  contentType: string;
+  etag: string;
+  isPage: boolean;
+}
+
+/** By the path each is served at. */
+type Files = ReadonlyMap<string, File>;
+
+/**
+ * Makes the page ready to be served.
+ * @param bundle an imported HTML file.
+ * @throws if it can't be bundled.
+ */
+export async function createPage(bundle: HTMLBundle, options: PageOptions): Promise<Page> {
+  const { files: builtAhead, index } = bundle;
+  const load = () => (builtAhead ? read(builtAhead) : build(index, options));
+  const mayChange = !builtAhead && !options.production;
+  let files = await load();
+
+  return async (request) => {
+    const { pathname, protocol } = new URL(request.url);
+    if (mayChange && pathname === "/") files = await load();
+    const file = files.get(pathname);
+    if (!file) return undefined;
+    const headers = new Headers({
+      ...securityHeaders,
+      // An asset's name changes with its content, so a copy is good for ever; the page names them.
+      "cache-control": file.isPage ? "no-cache" : "public, max-age=31536000, immutable",
+      etag: file.etag,
+    });
+    // A client that forges this header gets one that it has to ignore without TLS (RFC 6797, 8.1).
+    const secure = protocol === "https:" || request.headers.get("x-forwarded-proto") === "https";
+    if (secure) headers.set("strict-transport-security", "max-age=31536000");
+    if (hasCopy(request.headers.get("if-none-match"), file.etag))
+      return new Response(null, { status: 304, headers });
+    headers.set("content-type", file.contentType);
+    return new Response(file.bytes, { headers });
+  };
+}
+
+/** Content-Security-Policy, Level 3: nothing but the page's own files and this server. */
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  // Of the same host and port, WebSockets too (CSP 3, 6.7.2.8). What a call plays is no URL, so no media-src.
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  // What a stranger writes can't become markup, not even by a mistake of ours.
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join("; ");
+
+/** What the page could ask for and has no use of. */
+const unusedPermissions = [
+  "accelerometer",
+  "bluetooth",
+  "display-capture",
+  "encrypted-media",
+  "geolocation",
+  "gyroscope",
+  "hid",
+  "magnetometer",
+  "midi",
+  "payment",
+  "publickey-credentials-get",
+  "screen-wake-lock",
+  "serial",
+  "usb",
+  "xr-spatial-tracking",
+];
+
+const securityHeaders = {
+  "content-security-policy": contentSecurityPolicy,
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "permissions-policy": [
+    "camera=(self)",
+    "microphone=(self)",
+    ...unusedPermissions.map((name) => `${name}=()`),
+  ].join(", "),
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  // For browsers without frame-ancestors.
+  "x-frame-options": "DENY",
+};
+
+/** What `bun build` has put beside the program, or into it. */
+async function read(parts: NonNullable<HTMLBundle["files"]>): Promise<Files> {
+  const files = parts.map(async ({ path, loader, headers }) =>
+    entry(
+      path,
+      loader === "html",
+      headers["content-type"],
+      // The paths are relative to the program, wherever it is started from.
+      await Bun.file(resolve(import.meta.dir, path)).bytes(),
+    ),
+  );
+  return new Map(await Promise.all(files));
+}
+
+/** Bundles the sources, in memory. */
+async function build(index: string, { production }: PageOptions): Promise<Files> {
+  const { outputs } = await Bun.build({
+    entrypoints: [index],
+    minify: production,
+    publicPath: "/",
+    naming: { entry: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
+  });
+  const files = outputs.map(async (output) =>
+    entry(
+      output.path,
+      output.path.endsWith(".html"),
+      output.type,
+      new Uint8Array(await output.arrayBuffer()),
+    ),
+  );
+  return new Map(await Promise.all(files));
+}
+
+function entry(
+  path: string,
+  isPage: boolean,
+  contentType: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): [string, File] {
+  const etag = `"${Bun.hash(bytes).toString(36)}"`;
+  return [isPage ? "/" : `/${basename(path)}`, { bytes, contentType, etag, isPage }];
+}
+
+/** Whether `If-None-Match` (RFC 9110, 13.1.2) names this version; a proxy may have made the tag a weak one. */
+function hasCopy(ifNoneMatch: string | null, etag: string): boolean {
+  return (ifNoneMatch ?? "").split(",").some((tag) => tag.trim().replace(/^W\//, "") === etag);
+}

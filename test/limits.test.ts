@@ -1,0 +1,109 @@
+/** Limits at n and n + 1: refused by name, told when to try again, and nobody else pays. */
+import { describe, expect, test } from "bun:test";
+import { createCallLimits, createTurnstile } from "../src/rpc/call-limits.ts";
+import { limits } from "../src/protocol.ts";
+import { connectPeer, httpClient, refusalOf, startServer } from "./support/server.ts";
+
+const rates = { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } };
+
+describe("the limits of calls", () => {
+  test("let a burst through, then the rate, and say when the next is due", () => {
+    let now = 0;
+    const calls = createCallLimits(rates, () => now);
+    const take = () => calls.take("intents", "alice", {});
+    for (let n = 0; n < 5; n++) expect(take()).toBeUndefined();
+    expect(take()).toMatchObject({ reason: "rate-limited", retryAfterMs: 500 });
+    expect(calls.take("intents", "bob", {})).toBeUndefined();
+    expect(calls.take("signals", "alice", {})).toBeUndefined();
+    now += 499;
+    expect(take()).toMatchObject({ retryAfterMs: 1 });
+    now += 1;
+    expect(take()).toBeUndefined();
+  });
+
+  test("of one without a session count per connection", () => {
+    const calls = createCallLimits(rates, () => 0);
+    const [one, other] = [{}, {}];
+    for (let n = 0; n < 5; n++) calls.take("intents", undefined, one);
+    expect(calls.take("intents", undefined, one)).toMatchObject({ reason: "rate-limited" });
+    expect(calls.take("intents", undefined, other)).toBeUndefined();
+  });
+
+  test("0 switches a limit off", () => {
+    const calls = createCallLimits({ ...rates, intents: { perS: 0, burst: 1 } }, () => 0);
+    for (let n = 0; n < 1000; n++) expect(calls.take("intents", "alice", {})).toBeUndefined();
+  });
+
+  test("let so many through at a time, the rest in the order they came", async () => {
+    const turnstile = createTurnstile(2);
+    const entered: number[] = [];
+    const come = async (n: number) => {
+      await turnstile.enter();
+      entered.push(n);
+    };
+    for (let n = 0; n < 5; n++) void come(n);
+    await Promise.resolve();
+    expect(entered).toEqual([0, 1]);
+    for (let n = 0; n < 5; n++) {
+      turnstile.leave();
+      await Promise.resolve();
+      await Promise.resolve();
+    }
+    expect(entered).toEqual([0, 1, 2, 3, 4]);
+  });
+});
+
+describe("on a server with limits", () => {
+  test("a skip flood is refused; leaving, the session and everybody else go on", async () => {
+    await using server = startServer({ rates });
+    await using mallory = await connectPeer(server);
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    const flood = await Promise.all(
+      Array.from({ length: 100 }, () => refusalOf(mallory.client.skip.mutate())),
+    );
+    const refused = flood.filter((answer) => answer["reason"] === "rate-limited");
+    expect(refused).toHaveLength(95);
+    for (const { code, retryAfterMs } of refused) {
+      expect(code).toBe("TOO_MANY_REQUESTS");
+      expect(retryAfterMs).toBeGreaterThan(0);
+    }
+    expect(await mallory.client.leave.mutate()).toEqual({ status: "idle" });
+    expect(await alice.client.join.mutate()).toEqual({ status: "waiting" });
+    expect(await bob.client.join.mutate()).toEqual({ status: "paired" });
+  });
+
+  test("the same session over HTTP has the same bucket", async () => {
+    await using server = startServer({ rates });
+    await using peer = await connectPeer(server);
+    for (let n = 0; n < 5; n++) await peer.client.skip.mutate();
+    const http = httpClient(server, peer.token);
+    expect(await refusalOf(http.skip.mutate())).toMatchObject({
+      reason: "rate-limited",
+      httpStatus: 429,
+    });
+  });
+
+  test("one socket can have so many subscriptions, and one more is refused", async () => {
+    await using server = startServer({ rates });
+    const socket = new WebSocket(`${server.ws}/trpc`);
+    const answers = new Map<number, string>();
+    let lastEventId: string | undefined;
+    let arrived = () => {};
+    socket.onmessage = ({ data }) => {
+      const { id, result, error } = JSON.parse(String(data));
+      if (result?.id) lastEventId ??= result.id;
+      if (result?.type === "data" || error) answers.set(id, error?.data.reason ?? "told");
+      arrived();
+    };
+    await new Promise((resolve) => (socket.onopen = resolve));
+    // Each a hand-over of the one before: without a position it would take the session over, and end it.
+    for (let id = 1; id <= limits.subscriptionsMax + 1; id++) {
+      const params = { path: "events", lastEventId };
+      socket.send(JSON.stringify({ id, method: "subscription", params }));
+      while (!answers.has(id)) await new Promise<void>((resolve) => (arrived = resolve));
+      expect(answers.get(id)).toBe(id > limits.subscriptionsMax ? "rate-limited" : "told");
+    }
+    socket.close();
+  });
+});

@@ -1,0 +1,272 @@
+/** What an operator has: moderation, the admin calls, the webhook, metrics, and admission by address. */
+import { createHmac } from "node:crypto";
+import { createTRPCClient, httpLink } from "@trpc/client";
+import { describe, expect, test } from "bun:test";
+import { createWebhook } from "../src/observe/webhook.ts";
+import type { adminRouter } from "../src/rpc/admin.ts";
+import { createAdmission } from "../src/transport/admission.ts";
+import { parseProxyList } from "../src/transport/address.ts";
+import {
+  connectPeer,
+  operatorToken,
+  refusalOf,
+  startServer,
+  type TestPeer,
+  type TestServer,
+} from "./support/server.ts";
+
+const admin = ({ http }: TestServer, token = operatorToken) =>
+  createTRPCClient<typeof adminRouter>({
+    links: [httpLink({ url: `${http}/admin`, headers: { authorization: `Bearer ${token}` } })],
+  });
+
+const sessionIdOf = (peer: TestPeer) => peer.token.split(".")[0] ?? "";
+
+/** One more peer comes from this address, is paired with whoever waits, reports it twice, and goes. */
+async function reportedBy(server: TestServer, address: string) {
+  await using witness = await connectPeer(server, { address });
+  await witness.client.join.mutate({ autoRejoin: false });
+  const { roomId } = await witness.next("create-offer");
+  expect(await witness.client.report.mutate({ roomId, reason: "harassment" })).toEqual({
+    accepted: true,
+  });
+  expect(await witness.client.report.mutate({ roomId, reason: "hate" })).toEqual({
+    accepted: true,
+  });
+}
+
+describe("moderation", () => {
+  test("three reporters from distinct addresses suspend a session, and each is heard once per room", async () => {
+    await using server = startServer({ trustLoopback: true });
+    await using troll = await connectPeer(server, { address: "192.0.2.66" });
+    await troll.client.join.mutate();
+    for (const address of ["198.51.100.1", "198.51.100.2"]) {
+      await reportedBy(server, address);
+      expect((await troll.next("partner-disconnected")).reason).toBe("left");
+    }
+    await reportedBy(server, "198.51.100.3");
+    expect((await troll.next("resync")).state).toEqual({ status: "idle" });
+    const refused = await refusalOf(troll.client.join.mutate());
+    expect(refused).toMatchObject({ code: "FORBIDDEN", reason: "suspended" });
+    expect(Number(refused["until"])).toBeGreaterThan(Date.now());
+    // Two reports of each witness, one voice.
+    expect(server.reports).toHaveLength(3);
+    expect(server.reports[2]).toMatchObject({
+      reason: "harassment",
+      reported: { sessionId: sessionIdOf(troll) },
+      suspended: [{ kind: "session", id: sessionIdOf(troll) }, { kind: "address" }],
+    });
+    const log = server.lines.join("");
+    for (const secret of ["192.0.2.66", "198.51.100", troll.token, sessionIdOf(troll)])
+      expect(log).not.toContain(secret);
+  });
+
+  test("many reporters behind one address are one voice", async () => {
+    await using server = startServer({ trustLoopback: true });
+    await using troll = await connectPeer(server, { address: "192.0.2.66" });
+    await troll.client.join.mutate();
+    for (let n = 0; n < 5; n++) {
+      await reportedBy(server, "198.51.100.1");
+      await troll.next("partner-disconnected");
+    }
+    expect(await troll.client.join.mutate()).toMatchObject({ status: "waiting" });
+  });
+
+  test("an operator suspends, lists and lifts; whoever is in a room is put out of it", async () => {
+    await using server = startServer();
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    await alice.client.join.mutate();
+    await bob.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    const subject = { kind: "session", id: sessionIdOf(bob) } as const;
+    const until = Date.now() + 60_000;
+    await admin(server).suspend.mutate({ subject, until });
+    expect(await alice.next("partner-disconnected")).toMatchObject({ roomId, reason: "removed" });
+    expect(await refusalOf(bob.client.join.mutate())).toMatchObject({ reason: "suspended", until });
+    expect((await admin(server).list.query()).suspensions).toMatchObject([
+      { subject, until, by: "operator" },
+    ]);
+    expect(await admin(server).lift.mutate({ subject })).toEqual({ lifted: true });
+    expect(await bob.client.join.mutate()).toEqual({ status: "paired" });
+  });
+
+  test("nobody else may", async () => {
+    await using server = startServer();
+    for (const token of ["", "wrong", `${operatorToken}x`])
+      expect(await refusalOf(admin(server, token).list.query())).toMatchObject({
+        reason: "unauthorized",
+        httpStatus: 401,
+      });
+  });
+});
+
+describe("the webhook", () => {
+  test("posts each notice signed, and again until it is accepted", async () => {
+    const got: { body: string; signature: string | null }[] = [];
+    let arrived = () => {};
+    let refusals = 2;
+    await using stack = new AsyncDisposableStack();
+    const receiver = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      async fetch(request) {
+        if (refusals-- > 0) return new Response(null, { status: 500 });
+        const signature = request.headers.get("x-peer-stream-signature");
+        got.push({ body: await request.text(), signature });
+        arrived();
+        return new Response();
+      },
+    });
+    stack.defer(() => receiver.stop(true));
+    const pauses: number[] = [];
+    const post = createWebhook({
+      url: receiver.url.href,
+      secret: "shared with the receiver",
+      onGivenUp: (why) => expect(why).toBeUndefined(),
+      schedule(delayMs, task) {
+        if (delayMs < 10_000) {
+          pauses.push(delayMs);
+          queueMicrotask(task);
+        }
+        return () => {};
+      },
+    });
+    post({ n: 1 });
+    post({ n: 2 });
+    while (got.length < 2) await new Promise<void>((resolve) => (arrived = resolve));
+    expect(got.map(({ body }) => JSON.parse(body))).toEqual([{ n: 1 }, { n: 2 }]);
+    for (const { body, signature } of got)
+      expect(signature).toBe(
+        `sha256=${createHmac("sha256", "shared with the receiver").update(body).digest("hex")}`,
+      );
+    expect(pauses).toEqual([1000, 2000]);
+  });
+
+  test("gives up what nobody accepts, and what is too much, by name", async () => {
+    const givenUp: string[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const post = createWebhook({
+      url: "http://127.0.0.1:9/",
+      secret: "shared with the receiver",
+      onGivenUp(why) {
+        givenUp.push(why);
+        if (givenUp.length === 2) resolve();
+      },
+      schedule(_, task) {
+        queueMicrotask(task);
+        return () => {};
+      },
+    });
+    for (let n = 0; n < 1002; n++) post({ n });
+    expect(givenUp).toEqual(["too many are waiting"]);
+    await promise;
+    expect(givenUp[1]).toStartWith("not accepted");
+  });
+});
+
+describe("metrics", () => {
+  test("tell what happened, to whoever bears the token", async () => {
+    await using server = startServer();
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    await alice.client.join.mutate();
+    await bob.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    await bob.client.offer.mutate({ roomId, sdp: "v=0" });
+    await bob.client.connected.mutate({ roomId });
+    await refusalOf(bob.client.offer.mutate({ roomId: "another", sdp: "v=0" }));
+    await alice.client.skip.mutate({ roomId });
+    const read = (headers: Record<string, string> = {}) =>
+      fetch(`${server.http}/metrics`, { headers });
+    expect((await read()).status).toBe(404);
+    expect((await read({ authorization: "Bearer wrong" })).status).toBe(404);
+    const text = await (await read({ authorization: `Bearer ${operatorToken}` })).text();
+    for (const line of [
+      "peer_stream_peers_online 2",
+      'peer_stream_peers_waiting{mode="video"} 2',
+      'peer_stream_rooms{mode="video"} 0',
+      'peer_stream_match_wait_seconds_count{mode="video"} 2',
+      "peer_stream_connect_seconds_count 1",
+      'peer_stream_rooms_ended_total{reason="skipped"} 1',
+      'peer_stream_streams_total{outcome="new"} 2',
+      'peer_stream_signals_total{type="offer"} 1',
+      'peer_stream_refusals_total{reason="not-in-room"} 1',
+    ])
+      expect(text).toContain(line);
+    expect(text).not.toContain(roomId);
+  });
+});
+
+describe("admission", () => {
+  const trusted = parseProxyList("127.0.0.1");
+  if ("problems" in trusted) throw new Error("it is a list");
+  const options = {
+    socketsPerAddress: 2,
+    handshakesPerMin: 5,
+    peersMax: 3,
+    trustedProxies: trusted,
+    hashKey: "key",
+    onUnannouncedProxy: () => {},
+  };
+  const from = (address: string) => new Headers({ "x-forwarded-for": address });
+
+  test("lets in so many sockets per address and in all, at n and not at n + 1", async () => {
+    const { admit } = createAdmission(options);
+    const come = async (address: string) => admit(from(address), "127.0.0.1");
+    const first = await come("192.0.2.1");
+    expect(first).toHaveProperty("addressHash");
+    expect(await come("192.0.2.1")).toHaveProperty("addressHash");
+    expect(await come("192.0.2.1")).toEqual({ status: 503, retryAfterS: 5 });
+    expect(await come("192.0.2.2")).toHaveProperty("addressHash");
+    expect(await come("192.0.2.3")).toEqual({ status: 503, retryAfterS: 5 });
+    if ("release" in first) {
+      first.release();
+      first.release();
+    }
+    expect(await come("192.0.2.3")).toHaveProperty("addressHash");
+    expect(await come("192.0.2.4")).toHaveProperty("status");
+  });
+
+  test("refuses one handshake too many in a minute, an IPv6 network as one", async () => {
+    const { admit } = createAdmission({ ...options, socketsPerAddress: 0, peersMax: 0 });
+    for (let n = 1; n <= 5; n++)
+      expect(await admit(from(`2001:db8:0:1::${n}`), "127.0.0.1")).toHaveProperty("addressHash");
+    const refused = await admit(from("2001:db8:0:1::6"), "127.0.0.1");
+    expect(refused).toMatchObject({ status: 429 });
+    if ("retryAfterS" in refused) expect(refused.retryAfterS).toBeGreaterThan(0);
+    expect(await admit(from("2001:db8:0:2::1"), "127.0.0.1")).toHaveProperty("addressHash");
+  });
+
+  test("ten thousand forged headers of one who is no proxy are one address, told once", async () => {
+    let told = 0;
+    const { admit } = createAdmission({
+      ...options,
+      handshakesPerMin: 0,
+      socketsPerAddress: 1,
+      onUnannouncedProxy: () => (told += 1),
+    });
+    expect(await admit(from("192.0.2.0"), "203.0.113.9")).toHaveProperty("addressHash");
+    for (let n = 1; n <= 10_000; n++)
+      expect(await admit(from(`10.0.${n >> 8}.${n & 255}`), "203.0.113.9")).toHaveProperty(
+        "status",
+      );
+    expect(told).toBe(1);
+  });
+
+  test("on a server: 429 and 503 before the upgrade, with Retry-After, and a place again once one has gone", async () => {
+    await using server = startServer({ admission: { socketsPerAddress: 1 } });
+    const first = await connectPeer(server);
+    const upgrade = {
+      connection: "upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": "13",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    };
+    const refused = await fetch(`${server.http}/trpc`, { headers: upgrade });
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "5"]);
+    await first[Symbol.asyncDispose]();
+    await using second = await connectPeer(server);
+    expect(second.types).toEqual(["session"]);
+  });
+});

@@ -1,0 +1,222 @@
+/** What a hostile client could send: arbitraries for frames, tRPC envelopes, and each procedure's input. */
+import fc, { type Arbitrary } from "fast-check";
+import { modes, reportReasons } from "../../src/protocol.ts";
+import { appRouter } from "../../src/rpc/router.ts";
+
+/** A frame, or a body, as it goes over the wire. */
+export type Frame = string | Uint8Array<ArrayBuffer>;
+
+const procedures = Object.keys(appRouter._def.procedures);
+
+const lines = (text: string, count: number) => text.repeat(count);
+
+/** Strings that break careless programs. */
+const nastyText = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.string({ unit: "binary", maxLength: 20 }),
+  fc.constantFrom(
+    "",
+    " ",
+    "\u0000",
+    "a\u0000b",
+    "\ud800",
+    "\udc00\ud800",
+    "x\udfff",
+    "\u202e\u2066",
+    "__proto__",
+    "constructor",
+    "prototype",
+    "toString",
+    "hasOwnProperty",
+    "then",
+    "%00%ff%",
+    "../../etc/passwd",
+    "${jndi:ldap://x}",
+    "{{7*7}}",
+    "<script>alert(1)</script>",
+    "v=0\r\n\r\nHTTP/1.1 200 OK\r\n",
+    "(a+)+$",
+    lines("a", 300),
+    lines("\ud83d\ude00", 40),
+    lines("\u0301", 200),
+    lines("x", 5000),
+  ),
+);
+
+const nastyNumber = fc.oneof(
+  fc.double(),
+  fc.integer(),
+  fc.constantFrom(0, -0, -1, 0.5, 65_535, 65_536, 2 ** 31, 2 ** 53, 2 ** 53 + 2, 1e308, 5e-324),
+);
+
+/** Keys that reach for prototypes, as own properties: `JSON.parse` makes such. */
+const poisoned = fc
+  .tuple(fc.constantFrom("__proto__", "constructor", "prototype", "toJSON", "then"), fc.jsonValue())
+  .map(([key, value]) => JSON.parse(`{${JSON.stringify(key)}:${JSON.stringify(value)}}`) as object);
+
+/** Anything that JSON can say. */
+const nasty: Arbitrary<unknown> = fc.oneof(
+  { arbitrary: nastyText, weight: 4 },
+  { arbitrary: nastyNumber, weight: 3 },
+  { arbitrary: fc.constantFrom(null, true, false, [], {}), weight: 3 },
+  { arbitrary: fc.jsonValue({ maxDepth: 3 }), weight: 2 },
+  { arbitrary: poisoned, weight: 1 },
+  { arbitrary: fc.array(nastyText, { maxLength: 12 }), weight: 1 },
+);
+
+/** What it should be, more often than not; so that the checks behind the first one are reached too. */
+function mostly(good: Arbitrary<unknown>): Arbitrary<unknown> {
+  return fc.oneof({ arbitrary: good, weight: 5 }, { arbitrary: nasty, weight: 1 });
+}
+
+/** Each procedure's input: mostly the right keys with mostly the right types. */
+function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> {
+  const id = mostly(fc.string({ minLength: 1, maxLength: 8 }));
+  const roomId = mostly(fc.constantFrom(...roomIds));
+  const sdp = mostly(fc.oneof(nastyText, fc.constant(lines("a=x\r\n", 1000))));
+  const record = (fields: Record<string, Arbitrary<unknown>>) =>
+    fc.oneof(
+      { arbitrary: fc.record(fields, { requiredKeys: [] }), weight: 12 },
+      { arbitrary: fc.record(fields), weight: 12 },
+      {
+        arbitrary: fc
+          .tuple(fc.record(fields), nastyText, nasty)
+          .map(([good, key, value]) => ({ ...good, [key]: value })),
+        weight: 3,
+      },
+      {
+        arbitrary: fc
+          .tuple(fc.record(fields), poisoned)
+          .map(([good, poison]) => Object.defineProperties({ ...good }, descriptors(poison))),
+        weight: 2,
+      },
+      { arbitrary: nasty, weight: 1 },
+    );
+  const candidate = record({
+    candidate: mostly(nastyText),
+    sdpMid: mostly(nastyText),
+    sdpMLineIndex: mostly(nastyNumber),
+    usernameFragment: mostly(nastyText),
+  });
+  const description = record({ id, roomId, sdp });
+  const verdict = record({ id, roomId });
+  const report = record({ id, roomId, reason: mostly(fc.constantFrom(...reportReasons)) });
+  return {
+    join: record({
+      id,
+      interests: mostly(fc.array(nastyText, { maxLength: 11 })),
+      languages: mostly(fc.array(fc.constantFrom("en", "de-AT", "x", ""), { maxLength: 6 })),
+      mode: mostly(fc.constantFrom(...modes)),
+      relayOnly: mostly(fc.boolean()),
+      autoRejoin: mostly(fc.boolean()),
+    }),
+    skip: verdict,
+    leave: record({ id }),
+    offer: description,
+    answer: description,
+    addIceCandidate: record({ id, roomId, candidate }),
+    connected: verdict,
+    failed: verdict,
+    report,
+    block: report,
+    iceServers: nasty,
+    stats: nasty,
+    events: record({ lastEventId: mostly(fc.constantFrom("", ":", "a:1", "epoch:-1", "e:1e99")) }),
+  };
+}
+
+const descriptors = (source: object) => Object.getOwnPropertyDescriptors(source);
+
+/** One call by name: the input of one procedure, mostly sent to it. */
+export interface FuzzedCall {
+  path: string;
+  input: unknown;
+}
+
+export function fuzzedCalls(roomIds: readonly string[]): Arbitrary<FuzzedCall> {
+  const byName = inputs(roomIds);
+  const unknown = procedures.filter((name) => !(name in byName));
+  if (unknown.length > 0) throw new Error(`no arbitrary for ${unknown.join(", ")}`);
+  return fc
+    .constantFrom(...procedures)
+    .chain((name) =>
+      fc.record({
+        path: mostly(fc.constant(name)) as Arbitrary<string>,
+        input: byName[name] ?? nasty,
+      }),
+    );
+}
+
+/** A well-formed call with whatever id it is given; everything else is at most mostly right. */
+export interface FuzzedEnvelope {
+  method: unknown;
+  path: unknown;
+  input: unknown;
+  lastEventId: unknown;
+  more: object;
+}
+
+export function fuzzedEnvelopes(roomIds: readonly string[]): Arbitrary<FuzzedEnvelope> {
+  return fuzzedCalls(roomIds).chain(({ path, input }) =>
+    fc.record({
+      method: mostly(
+        fc.constantFrom(
+          ...(path === "events" ? ["subscription"] : ["mutation", "mutation", "query"]),
+        ),
+      ),
+      path: fc.constant(path),
+      input: fc.constant(input),
+      lastEventId: fc.oneof({ arbitrary: fc.constant(undefined), weight: 9 }, nasty),
+      more: fc.oneof(
+        { arbitrary: fc.constant({}), weight: 9 },
+        poisoned,
+        fc.object({ maxDepth: 1 }),
+      ),
+    }),
+  );
+}
+
+/** Ids that no client of ours would make. Those that are a string or number must be answered. */
+export const fuzzedIds: Arbitrary<unknown> = fc.oneof(
+  { arbitrary: nastyText, weight: 4 },
+  { arbitrary: nastyNumber, weight: 4 },
+  { arbitrary: nasty, weight: 2 },
+);
+
+/** Frames that are hardly calls at all. */
+export const fuzzedFrames: Arbitrary<Frame> = fc.oneof(
+  { arbitrary: nastyText, weight: 3 },
+  { arbitrary: fc.json({ maxDepth: 4 }), weight: 3 },
+  { arbitrary: nasty.map((value) => JSON.stringify(value)), weight: 3 },
+  { arbitrary: fc.uint8Array({ maxLength: 60 }) as Arbitrary<Uint8Array<ArrayBuffer>>, weight: 2 },
+  {
+    arbitrary: fc
+      .tuple(fc.constantFrom(...procedures), fc.nat(80), nastyText)
+      .map(([path, at, text]) => {
+        const whole = JSON.stringify({ method: "mutation", params: { path, input: {} } });
+        return whole.slice(0, at) + text + whole.slice(at);
+      }),
+    weight: 3,
+  },
+  {
+    arbitrary: fc.constantFrom(
+      "[".repeat(10_000),
+      "[".repeat(10_000) + "]".repeat(10_000),
+      '{"a":'.repeat(5_000) + "1" + "}".repeat(5_000),
+      `{"method":"mutation","params":{"path":"join","input":${"[".repeat(10_000)}${"]".repeat(10_000)}}}`,
+      `{"method":"query","params":{"path":"stats","input":1e999}}`,
+      `{"id":1e999,"method":"nothing"}`,
+      `{"id":-1e999}`,
+      `{"__proto__":{"polluted":true}}`,
+      `{"constructor":{"prototype":{"polluted":true}}}`,
+      "NaN",
+      "Infinity",
+      "PING ",
+      "\ufeff{}",
+      "undefined",
+      '"',
+      `"${"\\ud800".repeat(100)}"`,
+    ),
+    weight: 1,
+  },
+);
