@@ -119,6 +119,9 @@ export const reportInput = z.strictObject({
   reason: z.enum(reportReasons).optional(),
 });
 
+/** `iceServers`, `stats` */
+export const noInput = z.strictObject({}).prefault({});
+
 /** `events`: the last id received, to go on from there. tRPC's client fills it in by itself. */
 export const eventsInput = z
   .strictObject({ lastEventId: z.string().max(128).optional() })

@@ -3,6 +3,8 @@ import { cors } from "@elysiajs/cors";
 import type { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
 import { reject } from "./domain/rejection.ts";
+import { takeToken, type TokenBucket } from "./domain/token-bucket.ts";
+import { limits as limitsOf } from "./protocol.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { adminRouter, isBearer, type AdminContext } from "./rpc/admin.ts";
@@ -26,7 +28,7 @@ export interface ServerParts {
   signaling: Signaling;
   tokens: SessionTokens;
   rates: CallRates;
-  system: Pick<System, "now" | "schedule">;
+  system: Pick<System, "now" | "schedule" | "id">;
   deadlines?: SocketDeadlines;
   origins: OriginPolicy;
   /** What is shown at `/`; nothing without. */
@@ -56,6 +58,14 @@ export interface RunningServer {
 /** tRPC's word for it: the client opens a new socket, moves its subscriptions, then closes this one. */
 const reconnectNotice = JSON.stringify({ id: null, method: "reconnect" });
 
+/** Calls a socket may make, refused ones included: far more than the limits of calls let through. */
+const callFloodRate = { perS: 300, burst: 3000 };
+
+/** How many calls a frame holds, as far as can be told without reading it. */
+function callsIn(frame: string | Uint8Array): number {
+  return typeof frame === "string" ? Math.max(1, frame.split('"method"').length - 1) : 1;
+}
+
 function refuse(status: 429 | 503, retryAfterS: number): Response {
   return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {
     status,
@@ -79,7 +89,7 @@ export function createServer(
   const { admission, log, metrics, origins } = parts;
   const { system, deadlines = defaultDeadlines } = parts;
   const limits = createCallLimits(parts.rates, system.now);
-  const contexts = createContexts({ ...parts, limits, now: system.now });
+  const contexts = createContexts({ ...parts, limits, now: system.now, newId: system.id });
   let ready = true;
 
   function onError(error: TRPCError, path: string | undefined) {
@@ -91,6 +101,8 @@ export function createServer(
   }
 
   const sockets = new Set<Socket>();
+  // Where calls are not limited, to measure or to flood, neither is this.
+  const callFlood = parts.rates.signals.perS === 0 ? { perS: 0, burst: 1 } : callFloodRate;
   let allGone = () => {};
   const handle = createStockHandler({
     router: appRouter,
@@ -105,9 +117,14 @@ export function createServer(
 
   const acceptSocket: AcceptSocket = (socket, upgrade) => {
     const listener = handle(socket, upgrade);
+    const calls: TokenBucket = { fullAt: 0 };
     sockets.add(socket);
     return {
-      message: listener.message,
+      message(data) {
+        // Refusing costs too: who calls on and on regardless is put out.
+        if (takeToken(calls, callFlood, system.now(), callsIn(data)) === 0) listener.message(data);
+        else socket.close(closeCodes.flooding, "flooding");
+      },
       close() {
         sockets.delete(socket);
         listener.close();
@@ -122,9 +139,13 @@ export function createServer(
   const show = async (request: Request) =>
     (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
 
+  /** At the other end of its socket; known once the server listens. */
+  let addressOf = (_: Request): string | undefined => undefined;
+
   const app = new Elysia({
     // A taken port must be an error.
-    serve: { reusePort: false },
+    // A body weighs no more than a frame: what is larger costs before it can be refused by name.
+    serve: { reusePort: false, maxRequestBodySize: limitsOf.frameBytesMax },
     websocket: { ...bunSocketSettings },
   })
     .onError(({ code, error, set }) => {
@@ -166,7 +187,7 @@ export function createServer(
       if (!ready) return refuse(503, 1);
       if (!server || request.headers.get("upgrade")?.toLowerCase() !== "websocket")
         return new Response("Expected a WebSocket\n", { status: 426 });
-      const admitted = await admission.admit(request.headers, server.requestIP(request)?.address);
+      const admitted = await admission.admit(request.headers, addressOf(request));
       if ("status" in admitted) {
         metrics.refused(admitted.status === 429 ? "rate-limited" : "unavailable");
         return refuse(admitted.status, admitted.retryAfterS);
@@ -190,7 +211,11 @@ export function createServer(
       createHttpBridge({
         router: appRouter,
         endpoint: "/trpc",
-        createContext: (request) => contexts.forRequest(request.headers.get("authorization")),
+        createContext: (request) =>
+          contexts.forRequest(
+            request.headers.get("authorization"),
+            admission.addressHash(request.headers, addressOf(request)),
+          ),
         onError,
       }) as (app: Elysia) => Elysia,
     )
@@ -211,6 +236,7 @@ export function createServer(
 
   const { server } = app;
   if (!server) throw new Error("the server did not start");
+  addressOf = (request) => server.requestIP(request)?.address;
 
   return {
     url: server.url,

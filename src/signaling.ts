@@ -32,6 +32,8 @@ export type Delivery = { id: string; event: PeerEvent<unknown> } | { end: Reject
 export interface EventsRequest {
   /** Absent: a new session begins. */
   known?: Pick<Caller, "sessionId" | "claim"> | undefined;
+  /** The id of the session that begins if none is known; the same for all streams of a connection. */
+  newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
   /** Ends the stream. */
@@ -106,12 +108,21 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // Deadlines
 
   let cancelSweep = () => {};
+  /** When the next sweep is due; an earlier ring brings it forward, a later one changes nothing. */
+  let armedAt = Number.POSITIVE_INFINITY;
+  /** Tickets whose looking failed by a bug: they look again at the next sweep. */
+  let unlucky: string[] = [];
   let stopped = false;
   let draining = false;
 
   function alarm(at: number) {
+    if (stopped || at >= armedAt) return;
+    armedAt = at;
     cancelSweep();
-    if (!stopped) cancelSweep = system.schedule(Math.max(0, at - system.now()), () => void sweep());
+    cancelSweep = system.schedule(Math.max(0, at - system.now()), () => {
+      armedAt = Number.POSITIVE_INFINITY;
+      void sweep();
+    });
   }
 
   async function sweep() {
@@ -120,10 +131,12 @@ export function createSignaling(parts: SignalingParts): Signaling {
       for (let n = 0; n < lost; n++) metrics.ended("lost");
       if (lost > 0) log.info("lost", { rooms: lost });
       if (nextAt !== undefined) alarm(nextAt);
-      await lookForPartners(entered);
+      const again = unlucky;
+      unlucky = [];
+      await lookForPartners([...entered, ...again]);
     } catch (bug) {
       log.bug(bug, "sweep");
-      alarm(system.now() + 1000);
+      alarm(system.now() + retryMs);
     }
   }
 
@@ -134,7 +147,15 @@ export function createSignaling(parts: SignalingParts): Signaling {
   async function lookForPartners(entered: readonly string[], callerId?: string): Promise<boolean> {
     let callerPaired = false;
     for (const sessionId of entered) {
-      const partnerId = await lookForPartner(sessionId);
+      let partnerId: string | undefined;
+      try {
+        partnerId = await lookForPartner(sessionId);
+      } catch (bug) {
+        // The policy's, perhaps: nobody else's ticket may suffer, nor this one for long.
+        log.bug(bug, "matching");
+        unlucky.push(sessionId);
+        alarm(system.now() + retryMs);
+      }
       if (partnerId === undefined) continue;
       callerPaired ||= callerId === sessionId || callerId === partnerId;
     }
@@ -248,15 +269,15 @@ export function createSignaling(parts: SignalingParts): Signaling {
   engine.onAlarm(alarm);
 
   return {
-    async *events({ known, lastEventId, addressHash, signal, claimed }) {
+    async *events({ known, newSessionId, lastEventId, addressHash, signal, claimed }) {
       if (draining && !known) {
         yield { end: reject("draining", { retryAfterMs: 1000 }) };
         return;
       }
       const bell = createBell();
       signal.addEventListener("abort", bell.ring);
-      const { stream, missed, waiting } = await engine.attach({
-        sessionId: known?.sessionId ?? system.id(),
+      const attached = await engine.attach({
+        sessionId: known?.sessionId ?? newSessionId,
         claim: known?.claim ?? 0,
         addressHash,
         // An id that no log gives out is of no living epoch.
@@ -266,11 +287,12 @@ export function createSignaling(parts: SignalingParts): Signaling {
             : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 }),
         wake: bell.ring,
       });
-      const resumed = missed.length > 0 || stream.after > 0;
-      metrics.began(lastEventId === undefined ? "new" : resumed ? "resumed" : "resync");
+      if (isRejection(attached)) return yield { end: attached };
+      const { stream, missed, recovered, entered } = attached;
+      metrics.began(lastEventId === undefined ? "new" : recovered ? "resumed" : "resync");
       try {
         claimed({ sessionId: stream.sessionId, claim: stream.claim });
-        if (waiting) await lookForPartner(stream.sessionId);
+        if (!signal.aborted) await lookForPartners(entered);
         const deliver = ({ offset, event }: LogEntry): Delivery => {
           return { id: formatPosition(stream.epoch, offset), event: complete(event) };
         };
@@ -334,7 +356,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     async report(caller, kind, roomId, reason) {
-      const avoided = await engine.avoid(caller, roomId);
+      const avoided = await engine.avoid(step(caller, "avoid"), roomId);
       if (isRejection(avoided)) return avoided;
       if (kind === "report") await accuse(caller, roomId, reason ?? "other");
       else log.info("blocked", { room: roomId, session: tag(caller.sessionId) });
@@ -379,8 +401,17 @@ export function createSignaling(parts: SignalingParts): Signaling {
   };
 }
 
+/** After a bug it is tried again (milliseconds). */
+const retryMs = 1000;
+
 /** Tells sessions apart in logs, and names none: a sixth of its random bits. */
 const tag = (sessionId: string) => sessionId.slice(0, 4);
+
+/** The same mutation's part that is recorded on its own. */
+function step(caller: Caller, name: string): Caller {
+  const { mutationId } = caller;
+  return mutationId === undefined ? caller : { ...caller, mutationId: `${mutationId} ${name}` };
+}
 
 /** Begins the id of a room whose members must not learn each other's address. */
 const relayOnlyPrefix = "relay.";

@@ -10,11 +10,11 @@ describe("the limits of calls", () => {
   test("let a burst through, then the rate, and say when the next is due", () => {
     let now = 0;
     const calls = createCallLimits(rates, () => now);
-    const take = () => calls.take("intents", "alice", {});
+    const take = () => calls.take("intents", "alice");
     for (let n = 0; n < 5; n++) expect(take()).toBeUndefined();
     expect(take()).toMatchObject({ reason: "rate-limited", retryAfterMs: 500 });
-    expect(calls.take("intents", "bob", {})).toBeUndefined();
-    expect(calls.take("signals", "alice", {})).toBeUndefined();
+    expect(calls.take("intents", "bob")).toBeUndefined();
+    expect(calls.take("signals", "alice")).toBeUndefined();
     now += 499;
     expect(take()).toMatchObject({ retryAfterMs: 1 });
     now += 1;
@@ -24,14 +24,14 @@ describe("the limits of calls", () => {
   test("of one without a session count per connection", () => {
     const calls = createCallLimits(rates, () => 0);
     const [one, other] = [{}, {}];
-    for (let n = 0; n < 5; n++) calls.take("intents", undefined, one);
-    expect(calls.take("intents", undefined, one)).toMatchObject({ reason: "rate-limited" });
-    expect(calls.take("intents", undefined, other)).toBeUndefined();
+    for (let n = 0; n < 5; n++) calls.take("intents", one);
+    expect(calls.take("intents", one)).toMatchObject({ reason: "rate-limited" });
+    expect(calls.take("intents", other)).toBeUndefined();
   });
 
   test("0 switches a limit off", () => {
     const calls = createCallLimits({ ...rates, intents: { perS: 0, burst: 1 } }, () => 0);
-    for (let n = 0; n < 1000; n++) expect(calls.take("intents", "alice", {})).toBeUndefined();
+    for (let n = 0; n < 1000; n++) expect(calls.take("intents", "alice")).toBeUndefined();
   });
 
   test("let so many through at a time, the rest in the order they came", async () => {
@@ -82,6 +82,28 @@ describe("on a server with limits", () => {
       reason: "rate-limited",
       httpStatus: 429,
     });
+  });
+
+  test("anonymous HTTP calls of one address share one bucket", async () => {
+    await using server = startServer({ rates });
+    const anonymous = httpClient(server);
+    const answers = await Promise.all(
+      Array.from({ length: 150 }, () => refusalOf(anonymous.stats.query())),
+    );
+    const refused = answers.filter((answer) => answer["reason"] === "rate-limited");
+    expect(refused.length).toBeGreaterThan(20);
+    expect(refused.length).toBeLessThanOrEqual(50);
+  });
+
+  test("a socket that calls on and on though it is refused is put out, for good", async () => {
+    await using server = startServer({ rates });
+    const socket = new WebSocket(`${server.ws}/trpc`);
+    const closed = new Promise<number>((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const call = (id: number) => ({ id, method: "query", params: { path: "stats" } });
+    const batch = JSON.stringify(Array.from({ length: 100 }, (_, id) => call(id)));
+    for (let n = 0; n < 40; n++) socket.send(batch);
+    expect(await closed).toBe(4500);
   });
 
   test("one socket can have so many subscriptions, and one more is refused", async () => {

@@ -206,6 +206,25 @@ describe("over a WebSocket", () => {
     expect(await peer.client.stats.query()).toMatchObject({ online: 1 });
   });
 
+  test("streams that begin in one batch are of one session", async () => {
+    await using server = startServer();
+    const socket = new WebSocket(`${server.ws}/trpc`);
+    const tokens = new Set<string>();
+    let arrived = () => {};
+    socket.onmessage = ({ data }) => {
+      const event = JSON.parse(String(data)).result?.data?.data;
+      if (event?.type === "session") tokens.add(event.token.split(".")[0]);
+      arrived();
+    };
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const call = (id: number) => ({ id, method: "subscription", params: { path: "events" } });
+    socket.send(JSON.stringify([1, 2, 3, 4].map(call)));
+    while (tokens.size === 0) await new Promise<void>((resolve) => (arrived = resolve));
+    expect((await httpClient(server).stats.query()).online).toBe(1);
+    expect(tokens.size).toBe(1);
+    socket.close();
+  });
+
   test("before events is opened, there is no session to join with", async () => {
     await using server = startServer();
     await using peer = await connectPeer(server);
@@ -344,6 +363,26 @@ describe("over HTTP", () => {
     expect(await unknown.json()).toMatchObject({ error: { data: { reason: "bad-input" } } });
     const subscription = await fetch(`${server.http}/trpc/events`);
     expect(subscription.status).toBe(404);
+  });
+
+  test("a body over a frame's size is refused before it is read", async () => {
+    await using server = startServer();
+    const post = (bytes: number) =>
+      fetch(`${server.http}/trpc/leave`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ id: "x".repeat(bytes) }),
+      }).then(({ status }) => status);
+    expect(await post(limits.frameBytesMax - 100)).toBe(401);
+    expect(await post(limits.frameBytesMax)).toBe(413);
+  });
+
+  test("a batch is counted as it is read, however its commas are written", async () => {
+    await using server = startServer();
+    const response = await fetch(
+      `${server.http}/trpc/${Array(11).fill("stats").join("%2C")}?batch=1`,
+    );
+    expect(response.status).toBe(400);
   });
 
   test("a batch over the limit is refused", async () => {

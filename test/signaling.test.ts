@@ -3,7 +3,13 @@ import { isRejection } from "../src/domain/rejection.ts";
 import { defaultWishes } from "../src/domain/ticket.ts";
 import { createMemoryEngine } from "../src/engine/memory.ts";
 import { seededRandom, settled } from "./support/virtual-system.ts";
-import { createWorld, delayed, type Peer, type WorldOptions } from "./support/world.ts";
+import {
+  createWorld,
+  delayed,
+  type OpenEngine,
+  type Peer,
+  type WorldOptions,
+} from "./support/world.ts";
 
 const minuteMs = 60_000;
 
@@ -490,6 +496,7 @@ for (const [where, open] of Object.entries(engines)) {
         const second = new AbortController();
         const stream = signaling.events({
           known: caller,
+          newSessionId: "",
           addressHash: "",
           lastEventId: alice.told.at(-1)?.id,
           signal: second.signal,
@@ -520,6 +527,52 @@ for (const [where, open] of Object.entries(engines)) {
         expect(bob.types().slice(-2)).toEqual(["session", "resync"]);
         expect(bob.last("resync")?.state).toEqual({ status: "idle" });
       });
+    });
+
+    test("a policy that throws strands nobody: it is asked again", async () => {
+      let broken = true;
+      const world = createWorld({
+        open,
+        tolerateBugs: true,
+        policy: (_, candidates) => {
+          if (broken) throw new Error("a bug of the operator's");
+          return candidates[0];
+        },
+      });
+      const alice = await world.connect("Alice");
+      const bob = await world.connect("Bob");
+      await alice.join();
+      expect(await bob.join()).toBe("waiting");
+      broken = false;
+      await world.advance(1000);
+      expect(alice.roomId()).toBe(bob.roomId());
+    });
+
+    test("an earlier deadline that rings during a sweep is kept", async () => {
+      const held: (() => void)[] = [];
+      let holding = false;
+      const slow: OpenEngine = (system, options) => {
+        const engine = open(system, options);
+        return {
+          ...engine,
+          async sweep() {
+            const answer = await engine.sweep();
+            if (holding) await new Promise<void>((resolve) => held.push(resolve));
+            return answer;
+          },
+        };
+      };
+      const { advance, alice, bob, connect } = await pairOf({ open: slow });
+      // Carol's wish relaxes, and while that sweep's answer is on its way, Alice drops.
+      const carol = await connect("Carol");
+      await carol.join({ interests: ["jazz"] });
+      holding = true;
+      await advance(10_000);
+      await alice.drop();
+      holding = false;
+      for (const release of held) release();
+      await advance(15_000);
+      expect(bob.last("partner-disconnected")?.reason).toBe("lost");
     });
 
     test("stats count who is online, waits, and is in a room", async () => {

@@ -1,5 +1,5 @@
 /** A ticket is a peer that waits, with its wishes and since when. */
-import type { Mode } from "../protocol.ts";
+import { limits, type Mode } from "../protocol.ts";
 
 /** What a peer asked for in `join`, normalised so that two peers' words can be compared. */
 export interface Wishes {
@@ -53,12 +53,14 @@ export interface RelaxSteps {
 
 /** NFKC, case-folded, trimmed, inner blanks collapsed: 'Jazz ' meets 'jazz'. */
 function normaliseInterest(interest: string): string {
-  return interest
+  const folded = interest
     .normalize("NFKC")
     .toUpperCase() // 'ß' and 'SS', 'ς' and 'Σ' fold together only through upper case
     .toLowerCase()
     .trim()
     .replace(/\s+/g, " ");
+  // NFKC can make eighteen characters of one; the bound is on what is kept and told.
+  return [...folded].slice(0, limits.interestCharsMax).join("");
 }
 
 const unique = (words: string[]) => [...new Set(words)];

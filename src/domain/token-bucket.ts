@@ -16,15 +16,20 @@ export interface TokenBucket {
 }
 
 /**
- * Takes a token at `now` (epoch milliseconds): 0 if there was one, otherwise the milliseconds, rounded up,
+ * Takes a token, or several at once, at `now` (epoch milliseconds): 0 if there was one, otherwise the milliseconds, rounded up,
  * after which there is one. What was refused costs nothing.
  */
-export function takeToken(bucket: TokenBucket, { perS, burst }: Rate, now: number): number {
+export function takeToken(
+  bucket: TokenBucket,
+  { perS, burst }: Rate,
+  now: number,
+  tokens = 1,
+): number {
   if (perS === 0) return 0;
   const tokenMs = 1000 / perS;
   const fullAt = Math.max(bucket.fullAt, now);
-  const waitMs = fullAt - (burst - 1) * tokenMs - now;
+  const waitMs = fullAt - (burst - tokens) * tokenMs - now;
   if (waitMs > 0) return Math.ceil(waitMs);
-  bucket.fullAt = fullAt + tokenMs;
+  bucket.fullAt = fullAt + tokens * tokenMs;
   return 0;
 }

@@ -59,8 +59,10 @@ export interface Attached {
   stream: Stream;
   /** Everything after the position that was given, if all of it could be replayed; else nothing. */
   missed: LogEntry[];
-  /** Whether the session has a ticket, which should look for a partner now that its owner is here. */
-  waiting: boolean;
+  /** Whether all that was missed is in `missed`. */
+  recovered: boolean;
+  /** Whose tickets should look for a partner: its own, now that its owner is here. */
+  entered: string[];
 }
 
 export interface Offer {
@@ -127,9 +129,10 @@ export interface Engine {
   /**
    * Opens a stream: makes the session if it is unknown, ends its absence, appends `session` (and `resync`
    * when a position was given that can't be recovered). What was missed is answered in the same step, so
-   * that no later event can push it out.
+   * that no later event can push it out. `taken-over` for an older claim with a position of the living epoch:
+   * that is the tab that lost the session.
    */
-  attach(request: AttachRequest): Awaitable<Attached>;
+  attach(request: AttachRequest): Awaitable<Attached | Rejection>;
   /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
   detach(stream: Stream): Awaitable<void>;
   /**

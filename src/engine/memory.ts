@@ -6,11 +6,20 @@ import { RecentWaits } from "../domain/recent-waits.ts";
 import { afterFailure, afterSkip, afterSuccess, restrainedForMs } from "../domain/restraint.ts";
 import { outcomeOf, roomTable, type Ending } from "../domain/room.ts";
 import { acceptanceAfter, defaultWishes, type Wishes } from "../domain/ticket.ts";
-import { modes, type LoggedEvent, type Mode, type PeerState, type Status } from "../protocol.ts";
+import {
+  modes,
+  type EndReason,
+  type LoggedEvent,
+  type Mode,
+  type PeerState,
+  type Status,
+} from "../protocol.ts";
 import type { System } from "../system.ts";
 import type {
+  Attached,
   AttachRequest,
   Caller,
+  Confirmed,
   Ended,
   EndRequest,
   Engine,
@@ -33,6 +42,8 @@ const answersMax = 256;
 const answersKeptMs = 120_000;
 /** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
 const retentionMsMin = 600_000;
+/** How long somebody who is blocked is remembered: as long as a token lives that is not used. */
+const blockedRetentionMs = 7 * 24 * 60 * 60 * 1000;
 
 type Undressed = PeerState<unknown>;
 
@@ -68,8 +79,14 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     language: new Calendar<Session>(1),
     anybody: new Calendar<Session>(1),
   };
-  const retentions = new Calendar<Session>(1);
-  const calendars = [graces, cooldowns, widenings.language, widenings.anybody, retentions];
+  const retentions = { usual: new Calendar<Session>(1), blocked: new Calendar<Session>(1) };
+  const calendars = [
+    graces,
+    cooldowns,
+    widenings.language,
+    widenings.anybody,
+    ...Object.values(retentions),
+  ];
   let alarmAt = Number.POSITIVE_INFINITY;
   let ring: (at: number) => void = () => {};
 
@@ -94,16 +111,23 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return session;
   }
 
-  /** Does `act` once per mutation id; the same id again gets the recorded answer. */
-  function once<Answer extends object>(caller: Caller, act: () => Answer): Answer {
-    const session = sessions.get(caller.sessionId);
-    const id = caller.mutationId;
-    if (!session || id === undefined) return act();
-    const past = session.answers?.get(id);
+  /**
+   * Does `act` once per mutation id, whatever has become of the world since: the same id again gets the
+   * recorded answer, without the news that only the first one brings.
+   */
+  function once<Answer extends object>(
+    session: Session,
+    { mutationId }: Caller,
+    act: () => Answer | Rejection,
+  ): Answer | Rejection {
+    if (mutationId === undefined) return act();
+    const past = session.answers?.get(mutationId);
     if (past && past.at + answersKeptMs > system.now()) return past.answer as Answer;
     const answer = act();
-    if (!isRejection(answer))
-      session.answers = remember(session.answers, id, { at: system.now(), answer }, answersMax);
+    if (isRejection(answer)) return answer;
+    const { ended: _, connectedAfterMs: __, ...recorded } = answer as Answer & Partial<News>;
+    const record = { at: system.now(), answer: recorded };
+    session.answers = remember(session.answers, mutationId, record, answersMax);
     return answer;
   }
 
@@ -134,7 +158,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   }
 
   function keepForNow(session: Session) {
-    if (session.retention) retentions.remove(session.retention);
+    session.retention?.calendar.remove(session.retention.entry);
     session.retention = undefined;
   }
 
@@ -221,13 +245,16 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   function putOut(suspensions: readonly Suspension[]): string[] {
     const entered: string[] = [];
     for (const { subject } of suspensions) {
-      for (const session of suspectsOf(subject)) {
-        if (statusOf(session) === "idle") continue;
-        discard(session);
-        if (session.room) entered.push(...endThrough(session, session.room, "removed"));
-        tell(session, { type: "resync", state: idle });
-      }
+      for (const session of suspectsOf(subject)) entered.push(...putOutOne(session));
     }
+    return entered;
+  }
+
+  function putOutOne(session: Session): string[] {
+    if (statusOf(session) === "idle") return [];
+    discard(session);
+    const entered = session.room ? endThrough(session, session.room, "removed").entered : [];
+    tell(session, { type: "resync", state: idle });
     return entered;
   }
 
@@ -240,7 +267,21 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   function metIn(session: Session, roomId: string): Session | undefined {
     if (session.room?.id === roomId) return partnerOf(session, session.room);
     const partnerId = session.recentRooms?.get(roomId);
-    return partnerId === undefined ? undefined : (sessions.get(partnerId) ?? gone(partnerId));
+    return partnerId === undefined ? undefined : (sessions.get(partnerId) ?? revive(partnerId));
+  }
+
+  /** Keeps a session again that was forgotten: its token still lives, and so must a word about it. */
+  function revive(id: string): Session {
+    const session = createSession(id, "");
+    sessions.set(id, session);
+    session.goneSince = system.now();
+    keepUntil(session, retentions.usual, session.goneSince + retentionMs);
+    return session;
+  }
+
+  function keepUntil(session: Session, calendar: Calendar<Session>, at: number) {
+    session.retention = { calendar, entry: calendar.add(at, session) };
+    setAlarm(at);
   }
 
   /** What an ending comes to: a call that fails again and again is a skip by another name. */
@@ -252,7 +293,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   }
 
   /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
-  function endThrough(session: Session, room: Room, ending: Ending): string[] {
+  function endThrough(
+    session: Session,
+    room: Room,
+    ending: Ending,
+  ): { entered: string[]; reason: EndReason } {
     const outcome = outcomeOf(room.state, judge(session, room, ending));
     const partner = partnerOf(session, room);
     const now = system.now();
@@ -276,20 +321,20 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
     tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
     const entered: string[] = [];
-    if (partner.wishes?.autoRejoin) {
+    if (partner.wishes?.autoRejoin && !suspended(partner)) {
       enter(partner, partner.wishes, "kept");
       entered.push(partner.id);
     }
     const rejoins =
       outcome.rejoins === "always" ||
       (outcome.rejoins === "if-wished" && session.wishes?.autoRejoin === true);
-    if (rejoins && session.wishes) {
+    if (rejoins && session.wishes && !suspended(session)) {
       enter(session, session.wishes, outcome.place);
       entered.push(session.id);
     } else {
       session.place = undefined;
     }
-    return entered;
+    return { entered, reason: outcome.reason };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -300,11 +345,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     session.grace = undefined;
     session.log = undefined;
     if (session.room) lost += 1;
-    const entered = session.room ? endThrough(session, session.room, "lost") : [];
+    const entered = session.room ? endThrough(session, session.room, "lost").entered : [];
     discard(session);
     session.place = undefined;
-    session.retention = retentions.add(system.now() + retentionMs, session);
-    setAlarm(system.now() + retentionMs);
+    session.goneSince = system.now();
+    keepUntil(session, retentions.usual, session.goneSince + retentionMs);
     return entered;
   }
 
@@ -321,6 +366,19 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return [session.id];
   }
 
+  /** Lets go of a session that has been gone for long; later if somebody has blocked it. */
+  function letGo(session: Session): string[] {
+    if (!avoidance.isBlocked(session)) return forget(session);
+    keepUntil(session, retentions.blocked, session.goneSince + blockedRetentionMs);
+    return [];
+  }
+
+  function forget(session: Session): string[] {
+    avoidance.forget(session);
+    sessions.delete(session.id);
+    return [];
+  }
+
   function takeDue<T>(calendar: Calendar<T>, carryOut: (value: T) => string[]): string[] {
     const entered: string[] = [];
     for (;;) {
@@ -332,15 +390,18 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   }
 
   return {
-    attach(request: AttachRequest) {
+    attach(request: AttachRequest): Attached | Rejection {
       let session = sessions.get(request.sessionId);
       if (!session) {
         session = createSession(request.sessionId, request.addressHash);
         sessions.set(session.id, session);
       }
+      const { position } = request;
+      const living = session.log && position?.epoch === session.log.epoch;
+      // The tab that lost the session comes back with what it last had: it has lost it still.
+      if (living && request.claim < session.claim) return reject("taken-over");
       keepForNow(session);
       session.addressHash = request.addressHash;
-      const { position } = request;
       const log = (session.log ??= new EventLog(newEpoch()));
       const recovery = position ? log.recovery(position) : "other-epoch";
       const wasPresent = session.streams.length > 0;
@@ -367,6 +428,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
           });
       }
 
+      const entered = suspended(session) ? putOutOne(session) : [];
       const resumed = recovery === "whole";
       const after = log.last;
       const missed = (resumed && position && log.after(position.offset)) || [];
@@ -375,7 +437,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return {
         stream: { sessionId: session.id, claim: session.claim, streamId, epoch: log.epoch, after },
         missed,
-        waiting: session.ticket !== undefined,
+        recovered: resumed,
+        entered: session.ticket ? [...entered, session.id] : entered,
       };
     },
 
@@ -419,8 +482,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
       const session = called(caller);
       if (isRejection(session)) return session;
-      if (!session || session.streams.length === 0) return reject("not-subscribed");
-      return once(caller, (): Moved | Rejection => {
+      if (!session) return reject("not-subscribed");
+      return once<Moved>(session, caller, () => {
+        if (session.streams.length === 0) return reject("not-subscribed");
         const wishes = asked ?? session.wishes ?? defaultWishes;
         if (session.room) return { status: statusOf(session), entered: [] };
         const refused = suspended(session) ?? (session.ticket ? undefined : restrained(session));
@@ -482,37 +546,39 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return reject("not-in-room");
-      if (session.room?.id === roomId) {
+      const answer = once<{ delivered: boolean }>(session, caller, () => {
         const { room } = session;
-        return once(caller, () => {
-          if (signal) tell(partnerOf(session, room), signal);
-          return sent;
-        }).delivered;
-      }
-      return memberOf(session, roomId) ? false : reject("not-in-room");
+        if (room?.id !== roomId)
+          return memberOf(session, roomId) ? { delivered: false } : reject("not-in-room");
+        if (signal) tell(partnerOf(session, room), signal);
+        return { delivered: true };
+      });
+      return isRejection(answer) ? answer : answer.delivered;
     },
 
     confirm(caller: Caller, roomId: string) {
       const session = called(caller);
       if (isRejection(session)) return session;
-      if (!session || !memberOf(session, roomId)) return reject("not-in-room");
-      const { room } = session;
-      if (room?.id !== roomId) return { status: statusOf(session) };
-      if (session.restraint) session.restraint = afterSuccess(session.restraint);
-      const isFirst = room.state === "connecting";
-      const state = roomTable[room.state].connected;
-      if (typeof state === "string") room.state = state;
-      return isFirst
-        ? { status: "paired" as const, connectedAfterMs: system.now() - room.since }
-        : { status: "paired" as const };
+      if (!session) return reject("not-in-room");
+      return once<Confirmed>(session, caller, () => {
+        if (!memberOf(session, roomId)) return reject("not-in-room");
+        const { room } = session;
+        if (room?.id !== roomId) return { status: statusOf(session) };
+        if (session.restraint) session.restraint = afterSuccess(session.restraint);
+        const isFirst = room.state === "connecting";
+        const state = roomTable[room.state].connected;
+        if (typeof state === "string") room.state = state;
+        const status = "paired";
+        return isFirst ? { status, connectedAfterMs: system.now() - room.since } : { status };
+      });
     },
 
     end(caller: Caller, { ending, roomId }: EndRequest): Ended | Rejection {
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return { status: "idle", entered: [], known: false };
-      if (ending === "skip" && session.streams.length === 0) return reject("not-subscribed");
-      return once(caller, (): Ended | Rejection => {
+      return once<Ended>(session, caller, () => {
+        if (ending === "skip" && session.streams.length === 0) return reject("not-subscribed");
         const { room } = session;
         if (ending === "leave" && session.ticket) {
           discard(session);
@@ -524,8 +590,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         const refused = ending === "skip" || ending === "failed" ? restrained(session) : undefined;
         if (refused) return refused;
         const partner = partnerOf(session, room);
-        const { reason } = outcomeOf(room.state, ending);
-        const entered = endThrough(session, room, ending);
+        const { entered, reason } = endThrough(session, room, ending);
         return {
           status: statusOf(session),
           entered,
@@ -543,14 +608,17 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     avoid(caller: Caller, roomId: string) {
       const session = called(caller);
       if (isRejection(session)) return session;
-      const partner = session && metIn(session, roomId);
-      if (!session || !partner) return reject("not-in-room");
-      // Their numbers must not change while they stand in the lobby.
-      const standing = [session, partner].filter((one) => one.standing);
-      for (const one of standing) hold(one);
-      avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
-      for (const one of standing) unhold(one);
-      return { partnerId: partner.id };
+      if (!session) return reject("not-in-room");
+      return once<{ partnerId: string }>(session, caller, () => {
+        const partner = metIn(session, roomId);
+        if (!partner) return reject("not-in-room");
+        // Their numbers must not change while they stand in the lobby.
+        const standing = [session, partner].filter((one) => one.standing);
+        for (const one of standing) hold(one);
+        avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
+        for (const one of standing) unhold(one);
+        return { partnerId: partner.id };
+      });
     },
 
     report(caller: Caller, roomId: string): Reported | Rejection {
@@ -592,11 +660,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         ...takeDue(cooldowns, forgive),
         ...takeDue(widenings.language, widen),
         ...takeDue(widenings.anybody, widen),
-        ...takeDue(retentions, (session) => {
-          avoidance.forget(session);
-          sessions.delete(session.id);
-          return [];
-        }),
+        ...takeDue(retentions.usual, letGo),
+        ...takeDue(retentions.blocked, forget),
       ];
       const nextAt = Math.min(
         ...calendars.map((calendar) => calendar.firstAt ?? Number.POSITIVE_INFINITY),
@@ -611,14 +676,12 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   };
 }
 
-const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
+/** What only the first answer to a mutation tells. */
+type News = Pick<Ended, "ended"> & Pick<Confirmed, "connectedAfterMs">;
 
-/** Stands for a session that is not kept any more, so that it can still be reported. */
-const gone = (id: string) => createSession(id, "");
+const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
 
 /** Whether the room is the session's, or was one of its last few. */
 function memberOf(session: Session, roomId: string): boolean {
   return session.room?.id === roomId || session.recentRooms?.has(roomId) === true;
 }
-
-const sent = { delivered: true } as const;

@@ -9,8 +9,8 @@ export type CallRates = Readonly<Record<CallKind, Rate>>;
 type Buckets = Record<CallKind, TokenBucket>;
 
 export interface CallLimits {
-  /** Takes a token of the session; without a session, of the connection. */
-  take(kind: CallKind, sessionId: string | undefined, connection: object): Rejection | undefined;
+  /** Takes a token of a session or an address, by name; or of a connection that has neither. */
+  take(kind: CallKind, of: string | object): Rejection | undefined;
 }
 
 /** A bucket that is full again is forgotten; this many are kept before looking for such. */
@@ -18,32 +18,31 @@ const bucketsSwept = 10_000;
 
 /** @param now epoch milliseconds. */
 export function createCallLimits(rates: CallRates, now: () => number): CallLimits {
-  const ofSessions = new Map<string, Buckets>();
-  const ofConnections = new WeakMap<object, Buckets>();
+  const byName = new Map<string, Buckets>();
+  const byConnection = new WeakMap<object, Buckets>();
   let sweepAt = bucketsSwept;
 
-  function bucketsOf(sessionId: string | undefined, connection: object): Buckets {
-    const known =
-      sessionId === undefined ? ofConnections.get(connection) : ofSessions.get(sessionId);
+  function bucketsOf(of: string | object): Buckets {
+    const known = typeof of === "string" ? byName.get(of) : byConnection.get(of);
     if (known) return known;
     const buckets: Buckets = { signals: { fullAt: 0 }, intents: { fullAt: 0 } };
-    if (sessionId === undefined) ofConnections.set(connection, buckets);
-    else ofSessions.set(sessionId, buckets);
-    if (ofSessions.size > sweepAt) sweep();
+    if (typeof of === "string") byName.set(of, buckets);
+    else byConnection.set(of, buckets);
+    if (byName.size > sweepAt) sweep();
     return buckets;
   }
 
   function sweep() {
-    for (const [sessionId, { signals, intents }] of ofSessions)
-      if (signals.fullAt <= now() && intents.fullAt <= now()) ofSessions.delete(sessionId);
-    sweepAt = Math.max(bucketsSwept, 2 * ofSessions.size);
+    for (const [sessionId, { signals, intents }] of byName)
+      if (signals.fullAt <= now() && intents.fullAt <= now()) byName.delete(sessionId);
+    sweepAt = Math.max(bucketsSwept, 2 * byName.size);
   }
 
   return {
-    take(kind, sessionId, connection) {
+    take(kind, of) {
       const rate = rates[kind];
       if (rate.perS === 0) return undefined;
-      const retryAfterMs = takeToken(bucketsOf(sessionId, connection)[kind], rate, now());
+      const retryAfterMs = takeToken(bucketsOf(of)[kind], rate, now());
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
     },
   };

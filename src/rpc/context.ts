@@ -12,6 +12,8 @@ export interface Connection {
   readonly kind: "socket" | "http";
   /** Whom the token names, or the session that `events` began. */
   caller: Caller | undefined;
+  /** The session that `events` begins here, if the token names none. */
+  readonly newSessionId: string;
   /** Closes the socket so that the peer comes back and resumes. */
   readonly comeBack: () => void;
   /** A keyed hash of the address bucket it comes from. */
@@ -38,13 +40,18 @@ export interface ContextParts {
   limits: CallLimits;
   /** Epoch milliseconds. */
   now: () => number;
+  /** 128 random bits. */
+  newId: () => string;
 }
 
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
-export function createContexts({ signaling, tokens, limits, now }: ContextParts) {
-  function contextOf(begun: Omit<Connection, "turnstile" | "subscriptions">): Context {
+export function createContexts({ signaling, tokens, limits, now, newId }: ContextParts) {
+  function contextOf(
+    begun: Omit<Connection, "newSessionId" | "turnstile" | "subscriptions">,
+  ): Context {
     const connection: Connection = {
       ...begun,
+      newSessionId: newId(),
       turnstile: createTurnstile(protocolLimits.callsInFlightMax),
       subscriptions: 0,
     };
@@ -63,11 +70,11 @@ export function createContexts({ signaling, tokens, limits, now }: ContextParts)
       return contextOf({ kind: "socket", caller, addressHash, comeBack });
     },
     /** Throws `unauthorized` for a token that is not valid; without any, only the public queries work. */
-    forRequest(authorization: string | null): Context {
+    forRequest(authorization: string | null, addressHash: string): Context {
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
       const caller = token === undefined ? undefined : tokens.verify(token, now());
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, addressHash: "", comeBack: () => {} });
+      return contextOf({ kind: "http", caller, addressHash, comeBack: () => {} });
     },
   };
 }

@@ -25,8 +25,10 @@ const call = t.procedure.use(async ({ ctx, next }) => {
 
 function limited(kind: CallKind) {
   return t.middleware(({ ctx, next }) => {
-    const { caller } = ctx.connection;
-    const refused = ctx.limits.take(kind, caller?.sessionId, ctx.connection);
+    const { caller, kind: way, addressHash } = ctx.connection;
+    // An HTTP request is a connection of its own: without a session its address is all that lasts.
+    const of = caller?.sessionId ?? (way === "http" ? addressHash : ctx.connection);
+    const refused = ctx.limits.take(kind, of);
     if (refused) throw refusal(refused);
     return next();
   });

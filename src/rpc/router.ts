@@ -20,6 +20,7 @@ export const appRouter = router({
     using _open = openStream(call.ctx);
     const stream = signaling.events({
       known: connection.caller,
+      newSessionId: connection.newSessionId,
       lastEventId: call.input.lastEventId,
       addressHash: connection.addressHash,
       signal: call.signal ?? AbortSignal.abort(),
@@ -72,10 +73,10 @@ export const appRouter = router({
     return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
   }),
 
-  iceServers: signalProcedure.query(async ({ ctx }) => {
+  iceServers: signalProcedure.input(protocol.noInput).query(async ({ ctx }) => {
     return unwrap(await ctx.signaling.iceServers(ctx.connection.caller));
   }),
-  stats: publicProcedure.query(({ ctx }) => ctx.signaling.stats()),
+  stats: publicProcedure.input(protocol.noInput).query(({ ctx }) => ctx.signaling.stats()),
 });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */

@@ -7,8 +7,8 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Caller } from "../engine/engine.ts";
 
-/** A token lives this long from its last renewal; every `session` event renews it. */
-export const tokenTtlMs = 24 * 60 * 60 * 1000;
+/** A token lives this long from its last renewal, a week; every `session` event renews it. */
+export const tokenTtlMs = 7 * 24 * 60 * 60 * 1000;
 
 export type Identity = Pick<Caller, "sessionId" | "claim">;
 

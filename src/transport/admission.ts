@@ -36,6 +36,8 @@ export interface Refused {
 }
 
 export interface Admission {
+  /** The keyed hash of the address bucket of whoever sent this. */
+  addressHash(headers: Headers, socketAddress: string | undefined): string;
   admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
 }
 
@@ -61,19 +63,27 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
+  function bucketOf(headers: Headers, socketAddress: string | undefined): string {
+    const { address, unannouncedProxy } = clientAddress({
+      socketAddress,
+      forwardedFor: headers.get("x-forwarded-for"),
+      forwarded: headers.get("forwarded"),
+      trustedProxies,
+    });
+    if (unannouncedProxy && !told) {
+      told = true;
+      options.onUnannouncedProxy();
+    }
+    return addressBucket(address);
+  }
+
+  const hashOf = (bucket: string) =>
+    createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22);
+
   return {
+    addressHash: (headers, socketAddress) => hashOf(bucketOf(headers, socketAddress)),
     async admit(headers, socketAddress) {
-      const { address, unannouncedProxy } = clientAddress({
-        socketAddress,
-        forwardedFor: headers.get("x-forwarded-for"),
-        forwarded: headers.get("forwarded"),
-        trustedProxies,
-      });
-      if (unannouncedProxy && !told) {
-        told = true;
-        options.onUnannouncedProxy();
-      }
-      const bucket = addressBucket(address);
+      const bucket = bucketOf(headers, socketAddress);
       const refused = await tooOften(bucket);
       if (refused) return refused;
       const mine = openByBucket.get(bucket) ?? 0;
@@ -85,7 +95,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       openByBucket.set(bucket, mine + 1);
       let released = false;
       return {
-        addressHash: createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22),
+        addressHash: hashOf(bucket),
         release() {
           if (released) return;
           released = true;

@@ -9,4 +9,6 @@ export const closeCodes = {
   goingAway: 4001,
   /** It announced a first message, and did not send it in time. */
   mute: 4002,
+  /** It called on and on though it was refused. */
+  flooding: 4500,
 } as const;

@@ -12,6 +12,7 @@ export interface BridgeOptions<Context> {
   endpoint: string;
   /** Once per request, batched or not; what it throws is the request's answer. */
   createContext: (request: Request) => Context;
+  /** @param path of a procedure that there is: another is what a peer has made up. */
   onError: (error: TRPCError, path: string | undefined) => void;
 }
 
@@ -53,7 +54,7 @@ export function createHttpBridge<Context>(
   return trpc(presented as never, {
     endpoint,
     createContext: ({ req }) => {
-      const calls = new URL(req.url).pathname.slice(endpoint.length + 1).split(",").length;
+      const calls = new URL(req.url).pathname.slice(endpoint.length + 1).split(/,|%2c/i).length;
       if (calls > limits.httpBatchCallsMax)
         throw new TRPCError({
           code: "BAD_REQUEST",
@@ -61,6 +62,8 @@ export function createHttpBridge<Context>(
         });
       return createContext(req);
     },
-    onError: ({ error, path }) => options.onError(error as TRPCError, path),
+    onError: ({ error, path = "" }) => {
+      options.onError(error as TRPCError, Object.hasOwn(procedures, path) ? path : undefined);
+    },
   }) as (app: Elysia) => unknown;
 }

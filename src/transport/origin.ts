@@ -17,5 +17,6 @@ export function originAllowed(
 ): boolean {
   if (origin === null) return policy.allowNone;
   if (policy.allowed.includes(origin)) return true;
-  return host !== null && (origin === `http://${host}` || origin === `https://${host}`);
+  if (!host) return false;
+  return origin === `http://${host}` || origin === `https://${host}`;
 }

@@ -2,6 +2,7 @@
 import { EventEmitter } from "node:events";
 import { getTRPCErrorShape, TRPCError, type AnyTRPCRouter } from "@trpc/server";
 import { getWSConnectionHandler } from "@trpc/server/adapters/ws";
+import { parseTRPCMessage, type Encoder } from "@trpc/server/unstable-core-do-not-import";
 import { limits } from "../protocol.ts";
 import { closeCodes } from "./close-codes.ts";
 import type { AcceptSocket, Socket, Upgrade } from "./socket.ts";
@@ -10,6 +11,7 @@ export interface StockOptions<Context> {
   router: AnyTRPCRouter;
   /** Once per socket, after the first message where connection parameters are announced. */
   createContext: (params: Record<string, unknown>, socket: Socket, upgrade: Upgrade) => Context;
+  /** @param path of a procedure that there is: another is what a peer has made up. */
   onError: (error: TRPCError, path: string | undefined) => void;
   deadlines: SocketDeadlines;
   schedule: (delayMs: number, task: () => void) => () => void;
@@ -45,28 +47,37 @@ export function createStockHandler<Context>(options: StockOptions<Context>): Acc
         (res as Shim).socket,
         (res as Shim).upgrade,
       ) as object,
-    onError: ({ error, path }) => onError(error, path),
+    onError: ({ error, path = "" }) => {
+      onError(error, Object.hasOwn(router._def.procedures, path) ? path : undefined);
+    },
     keepAlive: { enabled: true, pingMs: deadlines.pingMs, pongWaitMs: deadlines.pongWaitMs },
     maxBatchSize: limits.batchCallsMax,
+    experimental_encoder: answeringEncoder(router),
     wss: undefined as never,
   });
 
   return (socket, upgrade) => {
     const shim = new Shim(socket, upgrade);
-    let beginning = upgrade.url.includes("connectionParams=1")
-      ? schedule(deadlines.firstMessageMs, () => socket.close(closeCodes.mute, "no first message"))
-      : undefined;
+    // Read as tRPC reads it, or a socket could make it wait without a deadline.
+    const { searchParams } = new URL(upgrade.url, "ws://localhost");
+    let beginning =
+      searchParams.get("connectionParams") === "1"
+        ? schedule(deadlines.firstMessageMs, () =>
+            socket.close(closeCodes.mute, "no first message"),
+          )
+        : undefined;
     handle(shim as never, { url: upgrade.url, headers: {}, socket: {} } as never);
     return {
       message(data) {
         const isBinary = typeof data !== "string";
-        if (beginning && data !== "PING" && data !== "PONG") {
-          beginning();
-          beginning = undefined;
-        }
         const frame = Buffer.from(data as string);
-        if (frame.byteLength <= limits.frameBytesMax) shim.emit("message", frame, isBinary);
-        else for (const answer of refuseFrame(router, frame)) socket.send(answer);
+        if (frame.byteLength <= limits.frameBytesMax) {
+          if (data !== "PING" && data !== "PONG") {
+            beginning?.();
+            beginning = undefined;
+          }
+          shim.emit("message", frame, isBinary);
+        } else for (const answer of refuseFrame(router, frame)) socket.send(answer);
       },
       close() {
         beginning?.();
@@ -104,6 +115,43 @@ class Shim extends EventEmitter {
   }
 }
 
+/**
+ * JSON, with a call to nowhere in the place of each malformed one: so it is answered under its own id, and the
+ * other calls of its batch are made. tRPC's own would answer the whole frame once, under no id.
+ */
+function answeringEncoder(router: AnyTRPCRouter): Encoder {
+  const { transformer } = router._def._config;
+  function wellFormed(call: unknown): unknown {
+    try {
+      parseTRPCMessage(call, transformer);
+      return call;
+    } catch {
+      const [id = null] = idsOf(call);
+      return { id, method: "query", params: { path: "malformed call" } };
+    }
+  }
+  return {
+    encode: (answer) => JSON.stringify(answer),
+    decode(frame) {
+      if (typeof frame !== "string") throw new Error("JSON travels in text frames");
+      const parsed: unknown = JSON.parse(frame);
+      if (Array.isArray(parsed)) return parsed.map(wellFormed);
+      return isConnectionParams(parsed) ? parsed : wellFormed(parsed);
+    },
+  };
+}
+
+/** The first message of a socket that announces one. */
+function isConnectionParams(message: unknown): boolean {
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "method" in message &&
+    message.method === "connectionParams" &&
+    !("id" in message)
+  );
+}
+
 /** Answers every call of an oversize frame, so that none is waited for; only their ids are read. */
 function refuseFrame(router: AnyTRPCRouter, frame: Buffer): string[] {
   const error = getTRPCErrorShape({
@@ -124,12 +172,18 @@ function refuseFrame(router: AnyTRPCRouter, frame: Buffer): string[] {
 function idsIn(frame: Buffer): (string | number)[] {
   try {
     const parsed: unknown = JSON.parse(frame.toString("utf8"));
-    const calls: unknown[] = Array.isArray(parsed) ? parsed : [parsed];
-    return calls.slice(0, limits.batchCallsMax).flatMap((call) => {
-      const id = typeof call === "object" && call !== null && "id" in call ? call.id : undefined;
-      return typeof id === "string" || typeof id === "number" ? [id] : [];
-    });
+    const calls: unknown[] = Array.isArray(parsed)
+      ? parsed.slice(0, limits.batchCallsMax)
+      : [parsed];
+    return calls.flatMap(idsOf);
   } catch {
     return [];
   }
+}
+
+/** The id of whoever waits for an answer to this call, if that can be told. */
+function idsOf(call: unknown): (string | number)[] {
+  if (typeof call !== "object" || call === null || !("id" in call)) return [];
+  if ("method" in call && call.method === "subscription.stop") return [];
+  return typeof call.id === "string" || typeof call.id === "number" ? [call.id] : [];
 }

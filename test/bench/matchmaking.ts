@@ -8,6 +8,7 @@
  */
 import { heapStats } from "bun:jsc";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
+import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory.ts";
@@ -66,13 +67,15 @@ function createLobby(): Lobby {
     log,
   });
   async function connect() {
-    const { stream } = await engine.attach({
+    const attached = await engine.attach({
       sessionId: system.id(),
       claim: 0,
       addressHash: "",
       wake() {},
     });
-    return { sessionId: stream.sessionId, claim: stream.claim };
+    if (isRejection(attached)) throw new Error(attached.reason);
+    const { sessionId, claim } = attached.stream;
+    return { sessionId, claim };
   }
   return {
     engine,

@@ -41,9 +41,14 @@ export function describeEngine(name: string, open: OpenEngine) {
   }
 
   function verbs(engine: Engine) {
-    async function attach(sessionId: string, position?: Stream["after"] | string, claim = 0) {
+    const claims = new Map<string, number>();
+    async function attach(
+      sessionId: string,
+      position?: Stream["after"] | string,
+      claim = claims.get(sessionId) ?? 0,
+    ) {
       const epochAndOffset = typeof position === "string" ? position.split(":") : undefined;
-      const { stream, missed, waiting } = await engine.attach({
+      const attached = await engine.attach({
         sessionId,
         claim,
         addressHash: `address of ${sessionId}`,
@@ -53,7 +58,16 @@ export function describeEngine(name: string, open: OpenEngine) {
         },
         wake: () => {},
       });
-      return { sessionId, claim: stream.claim, stream, missed, waiting };
+      if (isRejection(attached)) throw new Error(attached.reason);
+      const { stream, missed, entered } = attached;
+      claims.set(sessionId, stream.claim);
+      return {
+        sessionId,
+        claim: stream.claim,
+        stream,
+        missed,
+        waiting: entered.includes(sessionId),
+      };
     }
     async function enter(sessionId: string, wishes: Partial<Wishes> = {}) {
       const peer = await attach(sessionId);
@@ -300,6 +314,24 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(await candidatesOf("alice")).toEqual(["other 79"]);
       });
 
+      test("stay blocked though the blocked one was gone for long, or already forgotten", async () => {
+        const { system, engine, attach, enter, roomOfTwo, candidatesOf } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(bob, { ending: "leave" });
+        await engine.detach(bob.stream);
+        await system.advance(3_600_000);
+        await engine.sweep();
+        // Bob is forgotten by now; Alice remembers the room.
+        expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
+        await system.advance(3_600_000);
+        await engine.sweep();
+        await attach("bob");
+        await engine.enqueue({ sessionId: "bob", claim: 99 }, defaultWishes);
+        expect(await candidatesOf("alice")).toEqual([]);
+        await enter("carol");
+        expect(await candidatesOf("alice")).toEqual(["carol"]);
+      });
+
       test("cost a skipper time past the burst, and whoever it skips nothing", async () => {
         const { system, engine, enter, pair } = setUp({
           skipping: { burst: 2, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
@@ -438,6 +470,21 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect((await comeBack(at(last + 1))).types).toEqual(["session", "resync"]);
       });
 
+      test("the living epoch, but an older claim: the tab that lost the session has lost it still", async () => {
+        const { engine, attach, at, base, bob } = await away(1);
+        await attach("bob");
+        const answer = await engine.attach({
+          sessionId: "bob",
+          claim: bob.claim,
+          addressHash: "",
+          position: { epoch: bob.stream.epoch, offset: base },
+          wake: () => {},
+        });
+        expect(answer).toMatchObject({ reason: "taken-over" });
+        expect(at(base)).toStartWith(bob.stream.epoch);
+        expect((await engine.stats()).online).toBe(2);
+      });
+
       test("another epoch, or another session's position: resync, and the old streams end", async () => {
         const { engine, alice, bob, comeBack } = await away(3);
         const { types, back } = await comeBack(`${alice.stream.epoch}:1`);
@@ -474,6 +521,45 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(types).toEqual(["session", "resync"]);
         expect(events[1]).toMatchObject({ state: { status: "idle" } });
       });
+    });
+
+    test("the same mutation again is answered as the first time, whatever has happened since", async () => {
+      const { engine, enter, roomOfTwo } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      const as = (caller: Caller, mutationId: string) => ({ ...caller, mutationId });
+      const tries = [
+        () => engine.send(as(bob, "offer"), "room", offer("room")),
+        () => engine.confirm(as(bob, "connected"), "room"),
+        () => engine.avoid(as(bob, "avoid"), "room"),
+        () => engine.end(as(bob, "skip"), { ending: "skip", roomId: "room" }),
+      ];
+      const first: unknown[] = [];
+      for (const act of tries) first.push(await act());
+      await engine.detach(bob.stream);
+      for (let n = 0; n < 20; n++) await enter(`somebody ${n}`);
+      const again: unknown[] = [];
+      for (const act of tries) again.push(await act());
+      const told = ({ ended: _, connectedAfterMs: __, ...answer }: Record<string, unknown>) =>
+        answer;
+      expect(first[3]).toHaveProperty("ended");
+      expect(again).toEqual(
+        first.map((answer) => (typeof answer === "object" ? told({ ...answer }) : answer)),
+      );
+      expect(again[3]).not.toHaveProperty("ended");
+      expect(await engine.status(alice)).toEqual({ status: "waiting" });
+    });
+
+    test("a suspended address is put out also when its peer comes back paired, and enters no more", async () => {
+      const { engine, attach, roomOfTwo, types } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      await engine.suspend({ kind: "address", id: "address of bob" }, 2_000_000_000_000);
+      expect((await types(alice)).slice(-2)).toEqual(["partner-disconnected", "lobby"]);
+      expect(await engine.status(bob)).toEqual({ status: "idle" });
+      await engine.detach(bob.stream);
+      await attach("bob", `${bob.stream.epoch}:1`);
+      expect(await engine.enqueue(bob)).toMatchObject({ reason: "suspended" });
+      expect(await engine.lift({ kind: "address", id: "address of bob" })).toBe(true);
+      expect(await engine.enqueue(bob)).toMatchObject({ status: "waiting" });
     });
 
     test("a reader that falls behind the log is told so, and delays nobody", async () => {

@@ -18,11 +18,8 @@ export interface RawSocket extends AsyncDisposable {
 }
 
 /** @param url `ws:`, with path and query. */
-export async function openRawSocket(
-  url: string,
-  headers: Record<string, string> = {},
-): Promise<RawSocket> {
-  const socket = new WebSocket(url, { headers });
+export async function openRawSocket(url: string): Promise<RawSocket> {
+  const socket = new WebSocket(url);
   const listeners = new Set<(answer: Answer) => void>();
   let closedWith: number | undefined;
   socket.onmessage = ({ data }) => {

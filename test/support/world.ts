@@ -25,6 +25,8 @@ export interface WorldOptions {
   /** Skips that cost nothing; 0: none ever does. */
   skipBurst?: number;
   policy?: Policy;
+  /** Bugs are noted, not thrown. */
+  tolerateBugs?: boolean;
   ice?: Partial<IceConfig>;
 }
 
@@ -80,8 +82,9 @@ export function createWorld(options: WorldOptions = {}): World {
     debug: note,
     info: note,
     warn: note,
-    bug(error) {
-      throw error;
+    bug(error, where) {
+      if (!options.tolerateBugs) throw error;
+      note("bug", { where });
     },
   };
   const relaxAfterMs = options.relaxAfterMs ?? 10_000;
@@ -196,6 +199,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
       const { signal } = connection;
       const stream = signaling.events({
         known: caller,
+        newSessionId: name.padEnd(22, "_"),
         addressHash: `address of ${name}`,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
         signal,

@@ -19,6 +19,8 @@ export interface Avoidance<A> {
   avoid(one: A, other: A, until: number): void;
   /** Carries out that `one`'s word has run out; `false` if it was renewed or taken back meanwhile. */
   forgive(one: A, other: A, until: number): boolean;
+  /** Whether somebody avoids it for ever. */
+  isBlocked(one: A): boolean;
   /** Drops every word of and about one that is gone. */
   forget(one: A): void;
 }
@@ -66,6 +68,11 @@ export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoida
       if (one.avoids?.get(other) !== until) return false;
       takeBack(one, other);
       return true;
+    },
+    isBlocked(one) {
+      for (const number of numbersIn(one.barred ?? new Map()))
+        if (byNumber[number]?.avoids?.get(one) === Number.POSITIVE_INFINITY) return true;
+      return false;
     },
     forget(one) {
       for (const number of numbersIn(one.barred ?? new Map())) {

@@ -5,7 +5,7 @@ import type { RoomState } from "../../domain/room.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import type { Bits } from "./bits.ts";
-import type { Entry } from "./calendar.ts";
+import type { Calendar, Entry } from "./calendar.ts";
 import type { Standing, Waiter } from "./lobby.ts";
 
 export interface Session extends Waiter<Session> {
@@ -34,11 +34,13 @@ export interface Session extends Waiter<Session> {
   /** Answers by mutation id. */
   answers: Map<string, { at: number; answer: object }> | undefined;
   restraint: Restraint | undefined;
+  /** Epoch milliseconds at which it was lost; meaningful while nobody is there. */
+  goneSince: number;
   revision: number;
   /** This session's entries in the calendars of deadlines. */
   grace: { at: number; entry: Entry<Session> } | undefined;
   widening: { calendar: "language" | "anybody"; entry: Entry<Session> } | undefined;
-  retention: Entry<Session> | undefined;
+  retention: { calendar: Calendar<Session>; entry: Entry<Session> } | undefined;
 }
 
 export interface OpenStream {
@@ -75,6 +77,7 @@ export function createSession(id: string, addressHash: string): Session {
     recentRooms: undefined,
     answers: undefined,
     restraint: undefined,
+    goneSince: 0,
     revision: 0,
     grace: undefined,
     widening: undefined,

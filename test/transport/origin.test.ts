@@ -1,0 +1,151 @@
+/** Which pages are let in: exactly those on the list, and the server's own. */
+import { describe, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { originAllowed, type OriginPolicy } from "../../src/transport/origin.ts";
+import { startServer, type TestServer } from "../support/server.ts";
+
+const policy: OriginPolicy = {
+  allowed: [
+    "https://site.example",
+    "http://localhost:5173",
+    "https://chat.example:8443",
+    "http://[2001:db8::1]:5173",
+    "https://xn--bcher-kva.example",
+  ],
+  allowNone: false,
+};
+/** What this server was called by. */
+const host = "peer.example:3000";
+
+const table: [origin: string | null, isLetIn: boolean, why: string][] = [
+  ["https://site.example", true, "on the list"],
+  ["http://localhost:5173", true, "on the list, with its port"],
+  ["https://chat.example:8443", true, "on the list, with a port that is no default"],
+  ["http://[2001:db8::1]:5173", true, "an IPv6 address on the list"],
+  ["https://xn--bcher-kva.example", true, "an international name as browsers send it"],
+  ["http://peer.example:3000", true, "the own host"],
+  ["https://peer.example:3000", true, "the own host behind TLS"],
+  ["http://site.example", false, "another scheme"],
+  ["wss://site.example", false, "a scheme that pages do not have"],
+  ["https://site.example:443", false, "the default port spelt out: no browser does"],
+  ["https://site.example:8443", false, "another port"],
+  ["https://chat.example", false, "the listed port left out"],
+  ["https://chat.example:443", false, "the default port in place of the listed one"],
+  ["https://site.example.", false, "a trailing dot: another name to a browser"],
+  ["https://SITE.example", false, "upper case: no browser sends it"],
+  ["https://site.example/", false, "a path"],
+  ["https://site.example@evil.example", false, "the listed host as a user's name"],
+  ["https://evil.example/https://site.example", false, "the listed origin in a path"],
+  ["https://evil.example#https://site.example", false, "the listed origin in a fragment"],
+  ["https://site.example.evil.example", false, "the listed name as a subdomain"],
+  ["https://evilsite.example", false, "the listed name as an ending"],
+  ["https://www.site.example", false, "a subdomain that is not listed"],
+  ["https://bücher.example", false, "an international name as people write it"],
+  ["http://[2001:db8:0::1]:5173", false, "the same IPv6 address spelt otherwise"],
+  ["http://127.0.0.1:5173", false, "the same machine by another name"],
+  ["http://peer.example", false, "the own host without its port"],
+  ["http://peer.example:3001", false, "the own host with another port"],
+  ["http://peer.example:3000.evil.example", false, "the own host as a beginning"],
+  ["null", false, "a sandboxed frame, a file, a data URL"],
+  ["", false, "an empty header"],
+  ["*", false, "a wildcard"],
+  ["https://site.example, https://evil.example", false, "two at once"],
+  ["https://site.example\u0000", false, "a NUL at the end"],
+  ["https://", false, "a scheme alone"],
+  [null, false, "none, where that is not allowed"],
+];
+
+describe("an origin", () => {
+  for (const [origin, isLetIn, why] of table)
+    test(`${JSON.stringify(origin)} is ${isLetIn ? "let in" : "refused"}: ${why}`, () => {
+      expect(originAllowed(policy, origin, host)).toBe(isLetIn);
+    });
+
+  test("that is missing is let in where the operator says so; null is not missing", () => {
+    expect(originAllowed({ ...policy, allowNone: true }, null, host)).toBe(true);
+    expect(originAllowed({ ...policy, allowNone: true }, "null", host)).toBe(false);
+  });
+
+  test("is never the own host when there is no Host, or an empty one", () => {
+    for (const origin of ["http://", "https://", "http://null", "null", "http://undefined"])
+      for (const noHost of [null, ""])
+        expect([origin, originAllowed(policy, origin, noHost)]).toEqual([origin, false]);
+  });
+});
+
+describe("over a real socket", () => {
+  /** The status line's number for an upgrade with these header lines, as they are. */
+  async function upgrade({ server }: TestServer, lines: string[]): Promise<number> {
+    const socket = connect(Number(server.url.port), server.url.hostname);
+    socket.on("error", () => {});
+    const answer = new Promise<string>((resolve) => {
+      socket.once("data", (chunk) => resolve(chunk.toString("latin1")));
+      socket.once("close", () => resolve(""));
+    });
+    const head = [
+      "GET /trpc HTTP/1.1",
+      ...lines,
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    socket.write(`${head.join("\r\n")}\r\n\r\n`);
+    const status = Number(/^HTTP\/1\.1 (\d+)/.exec(await answer)?.[1] ?? 0);
+    socket.destroy();
+    return status;
+  }
+
+  const origins = { ...policy, allowNone: false };
+
+  test("the listed and the own are upgraded, the others get 403 in place of a socket", async () => {
+    await using server = startServer({ origins });
+    const own = `Host: ${server.server.url.host}`;
+    for (const [origin, status] of [
+      ["https://site.example", 101],
+      ["http://[2001:db8::1]:5173", 101],
+      [server.http, 101],
+      ["https://site.example.evil.example", 403],
+      ["https://SITE.example", 403],
+      ["https://site.example@evil.example", 403],
+      ["http://127.0.0.1:1", 403],
+      ["null", 403],
+    ] as const)
+      expect([origin, await upgrade(server, [own, `Origin: ${origin}`])]).toEqual([origin, status]);
+    expect(await upgrade(server, [own])).toBe(403);
+  });
+
+  test("two Origin headers, or one hidden in another header, open nothing", async () => {
+    await using server = startServer({ origins });
+    const own = `Host: ${server.server.url.host}`;
+    const good = "Origin: https://site.example";
+    const evil = "Origin: https://evil.example";
+    for (const lines of [
+      [own, good, evil],
+      [own, evil, good],
+      [own, evil, "X-Origin: https://site.example"],
+      [own, evil, "X-Forwarded-Host: evil.example"],
+      [own, evil, "Forwarded: host=evil.example"],
+      [own, "Sec-WebSocket-Origin: https://site.example"],
+    ])
+      expect([lines.slice(1), await upgrade(server, lines)]).not.toEqual([lines.slice(1), 101]);
+  });
+
+  test("calls over HTTP are held to the same list, before anything is done", async () => {
+    await using server = startServer({ origins });
+    const status = async (origin: string) =>
+      (await fetch(`${server.http}/trpc/stats`, { headers: { origin } })).status;
+    expect(await status("https://site.example")).toBe(200);
+    expect(await status(server.http)).toBe(200);
+    for (const origin of ["null", "https://evil.example", "https://site.example:8443"])
+      expect([origin, await status(origin)]).toEqual([origin, 403]);
+    const preflight = await fetch(`${server.http}/trpc/leave`, {
+      method: "OPTIONS",
+      headers: { origin: "https://evil.example", "access-control-request-method": "POST" },
+    });
+    expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([
+      403,
+      null,
+    ]);
+  });
+});
