@@ -12,13 +12,24 @@ export interface ServerProcess extends AsyncDisposable {
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 40_000;
 
+const root = new URL("../..", import.meta.url).pathname;
+
+/** How it is started, if not from its sources. */
+export interface Program {
+  command: string[];
+  cwd: string;
+}
+
 /**
- * Starts `src/main.ts` and resolves once it says where it listens.
+ * Starts `src/main.ts`, or what was built of it, and resolves once it says where it listens.
  * @throws with what it printed, when it ends or stays silent instead.
  */
-export async function startServer(env: Record<string, string> = {}): Promise<ServerProcess> {
-  const child = Bun.spawn([process.execPath, "src/main.ts"], {
-    cwd: new URL("../..", import.meta.url).pathname,
+export async function startServer(
+  env: Record<string, string> = {},
+  program: Program = { command: [process.execPath, "src/main.ts"], cwd: root },
+): Promise<ServerProcess> {
+  const child = Bun.spawn(program.command, {
+    cwd: program.cwd,
     // In development the page reloads itself whenever the server comes back.
     env: { NODE_ENV: "production", PORT: "0", HOST: "127.0.0.1", ...env },
     stdout: "pipe",
