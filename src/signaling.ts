@@ -318,7 +318,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
       const wishes: Wishes = normaliseWishes(asked);
       if (wishes.relayOnly && !relayAvailable(parts.ice)) return reject("relay-unavailable");
       const moved = await engine.enqueue(caller, wishes);
-      return isRejection(moved) ? moved : settle(caller, moved);
+      if (isRejection(moved)) return moved;
+      if (moved.entered.length > 0)
+        log.info("joined", { session: tag(caller.sessionId), mode: wishes.mode });
+      return settle(caller, moved);
     },
 
     async skip(caller, roomId) {
