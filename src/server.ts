@@ -140,7 +140,7 @@ export function createServer(
     (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
 
   /** At the other end of its socket; known once the server listens. */
-  let addressOf = (_: Request): string | undefined => undefined;
+  let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const app = new Elysia({
     // A taken port must be an error.

@@ -33,6 +33,8 @@ export interface ConnectionListener {
   event(event: PeerEvent): void;
   /** The socket dropped. It is back when the next `session` event says so. */
   away(): void;
+  /** A socket opened, which may be to take the place of one that still works. */
+  opened(): void;
   /** The stream of events was ended for good; `open()` begins another. */
   ended(error: PeerStreamError): void;
 }
@@ -76,6 +78,7 @@ export function createConnection(parts: ConnectionParts): Connection {
       return token === undefined ? {} : { token };
     },
     keepAlive: KEEP_ALIVE,
+    onOpen: () => hearing?.opened(),
     retryDelayMs: (attempt) => retryDelayMs(attempt, random()),
   });
   const rpc = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
@@ -94,11 +97,13 @@ export function createConnection(parts: ConnectionParts): Connection {
   };
 
   let stream: { unsubscribe(): void } | undefined;
+  let hearing: ConnectionListener | undefined;
   let lastEventId: string | undefined;
   let resubscribing: ReturnType<typeof setTimeout> | undefined;
   let failures = 0;
 
   function subscribe(listener: ConnectionListener): void {
+    hearing = listener;
     stream = rpc.events.subscribe(lastEventId === undefined ? {} : { lastEventId }, {
       onData({ id, data }) {
         failures = 0;
@@ -143,6 +148,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     clearTimeout(resubscribing);
     const old = stream;
     stream = undefined;
+    hearing = undefined;
     lastEventId = undefined;
     old?.unsubscribe();
   }

@@ -23,8 +23,15 @@ export interface Outbox {
   open(): void;
   /** The connection dropped: everything is held, and so is what fails for want of an answer. */
   hold(): void;
+  /**
+   * Another socket takes this one's place: what has not been sent waits for the answers to what was,
+   * because two sockets keep no order between them.
+   */
+  turnOver(): void;
   /** Whether a mutation of that name has not been answered yet. */
   has(name: MutationName): boolean;
+  /** Which of these was put in last, among those that have not been answered yet. */
+  last(...names: MutationName[]): MutationName | undefined;
   /** Forgets everything. */
   clear(): void;
 }
@@ -57,11 +64,13 @@ export function createOutbox(
 ): Outbox {
   let entries: Entry[] = [];
   let isOpen = false;
+  let turningOver = false;
   let pause: ReturnType<typeof setTimeout> | undefined;
 
   function flush(): void {
     for (const entry of entries) if (!entry.sent && !entry.relevant()) drop(entry);
-    if (!isOpen || pause !== undefined) return;
+    turningOver &&= entries.some(({ sent }) => sent);
+    if (!isOpen || turningOver || pause !== undefined) return;
     for (const entry of entries) if (!entry.sent) transmit(entry);
   }
 
@@ -73,13 +82,17 @@ export function createOutbox(
         if (!entries.includes(entry)) return;
         remove(entry);
         tell();
+        if (turningOver) flush();
       },
       (error: unknown) => {
         if (!entries.includes(entry) || entry.sending !== sending) return;
         const verdict = entry.settle(error);
-        if (verdict === "gone") return remove(entry);
-        entry.sent = false;
-        pauseFor(verdict);
+        if (verdict === "gone") remove(entry);
+        else {
+          entry.sent = false;
+          pauseFor(verdict);
+        }
+        if (turningOver) flush();
       },
     );
   }
@@ -146,7 +159,11 @@ export function createOutbox(
       isOpen = false;
       unpause();
     },
+    turnOver() {
+      turningOver = true;
+    },
     has: (name) => entries.some((entry) => entry.name === name),
+    last: (...names) => entries.findLast(({ name }) => names.includes(name))?.name,
     clear() {
       unpause();
       for (const entry of entries) drop(entry);

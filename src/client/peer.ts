@@ -60,6 +60,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   let wanted = false;
   let wishes: Required<Wishes> = withDefaults({});
   let local: MediaStream | undefined;
+  /** Wishes were given that the server has not been told. */
+  let unsaid = false;
   let muted = { audio: false, video: false };
 
   /** Whether the server has spoken since the connection last dropped. */
@@ -85,6 +87,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   let partnerDeadline: number | undefined;
   /** The server has forgotten the room (it was restarted); the call goes on without it. */
   let orphaned = false;
+  /** The partner has closed its end of the call. */
+  let hungUp = false;
 
   const listener: ConnectionListener = {
     event: (event) => {
@@ -97,6 +101,10 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       intents.hold();
       signals.hold();
       publish();
+    },
+    opened: () => {
+      intents.turnOver();
+      signals.turnOver();
     },
     ended: (reason) => halt(reason),
   };
@@ -116,7 +124,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       }
       if (!call.established) return { status: "connecting", roomId, sharedInterests };
       if (broken) return { ...reconnecting, ...shown, what: "media" };
-      return { status: "connected", roomId, sharedInterests, remote };
+      const known = { roomId, sharedInterests, remote };
+      return { status: "connected", ...known, ...(orphaned && { orphaned }) };
     }
     if (!wanted) return { status: "idle", ...(error && { error }), ...ended };
     if (away) return { status: "reconnecting", what: "signaling" };
@@ -137,14 +146,15 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     switch (event.type) {
       case "session": {
         const first = newStream;
+        const back = away;
         newStream = false;
         present = true;
         away = false;
         reconcile(event.state, first);
         intents.open();
         signals.open();
-        // The offer may have fallen into the gap.
-        call?.repeatOffer();
+        // The offer may have fallen into the gap. A hand-over from socket to socket leaves none.
+        if (back) call?.repeatOffer();
         return;
       }
       case "resync":
@@ -160,6 +170,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           online,
           ...(estimateMs !== undefined && { estimateMs }),
         };
+        // Entered with the wishes from before the room.
+        if (unsaid) join();
         return;
       }
       case "create-offer":
@@ -191,6 +203,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     if (state.status === "idle") {
       // After a restart the server knows of no room, but the two still see each other.
       if (call?.established && !first) {
+        if (hungUp) return partnerGone("left");
         orphaned = true;
         partnerDeadline = undefined;
         return;
@@ -200,11 +213,17 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       return;
     }
     if (!wanted) return withdraw();
+    // Stopped and started again meanwhile: whatever the server says now, it will be told to leave it.
+    if (intents.has("leave")) {
+      serverRoom = undefined;
+      dropCall();
+      return join();
+    }
     if (state.status === "waiting") {
       dropCall();
       lobby = { ...lobby, since: state.since };
       // The wishes of this page may be newer than the ticket.
-      if (first) join();
+      if (first || unsaid) join();
       return;
     }
     if (state.roomId !== call?.roomId) {
@@ -258,6 +277,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           publish();
         },
         hungUp() {
+          hungUp = true;
           // Otherwise the server knows better: who left, why, or that the partner is coming back.
           if (orphaned) partnerGone("left");
           publish();
@@ -286,6 +306,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     call?.end();
     call = undefined;
     orphaned = false;
+    hungUp = false;
     broken = false;
     partnerDeadline = undefined;
   }
@@ -321,7 +342,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   function join(): void {
     // Without a word from the server it is too early; `reconcile` joins then.
-    if (!present || intents.has("join")) return;
+    if (!present || intents.last("join", "leave") === "join") return;
+    unsaid = false;
     const { interests, languages, mode, relayOnly, autoRejoin } = wishes;
     intents.put(
       "join",
@@ -338,7 +360,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   /** Out of lobby and room. Safe to do late, as nothing but a later `join` comes after it. */
   function withdraw(): void {
-    if (intents.has("leave")) return;
+    if (intents.last("join", "skip", "leave") === "leave") return;
     intents.put("leave", {}, { relevant: () => true });
   }
 
@@ -367,6 +389,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   function start(options: StartOptions = {}): void {
     wishes = withDefaults(options);
+    unsaid = true;
     local = options.stream;
     applyMuted();
     search();
@@ -433,6 +456,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           },
           refused(error) {
             if (serverRoom === roomId) skip(roomId);
+            else if (wanted && !call) join();
             resolve({ ok: false, error });
           },
           dropped: () => resolve({ ok: true, accepted: false }),

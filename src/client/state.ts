@@ -42,7 +42,17 @@ export type PeerStreamState =
       ended?: RoomEnd;
     }
   | { status: "connecting"; roomId: string; sharedInterests: string[] }
-  | { status: "connected"; roomId: string; sharedInterests: string[]; remote: MediaStream }
+  | {
+      status: "connected";
+      roomId: string;
+      sharedInterests: string[];
+      remote: MediaStream;
+      /**
+       * The server knows of this room no longer, as it was restarted. The two go on by themselves, until
+       * one leaves or the path between them breaks.
+       */
+      orphaned?: true;
+    }
   | {
       status: "reconnecting";
       what: Missing;

@@ -62,6 +62,7 @@ function run(): void {
     if ("online" in state && state.online !== undefined) showOnline(state.online);
 
     const inRoom = "roomId" in state ? state.roomId : undefined;
+    document.body.toggleAttribute("data-in-room", inRoom !== undefined);
     chat.enable(state.status === "connected" || ("remote" in state && state.remote !== undefined));
     if (inRoom !== undefined && inRoom !== room) {
       chat.clear();
@@ -120,7 +121,8 @@ function run(): void {
   interests.addEventListener("change", () => {
     remember(interests.value);
     // While waiting, new wishes replace the old ones and the place is kept.
-    if (peer.state.status === "waiting") void begin();
+    const { state } = peer;
+    if (state.status !== "idle" && !("roomId" in state)) void begin();
   });
 
   interests.value = recall();

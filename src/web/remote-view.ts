@@ -59,7 +59,9 @@ export function createRemoteView(elements: Elements): RemoteView {
     const words = coverWords(state);
     coverTitle.textContent = words.title;
     coverText.textContent = words.text;
-    wishes.hidden = state.status !== "idle" && state.status !== "waiting";
+    // Without a room, wishes can still change; nor does the page jump at each short drop.
+    const alone = !("roomId" in state) || state.roomId === undefined;
+    wishes.hidden = !alone;
     cover.hidden = hasPicture && elements.trouble.hidden;
   }
 

@@ -24,7 +24,9 @@ export function statusWords(state: PeerStreamState): string {
     case "connecting":
       return "Found somebody. Connecting…";
     case "connected":
-      return "You are connected. Say hello!";
+      return state.orphaned
+        ? "The server lost track of this call. It goes on until you press Next."
+        : "You are connected. Say hello!";
     case "reconnecting":
       switch (state.what) {
         case "signaling":
@@ -76,6 +78,12 @@ function inWords(ms: number | undefined): string {
 export function coverWords(state: PeerStreamState): { title: string; text: string } {
   switch (state.status) {
     case "idle":
+      if (state.error?.kind === "taken-over") {
+        return {
+          title: "Over in another tab.",
+          text: "You went on in a copy of this page. Press Start, and it goes on here instead.",
+        };
+      }
       return {
         title: state.ended || state.error ? "Once more?" : "Meet somebody new.",
         text: "One press, one stranger, face to face. Sound and picture go straight between the two of you.",

@@ -19,12 +19,23 @@ function alice() {
     fetch: async (url, init) => void posts.push({ url, init }),
   });
   const diary: string[] = [];
+  const opened: number[] = [];
   const listener = {
     event: (event: { type: string }) => void diary.push(event.type),
     away: () => void diary.push("away"),
+    // Every socket opens; a test that cares about it looks for it by itself.
+    opened: () => void opened.push(sockets.all.length),
     ended: (error: { kind: string }) => void diary.push(`ended: ${error.kind}`),
   };
-  return { sockets, posts, connection, diary, listener, open: () => connection.open(listener) };
+  return {
+    sockets,
+    posts,
+    connection,
+    diary,
+    opened,
+    listener,
+    open: () => connection.open(listener),
+  };
 }
 
 const session = { type: "session", token: "token-1", resumed: false, state: { status: "idle" } };
@@ -128,6 +139,67 @@ describe("a socket that drops", () => {
     open();
     await pass(12_000);
     expect(sockets.all.length).toBeGreaterThan(1);
+  });
+});
+
+describe("a server that asks to be left for another socket", () => {
+  test("is left for one that is there first, and nothing is told of it", async () => {
+    const { sockets, diary, opened } = await aliceOnline();
+    const [first] = sockets.all;
+    if (!first) throw new Error("there is no first socket");
+    first.receive({ id: null, method: "reconnect" });
+    await pass(2000);
+    expect(sockets.all).toHaveLength(2);
+    expect(first.readyState).toBe(1);
+    first.event("e:2", { type: "lobby", waiting: 1, online: 1 });
+
+    sockets.last.open();
+    await pass(50);
+    expect(opened).toEqual([1, 2]);
+    const moved = sockets.last.subscription;
+    expect(moved?.params.lastEventId).toBe("e:2");
+    // Told on both at once, as both are the session's: it is heard once.
+    first.event("e:3", { type: "partner-reconnected", roomId: "r" });
+    sockets.last.receive({ id: moved?.id, result: { type: "started" } });
+    sockets.last.event("e:3", { type: "partner-reconnected", roomId: "r" });
+    sockets.last.event("e:4", { ...session, resumed: true });
+    await pass(50);
+    expect(first.readyState).toBe(3);
+    expect(diary).toEqual(["lobby", "partner-reconnected", "session"]);
+    await pass(30_000);
+    expect(sockets.all).toHaveLength(2);
+  });
+
+  test("still gets through what it was asked for, and the answer is heard", async () => {
+    const { sockets, connection, diary } = await aliceOnline();
+    const [first] = sockets.all;
+    const answer = connection.call("leave", { id: "leave-1" });
+    await pass(50);
+    const asked = first?.calls.findLast(({ params }) => params.path === "leave");
+    first?.receive({ id: null, method: "reconnect" });
+    await pass(2000);
+    sockets.last.open();
+    await pass(50);
+    sockets.last.receive({ id: sockets.last.subscription?.id, result: { type: "started" } });
+    await pass(50);
+    expect(first?.readyState).toBe(1);
+    first?.receive({ id: asked?.id, result: { type: "data", data: { status: "idle" } } });
+    expect(await answer).toEqual({ status: "idle" });
+    await pass(50);
+    expect(first?.readyState).toBe(3);
+    expect(diary).toEqual([]);
+  });
+
+  test("and lets nobody in yet stays in use until somebody does", async () => {
+    const { sockets, diary } = await aliceOnline();
+    const [first] = sockets.all;
+    first?.receive({ id: null, method: "reconnect" });
+    await pass(2000);
+    sockets.last.close();
+    await pass(3000);
+    expect(sockets.all).toHaveLength(3);
+    expect(first?.readyState).toBe(1);
+    expect(diary).toEqual([]);
   });
 });
 

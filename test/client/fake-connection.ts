@@ -87,6 +87,11 @@ export class FakeConnection implements Connection {
     this.#listener?.away();
   }
 
+  /** Another socket opens to take over from this one. */
+  turnOver(): void {
+    this.#listener?.opened();
+  }
+
   end(error: PeerStreamError): void {
     const listener = this.#listener;
     this.#listener = undefined;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createPeer } from "../../src/client/peer.ts";
+import type { PeerState } from "../../src/protocol.ts";
 import type { StartOptions, Wishes } from "../../src/client/surface.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
@@ -165,6 +166,21 @@ describe("a room", () => {
     expect(peer.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
   });
 
+  test("wishes given in it are told when it is over", async () => {
+    const { server, peer, browser } = await aliceInRoom();
+    peer.start({ interests: ["jazz"], stream: fakeCamera() });
+    await settle();
+    expect(server.names).toEqual([]);
+    expect(browser.last.connectionState).toBe("connected");
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    expect(server.names).toEqual(["join"]);
+    expect(server.calls[0]?.input).toMatchObject({ interests: ["jazz"] });
+    await settle();
+    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    expect(server.names).toEqual(["join"]);
+  });
+
   test("the end of another room changes nothing", async () => {
     const { server, peer } = await aliceInRoom();
     server.tell({ type: "partner-disconnected", roomId: "another", reason: "left" });
@@ -266,6 +282,28 @@ describe("next and stop", () => {
     expect(browser.last.connectionState).toBe("closed");
   });
 
+  test.each([
+    ["Start, Stop, Start", ["join", "leave", "join"], "waiting"],
+    ["Start, Stop, Start, Stop", ["join", "leave", "join", "leave"], "idle"],
+  ] as const)(
+    "%s faster than the server answers ends as pressed last",
+    async (_presses, names, end) => {
+      const { server, peer } = alice();
+      server.answering = false;
+      peer.start();
+      server.session({ status: "idle" }, false);
+      for (const name of names.slice(1)) {
+        if (name === "join") peer.start();
+        else peer.stop();
+      }
+      expect(server.names).toEqual([...names]);
+      expect(peer.state.status).toBe(end);
+      for (const call of server.calls) call.answer({ status: "waiting" });
+      await pass(1000);
+      expect(server.names).toEqual([...names]);
+    },
+  );
+
   test("a report of the partner is out of sight at once, and Alice looks for another", async () => {
     const { server, peer } = await aliceInRoom();
     expect(await peer.report("spam")).toEqual({ ok: true, accepted: true });
@@ -352,6 +390,87 @@ describe("a connection that drops", () => {
     expect(server.names).toEqual(["offer"]);
   });
 
+  test("repeats a skip that it left unanswered, with the same id, until it is answered", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.answering = false;
+    peer.next();
+    server.drop();
+    await settle();
+    const [skip] = server.take();
+    server.session(paired("room-1"));
+    expect(server.names).toEqual(["skip"]);
+    expect(server.calls[0]?.input["id"]).toBe(skip?.input["id"]);
+    server.calls[0]?.answer({ status: "waiting" });
+    await settle();
+    server.drop();
+    server.session({ status: "waiting", since: 5 });
+    await pass(1000);
+    expect(server.names).toEqual(["skip"]);
+  });
+
+  test("repeats a join whose answer was lost once, which changes nothing for the server", async () => {
+    const { server, peer } = alice();
+    server.answering = false;
+    peer.start();
+    server.session({ status: "idle" }, false);
+    await settle();
+    server.drop();
+    await settle();
+    const [first] = server.take();
+    // It was done; only its answer was lost.
+    server.session({ status: "waiting", since: 5 });
+    await settle();
+    const again = server.take();
+    expect(again.map(({ input }) => input)).toEqual([first?.input ?? {}]);
+    again[0]?.answer({ status: "waiting" });
+    await pass(5000);
+    expect(server.names).toEqual([]);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test.each<[string, PeerState]>([
+    ["in the lobby", { status: "waiting", since: 5 }],
+    ["in a room", paired("room-1")],
+  ])("with Stop and Start pressed meanwhile %s, ends in the lobby", async (_where, state) => {
+    const { server, peer } = await (state.status === "paired" ? aliceInRoom() : aliceWaiting());
+    server.drop();
+    peer.stop();
+    peer.start({ interests: ["jazz"] });
+    await pass(2000);
+    expect(server.names).toEqual([]);
+    server.session(state);
+    await settle();
+    expect(server.names).toEqual(["leave", "join"]);
+    expect(server.calls[1]?.input).toMatchObject({ interests: ["jazz"] });
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("with new wishes given meanwhile tells them when it is back, and keeps the place", async () => {
+    const { server, peer } = await aliceWaiting({ interests: ["chess"] });
+    server.drop();
+    peer.start({ interests: ["jazz"] });
+    server.session({ status: "waiting", since: 5 });
+    expect(server.names).toEqual(["join"]);
+    expect(server.calls[0]?.input).toMatchObject({ interests: ["jazz"] });
+    await settle();
+    server.drop();
+    server.session({ status: "waiting", since: 5 });
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state).toMatchObject({ status: "waiting", since: 5 });
+  });
+
+  test("for longer than the grace finds out that the partner has hung up, and looks for another", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    server.drop();
+    browser.last.channel.end();
+    await settle();
+    expect(peer.state).toMatchObject({ status: "reconnecting", what: "signaling" });
+    server.session({ status: "idle" }, false);
+    server.tell({ type: "resync", state: { status: "idle" } });
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
+  });
+
   test("and hides the pairing is made up for by the state that comes with the session", async () => {
     const { server, peer } = await aliceWaiting();
     server.drop();
@@ -391,9 +510,21 @@ describe("a server that was restarted", () => {
     server.tell({ type: "resync", state: { status: "idle" } });
     await settle();
     expect(server.names).toEqual([]);
-    expect(peer.state.status).toBe("connected");
+    expect(peer.state).toMatchObject({ status: "connected", orphaned: true });
     expect(browser.last.connectionState).toBe("connected");
     peer.next();
+    expect(server.names).toEqual(["join"]);
+    expect(peer.state.status).toBe("waiting");
+  });
+
+  test("takes no report of the room it has forgotten; Alice looks for another all the same", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.drop();
+    server.session({ status: "idle" }, false);
+    server.answering = false;
+    const outcome = peer.block();
+    server.take()[0]?.refuse(refusal({ reason: "not-in-room" }));
+    expect(await outcome).toMatchObject({ ok: false, error: { reason: "not-in-room" } });
     expect(server.names).toEqual(["join"]);
     expect(peer.state.status).toBe("waiting");
   });
@@ -436,6 +567,46 @@ describe("a server that was restarted", () => {
     server.session({ status: "idle" }, false);
     expect(server.names).toEqual([]);
     expect(peer.state).toEqual({ status: "idle" });
+  });
+});
+
+describe("a hand-over to another socket", () => {
+  test("is told to nobody: the state stays, and nothing is sent", async () => {
+    const { server, browser, seen } = await aliceInRoom();
+    server.turnOver();
+    server.session(paired("room-1"));
+    await pass(5000);
+    expect(seen).toEqual([]);
+    expect(server.names).toEqual([]);
+    expect(browser.last.connectionState).toBe("connected");
+  });
+
+  test("in the lobby keeps the place, and does not join again", async () => {
+    const { server, peer, seen } = await aliceWaiting();
+    const { state } = peer;
+    if (state.status !== "waiting") throw new Error("Alice should be waiting");
+    seen.length = 0;
+    server.turnOver();
+    server.session({ status: "waiting", since: state.since });
+    await pass(5000);
+    expect(seen).toEqual([]);
+    expect(server.names).toEqual([]);
+  });
+
+  test("keeps the order of signals: those on the second socket wait for the answers on the first", async () => {
+    const { server } = await aliceWaiting();
+    server.answering = false;
+    server.tell(createOffer("room-1"));
+    await Promise.resolve();
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(server.names).toEqual(["offer"]);
+    server.turnOver();
+    await settle();
+    expect(server.names).toEqual(["offer"]);
+    server.calls[0]?.answer({ delivered: true });
+    await settle();
+    expect(server.names).toEqual(["offer", ...Array<string>(3).fill("addIceCandidate")]);
   });
 });
 

@@ -5,7 +5,7 @@ setDefaultTimeout(60_000);
 
 describe("a camera that is denied", () => {
   test("is named, and a drawn picture is a way on", async () => {
-    await using stage = await setStage({}, "denied");
+    await using stage = await setStage({}, { camera: "denied" });
     const alice = await stage.enter();
     await alice.start();
     const trouble = alice.by("camera-error");
@@ -34,7 +34,7 @@ describe("a camera that is denied", () => {
 
 describe("a machine without a camera", () => {
   test("says so by name", async () => {
-    await using stage = await setStage({}, "none");
+    await using stage = await setStage({}, { camera: "none" });
     const alice = await stage.enter();
     await alice.start();
     await alice.by("camera-error").waitFor();
@@ -43,7 +43,7 @@ describe("a machine without a camera", () => {
   });
 
   test("shows the whole thing with drawn pictures and the second stranger's link", async () => {
-    await using stage = await setStage({}, "none");
+    await using stage = await setStage({}, { camera: "none" });
     const alice = await stage.enter("/?fake=1");
     await alice.start();
     await alice.until("waiting");

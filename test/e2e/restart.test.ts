@@ -1,40 +1,78 @@
-import { expect, setDefaultTimeout, test } from "bun:test";
-import { launchBrowser } from "../support/browser.ts";
-import { startServer } from "../support/server-process.ts";
-import { somebody } from "./stage.ts";
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { couple, setStage, type Stage } from "./stage.ts";
 
-setDefaultTimeout(120_000);
+setDefaultTimeout(60_000);
 
-test("a server restarted under a call: picture and chat go on, and Next finds somebody again", async () => {
-  const secret = { SESSION_SECRET: "b".repeat(64), DRAIN_MS: "500" };
-  await using browser = await launchBrowser();
-  const first = await startServer(secret);
-  const alice = somebody(await browser.open(first.origin));
-  const bob = somebody(await browser.open(first.origin));
-  await alice.start();
-  await bob.start();
-  await Promise.all([alice.until("connected"), bob.until("connected")]);
+let stage: Stage;
+beforeAll(async () => void (stage = await setStage()));
+afterEach(async () => expect(await stage.clear()).toEqual([]));
+afterAll(() => stage[Symbol.asyncDispose]());
 
-  await first.stop();
-  await Promise.all([alice.until("reconnecting"), bob.until("reconnecting")]);
-  await Promise.all([alice.sees(), bob.sees()]);
+test("a restart under a call: picture and chat go on, and Next finds somebody again", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.say("before");
+  await bob.reads("before");
+
+  await stage.stopServer();
+  const away = /^The server is out of reach. Your call goes on/;
+  await Promise.all([alice.hears(away), bob.hears(away)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await alice.say("still here?");
   await bob.reads("still here?");
 
-  await using second = await startServer({ ...secret, PORT: new URL(first.origin).port });
-  expect(second.origin).toBe(first.origin);
-  await Promise.all([alice.until("connected"), bob.until("connected")]);
-  await Promise.all([alice.sees(), bob.sees()]);
+  await stage.startServer();
+  const orphaned = /^The server lost track of this call. It goes on until you press Next/;
+  await Promise.all([alice.hears(orphaned), bob.hears(orphaned)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await bob.say("and now?");
+  await alice.reads("and now?");
+  expect(await alice.log()).toContain("before");
 
   await alice.next();
   // The server knows of no cooldown between these two any more: they meet at once, before anybody
   // could read that one had left. What was said the first time is gone.
   await Promise.all([alice.forgets("still here?"), bob.forgets("still here?")]);
-  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  const hello = /^You are connected/;
+  await Promise.all([alice.hears(hello), bob.hears(hello)]);
   await Promise.all([alice.sees(), bob.sees()]);
   await alice.say("nice to see you again");
   await bob.reads("nice to see you again");
-  // The sockets that found no server are the only thing the pages may complain of.
-  const other = browser.complaints.filter((line) => !line.includes("ERR_CONNECTION_REFUSED"));
-  expect(other).toEqual([]);
+});
+
+test("Next under a call while the server is gone: both look for somebody when it is back", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.say("only for the first time");
+  await bob.reads("only for the first time");
+  await stage.stopServer();
+  await Promise.all([alice.until("reconnecting"), bob.until("reconnecting")]);
+  await alice.next();
+  await alice.hears(/^The server is out of reach. Trying again/);
+  await stage.startServer();
+  await Promise.all([alice.forgets("only for the"), bob.forgets("only for the")]);
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await Promise.all([alice.sees(), bob.sees()]);
+});
+
+test("a restart brings back who waited, and leaves alone who did not", async () => {
+  const carol = await stage.enter();
+  await carol.start();
+  await carol.until("waiting");
+  await carol.stop();
+  await carol.until("idle");
+  const carolsStates = await carol.diary();
+  const alice = await stage.enter();
+  await alice.start();
+  await alice.until("waiting");
+
+  await stage.stopServer();
+  await alice.hears(/^The server is out of reach. Trying again/);
+  await stage.startServer();
+  await alice.hears(/^Looking for somebody/);
+  const bob = await stage.enter();
+  await bob.start();
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+
+  expect(await carolsStates()).toEqual([]);
+  await carol.start();
+  await carol.until("waiting");
 });

@@ -30,13 +30,23 @@ export interface TestBrowser extends AsyncDisposable {
   readonly complaints: readonly string[];
 }
 
+/** What a browser test may need beside a camera. */
+export interface BrowserOptions {
+  camera?: Camera;
+  /** More flags. */
+  args?: string[];
+  /** Flags that the driver would set by itself, and must not. */
+  without?: string[];
+}
+
 type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
 
 /**
  * Launches Chromium, with a fake camera that plays a moving picture and beeps unless told otherwise.
  * @throws if there is no Chromium: a browser test is never skipped.
  */
-export async function launchBrowser(camera: Camera = "fake"): Promise<TestBrowser> {
+export async function launchBrowser(options: BrowserOptions = {}): Promise<TestBrowser> {
+  const { camera = "fake", args = [], without = [] } = options;
   if (!existsSync(executablePath)) {
     throw new Error(
       `There is no Chromium at ${executablePath}. The README's test line installs one; ` +
@@ -45,9 +55,11 @@ export async function launchBrowser(camera: Camera = "fake"): Promise<TestBrowse
   }
   const browser = await chromium.launch({
     executablePath,
+    ignoreDefaultArgs: without,
     args: [
       ...quietFlags,
       ...cameraFlags[camera],
+      ...args,
       // Chromium has no sandbox for root.
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
     ],

@@ -4,6 +4,13 @@ import { rejectionReasons } from "../../src/protocol.ts";
 import { parseInterests, spokenLanguages } from "../../src/web/interests.ts";
 import { cameraWords, errorWords, onlineWords, statusWords } from "../../src/web/words.ts";
 
+const connected: PeerStreamState = {
+  status: "connected",
+  roomId: "r",
+  sharedInterests: [],
+  remote: {} as MediaStream,
+};
+
 describe("the status line", () => {
   test.each<[PeerStreamState, string]>([
     [{ status: "idle" }, "Ready when you are."],
@@ -14,6 +21,10 @@ describe("the status line", () => {
       "The stranger left. Looking for somebody else…",
     ],
     [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found somebody. Connecting…"],
+    [
+      { ...connected, orphaned: true } as PeerStreamState,
+      "The server lost track of this call. It goes on until you press Next.",
+    ],
     [{ status: "reconnecting", what: "signaling" }, "The server is out of reach. Trying again…"],
     [
       { status: "idle", error: { kind: "taken-over" } },

@@ -1,0 +1,227 @@
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { couple, setStage, somebody, type Guest, type Stage } from "./stage.ts";
+
+setDefaultTimeout(60_000);
+
+let stage: Stage;
+beforeAll(async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: "1000" })));
+afterEach(async () => expect(await stage.clear()).toEqual([]));
+afterAll(() => stage[Symbol.asyncDispose]());
+
+const unreachable = /^The server is out of reach. Your call goes on/;
+const partnerDropped = /^The stranger's connection dropped. Waiting for them to come back/;
+const connected = /^You are connected/;
+
+/** A word from each to the other. */
+async function talk(alice: Guest, bob: Guest, word: string): Promise<void> {
+  await alice.say(`${word} from Alice`);
+  await bob.reads(`${word} from Alice`);
+  await bob.say(`${word} from Bob`);
+  await alice.reads(`${word} from Bob`);
+}
+
+/** Cuts everybody's connection, keeps new ones out, and resolves when that has lasted `ms`. */
+async function cut(guests: Guest[], ms: number): Promise<void> {
+  const endsAt = performance.now() + ms;
+  for (const { network } of guests) {
+    network.refuse(true);
+    network.cut();
+  }
+  await Bun.sleep(endsAt - performance.now());
+}
+
+test("Alice's connection cut for 5 s in a call: the call and the chat go on, and both are told", async () => {
+  const [alice, bob] = await couple(stage);
+  await talk(alice, bob, "before");
+  const diaries = await Promise.all([alice.diary(), bob.diary()]);
+
+  const over = cut([alice], 5000);
+  await Promise.all([alice.hears(unreachable), bob.hears(partnerDropped)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await talk(alice, bob, "during");
+  await over;
+  await Promise.all([alice.hears(unreachable), bob.hears(partnerDropped)]);
+  alice.network.refuse(false);
+
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await talk(alice, bob, "after");
+  for (const diary of diaries) expect(await diary()).toEqual(["reconnecting", "connected"]);
+  // A new room begins with an empty log, so this is still the first.
+  for (const one of [alice, bob]) expect(await one.log()).toContain("before from Bob");
+});
+
+test("both connections cut for 5 s in a call: nobody loses anything", async () => {
+  const [alice, bob] = await couple(stage);
+  await talk(alice, bob, "before");
+  const over = cut([alice, bob], 5000);
+  await Promise.all([alice.hears(unreachable), bob.hears(unreachable)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await talk(alice, bob, "during");
+  await over;
+  for (const { network } of [alice, bob]) network.refuse(false);
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+  await talk(alice, bob, "after");
+  expect(await alice.log()).toContain("before from Bob");
+  // The server has kept the room: Next is a skip, and told as one.
+  await alice.next();
+  await bob.hears(/^The stranger moved on/);
+});
+
+test("a connection that is reset again and again ends in the same call", async () => {
+  const [alice, bob] = await couple(stage);
+  await talk(alice, bob, "before");
+  for (let resets = 0; resets < 5; resets += 1) {
+    alice.network.cut();
+    await alice.until("reconnecting");
+    await alice.until("connected");
+  }
+  await bob.hears(connected);
+  await talk(alice, bob, "after");
+  expect(await bob.log()).toContain("before from Alice");
+});
+
+test("a half-open connection is noticed by both within 20 s, and recovers", async () => {
+  const [alice, bob] = await couple(stage);
+  await talk(alice, bob, "before");
+  alice.network.freeze();
+  await Promise.all([alice.hears(unreachable, 20_000), bob.hears(partnerDropped, 20_000)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await talk(alice, bob, "during");
+  alice.network.thaw();
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+  await talk(alice, bob, "after");
+  expect(await bob.log()).toContain("before from Alice");
+});
+
+test("a connection gone for longer than the grace ends the call once, and both look again", async () => {
+  await using impatient = await setStage({ GRACE_MS: "2000", SKIP_COOLDOWN_MS: "1000" });
+  const [alice, bob] = await couple(impatient);
+  await talk(alice, bob, "before");
+  const diary = await bob.diary();
+  alice.network.refuse(true);
+  alice.network.cut();
+  await bob.hears(/^The stranger's connection was lost. Looking for somebody else/);
+  expect(await diary()).toEqual(["reconnecting", "waiting"]);
+  alice.network.refuse(false);
+  await Promise.all([alice.forgets("before from Bob"), bob.forgets("before from Bob")]);
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  expect(await impatient.clear()).toEqual([]);
+});
+
+test("Next while the connection is gone is done when it is back", async () => {
+  const [alice, bob] = await couple(stage);
+  const over = cut([alice], 1000);
+  await alice.until("reconnecting");
+  await alice.next();
+  await alice.hears(/^The server is out of reach. Trying again/);
+  await over;
+  alice.network.refuse(false);
+  await alice.until("waiting");
+  await bob.hears(/^The stranger moved on. Looking for somebody else/);
+});
+
+test("a wait goes on after a drop, with nobody met meanwhile", async () => {
+  const alice = await stage.enter();
+  await alice.start();
+  await alice.until("waiting");
+  alice.network.refuse(true);
+  alice.network.cut();
+  await alice.hears(/^The server is out of reach. Trying again/);
+  const bob = await stage.enter();
+  await bob.start();
+  await bob.until("waiting");
+  alice.network.refuse(false);
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+});
+
+test("a media path that breaks is mended by an ICE restart, in the same call", async () => {
+  const alice = await stage.enter();
+  const bob = await stage.enter();
+  for (const { page } of [alice, bob]) {
+    await page.evaluate(() => {
+      const { restartIce } = RTCPeerConnection.prototype;
+      RTCPeerConnection.prototype.restartIce = function () {
+        document.body.dataset["restarts"] = String(
+          Number(document.body.dataset["restarts"] ?? 0) + 1,
+        );
+        restartIce.call(this);
+      };
+    });
+  }
+  const devtools = await alice.page.context().newCDPSession(alice.page);
+  await devtools.send("Network.enable");
+  // The socket goes on; of what WebRTC sends and gets, this share is lost.
+  const lose = (packetLoss: number) =>
+    devtools.send("Network.emulateNetworkConditions", {
+      offline: false,
+      latency: 1,
+      downloadThroughput: -1,
+      uploadThroughput: -1,
+      packetLoss,
+    });
+  await lose(0);
+  await alice.start();
+  await bob.start();
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  await talk(alice, bob, "before");
+
+  await lose(100);
+  const shaky = /^The connection to the stranger is shaky. Mending it/;
+  await Promise.all([alice.hears(shaky), bob.hears(shaky)]);
+  const restarted = "body[data-restarts]";
+  await Promise.any([alice, bob].map(({ page }) => page.locator(restarted).waitFor()));
+  await lose(0);
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+  // The browser's own estimate of the path, ruined by the loss, may hold the picture back for a while.
+  const picture = [20, "remote-video", 40_000] as const;
+  await Promise.all([alice.sees(...picture), bob.sees(...picture)]);
+  await talk(alice, bob, "after");
+  expect(await alice.log()).toContain("before from Bob");
+}, 120_000);
+
+test("a tab that lost its session to a copy says so, and Start takes it back", async () => {
+  const [alice, bob] = await couple(stage);
+  const opened = alice.page.context().waitForEvent("page");
+  await alice.page.evaluate(() => void window.open(location.href));
+  const copy = somebody(await opened);
+  await copy.start();
+  await alice.hears(/^Another tab took over. Press Start to go on in this one/);
+  await Promise.all([copy.until("connected"), bob.until("connected")]);
+  expect(await alice.state()).toBe("idle");
+  expect(await alice.by("start").isVisible()).toBe(true);
+
+  await alice.start();
+  await copy.hears(/^Another tab took over/);
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  expect(await copy.state()).toBe("idle");
+});
+
+test("a tab whose session was taken over while it was cut off is told so when it is back", async () => {
+  const [alice, bob] = await couple(stage);
+  await bob.stop();
+  await alice.until("waiting");
+  // A copy with a way to the server of its own, so that the first tab can be cut off alone.
+  const copy = await stage.enter();
+  const key = "peer-stream.token";
+  const token = await alice.page.evaluate((name) => sessionStorage.getItem(name) ?? "", key);
+  await copy.page.evaluate(([name, value]) => sessionStorage.setItem(name, value), [
+    key,
+    token,
+  ] as const);
+  await copy.page.reload();
+
+  alice.network.refuse(true);
+  alice.network.cut();
+  await alice.until("reconnecting");
+  await copy.start();
+  await copy.until("waiting");
+  alice.network.refuse(false);
+  await alice.hears(/^Another tab took over/);
+  await bob.start();
+  await Promise.all([copy.until("connected"), bob.until("connected")]);
+  expect(await alice.state()).toBe("idle");
+});
