@@ -139,17 +139,7 @@ test("a wait goes on after a drop, with nobody met meanwhile", async () => {
 test("a media path that breaks is mended by an ICE restart, in the same call", async () => {
   const alice = await stage.enter();
   const bob = await stage.enter();
-  for (const { page } of [alice, bob]) {
-    await page.evaluate(() => {
-      const { restartIce } = RTCPeerConnection.prototype;
-      RTCPeerConnection.prototype.restartIce = function () {
-        document.body.dataset["restarts"] = String(
-          Number(document.body.dataset["restarts"] ?? 0) + 1,
-        );
-        restartIce.call(this);
-      };
-    });
-  }
+  const watches = await Promise.all([alice, bob].map(watchConnections));
   const devtools = await alice.page.context().newCDPSession(alice.page);
   await devtools.send("Network.enable");
   // The socket goes on; of what WebRTC sends and gets, this share is lost.
@@ -171,16 +161,53 @@ test("a media path that breaks is mended by an ICE restart, in the same call", a
   await lose(100);
   const shaky = /^The connection to the stranger is shaky. Mending it/;
   await Promise.all([alice.hears(shaky), bob.hears(shaky)]);
-  const restarted = "body[data-restarts]";
-  await Promise.any([alice, bob].map(({ page }) => page.locator(restarted).waitFor()));
+  await Promise.any(watches.map((watch) => watch.restarted()));
   await lose(0);
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
-  // The browser's own estimate of the path, ruined by the loss, may hold the picture back for a while.
-  const picture = [20, "remote-video", 40_000] as const;
-  await Promise.all([alice.sees(...picture), bob.sees(...picture)]);
+  // Not as shown: on a busy machine Chromium may decode every frame after such a gap, and paint none.
+  await Promise.all(watches.map((watch) => watch.decodes(20)));
   await talk(alice, bob, "after");
   expect(await alice.log()).toContain("before from Bob");
-}, 120_000);
+}, 90_000);
+
+/** Looks into the page's peer connections, which are none of the page's surface. From before the first. */
+async function watchConnections({ page }: Guest) {
+  const inside = await page.evaluateHandle(() => {
+    const seen = { restarts: 0, made: [] as RTCPeerConnection[] };
+    const { createDataChannel, restartIce } = RTCPeerConnection.prototype;
+    RTCPeerConnection.prototype.createDataChannel = function (...args) {
+      seen.made.push(this);
+      return createDataChannel.apply(this, args);
+    };
+    RTCPeerConnection.prototype.restartIce = function () {
+      seen.restarts += 1;
+      restartIce.call(this);
+    };
+    return seen;
+  });
+  const often = { polling: 100 };
+  const decoded = () =>
+    inside.evaluate(async ({ made }) => {
+      const stats = await made.at(-1)?.getStats();
+      return [...(stats?.values() ?? [])].reduce(
+        (sum, { framesDecoded = 0 }) => sum + framesDecoded,
+        0,
+      );
+    });
+  return {
+    /** Waits for the first ICE restart. */
+    restarted: () => page.waitForFunction(({ restarts }) => restarts > 0, inside, often),
+    /** Waits until the newest connection has decoded `count` more frames than now. */
+    async decodes(count: number, timeoutMs = 30_000): Promise<void> {
+      const least = (await decoded()) + count;
+      const endsAt = performance.now() + timeoutMs;
+      while ((await decoded()) < least) {
+        if (performance.now() > endsAt) throw new Error("the picture did not come back");
+        await Bun.sleep(100);
+      }
+    },
+  };
+}
 
 test("a tab that lost its session to a copy says so, and Start takes it back", async () => {
   const [alice, bob] = await couple(stage);

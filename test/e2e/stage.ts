@@ -112,7 +112,7 @@ export function somebody(page: Page) {
     },
     log: () => by("chat-log").innerText(),
     /** Waits until the video has shown `count` more frames than now. */
-    async sees(count = 5, id = "remote-video", timeout = 15_000): Promise<void> {
+    async sees(count = 5, id = "remote-video"): Promise<void> {
       const frames = (video: Element | null) =>
         video instanceof HTMLVideoElement ? video.getVideoPlaybackQuality().totalVideoFrames : 0;
       const before = await by(id).evaluate(frames);
@@ -123,7 +123,7 @@ export function somebody(page: Page) {
           return video.getVideoPlaybackQuality().totalVideoFrames >= least;
         },
         [`[data-testid=${id}]`, before + count] as const,
-        { timeout },
+        { timeout: 15_000 },
       );
     },
   };
