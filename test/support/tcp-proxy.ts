@@ -44,8 +44,10 @@ export async function createTcpProxy(
       });
       from.on("error", () => {});
       from.on("close", () => {
+        // While frozen the other end must not hear of it; it is ended when the network thaws.
+        if (frozen && !to.destroyed) return;
         pairs.delete(pair);
-        if (!frozen) to.destroy();
+        to.destroy();
       });
       if (frozen) from.pause();
     }
@@ -70,7 +72,10 @@ export async function createTcpProxy(
     },
     thaw() {
       frozen = false;
-      for (const pair of pairs) for (const socket of pair) socket.resume();
+      for (const pair of pairs) {
+        if (pair.some((socket) => socket.destroyed)) for (const socket of pair) socket.destroy();
+        else for (const socket of pair) socket.resume();
+      }
     },
     refuse(value) {
       refusing = value;
