@@ -17,6 +17,7 @@ import { createMetrics } from "../../src/observe/metrics.ts";
 import { createSignaling } from "../../src/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import { seededRandom } from "../support/virtual-system.ts";
+import { engineOptions } from "../support/engine-options.ts";
 
 const largest = Number(process.argv[2] ?? 1e6);
 const only = process.argv[3] ?? "";
@@ -39,19 +40,7 @@ function createLobby(): Lobby {
   // Its clock stands still: no ticket relaxes and no alarm goes off in the middle of a measurement.
   const system = { ...createSystem(), now: () => 1_000_000, schedule: () => () => {} };
   const engine = createMemoryEngine(system, {
-    graceMs: 15_000,
-    skipCooldownMs: 300_000,
-    skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
-    moderation: {
-      windowMs: 3_600_000,
-      sessionReporters: 3,
-      addressReporters: 9,
-      sessionMs: 86_400_000,
-      addressMs: 3_600_000,
-      recordsMax: 1000,
-    },
-    avoidsMax: 1024,
-    relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+    ...engineOptions,
   });
   const log = { debug() {}, info() {}, warn() {}, bug: console.error };
   const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });

@@ -9,6 +9,7 @@ import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/eng
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "../support/world.ts";
 import { createVirtualSystem } from "../support/virtual-system.ts";
+import { engineOptions } from "../support/engine-options.ts";
 
 interface Attached extends Caller {
   stream: Stream;
@@ -21,19 +22,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     const system = createVirtualSystem();
     const alarms: number[] = [];
     const engine = open(system, {
-      graceMs: 15_000,
-      skipCooldownMs: 300_000,
-      skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
-      moderation: {
-        windowMs: 3_600_000,
-        sessionReporters: 3,
-        addressReporters: 9,
-        sessionMs: 86_400_000,
-        addressMs: 3_600_000,
-        recordsMax: 1000,
-      },
-      avoidsMax: 1024,
-      relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+      ...engineOptions,
       ...options,
     });
     engine.onAlarm((at) => void alarms.push(at));

@@ -16,6 +16,7 @@ import { createSystem, type System } from "../../src/system.ts";
 import { createAdmission, type AdmissionOptions } from "../../src/transport/admission.ts";
 import type { OriginPolicy } from "../../src/transport/origin.ts";
 import type { SocketDeadlines } from "../../src/transport/stock.ts";
+import { engineOptions } from "./engine-options.ts";
 
 export interface TestServerOptions {
   engine?: Partial<EngineOptions>;
@@ -59,19 +60,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   const lines: string[] = [];
   const log: Log = createLog("trace", { write: (line: string) => void lines.push(line) });
   const engine = createMemoryEngine(system, {
-    graceMs: 15_000,
-    skipCooldownMs: 300_000,
-    skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
-    moderation: {
-      windowMs: 3_600_000,
-      sessionReporters: 3,
-      addressReporters: 9,
-      sessionMs: 86_400_000,
-      addressMs: 3_600_000,
-      recordsMax: 1000,
-    },
-    avoidsMax: 1024,
-    relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+    ...engineOptions,
     ...options.engine,
   });
   const metrics = createMetrics(async () => engine.stats());

@@ -13,6 +13,7 @@ import type { PeerEvent } from "../../src/protocol.ts";
 import { createSignaling, type Signaling } from "../../src/signaling.ts";
 import type { System } from "../../src/system.ts";
 import { createVirtualSystem, settled, type VirtualSystem } from "./virtual-system.ts";
+import { engineOptions } from "./engine-options.ts";
 
 export type OpenEngine = (system: System, options: EngineOptions) => Engine;
 
@@ -90,23 +91,10 @@ export function createWorld(options: WorldOptions = {}): World {
   const relaxAfterMs = options.relaxAfterMs ?? 10_000;
   const open = options.open ?? createMemoryEngine;
   const engine = open(system, {
-    graceMs: options.graceMs ?? 15_000,
-    skipCooldownMs: options.skipCooldownMs ?? 300_000,
-    skipping: {
-      burst: options.skipBurst ?? 20,
-      forgetMs: 3000,
-      delayMs: 1000,
-      delayMsMax: 30_000,
-    },
-    moderation: {
-      windowMs: 3_600_000,
-      sessionReporters: 3,
-      addressReporters: 9,
-      sessionMs: 86_400_000,
-      addressMs: 3_600_000,
-      recordsMax: 1000,
-    },
-    avoidsMax: 1024,
+    ...engineOptions,
+    graceMs: options.graceMs ?? engineOptions.graceMs,
+    skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
+    skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
   const signaling = createSignaling({

@@ -1,0 +1,18 @@
+/** What the tests make engines with, unless one is about something else: the defaults, and skipping is free. */
+import type { EngineOptions } from "../../src/engine/engine.ts";
+
+export const engineOptions: EngineOptions = {
+  graceMs: 15_000,
+  skipCooldownMs: 300_000,
+  skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+  moderation: {
+    windowMs: 3_600_000,
+    sessionReporters: 3,
+    addressReporters: 9,
+    sessionMs: 86_400_000,
+    addressMs: 3_600_000,
+    recordsMax: 1000,
+  },
+  avoidsMax: 1024,
+  relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
+};
