@@ -563,6 +563,11 @@ for (const [where, open] of Object.entries(engines)) {
         };
       };
       const { advance, alice, bob, connect } = await pairOf({ open: slow });
+      // A deadline that is later than all that follows: the sweep will name it as the next.
+      const [dave, erin] = [await connect("Dave"), await connect("Erin")];
+      await dave.join({ mode: "text" });
+      await erin.join({ mode: "text" });
+      await dave.skip();
       // Carol's wish relaxes, and while that sweep's answer is on its way, Alice drops.
       const carol = await connect("Carol");
       await carol.join({ interests: ["jazz"] });
