@@ -189,7 +189,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
     });
     if (paired) {
       const { mode } = newcomer.wishes;
-      const waitedMs = [newcomer, partner].map(({ since }) => system.now() - since);
+      const now = system.now();
+      const waitedMs = [now - newcomer.since, now - partner.since];
       log.info("paired", { room: roomId, mode, waitedMs });
       metrics.paired(mode, waitedMs);
     }

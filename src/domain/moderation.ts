@@ -97,6 +97,7 @@ export class Moderation {
 
   /** Until when (epoch milliseconds) a session must stay out, by its own name or its address'. */
   suspendedUntil(party: Party, now: number): number | undefined {
+    if (this.#suspensions.size === 0) return undefined;
     const [own, shared] = [sessionOf(party), addressOf(party)].map((subject) => {
       const until = this.#suspensions.get(keyOf(subject))?.until ?? 0;
       return until > now ? until : 0;

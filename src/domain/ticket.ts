@@ -51,8 +51,12 @@ export interface RelaxSteps {
   anybodyAfterMs: number;
 }
 
+/** What nearly everybody types is in the normal form already, and normalising costs more than pairing. */
+const plainWords = /^[a-z0-9]+(?: [a-z0-9]+)*$/;
+
 /** NFKC, case-folded, trimmed, inner blanks collapsed: 'Jazz ' meets 'jazz'. */
 function normaliseInterest(interest: string): string {
+  if (plainWords.test(interest) && interest.length <= limits.interestCharsMax) return interest;
   const folded = interest
     .normalize("NFKC")
     .toUpperCase() // 'ß' and 'SS', 'ς' and 'Σ' fold together only through upper case
@@ -63,7 +67,7 @@ function normaliseInterest(interest: string): string {
   return [...folded].slice(0, limits.interestCharsMax).join("");
 }
 
-const unique = (words: string[]) => [...new Set(words)];
+const unique = (words: string[]) => (words.length < 2 ? words : [...new Set(words)]);
 
 /** What a peer asked for, in the form in which two peers' wishes are compared. */
 export function normaliseWishes(asked: {

@@ -485,7 +485,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       if (!session) return reject("not-subscribed");
       return once<Moved>(session, caller, () => {
         if (session.streams.length === 0) return reject("not-subscribed");
-        const wishes = asked ?? session.wishes ?? defaultWishes;
+        const wishes = asked ? lobby.inKnownWords(asked) : (session.wishes ?? defaultWishes);
         if (session.room) return { status: statusOf(session), entered: [] };
         const refused = suspended(session) ?? (session.ticket ? undefined : restrained(session));
         if (refused) return refused;

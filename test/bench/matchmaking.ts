@@ -3,8 +3,9 @@
  * every row).
  *
  * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row is the least that any lobby could do:
- * one Map set, one delete, one random pick, on a Map of the same size. All sizes are measured in turn,
- * several rounds in one run, and a row's figure is its median, so that a noisy moment spoils one round only.
+ * one Map set, one delete, one random pick, on a Map of the same size. It runs in turn with every row, and all
+ * sizes in turn, several rounds in one run after some to warm up; a figure is the median, so that a noisy moment
+ * spoils one round only.
  */
 import { heapStats } from "bun:jsc";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
@@ -22,7 +23,8 @@ import { engineOptions } from "../support/engine-options.ts";
 const largest = Number(process.argv[2] ?? 1e6);
 const only = process.argv[3] ?? "";
 const sizes = [1e3, 1e4, 1e5, 1e6].filter((size) => size <= largest);
-const rounds = 9;
+const warmUpRounds = 5;
+const rounds = 11;
 const cyclesPerRound = 2000;
 /** As many as avoid each other in the clique: each member's cooldowns reach the cap's order. */
 const cliqueSize = 1000;
@@ -130,25 +132,26 @@ async function cliqueIn(lobby: Lobby, wishes: Wishes, size: number): Promise<Cal
   return members;
 }
 
-const cases: Record<string, Case> = {
-  async "control: Map set, delete, random pick"(size) {
-    const random = seededRandom(1);
-    const map = new Map<string, { since: number }>();
-    const keys: string[] = [];
-    for (let n = 0; n < size; n++) {
-      keys.push(`session ${n}`);
-      map.set(`session ${n}`, { since: n });
-    }
-    let sum = 0;
-    return async (n) => {
-      const key = `newcomer ${n % 100}`;
-      map.set(key, { since: n });
-      sum += map.get(keys[Math.floor(random() * keys.length)] ?? "")?.since ?? 0;
-      map.delete(key);
-      return () => sum;
-    };
-  },
+/** A Map set, a delete, a random pick. */
+const control: Case = async (size) => {
+  const random = seededRandom(1);
+  const map = new Map<string, { since: number }>();
+  const keys: string[] = [];
+  for (let n = 0; n < size; n++) {
+    keys.push(`session ${n}`);
+    map.set(`session ${n}`, { since: n });
+  }
+  let sum = 0;
+  return async (n) => {
+    const key = `newcomer ${n % 100}`;
+    map.set(key, { since: n });
+    sum += map.get(keys[Math.floor(random() * keys.length)] ?? "")?.since ?? 0;
+    map.delete(key);
+    return () => sum;
+  };
+};
 
+const cases: Record<string, Case> = {
   async "join, nobody fits"(size) {
     const lobby = createLobby();
     for (let n = 0; n < size; n++) await lobby.wait(asked([`interest ${n}`]));
@@ -170,10 +173,9 @@ const cases: Record<string, Case> = {
 
   async "join and pair, with three interests"(size) {
     const lobby = createLobby();
-    // As many words as people use, however many people there are.
-    const words = 1000;
     const random = seededRandom(2);
-    const some = () => asked([0, 1, 2].map(() => `interest ${Math.floor(random() * words)}`));
+    const words = wordsOfPeople(random);
+    const some = () => asked([0, 1, 2].map(() => words[Math.floor(random() * words.length)] ?? ""));
     for (let n = 0; n < size; n++) await lobby.wait(some());
     const joiner = await joiners(lobby, asked(["unshared"]));
     return pairAndRestore(lobby, joiner, some);
@@ -195,16 +197,25 @@ const cases: Record<string, Case> = {
   },
 };
 
+/** As many words as people use, however many people there are; as long as words are; as they come off the wire. */
+function wordsOfPeople(random: () => number): string[] {
+  const letter = () => String.fromCharCode(97 + Math.floor(random() * 26));
+  const word = () => Array.from({ length: 3 + Math.floor(random() * 10) }, letter).join("");
+  return JSON.parse(JSON.stringify(Array.from({ length: 1000 }, word)));
+}
+
 function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () => Wishes): Cycle {
+  const asInput = (wished: Wishes) => ({
+    ...wished,
+    interests: [...wished.interests],
+    languages: [],
+  });
+  let next = asInput(wishes());
   return async (n) => {
     const caller = joiner(n);
-    const mine = wishes();
-    const answer = await lobby.signaling.join(caller, {
-      ...mine,
-      interests: [...mine.interests],
-      languages: [],
-    });
+    const answer = await lobby.signaling.join(caller, next);
     return async () => {
+      next = asInput(wishes());
       const ended = await lobby.engine.end(caller, { ending: "leave" });
       const partnerId = "ended" in ended ? ended.ended?.partnerId : undefined;
       if (partnerId !== undefined) await lobby.wait(wishes(), { sessionId: partnerId, claim: 1 });
@@ -241,24 +252,33 @@ async function heapOf(make: () => Promise<unknown>, count: number): Promise<numb
 
 console.log(`\nns per join (median of ${rounds} rounds of ${cyclesPerRound}), by tickets waiting`);
 console.log(
-  `${"".padEnd(52)}${sizes.map((size) => cell(size)).join("")}${cell("max/min")}${cell("x control")}`,
+  `${"".padEnd(42)}${sizes.map((size) => cell(size)).join("")}${cell("max/min")}${cell("x control")}`,
 );
-let control: number[] = [];
+const controls: Cycle[] = [];
+for (const size of sizes) controls.push(await control(size));
 for (const [name, make] of Object.entries(cases)) {
-  if (!name.startsWith("control") && !name.includes(only)) continue;
+  if (!name.includes(only)) continue;
   const cycles: Cycle[] = [];
   for (const size of sizes) cycles.push(await make(size));
   Bun.gc(true);
-  const figures = sizes.map((): number[] => []);
-  for (let round = 0; round < rounds; round++)
-    for (const [index, cycle] of cycles.entries())
-      figures[index]?.push(await measure(cycle, round * cyclesPerRound));
-  const medians = figures.map(median);
-  if (control.length === 0) control = medians;
-  const ratio = (medians.at(-1) ?? 0) / (medians[0] ?? 1);
-  const overControl = Math.max(...medians.map((ns, index) => ns / (control[index] ?? 1)));
+  const figures = sizes.map(() => ({ row: [] as number[], control: [] as number[] }));
+  for (let round = 0; round < warmUpRounds + rounds; round++)
+    for (const [index, figure] of figures.entries()) {
+      const row = await measure(cycles[index] as Cycle, round * cyclesPerRound);
+      const least = await measure(controls[index] as Cycle, round * cyclesPerRound);
+      if (round < warmUpRounds) continue;
+      figure.row.push(row);
+      figure.control.push(least);
+    }
+  const medians = figures.map(({ row }) => median(row));
+  const least = figures.map((figure) => median(figure.control));
+  const growth = (medians.at(-1) ?? 0) / (medians[0] ?? 1);
+  const overControl = Math.max(...medians.map((ns, index) => ns / (least[index] ?? 1)));
   console.log(
-    `${name.padEnd(52)}${medians.map((ns) => cell(Math.round(ns))).join("")}${cell(ratio.toFixed(2))}${cell(overControl.toFixed(1))}`,
+    `${name.padEnd(42)}${medians.map((ns) => cell(Math.round(ns))).join("")}${cell(growth.toFixed(2))}${cell(overControl.toFixed(1))}`,
+  );
+  console.log(
+    `${"  control beside it".padEnd(42)}${least.map((ns) => cell(Math.round(ns))).join("")}`,
   );
 }
 
@@ -272,7 +292,7 @@ const memory = async (name: string, wishes?: (n: number) => Wishes) => {
   }, count);
   idleBytes ??= bytes;
   const ofTicket = wishes ? `, ${bytes - idleBytes} of them the ticket's` : "";
-  console.log(`${name.padEnd(52)}${cell(bytes)}${ofTicket}`);
+  console.log(`${name.padEnd(42)}${cell(bytes)}${ofTicket}`);
 };
 console.log(`\nbytes of heap per peer, ${count} of them`);
 await memory("connected and idle");
