@@ -26,6 +26,8 @@ import { createStockHandler, defaultDeadlines, type SocketDeadlines } from "./tr
 
 export interface ServerParts {
   signaling: Signaling;
+  /** Whether what keeps the state is at hand; without it `/readyz` is 503, and what is open stays open. */
+  available: () => boolean;
   tokens: SessionTokens;
   rates: CallRates;
   system: Pick<System, "now" | "schedule" | "id">;
@@ -173,10 +175,12 @@ export function createServer(
       }),
     )
     .get("/livez", () => new Response("alive\n"))
-    .get(
-      "/readyz",
-      () => new Response(ready ? "ready\n" : "draining\n", { status: ready ? 200 : 503 }),
-    )
+    .get("/readyz", () => {
+      if (!ready) return new Response("draining\n", { status: 503 });
+      return parts.available()
+        ? new Response("ready\n")
+        : new Response("the engine's storage is away\n", { status: 503 });
+    })
     .get("/metrics", async ({ request }) => {
       if (!bears(request, parts.metricsToken)) return new Response("Not found", { status: 404 });
       return new Response(await metrics.render(), {

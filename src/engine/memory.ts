@@ -443,6 +443,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return { online, waiting, rooms: { ...roomCount } };
     },
 
+    available: () => true,
+
     onAlarm(listener) {
       ring = listener;
     },

@@ -4,6 +4,7 @@ set -eu
 missing=
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v turnserver >/dev/null || missing="$missing coturn"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -z "$missing" ] && exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
@@ -11,8 +12,10 @@ $as_root apt-get update -qq
 # shellcheck disable=SC2086 # a list of words
 DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
 # Debian may start what it installs as a service; the tests start their own.
-case $missing in *coturn*)
-	$as_root update-rc.d coturn disable >/dev/null 2>&1 || :
-	$as_root invoke-rc.d --quiet coturn stop >/dev/null 2>&1 || :
-	;;
-esac
+for service in coturn redis-server; do
+	case $missing in *$service*)
+		$as_root update-rc.d "$service" disable >/dev/null 2>&1 || :
+		$as_root invoke-rc.d --quiet "$service" stop >/dev/null 2>&1 || :
+		;;
+	esac
+done

@@ -90,6 +90,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
       metricsToken: operatorToken,
       adminToken: operatorToken,
       signaling,
+      available: engine.available,
       tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
       system,
       rates: options.rates ?? {
