@@ -200,13 +200,13 @@ export function createRedisEngine(
     const eraNow = String(await link.run(scripts.era, [p, history]));
     const alive = node !== "" && eraNow === era && (await beat(false));
     if (!alive) await begin(eraNow);
+    if (!(await heard())) throw new RedisAway("what is published does not come");
     // Whatever was published while nobody listened is in the logs.
     for (const local of locals.values()) {
       local.tail = undefined;
       for (const wake of local.streams.values()) wake();
     }
     await sync();
-    await heard();
     if (!available) onAvailable(true, alive ? "as before" : "as a new node");
     available = true;
     cancelRetry();
@@ -241,7 +241,7 @@ export function createRedisEngine(
 
   function armHeart() {
     cancelHeart();
-    cancelHeart = clock.schedule(leaseMs / 3, () => void beatOn());
+    cancelHeart = clock.schedule(leaseMs / 6, () => void beatOn());
   }
 
   async function beatOn() {
@@ -275,7 +275,7 @@ export function createRedisEngine(
   /** A subscription can fall silent without an error: what this node says to itself must come back. */
   function listenForSilence() {
     const askedAt = clock.now();
-    void heard(leaseMs / 3).then((did) => {
+    void heard(leaseMs / 6).then((did) => {
       if (did || closed || lastHeardAt > askedAt) return;
       void link.resubscribe();
     });

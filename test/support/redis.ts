@@ -25,7 +25,7 @@ export interface Redis extends AsyncDisposable {
 
 const startMsMax = 10_000;
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
   const { port } = probe.address() as AddressInfo;

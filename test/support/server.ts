@@ -142,14 +142,21 @@ function webSocketFrom(address: string): typeof WebSocket {
 }
 
 export async function connectPeer(
-  { ws }: Pick<TestServer, "ws">,
-  given: { token?: string; address?: string } = {},
+  /** Where it connects; a function is asked each time. */
+  { ws }: { ws: string | (() => string) },
+  given: {
+    token?: string;
+    lastEventId?: string;
+    address?: string;
+    WebSocket?: typeof WebSocket;
+  } = {},
 ): Promise<TestPeer> {
   let { token } = given;
   const socket = createWSClient({
-    url: `${ws}/trpc`,
+    url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
     retryDelayMs: () => 20,
+    ...(given.WebSocket && { WebSocket: given.WebSocket }),
     ...(given.address === undefined ? {} : { WebSocket: webSocketFrom(given.address) }),
   });
   const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
@@ -158,18 +165,21 @@ export async function connectPeer(
   let taken = 0;
   let notify = () => {};
   const listeners: ((event: PeerEvent) => void)[] = [];
-  const subscription = client.events.subscribe(undefined, {
-    onData({ id, data }) {
-      told.push({ id, event: data });
-      if (data.type === "session") token = data.token;
-      notify();
-      for (const listener of listeners) listener(data);
+  const subscription = client.events.subscribe(
+    given.lastEventId === undefined ? undefined : { lastEventId: given.lastEventId },
+    {
+      onData({ id, data }) {
+        told.push({ id, event: data });
+        if (data.type === "session") token = data.token;
+        notify();
+        for (const listener of listeners) listener(data);
+      },
+      onError(error) {
+        errors.push({ ...error.data });
+        notify();
+      },
     },
-    onError(error) {
-      errors.push({ ...error.data });
-      notify();
-    },
-  });
+  );
   const peer: TestPeer = {
     client,
     told,

@@ -67,8 +67,11 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
     return client;
   }
 
+  // Always the same function, so that subscribing twice is subscribing once.
+  const onMessage = (message: string, channel: string) => told.onMessage(channel, message);
+
   async function listen(client: typeof commands, channel: string) {
-    await client.subscribe(channel, (message: string) => told.onMessage(channel, message));
+    await client.subscribe(channel, onMessage);
   }
 
   function inTime<T>(answer: Promise<T>): Promise<T> {
