@@ -310,7 +310,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
           caller = { sessionId: stream.sessionId, claim: stream.claim };
           try {
             claimed(caller);
-            if (!signal.aborted) await lookForPartners(entered);
+            // Meanwhile: what is told first must not wait, or an answer could overtake it.
+            if (!signal.aborted) void lookForPartners(entered);
             const deliver = ({ offset, event }: LogEntry): Delivery => {
               return { id: formatPosition(stream.epoch, offset), event: complete(event) };
             };

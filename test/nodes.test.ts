@@ -81,10 +81,10 @@ describe("connections that are cut", () => {
   test(`${rooms} rooms, ${signalsPerRoom} signals each, every peer back on another node five times: none lost, none twice, none out of order`, async () => {
     await using cluster = await startCluster(3, { GRACE_MS: "60000" });
     await using stack = new AsyncDisposableStack();
-    const pairs: { alice: Cuttable; bob: Cuttable; roomId: string }[] = [];
+    const pairs: { alice: TestPeer; bob: TestPeer; roomId: string }[] = [];
     for (let n = 0; n < rooms; n++) {
-      const alice = stack.use(await connectCuttable(cluster.site));
-      const bob = stack.use(await connectCuttable(cluster.site));
+      const alice = stack.use(await connectPeer(cluster.site));
+      const bob = stack.use(await connectPeer(cluster.site));
       pairs.push({ alice, bob, roomId: await roomOf(alice, bob) });
     }
     await Promise.all(
@@ -119,23 +119,6 @@ describe("connections that are cut", () => {
     expect(tally).toEqual({ lost: 0, twice: 0, outOfOrder: 0 });
   }, 600_000);
 });
-
-type Cuttable = TestPeer & { cut: () => void };
-
-/** A peer whose connection can be ended as a network does it, without a closing handshake. */
-async function connectCuttable(site: { ws: string | (() => string) }): Promise<Cuttable> {
-  let socket: WebSocket | undefined;
-  class Kept extends WebSocket {
-    constructor(url: string | URL) {
-      super(url);
-      socket = this;
-    }
-  }
-  const peer = await connectPeer(site, { WebSocket: Kept });
-  return Object.assign(peer, {
-    cut: () => (socket as unknown as { terminate(): void }).terminate(),
-  });
-}
 
 describe("a node that dies", () => {
   test("takes nobody with it: whoever comes back in time was never away, and of the others the partner hears", async () => {

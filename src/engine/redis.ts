@@ -105,6 +105,8 @@ interface Local {
   tail: EventLog | undefined;
   /** What came while there was no tail. */
   early: LogEntry[];
+  /** Whoever waits for news up to an offset. */
+  expecting: { offset: number; resolve: () => void }[];
 }
 
 /** This node has been fenced off: somebody else has its sessions. */
@@ -301,7 +303,7 @@ export function createRedisEngine(
       };
       const cancel = clock.schedule(withinMs, () => settle(false));
       echoes.set(token, () => settle(true));
-      link.command("PUBLISH", `${p}n:${node}`, `? ${token}`).catch(() => settle(false));
+      link.command("PUBLISH", `${p}n:${node}`, `?\n${token}`).catch(() => settle(false));
     });
   }
 
@@ -340,22 +342,23 @@ export function createRedisEngine(
 
   function hear(_channel: string, message: string) {
     lastHeardAt = clock.now();
-    const space = message.indexOf(" ");
-    const first = message.slice(0, space);
-    const rest = message.slice(space + 1);
+    const end = message.indexOf("\n");
+    const first = message.slice(0, end);
+    const rest = message.slice(end + 1);
     if (first === "?") echoes.get(rest)?.();
     else if (first === "!") takenOver(rest);
     else if (first === "mod") void sync().catch(() => {});
     else if (first === "wait") {
-      const [mode, waitedMs] = rest.split(" ");
+      const [mode, waitedMs] = rest.split("\n");
       waits[mode as Mode].note(Number(waitedMs), system.now());
     } else {
       const local = locals.get(first);
       if (!local) return;
-      const end = rest.indexOf(" ");
-      const event = JSON.parse(rest.slice(end + 1)) as LoggedEvent;
-      receive(local, { offset: Number(rest.slice(0, end)), event });
+      const offset = Number.parseInt(rest, 10);
+      const event = JSON.parse(rest.slice(rest.indexOf("\n") + 1)) as LoggedEvent;
+      receive(local, { offset, event });
       for (const wake of local.streams.values()) wake();
+      settleUpToTail(local);
     }
   }
 
@@ -370,16 +373,54 @@ export function createRedisEngine(
     }
   }
 
+  /**
+   * Resolves when the news of a change have come that was made here: no answer may overtake the events that led
+   * to it, or a peer would be told of a room that it has left already.
+   */
+  async function caughtUp(sessionId: string, offset: number): Promise<void> {
+    const local = locals.get(sessionId);
+    if (!local || (local.tail?.last ?? 0) >= offset) return;
+    await new Promise<void>((resolve) => {
+      let cancel = clock.schedule(timeoutMs, () => {
+        // Missed, perhaps: then the log is read.
+        local.tail = undefined;
+        for (const wake of local.streams.values()) wake();
+        cancel = clock.schedule(timeoutMs, resolve);
+      });
+      local.expecting.push({
+        offset,
+        resolve() {
+          cancel();
+          // In a turn of its own: what was read has then been sent.
+          clock.schedule(0, resolve);
+        },
+      });
+    });
+  }
+
   /** From now on news are read here, after `last`. */
   function follow(local: Local, last: number) {
     local.tail = new EventLog(local.epoch, last);
     const { early } = local;
     local.early = [];
     for (const entry of early) receive(local, entry);
+    settleUpToTail(local);
+  }
+
+  /** Whoever waits for news that are here now waits no more. */
+  function settleUpToTail(local: Local) {
+    const last = local.tail?.last ?? 0;
+    if (local.expecting.length === 0) return;
+    const [due, later] = [local.expecting, [] as Local["expecting"]];
+    local.expecting = later;
+    for (const one of due) {
+      if (one.offset <= last) one.resolve();
+      else later.push(one);
+    }
   }
 
   function takenOver(notice: string) {
-    const [sessionId = "", claim] = notice.split(" ");
+    const [sessionId = "", claim] = notice.split("\n");
     const local = locals.get(sessionId);
     if (!local) return;
     local.claim = Math.max(local.claim, Number(claim));
@@ -416,6 +457,8 @@ export function createRedisEngine(
   interface Asking {
     mutation?: { session: string; id: string } | undefined;
     due?: string[];
+    /** Its own news are what the new stream begins with: nobody need wait for them. */
+    attaching?: boolean;
   }
 
   /**
@@ -452,10 +495,12 @@ export function createRedisEngine(
         JSON.stringify(change),
       );
       if (outcome === "carried out") return answer;
-      if (outcome !== "changed") {
-        committed(unit, outcome as [number, string[]]);
-        return answer;
-      }
+      if (outcome === "changed") continue;
+      const [last, missed, lasts] = outcome as [number, string[], [string, number][]];
+      committed(unit, [last, missed]);
+      if (asking?.attaching !== true)
+        await Promise.all(lasts.map(([id, offset]) => caughtUp(id, offset)));
+      return answer;
     }
     throw new RedisAway("everybody else was faster");
   }
@@ -506,7 +551,7 @@ export function createRedisEngine(
         const { mode } = ticket.wishes;
         unit.commands.push(["ZADD", `${p}lobby:${mode}`, String(ticket.place), id]);
         unit.counts.waiting[mode] += 1;
-        if (widens) putDue(unit, `widen ${id}`, widens.at);
+        if (widens) putDue(unit, `widen\n${id}`, widens.at);
       },
 
       unstand(draft) {
@@ -515,7 +560,7 @@ export function createRedisEngine(
         for (const key of stands) unit.commands.push(["ZREM", key, id]);
         const { mode } = ticket.wishes;
         unit.commands.push(["ZREM", `${p}lobby:${mode}`, id]);
-        unit.commands.push(["ZREM", `${p}due`, `widen ${id}`]);
+        unit.commands.push(["ZREM", `${p}due`, `widen\n${id}`]);
         unit.counts.waiting[mode] -= 1;
         draft.stands = undefined;
       },
@@ -530,7 +575,7 @@ export function createRedisEngine(
         const { commands } = room.polite.unit;
         commands.push(["HSET", `${p}r:${room.id}`, ...keptRoom(room)]);
         commands.push(["SADD", `${p}rooms:${room.mode}`, room.id]);
-        commands.push(["PUBLISH", `${p}all`, `wait ${room.mode} ${waitedMs}`]);
+        commands.push(["PUBLISH", `${p}all`, `wait\n${room.mode}\n${waitedMs}`]);
       },
 
       ended({ id, mode, polite }) {
@@ -546,16 +591,16 @@ export function createRedisEngine(
         const till = Number.isFinite(until) ? String(until - 1 + order) : "+inf";
         commands.push(["ZADD", key, "GT", till, other.id]);
         commands.push(["ZREMRANGEBYRANK", key, "0", String(-options.avoidsMax - 1)]);
-        if (Number.isFinite(until)) putDue(one.unit, `cool ${one.id} ${other.id}`, until);
+        if (Number.isFinite(until)) putDue(one.unit, `cool\n${one.id}\n${other.id}`, until);
       },
 
       await(draft, until) {
         draft.grace = { at: until };
-        putDue(draft.unit, `grace ${draft.id}`, until);
+        putDue(draft.unit, `grace\n${draft.id}`, until);
       },
 
       awaitNoMore(draft) {
-        if (draft.grace) draft.unit.commands.push(["ZREM", `${p}due`, `grace ${draft.id}`]);
+        if (draft.grace) draft.unit.commands.push(["ZREM", `${p}due`, `grace\n${draft.id}`]);
         draft.grace = undefined;
       },
 
@@ -683,7 +728,7 @@ export function createRedisEngine(
     const verdict = Promise.withResolvers<Verdict>();
     verdicts.set(id, verdict.resolve);
     try {
-      await link.command("PUBLISH", `${p}all`, "mod ");
+      await link.command("PUBLISH", `${p}all`, "mod\n");
       await sync();
       return await verdict.promise;
     } finally {
@@ -719,7 +764,7 @@ export function createRedisEngine(
   // What is due
 
   async function carryOut(deadline: string): Promise<{ entered: string[]; lost: number }> {
-    const [kind, id = "", other = ""] = deadline.split(" ");
+    const [kind, id = "", other = ""] = deadline.split("\n");
     let lost = 0;
     const due = [deadline];
     const entered = await work(kind === "cool" ? [id, other] : [id], { due }, (unit) => {
@@ -760,6 +805,7 @@ export function createRedisEngine(
           streams: new Map(),
           tail: undefined,
           early: [],
+          expecting: [],
         };
         locals.set(sessionId, local);
         local.streams.set(streamId, request.wake);
@@ -771,7 +817,7 @@ export function createRedisEngine(
         try {
           const entered = await work<string[]>(
             [sessionId],
-            undefined,
+            { attaching: true },
             (unit) => {
               let draft = unit.drafts.get(sessionId);
               if (!draft) {
@@ -802,7 +848,11 @@ export function createRedisEngine(
                 draft.claim = Math.max(draft.claim, request.claim) + 1;
                 draft.streams = [];
                 for (const one of before)
-                  unit.commands.push(["PUBLISH", `${p}n:${one}`, `! ${sessionId} ${draft.claim}`]);
+                  unit.commands.push([
+                    "PUBLISH",
+                    `${p}n:${one}`,
+                    `!\n${sessionId}\n${draft.claim}`,
+                  ]);
               }
               claim = draft.claim;
               draft.streams = [...draft.streams, { id: streamId, node: on }];

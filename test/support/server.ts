@@ -129,6 +129,8 @@ export interface TestPeer extends AsyncDisposable {
   /** Calls `listener` with everything it is told from now on. */
   onTold(listener: (event: PeerEvent) => void): void;
   unsubscribe(): void;
+  /** Ends its connection as a network does it, without a closing handshake. */
+  cut(): void;
 }
 
 /** A WebSocket that says it comes from this address, as a proxy would. */
@@ -148,16 +150,22 @@ export async function connectPeer(
     token?: string;
     lastEventId?: string;
     address?: string;
-    WebSocket?: typeof WebSocket;
   } = {},
 ): Promise<TestPeer> {
   let { token } = given;
+  let connection: WebSocket | undefined;
+  const Base = given.address === undefined ? WebSocket : webSocketFrom(given.address);
+  class Kept extends Base {
+    constructor(url: string | URL) {
+      super(url);
+      connection = this;
+    }
+  }
   const socket = createWSClient({
     url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
     retryDelayMs: () => 20,
-    ...(given.WebSocket && { WebSocket: given.WebSocket }),
-    ...(given.address === undefined ? {} : { WebSocket: webSocketFrom(given.address) }),
+    WebSocket: Kept,
   });
   const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
   const told: TestPeer["told"] = [];
@@ -202,6 +210,8 @@ export async function connectPeer(
     },
     onTold: (listener) => void listeners.push(listener),
     unsubscribe: () => subscription.unsubscribe(),
+    // Bun's own addition to the standard.
+    cut: () => (connection as unknown as { terminate(): void }).terminate(),
     async [Symbol.asyncDispose]() {
       subscription.unsubscribe();
       await socket.close();

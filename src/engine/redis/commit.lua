@@ -1,5 +1,5 @@
 -- Carries out a change, if all that it was made from is still as it was seen. ARGV: prefix, node, now, events_max,
--- bytes_max, answers_max, change.
+-- bytes_max, answers_max, change. Answers how long a log was, what of it was missed, and how long each is now.
 local p, node, now = ARGV[1], ARGV[2], ARGV[3]
 local change = cjson.decode(ARGV[7])
 if fenced(p, node) then return 'fenced' end
@@ -22,4 +22,6 @@ for _, seen in ipairs(change.seen) do redis.call('HINCRBY', p .. 's:' .. seen[1]
 for _, command in ipairs(change.commands) do redis.call(unpack(command)) end
 for _, told in ipairs(change.told) do tell(p, told[1], told[2], tonumber(ARGV[4]), tonumber(ARGV[5])) end
 if change.answer then record(p, change.answer[1], change.answer[2], change.answer[3], now, tonumber(ARGV[6])) end
-return { last, missed }
+local lasts = {}
+for n, seen in ipairs(change.seen) do lasts[n] = { seen[1], tonumber(redis.call('HGET', p .. 's:' .. seen[1], 'last') or '0') } end
+return { last, missed, lasts }

@@ -17,7 +17,7 @@ local function tell(p, id, event, events_max, bytes_max)
     count = count - 1
   end
   for node in string.gmatch(kept[2] or '', '%S+') do
-    redis.call('PUBLISH', p .. 'n:' .. node, id .. ' ' .. last .. ' ' .. event)
+    redis.call('PUBLISH', p .. 'n:' .. node, id .. '\n' .. last .. '\n' .. event)
   end
 end
 
