@@ -111,6 +111,7 @@ export class Subscription {
       if (iterator) await dispose(iterator);
     } catch (cause) {
       afterwards = { cause };
+      this.stop();
     }
     if (failure) this.#host.refuse(this.#call, failure.cause);
     if (afterwards) this.#host.report(this.#call, afterwards.cause);

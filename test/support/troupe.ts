@@ -134,6 +134,26 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
     }
   }
 
+  function disposable(
+    { key, manner }: Input,
+    way: "return" | typeof Symbol.asyncDispose = "return",
+  ) {
+    return {
+      [Symbol.asyncIterator]: () => ({
+        async next() {
+          const cue = await cueFor(key);
+          if (cue === "end") return { done: true, value: undefined };
+          return { done: false, value: "fail" in cue ? failWith(cue.fail) : cue.value };
+        },
+        async [way]() {
+          journal.push(`${key} disposed of`);
+          if (manner === "teardown-waits") await cueFor(`${key} teardown`);
+          if (manner === "teardown-throws") failWith("plain");
+        },
+      }),
+    };
+  }
+
   const router = t.router({
     echo: noted.input((value: unknown) => value).query(({ input }) => input),
     nested: t.router({
@@ -160,6 +180,8 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
         signal?.addEventListener("abort", () => {
           if (input.manner === "aborts") reject(new DOMException("gave up", "AbortError"));
           if (input.manner === "fails-late") reject(new Error("gave up"));
+          const cause = new DOMException("gave up", "AbortError");
+          if (input.manner === "teardown-waits") reject(new TRPCError({ code: "CONFLICT", cause }));
         }),
       );
       await Promise.race([play(input.key), leave]);
@@ -188,6 +210,19 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
         },
       }),
     })) as never),
+    lateWatch: keyed.subscription((async ({ input }: { input: Input }) => {
+      await play(input.key);
+      return observable<unknown>((observer) => {
+        journal.push("lateWatch begun");
+        observer.complete();
+      });
+    }) as never),
+    /** An iterator with a disposal of its own. */
+    disposable: keyed.subscription((({ input }: { input: Input }) => disposable(input)) as never),
+    lateDisposable: keyed.subscription((async ({ input }: { input: Input }) => {
+      await play(input.key);
+      return disposable(input, Symbol.asyncDispose);
+    }) as never),
     /** An iterator that can't be disposed of. */
     bare: keyed.subscription((({ input }: { input: Input }) => ({
       [Symbol.asyncIterator]: () => ({

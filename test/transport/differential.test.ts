@@ -167,6 +167,43 @@ const clauses: Clause[] = [
     1,
   ],
   [
+    "a stop while it has not answered, and it fails because of that",
+    [subscribe(1, "late", "teardown-waits"), stop(1)],
+    1,
+  ],
+  ...(["heeds", "teardown-throws", "teardown-waits"] as const).flatMap((manner): Clause[] => [
+    [
+      `an iterator's disposal that ${manner}: stopped`,
+      [subscribe(1, "disposable", manner), say(1), stop(1), cue("end", "k teardown"), say(2)],
+      3,
+    ],
+    [
+      `an iterator's disposal that ${manner}: ended, and failed`,
+      [
+        subscribe(1, "disposable", manner),
+        cue("end"),
+        cue("end", "k teardown"),
+        subscribe(2, "disposable", manner),
+        cue({ fail: "trpc" }),
+        cue("end", "k teardown"),
+      ],
+      5,
+    ],
+    [
+      `an iterator's disposal that ${manner}: stopped before it began`,
+      [subscribe(1, "lateDisposable", manner), stop(1), say(0), cue("end", "k teardown")],
+      1,
+    ],
+    [
+      `an iterator's disposal that ${manner}: its socket gone before it began`,
+      [subscribe(1, "lateDisposable", manner), "closing", say(0), cue("end", "k teardown")],
+      0,
+    ],
+  ]),
+  ["a late observable", [subscribe(1, "lateWatch"), say(0)], 2],
+  ["a late observable that is stopped", [subscribe(1, "lateWatch"), stop(1), say(0)], 1],
+  ["a late observable whose socket goes", [subscribe(1, "lateWatch"), "closing", say(0)], 0],
+  [
     "a stop while it has not answered, and its teardown throws",
     [subscribe(1, "late", "teardown-throws"), stop(1), say(0)],
     1,
@@ -461,6 +498,9 @@ const feeds = [
   "watch",
   "watchNothing",
   "watchBroken",
+  "lateWatch",
+  "disposable",
+  "lateDisposable",
 ];
 
 const lastEventId = fc.oneof(
@@ -673,7 +713,9 @@ describe("the keep-alive", () => {
         [202, "PONG"],
       ],
     ],
+    ["to one who talks soon after the beginning", [[1, "PONG"]]],
     ["to one who has gone", [[40, "PONG"]], 60],
+    ["to one who has gone after a PING", [], 110],
   ];
   for (const [what, messages, closeAtMs] of cases)
     test(`is the same ${what}`, () => {
@@ -684,6 +726,6 @@ describe("the keep-alive", () => {
         return watch(accept, messages, 500, closeAtMs);
       });
       expect(ours).toEqual(stock as never);
-      if (closeAtMs === undefined) expect(stock?.length).toBeGreaterThan(0);
+      if (closeAtMs !== 60) expect(stock?.length).toBeGreaterThan(0);
     });
 });

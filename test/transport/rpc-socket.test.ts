@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { initTRPC } from "@trpc/server";
 import { limits } from "../../src/protocol.ts";
 import { createRpcSockets } from "../../src/transport/rpc-socket.ts";
+import { closeCodes } from "../../src/transport/close-codes.ts";
 import type { Answer } from "../support/raw-socket.ts";
 
 const t = initTRPC.create();
@@ -122,6 +123,11 @@ describe("a frame", () => {
     const filled = (bytes: number) => echo(1, "x".repeat(bytes - empty));
     expect(await socket.answersTo(filled(limits.frameBytesMax))).toEqual([[1, true]]);
     expect(await socket.answersTo(filled(limits.frameBytesMax + 1))).toEqual([[1, false]]);
+    // In bytes, not in characters.
+    const twoByte = (bytes: number) =>
+      echo(1, "é".repeat(Math.floor((bytes - empty) / 2)) + "x".repeat((bytes - empty) % 2));
+    expect(await socket.answersTo(twoByte(limits.frameBytesMax))).toEqual([[1, true]]);
+    expect(await socket.answersTo(twoByte(limits.frameBytesMax + 1))).toEqual([[1, false]]);
   });
 });
 
@@ -146,4 +152,13 @@ describe("a first message", () => {
       expect(deadline.every(({ cancelled }) => cancelled)).toBe(true);
       expect(socket.closedWith).toEqual([]);
     });
+
+  test("that does not come closes the socket; one that is gone is not waited for", () => {
+    using mute = openSocket("/trpc?connectionParams=1");
+    mute.timers.find(({ delayMs }) => delayMs === 500)?.task();
+    expect(mute.closedWith).toEqual([closeCodes.mute]);
+    const gone = openSocket("/trpc?connectionParams=1");
+    gone[Symbol.dispose]();
+    expect(gone.timers.map(({ cancelled }) => cancelled)).toEqual([true, true]);
+  });
 });
