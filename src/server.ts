@@ -64,8 +64,12 @@ const callFloodRate = { perS: 300, burst: 3000 };
 
 /** How many calls a frame holds, as far as can be told without reading it. */
 function callsIn(frame: string | Uint8Array): number {
-  return typeof frame === "string" ? Math.max(1, frame.split('"method"').length - 1) : 1;
+  // Only a list holds more than one; and white space may stand before it.
+  if (typeof frame !== "string" || frame.charCodeAt(0) === openingBrace) return 1;
+  return Math.max(1, frame.split('"method"').length - 1);
 }
+
+const openingBrace = "{".charCodeAt(0);
 
 function refuse(status: 429 | 503, retryAfterS: number): Response {
   return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {

@@ -7,7 +7,6 @@
  * announced has a deadline; `onError` names only procedures that there are.
  */
 import {
-  callTRPCProcedure,
   getTRPCErrorFromUnknown,
   getTRPCErrorShape,
   TRPCError,
@@ -24,6 +23,7 @@ import { createAnswers, headOf, namelessError, type Answers, type CallId } from 
 import { answeredUnder, isLonger, readMessage, type Call } from "./calls.ts";
 import { closeCodes } from "./close-codes.ts";
 import { KeepAlive, type Timing } from "./deadlines.ts";
+import { invoke } from "./invoke.ts";
 import type { AcceptSocket, Socket, SocketListener, Upgrade } from "./socket.ts";
 import { Subscription, type SubscriptionHost } from "./subscription.ts";
 
@@ -208,7 +208,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   invoke({ path, input, type, batchIndex }: Call, signal: AbortSignal): Promise<unknown> {
     const begun = this.#begun;
     if (!begun || "failure" in begun) return Promise.reject(begun?.failure);
-    return callTRPCProcedure({
+    return invoke({
       router: this.#options.router,
       path,
       getRawInput: async () => input,
