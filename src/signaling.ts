@@ -301,7 +301,9 @@ export function createSignaling(parts: SignalingParts): Signaling {
         let { after } = stream;
         while (!signal.aborted) {
           bell.silence();
-          const entries = await engine.read(stream, after);
+          const read = engine.read(stream, after);
+          // Nothing is waited for that is there already.
+          const entries = read instanceof Promise ? await read : read;
           if (entries === "behind" || isRejection(entries)) return yield { end: entries };
           for (const entry of entries) {
             after = entry.offset;

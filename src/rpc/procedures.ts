@@ -35,17 +35,14 @@ interface Terms {
  * since each costs every call two promises.
  */
 function callable({ withSession, kind }: Terms) {
-  return t.procedure.use(async ({ ctx, next }) => {
+  return t.procedure.use(({ ctx, next }) => {
     const { turnstile, kind: way, caller } = ctx.connection;
+    if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
+    if (kind) count(ctx, kind);
     const turn = turnstile.enter();
-    if (turn) await turn;
-    try {
-      if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
-      if (kind) count(ctx, kind);
-      return await next();
-    } finally {
-      turnstile.leave();
-    }
+    const made = turn ? turn.then(() => next()) : next();
+    void made.then(turnstile.leave, turnstile.leave);
+    return made;
   });
 }
 

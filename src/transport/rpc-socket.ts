@@ -23,7 +23,7 @@ import { createAnswers, headOf, namelessError, type Answers, type CallId } from 
 import { answeredUnder, isLonger, readMessage, type Call } from "./calls.ts";
 import { closeCodes } from "./close-codes.ts";
 import { KeepAlive, type Timing } from "./deadlines.ts";
-import { invoke } from "./invoke.ts";
+import { createInvoke, type Invoke } from "./invoke.ts";
 import type { AcceptSocket, Socket, SocketListener, Upgrade } from "./socket.ts";
 import { Subscription, type SubscriptionHost } from "./subscription.ts";
 
@@ -44,7 +44,12 @@ export interface RpcSocketOptions<Context> extends Timing {
 /** What speaks tRPC with every socket it is given. */
 export function createRpcSockets<Context>(options: RpcSocketOptions<Context>): AcceptSocket {
   const answers = createAnswers(options.router._def._config.transformer);
-  return (socket, upgrade) => new Connection(options, answers, socket, upgrade);
+  const parts = { ...options, invoke: createInvoke(options.router) };
+  return (socket, upgrade) => new Connection(parts, answers, socket, upgrade);
+}
+
+interface Parts<Context> extends RpcSocketOptions<Context> {
+  invoke: Invoke;
 }
 
 /** What an error is about; nothing, where it is of no call. */
@@ -59,7 +64,7 @@ const nothing: About = { type: "unknown", path: undefined, input: undefined };
 /** A class, for its memory: there is one per socket, and closures cost each of them. */
 class Connection<Context> implements SocketListener, SubscriptionHost {
   readonly answers: Answers;
-  readonly #options: RpcSocketOptions<Context>;
+  readonly #options: Parts<Context>;
   readonly #socket: Socket;
   readonly #upgrade: Upgrade;
   readonly #keepAlive: KeepAlive;
@@ -70,12 +75,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   #neverAborts: AbortSignal | undefined;
   #cancelDeadline = () => {};
 
-  constructor(
-    options: RpcSocketOptions<Context>,
-    answers: Answers,
-    socket: Socket,
-    upgrade: Upgrade,
-  ) {
+  constructor(options: Parts<Context>, answers: Answers, socket: Socket, upgrade: Upgrade) {
     this.answers = answers;
     this.#options = options;
     this.#socket = socket;
@@ -208,10 +208,9 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   invoke({ path, input, type, batchIndex }: Call, signal: AbortSignal): Promise<unknown> {
     const begun = this.#begun;
     if (!begun || "failure" in begun) return Promise.reject(begun?.failure);
-    return invoke({
-      router: this.#options.router,
+    return this.#options.invoke({
       path,
-      getRawInput: async () => input,
+      rawInput: input,
       ctx: begun.context,
       type,
       signal,

@@ -2,7 +2,7 @@
  * A router whose procedures do, on cue, everything a procedure can do to a socket: so that the same script can
  * be played before two implementations of the protocol, and nothing depends on the clock.
  */
-import { initTRPC, TRPCError, tracked, type TRPCDataTransformer } from "@trpc/server";
+import { initTRPC, lazy, TRPCError, tracked, type TRPCDataTransformer } from "@trpc/server";
 import { observable } from "@trpc/server/observable";
 
 /** What a script tells the procedures that wait under a key. */
@@ -103,7 +103,10 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
     const raw = JSON.stringify(await getRawInput());
     journal.push(`${ctx.name} ${path}(${raw}) at ${batchIndex}`);
     signal?.addEventListener("abort", () => journal.push(`${path}(${raw}) aborted`));
-    return next();
+    // It never rejects: what is thrown further in comes as a result.
+    const result = await next();
+    journal.push(`${path}(${raw}) ${result.ok ? "answered" : result.error.message}`);
+    return result;
   });
   const keyed = noted.input(readInput);
 
@@ -164,6 +167,56 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
     slowQuery: keyed.query(({ input }) => play(input.key)),
     slow: keyed.mutation(({ input }) => play(input.key)),
     stream: keyed.query(({ input, signal }) => feed(input, signal)),
+    /** Middlewares that change everything there is to change, between parsers that see it. */
+    layered: noted
+      .input((raw: unknown) => ({ a: (raw as { a?: unknown }).a ?? "none" }))
+      .use(({ ctx, next }) => next({ ctx: { name: `${ctx.name} renamed`, more: 1 } }))
+      .input(async (raw: unknown) => {
+        const { b } = raw as { b?: unknown };
+        if (b === "bad") throw new TypeError("a bad b");
+        return { b };
+      })
+      .use(async ({ input, next }) => {
+        const result = await next({ input: { ...input, c: "put in" } });
+        journal.push(`layered was ${result.ok ? "answered" : result.error.message}`);
+        return result;
+      })
+      .use(({ next }) => next({ getRawInput: async () => ({ d: "in place of what came" }) }))
+      .input((raw: unknown) => ({ d: (raw as { d?: unknown }).d }))
+      .use(({ input, next }) => {
+        if ((input as { a?: unknown }).a === "throw") throw new RangeError("on the way");
+        return next();
+      })
+      .query(async ({ ctx, input, path }) => ({ ctx, input, path })),
+    /** A parser whose result is no object takes the place of the input before it. */
+    replaced: noted
+      .input((raw: unknown) => raw)
+      .input(((raw: unknown) => String(raw)) as never)
+      .query(({ input }) => input as never),
+    checked: noted
+      .use(({ type, path, getRawInput, meta, next }) => {
+        journal.push(`${type} ${path} ${String(meta)} ${typeof getRawInput}`);
+        return next();
+      })
+      .output((value: unknown) => {
+        if (value === "bad") throw new Error("not to be told");
+        return [value];
+      })
+      .input((value: unknown) => value)
+      .query(({ input }) => input as never),
+    angry: noted
+      .use(() => {
+        throw new RangeError("at once");
+      })
+      .query(() => "never"),
+    angryLater: noted
+      .use(async () => {
+        await Promise.resolve();
+        throw new RangeError("later");
+      })
+      .query(() => "never"),
+    noNext: t.procedure.use((() => undefined) as never).query(() => "never"),
+    lazy: lazy(async () => ({ default: t.router({ echo: noted.query(() => "late") }) })),
     ownError: t.procedure
       .errors(({ shape }) => ({ ...shape, data: { ...shape.data, own: true } }))
       .use(({ next }) => next())

@@ -69,6 +69,32 @@ const clauses: Clause[] = [
     { formats: true },
   ],
   ["bad input", [frame(call(1, "mutation", "slow", {}))], 1],
+  [
+    "middlewares and parsers in layers",
+    [{ a: 1, b: 2 }, {}, { a: "throw" }, { b: "bad" }, "text", null].map((input, id) =>
+      frame(call(id, "query", "layered", input)),
+    ),
+    6,
+  ],
+  [
+    "parsers that replace, and check what goes out",
+    [
+      frame(call(1, "query", "replaced", { a: 1 })),
+      frame(call(2, "query", "checked", "good")),
+      frame(call(3, "query", "checked", "bad")),
+    ],
+    3,
+  ],
+  [
+    "middlewares that throw, and one that forgets the rest",
+    ["angry", "angryLater", "noNext"].map((path) => frame(call(path, "query", path))),
+    3,
+  ],
+  [
+    "a router that is loaded late",
+    [frame(call(1, "query", "lazy.echo")), frame(call(2, "query", "lazy.echo"))],
+    2,
+  ],
   ["a procedure's own error formatter", [frame(call(1, "mutation", "ownError"))], 1],
   [
     "an unknown procedure, and the wrong kind",
@@ -484,6 +510,12 @@ const quiet = [
   "stream",
   "ownError",
   "unsayable",
+  "layered",
+  "replaced",
+  "checked",
+  "noNext",
+  "angry",
+  "angryLater",
 ];
 const feeds = [
   "feed",
