@@ -18,11 +18,12 @@ import type { System } from "./system.ts";
 import type { Admission } from "./transport/admission.ts";
 import { bunSocketSettings, upgradeSocket } from "./transport/bun.ts";
 import { closeCodes } from "./transport/close-codes.ts";
+import { defaultDeadlines, type SocketDeadlines } from "./transport/deadlines.ts";
 import { createHttpBridge } from "./transport/http-bridge.ts";
 import { originAllowed, type OriginPolicy } from "./transport/origin.ts";
 import type { Page } from "./transport/page.ts";
+import { createRpcSockets } from "./transport/rpc-socket.ts";
 import type { AcceptSocket, Socket } from "./transport/socket.ts";
-import { createStockHandler, defaultDeadlines, type SocketDeadlines } from "./transport/stock.ts";
 
 export interface ServerParts {
   signaling: Signaling;
@@ -65,8 +66,12 @@ const callFloodRate = { perS: 300, burst: 3000 };
 
 /** How many calls a frame holds, as far as can be told without reading it. */
 function callsIn(frame: string | Uint8Array): number {
-  return typeof frame === "string" ? Math.max(1, frame.split('"method"').length - 1) : 1;
+  // Only a list holds more than one; and white space may stand before it.
+  if (typeof frame !== "string" || frame.charCodeAt(0) === openingBrace) return 1;
+  return Math.max(1, frame.split('"method"').length - 1);
 }
+
+const openingBrace = "{".charCodeAt(0);
 
 function refuse(status: 429 | 503, retryAfterS: number): Response {
   return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {
@@ -106,10 +111,11 @@ export function createServer(
   // Where calls are not limited, to measure or to flood, neither is this.
   const callFlood = parts.rates.signals.perS === 0 ? { perS: 0, burst: 1 } : callFloodRate;
   let allGone = () => {};
-  const handle = createStockHandler({
+  const speak = createRpcSockets({
     router: appRouter,
     onError,
     deadlines,
+    now: system.now,
     schedule: system.schedule,
     createContext: ({ token }, socket, { addressHash }) =>
       contexts.forSocket(typeof token === "string" ? token : undefined, addressHash, () =>
@@ -118,7 +124,7 @@ export function createServer(
   });
 
   const acceptSocket: AcceptSocket = (socket, upgrade) => {
-    const listener = handle(socket, upgrade);
+    const listener = speak(socket, upgrade);
     const calls: TokenBucket = { fullAt: 0 };
     sockets.add(socket);
     return {

@@ -38,7 +38,7 @@ export interface EventsRequest {
   addressHash: string;
   /** Ends the stream. */
   signal: AbortSignal;
-  /** Told once, before the first event: who this peer is from now on. */
+  /** Told before the first event, and whenever it changes: who this peer is from now on. */
   claimed: (caller: Caller) => void;
 }
 
@@ -301,7 +301,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
           });
           if (isRejection(attached)) {
             if (attached.reason !== "unavailable") return yield { end: attached };
-            // The socket stays open: the peer has nothing to gain by coming back.
+            // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
+            claimed(caller);
             await rungWithin(bell, attached.retryAfterMs ?? retryMs);
             continue;
           }
@@ -319,7 +320,9 @@ export function createSignaling(parts: SignalingParts): Signaling {
             let { after } = stream;
             while (!signal.aborted) {
               bell.silence();
-              const entries = await engine.read(stream, after);
+              const read = engine.read(stream, after);
+              // Nothing is waited for that is there already.
+              const entries = read instanceof Promise ? await read : read;
               if (entries === "behind" || isRejection(entries)) return yield { end: entries };
               if (entries === "detached") break;
               for (const entry of entries) {

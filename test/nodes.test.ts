@@ -44,6 +44,23 @@ describe("two nodes", () => {
     expect(await bob.next("partner-disconnected")).toMatchObject({ roomId, reason: "skipped" });
   }, 30_000);
 
+  test("a join sent in one breath with the subscription is made for the session that this begins", async () => {
+    await using cluster = await startCluster(1);
+    const socket = new WebSocket(`${cluster.at(0).ws}/trpc`);
+    const answered = new Promise((resolve) => {
+      socket.onmessage = ({ data }) => {
+        const { id, result, error } = JSON.parse(String(data));
+        if (id === 2) resolve(error?.data ?? result.data);
+      };
+    });
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const params = (path: string) => ({ path, input: {} });
+    socket.send(JSON.stringify({ id: 1, method: "subscription", params: params("events") }));
+    socket.send(JSON.stringify({ id: 2, method: "mutation", params: params("join") }));
+    expect(await answered).toEqual({ status: "waiting" });
+    socket.close();
+  }, 30_000);
+
   test("hold one address' limits together", async () => {
     await using cluster = await startCluster(2, { LIMIT_SOCKETS_PER_ADDRESS: "3" });
     await using stack = new AsyncDisposableStack();

@@ -676,6 +676,46 @@ export function createRedisEngine(
     }
   }
 
+  /** What has come for a stream, without asking Redis; `undefined` when only Redis can tell. */
+  function news({ sessionId, streamId, claim, epoch }: Stream, after: number) {
+    const local = locals.get(sessionId);
+    if (!local?.streams.has(streamId)) return "detached";
+    if (claim < local.claim) return reject("taken-over");
+    if (epoch !== local.epoch) return "behind";
+    return local.tail?.after(after);
+  }
+
+  async function readLog(stream: Stream, after: number) {
+    const { sessionId, claim, epoch } = stream;
+    for (;;) {
+      // Until Redis is back there is nothing new; whoever reads is woken then.
+      if (!available) return [];
+      try {
+        const log = await run(scripts.read, sessionId, String(after));
+        const [epochNow, claimNow, dropped, events] = log as [
+          string | null,
+          string | null,
+          number,
+          string[],
+        ];
+        if (claim < Number(claimNow)) return reject("taken-over");
+        if (epochNow !== epoch || after < dropped) return "behind";
+        const read = events.map((json, index) => ({
+          offset: after + index + 1,
+          event: JSON.parse(json) as LoggedEvent,
+        }));
+        const local = locals.get(sessionId);
+        if (local && !local.tail) follow(local, after + read.length);
+        if (read.length > 0) return read;
+      } catch (error) {
+        if (isAway(error)) return [];
+        throw error;
+      }
+      const now = news(stream, after);
+      if (now) return now;
+    }
+  }
+
   // -------------------------------------------------------------------------------------------
   // Suspensions: every node keeps the same account, from the same words in the same order
 
@@ -913,37 +953,8 @@ export function createRedisEngine(
       await leave(stream);
     },
 
-    async read(stream: Stream, after: number) {
-      for (;;) {
-        const { sessionId, streamId, claim, epoch } = stream;
-        const local = locals.get(sessionId);
-        if (!local?.streams.has(streamId)) return "detached";
-        if (claim < local.claim) return reject("taken-over");
-        if (epoch !== local.epoch) return "behind";
-        const entries = local.tail?.after(after);
-        if (entries) return entries;
-        // Until Redis is back there is nothing new; whoever reads is woken then.
-        if (!available) return [];
-        try {
-          const [epochNow, claimNow, dropped, events] = (await run(
-            scripts.read,
-            sessionId,
-            String(after),
-          )) as [string | null, string | null, number, string[]];
-          if (claim < Number(claimNow)) return reject("taken-over");
-          if (epochNow !== epoch || after < dropped) return "behind";
-          const read = events.map((json, index) => ({
-            offset: after + index + 1,
-            event: JSON.parse(json) as LoggedEvent,
-          }));
-          if (!local.tail) follow(local, after + read.length);
-          if (read.length > 0) return read;
-          if (local.tail) return local.tail.after(after) ?? "behind";
-        } catch (error) {
-          if (isAway(error)) return [];
-          throw error;
-        }
-      }
+    read(stream: Stream, after: number) {
+      return news(stream, after) ?? readLog(stream, after);
     },
 
     status(caller: Caller) {

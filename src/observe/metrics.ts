@@ -102,6 +102,11 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     audio: waits.labels("audio"),
     text: waits.labels("text"),
   };
+  const signalsOf = {
+    offer: signals.labels("offer"),
+    answer: signals.labels("answer"),
+    "add-ice-candidate": signals.labels("add-ice-candidate"),
+  };
   // A series that is there from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
@@ -113,7 +118,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     connected: (afterMs) => connects.observe(afterMs / 1000),
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),
-    signaled: (type) => signals.inc({ type }),
+    signaled: (type) => signalsOf[type].inc(),
     refused: (reason) => refusals.inc({ reason }),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),

@@ -12,6 +12,8 @@ export interface Connection {
   readonly kind: "socket" | "http";
   /** Whom the token names, or the session that `events` began. */
   caller: Caller | undefined;
+  /** While an `events` is beginning: whoever calls in that moment calls as the session that it begins. */
+  beginning: Promise<void> | undefined;
   /** The session that `events` begins here, if the token names none. */
   readonly newSessionId: string;
   /** Closes the socket so that the peer comes back and resumes. */
@@ -47,10 +49,11 @@ export interface ContextParts {
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
 export function createContexts({ signaling, tokens, limits, now, newId }: ContextParts) {
   function contextOf(
-    begun: Omit<Connection, "newSessionId" | "turnstile" | "subscriptions">,
+    begun: Omit<Connection, "beginning" | "newSessionId" | "turnstile" | "subscriptions">,
   ): Context {
     const connection: Connection = {
       ...begun,
+      beginning: undefined,
       newSessionId: newId(),
       turnstile: createTurnstile(protocolLimits.callsInFlightMax),
       subscriptions: 0,

@@ -4,60 +4,65 @@ import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { limits } from "../protocol.ts";
 import type { CallKind } from "./call-limits.ts";
-import { nobody, type Context } from "./context.ts";
+import { nobody, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
 const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: formatError });
 
 export const { router } = t;
 
-/** Everything but subscriptions: a few at a time per connection, the rest in order. */
-const call = t.procedure.use(async ({ ctx, next }) => {
-  const { turnstile } = ctx.connection;
-  const turn = turnstile.enter();
-  if (turn) await turn;
-  try {
-    return await next();
-  } finally {
-    turnstile.leave();
-  }
-});
+/** Counts a call for its session, or for what else lasts. @throws a refusal for one too many. */
+function count({ connection, limits }: Context, kind: CallKind) {
+  const { caller, kind: way, addressHash } = connection;
+  // An HTTP request is a connection of its own: without a session its address is all that lasts.
+  const of = caller?.sessionId ?? (way === "http" ? addressHash : connection);
+  const refused = limits.take(kind, of);
+  if (refused) throw refusal(refused);
+}
 
-function limited(kind: CallKind) {
-  return t.middleware(({ ctx, next }) => {
-    const { caller, kind: way, addressHash } = ctx.connection;
-    // An HTTP request is a connection of its own: without a session its address is all that lasts.
-    const of = caller?.sessionId ?? (way === "http" ? addressHash : ctx.connection);
-    const refused = ctx.limits.take(kind, of);
-    if (refused) throw refusal(refused);
-    return next();
-  });
+interface Terms {
+  /**
+   * Only for a session. On a socket that has none yet the caller is nobody: idle, in no room. An HTTP request
+   * has no events to begin a session with, so there it needs a valid token.
+   */
+  withSession: boolean;
+  /** How it is limited; not at all without. */
+  kind?: CallKind;
 }
 
 /**
- * Only for a session. On a socket that has none yet the caller is nobody: idle, in no room. An HTTP request
- * has no events to begin a session with, so there it needs a valid token.
+ * Everything but subscriptions: a few at a time per connection, the rest in order. One middleware for all terms,
+ * since each costs every call two promises.
  */
-const withSession = t.middleware(({ ctx, next }) => {
-  if (ctx.connection.kind === "http" && !ctx.connection.caller)
-    throw refusal(reject("unauthorized"));
-  return next();
-});
+function callable({ withSession, kind }: Terms) {
+  return t.procedure.use(({ ctx, next }) => {
+    const { turnstile, kind: way, caller, beginning } = ctx.connection;
+    if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
+    if (kind) count(ctx, kind);
+    const turn = turnstile.enter() ?? beginning;
+    const made = turn ? turn.then(() => next()) : next();
+    void made.then(turnstile.leave, turnstile.leave);
+    return made;
+  });
+}
 
 /** For everybody, with or without a session. */
-export const publicProcedure = call.use(limited("signals"));
+export const publicProcedure = callable({ withSession: false, kind: "signals" });
 /** What is told to the partner, and questions. */
-export const signalProcedure = call.use(withSession).use(limited("signals"));
+export const signalProcedure = callable({ withSession: true, kind: "signals" });
 /** What changes where a peer stands. */
-export const intentProcedure = call.use(withSession).use(limited("intents"));
+export const intentProcedure = callable({ withSession: true, kind: "intents" });
 /** To go is always allowed. */
-export const freeProcedure = call.use(withSession);
+export const freeProcedure = callable({ withSession: true });
 
 /**
  * A stream for everybody. Of the wide bucket: tRPC's client gives up a
  * subscription that is refused, and one on a bad network opens it often.
  */
-export const streamProcedure = t.procedure.use(limited("signals"));
+export const streamProcedure = t.procedure.use(({ ctx, next }) => {
+  count(ctx, "signals");
+  return next();
+});
 
 /** Counts a stream as open until it is disposed; refuses one too many. */
 export function openStream({ connection }: Context): Disposable {
@@ -65,6 +70,18 @@ export function openStream({ connection }: Context): Disposable {
     throw refusal(reject("rate-limited", { retryAfterMs: 1000 }));
   connection.subscriptions += 1;
   return { [Symbol.dispose]: () => void (connection.subscriptions -= 1) };
+}
+
+/** Until it is disposed, calls wait: the session they are made for is only just beginning. */
+export function beginning(connection: Connection): Disposable {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  connection.beginning = promise;
+  return {
+    [Symbol.dispose]() {
+      if (connection.beginning === promise) connection.beginning = undefined;
+      resolve();
+    },
+  };
 }
 
 /** Who calls, and under which id: the same id in another procedure is another mutation. */

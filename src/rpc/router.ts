@@ -3,6 +3,7 @@ import { tracked } from "@trpc/server";
 import * as protocol from "../protocol.ts";
 import { refusal, unwrap } from "./errors.ts";
 import {
+  beginning,
   callerOf,
   freeProcedure,
   intentProcedure,
@@ -18,13 +19,17 @@ export const appRouter = router({
   events: streamProcedure.input(protocol.eventsInput).subscription(async function* (call) {
     const { connection, signaling, signToken } = call.ctx;
     using _open = openStream(call.ctx);
+    using begun = beginning(connection);
     const stream = signaling.events({
       known: connection.caller,
       newSessionId: connection.newSessionId,
       lastEventId: call.input.lastEventId,
       addressHash: connection.addressHash,
       signal: call.signal ?? AbortSignal.abort(),
-      claimed: (caller) => (connection.caller = caller),
+      claimed(caller) {
+        connection.caller = caller;
+        begun[Symbol.dispose]();
+      },
     });
     for await (const delivery of stream) {
       if (!("end" in delivery)) yield tracked(delivery.id, withToken(delivery.event, signToken));

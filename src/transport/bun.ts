@@ -48,8 +48,10 @@ export function upgradeSocket(
         },
         send(text) {
           if (!open) return;
-          if (ws.send(text) === 0) open = false;
-          else if (ws.getBufferedAmount() > unsentBytesMax)
+          const sent = ws.send(text);
+          if (sent === 0) open = false;
+          // Only what has to wait is worth a look at how much waits.
+          else if (sent < 0 && ws.getBufferedAmount() > unsentBytesMax)
             socket.close(closeCodes.tooSlow, "too slow");
         },
         close(code, reason) {

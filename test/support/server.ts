@@ -15,7 +15,7 @@ import { createSignaling } from "../../src/signaling.ts";
 import { createSystem, type System } from "../../src/system.ts";
 import { createAdmission, type AdmissionOptions } from "../../src/transport/admission.ts";
 import type { OriginPolicy } from "../../src/transport/origin.ts";
-import type { SocketDeadlines } from "../../src/transport/stock.ts";
+import type { SocketDeadlines } from "../../src/transport/deadlines.ts";
 import { engineOptions } from "./engine-options.ts";
 
 export interface TestServerOptions {

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { initTRPC } from "@trpc/server";
 import { limits } from "../../src/protocol.ts";
-import { createStockHandler } from "../../src/transport/stock.ts";
+import { createRpcSockets } from "../../src/transport/rpc-socket.ts";
+import { closeCodes } from "../../src/transport/close-codes.ts";
 import type { Answer } from "../support/raw-socket.ts";
 
 const t = initTRPC.create();
@@ -15,11 +16,12 @@ function openSocket(url = "/trpc") {
   const answers: Answer[] = [];
   const timers: { delayMs: number; task: () => void; cancelled: boolean }[] = [];
   const closedWith: number[] = [];
-  const accept = createStockHandler({
+  const accept = createRpcSockets({
     router,
     createContext: () => ({}),
     onError: () => {},
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },
+    now: () => 0,
     schedule(delayMs, task) {
       const timer = { delayMs, task, cancelled: false };
       timers.push(timer);
@@ -44,7 +46,7 @@ function openSocket(url = "/trpc") {
       listener.message(
         typeof frame === "string" || frame instanceof Uint8Array ? frame : JSON.stringify(frame),
       );
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setImmediate(resolve));
       return answers.map(({ id, error }): [Answer["id"], boolean] => [id, error === undefined]);
     },
     [Symbol.dispose]: () => listener.close(),
@@ -121,6 +123,11 @@ describe("a frame", () => {
     const filled = (bytes: number) => echo(1, "x".repeat(bytes - empty));
     expect(await socket.answersTo(filled(limits.frameBytesMax))).toEqual([[1, true]]);
     expect(await socket.answersTo(filled(limits.frameBytesMax + 1))).toEqual([[1, false]]);
+    // In bytes, not in characters.
+    const twoByte = (bytes: number) =>
+      echo(1, "é".repeat(Math.floor((bytes - empty) / 2)) + "x".repeat((bytes - empty) % 2));
+    expect(await socket.answersTo(twoByte(limits.frameBytesMax))).toEqual([[1, true]]);
+    expect(await socket.answersTo(twoByte(limits.frameBytesMax + 1))).toEqual([[1, false]]);
   });
 });
 
@@ -135,13 +142,23 @@ describe("a first message", () => {
   ] as const)
     test(`${isAnnounced ? "has a deadline" : "is not waited for"} with ${url}`, async () => {
       using socket = openSocket(url);
-      expect(socket.timers).toHaveLength(isAnnounced ? 1 : 0);
+      const deadline = socket.timers.filter(({ delayMs }) => delayMs === 500);
+      expect(deadline).toHaveLength(isAnnounced ? 1 : 0);
       // Whoever is not waited for can call at once.
       expect(await socket.answersTo({ method: "connectionParams", data: {} })).toEqual(
         isAnnounced ? [] : [[null, false]],
       );
       expect(await socket.answersTo(echo(1))).toEqual([[1, true]]);
-      expect(socket.timers.every(({ cancelled }) => cancelled)).toBe(true);
+      expect(deadline.every(({ cancelled }) => cancelled)).toBe(true);
       expect(socket.closedWith).toEqual([]);
     });
+
+  test("that does not come closes the socket; one that is gone is not waited for", () => {
+    using mute = openSocket("/trpc?connectionParams=1");
+    mute.timers.find(({ delayMs }) => delayMs === 500)?.task();
+    expect(mute.closedWith).toEqual([closeCodes.mute]);
+    const gone = openSocket("/trpc?connectionParams=1");
+    gone[Symbol.dispose]();
+    expect(gone.timers.map(({ cancelled }) => cancelled)).toEqual([true, true]);
+  });
 });

@@ -1,0 +1,152 @@
+/** One subscription: what its procedure yields, on its way to the socket until it ends or is stopped. */
+import { getTRPCErrorFromUnknown, TRPCError } from "@trpc/server";
+import { isObservable, observableToAsyncIterable } from "@trpc/server/observable";
+import { isAbortError, isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
+import type { Answers } from "./answers.ts";
+import type { Call } from "./calls.ts";
+
+/** The connection, as its subscriptions need it. */
+export interface SubscriptionHost {
+  readonly answers: Answers;
+  /** Whether anything that is said still reaches the peer. */
+  readonly open: boolean;
+  say(text: string): void;
+  /** Calls the procedure. */
+  invoke(call: Call, signal: AbortSignal): Promise<unknown>;
+  /** For the server's eyes only. */
+  report(call: Call, cause: unknown): void;
+  /** Also to the peer. @throws if it can't be worded. */
+  refuse(call: Call, cause: unknown): void;
+  /** As `refuse`, but what can't be worded is told without a name. */
+  refuseAnyhow(call: Call, cause: unknown): void;
+  /** From now on the id may be used again. */
+  release(call: Call): void;
+}
+
+export class Subscription {
+  readonly #host: SubscriptionHost;
+  readonly #call: Call;
+  readonly #controller = new AbortController();
+  #stopped = false;
+  /** Ends the wait for the next event. */
+  #interrupt: (() => void) | undefined;
+
+  constructor(host: SubscriptionHost, call: Call) {
+    this.#host = host;
+    this.#call = call;
+  }
+
+  /** At any moment: before the procedure has answered, while an event is waited for, or after the end. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#controller.abort();
+    this.#interrupt?.();
+  }
+
+  /** Until the end: an error, or `stopped`, has been said, and whatever was iterated is disposed. */
+  async run(): Promise<void> {
+    const host = this.#host;
+    const call = this.#call;
+    try {
+      await this.#serve();
+      this.#release();
+    } catch (cause) {
+      this.#release();
+      // A procedure that gives up because it was stopped has done what it was asked.
+      const { code, cause: reason } = getTRPCErrorFromUnknown(cause);
+      if (!this.#stopped || code !== "INTERNAL_SERVER_ERROR" || !isAbortError(reason))
+        return host.refuseAnyhow(call, cause);
+    }
+    host.say(host.answers.stopped(call.head));
+  }
+
+  #release() {
+    if (!this.#host.open) this.stop();
+    this.#host.release(this.#call);
+  }
+
+  async #serve(): Promise<void> {
+    const host = this.#host;
+    const call = this.#call;
+    if (this.#stopped || !host.open) return;
+    const result = await host.invoke(call, this.#controller.signal);
+    if (!isAsyncIterable(result) && !isObservable(result))
+      throw new TRPCError({
+        code: "INTERNAL_SERVER_ERROR",
+        message: `Subscription ${call.path} did not return an observable or a AsyncGenerator`,
+      });
+    if (!host.open) this.stop();
+    // Subscribing begins its work at once: nobody is there to be told of it.
+    if (!host.open && isObservable(result)) return;
+    const iterable = isObservable(result)
+      ? observableToAsyncIterable(result, this.#controller.signal)
+      : result;
+    if (this.#stopped) {
+      try {
+        await dispose(iterable[Symbol.asyncIterator]());
+      } catch (cause) {
+        host.report(call, cause);
+      }
+      return;
+    }
+    host.say(host.answers.started(call.head));
+    await this.#iterate(iterable);
+  }
+
+  /** Says each event, then disposes of the iterator whatever happened, then tells what went wrong. */
+  async #iterate(iterable: AsyncIterable<unknown>): Promise<void> {
+    let iterator: AsyncIterator<unknown> | undefined;
+    let failure: { cause: unknown } | undefined;
+    try {
+      iterator = iterable[Symbol.asyncIterator]();
+      await this.#drain(iterator);
+    } catch (cause) {
+      failure = { cause };
+      // Before the disposal, which may wait for it.
+      this.stop();
+    }
+    let afterwards: { cause: unknown } | undefined;
+    try {
+      if (iterator) await dispose(iterator);
+    } catch (cause) {
+      afterwards = { cause };
+      this.stop();
+    }
+    if (failure) this.#host.refuse(this.#call, failure.cause);
+    if (afterwards) this.#host.report(this.#call, afterwards.cause);
+  }
+
+  /**
+   * Resolves when the iterator is done or the subscription stopped, rejects with what went wrong. Callbacks
+   * and no loop of awaits, since that would race every event against the stop.
+   */
+  #drain(iterator: AsyncIterator<unknown>): Promise<void> {
+    const host = this.#host;
+    const call = this.#call;
+    return new Promise((resolve, reject) => {
+      this.#interrupt = resolve;
+      const take = () => void iterator.next().then(say, fail);
+      const say = ({ done, value }: IteratorResult<unknown>) => {
+        if (this.#stopped) return;
+        if (done) return resolve();
+        try {
+          if (host.open) host.say(host.answers.data(call.head, value));
+          take();
+        } catch (cause) {
+          reject(cause);
+        }
+      };
+      const fail = (cause: unknown) => {
+        if (!this.#stopped) return reject(cause);
+        // Nobody waits for it any more; and an AbortError is how a stopped one should end.
+        if (!isAbortError(getTRPCErrorFromUnknown(cause).cause)) host.report(call, cause);
+      };
+      take();
+    });
+  }
+}
+
+async function dispose(iterator: AsyncIterator<unknown> & Partial<AsyncDisposable>) {
+  await (Symbol.asyncDispose in iterator ? iterator[Symbol.asyncDispose]?.() : iterator.return?.());
+}
