@@ -39,6 +39,8 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
     url,
     disableOfflineQueue: true,
     disableClientInfo: true,
+    // The client's own covers only what is not yet written, and costs a signal for each command.
+    commandOptions: { timeout: 0 },
     socket: {
       connectTimeout: timeoutMs,
       // Jitter, or all nodes come back in the same moment.
