@@ -76,7 +76,9 @@ export const appRouter = router({
   iceServers: signalProcedure.input(protocol.noInput).query(async ({ ctx }) => {
     return unwrap(await ctx.signaling.iceServers(ctx.connection.caller));
   }),
-  stats: publicProcedure.input(protocol.noInput).query(({ ctx }) => ctx.signaling.stats()),
+  stats: publicProcedure
+    .input(protocol.noInput)
+    .query(async ({ ctx }): Promise<protocol.Stats> => ctx.signaling.stats()),
 });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
