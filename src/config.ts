@@ -34,6 +34,8 @@ const secrets = list.pipe(
   z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1),
 );
 
+const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\//.test(text);
+
 const dayMs = 86_400_000;
 
 /** Each variable: how it is read, and what it is without. `.env.example` says what each means. */
@@ -77,6 +79,7 @@ const variables = z.object({
   LIMIT_HANDSHAKES_PER_MIN: integer(0, 1_000_000).default(60),
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
   TRUSTED_PROXIES: proxies.prefault(""),
+  REDIS_URL: z.string().refine(isRedisUrl, "must be a URL like redis://host:6379").optional(),
   METRICS_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
   ADMIN_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
   MODERATION_WEBHOOK: z.url("must be a URL").optional(),
@@ -97,6 +100,8 @@ const config = variables
       require("TURN_SECRET", "is needed with TURN_URLS");
     if (env.FORCE_RELAY && env.TURN_URLS.length === 0)
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
+    if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
+      require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
   })
   .superRefine((env, context) => {
     if ((env.MODERATION_WEBHOOK === undefined) !== (env.MODERATION_SECRET === undefined))
@@ -150,6 +155,7 @@ const config = variables
       peersMax: env.LIMIT_PEERS,
       trustedProxies: env.TRUSTED_PROXIES,
     },
+    redisUrl: env.REDIS_URL,
     metricsToken: env.METRICS_TOKEN,
     adminToken: env.ADMIN_TOKEN,
     webhook:

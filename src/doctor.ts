@@ -32,7 +32,7 @@ async function examine(config: Config): Promise<Finding[]> {
     checkSecrets(config),
     checkOrigins(config),
     checkCertificate(config.tls, system.now()),
-    checkRedis(process.env["REDIS_URL"], system),
+    checkRedis(config.redisUrl, system),
     checkStun(config, system),
     checkTurn(config, system),
     checkClock(clockServer, system),

@@ -1,8 +1,9 @@
 /** Composition root: env → config → engine → server → listen → drain. Beside the doctor the only reader of the environment. */
 import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
+import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
@@ -11,7 +12,7 @@ import { createSessionTokens } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
 import { createSignaling } from "./signaling.ts";
 import { createSystem, type System } from "./system.ts";
-import { createAdmission } from "./transport/admission.ts";
+import { createAdmission, type SharedCounts } from "./transport/admission.ts";
 import { createPage } from "./transport/page.ts";
 import index from "./web/index.html";
 
@@ -40,7 +41,7 @@ async function start(config: Config, log: Log) {
   // The policy is a value: put your own here.
   const policy = createFairPolicy({ patienceMs: 3 * relaxAfterMs, windowMs: 2000 });
 
-  const engine = createMemoryEngine(system, {
+  const engineOptions: EngineOptions = {
     graceMs,
     skipCooldownMs,
     skipping: {
@@ -60,14 +61,15 @@ async function start(config: Config, log: Log) {
     // One skip each 3 s past the burst is all that the growing delay lets through.
     avoidsMax: Math.max(1024, config.skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
-  });
+  };
+  const { engine, addresses } = await openEngine(config, engineOptions, system, log);
   const secrets = config.sessionSecrets ?? [randomBytes(32).toString("base64url")];
   const webhook = config.webhook && {
     ...config.webhook,
     schedule: system.schedule,
     onGivenUp: (why: string) => log.warn("a report was not posted", { why }),
   };
-  const metrics = createMetrics(async () => engine.stats());
+  const metrics = createMetrics(async () => engine.stats(), hostname());
   const signaling = createSignaling({
     engine,
     system,
@@ -85,6 +87,7 @@ async function start(config: Config, log: Log) {
   const admission = createAdmission({
     ...config.admission,
     hashKey: secrets[0] ?? "",
+    shared: addresses,
     onUnannouncedProxy: () =>
       log.warn(
         "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
@@ -98,6 +101,7 @@ async function start(config: Config, log: Log) {
       metrics,
       page: await createPage(index, config),
       signaling,
+      available: engine.available,
       system,
       tokens: createSessionTokens(secrets),
     },
@@ -126,6 +130,25 @@ async function start(config: Config, log: Log) {
   }
   process.on("SIGTERM", () => void leave("SIGTERM"));
   process.on("SIGINT", () => void leave("SIGINT"));
+}
+
+/** One node keeps everything in memory; with `REDIS_URL` many share one lobby, and only then Redis' client is loaded. */
+async function openEngine(
+  { redisUrl: url }: Config,
+  options: EngineOptions,
+  system: System,
+  log: Log,
+): Promise<{ engine: Engine; addresses?: SharedCounts }> {
+  if (url === undefined) return { engine: createMemoryEngine(system, options) };
+  const { createRedisEngine } = await import("./engine/redis.ts");
+  const engine = createRedisEngine(system, options, {
+    url,
+    clock: system,
+    onAvailable: (available, why) =>
+      log[available ? "info" : "warn"](available ? "Redis is at hand" : "Redis is away", { why }),
+  });
+  await engine.opened();
+  return { engine, addresses: engine.addresses };
 }
 
 /** Notes now and then how late a timer is: what everybody waits for when the node has too much to do. */

@@ -27,6 +27,8 @@ import { createStockHandler, defaultDeadlines, type SocketDeadlines } from "./tr
 
 export interface ServerParts {
   signaling: Signaling;
+  /** Whether what keeps the state is at hand; without it `/readyz` is 503, and what is open stays open. */
+  available: () => boolean;
   tokens: SessionTokens;
   rates: CallRates;
   system: Pick<System, "now" | "schedule" | "id">;
@@ -182,7 +184,10 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
       }),
     )
     .get("/livez", () => plain("alive\n"))
-    .get("/readyz", () => (ready ? plain("ready\n") : plain("draining\n", 503)))
+    .get("/readyz", () => {
+      if (!ready) return plain("draining\n", 503);
+      return parts.available() ? plain("ready\n") : plain("the engine's storage is away\n", 503);
+    })
     .get("/metrics", async ({ request }) => {
       if (!bears(request, parts.metricsToken)) return new Response("Not found", { status: 404 });
       return new Response(await metrics.render(), {

@@ -61,10 +61,10 @@ export interface Signaling {
     reason?: ReportReason,
   ): Promise<{ accepted: true } | Rejection>;
   iceServers(caller: Caller | undefined): Promise<{ iceServers: IceServer[] } | Rejection>;
-  stats(): Promise<Stats>;
+  stats(): Promise<Stats | Rejection>;
   /** An operator's word: out, and not let in until then (epoch milliseconds). */
-  suspend(subject: Subject, until: number): Promise<void>;
-  lift(subject: Subject): Promise<boolean>;
+  suspend(subject: Subject, until: number): Promise<Rejection | undefined>;
+  lift(subject: Subject): Promise<boolean | Rejection>;
   suspensions(): Promise<Suspension[]>;
   /** From now on no new session begins here; those there are go on. */
   drain(): void;
@@ -265,6 +265,14 @@ export function createSignaling(parts: SignalingParts): Signaling {
     }
   }
 
+  /** Resolves at a ring, or after `ms` milliseconds. */
+  async function rungWithin(bell: Bell, ms: number) {
+    bell.silence();
+    const cancel = system.schedule(ms, bell.ring);
+    await bell.rung();
+    cancel();
+  }
+
   engine.onAlarm(alarm);
 
   return {
@@ -275,41 +283,56 @@ export function createSignaling(parts: SignalingParts): Signaling {
       }
       const bell = createBell();
       signal.addEventListener("abort", bell.ring);
-      const attached = await engine.attach({
-        sessionId: known?.sessionId ?? newSessionId,
-        claim: known?.claim ?? 0,
-        addressHash,
-        // An id that no log gives out is of no living epoch.
-        position:
-          lastEventId === undefined
-            ? undefined
-            : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 }),
-        wake: bell.ring,
-      });
-      if (isRejection(attached)) return yield { end: attached };
-      const { stream, missed, recovered, entered } = attached;
-      metrics.began(lastEventId === undefined ? "new" : recovered ? "resumed" : "resync");
+      let caller = known ?? { sessionId: newSessionId, claim: 0 };
+      // An id that no log gives out is of no living epoch.
+      let position =
+        lastEventId === undefined
+          ? undefined
+          : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 });
       try {
-        claimed({ sessionId: stream.sessionId, claim: stream.claim });
-        if (!signal.aborted) await lookForPartners(entered);
-        const deliver = ({ offset, event }: LogEntry): Delivery => {
-          return { id: formatPosition(stream.epoch, offset), event: complete(event) };
-        };
-        for (const entry of missed) yield deliver(entry);
-        let { after } = stream;
         while (!signal.aborted) {
-          bell.silence();
-          const entries = await engine.read(stream, after);
-          if (entries === "behind" || isRejection(entries)) return yield { end: entries };
-          for (const entry of entries) {
-            after = entry.offset;
-            yield deliver(entry);
+          const attached = await engine.attach({
+            ...caller,
+            addressHash,
+            position,
+            wake: bell.ring,
+          });
+          if (isRejection(attached)) {
+            if (attached.reason !== "unavailable") return yield { end: attached };
+            // The socket stays open: the peer has nothing to gain by coming back.
+            await rungWithin(bell, attached.retryAfterMs ?? retryMs);
+            continue;
           }
-          if (entries.length === 0 && !signal.aborted) await bell.rung();
+          const { stream, missed, recovered, entered } = attached;
+          metrics.began(position === undefined ? "new" : recovered ? "resumed" : "resync");
+          caller = { sessionId: stream.sessionId, claim: stream.claim };
+          try {
+            claimed(caller);
+            // Meanwhile: what is told first must not wait, or an answer could overtake it.
+            if (!signal.aborted) void lookForPartners(entered);
+            const deliver = ({ offset, event }: LogEntry): Delivery => {
+              return { id: formatPosition(stream.epoch, offset), event: complete(event) };
+            };
+            for (const entry of missed) yield deliver(entry);
+            let { after } = stream;
+            while (!signal.aborted) {
+              bell.silence();
+              const entries = await engine.read(stream, after);
+              if (entries === "behind" || isRejection(entries)) return yield { end: entries };
+              if (entries === "detached") break;
+              for (const entry of entries) {
+                after = entry.offset;
+                yield deliver(entry);
+              }
+              if (entries.length === 0 && !signal.aborted) await bell.rung();
+            }
+            position = { epoch: stream.epoch, offset: after };
+          } finally {
+            await engine.detach(stream);
+          }
         }
       } finally {
         signal.removeEventListener("abort", bell.ring);
-        await engine.detach(stream);
       }
     },
 
@@ -377,14 +400,16 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     async suspend(subject, until) {
-      const { entered } = await engine.suspend(subject, until);
+      const suspended = await engine.suspend(subject, until);
+      if (isRejection(suspended)) return suspended;
       log.info("suspended", { ...subject, until });
-      await lookForPartners(entered);
+      await lookForPartners(suspended.entered);
+      return undefined;
     },
 
     async lift(subject) {
       const lifted = await engine.lift(subject);
-      if (lifted) log.info("lifted", { ...subject });
+      if (lifted === true) log.info("lifted", { ...subject });
       return lifted;
     },
 

@@ -2,16 +2,11 @@
 import { describe, expect, test } from "bun:test";
 import { Glob } from "bun";
 import { join } from "node:path";
-import { createMemoryEngine } from "../src/engine/memory.ts";
+import { everyEngine } from "./support/engines.ts";
 import { parseScenario, playScenario } from "./support/scenario.ts";
-import { seededRandom } from "./support/virtual-system.ts";
-import { delayed, type OpenEngine } from "./support/world.ts";
 
 const folder = join(import.meta.dir, "scenarios");
-const engines: Record<string, OpenEngine> = {
-  "in memory": createMemoryEngine,
-  "in memory, behind random delays": delayed(createMemoryEngine, seededRandom(11)),
-};
+const engines = await everyEngine(11);
 
 for (const file of [...new Glob("*.txt").scanSync(folder)].sort()) {
   const scenario = parseScenario(await Bun.file(join(folder, file)).text());

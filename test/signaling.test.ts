@@ -1,15 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { isRejection } from "../src/domain/rejection.ts";
 import { defaultWishes } from "../src/domain/ticket.ts";
-import { createMemoryEngine } from "../src/engine/memory.ts";
-import { seededRandom, settled } from "./support/virtual-system.ts";
-import {
-  createWorld,
-  delayed,
-  type OpenEngine,
-  type Peer,
-  type WorldOptions,
-} from "./support/world.ts";
+import { everyEngine } from "./support/engines.ts";
+import { createWorld, type OpenEngine, type Peer, type WorldOptions } from "./support/world.ts";
 
 const minuteMs = 60_000;
 
@@ -25,12 +18,7 @@ async function pairOf(options?: WorldOptions) {
 
 const reasonOf = (answer: unknown) => (isRejection(answer) ? answer.reason : answer);
 
-const engines = {
-  "on the engine in memory": createMemoryEngine,
-  "on an engine behind random delays": delayed(createMemoryEngine, seededRandom(7)),
-};
-
-for (const [where, open] of Object.entries(engines)) {
+for (const [where, open] of Object.entries(await everyEngine(7))) {
   describe(`signaling ${where}`, () => {
     describe("the defects of the systems it replaces", () => {
       test("one who leaves the lobby empties it for nobody else", async () => {
@@ -235,7 +223,7 @@ for (const [where, open] of Object.entries(engines)) {
 
     describe("signals", () => {
       test("reach the partner, in order, and nobody else", async () => {
-        const { connect, signaling, alice, bob, roomId } = await pairOf({ open });
+        const { system, connect, signaling, alice, bob, roomId } = await pairOf({ open });
         const carol = await connect("Carol");
         const from = alice.told.length;
         await signaling.send(bob.caller, { type: "offer", roomId, sdp: "offer" });
@@ -246,7 +234,7 @@ for (const [where, open] of Object.entries(engines)) {
             candidate: { candidate },
           });
         await signaling.send(alice.caller, { type: "answer", roomId, sdp: "answer" });
-        await settled();
+        await system.settled();
         expect(alice.told.slice(from).map(({ event }) => event)).toEqual([
           { type: "offer", roomId, sdp: "offer" },
           { type: "add-ice-candidate", roomId, candidate: { candidate: "1" } },
@@ -269,12 +257,12 @@ for (const [where, open] of Object.entries(engines)) {
       });
 
       test("with the same id are done once and answered alike", async () => {
-        const { signaling, alice, bob, roomId } = await pairOf({ open });
+        const { system, signaling, alice, bob, roomId } = await pairOf({ open });
         const caller = { ...bob.caller, mutationId: "offer 1" };
         const signal = { type: "offer", roomId, sdp: "once" } as const;
         expect(await signaling.send(caller, signal)).toEqual({ delivered: true });
         expect(await signaling.send(caller, signal)).toEqual({ delivered: true });
-        await settled();
+        await system.settled();
         expect(alice.types().filter((type) => type === "offer")).toHaveLength(1);
       });
     });
@@ -302,7 +290,7 @@ for (const [where, open] of Object.entries(engines)) {
           delivered: true,
         });
         expect(await send({ candidate: "" })).toEqual({ delivered: true });
-        await settled();
+        await world.system.settled();
         const told = JSON.stringify(alice.told.slice(from));
         expect(alice.types(from)).toEqual(["add-ice-candidate", "add-ice-candidate"]);
         expect(told).toContain("typ relay");
@@ -340,7 +328,7 @@ for (const [where, open] of Object.entries(engines)) {
         expect(await world.signaling.join(caller, wishes)).toEqual({ status: "paired" });
         await bob.leave();
         expect(await world.signaling.join(caller, wishes)).toEqual({ status: "paired" });
-        expect((await world.signaling.stats()).rooms.video).toBe(0);
+        expect(await world.signaling.stats()).toMatchObject({ rooms: { video: 0 } });
       });
     });
 
@@ -372,9 +360,9 @@ for (const [where, open] of Object.entries(engines)) {
 
     describe("connected and failed", () => {
       test("a call that never came about ends for both, at the front, with the cooldown", async () => {
-        const { advance, connect, signaling, alice, bob, roomId } = await pairOf({ open });
+        const { system, advance, connect, signaling, alice, bob, roomId } = await pairOf({ open });
         expect(await signaling.failed(alice.caller, roomId)).toEqual({ status: "waiting" });
-        await settled();
+        await system.settled();
         expect(bob.last("partner-disconnected")?.reason).toBe("connect-failed");
         await advance(minuteMs);
         expect(alice.roomId()).toBe(roomId);
@@ -384,10 +372,10 @@ for (const [where, open] of Object.entries(engines)) {
       });
 
       test("after connected, failed counts as a skip", async () => {
-        const { signaling, alice, bob, roomId } = await pairOf({ open });
+        const { system, signaling, alice, bob, roomId } = await pairOf({ open });
         expect(await signaling.connected(bob.caller, roomId)).toEqual({ status: "paired" });
         await signaling.failed(alice.caller, roomId);
-        await settled();
+        await system.settled();
         expect(bob.last("partner-disconnected")?.reason).toBe("skipped");
       });
 
@@ -403,9 +391,9 @@ for (const [where, open] of Object.entries(engines)) {
     describe("report and block", () => {
       for (const kind of ["report", "block"] as const) {
         test(`${kind} ends the room and the two never meet again`, async () => {
-          const { advance, logged, signaling, alice, bob, roomId } = await pairOf({ open });
+          const { system, advance, logged, signaling, alice, bob, roomId } = await pairOf({ open });
           expect(await signaling.report(alice.caller, kind, roomId)).toEqual({ accepted: true });
-          await settled();
+          await system.settled();
           expect(bob.last("partner-disconnected")?.reason).toBe("left");
           expect(logged.map(({ what }) => what)).toContain(`${kind}ed`);
           await advance(60 * minuteMs);
@@ -590,7 +578,7 @@ for (const [where, open] of Object.entries(engines)) {
         rooms: { video: 1, audio: 0, text: 0 },
       });
       await alice.drop();
-      expect((await signaling.stats()).online).toBe(2);
+      expect(await signaling.stats()).toMatchObject({ online: 2 });
     });
 
     test("TURN credentials go only to who is paired, and are made anew on resume", async () => {

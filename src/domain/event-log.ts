@@ -35,8 +35,10 @@ export class EventLog {
   #bytes = 0;
   #last = 0;
 
-  constructor(epoch: string) {
+  /** @param last the offset of the newest event that it does not hold. */
+  constructor(epoch: string, last = 0) {
     this.epoch = epoch;
+    this.#last = last;
   }
 
   /** Offset of the newest event; 0 while there is none. */

@@ -13,7 +13,10 @@
  * - wait for a socket, or let one session's reader delay another;
  * - rely on being called by one process, or in any order.
  *
- * Verbs answer `T | Promise<T>`, so that an engine in memory stays synchronous: always await them.
+ * Verbs answer `T | Promise<T>`, so that an engine in memory stays synchronous: always await them. An engine
+ * whose storage is away refuses with `unavailable`, at once or within a second; what was asked may then have been
+ * done or not, and the same mutation id again finds out. What it has promised (streams, deadlines) it keeps when
+ * the storage is back.
  */
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
@@ -136,10 +139,11 @@ export interface Engine {
   /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
   detach(stream: Stream): Awaitable<void>;
   /**
-   * The events after `after`; none if there are no new ones. `behind` when some are gone: that reader is
-   * too slow and has to start anew.
+   * The events after `after` that have reached this node; none if there are no new ones. `behind` when some are
+   * gone: that reader is too slow and has to start anew. `detached` when the stream is no more, through no
+   * fault of its reader's: attach again, from the last event that was read.
    */
-  read(stream: Stream, after: number): Awaitable<LogEntry[] | "behind" | Rejection>;
+  read(stream: Stream, after: number): Awaitable<LogEntry[] | "behind" | "detached" | Rejection>;
 
   /** Where the session stands; `undefined` for one without any trace. */
   status(caller: Caller): Awaitable<{ status: Status; roomId?: string } | Rejection>;
@@ -178,13 +182,15 @@ export interface Engine {
    */
   report(caller: Caller, roomId: string): Awaitable<Reported | Rejection>;
   /** An operator's word; out of lobby and room at once. Until: epoch milliseconds. */
-  suspend(subject: Subject, until: number): Awaitable<Pick<Reported, "entered">>;
+  suspend(subject: Subject, until: number): Awaitable<Pick<Reported, "entered"> | Rejection>;
   /** `false` if there was no such suspension. */
-  lift(subject: Subject): Awaitable<boolean>;
+  lift(subject: Subject): Awaitable<boolean | Rejection>;
   /** Every suspension there is, the first to end first. */
   suspensions(): Awaitable<Suspension[]>;
 
-  stats(): Awaitable<Stats>;
+  stats(): Awaitable<Stats | Rejection>;
+  /** Whether its storage is at hand. */
+  available(): boolean;
   /** Who to tell of each deadline (epoch milliseconds) that comes to stand before all others. */
   onAlarm(ring: (at: number) => void): void;
   /**

@@ -1,30 +1,17 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
 import { EventLog, type LogEntry } from "../domain/event-log.ts";
-import { Moderation, type Party, type Subject, type Suspension } from "../domain/moderation.ts";
+import { Moderation, type Subject, type Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { RecentWaits } from "../domain/recent-waits.ts";
-import { afterFailure, afterSkip, afterSuccess, restrainedForMs } from "../domain/restraint.ts";
-import { outcomeOf, roomTable, type Ending } from "../domain/room.ts";
-import { acceptanceAfter, defaultWishes, type Wishes } from "../domain/ticket.ts";
-import {
-  modes,
-  type EndReason,
-  type LoggedEvent,
-  type Mode,
-  type PeerState,
-  type Status,
-} from "../protocol.ts";
+import type { Wishes } from "../domain/ticket.ts";
+import { modes, type LoggedEvent, type Mode, type Status } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type {
   Attached,
   AttachRequest,
   Caller,
-  Confirmed,
-  Ended,
-  EndRequest,
   Engine,
   EngineOptions,
-  Moved,
   PairRequest,
   Reported,
   Seen,
@@ -33,11 +20,19 @@ import type {
 import { barred, createAvoidance } from "./memory/avoidance.ts";
 import { Calendar } from "./memory/calendar.ts";
 import { createLobby } from "./memory/lobby.ts";
-import { createSession, partnerOf, remember, type Room, type Session } from "./memory/sessions.ts";
+import { createSession, type Session } from "./memory/sessions.ts";
+import {
+  createMoves,
+  isAsSeen,
+  memberOf,
+  partnerOf,
+  partyOf,
+  recorded,
+  remember,
+} from "./moves.ts";
 
 /** Tickets offered to the policy from each place where a ticket looks. */
 const candidatesMax = 4;
-const recentRoomsMax = 8;
 const answersMax = 256;
 const answersKeptMs = 120_000;
 /** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
@@ -45,16 +40,12 @@ const retentionMsMin = 600_000;
 /** How long somebody who is blocked is remembered: as long as a token lives that is not used. */
 const blockedRetentionMs = 7 * 24 * 60 * 60 * 1000;
 
-type Undressed = PeerState<unknown>;
-
 /** `one`'s avoiding of `other`, and when it is over. */
 interface Cooldown {
   one: Session;
   other: Session;
   until: number;
 }
-
-const idle: Undressed = { status: "idle" };
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   const sessions = new Map<string, Session>();
@@ -101,6 +92,73 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     ring(at);
   }
 
+  function tell(session: Session, event: LoggedEvent) {
+    if (!session.log) return;
+    session.log.append(event);
+    for (const { wake } of session.streams) wake();
+  }
+
+  const moves = createMoves<Session>(
+    {
+      now: system.now,
+      tell,
+
+      stand(session, widens) {
+        lobby.add(session);
+        if (!widens) return;
+        const { to, at } = widens;
+        session.widening = { calendar: to, entry: widenings[to].add(at, session) };
+        setAlarm(at);
+      },
+
+      unstand(session) {
+        lobby.remove(session);
+        if (session.widening) widenings[session.widening.calendar].remove(session.widening.entry);
+        session.widening = undefined;
+      },
+
+      lobby(_, mode) {
+        const estimateMs = waits[mode].estimate(system.now());
+        const counts = { waiting: lobby.waiting(mode), online };
+        return estimateMs === undefined ? counts : { ...counts, estimateMs };
+      },
+
+      began({ mode }, waitedMs) {
+        roomCount[mode] += 1;
+        waits[mode].note(waitedMs, system.now());
+      },
+
+      ended({ mode }) {
+        roomCount[mode] -= 1;
+      },
+
+      avoid(one, other, until) {
+        avoidance.avoid(one, other, until);
+        if (!Number.isFinite(until)) return;
+        cooldowns.add(until, { one, other, until });
+        setAlarm(until);
+      },
+
+      await(session, until) {
+        session.grace = { at: until, entry: graces.add(until, session) };
+        setAlarm(until);
+      },
+
+      awaitNoMore(session) {
+        if (session.grace) graces.remove(session.grace.entry);
+        session.grace = undefined;
+      },
+
+      release(session) {
+        session.log = undefined;
+        keepUntil(session, retentions.usual, session.goneSince + retentionMs);
+      },
+
+      suspended,
+    },
+    options,
+  );
+
   // -------------------------------------------------------------------------------------------
   // Sessions
 
@@ -113,7 +171,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   /**
    * Does `act` once per mutation id, whatever has become of the world since: the same id again gets the
-   * recorded answer, without the news that only the first one brings.
+   * recorded answer.
    */
   function once<Answer extends object>(
     session: Session,
@@ -124,149 +182,22 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     const past = session.answers?.get(mutationId);
     if (past && past.at + answersKeptMs > system.now()) return past.answer as Answer;
     const answer = act();
-    if (isRejection(answer)) return answer;
-    const { ended: _, connectedAfterMs: __, ...recorded } = answer as Answer & Partial<News>;
-    const record = { at: system.now(), answer: recorded };
-    session.answers = remember(session.answers, mutationId, record, answersMax);
+    const kept = recorded(answer);
+    if (kept) {
+      const record = { at: system.now(), answer: kept };
+      session.answers = remember(session.answers, mutationId, record, answersMax);
+    }
     return answer;
   }
 
-  function tell(session: Session, event: LoggedEvent) {
-    if (!session.log) return;
-    session.log.append(event);
-    for (const { wake } of session.streams) wake();
-  }
-
-  function statusOf(session: Session): Status {
-    if (session.room) return "paired";
-    return session.ticket ? "waiting" : "idle";
-  }
-
-  function stateOf(session: Session): Undressed {
-    const { room, ticket } = session;
-    if (!room) return ticket ? { status: "waiting", since: ticket.since } : idle;
-    const partner = partnerOf(session, room);
-    const terms = termsFor(session, room);
-    if (partner.grace)
-      return {
-        status: "paired",
-        partner: "reconnecting",
-        deadline: partner.grace.at,
-        ...terms,
-      };
-    return { status: "paired", partner: "here", ...terms };
-  }
-
-  function keepForNow(session: Session) {
-    session.retention?.calendar.remove(session.retention.entry);
-    session.retention = undefined;
-  }
-
-  // -------------------------------------------------------------------------------------------
-  // Lobby
-
-  function unhold(session: Session) {
-    const { ticket } = session;
-    if (!ticket || session.streams.length === 0) return;
-    const now = system.now();
-    const { accepts, widensAfterMs } = acceptanceAfter(
-      ticket.wishes,
-      now - ticket.since,
-      options.relax,
-    );
-    session.ticket = { ...ticket, accepts, revision: ++session.revision };
-    lobby.add(session);
-    if (widensAfterMs !== undefined) {
-      const calendar = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
-      const at = ticket.since + widensAfterMs;
-      session.widening = { calendar, entry: widenings[calendar].add(at, session) };
-      setAlarm(at);
-    }
-  }
-
-  /** Takes a ticket out of the index: its owner is absent, or it is about to change. */
-  function hold(session: Session) {
-    lobby.remove(session);
-    if (session.widening) widenings[session.widening.calendar].remove(session.widening.entry);
-    session.widening = undefined;
-  }
-
-  function discard(session: Session) {
-    hold(session);
-    session.ticket = undefined;
-  }
-
-  function enter(session: Session, wishes: Wishes, place: "kept" | "new") {
-    const now = system.now();
-    if (place === "new" || session.place === undefined) session.place = now;
-    session.ticket = {
-      sessionId: session.id,
-      wishes,
-      since: now,
-      place: session.place,
-      accepts: "interest",
-      revision: ++session.revision,
-    };
-    unhold(session);
-    const estimateMs = waits[wishes.mode].estimate(now);
-    const lobbyEvent = { type: "lobby", waiting: lobby.waiting(wishes.mode), online } as const;
-    tell(session, estimateMs === undefined ? lobbyEvent : { ...lobbyEvent, estimateMs });
-  }
-
-  function asSeen({ sessionId, revision }: Seen): Session | undefined {
-    const session = sessions.get(sessionId);
-    return session?.ticket?.revision === revision ? session : undefined;
-  }
-
-  // -------------------------------------------------------------------------------------------
-  // Rooms
-
-  function termsFor(session: Session, room: Room) {
-    return {
-      roomId: room.id,
-      polite: room.polite === session,
-      relayOnly: room.relayOnly,
-      sharedInterests: room.sharedInterests,
-    };
-  }
-
-  /** `rate-limited` for one whose skipping is to cost it time just now. */
-  function restrained(session: Session): Rejection | undefined {
-    const retryAfterMs = restrainedForMs(session.restraint, system.now());
-    return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
-  }
-
-  function suspended(session: Session): Rejection | undefined {
-    const until = moderation.suspendedUntil(partyOf(session), system.now());
-    return until === undefined ? undefined : reject("suspended", { until });
-  }
-
-  /** Puts everybody out to whom a suspension applies. Answers whose tickets entered the lobby by that. */
-  function putOut(suspensions: readonly Suspension[]): string[] {
-    const entered: string[] = [];
-    for (const { subject } of suspensions) {
-      for (const session of suspectsOf(subject)) entered.push(...putOutOne(session));
-    }
-    return entered;
-  }
-
-  function putOutOne(session: Session): string[] {
-    if (statusOf(session) === "idle") return [];
-    discard(session);
-    const entered = session.room ? endThrough(session, session.room, "removed").entered : [];
-    tell(session, { type: "resync", state: idle });
-    return entered;
-  }
-
-  function suspectsOf({ kind, id }: Subject): Session[] {
-    if (kind === "session") return [sessions.get(id) ?? []].flat();
-    return [...sessions.values()].filter(({ addressHash }) => addressHash === id);
+  function asSeen(seen: Seen): Session | undefined {
+    const session = sessions.get(seen.sessionId);
+    return isAsSeen(session, seen) ? session : undefined;
   }
 
   /** Who else was in a current or recent room of the session. */
   function metIn(session: Session, roomId: string): Session | undefined {
-    if (session.room?.id === roomId) return partnerOf(session, session.room);
-    const partnerId = session.recentRooms?.get(roomId);
+    const partnerId = moves.metIn(session, roomId);
     return partnerId === undefined ? undefined : (sessions.get(partnerId) ?? revive(partnerId));
   }
 
@@ -279,78 +210,40 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return session;
   }
 
-  function keepUntil(session: Session, calendar: Calendar<Session>, at: number) {
-    session.retention = { calendar, entry: calendar.add(at, session) };
-    setAlarm(at);
+  // -------------------------------------------------------------------------------------------
+  // Suspensions
+
+  function suspended(session: Session): Rejection | undefined {
+    const until = moderation.suspendedUntil(partyOf(session), system.now());
+    return until === undefined ? undefined : reject("suspended", { until });
   }
 
-  /** What an ending comes to: a call that fails again and again is a skip by another name. */
-  function judge(session: Session, room: Room, ending: Ending): Ending {
-    if (ending !== "failed" || room.state !== "connecting") return ending;
-    const { restraint, believed } = afterFailure(session.restraint, system.now());
-    session.restraint = restraint;
-    return believed ? ending : "skip";
+  /** Puts everybody out to whom a suspension applies. Answers whose tickets entered the lobby by that. */
+  function putOut(suspensions: readonly Suspension[]): string[] {
+    return suspensions.flatMap(({ subject }) => suspectsOf(subject).flatMap(moves.putOut));
   }
 
-  /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
-  function endThrough(
-    session: Session,
-    room: Room,
-    ending: Ending,
-  ): { entered: string[]; reason: EndReason } {
-    const outcome = outcomeOf(room.state, judge(session, room, ending));
-    const partner = partnerOf(session, room);
-    const now = system.now();
-
-    roomCount[room.mode] -= 1;
-    for (const [member, other] of [
-      [session, partner],
-      [partner, session],
-    ] as const) {
-      member.room = undefined;
-      member.recentRooms = remember(member.recentRooms, room.id, other.id, recentRoomsMax);
-    }
-    if (outcome.reason === "skipped" || ending === "leave")
-      session.restraint = afterSkip(session.restraint, now, options.skipping);
-    if (outcome.cooldown && options.skipCooldownMs > 0) {
-      const until = now + options.skipCooldownMs;
-      avoidance.avoid(session, partner, until);
-      cooldowns.add(until, { one: session, other: partner, until });
-      setAlarm(until);
-    }
-
-    tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
-    const entered: string[] = [];
-    if (partner.wishes?.autoRejoin && !suspended(partner)) {
-      enter(partner, partner.wishes, "kept");
-      entered.push(partner.id);
-    }
-    const rejoins =
-      outcome.rejoins === "always" ||
-      (outcome.rejoins === "if-wished" && session.wishes?.autoRejoin === true);
-    if (rejoins && session.wishes && !suspended(session)) {
-      enter(session, session.wishes, outcome.place);
-      entered.push(session.id);
-    } else {
-      session.place = undefined;
-    }
-    return { entered, reason: outcome.reason };
+  function suspectsOf({ kind, id }: Subject): Session[] {
+    if (kind === "session") return [sessions.get(id) ?? []].flat();
+    return [...sessions.values()].filter(({ addressHash }) => addressHash === id);
   }
 
   // -------------------------------------------------------------------------------------------
   // What is due
 
-  /** Grace is over: the peer is lost. */
+  function keepForNow(session: Session) {
+    session.retention?.calendar.remove(session.retention.entry);
+    session.retention = undefined;
+  }
+
+  function keepUntil(session: Session, calendar: Calendar<Session>, at: number) {
+    session.retention = { calendar, entry: calendar.add(at, session) };
+    setAlarm(at);
+  }
+
   function lose(session: Session): string[] {
-    session.grace = undefined;
-    session.log = undefined;
     if (session.room) lost += 1;
-    const entered = session.room ? endThrough(session, session.room, "lost").entered : [];
-    discard(session);
-    session.place = undefined;
-    session.goneSince = system.now();
-    keepUntil(session, retentions.usual, session.goneSince + retentionMs);
-    return entered;
+    return moves.lose(session);
   }
 
   /** One avoidance has run out: if both wait, they may meet now, and nothing else will tell them. */
@@ -361,8 +254,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   function widen(session: Session): string[] {
     session.widening = undefined;
     if (!session.ticket) return [];
-    hold(session);
-    unhold(session);
+    moves.widen(session);
     return [session.id];
   }
 
@@ -403,9 +295,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       keepForNow(session);
       session.addressHash = request.addressHash;
       const log = (session.log ??= new EventLog(newEpoch()));
-      const recovery = position ? log.recovery(position) : "other-epoch";
+      const recovery = position ? log.recovery(position) : "none";
       const wasPresent = session.streams.length > 0;
-      if (recovery === "other-epoch") {
+      if (recovery === "none" || recovery === "other-epoch") {
         // Another tab, or one that has been away too long: it starts anew, and alone.
         const { streams } = session;
         session.claim = Math.max(session.claim, request.claim) + 1;
@@ -415,30 +307,17 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
       const streamId = String(++streams);
       session.streams.push({ id: streamId, wake: request.wake });
-      if (!wasPresent) {
-        online += 1;
-        if (session.grace) graces.remove(session.grace.entry);
-        const wasAway = session.grace !== undefined;
-        session.grace = undefined;
-        unhold(session);
-        if (wasAway && session.room)
-          tell(partnerOf(session, session.room), {
-            type: "partner-reconnected",
-            roomId: session.room.id,
-          });
-      }
-
-      const entered = suspended(session) ? putOutOne(session) : [];
+      if (!wasPresent) online += 1;
+      // Read before `session` is told, so that no later event can push it out.
       const resumed = recovery === "whole";
-      const after = log.last;
       const missed = (resumed && position && log.after(position.offset)) || [];
-      tell(session, { type: "session", resumed, state: stateOf(session) });
-      if (position && !resumed) tell(session, { type: "resync", state: stateOf(session) });
+      const after = log.last;
+      const entered = moves.arrive(session, wasPresent, recovery);
       return {
         stream: { sessionId: session.id, claim: session.claim, streamId, epoch: log.epoch, after },
         missed,
         recovered: resumed,
-        entered: session.ticket ? [...entered, session.id] : entered,
+        entered,
       };
     },
 
@@ -449,19 +328,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       session.streams.splice(index, 1);
       if (session.streams.length > 0) return;
       online -= 1;
-      const at = system.now() + options.graceMs;
-      session.grace = { at, entry: graces.add(at, session) };
-      setAlarm(at);
-      if (session.ticket) {
-        hold(session);
-        session.ticket = { ...session.ticket, revision: ++session.revision };
-      }
-      if (session.room)
-        tell(partnerOf(session, session.room), {
-          type: "partner-reconnecting",
-          roomId: session.room.id,
-          deadline: at,
-        });
+      moves.depart(session, system.now() + options.graceMs);
     },
 
     read(stream: Stream, after: number): LogEntry[] | "behind" | Rejection {
@@ -475,29 +342,17 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return { status: "idle" as const };
-      const status = statusOf(session);
+      const status = moves.statusOf(session);
       return session.room ? { status, roomId: session.room.id } : { status };
     },
 
-    enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
+    enqueue(caller: Caller, asked?: Wishes) {
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return reject("not-subscribed");
-      return once<Moved>(session, caller, () => {
-        if (session.streams.length === 0) return reject("not-subscribed");
-        const wishes = asked ? lobby.inKnownWords(asked) : (session.wishes ?? defaultWishes);
-        if (session.room) return { status: statusOf(session), entered: [] };
-        const refused = suspended(session) ?? (session.ticket ? undefined : restrained(session));
-        if (refused) return refused;
-        session.wishes = wishes;
-        if (!session.ticket) enter(session, wishes, "kept");
-        else {
-          hold(session);
-          session.ticket = { ...session.ticket, wishes };
-          unhold(session);
-        }
-        return { status: "waiting", entered: [session.id] };
-      });
+      return once(session, caller, () =>
+        moves.enqueue(session, asked && lobby.inKnownWords(asked)),
+      );
     },
 
     amend(caller: Caller, status: Status) {
@@ -512,33 +367,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return { ticket, candidates: lobby.candidates(session, candidatesMax) };
     },
 
-    pair({ roomId, impolite, polite, relayOnly, sharedInterests }: PairRequest) {
-      const first = asSeen(impolite);
-      const second = asSeen(polite);
-      if (!first || !second || first === second) return false;
-      if (barred(first, second)) return false;
-      const now = system.now();
-
-      const room: Room = {
-        id: roomId,
-        mode: first.ticket?.wishes.mode ?? defaultWishes.mode,
-        impolite: first,
-        polite: second,
-        relayOnly,
-        sharedInterests,
-        since: now,
-        state: "connecting",
-      };
-      roomCount[room.mode] += 1;
-      const waitedSince = Math.min(first.ticket?.since ?? now, second.ticket?.since ?? now);
-      waits[room.mode].note(now - waitedSince, now);
-      for (const member of [first, second]) {
-        discard(member);
-        member.room = room;
-      }
-      const terms = termsFor(first, room);
-      tell(first, { type: "create-offer", ...terms, polite: false });
-      tell(second, { type: "wait-for-offer", ...terms, polite: true });
+    pair(request: PairRequest) {
+      const first = asSeen(request.impolite);
+      const second = asSeen(request.polite);
+      if (!first || !second || first === second || barred(first, second)) return false;
+      moves.pair(first, second, request);
       return true;
     },
 
@@ -560,49 +393,14 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return reject("not-in-room");
-      return once<Confirmed>(session, caller, () => {
-        if (!memberOf(session, roomId)) return reject("not-in-room");
-        const { room } = session;
-        if (room?.id !== roomId) return { status: statusOf(session) };
-        if (session.restraint) session.restraint = afterSuccess(session.restraint);
-        const isFirst = room.state === "connecting";
-        const state = roomTable[room.state].connected;
-        if (typeof state === "string") room.state = state;
-        const status = "paired";
-        return isFirst ? { status, connectedAfterMs: system.now() - room.since } : { status };
-      });
+      return once(session, caller, () => moves.confirm(session, roomId));
     },
 
-    end(caller: Caller, { ending, roomId }: EndRequest): Ended | Rejection {
+    end(caller: Caller, request) {
       const session = called(caller);
       if (isRejection(session)) return session;
       if (!session) return { status: "idle", entered: [], known: false };
-      return once<Ended>(session, caller, () => {
-        if (ending === "skip" && session.streams.length === 0) return reject("not-subscribed");
-        const { room } = session;
-        if (ending === "leave" && session.ticket) {
-          discard(session);
-          session.place = undefined;
-        }
-        const known = roomId === undefined ? !!room : memberOf(session, roomId);
-        if (!room || (roomId !== undefined && room.id !== roomId))
-          return { status: statusOf(session), entered: [], known };
-        const refused = ending === "skip" || ending === "failed" ? restrained(session) : undefined;
-        if (refused) return refused;
-        const partner = partnerOf(session, room);
-        const { entered, reason } = endThrough(session, room, ending);
-        return {
-          status: statusOf(session),
-          entered,
-          known,
-          ended: {
-            roomId: room.id,
-            lastedMs: system.now() - room.since,
-            partnerId: partner.id,
-            reason,
-          },
-        };
-      });
+      return once(session, caller, () => moves.end(session, request));
     },
 
     avoid(caller: Caller, roomId: string) {
@@ -612,11 +410,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return once<{ partnerId: string }>(session, caller, () => {
         const partner = metIn(session, roomId);
         if (!partner) return reject("not-in-room");
-        // Their numbers must not change while they stand in the lobby.
-        const standing = [session, partner].filter((one) => one.standing);
-        for (const one of standing) hold(one);
-        avoidance.avoid(session, partner, Number.POSITIVE_INFINITY);
-        for (const one of standing) unhold(one);
+        moves.avoid(session, partner);
         return { partnerId: partner.id };
       });
     },
@@ -649,6 +443,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       return { online, waiting, rooms: { ...roomCount } };
     },
 
+    available: () => true,
+
     onAlarm(listener) {
       ring = listener;
     },
@@ -674,14 +470,4 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       sessions.clear();
     },
   };
-}
-
-/** What only the first answer to a mutation tells. */
-type News = Pick<Ended, "ended"> & Pick<Confirmed, "connectedAfterMs">;
-
-const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
-
-/** Whether the room is the session's, or was one of its last few. */
-function memberOf(session: Session, roomId: string): boolean {
-  return session.room?.id === roomId || session.recentRooms?.has(roomId) === true;
 }

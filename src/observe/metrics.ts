@@ -1,4 +1,5 @@
 /** What Prometheus reads at `/metrics`. Names bear their units; labels come from closed lists only. */
+import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {
   endReasons,
@@ -32,10 +33,15 @@ interface Stats {
   rooms: Record<Mode, number>;
 }
 
-/** @param stats is asked at each reading. */
-export function createMetrics(stats: () => Promise<Stats>): Metrics {
-  const registry = new Registry();
-  const registers = [registry];
+/**
+ * @param stats is asked at each reading; while it refuses, the whole lobby's numbers stay as they were.
+ * @param node labels what this process counts; the lobby's numbers are of all nodes, and bear no such label.
+ */
+export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: string): Metrics {
+  const lobby = new Registry();
+  const own = new Registry();
+  if (node !== undefined) own.setDefaultLabels({ node });
+  const registers = [own];
   const counter = <Label extends string>(name: string, help: string, label: Label) =>
     new Counter({ name, help, labelNames: [label], registers });
   const seconds = (name: string, help: string, labelNames: string[], buckets: number[]) =>
@@ -45,9 +51,10 @@ export function createMetrics(stats: () => Promise<Stats>): Metrics {
     new Gauge({
       name,
       help,
-      registers,
+      registers: [lobby],
       async collect() {
-        this.set(read(await stats()));
+        const now = await stats();
+        if (!isRejection(now)) this.set(read(now));
       },
     });
   const gaugeByMode = (name: string, help: string, read: (stats: Stats) => Record<Mode, number>) =>
@@ -55,9 +62,11 @@ export function createMetrics(stats: () => Promise<Stats>): Metrics {
       name,
       help,
       labelNames: ["mode"],
-      registers,
+      registers: [lobby],
       async collect() {
-        const byMode = read(await stats());
+        const now = await stats();
+        if (isRejection(now)) return;
+        const byMode = read(now);
         for (const mode of modes) this.set({ mode }, byMode[mode]);
       },
     });
@@ -107,6 +116,6 @@ export function createMetrics(stats: () => Promise<Stats>): Metrics {
     signaled: (type) => signals.inc({ type }),
     refused: (reason) => refusals.inc({ reason }),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
-    render: () => registry.metrics(),
+    render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
   };
 }

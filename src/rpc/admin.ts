@@ -3,7 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";
 import type { Signaling } from "../signaling.ts";
-import { formatError } from "./errors.ts";
+import { formatError, unwrap } from "./errors.ts";
 
 export interface AdminContext {
   signaling: Pick<Signaling, "suspend" | "lift" | "suspensions">;
@@ -22,12 +22,12 @@ export const adminRouter = t.router({
   suspend: t.procedure
     .input(z.strictObject({ subject, until: z.number().int().positive() }))
     .mutation(async ({ ctx, input }) => {
-      await ctx.signaling.suspend(input.subject, input.until);
+      unwrap(await ctx.signaling.suspend(input.subject, input.until));
       return { suspended: true };
     }),
-  lift: t.procedure
-    .input(z.strictObject({ subject }))
-    .mutation(async ({ ctx, input }) => ({ lifted: await ctx.signaling.lift(input.subject) })),
+  lift: t.procedure.input(z.strictObject({ subject })).mutation(async ({ ctx, input }) => ({
+    lifted: unwrap(await ctx.signaling.lift(input.subject)),
+  })),
 });
 
 /** Whether an `Authorization` header bears the token; in the same time wherever they differ. */

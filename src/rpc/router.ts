@@ -78,7 +78,7 @@ export const appRouter = router({
   }),
   stats: publicProcedure
     .input(protocol.noInput)
-    .query(async ({ ctx }): Promise<protocol.Stats> => ctx.signaling.stats()),
+    .query(async ({ ctx }): Promise<protocol.Stats> => unwrap(await ctx.signaling.stats())),
 });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */

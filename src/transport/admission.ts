@@ -19,8 +19,19 @@ export interface AdmissionOptions extends AdmissionLimits {
   trustedProxies: ProxyList;
   /** Keys the hashes that addresses are known by from here on. */
   hashKey: string;
+  /** Where an address is counted besides here: on all nodes together. */
+  shared?: SharedCounts | undefined;
   /** Told once: a proxy forwards that is not trusted, so everybody behind it counts as one address. */
   onUnannouncedProxy: () => void;
+}
+
+/** What an address does on all nodes together; `undefined` while that can't be told. */
+export interface SharedCounts {
+  admit(
+    addressHash: string,
+    handshakesPerMin: number,
+    sockets: number,
+  ): Promise<{ release: () => void } | "crowded" | number | undefined>;
 }
 
 export interface Admitted {
@@ -90,15 +101,25 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const crowded =
         (peersMax > 0 && open >= peersMax) || (socketsPerAddress > 0 && mine >= socketsPerAddress);
       if (crowded) return { status: 503, retryAfterS: crowdedRetryAfterS };
+      const addressHash = hashOf(bucket);
+      const everywhere = await options.shared?.admit(
+        addressHash,
+        handshakesPerMin,
+        socketsPerAddress,
+      );
+      if (everywhere === "crowded") return { status: 503, retryAfterS: crowdedRetryAfterS };
+      if (typeof everywhere === "number")
+        return { status: 429, retryAfterS: Math.ceil(everywhere / 1000) };
 
       open += 1;
-      openByBucket.set(bucket, mine + 1);
+      openByBucket.set(bucket, (openByBucket.get(bucket) ?? 0) + 1);
       let released = false;
       return {
-        addressHash: hashOf(bucket),
+        addressHash,
         release() {
           if (released) return;
           released = true;
+          everywhere?.release();
           open -= 1;
           const left = (openByBucket.get(bucket) ?? 1) - 1;
           if (left === 0) openByBucket.delete(bucket);

@@ -6,6 +6,7 @@ command -v chromium >/dev/null || missing="$missing chromium"
 command -v turnserver >/dev/null || missing="$missing coturn"
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
+command -v redis-server >/dev/null || missing="$missing redis-server"
 [ -z "$missing" ] && exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
@@ -13,13 +14,10 @@ $as_root apt-get update -qq
 # shellcheck disable=SC2086 # a list of words
 DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
 # Debian may start what it installs as a service; the tests start their own.
-case $missing in *nginx*)
-	$as_root update-rc.d nginx disable >/dev/null 2>&1 || :
-	$as_root invoke-rc.d --quiet nginx stop >/dev/null 2>&1 || :
-	;;
-esac
-case $missing in *coturn*)
-	$as_root update-rc.d coturn disable >/dev/null 2>&1 || :
-	$as_root invoke-rc.d --quiet coturn stop >/dev/null 2>&1 || :
-	;;
-esac
+for service in coturn nginx redis-server; do
+	case $missing in *$service*)
+		$as_root update-rc.d "$service" disable >/dev/null 2>&1 || :
+		$as_root invoke-rc.d --quiet "$service" stop >/dev/null 2>&1 || :
+		;;
+	esac
+done

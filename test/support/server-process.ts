@@ -7,6 +7,11 @@ export interface ServerProcess extends AsyncDisposable {
   readonly output: string;
   /** Asks it to leave (SIGTERM) and waits until it has. */
   stop(): Promise<void>;
+  /** Ends it as a power cut would. */
+  kill(): Promise<void>;
+  /** Holds it, as a machine that is out of memory or being moved would be held. */
+  pause(): void;
+  resume(): void;
 }
 
 const START_MS_MAX = 15_000;
@@ -53,6 +58,7 @@ export async function startServer(
 
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill("SIGCONT");
     child.kill("SIGTERM");
     // Only what does not leave by itself is made to.
     const force = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
@@ -69,6 +75,12 @@ export async function startServer(
         return output;
       },
       stop,
+      async kill() {
+        child.kill("SIGKILL");
+        await child.exited;
+      },
+      pause: () => child.kill("SIGSTOP"),
+      resume: () => child.kill("SIGCONT"),
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {

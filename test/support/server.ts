@@ -90,6 +90,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
       metricsToken: operatorToken,
       adminToken: operatorToken,
       signaling,
+      available: engine.available,
       tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
       system,
       rates: options.rates ?? {
@@ -128,6 +129,8 @@ export interface TestPeer extends AsyncDisposable {
   /** Calls `listener` with everything it is told from now on. */
   onTold(listener: (event: PeerEvent) => void): void;
   unsubscribe(): void;
+  /** Ends its connection as a network does it, without a closing handshake. */
+  cut(): void;
 }
 
 /** A WebSocket that says it comes from this address, as a proxy would. */
@@ -141,15 +144,29 @@ function webSocketFrom(address: string): typeof WebSocket {
 }
 
 export async function connectPeer(
-  { ws }: Pick<TestServer, "ws">,
-  given: { token?: string; address?: string } = {},
+  /** Where it connects; a function is asked each time. */
+  { ws }: { ws: string | (() => string) },
+  given: {
+    token?: string;
+    lastEventId?: string;
+    address?: string;
+  } = {},
 ): Promise<TestPeer> {
   let { token } = given;
+  let connection: WebSocket | undefined;
+  const keep = (socket: WebSocket) => void (connection = socket);
+  const Base = given.address === undefined ? WebSocket : webSocketFrom(given.address);
+  class Kept extends Base {
+    constructor(url: string | URL) {
+      super(url);
+      keep(this);
+    }
+  }
   const socket = createWSClient({
-    url: `${ws}/trpc`,
+    url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
     retryDelayMs: () => 20,
-    ...(given.address === undefined ? {} : { WebSocket: webSocketFrom(given.address) }),
+    WebSocket: Kept,
   });
   const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
   const told: TestPeer["told"] = [];
@@ -157,18 +174,21 @@ export async function connectPeer(
   let taken = 0;
   let notify = () => {};
   const listeners: ((event: PeerEvent) => void)[] = [];
-  const subscription = client.events.subscribe(undefined, {
-    onData({ id, data }) {
-      told.push({ id, event: data });
-      if (data.type === "session") token = data.token;
-      notify();
-      for (const listener of listeners) listener(data);
+  const subscription = client.events.subscribe(
+    given.lastEventId === undefined ? undefined : { lastEventId: given.lastEventId },
+    {
+      onData({ id, data }) {
+        told.push({ id, event: data });
+        if (data.type === "session") token = data.token;
+        notify();
+        for (const listener of listeners) listener(data);
+      },
+      onError(error) {
+        errors.push({ ...error.data });
+        notify();
+      },
     },
-    onError(error) {
-      errors.push({ ...error.data });
-      notify();
-    },
-  });
+  );
   const peer: TestPeer = {
     client,
     told,
@@ -191,6 +211,8 @@ export async function connectPeer(
     },
     onTold: (listener) => void listeners.push(listener),
     unsubscribe: () => subscription.unsubscribe(),
+    // Bun's own addition to the standard.
+    cut: () => (connection as unknown as { terminate(): void }).terminate(),
     async [Symbol.asyncDispose]() {
       subscription.unsubscribe();
       await socket.close();

@@ -186,6 +186,7 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
   day.waits.sort((a, b) => a - b);
   day.sharedInterestRate = bothWished === 0 ? 0 : shared / bothWished;
   const stats = await world.engine.stats();
+  if (!("online" in stats)) throw new Error(stats.reason);
   if (stats.online !== 0) throw new Error(`${stats.online} peers stayed behind`);
   return day;
 }

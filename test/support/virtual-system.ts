@@ -4,6 +4,10 @@ import type { System } from "../../src/system.ts";
 export interface VirtualSystem extends System {
   /** Lets `ms` milliseconds pass: runs what is due, in order, and lets everything settle in between. */
   advance(ms: number): Promise<void>;
+  /** Lets everything settle that has been set going: promises, and whatever `settleBy` has added to that. */
+  settled(): Promise<void>;
+  /** From now on settling is this, say because an engine is at the other end of a connection. */
+  settleBy(settle: () => Promise<void>): void;
 }
 
 /** A small seeded generator (mulberry32), so that a failing run can be had again. */
@@ -27,6 +31,7 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
   let now = startAt;
   let ids = 0;
   const random = seededRandom(seed);
+  let settle = settled;
   /** In the order in which they are due; what is due at once goes in the order it was asked for. */
   const tasks: { at: number; task: () => void }[] = [];
 
@@ -53,19 +58,23 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
         if (index >= 0) tasks.splice(index, 1);
       };
     },
+    settled: () => settle(),
+    settleBy(other) {
+      settle = other;
+    },
     async advance(ms) {
       const until = now + ms;
-      await settled();
+      await settle();
       for (;;) {
         const due = tasks[0];
         if (!due || due.at > until) break;
         tasks.shift();
         now = Math.max(now, due.at);
         due.task();
-        await settled();
+        await settle();
       }
       now = until;
-      await settled();
+      await settle();
     },
   };
 }

@@ -11,11 +11,10 @@ import { createMetrics } from "../../src/observe/metrics.ts";
 import type { Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
 import { createSignaling, type Signaling } from "../../src/signaling.ts";
-import type { System } from "../../src/system.ts";
-import { createVirtualSystem, settled, type VirtualSystem } from "./virtual-system.ts";
+import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 
-export type OpenEngine = (system: System, options: EngineOptions) => Engine;
+export type OpenEngine = (system: VirtualSystem, options: EngineOptions) => Engine;
 
 export interface WorldOptions {
   seed?: number;
@@ -116,7 +115,7 @@ export function createWorld(options: WorldOptions = {}): World {
     peers,
     advance: (ms) => system.advance(ms),
     async connect(name) {
-      const peer = createPeer(name, signaling);
+      const peer = createPeer(name, signaling, system);
       peers.push(peer);
       await peer.comeBack({ lastEventId: undefined });
       return peer;
@@ -124,7 +123,7 @@ export function createWorld(options: WorldOptions = {}): World {
   };
 }
 
-function createPeer(name: string, signaling: Signaling): Peer {
+function createPeer(name: string, signaling: Signaling, system: VirtualSystem): Peer {
   const told: Told[] = [];
   const seen = new Set<string>();
   const listeners = new Set<() => void>();
@@ -138,7 +137,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
   };
   const status = async (answer: ReturnType<Signaling["skip"]>) => {
     const settledAnswer = await answer;
-    await settled();
+    await system.settled();
     return isRejection(settledAnswer) ? settledAnswer.reason : settledAnswer.status;
   };
 
@@ -179,7 +178,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
     leave: () => status(signaling.leave(known())),
     async drop() {
       connection.abort();
-      await settled();
+      await system.settled();
     },
     async comeBack(options) {
       connection = new AbortController();
@@ -206,7 +205,7 @@ function createPeer(name: string, signaling: Signaling): Peer {
         }
         if (end === "open" && signal === connection.signal) end = "closed";
       })();
-      await settled();
+      await system.settled();
     },
   };
 }

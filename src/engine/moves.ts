@@ -1,0 +1,429 @@
+/**
+ * What the verbs do to the sessions they concern, whatever keeps those: the moves between idle, waiting and
+ * paired, told to everybody concerned. Each engine brings the sessions, and the keeping of them.
+ */
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import {
+  afterFailure,
+  afterSkip,
+  afterSuccess,
+  restrainedForMs,
+  type Restraint,
+} from "../domain/restraint.ts";
+import { outcomeOf, roomTable, type Ending, type RoomState } from "../domain/room.ts";
+import { acceptanceAfter, defaultWishes, type Ticket, type Wishes } from "../domain/ticket.ts";
+import type { Party } from "../domain/moderation.ts";
+import type { Recovery } from "../domain/event-log.ts";
+import type { EndReason, LoggedEvent, Mode, PeerState, Status } from "../protocol.ts";
+import type {
+  Confirmed,
+  Ended,
+  EndRequest,
+  EngineOptions,
+  Moved,
+  PairRequest,
+  Seen,
+} from "./engine.ts";
+
+const recentRoomsMax = 8;
+
+/** What the moves know of a session. */
+export interface Member<M> {
+  readonly id: string;
+  /** Of the address it last came from. */
+  addressHash: string;
+  /** Counts take-overs: a caller that holds an older one has lost the session to another tab. */
+  claim: number;
+  /** Open streams. Present means: there is one. */
+  readonly streams: readonly unknown[];
+  ticket: Ticket | undefined;
+  room: Room<M> | undefined;
+  /** The last ones asked for; they outlive ticket and room. */
+  wishes: Wishes | undefined;
+  /** Epoch milliseconds of the first waiting, kept through rooms that ended through others. */
+  place: number | undefined;
+  /** The last rooms that ended, and who else was in them. */
+  recentRooms: Map<string, string> | undefined;
+  restraint: Restraint | undefined;
+  /** Until when (epoch milliseconds) an absent one is waited for. */
+  readonly grace: { readonly at: number } | undefined;
+  /** Epoch milliseconds at which it was lost; meaningful while nobody is there. */
+  goneSince: number;
+  revision: number;
+}
+
+export interface Room<M> {
+  readonly id: string;
+  readonly mode: Mode;
+  readonly polite: M;
+  readonly impolite: M;
+  readonly relayOnly: boolean;
+  readonly sharedInterests: string[];
+  /** Epoch milliseconds. */
+  readonly since: number;
+  state: RoomState;
+}
+
+/** How an engine keeps what the moves change. */
+export interface Keeping<M> {
+  now(): number;
+  /** Appends to the member's log, if it has one. */
+  tell(member: M, event: LoggedEvent): void;
+  /** Makes its ticket findable, and sets the deadline at which that widens (epoch milliseconds), if any. */
+  stand(member: M, widens: { to: "language" | "anybody"; at: number } | undefined): void;
+  /** Undoes `stand`; idempotent. */
+  unstand(member: M): void;
+  /** What a lobby event tells, the member included. */
+  lobby(member: M, mode: Mode): { waiting: number; online: number; estimateMs?: number };
+  began(room: Room<M>, waitedMs: number): void;
+  ended(room: Room<M>): void;
+  /** `one` avoids `other` until then; a cooldown (not for ever) makes `one` look again when it is over. */
+  avoid(one: M, other: M, until: number): void;
+  /** Sets the deadline after which an absent member is lost; and takes it back. */
+  await(member: M, until: number): void;
+  awaitNoMore(member: M): void;
+  /** Nobody waits for it any more: its log ends, and the rest is kept for a while. */
+  release(member: M): void;
+  suspended(member: M): Rejection | undefined;
+}
+
+export interface Moves<M> {
+  statusOf(member: M): Status;
+  /** `session`, and `resync` where the past can't be replayed, to one whose new stream is open already. */
+  arrive(member: M, wasPresent: boolean, recovery: Recovery | "none"): string[];
+  /** The last stream has closed; `until` (epoch milliseconds) it is waited for. */
+  depart(member: M, until: number): void;
+  /** Grace is over: the peer is lost. */
+  lose(member: M): string[];
+  enqueue(member: M, asked: Wishes | undefined): Moved | Rejection;
+  /** A ticket's time has come to accept more. */
+  widen(member: M): void;
+  /** From now on, and for ever, `one` avoids `other`. */
+  avoid(one: M, other: M): void;
+  pair(first: M, second: M, request: PairRequest): void;
+  confirm(member: M, roomId: string): Confirmed | Rejection;
+  end(member: M, request: EndRequest): Ended | Rejection;
+  /** A suspension takes effect: out of lobby and room. */
+  putOut(member: M): string[];
+  /** The id of who else was in a current or recent room. */
+  metIn(member: M, roomId: string): string | undefined;
+}
+
+const idle: PeerState<unknown> = { status: "idle" };
+
+export function createMoves<M extends Member<M>>(
+  keeping: Keeping<M>,
+  options: EngineOptions,
+): Moves<M> {
+  const { now, tell } = keeping;
+
+  function statusOf(member: M): Status {
+    if (member.room) return "paired";
+    return member.ticket ? "waiting" : "idle";
+  }
+
+  function stateOf(member: M): PeerState<unknown> {
+    const { room, ticket } = member;
+    if (!room) return ticket ? { status: "waiting", since: ticket.since } : idle;
+    const { grace } = partnerOf(member, room);
+    const terms = termsFor(member, room);
+    if (!grace) return { status: "paired", partner: "here", ...terms };
+    return { status: "paired", partner: "reconnecting", deadline: grace.at, ...terms };
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Lobby
+
+  function stand(member: M) {
+    const { ticket } = member;
+    if (!ticket || member.streams.length === 0) return;
+    const { accepts, widensAfterMs } = acceptanceAfter(
+      ticket.wishes,
+      now() - ticket.since,
+      options.relax,
+    );
+    member.ticket = { ...ticket, accepts, revision: ++member.revision };
+    const to = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
+    keeping.stand(
+      member,
+      widensAfterMs === undefined ? undefined : { to, at: ticket.since + widensAfterMs },
+    );
+  }
+
+  function discard(member: M) {
+    keeping.unstand(member);
+    member.ticket = undefined;
+  }
+
+  function enter(member: M, wishes: Wishes, place: "kept" | "new") {
+    const since = now();
+    if (place === "new" || member.place === undefined) member.place = since;
+    member.ticket = {
+      sessionId: member.id,
+      wishes,
+      since,
+      place: member.place,
+      accepts: "interest",
+      revision: ++member.revision,
+    };
+    stand(member);
+    tell(member, { type: "lobby", ...keeping.lobby(member, wishes.mode) });
+  }
+
+  /** `rate-limited` for one whose skipping is to cost it time just now. */
+  function restrained(member: M): Rejection | undefined {
+    const retryAfterMs = restrainedForMs(member.restraint, now());
+    return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Rooms
+
+  /** What an ending comes to: a call that fails again and again is a skip by another name. */
+  function judge(member: M, room: Room<M>, ending: Ending): Ending {
+    if (ending !== "failed" || room.state !== "connecting") return ending;
+    const { restraint, believed } = afterFailure(member.restraint, now());
+    member.restraint = restraint;
+    return believed ? ending : "skip";
+  }
+
+  /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
+  function endThrough(
+    member: M,
+    room: Room<M>,
+    ending: Ending,
+  ): { entered: string[]; reason: EndReason } {
+    const outcome = outcomeOf(room.state, judge(member, room, ending));
+    const partner = partnerOf(member, room);
+
+    keeping.ended(room);
+    for (const [one, other] of [
+      [member, partner],
+      [partner, member],
+    ] as const) {
+      one.room = undefined;
+      one.recentRooms = remember(one.recentRooms, room.id, other.id, recentRoomsMax);
+    }
+    if (outcome.reason === "skipped" || ending === "leave")
+      member.restraint = afterSkip(member.restraint, now(), options.skipping);
+    if (outcome.cooldown && options.skipCooldownMs > 0)
+      keeping.avoid(member, partner, now() + options.skipCooldownMs);
+
+    tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
+    const entered: string[] = [];
+    if (partner.wishes?.autoRejoin && !keeping.suspended(partner)) {
+      enter(partner, partner.wishes, "kept");
+      entered.push(partner.id);
+    }
+    const rejoins =
+      outcome.rejoins === "always" ||
+      (outcome.rejoins === "if-wished" && member.wishes?.autoRejoin === true);
+    if (rejoins && member.wishes && !keeping.suspended(member)) {
+      enter(member, member.wishes, outcome.place);
+      entered.push(member.id);
+    } else {
+      member.place = undefined;
+    }
+    return { entered, reason: outcome.reason };
+  }
+
+  function putOut(member: M): string[] {
+    if (statusOf(member) === "idle") return [];
+    discard(member);
+    const entered = member.room ? endThrough(member, member.room, "removed").entered : [];
+    tell(member, { type: "resync", state: idle });
+    return entered;
+  }
+
+  return {
+    statusOf,
+    putOut,
+
+    widen(member) {
+      keeping.unstand(member);
+      stand(member);
+    },
+
+    avoid(one, other) {
+      // A ticket changes with whom it avoids; nor may an index be changed under its feet.
+      const standing = [one, other].filter(({ ticket }) => ticket);
+      for (const member of standing) keeping.unstand(member);
+      keeping.avoid(one, other, Number.POSITIVE_INFINITY);
+      for (const member of standing) stand(member);
+    },
+
+    arrive(member, wasPresent, recovery) {
+      if (!wasPresent) {
+        const wasAway = member.grace !== undefined;
+        keeping.awaitNoMore(member);
+        stand(member);
+        if (wasAway && member.room)
+          tell(partnerOf(member, member.room), {
+            type: "partner-reconnected",
+            roomId: member.room.id,
+          });
+      }
+      const entered = keeping.suspended(member) ? putOut(member) : [];
+      const resumed = recovery === "whole";
+      tell(member, { type: "session", resumed, state: stateOf(member) });
+      if (!resumed && recovery !== "none") tell(member, { type: "resync", state: stateOf(member) });
+      return member.ticket ? [...entered, member.id] : entered;
+    },
+
+    depart(member, until) {
+      keeping.await(member, until);
+      if (member.ticket) {
+        keeping.unstand(member);
+        member.ticket = { ...member.ticket, revision: ++member.revision };
+      }
+      if (member.room)
+        tell(partnerOf(member, member.room), {
+          type: "partner-reconnecting",
+          roomId: member.room.id,
+          deadline: until,
+        });
+    },
+
+    lose(member) {
+      keeping.awaitNoMore(member);
+      member.goneSince = now();
+      keeping.release(member);
+      const entered = member.room ? endThrough(member, member.room, "lost").entered : [];
+      discard(member);
+      member.place = undefined;
+      return entered;
+    },
+
+    enqueue(member, asked) {
+      if (member.streams.length === 0) return reject("not-subscribed");
+      const wishes = asked ?? member.wishes ?? defaultWishes;
+      if (member.room) return { status: statusOf(member), entered: [] };
+      const refused = keeping.suspended(member) ?? (member.ticket ? undefined : restrained(member));
+      if (refused) return refused;
+      member.wishes = wishes;
+      if (member.ticket) {
+        keeping.unstand(member);
+        member.ticket = { ...member.ticket, wishes };
+        stand(member);
+      } else enter(member, wishes, "kept");
+      return { status: "waiting", entered: [member.id] };
+    },
+
+    pair(impolite, polite, { roomId, relayOnly, sharedInterests }) {
+      const since = now();
+      const room: Room<M> = {
+        id: roomId,
+        mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+        impolite,
+        polite,
+        relayOnly,
+        sharedInterests,
+        since,
+        state: "connecting",
+      };
+      const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
+      keeping.began(room, since - waitedSince);
+      for (const member of [impolite, polite]) {
+        discard(member);
+        member.room = room;
+      }
+      const terms = termsFor(impolite, room);
+      tell(impolite, { type: "create-offer", ...terms, polite: false });
+      tell(polite, { type: "wait-for-offer", ...terms, polite: true });
+    },
+
+    confirm(member, roomId) {
+      if (!memberOf(member, roomId)) return reject("not-in-room");
+      const { room } = member;
+      if (room?.id !== roomId) return { status: statusOf(member) };
+      if (member.restraint) member.restraint = afterSuccess(member.restraint);
+      const isFirst = room.state === "connecting";
+      const state = roomTable[room.state].connected;
+      if (typeof state === "string") room.state = state;
+      const status = "paired";
+      return isFirst ? { status, connectedAfterMs: now() - room.since } : { status };
+    },
+
+    end(member, { ending, roomId }) {
+      if (ending === "skip" && member.streams.length === 0) return reject("not-subscribed");
+      const { room } = member;
+      if (ending === "leave" && member.ticket) {
+        discard(member);
+        member.place = undefined;
+      }
+      const known = roomId === undefined ? !!room : memberOf(member, roomId);
+      if (!room || (roomId !== undefined && room.id !== roomId))
+        return { status: statusOf(member), entered: [], known };
+      const refused = ending === "skip" || ending === "failed" ? restrained(member) : undefined;
+      if (refused) return refused;
+      const partnerId = partnerOf(member, room).id;
+      const { entered, reason } = endThrough(member, room, ending);
+      const lastedMs = now() - room.since;
+      return {
+        status: statusOf(member),
+        entered,
+        known,
+        ended: { roomId: room.id, lastedMs, partnerId, reason },
+      };
+    },
+
+    metIn(member, roomId) {
+      if (member.room?.id === roomId) return partnerOf(member, member.room).id;
+      return member.recentRooms?.get(roomId);
+    },
+  };
+}
+
+export function partnerOf<M>(member: M, room: Room<M>): M {
+  return room.polite === member ? room.impolite : room.polite;
+}
+
+/** Whether the room is the member's, or was one of its last few. */
+export function memberOf<M>(member: Member<M>, roomId: string): boolean {
+  return member.room?.id === roomId || member.recentRooms?.has(roomId) === true;
+}
+
+/** Whether the ticket is still as it was seen. */
+export function isAsSeen<M>(member: Member<M> | undefined, seen: Seen): boolean {
+  return member?.ticket?.revision === seen.revision;
+}
+
+export const partyOf = <M>({ id, addressHash }: Member<M>): Party => ({
+  sessionId: id,
+  addressHash,
+});
+
+/** An answer as it is recorded under its mutation's id: without the news that only the first one brings. */
+export function recorded<Answer extends object>(answer: Answer | Rejection): Answer | undefined {
+  if (isRejection(answer)) return undefined;
+  const { ended: _, connectedAfterMs: __, ...kept } = answer as Answer & Partial<News>;
+  return kept as Answer;
+}
+
+type News = Pick<Ended, "ended"> & Pick<Confirmed, "connectedAfterMs">;
+
+function termsFor<M>(member: M, room: Room<M>) {
+  return {
+    roomId: room.id,
+    polite: room.polite === member,
+    relayOnly: room.relayOnly,
+    sharedInterests: room.sharedInterests,
+  };
+}
+
+/** Adds to a map that keeps only its newest `sizeMax` members, and makes it if there is none. */
+export function remember<V>(
+  known: Map<string, V> | undefined,
+  key: string,
+  value: V,
+  sizeMax: number,
+): Map<string, V> {
+  const map = known ?? new Map<string, V>();
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > sizeMax) {
+    const oldest = map.keys().next();
+    if (!oldest.done) map.delete(oldest.value);
+  }
+  return map;
+}

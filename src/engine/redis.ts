@@ -1,0 +1,1203 @@
+/**
+ * The engine that keeps everything in Redis, for many nodes with one lobby: no leader, no sticky sessions. A verb
+ * reads the few sessions it concerns, works out what becomes of them, and commits that if nobody else was faster
+ * (redis/commit.lua); a signal is one step (redis/send.lua). Each node has a lease; what one that is gone has left
+ * behind, the others carry out, and one that was only asleep finds itself fenced off and begins anew.
+ */
+import { EventLog, type LogEntry, type Recovery } from "../domain/event-log.ts";
+import { Moderation, type Party, type Subject, type Verdict } from "../domain/moderation.ts";
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { RecentWaits } from "../domain/recent-waits.ts";
+import { accepts, type Ticket, type Wishes } from "../domain/ticket.ts";
+import {
+  limits,
+  modes,
+  type LoggedEvent,
+  type Mode,
+  type Signal,
+  type Status,
+} from "../protocol.ts";
+import type { System } from "../system.ts";
+import type {
+  Attached,
+  AttachRequest,
+  Caller,
+  Engine,
+  EngineOptions,
+  EndRequest,
+  PairRequest,
+  Reported,
+  Stream,
+} from "./engine.ts";
+import { createMoves, isAsSeen, memberOf, partyOf, recorded } from "./moves.ts";
+import { createLink, RedisAway } from "./redis/link.ts";
+import { scripts, type Script } from "./redis/scripts.ts";
+import {
+  changeOf,
+  countsIn,
+  draftOf,
+  keptRoom,
+  openUnit,
+  tell,
+  type Draft,
+  type Looked,
+  type Unit,
+} from "./redis/unit.ts";
+
+/** Tickets offered to the policy from each place where a ticket looks. */
+const candidatesMax = 4;
+const answersMax = 256;
+const answersKeptMs = 120_000;
+/** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
+const retentionMsMin = 600_000;
+/** So long after taking it a node that died leaves a deadline to the others (milliseconds). */
+const dueClaimMs = 5000;
+const dueMax = 100;
+/** Reports and suspensions kept. */
+const wordsMax = 100_000;
+/** Whoever waits may have been left by a node that died before it looked for a partner: so many look again. */
+const lookAgainMax = 1000;
+/** A peer is asked to try again after this long when Redis is away (milliseconds). */
+const retryAfterMs = 1000;
+/** How often a commit is tried again because another one was faster. */
+const triesMax = 50;
+
+export interface RedisOptions {
+  /** redis://[user:password@]host:port[/database], or rediss:// for TLS. */
+  url: string;
+  /** Before each key and channel, so that several sites can share one Redis. */
+  prefix?: string;
+  /** How long a node that says nothing is believed to live (milliseconds). */
+  leaseMs?: number;
+  /** A command that takes longer has failed (milliseconds). */
+  timeoutMs?: number;
+  /** Real time, for leases and connections; deadlines go by the system's. */
+  clock: Pick<System, "schedule" | "random" | "now">;
+  onAvailable?: (available: boolean, why: string) => void;
+}
+
+export interface RedisEngine extends Engine {
+  /** Resolves when Redis is at hand for the first time. */
+  opened(): Promise<void>;
+  /** What an address does on all nodes together. */
+  readonly addresses: {
+    /**
+     * Counts a handshake, and a socket until it is let go. 'crowded': too many are open; a number: too often, and
+     * so many milliseconds until it may again. 0 switches a limit off. `undefined` while Redis is away.
+     */
+    admit(
+      address: string,
+      handshakesPerMin: number,
+      sockets: number,
+    ): Promise<{ release: () => void } | "crowded" | number | undefined>;
+  };
+  /** Resolves when this node has heard everything that was published before. */
+  heard(): Promise<void>;
+}
+
+/** A session with streams on this node. */
+interface Local {
+  epoch: string;
+  claim: number;
+  addressHash: string;
+  streams: Map<string, () => void>;
+  /** The newest events; absent while some may have been missed: then the log in Redis is read. */
+  tail: EventLog | undefined;
+  /** What came while there was no tail. */
+  early: LogEntry[];
+  /** Whoever waits for news up to an offset. */
+  expecting: { offset: number; resolve: () => void }[];
+}
+
+/** This node has been fenced off: somebody else has its sessions. */
+class Fenced extends Error {}
+
+/** What all nodes learn in one order: each keeps the same account of who is suspended. */
+type Word =
+  | { kind: "report"; at: number; roomId: string; reporter: Party; reported: Party }
+  | { kind: "suspend"; at: number; subject: Subject; until: number }
+  | { kind: "lift"; at: number; subject: Subject };
+
+export function createRedisEngine(
+  system: System,
+  options: EngineOptions,
+  {
+    url,
+    prefix: p = "peer-stream:",
+    leaseMs = 6000,
+    timeoutMs = 800,
+    clock,
+    onAvailable = () => {},
+  }: RedisOptions,
+): RedisEngine {
+  const moderation = new Moderation(options.moderation);
+  const waits = { video: new RecentWaits(), audio: new RecentWaits(), text: new RecentWaits() };
+  const locals = new Map<string, Local>();
+  /** Streams that have ended while Redis was away. */
+  const departed = new Set<Stream>();
+  /** Tickets that should look for a partner at the next sweep. */
+  const looking: string[] = [];
+  let node = "";
+  let era = "0";
+  let available = false;
+  let closed = false;
+  let streamCount = 0;
+  let lookAgain = false;
+  let alarmAt = Number.POSITIVE_INFINITY;
+  let ring: (at: number) => void = () => {};
+  const retentionS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
+
+  const random36 = () => Math.floor(clock.random() * 2 ** 52).toString(36);
+
+  function setAlarm(at: number) {
+    if (at >= alarmAt) return;
+    alarmAt = at;
+    ring(at);
+  }
+
+  const link = createLink({
+    url,
+    timeoutMs,
+    clock,
+    onMessage: hear,
+    onConnected: () => void comeUp(),
+    onAway: goDown,
+  });
+
+  // -------------------------------------------------------------------------------------------
+  // Coming and going of Redis, and of this node's lease
+
+  let comingUp: Promise<void> | undefined;
+  /** Whoever waits for Redis. */
+  const awaited: (() => void)[] = [];
+  let cancelRetry = () => {};
+
+  function goDown(why: string) {
+    if (closed) return;
+    if (available) onAvailable(false, why);
+    available = false;
+    cancelRetry();
+    cancelRetry = clock.schedule(250, () => void comeUp());
+  }
+
+  /** Makes sure that this node is one, with a lease and its ear at Redis; one at a time. */
+  function comeUp(): Promise<void> {
+    comingUp ??= (async () => {
+      try {
+        await rise();
+      } catch (error) {
+        goDown(String(error));
+      } finally {
+        comingUp = undefined;
+      }
+    })();
+    return comingUp;
+  }
+
+  async function rise() {
+    if (closed) return;
+    const replication = String(await link.command("INFO", "replication"));
+    if (/^role:slave/m.test(replication)) throw new RedisAway("this Redis is a replica");
+    const history = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
+    const eraNow = String(await link.run(scripts.era, [p, history]));
+    const alive = node !== "" && eraNow === era && (await beat(false));
+    if (!alive) await begin(eraNow);
+    if (!(await heard())) throw new RedisAway("what is published does not come");
+    // Whatever was published while nobody listened is in the logs.
+    for (const local of locals.values()) {
+      local.tail = undefined;
+      for (const wake of local.streams.values()) wake();
+    }
+    await sync();
+    if (!available) onAvailable(true, alive ? "as before" : "as a new node");
+    available = true;
+    cancelRetry();
+    for (const wake of awaited.splice(0)) wake();
+    for (const stream of departed) {
+      departed.delete(stream);
+      void leave(stream);
+    }
+    // Whoever waits may have missed its turn.
+    const { waiting } = countsIn(((await run(scripts.look, "")) as Looked)[1]);
+    lookAgain = modes.some((mode) => waiting[mode] > 0);
+    if (lookAgain) setAlarm(system.now());
+    armHeart();
+  }
+
+  /** A new node: every stream has to be attached again. */
+  async function begin(eraNow: string) {
+    const before = node;
+    node = random36();
+    era = eraNow;
+    await link.subscribe(`${p}all`);
+    await link.subscribe(`${p}n:${node}`);
+    await beat(true);
+    if (before !== "") await link.unsubscribe(`${p}n:${before}`);
+    const lost = [...locals.values()];
+    locals.clear();
+    for (const { streams } of lost) for (const wake of streams.values()) wake();
+  }
+
+  let cancelHeart = () => {};
+  let lastHeardAt = 0;
+
+  function armHeart() {
+    cancelHeart();
+    cancelHeart = clock.schedule(leaseMs / 6, () => void beatOn());
+  }
+
+  async function beatOn() {
+    if (closed) return;
+    try {
+      if (available && !(await beat(false))) throw new Fenced();
+      if (available) listenForSilence();
+    } catch (error) {
+      if (error instanceof Fenced) void restart();
+      else goDown(String(error));
+    }
+    if (!closed) armHeart();
+  }
+
+  /** Prolongs the lease, and looks after nodes that have lost theirs. `false`: this one has. */
+  async function beat(begins: boolean): Promise<boolean> {
+    const answer = await link.run(scripts.beat, [
+      p,
+      node,
+      String(system.now()),
+      String(leaseMs),
+      begins ? "1" : "0",
+    ]);
+    if (answer === "fenced") return false;
+    const [gone, firstAt] = answer as [[string, string][], string?];
+    for (const [other, lastBeat] of gone) if (other !== node) void inherit(other, Number(lastBeat));
+    if (firstAt !== undefined) setAlarm(Math.max(system.now(), Number(firstAt)));
+    return true;
+  }
+
+  /** A subscription can fall silent without an error: what this node says to itself must come back. */
+  function listenForSilence() {
+    const askedAt = clock.now();
+    void heard(leaseMs / 6).then((did) => {
+      if (did || closed || lastHeardAt > askedAt) return;
+      void link.resubscribe();
+    });
+  }
+
+  /** Fenced off: a paused node must not go on as if nothing had happened. */
+  async function restart() {
+    available = false;
+    onAvailable(false, "fenced off");
+    node = "";
+    await comeUp();
+  }
+
+  const echoes = new Map<string, () => void>();
+
+  function heard(withinMs = timeoutMs): Promise<boolean> {
+    const token = random36();
+    return new Promise((resolve) => {
+      const settle = (did: boolean) => {
+        echoes.delete(token);
+        cancel();
+        resolve(did);
+      };
+      const cancel = clock.schedule(withinMs, () => settle(false));
+      echoes.set(token, () => settle(true));
+      link.command("PUBLISH", `${p}n:${node}`, `?\n${token}`).catch(() => settle(false));
+    });
+  }
+
+  /** Takes over what a node has left that is gone: its streams have closed when it was last heard of. */
+  async function inherit(other: string, lastBeat: number) {
+    try {
+      const lock = ["SET", `${p}heir:${other}`, node, "NX", "PX", String(dueClaimMs)];
+      if ((await link.command(...lock)) === null) return;
+      const sessions = `${p}ns:${other}`;
+      for (;;) {
+        const ids = (await link.command("SRANDMEMBER", sessions, "32")) as string[];
+        if (ids.length === 0) break;
+        const until = Math.max(system.now(), lastBeat + options.graceMs);
+        await Promise.all(
+          ids.map((id) =>
+            work([id], undefined, (unit) => {
+              const draft = unit.drafts.get(id);
+              unit.commands.push(["SREM", sessions, id]);
+              if (draft) close(draft, (stream) => stream.node !== other, until);
+            }),
+          ),
+        );
+        await link.command("PEXPIRE", `${p}heir:${other}`, String(dueClaimMs));
+      }
+      await link.command("ZREM", `${p}nodes`, other);
+      lookAgain = true;
+      setAlarm(system.now());
+    } catch (error) {
+      if (!isAway(error)) throw error;
+      // The lock ends by itself; the next beat finds the node still there.
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is published
+
+  function hear(_channel: string, message: string) {
+    lastHeardAt = clock.now();
+    const end = message.indexOf("\n");
+    const first = message.slice(0, end);
+    const rest = message.slice(end + 1);
+    if (first === "?") echoes.get(rest)?.();
+    else if (first === "!") takenOver(rest);
+    else if (first === "mod") void sync().catch(() => {});
+    else if (first === "wait") {
+      const [mode, waitedMs] = rest.split("\n");
+      waits[mode as Mode].note(Number(waitedMs), system.now());
+    } else {
+      const local = locals.get(first);
+      if (!local) return;
+      const offset = Number.parseInt(rest, 10);
+      const event = JSON.parse(rest.slice(rest.indexOf("\n") + 1)) as LoggedEvent;
+      receive(local, { offset, event });
+      for (const wake of local.streams.values()) wake();
+      settleUpToTail(local);
+    }
+  }
+
+  function receive(local: Local, entry: LogEntry) {
+    const { tail } = local;
+    if (tail && entry.offset <= tail.last) return;
+    if (tail && entry.offset === tail.last + 1) tail.append(entry.event);
+    else {
+      local.tail = undefined;
+      local.early.push(entry);
+      if (local.early.length > limits.logEventsMax) local.early.shift();
+    }
+  }
+
+  /**
+   * Resolves when the news of a change have come that was made here: no answer may overtake the events that led
+   * to it, or a peer would be told of a room that it has left already.
+   */
+  async function caughtUp(sessionId: string, offset: number): Promise<void> {
+    const local = locals.get(sessionId);
+    if (!local || (local.tail?.last ?? 0) >= offset) return;
+    await new Promise<void>((resolve) => {
+      let cancel = clock.schedule(timeoutMs, () => {
+        // Missed, perhaps: then the log is read.
+        local.tail = undefined;
+        for (const wake of local.streams.values()) wake();
+        cancel = clock.schedule(timeoutMs, resolve);
+      });
+      local.expecting.push({
+        offset,
+        resolve() {
+          cancel();
+          // In a turn of its own: what was read has then been sent.
+          clock.schedule(0, resolve);
+        },
+      });
+    });
+  }
+
+  /** From now on news are read here, after `last`. */
+  function follow(local: Local, last: number) {
+    local.tail = new EventLog(local.epoch, last);
+    const { early } = local;
+    local.early = [];
+    for (const entry of early) receive(local, entry);
+    settleUpToTail(local);
+  }
+
+  /** Whoever waits for news that are here now waits no more. */
+  function settleUpToTail(local: Local) {
+    const last = local.tail?.last ?? 0;
+    if (local.expecting.length === 0) return;
+    const [due, later] = [local.expecting, [] as Local["expecting"]];
+    local.expecting = later;
+    for (const one of due) {
+      if (one.offset <= last) one.resolve();
+      else later.push(one);
+    }
+  }
+
+  function takenOver(notice: string) {
+    const [sessionId = "", claim] = notice.split("\n");
+    const local = locals.get(sessionId);
+    if (!local) return;
+    local.claim = Math.max(local.claim, Number(claim));
+    for (const wake of local.streams.values()) wake();
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Units of work
+
+  async function run(script: Script, ...args: string[]): Promise<unknown> {
+    if (!available) throw new RedisAway("Redis is away");
+    return runAnyway(script, ...args);
+  }
+
+  async function runAnyway(script: Script, ...args: string[]): Promise<unknown> {
+    const answer = await link.run(script, [p, node, ...args]);
+    if (answer !== "fenced") return answer;
+    void restart();
+    throw new Fenced();
+  }
+
+  const isAway = (error: unknown) => error instanceof RedisAway || error instanceof Fenced;
+
+  /** A verb's answer, or that Redis is away. */
+  async function answering<T>(verb: () => Promise<T>): Promise<T | Rejection> {
+    try {
+      return await verb();
+    } catch (error) {
+      if (isAway(error)) return reject("unavailable", { retryAfterMs });
+      throw error;
+    }
+  }
+
+  interface Asking {
+    mutation?: { session: string; id: string } | undefined;
+    due?: string[];
+    /** Its own news are what the new stream begins with: nobody need wait for them. */
+    attaching?: boolean;
+  }
+
+  /**
+   * Reads sessions, lets `act` change the drafts, and commits; again if somebody else was faster. `undefined` from
+   * `act` commits what it did; a rejection changes nothing.
+   */
+  async function work<T>(
+    ids: string[],
+    asking: Asking | undefined,
+    act: (unit: Unit) => T | Rejection,
+    committed: (unit: Unit, read: [number, string[]]) => void = () => {},
+  ): Promise<T | Rejection> {
+    const mutation = asking?.mutation;
+    for (let tries = 0; tries < triesMax; tries++) {
+      const looked = await run(scripts.look, mutation?.id ?? "", ...ids);
+      const unit = openUnit(looked as Looked, asking?.due);
+      const past = mutation && freshAnswer(unit.answered);
+      if (past !== undefined) return past as T;
+      const answer = act(unit);
+      if (isRejection(answer)) return answer;
+      const kept = mutation && recorded(answer as object);
+      const change = changeOf(
+        unit,
+        p,
+        mutation && kept && [mutation.session, mutation.id, JSON.stringify(kept)],
+      );
+      if (!change) return answer;
+      const outcome = await run(
+        scripts.commit,
+        String(system.now()),
+        String(limits.logEventsMax),
+        String(limits.logBytesMax),
+        String(answersMax),
+        JSON.stringify(change),
+      );
+      if (outcome === "carried out") return answer;
+      if (outcome === "changed") continue;
+      const [last, missed, lasts] = outcome as [number, string[], [string, number][]];
+      committed(unit, [last, missed]);
+      if (asking?.attaching !== true)
+        await Promise.all(lasts.map(([id, offset]) => caughtUp(id, offset)));
+      return answer;
+    }
+    throw new RedisAway("everybody else was faster");
+  }
+
+  function freshAnswer(kept: string | undefined): unknown {
+    if (kept === undefined) return undefined;
+    const [, at, json] = /^\d+ (\d+) (.*)$/.exec(kept) ?? [];
+    return Number(at) + answersKeptMs > system.now() ? JSON.parse(json ?? "") : undefined;
+  }
+
+  /** Carries out a caller's verb on its session, once per mutation id. */
+  function workFor<T extends object>(
+    caller: Caller,
+    unknown: T | Rejection,
+    act: (draft: Draft, unit: Unit) => T | Rejection,
+    others: string[] = [],
+  ): Promise<T | Rejection> {
+    const { sessionId, mutationId } = caller;
+    const mutation = mutationId === undefined ? undefined : { session: sessionId, id: mutationId };
+    return answering(() =>
+      work<T>([sessionId, ...others], { mutation }, (unit) => {
+        const draft = known(unit, sessionId);
+        if (!draft) return unknown;
+        if (caller.claim < draft.claim) return reject("taken-over");
+        return act(draft, unit);
+      }),
+    );
+  }
+
+  function known(unit: Unit, id: string): Draft | undefined {
+    const draft = unit.drafts.get(id);
+    return draft && draft.revision > 0 ? draft : undefined;
+  }
+
+  const moves = createMoves<Draft>(
+    {
+      now: system.now,
+
+      tell(draft, event) {
+        if (draft.epoch !== undefined) tell(draft, event);
+      },
+
+      stand(draft, widens) {
+        const { unit, id, ticket } = draft;
+        if (!ticket) return;
+        draft.stands = standsOf(ticket);
+        for (const key of draft.stands) unit.commands.push(["ZADD", key, String(ticket.place), id]);
+        const { mode } = ticket.wishes;
+        unit.commands.push(["ZADD", `${p}lobby:${mode}`, String(ticket.place), id]);
+        unit.counts.waiting[mode] += 1;
+        if (widens) putDue(unit, `widen\n${id}`, widens.at);
+      },
+
+      unstand(draft) {
+        const { unit, id, ticket, stands } = draft;
+        if (!ticket || !stands) return;
+        for (const key of stands) unit.commands.push(["ZREM", key, id]);
+        const { mode } = ticket.wishes;
+        unit.commands.push(["ZREM", `${p}lobby:${mode}`, id]);
+        unit.commands.push(["ZREM", `${p}due`, `widen\n${id}`]);
+        unit.counts.waiting[mode] -= 1;
+        draft.stands = undefined;
+      },
+
+      lobby({ unit }, mode) {
+        const estimateMs = waits[mode].estimate(system.now());
+        const counts = { waiting: unit.counts.waiting[mode], online: unit.counts.online };
+        return estimateMs === undefined ? counts : { ...counts, estimateMs };
+      },
+
+      began(room, waitedMs) {
+        const { commands } = room.polite.unit;
+        commands.push(["HSET", `${p}r:${room.id}`, ...keptRoom(room)]);
+        commands.push(["SADD", `${p}rooms:${room.mode}`, room.id]);
+        commands.push(["PUBLISH", `${p}all`, `wait\n${room.mode}\n${waitedMs}`]);
+      },
+
+      ended({ id, mode, polite }) {
+        polite.unit.commands.push(["DEL", `${p}r:${id}`]);
+        polite.unit.commands.push(["SREM", `${p}rooms:${mode}`, id]);
+      },
+
+      avoid(one, other, until) {
+        const { commands } = one.unit;
+        const key = `${p}v:${one.id}`;
+        // The fraction keeps the order in which words were given in one millisecond: the first lapses first.
+        const order = ((one.avoidances++ % 4096) + 1) / 4096;
+        const till = Number.isFinite(until) ? String(until - 1 + order) : "+inf";
+        commands.push(["ZADD", key, "GT", till, other.id]);
+        commands.push(["ZREMRANGEBYRANK", key, "0", String(-options.avoidsMax - 1)]);
+        if (Number.isFinite(until)) putDue(one.unit, `cool\n${one.id}\n${other.id}`, until);
+      },
+
+      await(draft, until) {
+        draft.grace = { at: until };
+        putDue(draft.unit, `grace\n${draft.id}`, until);
+      },
+
+      awaitNoMore(draft) {
+        if (draft.grace) draft.unit.commands.push(["ZREM", `${p}due`, `grace\n${draft.id}`]);
+        draft.grace = undefined;
+      },
+
+      release(draft) {
+        const { commands } = draft.unit;
+        draft.epoch = undefined;
+        commands.push(
+          ["DEL", `${p}e:${draft.id}`],
+          ["HDEL", `${p}s:${draft.id}`, "last", "dropped", "bytes"],
+        );
+        for (const key of [`${p}s:${draft.id}`, `${p}v:${draft.id}`])
+          commands.push(["EXPIRE", key, String(retentionS)]);
+      },
+
+      suspended,
+    },
+    options,
+  );
+
+  function putDue(unit: Unit, deadline: string, at: number) {
+    unit.commands.push(["ZADD", `${p}due`, String(at), deadline]);
+    setAlarm(at);
+  }
+
+  /** Where a ticket stands, and just as well where it looks. */
+  function standsOf({ wishes, accepts: acceptance }: Ticket): string[] {
+    const at = (kind: string, word: string) => `${p}i:${wishes.mode}:${kind}:${word}`;
+    const stands = wishes.interests.map((word) => at("interest", word));
+    if (accepts(acceptance, "language"))
+      for (const word of wishes.languages) stands.push(at("language", word));
+    if (accepts(acceptance, "anybody")) stands.push(at("anybody", ""));
+    return stands;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Streams
+
+  /** Drops streams but those that stay; without any left the session is absent. */
+  function close(
+    draft: Draft,
+    stays: (stream: Draft["streams"][number]) => boolean,
+    until: number,
+  ) {
+    if (draft.streams.every(stays)) return;
+    const before = nodesOf(draft);
+    draft.streams = draft.streams.filter(stays);
+    leaveNodes(draft, before);
+    if (draft.streams.length > 0) return;
+    draft.unit.counts.online -= 1;
+    draft.unit.commands.push(["SREM", `${p}online`, draft.id]);
+    moves.depart(draft, until);
+  }
+
+  const nodesOf = ({ streams }: Draft) => new Set(streams.map((stream) => stream.node));
+
+  function leaveNodes(draft: Draft, before: Set<string>) {
+    const after = nodesOf(draft);
+    for (const one of before)
+      if (!after.has(one)) draft.unit.commands.push(["SREM", `${p}ns:${one}`, draft.id]);
+  }
+
+  async function leave(stream: Stream) {
+    const { sessionId, streamId } = stream;
+    try {
+      await work([sessionId], undefined, (unit) => {
+        const draft = known(unit, sessionId);
+        if (draft) close(draft, ({ id }) => id !== streamId, system.now() + options.graceMs);
+      });
+    } catch (error) {
+      if (error instanceof RedisAway) departed.add(stream);
+      // A node that is fenced off has no streams to close: they are all known to be gone.
+      else if (!(error instanceof Fenced)) throw error;
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Suspensions: every node keeps the same account, from the same words in the same order
+
+  let heardOf = "-";
+  let syncing: Promise<void> = Promise.resolve();
+  const verdicts = new Map<string, (verdict: Verdict) => void>();
+
+  function sync(): Promise<void> {
+    syncing = syncing
+      .catch(() => {})
+      .then(async () => {
+        for (;;) {
+          const range = ["XRANGE", `${p}mod`, heardOf, "+", "COUNT", "1000"];
+          const words = (await link.command(...range)) as [string, string[]][];
+          for (const [id, [, json = ""]] of words) {
+            heardOf = `(${id}`;
+            note(id, JSON.parse(json) as Word);
+          }
+          if (words.length < 1000) return;
+        }
+      });
+    return syncing;
+  }
+
+  function note(id: string, word: Word) {
+    const { kind, at } = word;
+    const verdict: Verdict = { counted: true, suspended: [] };
+    if (kind === "report") Object.assign(verdict, moderation.report(word, at));
+    else if (kind === "suspend")
+      verdict.suspended.push(moderation.suspend(word.subject, word.until, at));
+    else verdict.counted = moderation.lift(word.subject, at);
+    const asked = verdicts.get(id);
+    if (asked) asked(verdict);
+    else if (verdict.suspended.length > 0 && available)
+      // Another node's word: whoever it is about may be here.
+      void putOut(verdict, false)
+        .then((entered) => {
+          looking.push(...entered);
+          if (entered.length > 0) setAlarm(system.now());
+        })
+        .catch(() => {});
+  }
+
+  /** Says it to all nodes, and answers what it comes to. */
+  async function say(word: Word): Promise<Verdict> {
+    if (!available) throw new RedisAway("Redis is away");
+    const trim = ["MAXLEN", "~", String(wordsMax)];
+    const json = JSON.stringify(word);
+    const id = String(await link.command("XADD", `${p}mod`, ...trim, "*", "word", json));
+    const verdict = Promise.withResolvers<Verdict>();
+    verdicts.set(id, verdict.resolve);
+    try {
+      await link.command("PUBLISH", `${p}all`, "mod\n");
+      await sync();
+      return await verdict.promise;
+    } finally {
+      verdicts.delete(id);
+    }
+  }
+
+  function suspended(draft: Draft): Rejection | undefined {
+    const until = moderation.suspendedUntil(partyOf(draft), system.now());
+    return until === undefined ? undefined : reject("suspended", { until });
+  }
+
+  /** Puts out whom the suspensions concern and who is here; who is nowhere, too, if it is known by its id. */
+  async function putOut({ suspended }: Verdict, everywhere: boolean): Promise<string[]> {
+    const entered: string[] = [];
+    for (const { subject } of suspended) {
+      const here = (id: string, { addressHash }: Local) =>
+        subject.kind === "address" ? addressHash === subject.id : id === subject.id;
+      const ids = [...locals].filter(([id, local]) => here(id, local)).map(([id]) => id);
+      if (everywhere && subject.kind === "session") ids.push(subject.id);
+      for (const id of new Set(ids)) {
+        const out = await work([id], undefined, (unit) => {
+          const draft = known(unit, id);
+          return draft ? moves.putOut(draft) : [];
+        });
+        if (!isRejection(out)) entered.push(...out);
+      }
+    }
+    return entered;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is due
+
+  async function carryOut(deadline: string): Promise<{ entered: string[]; lost: number }> {
+    const [kind, id = "", other = ""] = deadline.split("\n");
+    let lost = 0;
+    const due = [deadline];
+    const entered = await work(kind === "cool" ? [id, other] : [id], { due }, (unit) => {
+      lost = 0;
+      unit.commands.push(["ZREM", `${p}due`, deadline]);
+      const draft = known(unit, id);
+      if (!draft) return [];
+      if (kind === "widen") {
+        if (!draft.ticket) return [];
+        moves.widen(draft);
+        return [id];
+      }
+      if (kind === "grace") {
+        if (!draft.grace || draft.grace.at > system.now() || draft.streams.length > 0) return [];
+        if (draft.room) lost = 1;
+        return moves.lose(draft);
+      }
+      unit.commands.push(["ZREM", `${p}v:${id}`, other]);
+      return draft.ticket && known(unit, other)?.ticket ? [id] : [];
+    });
+    return { entered: isRejection(entered) ? [] : entered, lost };
+  }
+
+  const engine: RedisEngine = {
+    attach(request: AttachRequest) {
+      return answering<Attached | Rejection>(async () => {
+        const { sessionId, position, addressHash } = request;
+        const streamId = `${node}-${++streamCount}`;
+        let epoch = "";
+        let recovery: Recovery | "none" = "none";
+        let claim = 0;
+        let answer: Attached | undefined;
+        // Its news may come before the answer does.
+        const local: Local = locals.get(sessionId) ?? {
+          epoch,
+          claim,
+          addressHash,
+          streams: new Map(),
+          tail: undefined,
+          early: [],
+          expecting: [],
+        };
+        locals.set(sessionId, local);
+        local.streams.set(streamId, request.wake);
+        const forget = () => {
+          local.streams.delete(streamId);
+          if (local.streams.size === 0 && locals.get(sessionId) === local) locals.delete(sessionId);
+        };
+        const on = node;
+        try {
+          const entered = await work<string[]>(
+            [sessionId],
+            { attaching: true },
+            (unit) => {
+              let draft = unit.drafts.get(sessionId);
+              if (!draft) {
+                draft = draftOf(unit, sessionId, {});
+                unit.drafts.set(sessionId, draft);
+              }
+              const living = draft.epoch?.endsWith(`-${era}`) === true ? draft.epoch : undefined;
+              if (living !== undefined && position?.epoch === living && request.claim < draft.claim)
+                return reject("taken-over");
+              const key = `${p}s:${sessionId}`;
+              unit.commands.push(["PERSIST", key], ["PERSIST", `${p}v:${sessionId}`]);
+              draft.addressHash = addressHash;
+              const before = nodesOf(draft);
+              const wasPresent = draft.streams.length > 0;
+              const { last, dropped } = extent(draft, living);
+              epoch = living ?? `${random36()}-${era}`;
+              draft.epoch = epoch;
+              recovery = !position
+                ? "none"
+                : position.epoch !== living
+                  ? "other-epoch"
+                  : position.offset > last
+                    ? "future"
+                    : position.offset < dropped
+                      ? "too-old"
+                      : "whole";
+              if (recovery === "none" || recovery === "other-epoch") {
+                draft.claim = Math.max(draft.claim, request.claim) + 1;
+                draft.streams = [];
+                for (const one of before)
+                  unit.commands.push([
+                    "PUBLISH",
+                    `${p}n:${one}`,
+                    `!\n${sessionId}\n${draft.claim}`,
+                  ]);
+              }
+              claim = draft.claim;
+              draft.streams = [...draft.streams, { id: streamId, node: on }];
+              leaveNodes(draft, before);
+              if (living === undefined)
+                unit.commands.push(
+                  ["DEL", `${p}e:${sessionId}`],
+                  ["HDEL", key, "last", "dropped", "bytes"],
+                );
+              if (!wasPresent) {
+                unit.counts.online += 1;
+                unit.commands.push(["SADD", `${p}online`, sessionId]);
+              }
+              unit.commands.push(["SADD", `${p}ns:${on}`, sessionId]);
+              unit.reads = [sessionId, recovery === "whole" && position ? position.offset : null];
+              return moves.arrive(draft, wasPresent, recovery);
+            },
+            (unit, [last, events]) => {
+              const isNew = unit.drafts.get(sessionId)?.kept["epoch"] !== epoch;
+              const after = isNew ? 0 : last;
+              const missed = events.map((json, index) => ({
+                offset: (position?.offset ?? 0) + index + 1,
+                event: JSON.parse(json) as LoggedEvent,
+              }));
+              const wasFollowing = local.epoch === epoch && local.tail !== undefined;
+              local.epoch = epoch;
+              local.claim = claim;
+              local.addressHash = addressHash;
+              if (!wasFollowing) follow(local, after);
+              answer = {
+                stream: { sessionId, claim, streamId, epoch, after },
+                missed,
+                recovered: recovery === "whole",
+                entered: [],
+              };
+            },
+          );
+          if (isRejection(entered)) {
+            forget();
+            return entered;
+          }
+          if (!answer) throw new Error("an attachment is always committed");
+          return { ...answer, entered };
+        } catch (error) {
+          forget();
+          // It may have been done all the same, and then nobody would ever close it.
+          departed.add({ sessionId, claim, streamId, epoch, after: 0 });
+          throw error;
+        }
+      });
+    },
+
+    async detach(stream: Stream) {
+      const { sessionId, streamId } = stream;
+      const local = locals.get(sessionId);
+      if (!local?.streams.delete(streamId)) return;
+      if (local.streams.size === 0) locals.delete(sessionId);
+      await leave(stream);
+    },
+
+    async read(stream: Stream, after: number) {
+      for (;;) {
+        const { sessionId, streamId, claim, epoch } = stream;
+        const local = locals.get(sessionId);
+        if (!local?.streams.has(streamId)) return "detached";
+        if (claim < local.claim) return reject("taken-over");
+        if (epoch !== local.epoch) return "behind";
+        const entries = local.tail?.after(after);
+        if (entries) return entries;
+        // Until Redis is back there is nothing new; whoever reads is woken then.
+        if (!available) return [];
+        try {
+          const [epochNow, claimNow, dropped, events] = (await run(
+            scripts.read,
+            sessionId,
+            String(after),
+          )) as [string | null, string | null, number, string[]];
+          if (claim < Number(claimNow)) return reject("taken-over");
+          if (epochNow !== epoch || after < dropped) return "behind";
+          const read = events.map((json, index) => ({
+            offset: after + index + 1,
+            event: JSON.parse(json) as LoggedEvent,
+          }));
+          if (!local.tail) follow(local, after + read.length);
+          if (read.length > 0) return read;
+          if (local.tail) return local.tail.after(after) ?? "behind";
+        } catch (error) {
+          if (isAway(error)) return [];
+          throw error;
+        }
+      }
+    },
+
+    status(caller: Caller) {
+      return answering(async () => {
+        const unit = openUnit((await run(scripts.look, "", caller.sessionId)) as Looked);
+        const draft = known(unit, caller.sessionId);
+        if (!draft) return { status: "idle" as const };
+        if (caller.claim < draft.claim) return reject("taken-over");
+        const status = moves.statusOf(draft);
+        return draft.room ? { status, roomId: draft.room.id } : { status };
+      });
+    },
+
+    enqueue(caller: Caller, asked?: Wishes) {
+      return workFor(caller, reject("not-subscribed"), (draft) => moves.enqueue(draft, asked));
+    },
+
+    async amend({ sessionId, mutationId = "" }: Caller, status: Status) {
+      const key = `${p}a:${sessionId}`;
+      await answering(async () => {
+        const kept = await link.command("HGET", key, mutationId);
+        const [, head, json] = /^(\d+ \d+ )(.*)$/.exec(String(kept)) ?? [];
+        if (json === undefined) return;
+        const amended = JSON.stringify({ ...JSON.parse(json), status });
+        await link.command("HSET", key, mutationId, `${head}${amended}`);
+      });
+    },
+
+    async candidates(sessionId: string) {
+      const found = await answering(
+        async () =>
+          (await run(
+            scripts.candidates,
+            sessionId,
+            String(system.now()),
+            String(candidatesMax),
+          )) as [string, string, string | null][],
+      );
+      if (isRejection(found)) return undefined;
+      const tickets = found.flatMap(([, revision, json]): Ticket[] =>
+        json === null ? [] : [{ ...JSON.parse(json), revision: Number(revision) }],
+      );
+      const [ticket, ...candidates] = tickets;
+      if (!ticket) return undefined;
+      return { ticket, candidates: candidates.sort((a, b) => a.place - b.place) };
+    },
+
+    async pair(request: PairRequest) {
+      const { impolite, polite } = request;
+      if (impolite.sessionId === polite.sessionId) return false;
+      const paired = await answering(async () => {
+        const [one, other] = [impolite.sessionId, polite.sessionId];
+        const avoids = (a: string, b: string) => link.command("ZSCORE", `${p}v:${a}`, b);
+        // Whoever comes to avoid the other after this has another revision.
+        const words = Promise.all([avoids(one, other), avoids(other, one)]);
+        const barred = (await words).some((till) => till !== null && Number(till) > system.now());
+        if (barred) return false;
+        return work<boolean>([one, other], undefined, (unit) => {
+          const [first, second] = [known(unit, one), known(unit, other)];
+          if (!first || !second) return false;
+          if (!isAsSeen(first, impolite) || !isAsSeen(second, polite)) return false;
+          moves.pair(first, second, request);
+          return true;
+        });
+      });
+      return paired === true;
+    },
+
+    send(caller: Caller, roomId: string, signal: Signal | undefined) {
+      return answering<boolean | Rejection>(async () => {
+        const now = system.now();
+        const outcome = await run(
+          scripts.send,
+          String(now),
+          String(limits.logEventsMax),
+          String(limits.logBytesMax),
+          String(answersMax),
+          caller.sessionId,
+          String(caller.claim),
+          roomId,
+          signal ? JSON.stringify(signal) : "",
+          caller.mutationId ?? "",
+          String(now - answersKeptMs),
+        );
+        if (outcome === "delivered") return true;
+        if (outcome === "ended") return false;
+        if (outcome === "taken-over") return reject("taken-over");
+        if (outcome === "unknown") return reject("not-in-room");
+        const ended = await workFor<{ delivered: boolean }>(
+          caller,
+          reject("not-in-room"),
+          (draft) => (memberOf(draft, roomId) ? { delivered: false } : reject("not-in-room")),
+        );
+        return isRejection(ended) ? ended : ended.delivered;
+      });
+    },
+
+    confirm(caller: Caller, roomId: string) {
+      return workFor(caller, reject("not-in-room"), (draft) => moves.confirm(draft, roomId));
+    },
+
+    end(caller: Caller, request: EndRequest) {
+      return workFor(caller, { status: "idle", entered: [], known: false }, (draft) =>
+        moves.end(draft, request),
+      );
+    },
+
+    async avoid(caller: Caller, roomId: string) {
+      const met = await metIn(caller, roomId);
+      if (isRejection(met)) return met;
+      return workFor<{ partnerId: string }>(
+        caller,
+        reject("not-in-room"),
+        (draft, unit) => {
+          if (moves.metIn(draft, roomId) !== met.id) return reject("not-in-room");
+          moves.avoid(draft, unit.drafts.get(met.id) ?? draftOf(unit, met.id, {}));
+          return { partnerId: met.id };
+        },
+        [met.id],
+      );
+    },
+
+    async report(caller: Caller, roomId: string): Promise<Reported | Rejection> {
+      const met = await metIn(caller, roomId);
+      if (isRejection(met)) return met;
+      return answering(async () => {
+        const parties = { reporter: met.by, reported: met.party };
+        const verdict = await say({ kind: "report", at: system.now(), roomId, ...parties });
+        const entered = await putOut(verdict, true);
+        return { ...verdict, reported: met.party, entered };
+      });
+    },
+
+    suspend(subject: Subject, until: number) {
+      return answering(async () => {
+        const verdict = await say({ kind: "suspend", at: system.now(), subject, until });
+        return { entered: await putOut(verdict, true) };
+      });
+    },
+
+    lift(subject: Subject) {
+      return answering(async () => {
+        const { counted } = await say({ kind: "lift", at: system.now(), subject });
+        return counted;
+      });
+    },
+
+    suspensions() {
+      return moderation.list(system.now());
+    },
+
+    stats() {
+      return answering(async () => countsIn(((await run(scripts.look, "")) as Looked)[1]));
+    },
+
+    available: () => available,
+
+    onAlarm(listener) {
+      ring = listener;
+      if (Number.isFinite(alarmAt)) ring(alarmAt);
+    },
+
+    async sweep() {
+      const entered = looking.splice(0);
+      let lost = 0;
+      alarmAt = Number.POSITIVE_INFINITY;
+      try {
+        if (lookAgain) {
+          lookAgain = false;
+          for (const mode of modes) {
+            const oldest = ["ZRANGE", `${p}lobby:${mode}`, "0", String(lookAgainMax - 1)];
+            entered.push(...((await link.command(...oldest)) as string[]));
+          }
+        }
+        for (;;) {
+          const taken = await run(
+            scripts.take,
+            String(system.now()),
+            String(dueClaimMs),
+            String(dueMax),
+          );
+          const [due, nextAt] = taken as [string[], string?];
+          for (const done of await Promise.all(due.map(carryOut))) {
+            entered.push(...done.entered);
+            lost += done.lost;
+          }
+          if (due.length > 0) continue;
+          if (nextAt === undefined) return { entered, lost };
+          alarmAt = Math.min(alarmAt, Number(nextAt));
+          return { entered, lost, nextAt: alarmAt };
+        }
+      } catch (error) {
+        if (!isAway(error)) throw error;
+        return { entered, lost, nextAt: system.now() + retryAfterMs };
+      }
+    },
+
+    opened: ready,
+
+    addresses: {
+      async admit(address, handshakesPerMin, sockets) {
+        const on = node;
+        const limits = [String(handshakesPerMin), String(sockets)];
+        const answer = await answering(() => run(scripts.admit, address, ...limits));
+        if (isRejection(answer)) return undefined;
+        if (answer !== "in") return answer as "crowded" | number;
+        const key = `${p}open:${address}`;
+        const release = () => {
+          if (sockets > 0 && on === node) link.command("HINCRBY", key, on, "-1").catch(() => {});
+        };
+        return { release };
+      },
+    },
+
+    async heard() {
+      await ready();
+      await heard();
+    },
+
+    async close() {
+      closed = true;
+      cancelHeart();
+      cancelRetry();
+      link.close();
+    },
+  };
+
+  async function ready(): Promise<void> {
+    if (available || closed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    awaited.push(resolve);
+    await promise;
+  }
+
+  /** From its first to its last kept offset. */
+  function extent({ kept }: Draft, living: string | undefined): { last: number; dropped: number } {
+    if (living === undefined) return { last: 0, dropped: 0 };
+    return { last: Number(kept["last"] ?? 0), dropped: Number(kept["dropped"] ?? 0) };
+  }
+
+  /** Who else was in the caller's current or recent room. */
+  async function metIn(caller: Caller, roomId: string) {
+    return answering(async () => {
+      const { sessionId } = caller;
+      const unit = openUnit((await run(scripts.look, "", sessionId)) as Looked);
+      const draft = known(unit, sessionId);
+      if (draft && caller.claim < draft.claim) return reject("taken-over");
+      const id = draft && moves.metIn(draft, roomId);
+      if (!draft || id === undefined) return reject("not-in-room");
+      const also = openUnit((await run(scripts.look, "", id)) as Looked);
+      const addressHash = also.drafts.get(id)?.addressHash ?? "";
+      return { id, by: partyOf(draft), party: { sessionId: id, addressHash } };
+    });
+  }
+
+  return engine;
+}

@@ -1,0 +1,133 @@
+/**
+ * The connections to Redis: one for commands, one for what is published. Nothing waits here for a Redis that is
+ * away: a command fails at once, or after `timeoutMs`.
+ */
+import { createClient, ErrorReply } from "@redis/client";
+import type { System } from "../../system.ts";
+import type { Script } from "./scripts.ts";
+
+/** Redis is away, or has not answered in time: what was asked may have been done or not. */
+export class RedisAway extends Error {}
+
+export interface LinkOptions {
+  url: string;
+  /** A command that has not been answered by then has failed (milliseconds). */
+  timeoutMs: number;
+  clock: Pick<System, "schedule" | "random">;
+  onMessage: (channel: string, message: string) => void;
+  /** The connection is new, or a subscription is: what was published before may have been missed. */
+  onConnected: () => void;
+  onAway: (why: string) => void;
+}
+
+export interface Link {
+  /** @throws {RedisAway} */
+  run(script: Script, args: readonly string[]): Promise<unknown>;
+  /** @throws {RedisAway} */
+  command(...args: string[]): Promise<unknown>;
+  /** Listens there too; replaces nothing. @throws {RedisAway} */
+  subscribe(channel: string): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  /** Lays the subscriptions anew: they have fallen silent. */
+  resubscribe(): Promise<void>;
+  close(): void;
+}
+
+export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Link {
+  const channels = new Set<string>();
+  const settings = {
+    url,
+    disableOfflineQueue: true,
+    disableClientInfo: true,
+    socket: {
+      connectTimeout: timeoutMs,
+      // Jitter, or all nodes come back in the same moment.
+      reconnectStrategy: (tries: number) =>
+        Math.min(50 * 2 ** tries, 1000) * (0.5 + clock.random() / 2),
+    },
+  };
+  const commands = createClient(settings);
+  let subscriber = newSubscriber();
+  let closed = false;
+
+  commands.on("error", (error: Error) => told.onAway(error.message));
+  commands.on("ready", told.onConnected);
+  commands.connect().catch(() => {});
+
+  function newSubscriber() {
+    const client = createClient(settings);
+    client.on("error", () => {});
+    client.on("ready", () => {
+      if (client === subscriber) told.onConnected();
+    });
+    void (async () => {
+      await client.connect();
+      for (const channel of channels) await listen(client, channel);
+    })().catch(() => {});
+    return client;
+  }
+
+  // Always the same function, so that subscribing twice is subscribing once.
+  const onMessage = (message: string, channel: string) => told.onMessage(channel, message);
+
+  async function listen(client: typeof commands, channel: string) {
+    await client.subscribe(channel, onMessage);
+  }
+
+  function inTime<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = clock.schedule(timeoutMs, () => {
+        reject(new RedisAway("no answer in time"));
+        told.onAway("no answer in time");
+      });
+      answer.then(
+        (value) => {
+          cancel();
+          resolve(value);
+        },
+        (error: Error) => {
+          cancel();
+          reject(isReply(error) ? error : new RedisAway(error.message));
+        },
+      );
+    });
+  }
+
+  const command = (...args: string[]) => inTime(commands.sendCommand(args));
+
+  return {
+    command,
+    async run({ sha1, text }, args) {
+      try {
+        return await command("EVALSHA", sha1, "0", ...args);
+      } catch (error) {
+        if (!String(error).includes("NOSCRIPT")) throw error;
+        return await command("EVAL", text, "0", ...args);
+      }
+    },
+    async subscribe(channel) {
+      channels.add(channel);
+      await inTime(listen(subscriber, channel));
+    },
+    async unsubscribe(channel) {
+      channels.delete(channel);
+      await inTime(subscriber.unsubscribe(channel));
+    },
+    async resubscribe() {
+      const silent = subscriber;
+      subscriber = newSubscriber();
+      silent.destroy();
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      for (const client of [commands, subscriber]) client.destroy();
+    },
+  };
+}
+
+/** Redis' own word, which is ours to answer for. But a replica, or one that is loading, is as good as away. */
+function isReply(error: Error): boolean {
+  const away = /^(?:READONLY|LOADING|MASTERDOWN|MISCONF|OOM|NOREPLICAS)/;
+  return error instanceof ErrorReply && !away.test(error.message);
+}

@@ -1,0 +1,148 @@
+/** A real Redis on a free port of this machine, that can be killed, frozen and started again. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { EngineOptions } from "../../src/engine/engine.ts";
+import { createRedisEngine, type RedisEngine, type RedisOptions } from "../../src/engine/redis.ts";
+import { createSystem } from "../../src/system.ts";
+import { settled, type VirtualSystem } from "./virtual-system.ts";
+import type { OpenEngine } from "./world.ts";
+
+export interface Redis extends AsyncDisposable {
+  readonly port: number;
+  readonly url: string;
+  readonly pid: number;
+  /** Ends it as a power cut would. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port; with what it had saved, unless told to forget. */
+  start(options?: { forget?: boolean }): Promise<void>;
+  freeze(): void;
+  thaw(): void;
+  /** Runs `redis-cli` against it. */
+  cli(...args: string[]): Promise<string>;
+}
+
+const startMsMax = 10_000;
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+/**
+ * Starts `redis-server`.
+ * @throws if there is none: a test that needs it is never skipped.
+ */
+export async function startRedis(settings: string[] = []): Promise<Redis> {
+  const program = Bun.which("redis-server") ?? "";
+  if (program === "")
+    throw new Error(
+      "There is no redis-server (Debian's package). The README's test line installs it.",
+    );
+  const port = await freePort();
+  const directory = await mkdtemp(join(tmpdir(), "peer-stream-redis-"));
+  const base = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory];
+  base.push("--save", "", "--appendonly", "yes", "--appendfsync", "everysec");
+  let child: Bun.Subprocess<"ignore", "pipe", "pipe"> | undefined;
+
+  async function start({ forget = false } = {}) {
+    if (forget) await rm(join(directory, "appendonlydir"), { recursive: true, force: true });
+    child = Bun.spawn([program, ...base, ...settings], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const late = setTimeout(() => child?.kill("SIGKILL"), startMsMax);
+    let log = "";
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      if (log.includes("Ready to accept connections")) break;
+    }
+    clearTimeout(late);
+    if (child.exitCode !== null) throw new Error(`redis-server did not start: ${log}`);
+  }
+
+  async function kill() {
+    child?.kill("SIGKILL");
+    await child?.exited;
+  }
+
+  await start();
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    get pid() {
+      return child?.pid ?? 0;
+    },
+    start,
+    kill,
+    freeze: () => child?.kill("SIGSTOP"),
+    thaw: () => child?.kill("SIGCONT"),
+    cli: (...args) => Bun.$`redis-cli -p ${port} ${args}`.text(),
+    async [Symbol.asyncDispose]() {
+      await kill();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+let sites = 0;
+
+/** Opens engines on one Redis, each a site of its own, for tests that go by virtual time. */
+export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptions> = {}) {
+  const clock = createSystem();
+  const opened: RedisEngine[] = [];
+  const open: OpenEngine = (system: VirtualSystem, engineOptions: EngineOptions) => {
+    const prefix = `site-${process.pid}-${++sites}:`;
+    const engine = createRedisEngine(system, engineOptions, {
+      url: redis.url,
+      prefix,
+      // Nobody's lease may end because a test takes its time.
+      leaseMs: 60_000,
+      timeoutMs: 10_000,
+      clock,
+      ...options,
+    });
+    opened.push(engine);
+    let inFlight = 0;
+    let begun = 0;
+    const landed: (() => void)[] = [];
+    const counted = new Proxy(engine, {
+      get(target, verb: keyof RedisEngine) {
+        if (verb === "onAlarm" || verb === "available") return target[verb];
+        return async (...args: never[]) => {
+          inFlight += 1;
+          begun += 1;
+          try {
+            // What has been published must have come, as it has by itself in time.
+            if (verb !== "close" && (verb === "read" || !target.available())) await target.heard();
+            return await (target[verb] as (...args: never[]) => unknown)(...args);
+          } finally {
+            inFlight -= 1;
+            if (inFlight === 0) for (const resolve of landed.splice(0)) resolve();
+          }
+        };
+      },
+    });
+    system.settleBy(async () => {
+      for (let before = -1; before !== begun;) {
+        before = begun;
+        await settled();
+        if (inFlight > 0) await new Promise<void>((resolve) => landed.push(resolve));
+        await engine.heard();
+        await settled();
+      }
+    });
+    return counted;
+  };
+  return {
+    open,
+    async close() {
+      for (const engine of opened.splice(0)) await engine.close();
+    },
+  };
+}
