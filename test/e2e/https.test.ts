@@ -1,4 +1,4 @@
-/** Calls over TLS: by the server itself, and through a real nginx with the README's configuration. */
+/** Calls over TLS: by the server itself, and through a real nginx and a real Caddy with the README's configuration. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
@@ -63,6 +63,16 @@ test("through nginx, as the README configures it, calls are made, and each peer 
   for (const { socket } of sockets) socket.close();
 });
 
+test("through Caddy, as the README configures it, calls are made", async () => {
+  await using server = await startServer({
+    TRUSTED_PROXIES: "127.0.0.1",
+    ALLOW_NO_ORIGIN: "false",
+  });
+  await using proxy = await startCaddy(new URL(server.origin).port);
+  await callAt(proxy.origin);
+  expect(server.output).not.toContain("TRUSTED_PROXIES");
+});
+
 /** Two people meet at that origin, see each other and talk. */
 async function callAt(origin: string) {
   await using browser = await launchBrowser({ args: ["--ignore-certificate-errors"] });
@@ -103,11 +113,39 @@ http { access_log off; ${paths}
 ${block}
 }`,
   );
-  const nginx = Bun.spawn([program, "-c", config, "-p", folder], { stderr: "pipe" });
-  const origin = `https://127.0.0.1:${listenAt}`;
+  return startProxy(listenAt, [program, "-c", config, "-p", folder]);
+}
+
+/** A real Caddy in front of the server at that port, with the README's two lines. */
+async function startCaddy(port: string) {
+  const program = Bun.which("caddy");
+  if (!program)
+    throw new Error(
+      "There is no caddy (Debian's package caddy). The README's test line installs it.",
+    );
+  const readme = await Bun.file(new URL("../../README.md", import.meta.url)).text();
+  const listenAt = await freePort();
+  // In the place of the certificate that it would get by itself.
+  const site = (/```caddy\n([\s\S]*?)```/.exec(readme)?.[1] ?? "")
+    .replace(
+      "chat.example.com {",
+      `https://127.0.0.1:${listenAt} {\n\ttls ${tls.TLS_CERT} ${tls.TLS_KEY}`,
+    )
+    .replace("127.0.0.1:3000", `127.0.0.1:${port}`);
+  const config = join(folder, "Caddyfile");
+  await Bun.write(config, `{\n\tadmin off\n\tauto_https disable_redirects\n}\n${site}`);
+  return startProxy(listenAt, [program, "run", "--adapter", "caddyfile", "--config", config]);
+}
+
+async function startProxy(port: number, command: string[]) {
+  const proxy = Bun.spawn(command, {
+    env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
+    stderr: "pipe",
+  });
+  const origin = `https://127.0.0.1:${port}`;
   const dispose = async () => {
-    nginx.kill("SIGTERM");
-    await nginx.exited;
+    proxy.kill("SIGTERM");
+    await proxy.exited;
   };
   const endsAt = performance.now() + 10_000;
   const answers = () =>
@@ -116,9 +154,9 @@ ${block}
       () => false,
     );
   while (!(await answers())) {
-    if (performance.now() < endsAt && nginx.exitCode === null) continue;
+    if (performance.now() < endsAt && proxy.exitCode === null) continue;
     await dispose();
-    throw new Error(`nginx did not start: ${await new Response(nginx.stderr).text()}`);
+    throw new Error(`${command[0]} did not start: ${await new Response(proxy.stderr).text()}`);
   }
   return { origin, [Symbol.asyncDispose]: dispose };
 }
