@@ -116,7 +116,7 @@ ${block}
   return startProxy(listenAt, [program, "-c", config, "-p", folder]);
 }
 
-/** A real Caddy in front of the server at that port, with the README's two lines. */
+/** A real Caddy in front of the server at that port, with the README's lines. */
 async function startCaddy(port: string) {
   const program = Bun.which("caddy");
   if (!program)
