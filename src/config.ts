@@ -44,6 +44,8 @@ const variables = z.object({
   LOG_LEVEL: z.enum(logLevels).default("info"),
   HOST: z.string().min(1).default("0.0.0.0"),
   PORT: integer(0, 65535).default(3000),
+  TLS_CERT: z.string().optional(),
+  TLS_KEY: z.string().optional(),
   CORS_ORIGIN: list
     .pipe(
       z.array(
@@ -109,11 +111,24 @@ const config = variables
         message: "and MODERATION_WEBHOOK are needed together: it signs what is posted",
       });
   })
+  .superRefine((env, context) => {
+    if ((env.TLS_CERT === undefined) !== (env.TLS_KEY === undefined))
+      context.addIssue({
+        code: "custom",
+        path: [env.TLS_CERT === undefined ? "TLS_CERT" : "TLS_KEY"],
+        message: "TLS_CERT and TLS_KEY are needed together",
+      });
+  })
   .transform((env) => ({
     production: env.NODE_ENV === "production",
     logLevel: env.LOG_LEVEL,
     host: env.HOST,
     port: env.PORT,
+    // Paths of PEM files; they are read at the start.
+    tls:
+      env.TLS_CERT === undefined || env.TLS_KEY === undefined
+        ? undefined
+        : { cert: env.TLS_CERT, key: env.TLS_KEY },
     origins: {
       allowed: env.CORS_ORIGIN,
       allowNone: env.ALLOW_NO_ORIGIN ?? env.NODE_ENV !== "production",

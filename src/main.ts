@@ -1,4 +1,4 @@
-/** Composition root: env → config → engine → server → listen → drain. The only reader of the environment. */
+/** Composition root: env → config → engine → server → listen → drain. Beside the doctor the only reader of the environment. */
 import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
 import { readConfig, type Config } from "./config.ts";

@@ -98,13 +98,19 @@ export const descriptionInput = z.strictObject({
 /**
  * An RTCIceCandidateInit (W3C WebRTC, 4.8). `candidate: ""` ends a generation and is relayed like any other.
  */
+export interface Candidate {
+  candidate: string;
+  sdpMid?: string | null | undefined;
+  sdpMLineIndex?: number | null | undefined;
+  usernameFragment?: string | null | undefined;
+}
+
 export const candidateInit = z.strictObject({
   candidate: bounded(limits.candidateBytesMax),
   sdpMid: z.string().max(64).nullish(),
   sdpMLineIndex: z.int().min(0).max(0xffff).nullish(),
   usernameFragment: z.string().max(256).nullish(),
 });
-export type Candidate = z.infer<typeof candidateInit>;
 
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
@@ -150,6 +156,19 @@ export interface RoomTerms {
 }
 
 export type Status = "idle" | "waiting" | "paired";
+
+/** The answer of whatever may change where a peer stands. */
+export interface StatusAnswer {
+  status: Status;
+}
+
+/** The answer of `stats`. */
+export interface Stats {
+  /** Sessions with an open stream. */
+  online: number;
+  waiting: Record<Mode, number>;
+  rooms: Record<Mode, number>;
+}
 
 /** Where a peer stands. Times are epoch milliseconds of the server's clock. */
 export type PeerState<Ice = { iceServers: IceServer[] }> =

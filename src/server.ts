@@ -1,4 +1,5 @@
 /** Puts the parts on one port: `/trpc`, `/livez`, `/readyz`, and the demo page at `/`. */
+import { readFileSync } from "node:fs";
 import { cors } from "@elysiajs/cors";
 import type { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
@@ -80,19 +81,27 @@ function refuse(status: 429 | 503, retryAfterS: number): Response {
   });
 }
 
+function plain(text: string, status = 200): Response {
+  return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
+}
+
 /** Whether a request bears the token; nobody does where there is none. */
 function bears(request: Request, token: string | undefined): boolean {
   return token !== undefined && isBearer(request.headers.get("authorization"), token);
 }
 
+/** Where to listen; with `tls`, the paths of two PEM files, over HTTPS and WSS. */
+export interface ListenAt {
+  host: string;
+  port: number;
+  tls?: { cert: string; key: string } | undefined;
+}
+
 /**
  * Listens at `host` and `port`.
- * @throws if the port is taken.
+ * @throws if the port is taken, or the files of `tls` are not what they should be.
  */
-export function createServer(
-  parts: ServerParts,
-  { host, port }: { host: string; port: number },
-): RunningServer {
+export function createServer(parts: ServerParts, { host, port, tls }: ListenAt): RunningServer {
   const { admission, log, metrics, origins } = parts;
   const { system, deadlines = defaultDeadlines } = parts;
   const limits = createCallLimits(parts.rates, system.now);
@@ -180,12 +189,10 @@ export function createServer(
         maxAge: 600,
       }),
     )
-    .get("/livez", () => new Response("alive\n"))
+    .get("/livez", () => plain("alive\n"))
     .get("/readyz", () => {
-      if (!ready) return new Response("draining\n", { status: 503 });
-      return parts.available()
-        ? new Response("ready\n")
-        : new Response("the engine's storage is away\n", { status: 503 });
+      if (!ready) return plain("draining\n", 503);
+      return parts.available() ? plain("ready\n") : plain("the engine's storage is away\n", 503);
     })
     .get("/metrics", async ({ request }) => {
       if (!bears(request, parts.metricsToken)) return new Response("Not found", { status: 404 });
@@ -242,7 +249,11 @@ export function createServer(
     )
     .get("/", ({ request }) => show(request))
     .get("/*", ({ request }) => show(request))
-    .listen({ hostname: host, port });
+    .listen({
+      hostname: host,
+      port,
+      ...(tls && { tls: { cert: readFileSync(tls.cert), key: readFileSync(tls.key) } }),
+    });
 
   const { server } = app;
   if (!server) throw new Error("the server did not start");

@@ -19,7 +19,7 @@ import type {
   PeerState,
   ReportReason,
   Signal,
-  Status,
+  StatusAnswer,
 } from "./protocol.ts";
 import type { System } from "./system.ts";
 
@@ -41,8 +41,6 @@ export interface EventsRequest {
   /** Told before the first event, and whenever it changes: who this peer is from now on. */
   claimed: (caller: Caller) => void;
 }
-
-export type StatusAnswer = { status: Status };
 
 export interface Signaling {
   /** The missed events, `session`, and then whatever comes: one ordered stream, until `signal` aborts. */

@@ -29,6 +29,8 @@ describe("the configuration", () => {
     for (const [env, name] of [
       [{ TURN_URLS: "turn:turn.example" }, "TURN_SECRET"],
       [{ FORCE_RELAY: "true" }, "TURN_URLS"],
+      [{ TLS_CERT: "cert.pem" }, "TLS_KEY"],
+      [{ TLS_KEY: "key.pem" }, "TLS_CERT"],
     ] as const) {
       const answer = readConfig(env);
       expect("problems" in answer && answer.problems.join()).toStartWith(name);

@@ -9,6 +9,8 @@ import type { Policy } from "../src/domain/matchmaker.ts";
 import { limits, rejectionReasons } from "../src/protocol.ts";
 import { codeOf } from "../src/rpc/errors.ts";
 import { appRouter } from "../src/rpc/router.ts";
+import { createWebhook } from "../src/observe/webhook.ts";
+import { createSystem } from "../src/system.ts";
 import { closeCodes } from "../src/transport/close-codes.ts";
 import { createWorld } from "./support/world.ts";
 
@@ -93,6 +95,56 @@ describe("the README", () => {
 
   test("lists every variable", () => {
     expect(firstCells("Run it").sort()).toEqual([...variableNames].sort());
+  });
+
+  test("lists all that a peer stream has, and nothing else", async () => {
+    const surface = await Bun.file(new URL("../src/client/surface.ts", import.meta.url)).text();
+    const body = surface.split("export interface PeerStream {")[1] ?? "";
+    const members = [...body.matchAll(/^  (?:readonly )?(\w+)[(:]/gm)].map(
+      ([, name]) => name ?? "",
+    );
+    const listed = firstCells("With the client library")
+      .flatMap((cell) => cell.split(","))
+      .map((name) => name.trim().replace("()", ""));
+    expect(members.length).toBeGreaterThan(10);
+    expect(listed.sort()).toEqual(members.sort());
+  });
+
+  test("shows a receiver of reports that knows the server's from others", async () => {
+    const source = /```ts\n(import \{ createHmac[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "receiver.ts");
+    await Bun.write(file, source);
+    const { isGenuine } = (await import(file)) as {
+      isGenuine(body: string, header: string | null, secret: string): boolean;
+    };
+    const received = Promise.withResolvers<[string, string | null]>();
+    using receiver = Bun.serve({
+      port: 0,
+      async fetch(request) {
+        received.resolve([await request.text(), request.headers.get("x-peer-stream-signature")]);
+        return new Response();
+      },
+    });
+    const { schedule } = createSystem();
+    const secret = "shared with the receiver";
+    const url = receiver.url.href;
+    createWebhook({ url, secret, schedule, onGivenUp: () => {} })({ reason: "spam" });
+    const [body, header] = await received.promise;
+    expect(isGenuine(body, header, secret)).toBe(true);
+    expect(isGenuine(`${body} `, header, secret)).toBe(false);
+    expect(isGenuine(body, header, "another secret")).toBe(false);
+    expect(isGenuine(body, null, secret)).toBe(false);
+  });
+
+  test("names only scripts that there are", async () => {
+    const { scripts } = (await Bun.file(new URL("../package.json", import.meta.url)).json()) as {
+      scripts: Record<string, string>;
+    };
+    const named = [...readme.matchAll(/bun(?:@[\d.]+)? run ([\w:]+)/g)].map(
+      ([, name]) => name ?? "",
+    );
+    expect(named.length).toBeGreaterThan(4);
+    for (const name of named) expect(Object.keys(scripts)).toContain(name);
   });
 
   test("states every limit's number", () => {

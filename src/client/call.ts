@@ -1,5 +1,6 @@
 import type { Candidate, IceServer, RoomTerms, Signal } from "../protocol.ts";
-import { chatBufferedBytesMax, decodeChat, encodeChat } from "./chat.ts";
+import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
+import { chatBufferedBytesMax, decodeWord, encodeWord, type Word } from "./chat.ts";
 import { createPathWatch } from "./path-watch.ts";
 
 /** The browser's half of WebRTC, replaceable for tests. */
@@ -19,7 +20,8 @@ interface CallListener {
   failed(): void;
   /** The partner closed its end. It says nothing about why. */
   hungUp(): void;
-  chat(text: string): void;
+  /** The partner said something, or is about to. */
+  word(word: Word): void;
 }
 
 /** What a call is made of. */
@@ -29,6 +31,8 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
+  /** Whether a restart of the path could reach the partner: without signaling it is no use. */
+  canSignal?: () => boolean;
 }
 
 /** The direct connection to the partner of one room. */
@@ -47,8 +51,12 @@ export interface Call {
   repeatOffer(): void;
   /** Sends `stream` instead of what was sent so far; undefined sends nothing. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
-  /** Sends a chat message. False when there is no way to the partner, or it is blank or too long. */
-  sendChat(text: string): boolean;
+  /** Sends a word. False when there is no way to the partner, or it is blank or too long. */
+  send(word: Word): boolean;
+  /** How it fares; undefined once it has ended. */
+  stats(): Promise<CallReading | undefined>;
+  /** The machine has slept, or changed its network: a broken path is mended at once. */
+  wake(): void;
   /** Closes everything. May be called again. */
   end(): void;
 }
@@ -58,7 +66,13 @@ export interface Call {
  * 10.7). Offers may cross at any time after the first: the impolite peer's wins. The first one is always
  * made by the impolite peer, so that a room does not begin with a crossing.
  */
-export function createCall({ room, local, rtc, listener }: CallParts): Call {
+export function createCall({
+  room,
+  local,
+  rtc,
+  listener,
+  canSignal = () => true,
+}: CallParts): Call {
   const { roomId, polite } = room;
   const pc = rtc.connect({
     iceServers: room.iceServers,
@@ -78,9 +92,17 @@ export function createCall({ room, local, rtc, listener }: CallParts): Call {
   /** Whether a remote description has been handed to the connection, settled or not. */
   let described = false;
   const early: Candidate[] = [];
+  let counters: CallCounters = {
+    at: Date.now(),
+    sentBytes: 0,
+    receivedBytes: 0,
+    receivedPackets: 0,
+    lostPackets: 0,
+  };
 
   const path = createPathWatch({
     restart: () => pc.restartIce(),
+    canSignal,
     interrupted: (broken) => listener.interrupted(broken),
     giveUp: fail,
   });
@@ -179,8 +201,8 @@ export function createCall({ room, local, rtc, listener }: CallParts): Call {
   }
 
   function hear(frame: unknown): void {
-    const text = decodeChat(frame);
-    if (text !== undefined) listener.chat(text);
+    const word = decodeWord(frame);
+    if (word !== undefined) listener.word(word);
   }
 
   function fail(): void {
@@ -230,13 +252,21 @@ export function createCall({ room, local, rtc, listener }: CallParts): Call {
         else if (track && stream) pc.addTrack(track, stream);
       }
     },
-    sendChat(text) {
-      const frame = encodeChat(text);
+    send(word) {
+      const frame = encodeWord(word);
       if (frame === undefined || channel.readyState !== "open") return false;
       if (channel.bufferedAmount > chatBufferedBytesMax) return false;
       channel.send(frame);
       return true;
     },
+    async stats() {
+      if (ended.aborted) return undefined;
+      const { reading, counters: now } = readCallStats(await pc.getStats(), counters, Date.now());
+      if (ended.aborted) return undefined;
+      counters = now;
+      return reading;
+    },
+    wake: () => path.wake(),
     end,
   };
 }

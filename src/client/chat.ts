@@ -4,28 +4,34 @@ const chatCharsMax = 2000;
 /** Bytes waiting in the data channel beyond which no more is said: the partner does not listen. */
 export const chatBufferedBytesMax = 64 * 1024;
 
-/** A chat message as the data channel carries it, or undefined when it is blank or too long. */
-export function encodeChat(text: string): string | undefined {
-  if (text.trim() === "" || text.length > chatCharsMax) return undefined;
-  return JSON.stringify({ type: "chat", text });
+/** What the data channel carries, one JSON text a frame. */
+export type Word = { type: "chat"; text: string } | { type: "typing"; typing: boolean };
+
+/** A word as the data channel carries it, or undefined when a message is blank or too long. */
+export function encodeWord(word: Word): string | undefined {
+  return word.type === "chat" && !sayable(word.text) ? undefined : JSON.stringify(word);
 }
 
 /**
- * The text of a chat message, or undefined for anything else: the data channel comes straight from the
+ * The word in a frame, or undefined for anything else: the data channel comes straight from the
  * partner, past the server, and later versions may send what this one does not know.
  */
-export function decodeChat(frame: unknown): string | undefined {
+export function decodeWord(frame: unknown): Word | undefined {
   // Longest case: every character escaped as \uXXXX.
   if (typeof frame !== "string" || frame.length > chatCharsMax * 6 + 64) return undefined;
   try {
-    const message: unknown = JSON.parse(frame);
-    if (typeof message !== "object" || message === null) return undefined;
-    if (!("type" in message) || message.type !== "chat") return undefined;
-    if (!("text" in message) || typeof message.text !== "string") return undefined;
-    return message.text.trim() !== "" && message.text.length <= chatCharsMax
-      ? message.text
-      : undefined;
+    const word: unknown = JSON.parse(frame);
+    if (typeof word !== "object" || word === null || !("type" in word)) return undefined;
+    if (word.type === "typing" && "typing" in word && typeof word.typing === "boolean")
+      return { type: "typing", typing: word.typing };
+    if (word.type !== "chat" || !("text" in word) || typeof word.text !== "string")
+      return undefined;
+    return sayable(word.text) ? { type: "chat", text: word.text } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function sayable(text: string): boolean {
+  return text.trim() !== "" && text.length <= chatCharsMax;
 }

@@ -24,7 +24,8 @@ export type MutationName =
   | "block";
 export type Input<K extends MutationName> = NonNullable<Inputs[K]>;
 export type Answer<K extends MutationName> = Outputs[K];
-export type Stats = Outputs["stats"];
+/** How many peers are online, wait in each mode, and talk in rooms of each mode. */
+export type Counts = Outputs["stats"];
 
 const KEEP_ALIVE = { enabled: true, intervalMs: 5000, pongTimeoutMs: 2500 };
 
@@ -48,7 +49,9 @@ export interface Connection {
   open(listener: ConnectionListener): boolean;
   /** One mutation. Rejects with what `readRefusal` reads. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
-  stats(): Promise<Stats>;
+  counts(): Promise<Counts>;
+  /** The machine has slept or changed its network: the socket is given up for a new one. */
+  renew(): void;
   /** Tells the server that the page goes away, in a way that outlives the page. */
   goodbye(): void;
   close(): void;
@@ -160,7 +163,11 @@ export function createConnection(parts: ConnectionParts): Connection {
       return true;
     },
     call: (name, input) => mutations[name](input),
-    stats: () => rpc.stats.query(),
+    counts: () => rpc.stats.query(),
+    // It may look open and lead nowhere; the keep-alive would take its time to find out.
+    renew() {
+      if (socket.connection?.state === "open") socket.connection.ws.close();
+    },
     goodbye() {
       const token = tokens.read();
       if (token === undefined) return;

@@ -10,6 +10,8 @@ const RESTARTS_MAX = 4;
 export interface PathActions {
   /** Restart ICE (RFC 8445, 9). */
   restart(): void;
+  /** Whether a restart could reach the partner. */
+  canSignal(): boolean;
   interrupted(broken: boolean): void;
   /** Nothing helped within the bounds. */
   giveUp(): void;
@@ -21,6 +23,8 @@ export interface PathWatch {
   ice(state: RTCIceConnectionState): void;
   /** The call connected for the first time. */
   established(): void;
+  /** The machine has slept, or changed its network: what is broken is tried anew, at once. */
+  wake(): void;
   stop(): void;
 }
 
@@ -33,6 +37,7 @@ export function createPathWatch(actions: PathActions): PathWatch {
   let broken = false;
   let restarts = 0;
   let stopped = false;
+  let last: RTCIceConnectionState = "new";
   const deadline = setTimeout(giveUp, CONNECT_MS_MAX);
   let nextRestart: ReturnType<typeof setTimeout> | undefined;
 
@@ -66,15 +71,18 @@ export function createPathWatch(actions: PathActions): PathWatch {
 
   function restart(): void {
     clearTimeout(nextRestart);
-    if (restarts >= RESTARTS_MAX) return giveUp();
+    // Where nobody carries signals, only the path itself can come back, and a failed one never does.
+    const hopeless = last === "failed" && !actions.canSignal();
+    if (restarts >= RESTARTS_MAX || hopeless) return giveUp();
     restarts += 1;
     nextRestart = setTimeout(restart, RESTART_EVERY_MS);
-    actions.restart();
+    if (actions.canSignal()) actions.restart();
   }
 
   return {
     ice(state) {
       if (stopped) return;
+      last = state;
       if (state === "connected" || state === "completed") return mended();
       if (state === "disconnected") {
         breakOff();
@@ -84,7 +92,7 @@ export function createPathWatch(actions: PathActions): PathWatch {
         const first = !broken || restarts === 0;
         breakOff();
         // Later failures wait for their turn, so that restarts do not chase each other.
-        if (first) restart();
+        if (first || !actions.canSignal()) restart();
       }
     },
     established() {
@@ -94,6 +102,11 @@ export function createPathWatch(actions: PathActions): PathWatch {
       clearTimeout(deadline);
       clearTimeout(nextRestart);
       nextRestart = undefined;
+    },
+    wake() {
+      if (stopped || connecting || !broken) return;
+      restarts = 0;
+      restart();
     },
     stop,
   };

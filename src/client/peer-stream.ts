@@ -3,14 +3,17 @@
  *
  *     const peer = createPeerStream({ url: "wss://chat.example/trpc" });
  *     peer.subscribe((state) => show(state));
- *     peer.start({ stream, interests: ["chess"] });
+ *     await peer.camera.open();
+ *     peer.start({ interests: ["chess"] });
  */
 import type { IceServer } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
+import { createCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPeer } from "./peer.ts";
 import type { PeerStream } from "./surface.ts";
 import { createTokenStore, type TokenStorage } from "./token-store.ts";
+import { watchForWaking } from "./wake-watch.ts";
 
 /** Options of `createPeerStream`; all of them may be left out. */
 export interface PeerStreamOptions {
@@ -18,6 +21,8 @@ export interface PeerStreamOptions {
   url?: string;
   /** Where the session's token is kept. Default: `sessionStorage`, because a tab is a session. */
   storage?: TokenStorage;
+  /** Where the chosen camera and microphone are remembered. Default: `localStorage`. */
+  deviceStorage?: TokenStorage;
   /** Used instead of the ICE servers that the server names. */
   iceServers?: IceServer[];
   /** Replaces the browser's WebRTC, for tests. */
@@ -27,7 +32,7 @@ export interface PeerStreamOptions {
 /** Creates a peer that is connected to the server, and idle. */
 export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   const url = options.url ?? sameHost();
-  const tokens = createTokenStore(options.storage ?? tabStorage());
+  const tokens = createTokenStore(options.storage ?? storageOf("sessionStorage"));
   const connection = createConnection({ url, tokens });
   const peer = createPeer({
     connection,
@@ -35,7 +40,17 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
 
-  const { depart, comeBack, close, ...methods } = peer;
+  const camera = createCamera({
+    source: navigator.mediaDevices,
+    stream: (tracks) => new MediaStream(tracks),
+    storage: options.deviceStorage ?? storageOf("localStorage"),
+  });
+  camera.subscribe((event) => {
+    if (event.type === "stream") void peer.replaceTracks(event.stream);
+  });
+
+  const { depart, comeBack, wake, close, start, ...methods } = peer;
+  const stopWatching = watchForWaking(wake);
   const leaving = new AbortController();
   const onPageHide = () => depart();
   // From the back-forward cache a page comes back as it was, with its connections cut (HTML, 7.4.6.1).
@@ -47,11 +62,15 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
 
   return {
     ...methods,
+    camera,
+    start: (wishes) => start({ ...(camera.stream && { stream: camera.stream }), ...wishes }),
     get state() {
       return peer.state;
     },
     close() {
       leaving.abort();
+      stopWatching();
+      camera.close();
       close();
     },
   };
@@ -67,10 +86,10 @@ function sameHost(): string {
   return `${protocol === "https:" ? "wss" : "ws"}://${host}/trpc`;
 }
 
-/** Even to look at `sessionStorage` throws where cookies are blocked. */
-function tabStorage(): TokenStorage | undefined {
+/** Even to look at a storage throws where cookies are blocked. */
+function storageOf(name: "sessionStorage" | "localStorage"): TokenStorage | undefined {
   try {
-    return sessionStorage;
+    return globalThis[name];
   } catch {
     return undefined;
   }

@@ -13,8 +13,8 @@ import { createEmitter } from "./emitter.ts";
 import { createOutbox } from "./outbox.ts";
 import {
   sameState,
-  type ChatMessage,
   type PeerStreamError,
+  type PeerStreamEvent,
   type PeerStreamState,
   type RoomEnd,
 } from "./state.ts";
@@ -29,11 +29,13 @@ export interface PeerParts {
 }
 
 /** A peer stream, and what the page's coming and going does to it. */
-export interface Peer extends PeerStream {
+export interface Peer extends Omit<PeerStream, "camera"> {
   /** The page goes away, for good or into the back-forward cache. */
   depart(): void;
   /** The page came back out of the back-forward cache. */
   comeBack(): void;
+  /** The machine has slept, or changed its network. */
+  wake(): void;
 }
 
 type Room = RoomTerms & { iceServers: IceServer[] };
@@ -50,7 +52,7 @@ type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "e
  */
 export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   const states = createEmitter<PeerStreamState>();
-  const chats = createEmitter<ChatMessage>();
+  const events = createEmitter<PeerStreamEvent>();
   // Apart, so that a signal that has to wait never holds up a wish to leave.
   const intents = createOutbox((name, input) => connection.call(name, input));
   const signals = createOutbox((name, input) => connection.call(name, input));
@@ -81,6 +83,10 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   let call: Call | undefined;
   let sharedInterests: string[] = [];
+  /** By this peer's own clock; the server's `since` is by another. */
+  let searchingSince = Date.now();
+  let pairedAt = Date.now();
+  let connectedAt: number | undefined;
   /** The media path is being mended. */
   let broken = false;
   /** Until when the partner may come back. */
@@ -158,6 +164,9 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
         return;
       }
       case "resync":
+        // A server that had forgotten the room would have said so in `session`: this one took it away,
+        // as a moderator does.
+        if (event.state.status === "idle" && !orphaned) dropCall();
         return reconcile(event.state, false);
       case "lobby": {
         serverRoom = undefined;
@@ -251,6 +260,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     sharedInterests = [...room.sharedInterests];
     endedBy = undefined;
     lastRoom = roomId;
+    pairedAt = Date.now();
+    connectedAt = undefined;
     call = createCall({
       room: {
         roomId,
@@ -261,9 +272,11 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       },
       local,
       rtc,
+      canSignal: () => !orphaned,
       listener: {
         signal: send,
         connected() {
+          connectedAt = Date.now();
           tell("connected", roomId);
           publish();
         },
@@ -282,7 +295,10 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           if (orphaned) partnerGone("left");
           publish();
         },
-        chat: (text) => chats.emit({ roomId, from: "partner", text, at: Date.now() }),
+        word(word) {
+          if (word.type === "typing") return events.emit({ ...word, roomId });
+          events.emit({ ...word, roomId, from: "partner", at: Date.now() });
+        },
       },
     });
   }
@@ -334,7 +350,12 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   function look(reason: RoomEnd): void {
     endedBy = reason;
     wanted = wishes.autoRejoin;
-    lobby = { since: Date.now() };
+    startWaiting();
+  }
+
+  function startWaiting(): void {
+    searchingSince = Date.now();
+    lobby = { since: searchingSince };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -398,7 +419,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   function search(): void {
     error = undefined;
     endedBy = undefined;
-    if (!wanted) lobby = { since: Date.now() };
+    if (!wanted) startWaiting();
     wanted = true;
     if (connection.open(listener)) newStream = true;
     // A peer in a room keeps it; the server changes nothing for it either.
@@ -411,7 +432,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     const { roomId } = call;
     const alone = orphaned;
     dropCall();
-    lobby = { since: Date.now() };
+    startWaiting();
     endedBy = undefined;
     if (alone) join();
     else skip(roomId);
@@ -439,7 +460,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     if (call?.roomId === roomId) {
       dropCall();
       wanted = wishes.autoRejoin;
-      lobby = { since: Date.now() };
+      startWaiting();
       endedBy = undefined;
       publish();
     }
@@ -473,10 +494,11 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     next,
     stop,
     sendChat(text) {
-      if (!call?.sendChat(text)) return false;
-      chats.emit({ roomId: call.roomId, from: "me", text, at: Date.now() });
+      if (!call?.send({ type: "chat", text })) return false;
+      events.emit({ type: "chat", roomId: call.roomId, from: "me", text, at: Date.now() });
       return true;
     },
+    sendTyping: (typing) => void call?.send({ type: "typing", typing }),
     async replaceTracks(stream) {
       local = stream;
       applyMuted();
@@ -488,11 +510,21 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     },
     report: (reason) => accuse("report", reason),
     block: () => accuse("block"),
-    stats: () => connection.stats(),
+    async stats() {
+      if (!call) return undefined;
+      const { roomId } = call;
+      const times = {
+        matchMs: pairedAt - searchingSince,
+        ...(connectedAt !== undefined && { connectMs: connectedAt - pairedAt }),
+      };
+      const reading = await call.stats();
+      return reading && { roomId, ...times, ...reading };
+    },
+    counts: () => connection.counts(),
     subscribe: (hearState) => states.subscribe(hearState),
-    onChat: (hearChat) => chats.subscribe(hearChat),
+    onEvent: (hearEvent) => events.subscribe(hearEvent),
     states: () => states.iterate({ first: () => current, keepLatest: true }),
-    chats: () => chats.iterate(),
+    events: () => events.iterate(),
     depart() {
       if (!wanted) return;
       connection.goodbye();
@@ -500,13 +532,18 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       serverRoom = undefined;
       intents.clear();
       signals.clear();
-      lobby = { since: Date.now() };
+      startWaiting();
       publish();
     },
     comeBack() {
       if (!wanted) return;
       join();
       publish();
+    },
+    wake() {
+      if (!wanted) return;
+      connection.renew();
+      call?.wake();
     },
     close() {
       if (wanted) connection.goodbye();
@@ -517,7 +554,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       intents.clear();
       signals.clear();
       states.close();
-      chats.close();
+      events.close();
     },
   };
 }

@@ -15,13 +15,14 @@ export function readRefusal(error: unknown): Refusal {
   const fields = dataOf(error);
   if (!fields) return { kind: "unanswered" };
   const { reason, field, retryAfterMs, until } = fields;
-  if (typeof reason !== "string") return { kind: "server-fault", message };
-  if (reason === "taken-over") return { kind: "taken-over" };
+  if (typeof reason !== "string") return { kind: "server-fault", message, cause: error };
+  if (reason === "taken-over") return { kind: "taken-over", cause: error };
   return {
     kind: "rejected",
     // Words this version does not know yet are passed on as they are.
     reason: reason as RejectionReason,
     message,
+    cause: error,
     ...(typeof field === "string" && { field }),
     ...(typeof retryAfterMs === "number" && { retryAfterMs }),
     ...(typeof until === "number" && { until }),

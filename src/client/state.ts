@@ -1,14 +1,18 @@
 import type { EndReason, RejectionReason } from "../protocol.ts";
 
-/** Why there is no call and none is looked for, when that was not this peer's own wish. */
+/**
+ * Why there is no call and none is looked for, when that was not this peer's own wish. `cause` is the
+ * error that tRPC threw, with all the server sent.
+ */
 export type PeerStreamError =
   /** Another tab has this session now; `start()` takes it back. */
-  | { kind: "taken-over" }
+  | { kind: "taken-over"; cause: unknown }
   /** The server refused, in its own stable words (see `rejectionReasons`). */
   | {
       kind: "rejected";
       reason: RejectionReason;
       message: string;
+      cause: unknown;
       /** The input's field that is wrong; with `bad-input`. */
       field?: string;
       /** Milliseconds after which trying again makes sense. */
@@ -17,7 +21,7 @@ export type PeerStreamError =
       until?: number;
     }
   /** The server failed in a way it does not explain. */
-  | { kind: "server-fault"; message: string };
+  | { kind: "server-fault"; message: string; cause: unknown };
 
 /**
  * Why the last room ended, as far as this peer did not end it itself: what the server told, or
@@ -65,13 +69,12 @@ export type PeerStreamState =
       deadline?: number;
     };
 
-/** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
-export interface ChatMessage {
-  roomId: string;
-  from: "me" | "partner";
-  text: string;
-  at: number;
-}
+/** What happens in a room beside its states. */
+export type PeerStreamEvent =
+  /** A message in either direction. `at` is epoch milliseconds of this peer's clock. */
+  | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number }
+  /** The partner has begun to write, or has stopped without sending. */
+  | { type: "typing"; roomId: string; typing: boolean };
 
 /** Tells whether two states would look the same to a listener. */
 export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {

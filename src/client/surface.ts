@@ -1,7 +1,9 @@
 /** What a frontend sees of a peer stream, beside its states. */
 import type { Mode, ReportReason } from "../protocol.ts";
-import type { Stats } from "./connection.ts";
-import type { ChatMessage, PeerStreamError, PeerStreamState } from "./state.ts";
+import type { CallStats } from "./call-stats.ts";
+import type { Camera } from "./camera.ts";
+import type { Counts } from "./connection.ts";
+import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 
 /** What a peer wishes for. All of it may be left out. */
 export interface Wishes {
@@ -19,7 +21,10 @@ export interface Wishes {
 
 /** What `start` takes. */
 export interface StartOptions extends Wishes {
-  /** What the partner gets to see and hear; without it, this peer only receives. */
+  /**
+   * What the partner gets to see and hear. Default: what `camera` has open; without either, this peer
+   * only receives.
+   */
   stream?: MediaStream;
 }
 
@@ -33,6 +38,8 @@ export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: Peer
 export interface PeerStream {
   /** Where this peer stands now. */
   readonly state: PeerStreamState;
+  /** The person's own devices. What it opens is sent by itself, also in the middle of a call. */
+  readonly camera: Camera;
   /** Looks for a partner, and goes on doing so until `stop()`. In a room it only changes the wishes. */
   start(options?: StartOptions): void;
   /** Leaves the partner and looks for another; looks again when idle; does nothing while waiting. */
@@ -41,6 +48,8 @@ export interface PeerStream {
   stop(): void;
   /** Says something to the partner: 1 to 2000 characters. False when it could not be said. */
   sendChat(text: string): boolean;
+  /** Shows the partner that something is being written, or no longer. */
+  sendTyping(typing: boolean): void;
   /** Sends another camera or microphone from now on, without a new call; nothing when undefined. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
   /** Silences the microphone, blackens the camera, or undoes it; also for streams that come later. */
@@ -49,16 +58,18 @@ export interface PeerStream {
   report(reason?: ReportReason): Promise<Outcome>;
   /** Never meets the partner, or the last one, again in this session. */
   block(): Promise<Outcome>;
-  /** How many peers are online, wait, and are in rooms. */
-  stats(): Promise<Stats>;
+  /** How the present call fares; undefined without one. */
+  stats(): Promise<CallStats | undefined>;
+  /** How many peers are online, wait, and are in rooms. Rejects when the server can't be asked. */
+  counts(): Promise<Counts>;
   /** Calls `listener` on every change of state; not with the present one. Returns how to stop. */
   subscribe(listener: (state: PeerStreamState) => void): () => void;
-  /** Calls `listener` with every chat message of both sides. Returns how to stop. */
-  onChat(listener: (message: ChatMessage) => void): () => void;
+  /** Calls `listener` with every chat message of both sides, and the like. Returns how to stop. */
+  onEvent(listener: (event: PeerStreamEvent) => void): () => void;
   /** The present state and every one that follows; a slow reader skips to the newest. */
   states(): AsyncIterableIterator<PeerStreamState>;
-  /** Every chat message of both sides from now on. */
-  chats(): AsyncIterableIterator<ChatMessage>;
-  /** Ends everything for good. The streams given to `start` stay open; they are the page's. */
+  /** What `onEvent` tells, from now on; a slow reader loses nothing. */
+  events(): AsyncIterableIterator<PeerStreamEvent>;
+  /** Ends everything for good. Closes `camera`; streams given to `start` stay open, being the page's. */
   close(): void;
 }

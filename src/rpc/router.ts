@@ -83,7 +83,7 @@ export const appRouter = router({
   }),
   stats: publicProcedure
     .input(protocol.noInput)
-    .query(async ({ ctx }) => unwrap(await ctx.signaling.stats())),
+    .query(async ({ ctx }): Promise<protocol.Stats> => unwrap(await ctx.signaling.stats())),
 });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */

@@ -1,30 +1,70 @@
 import type { Elements } from "./elements.ts";
 
 const LINES_MAX = 300;
+/** While somebody writes, that is said again this often, and believed for twice as long. */
+const TYPING_AGAIN_MS = 3000;
 
 /** The chat's column on the page. */
 export interface ChatView {
   /** Adds a line; `page` lines are the page's own words. Only ever as text. */
   add(from: "me" | "partner" | "page", text: string): void;
+  /** The stranger is writing, or no longer. */
+  typing(typing: boolean): void;
   /** Empties the log: what was said to one stranger is none of the next one's business. */
   clear(): void;
   enable(on: boolean): void;
 }
 
-/** Binds the chat's form and log. `say` returns whether the words went out. */
-export function createChatView(elements: Elements, say: (text: string) => boolean): ChatView {
-  const { chatLog, chatEmpty, chatForm, chatInput, chatSend } = elements;
+/** What the chat brings about. */
+export interface ChatActions {
+  /** Returns whether the words went out. */
+  say(text: string): boolean;
+  typing(typing: boolean): void;
+}
+
+/** Binds the chat's form and log. */
+export function createChatView(elements: Elements, actions: ChatActions): ChatView {
+  const { chatLog, chatEmpty, chatForm, chatInput, chatSend, typing: sign } = elements;
+  /** When it was last said that this peer is writing; undefined when it is not. */
+  let saidAt: number | undefined;
+  let signEnds: ReturnType<typeof setTimeout> | undefined;
+  let idle: ReturnType<typeof setTimeout> | undefined;
 
   chatForm.addEventListener("submit", (event) => {
     event.preventDefault();
     const text = chatInput.value.trim();
-    if (text !== "" && say(text)) chatInput.value = "";
+    if (text !== "" && actions.say(text)) {
+      chatInput.value = "";
+      // The message itself ends the sign on the other side.
+      saidAt = undefined;
+      clearTimeout(idle);
+    }
     chatInput.focus();
   });
+  chatInput.addEventListener("input", () => {
+    clearTimeout(idle);
+    if (chatInput.value.trim() === "") return rest();
+    idle = setTimeout(rest, TYPING_AGAIN_MS);
+    if (saidAt !== undefined && performance.now() - saidAt < TYPING_AGAIN_MS) return;
+    saidAt = performance.now();
+    actions.typing(true);
+  });
+
+  function rest(): void {
+    if (saidAt === undefined) return;
+    saidAt = undefined;
+    actions.typing(false);
+  }
+
+  function showSign(typing: boolean): void {
+    clearTimeout(signEnds);
+    sign.hidden = !typing;
+    if (typing) signEnds = setTimeout(() => showSign(false), 2 * TYPING_AGAIN_MS);
+  }
 
   return {
     add(from, text) {
-      const line = document.createElement("li");
+      const line = document.createElement("p");
       line.dataset["from"] = from;
       if (from !== "page") {
         // Told apart by colour and side for the eye; for the ear, in words.
@@ -38,14 +78,19 @@ export function createChatView(elements: Elements, say: (text: string) => boolea
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
+      if (from === "partner") showSign(false);
     },
+    typing: showSign,
     clear() {
       chatLog.replaceChildren();
       chatEmpty.hidden = false;
+      showSign(false);
+      saidAt = undefined;
     },
     enable(on) {
       chatInput.disabled = !on;
       chatSend.disabled = !on;
+      if (!on) showSign(false);
     },
   };
 }

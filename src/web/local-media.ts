@@ -1,4 +1,4 @@
-import { openCamera, type CameraError } from "../client/camera.ts";
+import type { Camera, CameraError, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
 import { cameraWords } from "./words.ts";
@@ -6,20 +6,14 @@ import { cameraWords } from "./words.ts";
 /** What this peer shows of itself. */
 type Source = "camera" | "voice" | "drawn" | "none";
 
-const constraints: Record<"camera" | "voice", MediaStreamConstraints> = {
-  camera: {
-    video: { width: { ideal: 1280 }, height: { ideal: 720 }, facingMode: "user" },
-    audio: { echoCancellation: true, noiseSuppression: true },
-  },
-  voice: { audio: { echoCancellation: true, noiseSuppression: true } },
-};
-
 /** The person's own picture and sound, with all that can go wrong about them. */
 export interface LocalMedia {
   /** What is shown and heard of this peer now. */
   readonly stream: MediaStream | undefined;
   /** Opens the camera unless that is done. False when there is trouble: it is on the page, with ways on. */
   ready(): Promise<boolean>;
+  /** Takes other devices. */
+  choose(choice: Choice): Promise<void>;
 }
 
 /** What local media tell. */
@@ -36,6 +30,7 @@ export interface LocalMediaListener {
 /** Binds the preview, its toggles, and the panel for camera trouble. */
 export function createLocalMedia(
   elements: Elements,
+  camera: Camera,
   { drawn, listener }: { drawn: boolean; listener: LocalMediaListener },
 ): LocalMedia {
   const { localVideo, localText, toggles, mic, cam } = elements;
@@ -56,6 +51,14 @@ export function createLocalMedia(
       showPreview();
     });
   }
+  camera.subscribe((event) => {
+    if (source !== "camera" && source !== "voice") return;
+    if (event.type === "stream" && event.stream) use(event.stream);
+    if (event.type === "lost") {
+      settled = false;
+      complain(event.error.kind === "not-found" ? "ended" : event.error.kind);
+    }
+  });
 
   function bind(button: HTMLButtonElement, way: Source): void {
     button.addEventListener("click", async () => {
@@ -74,27 +77,22 @@ export function createLocalMedia(
   }
 
   async function open(): Promise<boolean> {
-    if (source === "drawn") return use(createSyntheticCamera());
-    if (source === "none") return use(undefined);
-    const result = await openCamera(constraints[source]);
-    if (result.ok) return use(result.stream);
-    complain(result.error.kind);
-    return false;
+    if (source === "drawn" || source === "none") {
+      camera.close();
+      return use(source === "drawn" ? createSyntheticCamera() : undefined);
+    }
+    const result = await camera.open({ video: source === "camera" });
+    if (!result.ok) complain(result.error.kind);
+    return result.ok;
   }
 
   function use(next: MediaStream | undefined): true {
-    for (const track of stream?.getTracks() ?? []) track.stop();
+    // A camera's own tracks are the camera's to stop.
+    if (stream && stream !== camera.stream)
+      for (const track of stream.getTracks()) if (!next?.getTracks().includes(track)) track.stop();
     stream = next;
     settled = true;
     trouble.hidden = true;
-    for (const track of next?.getTracks() ?? []) {
-      // Fires only when the device ends it, never for a stop from here.
-      track.addEventListener("ended", () => {
-        if (stream !== next) return;
-        settled = false;
-        complain("ended");
-      });
-    }
     localVideo.srcObject = next ?? null;
     localVideo.dataset["drawn"] = String(source === "drawn");
     showPreview();
@@ -129,5 +127,9 @@ export function createLocalMedia(
       return stream;
     },
     ready,
+    async choose(choice) {
+      const result = await camera.choose(choice);
+      if (result && !result.ok) complain(result.error.kind);
+    },
   };
 }

@@ -6,23 +6,50 @@ import { findElements } from "./elements.ts";
 import { parseInterests, spokenLanguages } from "./interests.ts";
 import { createLocalMedia } from "./local-media.ts";
 import { createRemoteView } from "./remote-view.ts";
+import { recall, remember } from "./kept.ts";
+import { createReportView } from "./report-view.ts";
+import { createSecondPress } from "./second-press.ts";
+import { createSettingsView } from "./settings-view.ts";
+import { createStatsView } from "./stats-view.ts";
 import { onlineWords, statusWords } from "./words.ts";
 
-const STATS_EVERY_MS = 15_000;
-const INTERESTS_KEY = "peer-stream.interests";
+const COUNT_EVERY_MS = 15_000;
 
 function run(): void {
   const elements = findElements();
   const { status, start, next, stop, online, interests, wishes, second, banner } = elements;
+  const { about, block, nextLabel } = elements;
   const drawn = new URLSearchParams(location.search).get("fake") === "1";
   const peer = createPeerStream();
-  const remote = createRemoteView(elements);
-  const chat = createChatView(elements, (text) => peer.sendChat(text));
-  const media = createLocalMedia(elements, {
+  const figures = createStatsView(elements, () => peer.stats());
+  const remote = createRemoteView(elements, () => figures.painted());
+  const chat = createChatView(elements, {
+    say: (text) => peer.sendChat(text),
+    typing: (typing) => peer.sendTyping(typing),
+  });
+  const settings = createSettingsView(elements, peer.camera, {
+    chosen: (choice) => void media.choose(choice),
+    wishChanged() {
+      if (peer.state.status !== "idle") void begin();
+    },
+  });
+  createReportView(elements, (reason) => void peer.report(reason));
+  const skipping = createSecondPress({
+    needed: seesSomebody,
+    armed: (armed) => ask(armed, next, "Press Next once more to leave this stranger."),
+    act: () => peer.next(),
+  });
+  const blocking = createSecondPress({
+    needed: seesSomebody,
+    armed: (armed) => ask(armed, block, "Press Block once more, and you never meet again."),
+    act: () => void peer.block(),
+  });
+  const media = createLocalMedia(elements, peer.camera, {
     drawn,
     listener: {
       changed(stream) {
-        void peer.replaceTracks(stream);
+        // What the camera opens is sent by itself.
+        if (stream !== peer.camera.stream) void peer.replaceTracks(stream);
         show(peer.state);
       },
       troubled: () => show(peer.state),
@@ -36,7 +63,8 @@ function run(): void {
 
   async function begin(): Promise<void> {
     const mine = ++press;
-    status.textContent = "Opening your camera…";
+    if (!media.stream)
+      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
     const ready = await media.ready();
     if (mine !== press) return;
     if (!ready) return void (status.textContent = elements.troubleTitle.textContent);
@@ -44,12 +72,28 @@ function run(): void {
     peer.start({
       interests: parseInterests(interests.value),
       languages: spokenLanguages(navigator.languages),
+      relayOnly: settings.relayOnly,
       ...(stream && { stream }),
     });
     show(peer.state);
   }
 
+  function seesSomebody(): boolean {
+    const { state } = peer;
+    return "remote" in state && state.remote !== undefined;
+  }
+
+  /** Asks for the second press where the person looks, and where a screen reader listens. */
+  function ask(armed: boolean, button: HTMLButtonElement, words: string): void {
+    button.toggleAttribute("data-armed", armed);
+    nextLabel.textContent = next.hasAttribute("data-armed") ? "Sure? Next" : "Next";
+    block.textContent = block.hasAttribute("data-armed") ? "Sure? Block" : "Block";
+    status.textContent = armed ? words : statusWords(peer.state);
+  }
+
   function show(state: PeerStreamState): void {
+    skipping.disarm();
+    blocking.disarm();
     const words = statusWords(state);
     // Said only when it changes: a live region is read out at every write.
     if (status.textContent !== words) status.textContent = words;
@@ -63,6 +107,8 @@ function run(): void {
 
     const inRoom = "roomId" in state ? state.roomId : undefined;
     document.body.toggleAttribute("data-in-room", inRoom !== undefined);
+    about.hidden = inRoom === undefined;
+    figures.room(inRoom);
     chat.enable(state.status === "connected" || ("remote" in state && state.remote !== undefined));
     if (inRoom !== undefined && inRoom !== room) {
       chat.clear();
@@ -95,14 +141,15 @@ function run(): void {
   async function count(): Promise<void> {
     if (document.hidden) return;
     try {
-      showOnline((await peer.stats()).online);
+      showOnline((await peer.counts()).online);
     } catch {
       // The status line says what is wrong; the last count stays.
     }
   }
 
   start.addEventListener("click", () => void begin());
-  next.addEventListener("click", () => peer.next());
+  next.addEventListener("click", () => skipping.press());
+  block.addEventListener("click", () => blocking.press());
   stop.addEventListener("click", () => {
     press += 1;
     peer.stop();
@@ -111,7 +158,9 @@ function run(): void {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.repeat || event.isComposing || event.defaultPrevented)
       return;
-    if (peer.state.status !== "idle") peer.next();
+    // In a dialog it closes that.
+    if (document.querySelector("dialog[open]")) return;
+    if (peer.state.status !== "idle") skipping.press();
   });
   wishes.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -119,46 +168,33 @@ function run(): void {
     else interests.blur();
   });
   interests.addEventListener("change", () => {
-    remember(interests.value);
+    remember("interests", interests.value);
     // While waiting, new wishes replace the old ones and the place is kept.
     const { state } = peer;
     if (state.status !== "idle" && !("roomId" in state)) void begin();
   });
 
-  interests.value = recall();
+  interests.value = recall("interests");
   second.hidden = !drawn;
   second.href = `${location.pathname}?fake=1`;
   if (drawn) void media.ready();
   peer.subscribe(show);
-  peer.onChat(({ from, text }) => chat.add(from, text));
+  peer.onEvent((event) => {
+    if (event.type === "chat") chat.add(event.from, event.text);
+    else chat.typing(event.typing);
+  });
   show(peer.state);
   void count();
-  let counting = setInterval(count, STATS_EVERY_MS);
+  let counting = setInterval(count, COUNT_EVERY_MS);
   document.addEventListener("visibilitychange", () => {
     clearInterval(counting);
-    counting = setInterval(count, STATS_EVERY_MS);
+    counting = setInterval(count, COUNT_EVERY_MS);
     void count();
   });
 }
 
 function list(words: readonly string[]): string {
   return new Intl.ListFormat("en").format(words);
-}
-
-function remember(line: string): void {
-  try {
-    localStorage.setItem(INTERESTS_KEY, line);
-  } catch {
-    // Then it is typed again next time.
-  }
-}
-
-function recall(): string {
-  try {
-    return localStorage.getItem(INTERESTS_KEY) ?? "";
-  } catch {
-    return "";
-  }
 }
 
 run();

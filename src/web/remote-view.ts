@@ -10,9 +10,9 @@ export interface RemoteView {
   show(state: PeerStreamState): void;
 }
 
-/** Binds the partner's video and the cover over it. */
-export function createRemoteView(elements: Elements): RemoteView {
-  const { remoteVideo, cover, coverTitle, coverText, wishes, unmute, shared } = elements;
+/** Binds the partner's video and the cover over it. `painted` is told when a picture is there. */
+export function createRemoteView(elements: Elements, painted: () => void): RemoteView {
+  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared } = elements;
   let state: PeerStreamState = { status: "idle" };
   let hasPicture = false;
   let late: ReturnType<typeof setTimeout> | undefined;
@@ -27,6 +27,7 @@ export function createRemoteView(elements: Elements): RemoteView {
 
   function look(): void {
     hasPicture = remoteVideo.srcObject !== null && remoteVideo.videoWidth > 0;
+    if (hasPicture) painted();
     render();
   }
 
@@ -62,6 +63,8 @@ export function createRemoteView(elements: Elements): RemoteView {
     // Without a room, wishes can still change; nor does the page jump at each short drop.
     const alone = !("roomId" in state) || state.roomId === undefined;
     wishes.hidden = !alone;
+    why.hidden = state.status !== "idle" || elements.localVideo.srcObject !== null;
+    cover.ariaBusy = String(!alone && !hasPicture);
     cover.hidden = hasPicture && elements.trouble.hidden;
   }
 

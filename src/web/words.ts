@@ -1,6 +1,8 @@
 /** What the page says, as functions of where things stand. */
+import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
+import type { ReportReason } from "../protocol.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -53,7 +55,7 @@ export function errorWords(error: PeerStreamError): string {
     case "suspended":
       return until === undefined
         ? "You are suspended."
-        : `You are suspended until ${new Date(until).toLocaleString()}.`;
+        : `You are suspended until ${new Date(until).toLocaleString("en")}.`;
     case "relay-unavailable":
       return "This server has no relay, so it cannot hide your address.";
     case "draining":
@@ -82,6 +84,12 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
         return {
           title: "Over in another tab.",
           text: "You went on in a copy of this page. Press Start, and it goes on here instead.",
+        };
+      }
+      if (state.error?.kind === "rejected" && state.error.reason === "suspended") {
+        return {
+          title: "You are suspended.",
+          text: "Several people reported you, or a moderator did. Until the time below is over, this server pairs you with nobody.",
         };
       }
       return {
@@ -152,4 +160,49 @@ export function cameraWords(error: CameraError["kind"] | "ended"): { title: stri
         text: "Your browser did not say why. Trying again often helps.",
       };
   }
+}
+
+/** Why somebody is reported, as the person chooses it. */
+export const reportWords: Record<ReportReason, string> = {
+  nudity: "Nudity or sexual acts",
+  harassment: "Insults or threats",
+  hate: "Hate",
+  minor: "Somebody under age",
+  spam: "Advertising or a recording",
+  other: "Something else",
+};
+
+/** The figures of a call, by name. `firstFrameMs` is from being paired to the first picture painted. */
+export function statsWords(
+  stats: CallStats,
+  firstFrameMs: number | undefined,
+): [name: string, value: string][] {
+  const { path, roundTripMs, lossRatio, codecs, picture, matchMs, connectMs } = stats;
+  const none = "–";
+  return [
+    ["Path", path ?? none],
+    ["Round trip", roundTripMs === undefined ? none : `${Math.round(roundTripMs)} ms`],
+    ["Receiving", rate(stats.receivedBitsPerS)],
+    ["Sending", rate(stats.sentBitsPerS)],
+    ["Loss", lossRatio === undefined ? none : `${(100 * lossRatio).toFixed(1)} %`],
+    ["Codecs", [codecs.video, codecs.audio].filter(Boolean).join(", ") || none],
+    [
+      "Picture",
+      picture ? `${picture.width} × ${picture.height}, ${Math.round(picture.framesPerS)}/s` : none,
+    ],
+    ["To match", seconds(matchMs)],
+    ["To connect", seconds(connectMs)],
+    ["To first picture", seconds(firstFrameMs)],
+  ];
+}
+
+function rate(bitsPerS: number): string {
+  const kilobits = bitsPerS / 1000;
+  return kilobits < 1000
+    ? `${Math.round(kilobits)} kbit/s`
+    : `${(kilobits / 1000).toFixed(1)} Mbit/s`;
+}
+
+function seconds(ms: number | undefined): string {
+  return ms === undefined ? "–" : `${(ms / 1000).toFixed(2)} s`;
 }

@@ -11,6 +11,7 @@ interface SideOptions {
   polite: boolean;
   relayOnly?: boolean;
   local?: MediaStream | undefined;
+  canSignal?: () => boolean;
 }
 
 /** One end of a room: its call, and a diary of all it tells. */
@@ -29,6 +30,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
     },
     local: "local" in options ? options.local : fakeCamera(),
     rtc: browser,
+    ...(options.canSignal && { canSignal: options.canSignal }),
     listener: {
       signal(signal) {
         sent.push(signal);
@@ -38,7 +40,8 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       interrupted: (broken) => diary.push(broken ? "interrupted" : "mended"),
       failed: () => diary.push("failed"),
       hungUp: () => diary.push("hung up"),
-      chat: (text) => diary.push(`chat: ${text}`),
+      word: (word) =>
+        diary.push(word.type === "chat" ? `chat: ${word.text}` : `typing: ${word.typing}`),
     },
   });
   const kinds = () => sent.map(({ type }) => type);
@@ -309,6 +312,42 @@ describe("a path that breaks", () => {
     expect(alice.pc.restarts).toBe(1);
   });
 
+  test("is tried anew at once when the machine wakes up, with all its restarts", async () => {
+    const { network, alice } = room();
+    await settle();
+    network.cut();
+    await pass(20_000);
+    expect(alice.pc.restarts).toBe(3);
+    alice.call.wake();
+    expect(alice.pc.restarts).toBe(4);
+    await pass(23_000);
+    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    expect(alice.pc.restarts).toBe(7);
+  });
+
+  test("and is whole when the machine wakes up needs no restart", async () => {
+    const { alice } = room();
+    await settle();
+    alice.call.wake();
+    await pass(30_000);
+    expect(alice.pc.restarts).toBe(0);
+  });
+
+  test("where nobody carries signals is given up once the browser does, and not before", async () => {
+    const alice = side(new FakeNetwork(), "alice", { polite: false, canSignal: () => false });
+    alice.pc.connection("connected");
+    alice.pc.ice("connected");
+    alice.pc.ice("disconnected");
+    await pass(5000);
+    alice.pc.ice("connected");
+    alice.pc.ice("disconnected");
+    await pass(5000);
+    expect(alice.diary).toEqual(["connected", "interrupted", "mended", "interrupted"]);
+    alice.pc.ice("failed");
+    expect(alice.diary.at(-1)).toBe("failed");
+    expect(alice.pc.restarts).toBe(0);
+  });
+
   test("an offer without an answer is sent again after a gap in the signaling", async () => {
     const { alice, bob } = room();
     await settle();
@@ -327,21 +366,29 @@ describe("chat", () => {
   test("passes both ways", async () => {
     const { alice, bob } = room();
     await settle();
-    expect(alice.call.sendChat("hello")).toBe(true);
-    expect(bob.call.sendChat("hi 👋")).toBe(true);
+    expect(alice.call.send({ type: "chat", text: "hello" })).toBe(true);
+    expect(bob.call.send({ type: "chat", text: "hi 👋" })).toBe(true);
     expect(bob.diary).toContain("chat: hello");
     expect(alice.diary).toContain("chat: hi 👋");
   });
 
+  test("is announced by a typing sign", async () => {
+    const { alice, bob } = room();
+    await settle();
+    alice.call.send({ type: "typing", typing: true });
+    alice.call.send({ type: "typing", typing: false });
+    expect(bob.diary.slice(-2)).toEqual(["typing: true", "typing: false"]);
+  });
+
   test("cannot be said too early, too long, blank, or into a full channel", async () => {
     const { alice } = room();
-    expect(alice.call.sendChat("hello")).toBe(false);
+    expect(alice.call.send({ type: "chat", text: "hello" })).toBe(false);
     await settle();
-    expect(alice.call.sendChat("x".repeat(2001))).toBe(false);
-    expect(alice.call.sendChat("  \n")).toBe(false);
-    expect(alice.call.sendChat("x".repeat(2000))).toBe(true);
+    expect(alice.call.send({ type: "chat", text: "x".repeat(2001) })).toBe(false);
+    expect(alice.call.send({ type: "chat", text: "  \n" })).toBe(false);
+    expect(alice.call.send({ type: "chat", text: "x".repeat(2000) })).toBe(true);
     alice.pc.channel.bufferedAmount = 65 * 1024;
-    expect(alice.call.sendChat("hello")).toBe(false);
+    expect(alice.call.send({ type: "chat", text: "hello" })).toBe(false);
   });
 
   test.each([
@@ -401,7 +448,7 @@ describe("the end", () => {
     expect(alice.call.remote.getTracks()).toEqual([]);
     expect(alice.diary).toEqual(["connected"]);
     expect(bob.diary).toContain("hung up");
-    expect(alice.call.sendChat("hello")).toBe(false);
+    expect(alice.call.send({ type: "chat", text: "hello" })).toBe(false);
     bob.call.end();
     expect(jest.getTimerCount()).toBe(0);
   });

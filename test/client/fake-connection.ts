@@ -51,7 +51,12 @@ export class FakeConnection implements Connection {
     });
   }
 
-  async stats(): Promise<never> {
+  renewals = 0;
+  renew(): void {
+    this.renewals += 1;
+  }
+
+  async counts(): Promise<never> {
     throw new Error("not asked for in these tests");
   }
 

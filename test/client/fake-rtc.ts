@@ -203,6 +203,10 @@ export class FakePeerConnection extends EventTarget {
     this.connection(state);
   }
 
+  async getStats(): Promise<Map<string, unknown>> {
+    return new Map();
+  }
+
   ice(state: RTCIceConnectionState): void {
     this.iceConnectionState = state;
     this.dispatchEvent(new Event("iceconnectionstatechange"));

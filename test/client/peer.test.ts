@@ -206,7 +206,7 @@ describe("a room", () => {
   test("chat of both sides is told, and only what could be said", async () => {
     const { browser, peer } = await aliceInRoom();
     const heard: string[] = [];
-    peer.onChat(({ from, text }) => heard.push(`${from}: ${text}`));
+    peer.onEvent((event) => event.type === "chat" && heard.push(`${event.from}: ${event.text}`));
     expect(peer.sendChat("too early")).toBe(false);
     browser.last.channel.readyState = "open";
     expect(peer.sendChat("hello")).toBe(true);
@@ -613,15 +613,18 @@ describe("a hand-over to another socket", () => {
 describe("another tab", () => {
   test("that takes the session over ends this one's call, by name", async () => {
     const { server, browser, peer } = await aliceInRoom();
-    server.end({ kind: "taken-over" });
-    expect(peer.state).toEqual({ status: "idle", error: { kind: "taken-over" } });
+    server.end({ kind: "taken-over", cause: undefined });
+    expect(peer.state).toEqual({
+      status: "idle",
+      error: { kind: "taken-over", cause: undefined },
+    });
     expect(browser.last.connectionState).toBe("closed");
     expect(server.names).toEqual([]);
   });
 
   test("is taken over in turn by Start", async () => {
     const { server, peer } = await aliceInRoom();
-    server.end({ kind: "taken-over" });
+    server.end({ kind: "taken-over", cause: undefined });
     peer.start();
     server.session(paired("the-other-tab's-room"));
     expect(server.names).toEqual(["leave", "join"]);
@@ -659,6 +662,61 @@ describe("a page that goes away", () => {
     expect((await states.next()).done).toBe(true);
     expect(server.goodbyes).toBe(1);
     expect(jest.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a moderator", () => {
+  test("who takes a peer out of its room ends the call, and the peer learns why by joining", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.answering = false;
+    server.tell({ type: "resync", state: { status: "idle" } });
+    await settle();
+    expect(peer.state.status).toBe("waiting");
+    expect(server.names).toEqual(["join"]);
+    server.calls.at(-1)?.refuse(refusal({ reason: "suspended", until: 5 }));
+    await settle();
+    expect(peer.state).toMatchObject({ status: "idle", error: { reason: "suspended", until: 5 } });
+  });
+});
+
+describe("a machine that wakes up", () => {
+  test("takes a new socket, and mends a broken path at once", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    browser.last.ice("disconnected");
+    peer.wake();
+    expect(server.renewals).toBe(1);
+    expect(browser.last.restarts).toBe(1);
+  });
+
+  test("does nothing while idle", () => {
+    const { server, peer } = alice();
+    peer.wake();
+    expect(server.renewals).toBe(0);
+  });
+});
+
+describe("the figures of a call", () => {
+  test("say how long it took to match and to connect, each from its own beginning", async () => {
+    const { server, browser, peer } = await aliceWaiting();
+    await pass(1200);
+    server.tell(createOffer("room-1"));
+    await pass(300);
+    expect(await peer.stats()).toMatchObject({ roomId: "room-1", matchMs: 1200 });
+    connect(browser);
+    expect(await peer.stats()).toMatchObject({ matchMs: 1200, connectMs: 300 });
+    peer.stop();
+    expect(await peer.stats()).toBeUndefined();
+  });
+});
+
+describe("the typing sign", () => {
+  test("of the partner is told, with its room", async () => {
+    const { browser, peer } = await aliceInRoom();
+    const heard: unknown[] = [];
+    peer.onEvent((event) => heard.push(event));
+    const data = JSON.stringify({ type: "typing", typing: true });
+    browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
+    expect(heard).toEqual([{ type: "typing", typing: true, roomId: "room-1" }]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { couple, setStage, somebody } from "./stage.ts";
+import { couple, setStage, somebody, type Guest } from "./stage.ts";
 
 setDefaultTimeout(60_000);
 
@@ -58,13 +58,41 @@ describe("a machine without a camera", () => {
   });
 });
 
+/** As when the devices are pulled out: their tracks end. */
+const unplug = ({ by }: Guest) =>
+  by("local-video").evaluate((video) => {
+    if (!(video instanceof HTMLVideoElement) || !(video.srcObject instanceof MediaStream)) return;
+    for (const track of video.srcObject.getTracks()) {
+      track.stop();
+      track.dispatchEvent(new Event("ended"));
+    }
+  });
+
 describe("a camera that is unplugged in a call", () => {
-  test("is named while the call goes on, and trying again brings it back", async () => {
+  test("is replaced by another one without a word", async () => {
     await using stage = await setStage();
     const [alice, bob] = await couple(stage);
+    await unplug(alice);
+    await Promise.all([alice.sees(10, "local-video"), bob.sees(20)]);
+    expect(await alice.by("camera-error").isVisible()).toBe(false);
+    expect(await stage.clear()).toEqual([]);
+  });
+
+  test("and was the only one is named while the call goes on, and trying again brings it back", async () => {
+    await using stage = await setStage();
+    const [alice, bob] = await couple(stage);
+    await alice.page.evaluate(() => {
+      const real = navigator.mediaDevices.getUserMedia;
+      navigator.mediaDevices.getUserMedia = async () => {
+        navigator.mediaDevices.getUserMedia = real;
+        throw new DOMException("none is left", "NotFoundError");
+      };
+    });
     await alice.by("local-video").evaluate((video) => {
       if (!(video instanceof HTMLVideoElement) || !(video.srcObject instanceof MediaStream)) return;
-      for (const track of video.srcObject.getTracks()) track.dispatchEvent(new Event("ended"));
+      const [track] = video.srcObject.getVideoTracks();
+      track?.stop();
+      track?.dispatchEvent(new Event("ended"));
     });
     await alice.by("camera-error").waitFor();
     expect(await alice.by("camera-error").innerText()).toContain("The camera went away");
@@ -73,6 +101,37 @@ describe("a camera that is unplugged in a call", () => {
     await alice.by("camera-error").waitFor({ state: "hidden" });
     expect(await alice.state()).toBe("connected");
     await bob.sees(10);
+    expect(await stage.clear()).toEqual([]);
+  });
+});
+
+describe("another camera", () => {
+  test("is chosen in the middle of a call, and the choice is remembered", async () => {
+    // Chromium's second fake camera is one for depth, which nothing encodes.
+    const args = ["--use-fake-device-for-media-stream=device-count=3"];
+    await using stage = await setStage({}, { args });
+    const [alice, bob] = await couple(stage);
+    const usedBy = ({ by }: Guest) =>
+      by("local-video").evaluate((video) => {
+        const { srcObject } = video as HTMLVideoElement;
+        return (srcObject as MediaStream).getVideoTracks()[0]?.label;
+      });
+    const first = await usedBy(alice);
+    await alice.by("settings-open").click();
+    const menu = alice.by("camera-choice");
+    await menu.locator("option").nth(2).waitFor({ state: "attached" });
+    const labels = await menu.locator("option").allInnerTexts();
+    const second = labels.findLast((label) => label !== first) ?? "";
+    await menu.selectOption(second);
+    await alice.by("settings-close").click();
+    await bob.sees(20);
+    expect(await usedBy(alice)).toBe(second);
+    expect(await alice.state()).toBe("connected");
+
+    await alice.page.reload();
+    await alice.start();
+    await alice.until("connected");
+    expect(await usedBy(alice)).toBe(second);
     expect(await stage.clear()).toEqual([]);
   });
 });

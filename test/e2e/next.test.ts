@@ -45,8 +45,19 @@ test("two who skipped meet again when the cooldown ends, and not before", async 
   expect(await bob.log()).not.toContain("only for the first time");
 });
 
+test("one press loses nobody: it asks, and is forgotten after a while", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.by("next").click();
+  await alice.hears(/^Press Next once more to leave this stranger/);
+  expect(await alice.by("next").innerText()).toContain("Sure?");
+  await alice.hears(/^You are connected/);
+  expect(await alice.by("next").innerText()).not.toContain("Sure?");
+  expect([await alice.state(), await bob.state()]).toEqual(["connected", "connected"]);
+});
+
 test("Escape is Next, and Next while waiting changes nothing", async () => {
   const [alice, bob] = await couple(stage);
+  await alice.page.keyboard.press("Escape");
   await alice.page.keyboard.press("Escape");
   await Promise.all([alice.until("waiting"), bob.until("waiting")]);
   await alice.page.keyboard.press("Escape");
@@ -73,6 +84,7 @@ test("the page can be used by keyboard alone", async () => {
   await page.keyboard.type("by hand");
   await page.keyboard.press("Enter");
   await bob.reads("by hand");
+  await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
   await alice.until("waiting");
 });

@@ -1,5 +1,5 @@
 import type { Page } from "playwright-core";
-import { launchBrowser, type BrowserOptions } from "../support/browser.ts";
+import { launchBrowser, type BrowserOptions, type OpenOptions } from "../support/browser.ts";
 import { startServer } from "../support/server-process.ts";
 import { createTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
@@ -8,7 +8,9 @@ export type State = "idle" | "waiting" | "connecting" | "connected" | "reconnect
 /** A real server and a real browser; a test file has one of its own. */
 export interface Stage extends AsyncDisposable {
   /** Opens the page as somebody new: with a window, a storage and a way to the server of its own. */
-  enter(path?: string): Promise<Guest>;
+  enter(path?: string, options?: OpenOptions): Promise<Guest>;
+  /** The server itself, past everybody's network. */
+  readonly origin: string;
   /** Asks the server to leave, and waits until it has. */
   stopServer(): Promise<void>;
   /** Starts the server again, on the same port and with the same secret. */
@@ -38,10 +40,11 @@ export async function setStage(
   const owned = setUp.move();
   let told = 0;
   return {
-    async enter(path = "/") {
+    origin,
+    async enter(path = "/", options) {
       const network = await createTcpProxy(new URL(origin));
       networks.push(network);
-      return { ...somebody(await browser.open(network.http + path)), network };
+      return { ...somebody(await browser.open(network.http + path, options)), network };
     },
     stopServer: () => server.stop(),
     async startServer() {
@@ -71,7 +74,11 @@ export function somebody(page: Page) {
     page,
     by,
     start: () => by("start").click(),
-    next: () => by("next").click(),
+    /** Twice, as it takes to leave somebody. */
+    async next(): Promise<void> {
+      await by("next").click();
+      await by("next").and(page.locator("[data-armed]")).click();
+    },
     stop: () => by("stop").click(),
     /** Waits until the status line shows one of these states. */
     async until(states: State | State[], timeout = 20_000): Promise<void> {

@@ -39,7 +39,8 @@ export interface BrowserOptions {
   without?: string[];
 }
 
-type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
+/** A window's size, colours, language and the like. */
+export type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
 
 /**
  * Launches Chromium, with a fake camera that plays a moving picture and beeps unless told otherwise.

@@ -1,6 +1,6 @@
 /** The real server as a process of its own, on a port of its own. */
 export interface ServerProcess extends AsyncDisposable {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or `https:` with TLS_CERT */
   readonly origin: string;
   readonly pid: number;
   /** Everything it has printed so far. */
@@ -45,8 +45,8 @@ export async function startServer(
   const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) {
       output += text;
-      const url = /http:\/\/(?:127\.0\.0\.1|localhost):(\d+)/.exec(output);
-      if (url) found.resolve(`http://127.0.0.1:${url[1]}`);
+      const url = /(https?):\/\/(?:127\.0\.0\.1|localhost):(\d+)/.exec(output);
+      if (url) found.resolve(`${url[1]}://127.0.0.1:${url[2]}`);
     }
   };
   void read(child.stdout);

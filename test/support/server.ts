@@ -154,11 +154,12 @@ export async function connectPeer(
 ): Promise<TestPeer> {
   let { token } = given;
   let connection: WebSocket | undefined;
+  const keep = (socket: WebSocket) => void (connection = socket);
   const Base = given.address === undefined ? WebSocket : webSocketFrom(given.address);
   class Kept extends Base {
     constructor(url: string | URL) {
       super(url);
-      connection = this;
+      keep(this);
     }
   }
   const socket = createWSClient({

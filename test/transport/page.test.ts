@@ -152,6 +152,10 @@ describe("served by the program", () => {
     const head = await fetch(`${server.origin}/`, { method: "HEAD" });
     expect([head.status, head.headers.get("x-frame-options")]).toEqual([200, "DENY"]);
     expect((await fetch(`${server.origin}/nothing`)).status).toBe(404);
+    for (const probe of ["/livez", "/readyz"])
+      expect((await fetch(server.origin + probe)).headers.get("content-type")).toBe(
+        "text/plain; charset=utf-8",
+      );
     expect((await fetch(`${server.origin}/`, { method: "POST" })).status).toBe(404);
   });
 
@@ -167,25 +171,22 @@ describe("served by the program", () => {
       expect(await status(path)).toBeOneOf([403, 404]);
   });
 
-  test("as a bundle of `bun build`, started from anywhere, and as one executable", async () => {
-    await using directory = await temporaryDirectory();
-    const main = new URL("../../src/main.ts", import.meta.url).pathname;
-    const bundle = join(directory.path, "main.js");
-    const executable = join(directory.path, "peer-stream");
-    for (const output of [
-      ["--outdir", directory.path],
-      ["--compile", "--outfile", executable],
-    ]) {
-      const build = Bun.spawn(
-        [process.execPath, "build", main, "--target=bun", "--production", ...output],
-        { cwd: directory.path, stdout: "ignore", stderr: "pipe" },
-      );
+  test("as `bun run build` makes it, and as one executable, started from anywhere", async () => {
+    const root = new URL("../..", import.meta.url).pathname;
+    for (const script of ["build", "build:executable"]) {
+      const build = Bun.spawn([process.execPath, "run", script], {
+        cwd: root,
+        stdout: "ignore",
+        stderr: "pipe",
+      });
       const complaints = await new Response(build.stderr).text();
       expect([await build.exited, complaints.includes("error")]).toEqual([0, false]);
     }
-    for (const command of [[process.execPath, bundle], [executable]]) {
+    const bundle = [process.execPath, join(root, "dist/server/main.js")];
+    for (const command of [bundle, [join(root, "dist/peer-stream")]]) {
       await using server = await startServer({}, { command, cwd: tmpdir() });
       expect(summary(await load(server.origin))).toEqual(good);
     }
+    await rm(join(root, "dist/peer-stream"));
   }, 60_000);
 });

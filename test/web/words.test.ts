@@ -27,7 +27,7 @@ describe("the status line", () => {
     ],
     [{ status: "reconnecting", what: "signaling" }, "The server is out of reach. Trying again…"],
     [
-      { status: "idle", error: { kind: "taken-over" } },
+      { status: "idle", error: { kind: "taken-over", cause: undefined } },
       "Another tab took over. Press Start to go on in this one.",
     ],
   ])("for %j says %p", (state, words) => {
@@ -37,10 +37,18 @@ describe("the status line", () => {
   test("has words for every refusal", () => {
     for (const reason of rejectionReasons) {
       if (reason === "taken-over") continue;
-      expect(errorWords({ kind: "rejected", reason, message: "" })).toMatch(/^[A-Z].+\.$/);
+      expect(errorWords({ kind: "rejected", reason, message: "", cause: undefined })).toMatch(
+        /^[A-Z].+\.$/,
+      );
     }
     expect(
-      errorWords({ kind: "rejected", reason: "rate-limited", message: "", retryAfterMs: 1500 }),
+      errorWords({
+        kind: "rejected",
+        reason: "rate-limited",
+        message: "",
+        cause: undefined,
+        retryAfterMs: 1500,
+      }),
     ).toBe("That was a little fast. Try again in 2 seconds.");
   });
 

@@ -1,0 +1,18 @@
+FROM oven/bun:1.4.5-alpine AS build
+WORKDIR /build
+COPY package.json bun.lock bunfig.toml ./
+RUN bun install --frozen-lockfile --production
+COPY src src
+RUN bun build src/main.ts --target=bun --production --outdir=dist/server
+
+# Everything is in the bundle: the image holds Bun, the server and the page, and nothing else.
+FROM oven/bun:1.4.5-alpine
+WORKDIR /app
+COPY --from=build /build/dist/server ./
+ENV NODE_ENV=production
+EXPOSE 3000
+USER bun
+# A node that drains still lives, so it is not asked whether it is ready.
+HEALTHCHECK --interval=30s --timeout=3s --start-period=5s \
+  CMD ["bun", "-e", "const { status } = await fetch(`http://127.0.0.1:${process.env.PORT ?? 3000}/livez`); process.exit(status === 200 ? 0 : 1)"]
+CMD ["bun", "main.js"]

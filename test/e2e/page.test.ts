@@ -1,0 +1,133 @@
+/** What the page offers around a call. */
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { couple, setStage, type Guest, type Stage } from "./stage.ts";
+
+setDefaultTimeout(60_000);
+
+const ADMIN_TOKEN = "a token for the operator";
+
+let stage: Stage;
+beforeAll(async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: "0", ADMIN_TOKEN })));
+afterEach(async () => expect(await stage.clear()).toEqual([]));
+afterAll(() => stage[Symbol.asyncDispose]());
+
+test("before the camera is asked for, the page says why", async () => {
+  const alice = await stage.enter();
+  const why = alice.page.getByText("Start asks for your camera and microphone");
+  expect(await why.isVisible()).toBe(true);
+  await alice.start();
+  await alice.until("waiting");
+  expect(await why.isVisible()).toBe(false);
+});
+
+test("a typing sign shows while the other writes, and goes when it stops or sends", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.by("chat-input").pressSequentially("Hel");
+  await bob.by("typing").waitFor();
+  await alice.by("chat-input").fill("");
+  await bob.by("typing").waitFor({ state: "hidden" });
+  await alice.by("chat-input").pressSequentially("Hello");
+  await bob.by("typing").waitFor();
+  await alice.by("chat-send").click();
+  await bob.reads("Hello");
+  expect(await bob.by("typing").isVisible()).toBe(false);
+});
+
+test("the figures of the call are shown while they are wanted", async () => {
+  const [alice] = await couple(stage);
+  await alice.sees();
+  const toggle = alice.by("stats-toggle");
+  await toggle.click();
+  expect(await toggle.getAttribute("aria-expanded")).toBe("true");
+  // The second look has rates of its own.
+  await alice
+    .by("stats")
+    .getByText(/^\d+ × \d+, \d+\/s$/)
+    .waitFor();
+  await alice
+    .by("stats")
+    .getByText(/^[1-9].* [kM]bit\/s$/)
+    .first()
+    .waitFor();
+  const figures = await alice.by("stats").evaluate((panel) => {
+    const texts = (tag: string) => [...panel.querySelectorAll(tag)].map((one) => one.textContent);
+    const values = texts("dd");
+    return Object.fromEntries(texts("dt").map((name, index) => [name, values[index] ?? ""]));
+  });
+  expect(figures["Path"]).toBe("direct");
+  expect(figures["Round trip"]).toMatch(/^\d+ ms$/);
+  expect(figures["Loss"]).toMatch(/^\d+\.\d %$/);
+  expect(figures["Codecs"]).toMatch(/^\w+, opus$/);
+  for (const name of ["To match", "To connect", "To first picture"])
+    expect(figures[name]).toMatch(/^\d+\.\d\d s$/);
+  await toggle.click();
+  expect(await alice.by("stats").isVisible()).toBe(false);
+});
+
+test("a reported stranger is gone at once and never met again", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.by("report-open").click();
+  await alice.page.keyboard.press("Escape");
+  expect(await alice.by("report").isVisible()).toBe(false);
+  expect(await alice.state()).toBe("connected");
+  await alice.by("report-open").click();
+  await alice.page.getByRole("button", { name: "Insults or threats" }).click();
+  await bob.hears(/^The stranger left. Looking for somebody else/);
+  await alice.until("waiting");
+  await meetsSomebodyElse(alice, bob);
+});
+
+test("a blocked stranger is never met again; one press alone blocks nobody", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.by("block").click();
+  await alice.hears(/^Press Block once more/);
+  expect(await alice.state()).toBe("connected");
+  await alice.by("block").click();
+  await bob.hears(/^The stranger left. Looking for somebody else/);
+  await alice.until("waiting");
+  await meetsSomebodyElse(alice, bob);
+});
+
+/** Carol comes, and one of the two talks with her; the two never with each other. */
+async function meetsSomebodyElse(alice: Guest, bob: Guest) {
+  const carol = await stage.enter();
+  await carol.start();
+  await carol.until("connected");
+  const states = [await alice.state(), await bob.state()].sort();
+  expect(states).toEqual(["connected", "waiting"]);
+}
+
+test("a wish to hide one's address is remembered, and refused in words where there is no relay", async () => {
+  const alice = await stage.enter();
+  await alice.by("settings-open").click();
+  await alice.by("relay-only").check();
+  await alice.page.keyboard.press("Escape");
+  await alice.page.reload();
+  await alice.start();
+  await alice.hears(/^This server has no relay, so it cannot hide your address/);
+  await alice.by("settings-open").click();
+  await alice.by("relay-only").uncheck();
+  await alice.by("settings-close").click();
+  await alice.start();
+  await alice.until("waiting");
+});
+
+test("whoever is suspended in a call is told so, and until when", async () => {
+  const [alice, bob] = await couple(stage);
+  const id = await alice.page.evaluate(
+    () => sessionStorage.getItem("peer-stream.token")?.split(".")[0] ?? "",
+  );
+  const until = Date.UTC(2099, 11, 24, 12);
+  const suspended = await fetch(`${stage.origin}/admin/suspend`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}`, "content-type": "application/json" },
+    body: JSON.stringify({ subject: { kind: "session", id }, until }),
+  });
+  expect(suspended.status).toBe(200);
+  await alice.hears(/^You are suspended until 12\/24\/2099/);
+  expect(await alice.page.getByRole("heading", { name: "You are suspended." }).isVisible()).toBe(
+    true,
+  );
+  await bob.hears(/^The stranger was removed/);
+  expect(await alice.state()).toBe("idle");
+});
