@@ -342,8 +342,7 @@ describe("Redis", () => {
       await site.cluster.redis.cli("client", "kill", "type", "normal");
       await site.cluster.redis.cli("client", "kill", "type", "pubsub");
     }
-    const before = site.delivered;
-    await until(() => site.delivered > before + 10);
+    // Nothing more is sent: what was missed must come by itself.
     await nothingLost(site, await site.stop());
   }, 60_000);
 

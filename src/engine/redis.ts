@@ -203,15 +203,15 @@ export function createRedisEngine(
     const alive = node !== "" && eraNow === era && (await beat(false));
     if (!alive) await begin(eraNow);
     if (!(await heard())) throw new RedisAway("what is published does not come");
-    // Whatever was published while nobody listened is in the logs.
-    for (const local of locals.values()) {
-      local.tail = undefined;
-      for (const wake of local.streams.values()) wake();
-    }
     await sync();
     if (!available) onAvailable(true, alive ? "as before" : "as a new node");
     available = true;
     cancelRetry();
+    // Whatever was published while nobody listened is in the logs, which can be read from now on.
+    for (const local of locals.values()) {
+      local.tail = undefined;
+      for (const wake of local.streams.values()) wake();
+    }
     for (const wake of awaited.splice(0)) wake();
     for (const stream of departed) {
       departed.delete(stream);

@@ -195,9 +195,11 @@ async function pairings() {
       ]),
     );
     const measured: number[] = [];
+    const spent: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const count = 2000;
       const startedAt = performance.now();
+      const before = await cpuOf(redis.pid);
       let lane = 0;
       await inParallel(count, couples.length, async (n) => {
         const [one, other] = couples[lane++ % couples.length] as [Caller, Caller];
@@ -220,10 +222,11 @@ async function pairings() {
         await engine.end(one, { ending: "leave" });
       });
       measured.push(count / ((performance.now() - startedAt) / 1000));
+      spent.push((((await cpuOf(redis.pid)) - before) / count) * 1e6);
     }
     figures.push(median(measured));
     console.log(
-      `${String(waiting).padStart(9)} waiting: ${median(measured).toFixed(0).padStart(6)}   (${bytes.toFixed(0)} bytes in Redis for each that waits)`,
+      `${String(waiting).padStart(9)} waiting: ${median(measured).toFixed(0).padStart(6)}   (${median(spent).toFixed(0)} µs of Redis' CPU each; ${bytes.toFixed(0)} bytes in Redis for each that waits)`,
     );
     await engine.close();
   }

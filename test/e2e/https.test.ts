@@ -1,10 +1,10 @@
 /** Calls over TLS: by the server itself, and through a real nginx and a real Caddy with the README's configuration. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchBrowser } from "../support/browser.ts";
+import { freePort } from "../support/ports.ts";
 import { startServer } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
 
@@ -159,12 +159,4 @@ async function startProxy(port: number, command: string[]) {
     throw new Error(`${command[0]} did not start: ${await new Response(proxy.stderr).text()}`);
   }
   return { origin, [Symbol.asyncDispose]: dispose };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
 }

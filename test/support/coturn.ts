@@ -1,9 +1,9 @@
 /** A real TURN server on a free port of this machine. */
 import { createSocket } from "node:dgram";
 import { mkdtemp, rm } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "./ports.ts";
 
 export interface Coturn extends AsyncDisposable {
   readonly port: number;
@@ -27,7 +27,7 @@ export async function startCoturn(): Promise<Coturn> {
       "There is no turnserver (Debian's package coturn). The README's test line installs it.",
     );
   const secret = crypto.randomUUID();
-  const port = await freeUdpPort();
+  const port = await freePort();
   const directory = await mkdtemp(join(tmpdir(), "peer-stream-coturn-"));
   const child = Bun.spawn(
     [
@@ -79,14 +79,6 @@ export async function startCoturn(): Promise<Coturn> {
     },
     [Symbol.asyncDispose]: dispose,
   };
-}
-
-async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4");
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
-  const { port } = socket.address() as AddressInfo;
-  await new Promise<void>((resolve) => socket.close(() => resolve()));
-  return port;
 }
 
 /** Whether something answers a STUN binding request (RFC 8489, 2) there within 100 ms. */

@@ -1,11 +1,11 @@
 /** A real Redis on a free port of this machine, that can be killed, frozen and started again. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EngineOptions } from "../../src/engine/engine.ts";
 import { createRedisEngine, type RedisEngine, type RedisOptions } from "../../src/engine/redis.ts";
 import { createSystem } from "../../src/system.ts";
+import { freePort } from "./ports.ts";
 import { settled, type VirtualSystem } from "./virtual-system.ts";
 import type { OpenEngine } from "./world.ts";
 
@@ -24,14 +24,6 @@ export interface Redis extends AsyncDisposable {
 }
 
 const startMsMax = 10_000;
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 /**
  * Starts `redis-server`.
