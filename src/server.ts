@@ -121,23 +121,28 @@ export function createServer(
       ),
   });
 
-  const acceptSocket: AcceptSocket = (socket, upgrade) => {
-    const listener = speak(socket, upgrade);
-    const calls: TokenBucket = { fullAt: 0 };
-    sockets.add(socket);
-    return {
-      message(data) {
-        // Refusing costs too: who calls on and on regardless is put out.
-        if (takeToken(calls, callFlood, system.now(), callsIn(data)) === 0) listener.message(data);
-        else socket.close(closeCodes.flooding, "flooding");
-      },
-      close() {
-        sockets.delete(socket);
-        listener.close();
-        if (sockets.size === 0) allGone();
-      },
+  /** @param release gives back its place. */
+  const acceptSocket =
+    (release: () => void): AcceptSocket =>
+    (socket, upgrade) => {
+      const listener = speak(socket, upgrade);
+      const calls: TokenBucket = { fullAt: 0 };
+      sockets.add(socket);
+      return {
+        message(data) {
+          // Refusing costs too: who calls on and on regardless is put out.
+          if (takeToken(calls, callFlood, system.now(), callsIn(data)) === 0)
+            listener.message(data);
+          else socket.close(closeCodes.flooding, "flooding");
+        },
+        close() {
+          release();
+          sockets.delete(socket);
+          listener.close();
+          if (sockets.size === 0) allGone();
+        },
+      };
     };
-  };
 
   const letIn = (request: Request) =>
     originAllowed(origins, request.headers.get("origin"), request.headers.get("host"));
@@ -199,16 +204,7 @@ export function createServer(
         return refuse(admitted.status, admitted.retryAfterS);
       }
       const { addressHash, release } = admitted;
-      const accept: AcceptSocket = (socket, upgrade) => {
-        const listener = acceptSocket(socket, upgrade);
-        return {
-          message: listener.message,
-          close() {
-            release();
-            listener.close();
-          },
-        };
-      };
+      const accept = acceptSocket(release);
       if (upgradeSocket(server, request, accept, system.schedule, addressHash)) return undefined;
       release();
       return new Response("Expected a WebSocket\n", { status: 426 });
