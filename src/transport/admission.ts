@@ -77,6 +77,24 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return addressBucket(address);
   }
 
+  /**
+   * Takes a place, and answers how to give it back. Apart from `admit`, all of whose variables would live as
+   * long as the place does.
+   */
+  function occupy(bucket: string): () => void {
+    open += 1;
+    openByBucket.set(bucket, (openByBucket.get(bucket) ?? 0) + 1);
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      open -= 1;
+      const left = (openByBucket.get(bucket) ?? 1) - 1;
+      if (left === 0) openByBucket.delete(bucket);
+      else openByBucket.set(bucket, left);
+    };
+  }
+
   const hashOf = (bucket: string) =>
     createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22);
 
@@ -91,20 +109,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
         (peersMax > 0 && open >= peersMax) || (socketsPerAddress > 0 && mine >= socketsPerAddress);
       if (crowded) return { status: 503, retryAfterS: crowdedRetryAfterS };
 
-      open += 1;
-      openByBucket.set(bucket, mine + 1);
-      let released = false;
-      return {
-        addressHash: hashOf(bucket),
-        release() {
-          if (released) return;
-          released = true;
-          open -= 1;
-          const left = (openByBucket.get(bucket) ?? 1) - 1;
-          if (left === 0) openByBucket.delete(bucket);
-          else openByBucket.set(bucket, left);
-        },
-      };
+      return { addressHash: hashOf(bucket), release: occupy(bucket) };
     },
   };
 }
