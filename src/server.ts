@@ -4,7 +4,7 @@ import { cors } from "@elysiajs/cors";
 import type { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
 import { reject } from "./domain/rejection.ts";
-import { takeToken, type TokenBucket } from "./domain/token-bucket.ts";
+import { takeToken, type Rate, type TokenBucket } from "./domain/token-bucket.ts";
 import { limits as limitsOf } from "./protocol.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -24,7 +24,7 @@ import { createHttpBridge } from "./transport/http-bridge.ts";
 import { originAllowed, type OriginPolicy } from "./transport/origin.ts";
 import type { Page } from "./transport/page.ts";
 import { createRpcSockets } from "./transport/rpc-socket.ts";
-import type { AcceptSocket, Socket } from "./transport/socket.ts";
+import type { AcceptSocket, Socket, SocketListener } from "./transport/socket.ts";
 
 export interface ServerParts {
   signaling: Signaling;
@@ -73,6 +73,41 @@ function callsIn(frame: string | Uint8Array): number {
 }
 
 const openingBrace = "{".charCodeAt(0);
+
+/** Before a socket's listener: refusing costs too, so who calls on and on regardless is put out. */
+class Gate implements SocketListener {
+  readonly #socket: Socket;
+  readonly #listener: SocketListener;
+  readonly #rate: Rate;
+  readonly #now: () => number;
+  readonly #onGone: () => void;
+  readonly #calls: TokenBucket = { fullAt: 0 };
+
+  constructor(
+    socket: Socket,
+    listener: SocketListener,
+    rate: Rate,
+    now: () => number,
+    onGone: () => void,
+  ) {
+    this.#socket = socket;
+    this.#listener = listener;
+    this.#rate = rate;
+    this.#now = now;
+    this.#onGone = onGone;
+  }
+
+  message(data: string | Uint8Array): void {
+    if (takeToken(this.#calls, this.#rate, this.#now(), callsIn(data)) === 0)
+      this.#listener.message(data);
+    else this.#socket.close(closeCodes.flooding, "flooding");
+  }
+
+  close(): void {
+    this.#listener.close();
+    this.#onGone();
+  }
+}
 
 function refuse(status: 429 | 503, retryAfterS: number): Response {
   return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {
@@ -132,23 +167,17 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
       ),
   });
 
-  const acceptSocket: AcceptSocket = (socket, upgrade) => {
-    const listener = speak(socket, upgrade);
-    const calls: TokenBucket = { fullAt: 0 };
-    sockets.add(socket);
-    return {
-      message(data) {
-        // Refusing costs too: who calls on and on regardless is put out.
-        if (takeToken(calls, callFlood, system.now(), callsIn(data)) === 0) listener.message(data);
-        else socket.close(closeCodes.flooding, "flooding");
-      },
-      close() {
+  /** @param release gives back its place. */
+  const acceptSocket =
+    (release: () => void): AcceptSocket =>
+    (socket, upgrade) => {
+      sockets.add(socket);
+      return new Gate(socket, speak(socket, upgrade), callFlood, system.now, () => {
+        release();
         sockets.delete(socket);
-        listener.close();
         if (sockets.size === 0) allGone();
-      },
+      });
     };
-  };
 
   const letIn = (request: Request) =>
     originAllowed(origins, request.headers.get("origin"), request.headers.get("host"));
@@ -210,16 +239,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
         return refuse(admitted.status, admitted.retryAfterS);
       }
       const { addressHash, release } = admitted;
-      const accept: AcceptSocket = (socket, upgrade) => {
-        const listener = acceptSocket(socket, upgrade);
-        return {
-          message: listener.message,
-          close() {
-            release();
-            listener.close();
-          },
-        };
-      };
+      const accept = acceptSocket(release);
       if (upgradeSocket(server, request, accept, system.schedule, addressHash)) return undefined;
       release();
       return new Response("Expected a WebSocket\n", { status: 426 });

@@ -281,7 +281,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
         yield { end: reject("draining", { retryAfterMs: 1000 }) };
         return;
       }
-      const bell = createBell();
+      const bell = new Bell();
       signal.addEventListener("abort", bell.ring);
       let caller = known ?? { sessionId: newSessionId, claim: 0 };
       // An id that no log gives out is of no living epoch.
@@ -454,29 +454,24 @@ function relayOnly(signal: Signal): Signal | undefined {
   return candidate && { ...signal, candidate };
 }
 
-/** Wakes one reader: a ring before the wait is not lost. */
-interface Bell {
-  ring(): void;
-  silence(): void;
-  rung(): Promise<void>;
-}
+/** Wakes one reader: a ring before the wait is not lost. A class, for its memory: there is one per stream. */
+class Bell {
+  #rang = false;
+  #wake: (() => void) | undefined;
 
-function createBell(): Bell {
-  let rang = false;
-  let wake: (() => void) | undefined;
-  return {
-    ring() {
-      rang = true;
-      wake?.();
-    },
-    silence() {
-      rang = false;
-    },
-    rung() {
-      return new Promise((resolve) => {
-        wake = resolve;
-        if (rang) resolve();
-      });
-    },
+  readonly ring = () => {
+    this.#rang = true;
+    this.#wake?.();
   };
+
+  silence(): void {
+    this.#rang = false;
+  }
+
+  rung(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      if (this.#rang) resolve();
+    });
+  }
 }

@@ -119,8 +119,11 @@ test("runs: two nodes of the build behind Caddy, Redis with its settings, a rela
 
   await using _relay = running([
     ...words("coturn", env),
-    ...["--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", `--listening-port=${turnPort}`],
-    ...[`--pidfile=${join(built, "pid")}`, `--userdb=${join(built, "turndb")}`],
+    "--listening-ip=127.0.0.1",
+    "--relay-ip=127.0.0.1",
+    `--listening-port=${turnPort}`,
+    `--pidfile=${join(built, "pid")}`,
+    `--userdb=${join(built, "turndb")}`,
   ]);
   const config = readConfig(nodeEnv);
   if ("problems" in config) throw new Error(config.problems.join());

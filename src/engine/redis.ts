@@ -1162,8 +1162,10 @@ export function createRedisEngine(
         if (isRejection(answer)) return undefined;
         if (answer !== "in") return answer as "crowded" | number;
         const key = `${p}open:${address}`;
+        let held = sockets > 0;
         const release = () => {
-          if (sockets > 0 && on === node) link.command("HINCRBY", key, on, "-1").catch(() => {});
+          if (held && on === node) link.command("HINCRBY", key, on, "-1").catch(() => {});
+          held = false;
         };
         return { release };
       },

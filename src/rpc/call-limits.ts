@@ -48,27 +48,36 @@ export function createCallLimits(rates: CallRates, now: () => number): CallLimit
   };
 }
 
-/** Lets at most `inFlightMax` through at a time; the rest wait, in the order they came. */
+/** Lets so many through at a time; the rest wait, in the order they came. */
 export interface Turnstile {
   enter(): Promise<void> | undefined;
   leave(): void;
 }
 
 export function createTurnstile(inFlightMax: number): Turnstile {
-  let inside = 0;
-  const waiting: (() => void)[] = [];
-  return {
-    enter() {
-      if (inside < inFlightMax) {
-        inside += 1;
-        return undefined;
-      }
-      return new Promise((resolve) => waiting.push(resolve));
-    },
-    leave() {
-      const next = waiting.shift();
-      if (next) next();
-      else inside -= 1;
-    },
-  };
+  return new Counter(inFlightMax);
+}
+
+/** A class, for its memory: there is one per connection, and hardly any of them has anybody waiting. */
+class Counter implements Turnstile {
+  readonly #inFlightMax: number;
+  #inside = 0;
+  #waiting: (() => void)[] | undefined;
+
+  constructor(inFlightMax: number) {
+    this.#inFlightMax = inFlightMax;
+  }
+
+  enter(): Promise<void> | undefined {
+    if (this.#inside >= this.#inFlightMax)
+      return new Promise((resolve) => (this.#waiting ??= []).push(resolve));
+    this.#inside += 1;
+    return undefined;
+  }
+
+  leave(): void {
+    const next = this.#waiting?.shift();
+    if (next) next();
+    else this.#inside -= 1;
+  }
 }

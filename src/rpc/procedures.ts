@@ -41,7 +41,8 @@ function callable({ withSession, kind }: Terms) {
     if (kind) count(ctx, kind);
     const turn = turnstile.enter() ?? beginning;
     const made = turn ? turn.then(() => next()) : next();
-    void made.then(turnstile.leave, turnstile.leave);
+    const leave = () => turnstile.leave();
+    void made.then(leave, leave);
     return made;
   });
 }

@@ -1,13 +1,12 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
-import { tracked } from "@trpc/server";
 import * as protocol from "../protocol.ts";
-import { refusal, unwrap } from "./errors.ts";
+import { unwrap } from "./errors.ts";
+import { EventStream } from "./event-stream.ts";
 import {
   beginning,
   callerOf,
   freeProcedure,
   intentProcedure,
-  openStream,
   publicProcedure,
   router,
   signalProcedure,
@@ -16,11 +15,10 @@ import {
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
-  events: streamProcedure.input(protocol.eventsInput).subscription(async function* (call) {
-    const { connection, signaling, signToken } = call.ctx;
-    using _open = openStream(call.ctx);
-    using begun = beginning(connection);
-    const stream = signaling.events({
+  events: streamProcedure.input(protocol.eventsInput).subscription((call): EventStream => {
+    const { connection, signaling } = call.ctx;
+    const begun = beginning(connection);
+    const deliveries = signaling.events({
       known: connection.caller,
       newSessionId: connection.newSessionId,
       lastEventId: call.input.lastEventId,
@@ -31,11 +29,7 @@ export const appRouter = router({
         begun[Symbol.dispose]();
       },
     });
-    for await (const delivery of stream) {
-      if (!("end" in delivery)) yield tracked(delivery.id, withToken(delivery.event, signToken));
-      else if (delivery.end !== "behind") throw refusal(delivery.end);
-      else connection.comeBack();
-    }
+    return new EventStream(deliveries, call.ctx, begun);
   }),
 
   join: intentProcedure.input(protocol.joinInput).mutation(async (call) => {
@@ -88,10 +82,3 @@ export const appRouter = router({
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
 export type AppRouter = typeof appRouter;
-
-function withToken(
-  event: protocol.PeerEvent<unknown>,
-  signToken: () => string,
-): protocol.PeerEvent {
-  return event.type === "session" ? { ...event, token: signToken() } : event;
-}

@@ -88,6 +88,24 @@ export function createAdmission(options: AdmissionOptions): Admission {
     return addressBucket(address);
   }
 
+  /**
+   * Takes a place, and answers how to give it back. Apart from `admit`, all of whose variables would live as
+   * long as the place does.
+   */
+  function occupy(bucket: string): () => void {
+    open += 1;
+    openByBucket.set(bucket, (openByBucket.get(bucket) ?? 0) + 1);
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      open -= 1;
+      const left = (openByBucket.get(bucket) ?? 1) - 1;
+      if (left === 0) openByBucket.delete(bucket);
+      else openByBucket.set(bucket, left);
+    };
+  }
+
   const hashOf = (bucket: string) =>
     createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22);
 
@@ -102,30 +120,23 @@ export function createAdmission(options: AdmissionOptions): Admission {
         (peersMax > 0 && open >= peersMax) || (socketsPerAddress > 0 && mine >= socketsPerAddress);
       if (crowded) return { status: 503, retryAfterS: crowdedRetryAfterS };
       const addressHash = hashOf(bucket);
-      const everywhere = await options.shared?.admit(
-        addressHash,
-        handshakesPerMin,
-        socketsPerAddress,
-      );
-      if (everywhere === "crowded") return { status: 503, retryAfterS: crowdedRetryAfterS };
-      if (typeof everywhere === "number")
-        return { status: 429, retryAfterS: Math.ceil(everywhere / 1000) };
-
-      open += 1;
-      openByBucket.set(bucket, (openByBucket.get(bucket) ?? 0) + 1);
-      let released = false;
-      return {
-        addressHash,
-        release() {
-          if (released) return;
-          released = true;
-          everywhere?.release();
-          open -= 1;
-          const left = (openByBucket.get(bucket) ?? 1) - 1;
-          if (left === 0) openByBucket.delete(bucket);
-          else openByBucket.set(bucket, left);
-        },
-      };
+      // Taken before anything is waited for, or two could have the last place.
+      const release = occupy(bucket);
+      const { shared } = options;
+      if (!shared) return { addressHash, release };
+      const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
+      if (everywhere === undefined) return { addressHash, release };
+      if (typeof everywhere === "object") {
+        const releaseBoth = () => {
+          release();
+          everywhere.release();
+        };
+        return { addressHash, release: releaseBoth };
+      }
+      release();
+      return everywhere === "crowded"
+        ? { status: 503, retryAfterS: crowdedRetryAfterS }
+        : { status: 429, retryAfterS: Math.ceil(everywhere / 1000) };
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Binds sockets to Bun's server, which hands raw frames to whatever `data` an upgrade was given. */
 import type { Server, ServerWebSocket } from "bun";
 import { closeCodes } from "./close-codes.ts";
-import type { AcceptSocket, Socket, SocketListener } from "./socket.ts";
+import type { AcceptSocket, Socket, SocketListener, Upgrade } from "./socket.ts";
 
 /** What a socket may leave unread before it is closed, so that it comes back and resumes. */
 const unsentBytesMax = 256 * 1024;
@@ -20,63 +20,90 @@ export const bunSocketSettings = {
   sendPings: false,
 } as const;
 
-interface SocketData {
-  open(ws: ServerWebSocket<SocketData>): void;
-  message(ws: ServerWebSocket<SocketData>, data: string | Buffer): void;
-  drain(): void;
-  close(): void;
-}
+type Schedule = (delayMs: number, task: () => void) => () => void;
 
 /** Upgrades a request; `false` if it is not a WebSocket's. */
 export function upgradeSocket(
   server: Server<unknown>,
   request: Request,
   accept: AcceptSocket,
-  schedule: (delayMs: number, task: () => void) => () => void,
+  schedule: Schedule,
   addressHash: string,
 ): boolean {
   const { pathname, search } = new URL(request.url);
-  let listener: SocketListener | undefined;
-  let open = true;
-  let cancelTermination = () => {};
+  const upgrade = { url: pathname + search, addressHash };
+  return server.upgrade(request, { data: new SocketData(accept, upgrade, schedule) });
+}
 
-  const data: SocketData = {
-    open(ws) {
-      const socket: Socket = {
-        get open() {
-          return open;
-        },
-        send(text) {
-          if (!open) return;
-          const sent = ws.send(text);
-          if (sent === 0) open = false;
-          // Only what has to wait is worth a look at how much waits.
-          else if (sent < 0 && ws.getBufferedAmount() > unsentBytesMax)
-            socket.close(closeCodes.tooSlow, "too slow");
-        },
-        close(code, reason) {
-          if (!open) return;
-          open = false;
-          ws.close(code, reason);
-          // One that reads nothing never gets to the close frame.
-          cancelTermination = schedule(closingMs, () => ws.terminate());
-        },
-        terminate() {
-          open = false;
-          ws.terminate();
-        },
-      };
-      listener = accept(socket, { url: pathname + search, addressHash });
-    },
-    message(_, frame) {
-      if (open) listener?.message(frame);
-    },
-    drain() {},
-    close() {
-      open = false;
-      cancelTermination();
-      listener?.close();
-    },
-  };
-  return server.upgrade(request, { data });
+// Classes, for their memory: there is one of each per socket, and closures cost each of them.
+
+class BunSocket implements Socket {
+  readonly #ws: ServerWebSocket<SocketData>;
+  readonly #schedule: Schedule;
+  #cancelTermination: (() => void) | undefined;
+  open = true;
+
+  constructor(ws: ServerWebSocket<SocketData>, schedule: Schedule) {
+    this.#ws = ws;
+    this.#schedule = schedule;
+  }
+
+  send(text: string): void {
+    if (!this.open) return;
+    const sent = this.#ws.send(text);
+    if (sent === 0) this.open = false;
+    // Only what has to wait is worth a look at how much waits.
+    else if (sent < 0 && this.#ws.getBufferedAmount() > unsentBytesMax)
+      this.close(closeCodes.tooSlow, "too slow");
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.open) return;
+    this.open = false;
+    this.#ws.close(code, reason);
+    // One that reads nothing never gets to the close frame.
+    this.#cancelTermination = this.#schedule(closingMs, () => this.#ws.terminate());
+  }
+
+  terminate(): void {
+    this.open = false;
+    this.#ws.terminate();
+  }
+
+  /** It is gone. */
+  end(): void {
+    this.open = false;
+    this.#cancelTermination?.();
+  }
+}
+
+/** What Bun tells of a socket; it calls these as methods. */
+class SocketData {
+  readonly #accept: AcceptSocket;
+  readonly #upgrade: Upgrade;
+  readonly #schedule: Schedule;
+  #socket: BunSocket | undefined;
+  #listener: SocketListener | undefined;
+
+  constructor(accept: AcceptSocket, upgrade: Upgrade, schedule: Schedule) {
+    this.#accept = accept;
+    this.#upgrade = upgrade;
+    this.#schedule = schedule;
+  }
+
+  open(ws: ServerWebSocket<SocketData>): void {
+    this.#socket = new BunSocket(ws, this.#schedule);
+    this.#listener = this.#accept(this.#socket, this.#upgrade);
+  }
+
+  message(_: unknown, frame: string | Buffer): void {
+    if (this.#socket?.open) this.#listener?.message(frame);
+  }
+
+  drain(): void {}
+
+  close(): void {
+    this.#socket?.end();
+    this.#listener?.close();
+  }
 }

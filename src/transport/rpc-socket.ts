@@ -73,7 +73,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   #begun: { context: Context } | { failure: TRPCError } | undefined;
   /** Of queries and mutations, which nothing stops: made when the first of them is called. */
   #neverAborts: AbortSignal | undefined;
-  #cancelDeadline = () => {};
+  #cancelDeadline: (() => void) | undefined;
 
   constructor(options: Parts<Context>, answers: Answers, socket: Socket, upgrade: Upgrade) {
     this.answers = answers;
@@ -108,7 +108,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
 
   close(): void {
     this.#keepAlive.end();
-    this.#cancelDeadline();
+    this.#cancelDeadline?.();
     for (const subscription of this.#subscriptions.values()) subscription.stop();
   }
 
@@ -116,7 +116,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   // Frames
 
   #begin(readParams: () => Record<string, unknown>) {
-    this.#cancelDeadline();
+    this.#cancelDeadline?.();
     try {
       const context = this.#options.createContext(readParams(), this.#socket, this.#upgrade);
       this.#begun = { context };

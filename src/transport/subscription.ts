@@ -49,7 +49,8 @@ export class Subscription {
     const host = this.#host;
     const call = this.#call;
     try {
-      await this.#serve();
+      const iterable = await this.#begin();
+      if (iterable) await this.#iterate(iterable);
       this.#release();
     } catch (cause) {
       this.#release();
@@ -66,10 +67,11 @@ export class Subscription {
     this.#host.release(this.#call);
   }
 
-  async #serve(): Promise<void> {
+  /** What there is to iterate, once that has been said; nothing if it was stopped before. */
+  async #begin(): Promise<AsyncIterable<unknown> | undefined> {
     const host = this.#host;
     const call = this.#call;
-    if (this.#stopped || !host.open) return;
+    if (this.#stopped || !host.open) return undefined;
     const result = await host.invoke(call, this.#controller.signal);
     if (!isAsyncIterable(result) && !isObservable(result))
       throw new TRPCError({
@@ -78,7 +80,7 @@ export class Subscription {
       });
     if (!host.open) this.stop();
     // Subscribing begins its work at once: nobody is there to be told of it.
-    if (!host.open && isObservable(result)) return;
+    if (!host.open && isObservable(result)) return undefined;
     const iterable = isObservable(result)
       ? observableToAsyncIterable(result, this.#controller.signal)
       : result;
@@ -88,10 +90,10 @@ export class Subscription {
       } catch (cause) {
         host.report(call, cause);
       }
-      return;
+      return undefined;
     }
     host.say(host.answers.started(call.head));
-    await this.#iterate(iterable);
+    return iterable;
   }
 
   /** Says each event, then disposes of the iterator whatever happened, then tells what went wrong. */
@@ -122,28 +124,27 @@ export class Subscription {
    * and no loop of awaits, since that would race every event against the stop.
    */
   #drain(iterator: AsyncIterator<unknown>): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     const host = this.#host;
     const call = this.#call;
-    return new Promise((resolve, reject) => {
-      this.#interrupt = resolve;
-      const take = () => void iterator.next().then(say, fail);
-      const say = ({ done, value }: IteratorResult<unknown>) => {
-        if (this.#stopped) return;
-        if (done) return resolve();
-        try {
-          if (host.open) host.say(host.answers.data(call.head, value));
-          take();
-        } catch (cause) {
-          reject(cause);
-        }
-      };
-      const fail = (cause: unknown) => {
-        if (!this.#stopped) return reject(cause);
-        // Nobody waits for it any more; and an AbortError is how a stopped one should end.
-        if (!isAbortError(getTRPCErrorFromUnknown(cause).cause)) host.report(call, cause);
-      };
-      take();
-    });
+    this.#interrupt = resolve;
+    const say = ({ done, value }: IteratorResult<unknown>) => {
+      if (this.#stopped) return;
+      if (done) return resolve();
+      try {
+        if (host.open) host.say(host.answers.data(call.head, value));
+        iterator.next().then(say, fail);
+      } catch (cause) {
+        reject(cause);
+      }
+    };
+    const fail = (cause: unknown) => {
+      if (!this.#stopped) return reject(cause);
+      // Nobody waits for it any more; and an AbortError is how a stopped one should end.
+      if (!isAbortError(getTRPCErrorFromUnknown(cause).cause)) host.report(call, cause);
+    };
+    iterator.next().then(say, fail);
+    return promise;
   }
 }
 
