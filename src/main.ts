@@ -69,7 +69,7 @@ async function start(config: Config, log: Log) {
     schedule: system.schedule,
     onGivenUp: (why: string) => log.warn("a report was not posted", { why }),
   };
-  const metrics = createMetrics(async () => engine.stats(), hostname());
+  const metrics = createMetrics(async () => engine.stats(), `${hostname()}:${process.pid}`);
   const signaling = createSignaling({
     engine,
     system,

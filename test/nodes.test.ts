@@ -26,7 +26,8 @@ const signalsOf = ({ told }: TestPeer) =>
 
 describe("two nodes", () => {
   test("pair their peers with each other, carry signals both ways, and count as one", async () => {
-    await using cluster = await startCluster(2);
+    const METRICS_TOKEN = "the token of the tests' operator";
+    await using cluster = await startCluster(2, { METRICS_TOKEN });
     await using alice = await connectPeer(cluster.at(0));
     await using bob = await connectPeer(cluster.at(1));
     const roomId = await roomOf(alice, bob);
@@ -40,6 +41,19 @@ describe("two nodes", () => {
         waiting: { video: 0, audio: 0, text: 0 },
         rooms: { video: 1, audio: 0, text: 0 },
       });
+    const headers = { authorization: `Bearer ${METRICS_TOKEN}` };
+    const told = await Promise.all(
+      [0, 1].map(async (node) =>
+        (await fetch(`${cluster.at(node).http}/metrics`, { headers })).text(),
+      ),
+    );
+    // The lobby's numbers are everybody's; what a node counts bears its name.
+    for (const text of told) expect(text).toContain("\npeer_stream_peers_online 2\n");
+    const counted = told.map(
+      (text) => /peer_stream_signals_total\{.*node="([^"]+)"\} 1$/m.exec(text)?.[1],
+    );
+    expect(new Set(counted).size).toBe(2);
+    expect(counted).not.toContain(undefined);
     await alice.client.skip.mutate({ roomId });
     expect(await bob.next("partner-disconnected")).toMatchObject({ roomId, reason: "skipped" });
   }, 30_000);

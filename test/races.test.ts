@@ -19,6 +19,11 @@ interface Racer {
   room: string | undefined;
   /** It has asked to leave that room; the answer may be on its way. */
   leaving: boolean;
+  /**
+   * Its connection has gone and `session` has not come yet. An answer on the new one may come before what was
+   * missed, so that only `session`, after that, says where it stands.
+   */
+  away: boolean;
   ends: Map<string, number>;
   /** When it asked to skip each room. */
   skipAskedAt: Map<string, number>;
@@ -42,11 +47,12 @@ function membersOf({ rooms }: Ledger, roomId: string): number[] {
 /** Notes what one was told, and what of it must never be. */
 function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   const wrong = (what: string) => ledger.violations.push(`${racer.name}: ${what}`);
+  racer.peer.onLost(() => (racer.away = true));
   racer.peer.onTold((event) => {
     switch (event.type) {
       case "create-offer":
       case "wait-for-offer": {
-        if (racer.room !== undefined && !racer.leaving)
+        if (racer.room !== undefined && !racer.leaving && !racer.away)
           wrong(`in ${event.roomId} while still in ${racer.room}`);
         racer.room = event.roomId;
         const members = ledger.rooms.get(event.roomId) ?? new Map();
@@ -79,9 +85,10 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
       case "resync": {
         const room = event.state.status === "paired" ? event.state.roomId : undefined;
         // One's own skip is the one way out of a room that nobody tells of, and its answer may be cut off.
-        if (event.type === "session" && event.resumed && room !== racer.room && !racer.leaving)
+        if (racer.room !== room && !racer.leaving && !racer.away && event.type === "session")
           wrong(`back in ${room} after ${racer.room}`);
         racer.room = room;
+        racer.away = false;
         return;
       }
       default:
@@ -107,6 +114,7 @@ test(`${operations} joins, skips and drops on four racing nodes, some killed and
       peer,
       room: undefined,
       leaving: false,
+      away: false,
       ends: new Map(),
       skipAskedAt: new Map(),
     };

@@ -128,6 +128,8 @@ export interface TestPeer extends AsyncDisposable {
   next<Type extends PeerEvent["type"]>(type: Type): Promise<Extract<PeerEvent, { type: Type }>>;
   /** Calls `listener` with everything it is told from now on. */
   onTold(listener: (event: PeerEvent) => void): void;
+  /** Calls `listener` whenever its connection has gone, from now on. */
+  onLost(listener: () => void): void;
   unsubscribe(): void;
   /** Ends its connection as a network does it, without a closing handshake. */
   cut(): void;
@@ -154,6 +156,7 @@ export async function connectPeer(
 ): Promise<TestPeer> {
   let { token } = given;
   let connection: WebSocket | undefined;
+  const losses: (() => void)[] = [];
   const keep = (socket: WebSocket) => void (connection = socket);
   const Base = given.address === undefined ? WebSocket : webSocketFrom(given.address);
   class Kept extends Base {
@@ -166,6 +169,9 @@ export async function connectPeer(
     url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
     retryDelayMs: () => 20,
+    onClose: () => {
+      for (const listener of losses) listener();
+    },
     WebSocket: Kept,
   });
   const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
@@ -210,6 +216,7 @@ export async function connectPeer(
       }
     },
     onTold: (listener) => void listeners.push(listener),
+    onLost: (listener) => void losses.push(listener),
     unsubscribe: () => subscription.unsubscribe(),
     // Bun's own addition to the standard.
     cut: () => (connection as unknown as { terminate(): void }).terminate(),
