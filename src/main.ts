@@ -144,6 +144,7 @@ async function openEngine(
   const engine = createRedisEngine(system, options, {
     url,
     clock: system,
+    onBug: log.bug,
     onAvailable: (available, why) =>
       log[available ? "info" : "warn"](available ? "Redis is at hand" : "Redis is away", { why }),
   });

@@ -4,8 +4,8 @@
  * (redis/commit.lua); a signal is one step (redis/send.lua). Each node has a lease; what one that is gone has left
  * behind, the others carry out, and one that was only asleep finds itself fenced off and begins anew.
  */
-import { EventLog, type LogEntry, type Recovery } from "../domain/event-log.ts";
-import { Moderation, type Party, type Subject, type Verdict } from "../domain/moderation.ts";
+import type { Recovery } from "../domain/event-log.ts";
+import type { Subject, Verdict } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { RecentWaits } from "../domain/recent-waits.ts";
 import { accepts, type Ticket, type Wishes } from "../domain/ticket.ts";
@@ -30,6 +30,8 @@ import type {
   Stream,
 } from "./engine.ts";
 import { createMoves, isAsSeen, memberOf, partyOf, recorded } from "./moves.ts";
+import { createAccount, type Word } from "./redis/account.ts";
+import { createInboxes } from "./redis/inboxes.ts";
 import { createLink, RedisAway } from "./redis/link.ts";
 import { scripts, type Script } from "./redis/scripts.ts";
 import {
@@ -53,8 +55,6 @@ const retentionMsMin = 600_000;
 /** So long after taking it a node that died leaves a deadline to the others (milliseconds). */
 const dueClaimMs = 5000;
 const dueMax = 100;
-/** Reports and suspensions kept. */
-const wordsMax = 100_000;
 /** Whoever waits may have been left by a node that died before it looked for a partner: so many look again. */
 const lookAgainMax = 1000;
 /** A peer is asked to try again after this long when Redis is away (milliseconds). */
@@ -74,6 +74,8 @@ export interface RedisOptions {
   /** Real time, for leases and connections; deadlines go by the system's. */
   clock: Pick<System, "schedule" | "random" | "now">;
   onAvailable?: (available: boolean, why: string) => void;
+  /** Told of a fault that no caller waits for. */
+  onBug?: (error: unknown, where: string) => void;
 }
 
 export interface RedisEngine extends Engine {
@@ -95,28 +97,8 @@ export interface RedisEngine extends Engine {
   heard(): Promise<void>;
 }
 
-/** A session with streams on this node. */
-interface Local {
-  epoch: string;
-  claim: number;
-  addressHash: string;
-  streams: Map<string, () => void>;
-  /** The newest events; absent while some may have been missed: then the log in Redis is read. */
-  tail: EventLog | undefined;
-  /** What came while there was no tail. */
-  early: LogEntry[];
-  /** Whoever waits for news up to an offset. */
-  expecting: { offset: number; resolve: () => void }[];
-}
-
 /** This node has been fenced off: somebody else has its sessions. */
 class Fenced extends Error {}
-
-/** What all nodes learn in one order: each keeps the same account of who is suspended. */
-type Word =
-  | { kind: "report"; at: number; roomId: string; reporter: Party; reported: Party }
-  | { kind: "suspend"; at: number; subject: Subject; until: number }
-  | { kind: "lift"; at: number; subject: Subject };
 
 export function createRedisEngine(
   system: System,
@@ -128,11 +110,11 @@ export function createRedisEngine(
     timeoutMs = 800,
     clock,
     onAvailable = () => {},
+    onBug = () => {},
   }: RedisOptions,
 ): RedisEngine {
-  const moderation = new Moderation(options.moderation);
   const waits = { video: new RecentWaits(), audio: new RecentWaits(), text: new RecentWaits() };
-  const locals = new Map<string, Local>();
+  const inboxes = createInboxes(clock, timeoutMs);
   /** Streams that have ended while Redis was away. */
   const departed = new Set<Stream>();
   /** Tickets that should look for a partner at the next sweep. */
@@ -162,6 +144,16 @@ export function createRedisEngine(
     onMessage: hear,
     onConnected: () => void comeUp(),
     onAway: goDown,
+  });
+
+  const account = createAccount({
+    limits: options.moderation,
+    key: `${p}mod`,
+    command: link.command,
+    announce: () => link.command("PUBLISH", `${p}all`, "mod\n"),
+    onVerdict(verdict) {
+      if (available) inBackground("a suspension", () => putOutHere(verdict));
+    },
   });
 
   // -------------------------------------------------------------------------------------------
@@ -203,19 +195,16 @@ export function createRedisEngine(
     const alive = node !== "" && eraNow === era && (await beat(false));
     if (!alive) await begin(eraNow);
     if (!(await heard())) throw new RedisAway("what is published does not come");
-    await sync();
+    await account.sync();
     if (!available) onAvailable(true, alive ? "as before" : "as a new node");
     available = true;
     cancelRetry();
     // Whatever was published while nobody listened is in the logs, which can be read from now on.
-    for (const local of locals.values()) {
-      local.tail = undefined;
-      for (const wake of local.streams.values()) wake();
-    }
+    inboxes.distrust();
     for (const wake of awaited.splice(0)) wake();
     for (const stream of departed) {
       departed.delete(stream);
-      void leave(stream);
+      inBackground("a late goodbye", () => leave(stream));
     }
     // Whoever waits may have missed its turn.
     const { waiting } = countsIn(((await run(scripts.look, "")) as Looked)[1]);
@@ -233,9 +222,7 @@ export function createRedisEngine(
     await link.subscribe(`${p}n:${node}`);
     await beat(true);
     if (before !== "") await link.unsubscribe(`${p}n:${before}`);
-    const lost = [...locals.values()];
-    locals.clear();
-    for (const { streams } of lost) for (const wake of streams.values()) wake();
+    inboxes.clear();
   }
 
   let cancelHeart = () => {};
@@ -269,7 +256,8 @@ export function createRedisEngine(
     ]);
     if (answer === "fenced") return false;
     const [gone, firstAt] = answer as [[string, string][], string?];
-    for (const [other, lastBeat] of gone) if (other !== node) void inherit(other, Number(lastBeat));
+    for (const [other, lastBeat] of gone)
+      if (other !== node) inBackground("an inheritance", () => inherit(other, Number(lastBeat)));
     if (firstAt !== undefined) setAlarm(Math.max(system.now(), Number(firstAt)));
     return true;
   }
@@ -346,85 +334,14 @@ export function createRedisEngine(
     const first = message.slice(0, end);
     const rest = message.slice(end + 1);
     if (first === "?") echoes.get(rest)?.();
-    else if (first === "!") takenOver(rest);
-    else if (first === "mod") void sync().catch(() => {});
+    else if (first === "!") {
+      const [sessionId = "", claim] = rest.split("\n");
+      inboxes.takeOver(sessionId, Number(claim));
+    } else if (first === "mod") inBackground("suspensions", account.sync);
     else if (first === "wait") {
       const [mode, waitedMs] = rest.split("\n");
       waits[mode as Mode].note(Number(waitedMs), system.now());
-    } else {
-      const local = locals.get(first);
-      if (!local) return;
-      const offset = Number.parseInt(rest, 10);
-      const event = JSON.parse(rest.slice(rest.indexOf("\n") + 1)) as LoggedEvent;
-      receive(local, { offset, event });
-      for (const wake of local.streams.values()) wake();
-      settleUpToTail(local);
-    }
-  }
-
-  function receive(local: Local, entry: LogEntry) {
-    const { tail } = local;
-    if (tail && entry.offset <= tail.last) return;
-    if (tail && entry.offset === tail.last + 1) tail.append(entry.event);
-    else {
-      local.tail = undefined;
-      local.early.push(entry);
-      if (local.early.length > limits.logEventsMax) local.early.shift();
-    }
-  }
-
-  /**
-   * Resolves when the news of a change have come that was made here: no answer may overtake the events that led
-   * to it, or a peer would be told of a room that it has left already.
-   */
-  async function caughtUp(sessionId: string, offset: number): Promise<void> {
-    const local = locals.get(sessionId);
-    if (!local || (local.tail?.last ?? 0) >= offset) return;
-    await new Promise<void>((resolve) => {
-      let cancel = clock.schedule(timeoutMs, () => {
-        // Missed, perhaps: then the log is read.
-        local.tail = undefined;
-        for (const wake of local.streams.values()) wake();
-        cancel = clock.schedule(timeoutMs, resolve);
-      });
-      local.expecting.push({
-        offset,
-        resolve() {
-          cancel();
-          // In a turn of its own: what was read has then been sent.
-          clock.schedule(0, resolve);
-        },
-      });
-    });
-  }
-
-  /** From now on news are read here, after `last`. */
-  function follow(local: Local, last: number) {
-    local.tail = new EventLog(local.epoch, last);
-    const { early } = local;
-    local.early = [];
-    for (const entry of early) receive(local, entry);
-    settleUpToTail(local);
-  }
-
-  /** Whoever waits for news that are here now waits no more. */
-  function settleUpToTail(local: Local) {
-    const last = local.tail?.last ?? 0;
-    if (local.expecting.length === 0) return;
-    const [due, later] = [local.expecting, [] as Local["expecting"]];
-    local.expecting = later;
-    for (const one of due) {
-      if (one.offset <= last) one.resolve();
-      else later.push(one);
-    }
-  }
-
-  function takenOver(notice: string) {
-    const [sessionId = "", claim] = notice.split("\n");
-    const local = locals.get(sessionId);
-    if (!local) return;
-    local.claim = Math.max(local.claim, Number(claim));
-    for (const wake of local.streams.values()) wake();
+    } else inboxes.deliver(first, rest);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -443,6 +360,13 @@ export function createRedisEngine(
   }
 
   const isAway = (error: unknown) => error instanceof RedisAway || error instanceof Fenced;
+
+  /** For what nobody waits for: that Redis is away is no news, anything else is a bug. */
+  function inBackground(what: string, act: () => Promise<unknown>) {
+    act().catch((error: unknown) => {
+      if (!isAway(error)) onBug(error, what);
+    });
+  }
 
   /** A verb's answer, or that Redis is away. */
   async function answering<T>(verb: () => Promise<T>): Promise<T | Rejection> {
@@ -499,7 +423,7 @@ export function createRedisEngine(
       const [last, missed, lasts] = outcome as [number, string[], [string, number][]];
       committed(unit, [last, missed]);
       if (asking?.attaching !== true)
-        await Promise.all(lasts.map(([id, offset]) => caughtUp(id, offset)));
+        await Promise.all(lasts.map(([id, offset]) => inboxes.caughtUp(id, offset)));
       return answer;
     }
     throw new RedisAway("everybody else was faster");
@@ -676,15 +600,6 @@ export function createRedisEngine(
     }
   }
 
-  /** What has come for a stream, without asking Redis; `undefined` when only Redis can tell. */
-  function news({ sessionId, streamId, claim, epoch }: Stream, after: number) {
-    const local = locals.get(sessionId);
-    if (!local?.streams.has(streamId)) return "detached";
-    if (claim < local.claim) return reject("taken-over");
-    if (epoch !== local.epoch) return "behind";
-    return local.tail?.after(after);
-  }
-
   async function readLog(stream: Stream, after: number) {
     const { sessionId, claim, epoch } = stream;
     for (;;) {
@@ -704,80 +619,28 @@ export function createRedisEngine(
           offset: after + index + 1,
           event: JSON.parse(json) as LoggedEvent,
         }));
-        const local = locals.get(sessionId);
-        if (local && !local.tail) follow(local, after + read.length);
+        inboxes.catchUp(sessionId, after + read.length);
         if (read.length > 0) return read;
       } catch (error) {
         if (isAway(error)) return [];
         throw error;
       }
-      const now = news(stream, after);
+      const now = inboxes.read(stream, after);
       if (now) return now;
     }
   }
 
   // -------------------------------------------------------------------------------------------
-  // Suspensions: every node keeps the same account, from the same words in the same order
-
-  let heardOf = "-";
-  let syncing: Promise<void> = Promise.resolve();
-  const verdicts = new Map<string, (verdict: Verdict) => void>();
-
-  function sync(): Promise<void> {
-    syncing = syncing
-      .catch(() => {})
-      .then(async () => {
-        for (;;) {
-          const range = ["XRANGE", `${p}mod`, heardOf, "+", "COUNT", "1000"];
-          const words = (await link.command(...range)) as [string, string[]][];
-          for (const [id, [, json = ""]] of words) {
-            heardOf = `(${id}`;
-            note(id, JSON.parse(json) as Word);
-          }
-          if (words.length < 1000) return;
-        }
-      });
-    return syncing;
-  }
-
-  function note(id: string, word: Word) {
-    const { kind, at } = word;
-    const verdict: Verdict = { counted: true, suspended: [] };
-    if (kind === "report") Object.assign(verdict, moderation.report(word, at));
-    else if (kind === "suspend")
-      verdict.suspended.push(moderation.suspend(word.subject, word.until, at));
-    else verdict.counted = moderation.lift(word.subject, at);
-    const asked = verdicts.get(id);
-    if (asked) asked(verdict);
-    else if (verdict.suspended.length > 0 && available)
-      // Another node's word: whoever it is about may be here.
-      void putOut(verdict, false)
-        .then((entered) => {
-          looking.push(...entered);
-          if (entered.length > 0) setAlarm(system.now());
-        })
-        .catch(() => {});
-  }
+  // Suspensions
 
   /** Says it to all nodes, and answers what it comes to. */
   async function say(word: Word): Promise<Verdict> {
     if (!available) throw new RedisAway("Redis is away");
-    const trim = ["MAXLEN", "~", String(wordsMax)];
-    const json = JSON.stringify(word);
-    const id = String(await link.command("XADD", `${p}mod`, ...trim, "*", "word", json));
-    const verdict = Promise.withResolvers<Verdict>();
-    verdicts.set(id, verdict.resolve);
-    try {
-      await link.command("PUBLISH", `${p}all`, "mod\n");
-      await sync();
-      return await verdict.promise;
-    } finally {
-      verdicts.delete(id);
-    }
+    return account.say(word);
   }
 
   function suspended(draft: Draft): Rejection | undefined {
-    const until = moderation.suspendedUntil(partyOf(draft), system.now());
+    const until = account.suspendedUntil(partyOf(draft), system.now());
     return until === undefined ? undefined : reject("suspended", { until });
   }
 
@@ -785,11 +648,9 @@ export function createRedisEngine(
   async function putOut({ suspended }: Verdict, everywhere: boolean): Promise<string[]> {
     const entered: string[] = [];
     for (const { subject } of suspended) {
-      const here = (id: string, { addressHash }: Local) =>
-        subject.kind === "address" ? addressHash === subject.id : id === subject.id;
-      const ids = [...locals].filter(([id, local]) => here(id, local)).map(([id]) => id);
-      if (everywhere && subject.kind === "session") ids.push(subject.id);
-      for (const id of new Set(ids)) {
+      const isKnown = everywhere || inboxes.has(subject.id);
+      const named = isKnown ? [subject.id] : [];
+      for (const id of subject.kind === "address" ? inboxes.from(subject.id) : named) {
         const out = await work([id], undefined, (unit) => {
           const draft = known(unit, id);
           return draft ? moves.putOut(draft) : [];
@@ -798,6 +659,13 @@ export function createRedisEngine(
       }
     }
     return entered;
+  }
+
+  /** Another node has said it: whoever enters the lobby by that looks for a partner at the next sweep. */
+  async function putOutHere(verdict: Verdict) {
+    const entered = await putOut(verdict, false);
+    looking.push(...entered);
+    if (entered.length > 0) setAlarm(system.now());
   }
 
   // -------------------------------------------------------------------------------------------
@@ -837,22 +705,7 @@ export function createRedisEngine(
         let recovery: Recovery | "none" = "none";
         let claim = 0;
         let answer: Attached | undefined;
-        // Its news may come before the answer does.
-        const local: Local = locals.get(sessionId) ?? {
-          epoch,
-          claim,
-          addressHash,
-          streams: new Map(),
-          tail: undefined,
-          early: [],
-          expecting: [],
-        };
-        locals.set(sessionId, local);
-        local.streams.set(streamId, request.wake);
-        const forget = () => {
-          local.streams.delete(streamId);
-          if (local.streams.size === 0 && locals.get(sessionId) === local) locals.delete(sessionId);
-        };
+        const inbox = inboxes.open(sessionId, streamId, addressHash, request.wake);
         const on = node;
         try {
           const entered = await work<string[]>(
@@ -917,11 +770,9 @@ export function createRedisEngine(
                 offset: (position?.offset ?? 0) + index + 1,
                 event: JSON.parse(json) as LoggedEvent,
               }));
-              const wasFollowing = local.epoch === epoch && local.tail !== undefined;
-              local.epoch = epoch;
-              local.claim = claim;
-              local.addressHash = addressHash;
-              if (!wasFollowing) follow(local, after);
+              const wasFollowing = inbox.epoch === epoch && inbox.tail !== undefined;
+              Object.assign(inbox, { epoch, claim, addressHash });
+              if (!wasFollowing) inboxes.follow(inbox, after);
               answer = {
                 stream: { sessionId, claim, streamId, epoch, after },
                 missed,
@@ -931,13 +782,13 @@ export function createRedisEngine(
             },
           );
           if (isRejection(entered)) {
-            forget();
+            inboxes.close(sessionId, streamId);
             return entered;
           }
           if (!answer) throw new Error("an attachment is always committed");
           return { ...answer, entered };
         } catch (error) {
-          forget();
+          inboxes.close(sessionId, streamId);
           // It may have been done all the same, and then nobody would ever close it.
           departed.add({ sessionId, claim, streamId, epoch, after: 0 });
           throw error;
@@ -947,14 +798,11 @@ export function createRedisEngine(
 
     async detach(stream: Stream) {
       const { sessionId, streamId } = stream;
-      const local = locals.get(sessionId);
-      if (!local?.streams.delete(streamId)) return;
-      if (local.streams.size === 0) locals.delete(sessionId);
-      await leave(stream);
+      if (inboxes.close(sessionId, streamId)) await leave(stream);
     },
 
     read(stream: Stream, after: number) {
-      return news(stream, after) ?? readLog(stream, after);
+      return inboxes.read(stream, after) ?? readLog(stream, after);
     },
 
     status(caller: Caller) {
@@ -1103,7 +951,7 @@ export function createRedisEngine(
     },
 
     suspensions() {
-      return moderation.list(system.now());
+      return account.list(system.now());
     },
 
     stats() {
