@@ -27,13 +27,15 @@ import type {
   EndRequest,
   PairRequest,
   Reported,
+  Stats,
   Stream,
 } from "./engine.ts";
 import { createMoves, isAsSeen, memberOf, partyOf, recorded } from "./moves.ts";
 import { createAccount, type Word } from "./redis/account.ts";
 import { createInboxes } from "./redis/inboxes.ts";
-import { createLink, RedisAway } from "./redis/link.ts";
-import { scripts, type Script } from "./redis/scripts.ts";
+import { RedisAway } from "./redis/link.ts";
+import { createNode, Fenced, isAway } from "./redis/node.ts";
+import { scripts } from "./redis/scripts.ts";
 import {
   changeOf,
   countsIn,
@@ -97,9 +99,6 @@ export interface RedisEngine extends Engine {
   heard(): Promise<void>;
 }
 
-/** This node has been fenced off: somebody else has its sessions. */
-class Fenced extends Error {}
-
 export function createRedisEngine(
   system: System,
   options: EngineOptions,
@@ -119,10 +118,6 @@ export function createRedisEngine(
   const departed = new Set<Stream>();
   /** Tickets that should look for a partner at the next sweep. */
   const looking: string[] = [];
-  let node = "";
-  let era = "0";
-  let available = false;
-  let closed = false;
   let streamCount = 0;
   let lookAgain = false;
   let alarmAt = Number.POSITIVE_INFINITY;
@@ -137,204 +132,80 @@ export function createRedisEngine(
     ring(at);
   }
 
-  const link = createLink({
+  const node = createNode({
     url,
+    prefix: p,
+    leaseMs,
     timeoutMs,
     clock,
-    onMessage: hear,
-    onConnected: () => void comeUp(),
-    onAway: goDown,
+    now: system.now,
+    onPublished: hear,
+    onBegun: () => inboxes.clear(),
+    onRising: () => account.sync(),
+    onAvailable(why) {
+      onAvailable(true, why);
+      // Whatever was published while nobody listened is in the logs, which can be read from now on.
+      inboxes.distrust();
+      for (const stream of departed) {
+        departed.delete(stream);
+        inBackground("a late goodbye", () => leave(stream));
+      }
+      inBackground("who waits", async () => {
+        const { waiting } = await count();
+        if (modes.some((mode) => waiting[mode] > 0)) lookAgainNow();
+      });
+    },
+    onAway: (why) => onAvailable(false, why),
+    onGone: (other, lastBeat) => inBackground("an inheritance", () => inherit(other, lastBeat)),
+    onDue: (at) => setAlarm(Math.max(system.now(), at)),
   });
 
   const account = createAccount({
     limits: options.moderation,
     key: `${p}mod`,
-    command: link.command,
-    announce: () => link.command("PUBLISH", `${p}all`, "mod\n"),
+    command: node.command,
+    announce: () => node.command("PUBLISH", `${p}all`, "mod\n"),
     onVerdict(verdict) {
-      if (available) inBackground("a suspension", () => putOutHere(verdict));
+      if (node.available) inBackground("a suspension", () => putOutHere(verdict));
     },
   });
 
-  // -------------------------------------------------------------------------------------------
-  // Coming and going of Redis, and of this node's lease
-
-  let comingUp: Promise<void> | undefined;
-  /** Whoever waits for Redis. */
-  const awaited: (() => void)[] = [];
-  let cancelRetry = () => {};
-
-  function goDown(why: string) {
-    if (closed) return;
-    if (available) onAvailable(false, why);
-    available = false;
-    cancelRetry();
-    cancelRetry = clock.schedule(250, () => void comeUp());
-  }
-
-  /** Makes sure that this node is one, with a lease and its ear at Redis; one at a time. */
-  function comeUp(): Promise<void> {
-    comingUp ??= (async () => {
-      try {
-        await rise();
-      } catch (error) {
-        goDown(String(error));
-      } finally {
-        comingUp = undefined;
-      }
-    })();
-    return comingUp;
-  }
-
-  async function rise() {
-    if (closed) return;
-    const replication = String(await link.command("INFO", "replication"));
-    if (/^role:slave/m.test(replication)) throw new RedisAway("this Redis is a replica");
-    const history = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
-    const eraNow = String(await link.run(scripts.era, [p, history]));
-    const alive = node !== "" && eraNow === era && (await beat(false));
-    if (!alive) await begin(eraNow);
-    if (!(await heard())) throw new RedisAway("what is published does not come");
-    await account.sync();
-    if (!available) onAvailable(true, alive ? "as before" : "as a new node");
-    available = true;
-    cancelRetry();
-    // Whatever was published while nobody listened is in the logs, which can be read from now on.
-    inboxes.distrust();
-    for (const wake of awaited.splice(0)) wake();
-    for (const stream of departed) {
-      departed.delete(stream);
-      inBackground("a late goodbye", () => leave(stream));
-    }
-    // Whoever waits may have missed its turn.
-    const { waiting } = countsIn(((await run(scripts.look, "")) as Looked)[1]);
-    lookAgain = modes.some((mode) => waiting[mode] > 0);
-    if (lookAgain) setAlarm(system.now());
-    armHeart();
-  }
-
-  /** A new node: every stream has to be attached again. */
-  async function begin(eraNow: string) {
-    const before = node;
-    node = random36();
-    era = eraNow;
-    await link.subscribe(`${p}all`);
-    await link.subscribe(`${p}n:${node}`);
-    await beat(true);
-    if (before !== "") await link.unsubscribe(`${p}n:${before}`);
-    inboxes.clear();
-  }
-
-  let cancelHeart = () => {};
-  let lastHeardAt = 0;
-
-  function armHeart() {
-    cancelHeart();
-    cancelHeart = clock.schedule(leaseMs / 6, () => void beatOn());
-  }
-
-  async function beatOn() {
-    if (closed) return;
-    try {
-      if (available && !(await beat(false))) throw new Fenced();
-      if (available) listenForSilence();
-    } catch (error) {
-      if (error instanceof Fenced) void restart();
-      else goDown(String(error));
-    }
-    if (!closed) armHeart();
-  }
-
-  /** Prolongs the lease, and looks after nodes that have lost theirs. `false`: this one has. */
-  async function beat(begins: boolean): Promise<boolean> {
-    const answer = await link.run(scripts.beat, [
-      p,
-      node,
-      String(system.now()),
-      String(leaseMs),
-      begins ? "1" : "0",
-    ]);
-    if (answer === "fenced") return false;
-    const [gone, firstAt] = answer as [[string, string][], string?];
-    for (const [other, lastBeat] of gone)
-      if (other !== node) inBackground("an inheritance", () => inherit(other, Number(lastBeat)));
-    if (firstAt !== undefined) setAlarm(Math.max(system.now(), Number(firstAt)));
-    return true;
-  }
-
-  /** A subscription can fall silent without an error: what this node says to itself must come back. */
-  function listenForSilence() {
-    const askedAt = clock.now();
-    void heard(leaseMs / 6).then((did) => {
-      if (did || closed || lastHeardAt > askedAt) return;
-      void link.resubscribe();
-    });
-  }
-
-  /** Fenced off: a paused node must not go on as if nothing had happened. */
-  async function restart() {
-    available = false;
-    onAvailable(false, "fenced off");
-    node = "";
-    await comeUp();
-  }
-
-  const echoes = new Map<string, () => void>();
-
-  function heard(withinMs = timeoutMs): Promise<boolean> {
-    const token = random36();
-    return new Promise((resolve) => {
-      const settle = (did: boolean) => {
-        echoes.delete(token);
-        cancel();
-        resolve(did);
-      };
-      const cancel = clock.schedule(withinMs, () => settle(false));
-      echoes.set(token, () => settle(true));
-      link.command("PUBLISH", `${p}n:${node}`, `?\n${token}`).catch(() => settle(false));
-    });
+  /** Whoever waits may have missed its turn. */
+  function lookAgainNow() {
+    lookAgain = true;
+    setAlarm(system.now());
   }
 
   /** Takes over what a node has left that is gone: its streams have closed when it was last heard of. */
   async function inherit(other: string, lastBeat: number) {
-    try {
-      const lock = ["SET", `${p}heir:${other}`, node, "NX", "PX", String(dueClaimMs)];
-      if ((await link.command(...lock)) === null) return;
-      const sessions = `${p}ns:${other}`;
-      for (;;) {
-        const ids = (await link.command("SRANDMEMBER", sessions, "32")) as string[];
-        if (ids.length === 0) break;
-        const until = Math.max(system.now(), lastBeat + options.graceMs);
-        await Promise.all(
-          ids.map((id) =>
-            work([id], undefined, (unit) => {
-              const draft = unit.drafts.get(id);
-              unit.commands.push(["SREM", sessions, id]);
-              if (draft) close(draft, (stream) => stream.node !== other, until);
-            }),
-          ),
-        );
-        await link.command("PEXPIRE", `${p}heir:${other}`, String(dueClaimMs));
-      }
-      await link.command("ZREM", `${p}nodes`, other);
-      lookAgain = true;
-      setAlarm(system.now());
-    } catch (error) {
-      if (!isAway(error)) throw error;
-      // The lock ends by itself; the next beat finds the node still there.
+    // If Redis goes, the lock ends by itself, and the next beat finds the node still there.
+    const lock = ["SET", `${p}heir:${other}`, node.id, "NX", "PX", String(dueClaimMs)];
+    if ((await node.command(...lock)) === null) return;
+    const sessions = `${p}ns:${other}`;
+    const until = Math.max(system.now(), lastBeat + options.graceMs);
+    for (;;) {
+      const ids = (await node.command("SRANDMEMBER", sessions, "32")) as string[];
+      if (ids.length === 0) break;
+      await Promise.all(
+        ids.map((id) =>
+          work([id], undefined, (unit) => {
+            const draft = unit.drafts.get(id);
+            unit.commands.push(["SREM", sessions, id]);
+            if (draft) close(draft, (stream) => stream.node !== other, until);
+          }),
+        ),
+      );
+      await node.command("PEXPIRE", `${p}heir:${other}`, String(dueClaimMs));
     }
+    await node.command("ZREM", `${p}nodes`, other);
+    lookAgainNow();
   }
 
   // -------------------------------------------------------------------------------------------
   // What is published
 
-  function hear(_channel: string, message: string) {
-    lastHeardAt = clock.now();
-    const end = message.indexOf("\n");
-    const first = message.slice(0, end);
-    const rest = message.slice(end + 1);
-    if (first === "?") echoes.get(rest)?.();
-    else if (first === "!") {
+  function hear(first: string, rest: string) {
+    if (first === "!") {
       const [sessionId = "", claim] = rest.split("\n");
       inboxes.takeOver(sessionId, Number(claim));
     } else if (first === "mod") inBackground("suspensions", account.sync);
@@ -347,25 +218,15 @@ export function createRedisEngine(
   // -------------------------------------------------------------------------------------------
   // Units of work
 
-  async function run(script: Script, ...args: string[]): Promise<unknown> {
-    if (!available) throw new RedisAway("Redis is away");
-    return runAnyway(script, ...args);
-  }
-
-  async function runAnyway(script: Script, ...args: string[]): Promise<unknown> {
-    const answer = await link.run(script, [p, node, ...args]);
-    if (answer !== "fenced") return answer;
-    void restart();
-    throw new Fenced();
-  }
-
-  const isAway = (error: unknown) => error instanceof RedisAway || error instanceof Fenced;
-
   /** For what nobody waits for: that Redis is away is no news, anything else is a bug. */
   function inBackground(what: string, act: () => Promise<unknown>) {
     act().catch((error: unknown) => {
       if (!isAway(error)) onBug(error, what);
     });
+  }
+
+  async function count(): Promise<Stats> {
+    return countsIn(((await node.run(scripts.look, "")) as Looked)[1]);
   }
 
   /** A verb's answer, or that Redis is away. */
@@ -397,7 +258,7 @@ export function createRedisEngine(
   ): Promise<T | Rejection> {
     const mutation = asking?.mutation;
     for (let tries = 0; tries < triesMax; tries++) {
-      const looked = await run(scripts.look, mutation?.id ?? "", ...ids);
+      const looked = await node.run(scripts.look, mutation?.id ?? "", ...ids);
       const unit = openUnit(looked as Looked, asking?.due);
       const past = mutation && freshAnswer(unit.answered);
       if (past !== undefined) return past as T;
@@ -410,7 +271,7 @@ export function createRedisEngine(
         mutation && kept && [mutation.session, mutation.id, JSON.stringify(kept)],
       );
       if (!change) return answer;
-      const outcome = await run(
+      const outcome = await node.run(
         scripts.commit,
         String(system.now()),
         String(limits.logEventsMax),
@@ -604,9 +465,9 @@ export function createRedisEngine(
     const { sessionId, claim, epoch } = stream;
     for (;;) {
       // Until Redis is back there is nothing new; whoever reads is woken then.
-      if (!available) return [];
+      if (!node.available) return [];
       try {
-        const log = await run(scripts.read, sessionId, String(after));
+        const log = await node.run(scripts.read, sessionId, String(after));
         const [epochNow, claimNow, dropped, events] = log as [
           string | null,
           string | null,
@@ -635,7 +496,7 @@ export function createRedisEngine(
 
   /** Says it to all nodes, and answers what it comes to. */
   async function say(word: Word): Promise<Verdict> {
-    if (!available) throw new RedisAway("Redis is away");
+    if (!node.available) throw new RedisAway("Redis is away");
     return account.say(word);
   }
 
@@ -700,13 +561,13 @@ export function createRedisEngine(
     attach(request: AttachRequest) {
       return answering<Attached | Rejection>(async () => {
         const { sessionId, position, addressHash } = request;
-        const streamId = `${node}-${++streamCount}`;
+        const streamId = `${node.id}-${++streamCount}`;
         let epoch = "";
         let recovery: Recovery | "none" = "none";
         let claim = 0;
         let answer: Attached | undefined;
         const inbox = inboxes.open(sessionId, streamId, addressHash, request.wake);
-        const on = node;
+        const on = node.id;
         try {
           const entered = await work<string[]>(
             [sessionId],
@@ -717,7 +578,8 @@ export function createRedisEngine(
                 draft = draftOf(unit, sessionId, {});
                 unit.drafts.set(sessionId, draft);
               }
-              const living = draft.epoch?.endsWith(`-${era}`) === true ? draft.epoch : undefined;
+              const living =
+                draft.epoch?.endsWith(`-${node.era}`) === true ? draft.epoch : undefined;
               if (living !== undefined && position?.epoch === living && request.claim < draft.claim)
                 return reject("taken-over");
               const key = `${p}s:${sessionId}`;
@@ -726,7 +588,7 @@ export function createRedisEngine(
               const before = nodesOf(draft);
               const wasPresent = draft.streams.length > 0;
               const { last, dropped } = extent(draft, living);
-              epoch = living ?? `${random36()}-${era}`;
+              epoch = living ?? `${random36()}-${node.era}`;
               draft.epoch = epoch;
               recovery = !position
                 ? "none"
@@ -807,7 +669,7 @@ export function createRedisEngine(
 
     status(caller: Caller) {
       return answering(async () => {
-        const unit = openUnit((await run(scripts.look, "", caller.sessionId)) as Looked);
+        const unit = openUnit((await node.run(scripts.look, "", caller.sessionId)) as Looked);
         const draft = known(unit, caller.sessionId);
         if (!draft) return { status: "idle" as const };
         if (caller.claim < draft.claim) return reject("taken-over");
@@ -823,18 +685,18 @@ export function createRedisEngine(
     async amend({ sessionId, mutationId = "" }: Caller, status: Status) {
       const key = `${p}a:${sessionId}`;
       await answering(async () => {
-        const kept = await link.command("HGET", key, mutationId);
+        const kept = await node.command("HGET", key, mutationId);
         const [, head, json] = /^(\d+ \d+ )(.*)$/.exec(String(kept)) ?? [];
         if (json === undefined) return;
         const amended = JSON.stringify({ ...JSON.parse(json), status });
-        await link.command("HSET", key, mutationId, `${head}${amended}`);
+        await node.command("HSET", key, mutationId, `${head}${amended}`);
       });
     },
 
     async candidates(sessionId: string) {
       const found = await answering(
         async () =>
-          (await run(
+          (await node.run(
             scripts.candidates,
             sessionId,
             String(system.now()),
@@ -855,7 +717,7 @@ export function createRedisEngine(
       if (impolite.sessionId === polite.sessionId) return false;
       const paired = await answering(async () => {
         const [one, other] = [impolite.sessionId, polite.sessionId];
-        const avoids = (a: string, b: string) => link.command("ZSCORE", `${p}v:${a}`, b);
+        const avoids = (a: string, b: string) => node.command("ZSCORE", `${p}v:${a}`, b);
         // Whoever comes to avoid the other after this has another revision.
         const words = Promise.all([avoids(one, other), avoids(other, one)]);
         const barred = (await words).some((till) => till !== null && Number(till) > system.now());
@@ -874,7 +736,7 @@ export function createRedisEngine(
     send(caller: Caller, roomId: string, signal: Signal | undefined) {
       return answering<boolean | Rejection>(async () => {
         const now = system.now();
-        const outcome = await run(
+        const outcome = await node.run(
           scripts.send,
           String(now),
           String(limits.logEventsMax),
@@ -955,10 +817,10 @@ export function createRedisEngine(
     },
 
     stats() {
-      return answering(async () => countsIn(((await run(scripts.look, "")) as Looked)[1]));
+      return answering(count);
     },
 
-    available: () => available,
+    available: () => node.available,
 
     onAlarm(listener) {
       ring = listener;
@@ -974,11 +836,11 @@ export function createRedisEngine(
           lookAgain = false;
           for (const mode of modes) {
             const oldest = ["ZRANGE", `${p}lobby:${mode}`, "0", String(lookAgainMax - 1)];
-            entered.push(...((await link.command(...oldest)) as string[]));
+            entered.push(...((await node.command(...oldest)) as string[]));
           }
         }
         for (;;) {
-          const taken = await run(
+          const taken = await node.run(
             scripts.take,
             String(system.now()),
             String(dueClaimMs),
@@ -1000,19 +862,19 @@ export function createRedisEngine(
       }
     },
 
-    opened: ready,
+    opened: node.ready,
 
     addresses: {
       async admit(address, handshakesPerMin, sockets) {
-        const on = node;
+        const on = node.id;
         const limits = [String(handshakesPerMin), String(sockets)];
-        const answer = await answering(() => run(scripts.admit, address, ...limits));
+        const answer = await answering(() => node.run(scripts.admit, address, ...limits));
         if (isRejection(answer)) return undefined;
         if (answer !== "in") return answer as "crowded" | number;
         const key = `${p}open:${address}`;
         let held = sockets > 0;
         const release = () => {
-          if (held && on === node) link.command("HINCRBY", key, on, "-1").catch(() => {});
+          if (held && on === node.id) node.command("HINCRBY", key, on, "-1").catch(() => {});
           held = false;
         };
         return { release };
@@ -1020,24 +882,14 @@ export function createRedisEngine(
     },
 
     async heard() {
-      await ready();
-      await heard();
+      await node.ready();
+      await node.heard();
     },
 
     async close() {
-      closed = true;
-      cancelHeart();
-      cancelRetry();
-      link.close();
+      node.close();
     },
   };
-
-  async function ready(): Promise<void> {
-    if (available || closed) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    awaited.push(resolve);
-    await promise;
-  }
 
   /** From its first to its last kept offset. */
   function extent({ kept }: Draft, living: string | undefined): { last: number; dropped: number } {
@@ -1049,12 +901,12 @@ export function createRedisEngine(
   async function metIn(caller: Caller, roomId: string) {
     return answering(async () => {
       const { sessionId } = caller;
-      const unit = openUnit((await run(scripts.look, "", sessionId)) as Looked);
+      const unit = openUnit((await node.run(scripts.look, "", sessionId)) as Looked);
       const draft = known(unit, sessionId);
       if (draft && caller.claim < draft.claim) return reject("taken-over");
       const id = draft && moves.metIn(draft, roomId);
       if (!draft || id === undefined) return reject("not-in-room");
-      const also = openUnit((await run(scripts.look, "", id)) as Looked);
+      const also = openUnit((await node.run(scripts.look, "", id)) as Looked);
       const addressHash = also.drafts.get(id)?.addressHash ?? "";
       return { id, by: partyOf(draft), party: { sessionId: id, addressHash } };
     });

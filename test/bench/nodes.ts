@@ -11,7 +11,7 @@ import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import type { Caller } from "../../src/engine/engine.ts";
 import { createRedisEngine } from "../../src/engine/redis.ts";
 import { createSystem } from "../../src/system.ts";
-import { startCluster } from "../support/cluster.ts";
+import { startCluster, unlimited } from "../support/cluster.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { startRedis } from "../support/redis.ts";
 import { startServer } from "../support/server-process.ts";
@@ -91,14 +91,7 @@ async function relay(pairs: Awaited<ReturnType<typeof pairsOn>>) {
 }
 
 async function cpuPerSignal() {
-  await using memory = await startServer({
-    LIMIT_SIGNALS_PER_S: "0",
-    LIMIT_INTENTS_PER_S: "0",
-    LIMIT_SOCKETS_PER_ADDRESS: "0",
-    LIMIT_HANDSHAKES_PER_MIN: "0",
-    ALLOW_NO_ORIGIN: "true",
-    LOG_LEVEL: "warn",
-  });
+  await using memory = await startServer(unlimited);
   await using single = await startCluster(1);
   await using double = await startCluster(2);
   const [one, other] = [double.at(0).http, double.at(1).http] as const;

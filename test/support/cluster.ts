@@ -16,7 +16,7 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** Without the limits that a flood of one address would meet. */
-const unlimited = {
+export const unlimited = {
   LIMIT_SIGNALS_PER_S: "0",
   LIMIT_INTENTS_PER_S: "0",
   LIMIT_SOCKETS_PER_ADDRESS: "0",

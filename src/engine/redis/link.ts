@@ -29,7 +29,7 @@ export interface Link {
   subscribe(channel: string): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
   /** Lays the subscriptions anew: they have fallen silent. */
-  resubscribe(): Promise<void>;
+  resubscribe(): void;
   close(): void;
 }
 
@@ -115,7 +115,7 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
       channels.delete(channel);
       await inTime(subscriber.unsubscribe(channel));
     },
-    async resubscribe() {
+    resubscribe() {
       const silent = subscriber;
       subscriber = newSubscriber();
       silent.destroy();
