@@ -31,7 +31,7 @@ import {
   remember,
 } from "./moves.ts";
 
-/** Tickets offered to the policy from each place where a ticket looks. */
+/** Tickets offered to the policy from the one place where a ticket looks; half as many from each of several. */
 const candidatesMax = 4;
 const answersMax = 256;
 const answersKeptMs = 120_000;

@@ -48,7 +48,7 @@ import {
   type Unit,
 } from "./redis/unit.ts";
 
-/** Tickets offered to the policy from each place where a ticket looks. */
+/** Tickets offered to the policy from the one place where a ticket looks; half as many from each of several. */
 const candidatesMax = 4;
 const answersMax = 256;
 const answersKeptMs = 120_000;

@@ -45,10 +45,10 @@ export interface Lobby<W> {
   /** Idempotent. */
   remove(waiter: W): void;
   /**
-   * The tickets of up to `countMax` who are not barred, from each stand where the waiter itself stands,
-   * oldest place first.
+   * The tickets of up to `max` who are not barred, from the stand where the waiter itself stands, or of half as
+   * many from each of several; oldest place first.
    */
-  candidates(waiter: W, countMax: number): Ticket[];
+  candidates(waiter: W, max: number): Ticket[];
   waiting(mode: Mode): number;
 }
 
@@ -122,9 +122,10 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
       }
       waiter.standing = undefined;
     },
-    candidates(waiter, countMax) {
+    candidates(waiter, max) {
       const found: Ticket[] = [];
       const standing = waiter.standing ?? [];
+      const countMax = standing.length > 1 ? Math.ceil(max / 2) : max;
       for (const { stand } of standing) {
         let count = 0;
         let passed = 0;

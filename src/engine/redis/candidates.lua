@@ -1,5 +1,5 @@
--- A waiting ticket, and up to `max` of those who stand where it stands and neither avoid it nor are avoided, from
--- each such place. ARGV: prefix, node, session, now, max.
+-- A waiting ticket, and up to `max` of those who stand where it stands and neither avoid it nor are avoided, or half
+-- as many from each of several such places. ARGV: prefix, node, session, now, max.
 local p, id, now, max = ARGV[1], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if fenced(p, ARGV[2]) then return 'fenced' end
 local own = redis.call('HMGET', p .. 's:' .. id, 'revision', 'ticket', 'stands')
@@ -10,8 +10,10 @@ local function avoids(one, other)
   return till and tonumber(till) > now
 end
 
+local stands = cjson.decode(own[3])
+if #stands > 1 then max = math.ceil(max / 2) end
 local window, found, has = 32, { { id, own[1], own[2] } }, {}
-for _, stand in ipairs(cjson.decode(own[3])) do
+for _, stand in ipairs(stands) do
   local read, count = 0, 0
   repeat
     local batch = redis.call('ZRANGE', stand, read, read + window - 1)
