@@ -120,6 +120,11 @@ describe("the laws of the house", () => {
     /\b(Date\.now|new Date\(|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
     impure,
   );
+  forbidText(
+    "Redis' client is loaded only with REDIS_URL: nothing outside its engine imports it but by import()",
+    /from "(@redis\/client|[./]*engine\/redis(\.ts|\/[^"]*))"/,
+    (file) => file === "engine/redis.ts" || inside(file, "engine/redis"),
+  );
   forbidText("no module-level mutable state", /^(export )?(let|var)\s/, () => false);
   forbidText("no default exports", /^export default\b/, () => false);
   forbidText(

@@ -48,6 +48,18 @@ describe("the configuration", () => {
     });
   });
 
+  test("refuses Redis without a secret that all nodes share, and what is no URL of a Redis", () => {
+    expect(readConfig({ REDIS_URL: "redis://localhost" })).toMatchObject({
+      problems: [expect.stringMatching(/^SESSION_SECRET: is needed with REDIS_URL/)],
+    });
+    const SESSION_SECRET = "a secret of the tests";
+    expect(readConfig({ REDIS_URL: "localhost:6379", SESSION_SECRET })).toMatchObject({
+      problems: [expect.stringMatching(/^REDIS_URL: /)],
+    });
+    const redisUrl = "rediss://user:password@redis.example:6380/1";
+    expect(readConfig({ REDIS_URL: redisUrl, SESSION_SECRET })).toMatchObject({ redisUrl });
+  });
+
   test("is described, each variable with its default, in .env.example", async () => {
     const example = await Bun.file(new URL("../.env.example", import.meta.url)).text();
     const described = [...example.matchAll(/^#?\s?([A-Z][A-Z_]+)=/gm)].map(

@@ -87,6 +87,15 @@ describe("two nodes", () => {
     await until(async () => (await upgrade(1)).status !== 503);
   }, 30_000);
 
+  test("count one address' handshakes together", async () => {
+    await using cluster = await startCluster(2, { LIMIT_HANDSHAKES_PER_MIN: "4" });
+    const knock = async (node: number) =>
+      (await fetch(`${cluster.at(node).http}/trpc`, { headers: { upgrade: "websocket" } })).status;
+    // Each is let in, and is then found to be no WebSocket.
+    for (const node of [0, 1, 0, 1]) expect(await knock(node)).toBe(426);
+    for (const node of [0, 1]) expect(await knock(node)).toBe(429);
+  }, 30_000);
+
   test("know each other's suspensions", async () => {
     const ADMIN_TOKEN = "the token of the tests' operator";
     await using cluster = await startCluster(2, { ADMIN_TOKEN });
