@@ -6,6 +6,8 @@ import { seededRandom } from "./support/virtual-system.ts";
 import {
   connectPeer,
   refusalOf,
+  signalsOf,
+  tallySignals,
   startServer,
   type TestPeer,
   type TestServer,
@@ -57,12 +59,7 @@ describe("connections that are cut", () => {
     const tally = { lost: 0, twice: 0, outOfOrder: 0 };
     for (const { bob, roomId } of pairs) {
       await bob.client.connected.mutate({ roomId }).catch(() => {});
-      while (signalsOf(bob).length < signalsPerRoom) await bob.next("add-ice-candidate");
-      const got = signalsOf(bob);
-      const seen = new Set(got);
-      tally.lost += signalsPerRoom - seen.size;
-      tally.twice += got.length - seen.size;
-      if (got.some((signal, index) => signal !== index)) tally.outOfOrder += 1;
+      await tallySignals(bob, signalsPerRoom, tally);
       expect(bob.types).not.toContain("resync");
       expect(bob.types).not.toContain("partner-disconnected");
     }
@@ -111,11 +108,6 @@ describe("connections that are cut", () => {
     expect(counts).toEqual(Array(lanes).fill(kills / lanes));
   }, 600_000);
 });
-
-const signalsOf = ({ told }: TestPeer) =>
-  told.flatMap(({ event }) =>
-    event.type === "add-ice-candidate" ? [Number(event.candidate.candidate)] : [],
-  );
 
 describe("half-open and mute connections", () => {
   const deadlines = { pingMs: 200, pongWaitMs: 100, firstMessageMs: 200 };

@@ -2,7 +2,14 @@
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, test } from "bun:test";
 import { startCluster } from "./support/cluster.ts";
-import { connectPeer, httpClient, refusalOf, type TestPeer } from "./support/server.ts";
+import {
+  connectPeer,
+  httpClient,
+  refusalOf,
+  signalsOf,
+  tallySignals,
+  type TestPeer,
+} from "./support/server.ts";
 
 /** How long a node that says nothing is believed to live, as `engine/redis.ts` has it. */
 const leaseMs = 6000;
@@ -18,11 +25,6 @@ async function roomOf(one: TestPeer, other: TestPeer): Promise<string> {
 async function until(holds: () => unknown | Promise<unknown>): Promise<void> {
   while (!(await holds())) await Bun.sleep(20);
 }
-
-const signalsOf = ({ told }: TestPeer) =>
-  told.flatMap(({ event }) =>
-    event.type === "add-ice-candidate" ? [Number(event.candidate.candidate)] : [],
-  );
 
 describe("two nodes", () => {
   test("pair their peers with each other, carry signals both ways, and count as one", async () => {
@@ -144,12 +146,7 @@ describe("connections that are cut", () => {
     );
     const tally = { lost: 0, twice: 0, outOfOrder: 0 };
     for (const { bob } of pairs) {
-      while (signalsOf(bob).length < signalsPerRoom) await bob.next("add-ice-candidate");
-      const got = signalsOf(bob);
-      const seen = new Set(got);
-      tally.lost += signalsPerRoom - seen.size;
-      tally.twice += got.length - seen.size;
-      if (got.some((signal, index) => signal !== index)) tally.outOfOrder += 1;
+      await tallySignals(bob, signalsPerRoom, tally);
       expect(bob.types).not.toContain("resync");
       expect(bob.types).not.toContain("partner-disconnected");
     }

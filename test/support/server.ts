@@ -247,3 +247,23 @@ export async function refusalOf(call: Promise<unknown>): Promise<Record<string, 
     return { ...(error as { data?: object }).data };
   }
 }
+
+/** The numbers that came as candidates, in the order they came. */
+export const signalsOf = ({ told }: TestPeer): number[] =>
+  told.flatMap(({ event }) =>
+    event.type === "add-ice-candidate" ? [Number(event.candidate.candidate)] : [],
+  );
+
+/** Waits for `count` candidates, numbered from 0, and adds what went wrong with them to `tally`. */
+export async function tallySignals(
+  peer: TestPeer,
+  count: number,
+  tally: { lost: number; twice: number; outOfOrder: number },
+): Promise<void> {
+  while (signalsOf(peer).length < count) await peer.next("add-ice-candidate");
+  const got = signalsOf(peer);
+  const seen = new Set(got);
+  tally.lost += count - seen.size;
+  tally.twice += got.length - seen.size;
+  if (got.some((signal, index) => signal !== index)) tally.outOfOrder += 1;
+}
