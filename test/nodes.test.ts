@@ -2,6 +2,7 @@
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, test } from "bun:test";
 import { startCluster } from "./support/cluster.ts";
+import { startRedis } from "./support/redis.ts";
 import {
   connectPeer,
   httpClient,
@@ -379,6 +380,31 @@ describe("Redis", () => {
         state: { status: "paired", roomId: site.roomId },
       });
     expect(performance.now() - startedAt).toBeLessThan(5000);
+    const before = site.delivered;
+    await until(() => site.delivered > before + 5);
+    await site.stop();
+    for (const peer of [site.alice, site.bob]) {
+      expect(peer.types).not.toContain("partner-disconnected");
+      expect(peer.errors).toEqual([]);
+    }
+  }, 60_000);
+
+  test("killed, and a replica takes over: everybody is told where they stand, rooms go on", async () => {
+    await using wire = await createSilencer();
+    await using site = await underLoad(wire);
+    const { redis } = site.cluster;
+    await using replica = await startRedis(["--replicaof", "127.0.0.1", String(redis.port)]);
+    await until(async () =>
+      (await replica.cli("info", "replication")).includes("master_link_status:up"),
+    );
+    await until(() => site.delivered > 20);
+    await redis.kill();
+    await replica.cli("replicaof", "no", "one");
+    wire.before(replica.port);
+    for (const peer of [site.alice, site.bob])
+      expect(await peer.next("resync")).toMatchObject({
+        state: { status: "paired", roomId: site.roomId },
+      });
     const before = site.delivered;
     await until(() => site.delivered > before + 5);
     await site.stop();
