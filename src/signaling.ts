@@ -8,7 +8,7 @@ import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type { Caller, Ended, Engine, Moved, Stats } from "./engine/engine.ts";
+import type { Caller, Ended, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -162,37 +162,43 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   async function lookForPartner(sessionId: string): Promise<string | undefined> {
     for (;;) {
-      const offer = await engine.candidates(sessionId);
+      const offered = engine.candidates(sessionId);
+      // Nothing is waited for that is there already.
+      const offer = offered instanceof Promise ? await offered : offered;
       if (!offer || offer.candidates.length === 0) return undefined;
       const chosen = policy(offer.ticket, offer.candidates, {
         now: system.now(),
         random: system.random,
       });
       if (!chosen) return undefined;
-      if (await pair(offer.ticket, chosen)) return chosen.sessionId;
+      const request = pairRequest(offer.ticket, chosen);
+      const pairing = engine.pair(request);
+      if (pairing instanceof Promise ? await pairing : pairing) {
+        note(offer.ticket, chosen, request.roomId);
+        return chosen.sessionId;
+      }
       // Somebody was faster: look again at who is left.
     }
   }
 
-  async function pair(newcomer: Ticket, partner: Ticket): Promise<boolean> {
+  function pairRequest(newcomer: Ticket, partner: Ticket): PairRequest {
     const relayOnly = parts.forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
-    // The id says it, so that no signal needs a look at its room: one with another id is refused anyway.
-    const roomId = (relayOnly ? relayOnlyPrefix : "") + system.id();
-    const paired = await engine.pair({
-      roomId,
+    return {
+      // The id says it, so that no signal needs a look at its room: one with another id is refused anyway.
+      roomId: (relayOnly ? relayOnlyPrefix : "") + system.id(),
       impolite: newcomer,
       polite: partner,
       relayOnly,
       sharedInterests: sharedInterests(newcomer, partner),
-    });
-    if (paired) {
-      const { mode } = newcomer.wishes;
-      const now = system.now();
-      const waitedMs = [now - newcomer.since, now - partner.since];
-      log.info("paired", { room: roomId, mode, waitedMs });
-      metrics.paired(mode, waitedMs);
-    }
-    return paired;
+    };
+  }
+
+  function note(newcomer: Ticket, partner: Ticket, room: string) {
+    const { mode } = newcomer.wishes;
+    const now = system.now();
+    const waitedMs = [now - newcomer.since, now - partner.since];
+    log.info("paired", { room, mode, waitedMs });
+    metrics.paired(mode, waitedMs);
   }
 
   /** Lets those who entered look for a partner; the caller's answer is where that leaves it. */
@@ -342,7 +348,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
     async join(caller, asked) {
       const wishes: Wishes = normaliseWishes(asked);
       if (wishes.relayOnly && !relayAvailable(parts.ice)) return reject("relay-unavailable");
-      const moved = await engine.enqueue(caller, wishes);
+      const moving = engine.enqueue(caller, wishes);
+      const moved = moving instanceof Promise ? await moving : moving;
       if (isRejection(moved)) return moved;
       if (moved.entered.length > 0)
         log.info("joined", { session: tag(caller.sessionId), mode: wishes.mode });

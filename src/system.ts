@@ -17,6 +17,7 @@ export interface System {
 
 /** 128 bits. */
 const idBytes = 16;
+const poolBytes = 256 * idBytes;
 
 /** Node's timers hold the delay in 32 bits and fire at once past it. */
 const delayMsMax = 2 ** 31 - 1;
@@ -24,16 +25,19 @@ const delayMsMax = 2 ** 31 - 1;
 /** The real clock, randomness and timers of this process. */
 export function createSystem(): System {
   // Asking the kernel for each id would cost more than all else in making a room.
-  let pool = Buffer.alloc(0);
+  let pool = randomBytes(poolBytes);
+  let used = 0;
 
   return {
     now: () => Date.now(),
     random: () => Math.random(),
     id() {
-      if (pool.length === 0) pool = randomBytes(256 * idBytes);
-      const id = pool.toString("base64url", 0, idBytes);
-      pool = pool.subarray(idBytes);
-      return id;
+      if (used === poolBytes) {
+        pool = randomBytes(poolBytes);
+        used = 0;
+      }
+      used += idBytes;
+      return pool.toString("base64url", used - idBytes, used);
     },
     schedule(delayMs, task) {
       const timer = setTimeout(task, Math.min(Math.max(0, delayMs), delayMsMax));

@@ -3,7 +3,7 @@
  * time, and a source of randomness. The engine has applied the hard rules (same mode, both present,
  * neither avoids the other, each accepts the other); what is left here is taste and fairness.
  */
-import type { Ticket } from "./ticket.ts";
+import { names, type Ticket } from "./ticket.ts";
 
 export interface Moment {
   /** Epoch milliseconds. */
@@ -24,19 +24,15 @@ export type Policy = (
 
 /** The interests that both tickets named. */
 export function sharedInterests(a: Ticket, b: Ticket): string[] {
-  return a.wishes.interests.filter((word) => b.wishes.interests.includes(word));
+  const shared: string[] = [];
+  for (const word of a.wishes.interests) if (names(b.wishes.interests, word)) shared.push(word);
+  return shared;
 }
 
-/** How many words two lists share. It runs for every candidate: loops are several times faster than `includes`. */
+/** How many words two lists share. */
 function countShared(mine: readonly string[], yours: readonly string[]): number {
   let count = 0;
-  for (const word of mine) {
-    for (const other of yours) {
-      if (word !== other) continue;
-      count += 1;
-      break;
-    }
-  }
+  for (const word of mine) if (names(yours, word)) count += 1;
   return count;
 }
 

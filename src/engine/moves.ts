@@ -137,12 +137,9 @@ export function createMoves<M extends Member<M>>(
   function stand(member: M) {
     const { ticket } = member;
     if (!ticket || member.streams.length === 0) return;
-    const { accepts, widensAfterMs } = acceptanceAfter(
-      ticket.wishes,
-      now() - ticket.since,
-      options.relax,
-    );
-    member.ticket = { ...ticket, accepts, revision: ++member.revision };
+    const { sessionId, wishes, since, place } = ticket;
+    const { accepts, widensAfterMs } = acceptanceAfter(wishes, now() - since, options.relax);
+    member.ticket = { sessionId, wishes, since, place, accepts, revision: ++member.revision };
     const to = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
     keeping.stand(
       member,
@@ -327,9 +324,8 @@ export function createMoves<M extends Member<M>>(
         discard(member);
         member.room = room;
       }
-      const terms = termsFor(impolite, room);
-      tell(impolite, { type: "create-offer", ...terms, polite: false });
-      tell(polite, { type: "wait-for-offer", ...terms, polite: true });
+      tell(impolite, { type: "create-offer", roomId, polite: false, relayOnly, sharedInterests });
+      tell(polite, { type: "wait-for-offer", roomId, polite: true, relayOnly, sharedInterests });
     },
 
     confirm(member, roomId) {

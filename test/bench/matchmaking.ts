@@ -2,10 +2,11 @@
  * What a join costs as the lobby grows: `bun test/bench/matchmaking.ts [largest] [row]` (default 1000000 waiting,
  * every row).
  *
- * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row is the least that any lobby could do:
- * one Map set, one delete, one random pick, on a Map of the same size. It runs in turn with every row, and all
- * sizes in turn, several rounds in one run after some to warm up; a figure is the median, so that a noisy moment
- * spoils one round only.
+ * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row
+ * is the least that any lobby could do: one Map set, one delete, one random pick, on a Map of the same size. It
+ * takes turns with the row, a hundred each, so that neither has the processor's caches to itself for long, nor a
+ * noisy moment. All sizes take turns too, several rounds in one run after some to warm up; a figure is the median
+ * of the rounds.
  */
 import { heapStats } from "bun:jsc";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
@@ -25,7 +26,8 @@ const only = process.argv[3] ?? "";
 const sizes = [1e3, 1e4, 1e5, 1e6].filter((size) => size <= largest);
 const warmUpRounds = 5;
 const rounds = 11;
-const cyclesPerRound = 2000;
+const turnsPerRound = 20;
+const cyclesPerTurn = 100;
 /** As many as avoid each other in the clique: each member's cooldowns reach the cap's order. */
 const cliqueSize = 1000;
 
@@ -227,30 +229,34 @@ function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () 
 
 async function measure(cycle: Cycle, from: number): Promise<number> {
   let spent = 0;
-  for (let n = from; n < from + cyclesPerRound; n++) {
+  for (let n = from; n < from + cyclesPerTurn; n++) {
     const startedAt = Bun.nanoseconds();
     const restore = await cycle(n);
     spent += Bun.nanoseconds() - startedAt;
     await restore();
   }
-  return spent / cyclesPerRound;
+  return spent / cyclesPerTurn;
 }
 
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const median = (values: number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 const cell = (text: string | number) => String(text).padStart(11);
 
+/** What was measured, kept to the end: garbage that goes in the middle of the next measurement would be taken off it. */
+const kept: unknown[] = [];
+
 async function heapOf(make: () => Promise<unknown>, count: number): Promise<number> {
   Bun.gc(true);
   const before = heapStats().heapSize;
-  const kept = await make();
+  kept.push(await make());
   Bun.gc(true);
-  const bytes = (heapStats().heapSize - before) / count;
-  if (!kept) throw new Error("kept until measured");
-  return Math.round(bytes);
+  return Math.round((heapStats().heapSize - before) / count);
 }
 
-console.log(`\nns per join (median of ${rounds} rounds of ${cyclesPerRound}), by tickets waiting`);
+console.log(
+  `\nns per join (median of ${rounds} rounds of ${turnsPerRound * cyclesPerTurn}), by tickets waiting`,
+);
 console.log(
   `${"".padEnd(42)}${sizes.map((size) => cell(size)).join("")}${cell("max/min")}${cell("x control")}`,
 );
@@ -264,11 +270,16 @@ for (const [name, make] of Object.entries(cases)) {
   const figures = sizes.map(() => ({ row: [] as number[], control: [] as number[] }));
   for (let round = 0; round < warmUpRounds + rounds; round++)
     for (const [index, figure] of figures.entries()) {
-      const row = await measure(cycles[index] as Cycle, round * cyclesPerRound);
-      const least = await measure(controls[index] as Cycle, round * cyclesPerRound);
+      const row: number[] = [];
+      const least: number[] = [];
+      for (let turn = 0; turn < turnsPerRound; turn++) {
+        const from = (round * turnsPerRound + turn) * cyclesPerTurn;
+        row.push(await measure(cycles[index] as Cycle, from));
+        least.push(await measure(controls[index] as Cycle, from));
+      }
       if (round < warmUpRounds) continue;
-      figure.row.push(row);
-      figure.control.push(least);
+      figure.row.push(mean(row));
+      figure.control.push(mean(least));
     }
   const medians = figures.map(({ row }) => median(row));
   const least = figures.map((figure) => median(figure.control));

@@ -57,6 +57,18 @@ type Stands<W> = Record<Acceptance, Map<string, Stand<W>>>;
 
 const everybody = "";
 
+/** Into its place among tickets that are in the order of theirs, once. They are few, and `sort` costs more than all else. */
+function insert(tickets: Ticket[], ticket: Ticket): void {
+  if (tickets.includes(ticket)) return;
+  let index = tickets.push(ticket) - 1;
+  for (; index > 0; index--) {
+    const before = tickets[index - 1];
+    if (!before || before.place <= ticket.place) break;
+    tickets[index] = before;
+  }
+  tickets[index] = ticket;
+}
+
 export function createLobby<W extends Waiter<W>>(): Lobby<W> {
   const newStands = (): Stands<W> => ({
     interest: new Map(),
@@ -82,7 +94,8 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
   /** Where a ticket stands, and just as well where it looks. */
   function standsOf({ wishes, accepts: acceptance }: Ticket): Stand<W>[] {
     const { interest, language, anybody } = index[wishes.mode];
-    const stands = wishes.interests.map((word) => standAt(interest, word));
+    const stands: Stand<W>[] = [];
+    for (const word of wishes.interests) stands.push(standAt(interest, word));
     if (accepts(acceptance, "language"))
       for (const word of wishes.languages) stands.push(standAt(language, word));
     if (accepts(acceptance, "anybody")) stands.push(standAt(anybody, everybody));
@@ -99,17 +112,19 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
       const { ticket, number } = waiter;
       if (!ticket) return;
       waiting[ticket.wishes.mode] += 1;
-      waiter.standing = standsOf(ticket).map((stand) => {
+      const standing: Standing<W>[] = [];
+      for (const stand of standsOf(ticket)) {
         if (number !== undefined) setBit(stand.numbers, number);
-        return { stand, entry: stand.calendar.add(ticket.place, waiter) };
-      });
+        standing.push({ stand, entry: stand.calendar.add(ticket.place, waiter) });
+      }
+      waiter.standing = standing;
     },
     inKnownWords(wishes) {
+      if (wishes.interests.length === 0) return wishes;
       const known = index[wishes.mode].interest;
-      return {
-        ...wishes,
-        interests: wishes.interests.map((word) => known.get(word)?.word ?? word),
-      };
+      const interests: string[] = [];
+      for (const word of wishes.interests) interests.push(known.get(word)?.word ?? word);
+      return { ...wishes, interests };
     },
     remove(waiter) {
       const { ticket, standing, number } = waiter;
@@ -137,10 +152,10 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
             continue;
           }
           count += 1;
-          if (standing.length === 1 || !found.includes(value.ticket)) found.push(value.ticket);
+          insert(found, value.ticket);
         }
       }
-      return standing.length > 1 ? found.sort((a, b) => a.place - b.place) : found;
+      return found;
     },
     waiting: (mode) => waiting[mode],
   };
