@@ -4,7 +4,7 @@
  *
  * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row
  * is the least that any lobby could do: one Map set, one delete, one random pick, on a Map of the same size. It
- * takes turns with the row, a hundred each, so that neither has the processor's caches to itself for long, nor a
+ * takes turns with the row, five hundred each, so that neither has the processor's caches to itself for long, nor a
  * noisy moment. All sizes take turns too, several rounds in one run after some to warm up; a figure is the median
  * of the rounds.
  */
@@ -26,8 +26,8 @@ const only = process.argv[3] ?? "";
 const sizes = [1e3, 1e4, 1e5, 1e6].filter((size) => size <= largest);
 const warmUpRounds = 5;
 const rounds = 11;
-const turnsPerRound = 20;
-const cyclesPerTurn = 100;
+const turnsPerRound = 4;
+const cyclesPerTurn = 500;
 /** As many as avoid each other in the clique: each member's cooldowns reach the cap's order. */
 const cliqueSize = 1000;
 
