@@ -2,13 +2,20 @@
  * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
-import { formatPosition, parsePosition, type LogEntry } from "./domain/event-log.ts";
 import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type { Caller, Ended, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
+import type {
+  Awaitable,
+  Caller,
+  Ended,
+  Engine,
+  Moved,
+  PairRequest,
+  Stats,
+} from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -21,37 +28,20 @@ import type {
   Signal,
   StatusAnswer,
 } from "./protocol.ts";
+import { createStreams, type EventsRequest } from "./signaling/streams.ts";
 import type { System } from "./system.ts";
 
-/**
- * An event on its way to its peer, complete but for the token, which only `rpc` can make. Or, last of all,
- * why the stream ends by itself: another tab has the session, or this reader was too slow.
- */
-export type Delivery = { id: string; event: PeerEvent<unknown> } | { end: Rejection | "behind" };
-
-export interface EventsRequest {
-  /** Absent: a new session begins. */
-  known?: Pick<Caller, "sessionId" | "claim"> | undefined;
-  /** The id of the session that begins if none is known; the same for all streams of a connection. */
-  newSessionId: string;
-  lastEventId?: string | undefined;
-  addressHash: string;
-  /** Ends the stream. */
-  signal: AbortSignal;
-  /** Told before the first event, and whenever it changes: who this peer is from now on. */
-  claimed: (caller: Caller) => void;
-}
-
 export interface Signaling {
-  /** The missed events, `session`, and then whatever comes: one ordered stream, until `signal` aborts. */
-  events(request: EventsRequest): AsyncGenerator<Delivery, void>;
+  /** The missed events, `session`, and then whatever comes: one ordered stream, until the answer is called. */
+  events(request: EventsRequest): () => void;
   join(
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
   ): Promise<StatusAnswer | Rejection>;
   skip(caller: Caller, roomId?: string): Promise<StatusAnswer | Rejection>;
   leave(caller: Caller): Promise<StatusAnswer | Rejection>;
-  send(caller: Caller, signal: Signal): Promise<{ delivered: boolean } | Rejection>;
+  /** At once, partner and answer, if the engine needs no time. */
+  send(caller: Caller, signal: Signal): Awaitable<{ delivered: boolean } | Rejection>;
   connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   report(
@@ -111,7 +101,6 @@ export function createSignaling(parts: SignalingParts): Signaling {
   /** Tickets whose looking failed by a bug: they look again at the next sweep. */
   let unlucky: string[] = [];
   let stopped = false;
-  let draining = false;
 
   function alarm(at: number) {
     if (stopped || at >= armedAt) return;
@@ -249,6 +238,13 @@ export function createSignaling(parts: SignalingParts): Signaling {
     await lookForPartners(reported.entered);
   }
 
+  /** What is dropped is answered like any other: nobody learns here what gets through. */
+  function toldOf({ type }: Signal, delivered: boolean | Rejection) {
+    if (isRejection(delivered)) return delivered;
+    if (delivered) metrics.signaled(type);
+    return { delivered };
+  }
+
   // -------------------------------------------------------------------------------------------
   // Events
 
@@ -271,79 +267,19 @@ export function createSignaling(parts: SignalingParts): Signaling {
     }
   }
 
-  /** Resolves at a ring, or after `ms` milliseconds. */
-  async function rungWithin(bell: Bell, ms: number) {
-    bell.silence();
-    const cancel = system.schedule(ms, bell.ring);
-    await bell.rung();
-    cancel();
-  }
+  const streams = createStreams({
+    engine,
+    complete,
+    schedule: system.schedule,
+    began: metrics.began,
+    entered: (sessionIds) => void lookForPartners(sessionIds),
+    onBug: (bug) => log.bug(bug, "events"),
+  });
 
   engine.onAlarm(alarm);
 
   return {
-    async *events({ known, newSessionId, lastEventId, addressHash, signal, claimed }) {
-      if (draining && !known) {
-        yield { end: reject("draining", { retryAfterMs: 1000 }) };
-        return;
-      }
-      const bell = new Bell();
-      signal.addEventListener("abort", bell.ring);
-      let caller = known ?? { sessionId: newSessionId, claim: 0 };
-      // An id that no log gives out is of no living epoch.
-      let position =
-        lastEventId === undefined
-          ? undefined
-          : (parsePosition(lastEventId) ?? { epoch: "", offset: 0 });
-      try {
-        while (!signal.aborted) {
-          const attached = await engine.attach({
-            ...caller,
-            addressHash,
-            position,
-            wake: bell.ring,
-          });
-          if (isRejection(attached)) {
-            if (attached.reason !== "unavailable") return yield { end: attached };
-            // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
-            claimed(caller);
-            await rungWithin(bell, attached.retryAfterMs ?? retryMs);
-            continue;
-          }
-          const { stream, missed, recovered, entered } = attached;
-          metrics.began(position === undefined ? "new" : recovered ? "resumed" : "resync");
-          caller = { sessionId: stream.sessionId, claim: stream.claim };
-          try {
-            claimed(caller);
-            // Meanwhile: what is told first must not wait, or an answer could overtake it.
-            if (!signal.aborted) void lookForPartners(entered);
-            const deliver = ({ offset, event }: LogEntry): Delivery => {
-              return { id: formatPosition(stream.epoch, offset), event: complete(event) };
-            };
-            for (const entry of missed) yield deliver(entry);
-            let { after } = stream;
-            while (!signal.aborted) {
-              bell.silence();
-              const read = engine.read(stream, after);
-              // Nothing is waited for that is there already.
-              const entries = read instanceof Promise ? await read : read;
-              if (entries === "behind" || isRejection(entries)) return yield { end: entries };
-              if (entries === "detached") break;
-              for (const entry of entries) {
-                after = entry.offset;
-                yield deliver(entry);
-              }
-              if (entries.length === 0 && !signal.aborted) await bell.rung();
-            }
-            position = { epoch: stream.epoch, offset: after };
-          } finally {
-            await engine.detach(stream);
-          }
-        }
-      } finally {
-        signal.removeEventListener("abort", bell.ring);
-      }
-    },
+    events: streams.open,
 
     async join(caller, asked) {
       const wishes: Wishes = normaliseWishes(asked);
@@ -369,12 +305,12 @@ export function createSignaling(parts: SignalingParts): Signaling {
       return settleEnd(caller, await end(caller, { ending: "leave" }));
     },
 
-    async send(caller, signal) {
+    send(caller, signal) {
       const filtered = signal.roomId.startsWith(relayOnlyPrefix) ? relayOnly(signal) : signal;
-      // What is dropped is answered like any other: nobody learns here what gets through.
-      const delivered = await engine.send(caller, signal.roomId, filtered);
-      if (delivered === true) metrics.signaled(signal.type);
-      return isRejection(delivered) ? delivered : { delivered };
+      const sent = engine.send(caller, signal.roomId, filtered);
+      if (sent instanceof Promise) return sent.then((delivered) => toldOf(signal, delivered));
+      streams.flush();
+      return toldOf(signal, sent);
     },
 
     async connected(caller, roomId) {
@@ -427,9 +363,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       return engine.suspensions();
     },
 
-    drain() {
-      draining = true;
-    },
+    drain: streams.drain,
 
     stop() {
       stopped = true;
@@ -459,26 +393,4 @@ function relayOnly(signal: Signal): Signal | undefined {
     return { ...signal, sdp: relayOnlyDescription(signal.sdp) };
   const candidate = relayOnlyCandidate(signal.candidate);
   return candidate && { ...signal, candidate };
-}
-
-/** Wakes one reader: a ring before the wait is not lost. A class, for its memory: there is one per stream. */
-class Bell {
-  #rang = false;
-  #wake: (() => void) | undefined;
-
-  readonly ring = () => {
-    this.#rang = true;
-    this.#wake?.();
-  };
-
-  silence(): void {
-    this.#rang = false;
-  }
-
-  rung(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-      if (this.#rang) resolve();
-    });
-  }
 }

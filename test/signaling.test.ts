@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { isRejection } from "../src/domain/rejection.ts";
 import { defaultWishes } from "../src/domain/ticket.ts";
+import type { Delivery } from "../src/signaling/streams.ts";
 import { everyEngine } from "./support/engines.ts";
 import { createWorld, type OpenEngine, type Peer, type WorldOptions } from "./support/world.ts";
 
@@ -481,24 +482,22 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
         const { advance, signaling, alice, bob, roomId } = await pairOf({ open });
         const before = bob.types();
         const { caller } = alice;
-        const second = new AbortController();
-        const stream = signaling.events({
+        const deliveries: Delivery[] = [];
+        const close = signaling.events({
           known: caller,
           newSessionId: "",
           addressHash: "",
           lastEventId: alice.told.at(-1)?.id,
-          signal: second.signal,
           claimed: () => {},
+          deliver: (delivery) => deliveries.push(delivery),
         });
-        expect((await stream.next()).value).toMatchObject({
-          event: { type: "session", resumed: true },
-        });
+        await advance(0);
+        expect(deliveries).toMatchObject([{ event: { type: "session", resumed: true } }]);
         await alice.drop();
         expect(reasonOf(await signaling.connected(caller, roomId))).toEqual({ status: "paired" });
         await advance(minuteMs);
         expect(bob.types()).toEqual(before);
-        second.abort();
-        await stream.return();
+        close();
       });
 
       test("two who are both away are both lost, each told of nothing twice", async () => {

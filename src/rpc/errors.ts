@@ -2,6 +2,7 @@
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
+import type { Awaitable } from "../engine/engine.ts";
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
 type Code = TRPCError["code"];
@@ -53,6 +54,11 @@ export function refusal(rejection: Rejection): TRPCError {
 export function unwrap<T>(answer: T | Rejection): T {
   if (isRejection(answer)) throw refusal(answer);
   return answer;
+}
+
+/** The same of what may be there already: nothing is waited for then. */
+export function answer<T>(given: Awaitable<T | Rejection>): Awaitable<T> {
+  return given instanceof Promise ? given.then(unwrap<T>) : unwrap(given);
 }
 
 /** tRPC's own errors that a peer's bad input causes. */

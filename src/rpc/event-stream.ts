@@ -1,83 +1,95 @@
 /** A session's events as a subscription yields them: tracked, and with the token that only `rpc` can make. */
 import { tracked, type TrackedEnvelope } from "@trpc/server";
+import { observable, observableToAsyncIterable } from "@trpc/server/observable";
+import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
-import type { Delivery } from "../signaling.ts";
+import type { Delivery, EventsRequest } from "../signaling/streams.ts";
+import { push, type Pushing, type Sink } from "../transport/push.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
-import { openStream } from "./procedures.ts";
+import { beginSession, openStream } from "./procedures.ts";
 
 type Tracked = TrackedEnvelope<PeerEvent>;
 
 /**
- * Counts as one of the connection's open streams until it ends. By hand and no generator: around another one
- * that would cost every event three more promises, and every idle peer a kilobyte.
+ * Counts as one of the connection's open streams until it ends. It is what it asks `signaling` for, since each
+ * object more is one for every idle peer.
  */
-export class EventStream implements AsyncIterableIterator<Tracked> {
-  readonly #deliveries: AsyncIterator<Delivery, void>;
+export class EventStream implements Pushing<Tracked>, EventsRequest {
+  readonly lastEventId: string | undefined;
   readonly #context: Context;
-  readonly #place: Disposable;
-  readonly #begun: Disposable;
-  #ended = false;
+  #sessionBegun: (() => void) | undefined;
+  #sink: Sink<Tracked> | undefined;
+  #close: (() => void) | undefined;
+  #isOver = false;
 
-  /**
-   * @param begun is disposed at the latest when the stream ends.
-   * @throws a refusal when the connection has too many streams open.
-   */
-  constructor(deliveries: AsyncIterator<Delivery, void>, context: Context, begun: Disposable) {
-    this.#deliveries = deliveries;
+  /** @throws a refusal when the connection has too many streams open. */
+  constructor(context: Context, lastEventId: string | undefined) {
+    openStream(context.connection);
     this.#context = context;
-    this.#begun = begun;
-    try {
-      this.#place = openStream(context);
-    } catch (refusal) {
-      begun[Symbol.dispose]();
-      throw refusal;
-    }
+    this.lastEventId = lastEventId;
+    this.#sessionBegun = beginSession(context.connection);
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  [push](sink: Sink<Tracked>): () => void {
+    this.#sink = sink;
+    this.#close = this.#context.signaling.events(this);
+    return this.#end;
   }
 
-  /** Rejects with why the stream ends, if it ends by itself. */
-  next(): Promise<IteratorResult<Tracked>> {
-    return this.#deliveries.next().then(this.#pass, this.#fail);
+  /** For whoever can't be pushed to. */
+  [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
+    const events = observable<Tracked>(({ next, error }) => this[push]({ next, fail: error }));
+    let iterator: AsyncIterator<Tracked> | undefined;
+    return {
+      next: () => {
+        iterator ??= observableToAsyncIterable(events, new AbortController().signal);
+        return iterator.next();
+      },
+      return: async () => {
+        this.#end();
+        return { done: true, value: undefined };
+      },
+    };
   }
 
-  async return(): Promise<IteratorResult<Tracked>> {
-    try {
-      await this.#deliveries.return?.();
-    } finally {
-      this.#end();
-    }
-    return { done: true, value: undefined };
+  // -------------------------------------------------------------------------------------------
+  // What is asked for
+
+  get known(): Caller | undefined {
+    return this.#context.connection.caller;
   }
 
-  readonly #pass = (
-    result: IteratorResult<Delivery, void>,
-  ): IteratorResult<Tracked> | Promise<IteratorResult<Tracked>> => {
-    if (result.done) return this.#end();
-    const delivery = result.value;
-    if (!("end" in delivery)) {
+  get newSessionId(): string {
+    return this.#context.connection.newSessionId;
+  }
+
+  get addressHash(): string {
+    return this.#context.connection.addressHash;
+  }
+
+  claimed(caller: Caller): void {
+    this.#context.connection.caller = caller;
+    this.#sessionBegun?.();
+    this.#sessionBegun = undefined;
+  }
+
+  deliver(delivery: Delivery): void {
+    if ("event" in delivery) {
       const { id, event } = delivery;
-      return { done: false, value: tracked(id, this.#withToken(event)) };
-    }
-    if (delivery.end !== "behind") return this.#fail(refusal(delivery.end));
-    this.#context.connection.comeBack();
-    return this.next();
-  };
-
-  readonly #fail = (cause: unknown): never => {
-    this.#end();
-    throw cause;
-  };
-
-  #end(): IteratorReturnResult<undefined> {
-    if (!this.#ended) this.#place[Symbol.dispose]();
-    this.#ended = true;
-    this.#begun[Symbol.dispose]();
-    return { done: true, value: undefined };
+      this.#sink?.next(tracked(id, this.#withToken(event)));
+    } else if ("bug" in delivery) this.#sink?.fail(delivery.bug);
+    else if (delivery.end === "behind") this.#context.connection.comeBack();
+    else this.#sink?.fail(refusal(delivery.end));
   }
+
+  readonly #end = (): void => {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#close?.();
+    this.#sessionBegun?.();
+    this.#context.connection.subscriptions -= 1;
+  };
 
   #withToken(event: PeerEvent<unknown>): PeerEvent {
     return event.type === "session" ? { ...event, token: this.#context.signToken() } : event;

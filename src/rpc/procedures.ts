@@ -35,16 +35,28 @@ interface Terms {
  * since each costs every call two promises.
  */
 function callable({ withSession, kind }: Terms) {
-  return t.procedure.use(({ ctx, next }) => {
+  return t.procedure.use((options) => {
+    const { ctx } = options;
     const { turnstile, kind: way, caller, beginning } = ctx.connection;
     if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
     if (kind) count(ctx, kind);
     const turn = turnstile.enter() ?? beginning;
-    const made = turn ? turn.then(() => next()) : next();
+    const made = turn ? turn.then(() => goOn(options)) : goOn(options);
     const leave = () => turnstile.leave();
-    void made.then(leave, leave);
+    if (made instanceof Promise) void made.then(leave, leave);
+    else leave();
     return made;
   });
+}
+
+/**
+ * To the next step: at once where the socket's way of calling can, and in a promise where only tRPC's is at hand.
+ * tRPC's types know of promises alone.
+ */
+function goOn<Result>(options: { next: () => Promise<Result> }): Promise<Result> {
+  return "proceed" in options
+    ? (options as { proceed: typeof options.next }).proceed()
+    : options.next();
 }
 
 /** For everybody, with or without a session. */
@@ -60,28 +72,25 @@ export const freeProcedure = callable({ withSession: true });
  * A stream for everybody. Of the wide bucket: tRPC's client gives up a
  * subscription that is refused, and one on a bad network opens it often.
  */
-export const streamProcedure = t.procedure.use(({ ctx, next }) => {
-  count(ctx, "signals");
-  return next();
+export const streamProcedure = t.procedure.use((options) => {
+  count(options.ctx, "signals");
+  return goOn(options);
 });
 
-/** Counts a stream as open until it is disposed; refuses one too many. */
-export function openStream({ connection }: Context): Disposable {
+/** Counts a stream more. @throws a refusal for one too many. */
+export function openStream(connection: Connection): void {
   if (connection.subscriptions >= limits.subscriptionsMax)
     throw refusal(reject("rate-limited", { retryAfterMs: 1000 }));
   connection.subscriptions += 1;
-  return { [Symbol.dispose]: () => void (connection.subscriptions -= 1) };
 }
 
-/** Until it is disposed, calls wait: the session they are made for is only just beginning. */
-export function beginning(connection: Connection): Disposable {
+/** Until the answer is called, calls wait: the session they are made for is only just beginning. */
+export function beginSession(connection: Connection): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
   connection.beginning = promise;
-  return {
-    [Symbol.dispose]() {
-      if (connection.beginning === promise) connection.beginning = undefined;
-      resolve();
-    },
+  return () => {
+    if (connection.beginning === promise) connection.beginning = undefined;
+    resolve();
   };
 }
 

@@ -1,9 +1,8 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
 import * as protocol from "../protocol.ts";
-import { unwrap } from "./errors.ts";
+import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
 import {
-  beginning,
   callerOf,
   freeProcedure,
   intentProcedure,
@@ -16,20 +15,7 @@ import {
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
   events: streamProcedure.input(protocol.eventsInput).subscription((call): EventStream => {
-    const { connection, signaling } = call.ctx;
-    const begun = beginning(connection);
-    const deliveries = signaling.events({
-      known: connection.caller,
-      newSessionId: connection.newSessionId,
-      lastEventId: call.input.lastEventId,
-      addressHash: connection.addressHash,
-      signal: call.signal ?? AbortSignal.abort(),
-      claimed(caller) {
-        connection.caller = caller;
-        begun[Symbol.dispose]();
-      },
-    });
-    return new EventStream(deliveries, call.ctx, begun);
+    return new EventStream(call.ctx, call.input.lastEventId);
   }),
 
   join: intentProcedure.input(protocol.joinInput).mutation(async (call) => {
@@ -42,18 +28,18 @@ export const appRouter = router({
     return unwrap(await call.ctx.signaling.leave(callerOf(call)));
   }),
 
-  offer: signalProcedure.input(protocol.descriptionInput).mutation(async (call) => {
+  offer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
     const { roomId, sdp } = call.input;
-    return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
+    return answer(call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
   }),
-  answer: signalProcedure.input(protocol.descriptionInput).mutation(async (call) => {
+  answer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
     const { roomId, sdp } = call.input;
-    return unwrap(await call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
+    return answer(call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
   }),
-  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation(async (call) => {
+  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation((call) => {
     const { roomId, candidate } = call.input;
     const signal = { type: "add-ice-candidate", roomId, candidate } as const;
-    return unwrap(await call.ctx.signaling.send(callerOf(call), signal));
+    return answer(call.ctx.signaling.send(callerOf(call), signal));
   }),
 
   connected: signalProcedure.input(protocol.verdictInput).mutation(async (call) => {

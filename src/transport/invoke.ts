@@ -23,7 +23,8 @@ interface Invocation {
   type: TRPCProcedureType;
   ctx: unknown;
   rawInput: unknown;
-  signal: AbortSignal;
+  /** Whose `signal` it is made with, if anybody asks. */
+  abort: { readonly signal: AbortSignal };
   /** Its place in its batch. */
   batchIndex: number;
 }
@@ -57,8 +58,11 @@ interface Changes {
   getRawInput?: () => Promise<unknown>;
 }
 
-/** Resolves with a procedure's result. @throws whatever it throws, `NOT_FOUND` if there is none of that type. */
-export type Invoke = (call: Invocation) => Promise<unknown>;
+/**
+ * A procedure's result, at once if nothing had to be waited for; otherwise it resolves with it.
+ * @throws, or rejects with, whatever it throws; `NOT_FOUND` if there is none of that type.
+ */
+export type Invoke = (call: Invocation) => unknown;
 
 /**
  * Calls the procedures of a router. Each one's steps are put together once; a call waits only where there is
@@ -74,19 +78,19 @@ export function createInvoke(router: AnyTRPCRouter): Invoke {
       : undefined;
     // What is loaded late, called in a way of its own, or not there at all is tRPC's to find.
     if (definition?.type !== call.type || definition.experimental_caller)
-      return callTRPCProcedure({ ...call, router, getRawInput: async () => call.rawInput });
+      return callTRPCProcedure({
+        ...call,
+        router,
+        signal: call.abort.signal,
+        getRawInput: async () => call.rawInput,
+      });
     let first = steps.get(definition);
     if (!first) {
       first = stepsOf(definition);
       steps.set(definition, first);
     }
     const result = first(call, call.ctx, undefined, undefined);
-    if (result instanceof Promise) return result.then(unpack);
-    try {
-      return Promise.resolve(unpack(result));
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return result instanceof Promise ? result.then(unpack) : unpack(result);
   };
 }
 
@@ -114,28 +118,68 @@ function stepsOf(definition: Definition): Step {
   return step;
 }
 
+/** What a resolver is given. What hardly any asks for is made when it does. */
+class ResolverOptions {
+  readonly ctx: unknown;
+  readonly type: TRPCProcedureType;
+  readonly path: string;
+  readonly input: unknown;
+  readonly meta: unknown;
+  readonly batchIndex: number;
+  protected readonly call: Invocation;
+  protected readonly givenRawInput: RawInput;
+
+  constructor(call: Invocation, ctx: unknown, input: unknown, raw: RawInput, meta: unknown) {
+    this.ctx = ctx;
+    this.type = call.type;
+    this.path = call.path;
+    this.input = input;
+    this.meta = meta;
+    this.batchIndex = call.batchIndex;
+    this.call = call;
+    this.givenRawInput = raw;
+  }
+
+  get signal(): AbortSignal {
+    return this.call.abort.signal;
+  }
+
+  get getRawInput(): () => Promise<unknown> {
+    return this.givenRawInput ?? (async () => this.call.rawInput);
+  }
+}
+
+class MiddlewareOptions extends ResolverOptions {
+  readonly #after: Step;
+
+  constructor(
+    after: Step,
+    ...options: [call: Invocation, ctx: unknown, input: unknown, raw: RawInput, meta: unknown]
+  ) {
+    super(...options);
+    this.#after = after;
+  }
+
+  get next(): (changes?: Changes) => Promise<Result> {
+    return async (changes) => this.proceed(changes);
+  }
+
+  /** As `next`, but at once where nothing has to be waited for: a middleware of ours can do without its promise. */
+  proceed(changes?: Changes): Result | Promise<Result> {
+    return this.#after(
+      this.call,
+      changes?.ctx ? { ...(this.ctx as object), ...changes.ctx } : this.ctx,
+      changes && "input" in changes ? changes.input : this.input,
+      changes?.getRawInput ?? this.givenRawInput,
+    );
+  }
+}
+
 function middlewareStep(middleware: AnyTRPCMiddlewareFunction, meta: unknown, after: Step): Step {
-  const run = middleware as (options: object) => Result | Promise<Result>;
+  const run = middleware as unknown as (options: MiddlewareOptions) => Result | Promise<Result>;
   return (call, ctx, input, getRawInput) => {
     try {
-      const result = run({
-        ctx,
-        type: call.type,
-        path: call.path,
-        input,
-        getRawInput: getRawInput ?? (async () => call.rawInput),
-        meta,
-        signal: call.signal,
-        batchIndex: call.batchIndex,
-        async next(changes?: Changes) {
-          return after(
-            call,
-            changes?.ctx ? { ...(ctx as object), ...changes.ctx } : ctx,
-            changes && "input" in changes ? changes.input : input,
-            changes?.getRawInput ?? getRawInput,
-          );
-        },
-      });
+      const result = run(new MiddlewareOptions(after, call, ctx, input, getRawInput, meta));
       return result instanceof Promise ? result.catch(failure) : result;
     } catch (cause) {
       return failure(cause);
@@ -169,16 +213,7 @@ function resolverStep({ resolver, meta }: Definition): Step {
     const done = (data: unknown): Result =>
       ({ marker: middlewareMarker, ok: true, data, ctx }) as Result;
     try {
-      const data = resolver({
-        ctx,
-        type: call.type,
-        path: call.path,
-        input,
-        getRawInput: getRawInput ?? (async () => call.rawInput),
-        meta,
-        signal: call.signal,
-        batchIndex: call.batchIndex,
-      });
+      const data = resolver(new ResolverOptions(call, ctx, input, getRawInput, meta));
       return data instanceof Promise ? data.then(done, failure) : done(data);
     } catch (cause) {
       return failure(cause);

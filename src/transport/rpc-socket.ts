@@ -71,7 +71,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   readonly #subscriptions = new Map<CallId, Subscription>();
   /** What every call is made with, or why none can be; absent until the announced first message. */
   #begun: { context: Context } | { failure: TRPCError } | undefined;
-  /** Of queries and mutations, which nothing stops: made when the first of them is called. */
+  /** Of queries and mutations, which nothing stops: made when somebody asks for it. */
   #neverAborts: AbortSignal | undefined;
   #cancelDeadline: (() => void) | undefined;
 
@@ -170,18 +170,29 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     }
     const subscription = new Subscription(this, message);
     this.#subscriptions.set(message.id, subscription);
-    return () => void subscription.run();
+    return () => subscription.run();
   }
 
   // -------------------------------------------------------------------------------------------
   // Calls
 
   #run(call: Call) {
+    try {
+      const result = this.invoke(call, this);
+      if (!(result instanceof Promise)) return this.#answer(call, result);
+      result.then(
+        (late) => this.#answer(call, late),
+        (cause) => this.refuseAnyhow(call, cause),
+      );
+    } catch (cause) {
+      this.refuseAnyhow(call, cause);
+    }
+  }
+
+  /** Of queries and mutations. */
+  get signal(): AbortSignal {
     this.#neverAborts ??= new AbortController().signal;
-    this.invoke(call, this.#neverAborts).then(
-      (result) => this.#answer(call, result),
-      (cause) => this.refuseAnyhow(call, cause),
-    );
+    return this.#neverAborts;
   }
 
   #answer(call: Call, result: unknown) {
@@ -205,17 +216,12 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     this.#socket.send(text);
   }
 
-  invoke({ path, input, type, batchIndex }: Call, signal: AbortSignal): Promise<unknown> {
+  invoke(call: Call, abort: { readonly signal: AbortSignal }): unknown {
     const begun = this.#begun;
-    if (!begun || "failure" in begun) return Promise.reject(begun?.failure);
-    return this.#options.invoke({
-      path,
-      rawInput: input,
-      ctx: begun.context,
-      type,
-      signal,
-      batchIndex,
-    });
+    if (!begun || "failure" in begun) throw begun?.failure;
+    const { path, input, type, batchIndex } = call;
+    const ctx = begun.context;
+    return this.#options.invoke({ path, rawInput: input, ctx, type, abort, batchIndex });
   }
 
   release({ id }: Call): void {

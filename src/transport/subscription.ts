@@ -4,6 +4,7 @@ import { isObservable, observableToAsyncIterable } from "@trpc/server/observable
 import { isAbortError, isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
 import type { Answers } from "./answers.ts";
 import type { Call } from "./calls.ts";
+import { isPushing, push, type Pushing, type Sink } from "./push.ts";
 
 /** The connection, as its subscriptions need it. */
 export interface SubscriptionHost {
@@ -11,8 +12,8 @@ export interface SubscriptionHost {
   /** Whether anything that is said still reaches the peer. */
   readonly open: boolean;
   say(text: string): void;
-  /** Calls the procedure. */
-  invoke(call: Call, signal: AbortSignal): Promise<unknown>;
+  /** Calls the procedure: its result, or a promise of it. */
+  invoke(call: Call, abort: { readonly signal: AbortSignal }): unknown;
   /** For the server's eyes only. */
   report(call: Call, cause: unknown): void;
   /** Also to the peer. @throws if it can't be worded. */
@@ -23,10 +24,11 @@ export interface SubscriptionHost {
   release(call: Call): void;
 }
 
-export class Subscription {
+export class Subscription implements Sink<unknown> {
   readonly #host: SubscriptionHost;
   readonly #call: Call;
-  readonly #controller = new AbortController();
+  /** Made when somebody asks for its signal. */
+  #controller: AbortController | undefined;
   #stopped = false;
   /** Ends the wait for the next event. */
   #interrupt: (() => void) | undefined;
@@ -40,16 +42,71 @@ export class Subscription {
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#controller.abort();
+    this.#controller?.abort();
     this.#interrupt?.();
   }
 
-  /** Until the end: an error, or `stopped`, has been said, and whatever was iterated is disposed. */
-  async run(): Promise<void> {
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#stopped) this.#controller.abort();
+    return this.#controller.signal;
+  }
+
+  /** Calls the procedure. At the end an error, or `stopped`, has been said, and whatever was iterated is disposed. */
+  run(): void {
+    const host = this.#host;
+    if (this.#stopped || !host.open) return void this.#iterateAll(undefined);
+    let result: unknown;
+    try {
+      result = host.invoke(this.#call, this);
+    } catch (cause) {
+      result = Promise.reject(cause);
+    }
+    if (isPushing(result) && host.open) this.#takeFrom(result);
+    else void this.#iterateAll({ result });
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is pushed
+
+  #takeFrom(source: Pushing<unknown>) {
+    const host = this.#host;
+    host.say(host.answers.started(this.#call.head));
+    const end = source[push](this);
+    this.#interrupt = () => {
+      this.#interrupt = undefined;
+      end();
+      this.#release();
+      host.say(host.answers.stopped(this.#call.head));
+    };
+    // It may have ended before it could be told how to.
+    if (this.#stopped) this.#interrupt();
+  }
+
+  next(value: unknown): void {
+    const host = this.#host;
+    if (this.#stopped || !host.open) return;
+    try {
+      host.say(host.answers.data(this.#call.head, value));
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  fail(cause: unknown): void {
+    if (this.#stopped) return;
+    this.#host.refuseAnyhow(this.#call, cause);
+    this.stop();
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is iterated
+
+  async #iterateAll(begun: { result: unknown } | undefined): Promise<void> {
     const host = this.#host;
     const call = this.#call;
     try {
-      const iterable = await this.#begin();
+      const iterable = begun && (await this.#iterableOf(begun.result));
       if (iterable) await this.#iterate(iterable);
       this.#release();
     } catch (cause) {
@@ -68,11 +125,10 @@ export class Subscription {
   }
 
   /** What there is to iterate, once that has been said; nothing if it was stopped before. */
-  async #begin(): Promise<AsyncIterable<unknown> | undefined> {
+  async #iterableOf(begun: unknown): Promise<AsyncIterable<unknown> | undefined> {
     const host = this.#host;
     const call = this.#call;
-    if (this.#stopped || !host.open) return undefined;
-    const result = await host.invoke(call, this.#controller.signal);
+    const result = await begun;
     if (!isAsyncIterable(result) && !isObservable(result))
       throw new TRPCError({
         code: "INTERNAL_SERVER_ERROR",
@@ -81,9 +137,7 @@ export class Subscription {
     if (!host.open) this.stop();
     // Subscribing begins its work at once: nobody is there to be told of it.
     if (!host.open && isObservable(result)) return undefined;
-    const iterable = isObservable(result)
-      ? observableToAsyncIterable(result, this.#controller.signal)
-      : result;
+    const iterable = isObservable(result) ? observableToAsyncIterable(result, this.signal) : result;
     if (this.#stopped) {
       try {
         await dispose(iterable[Symbol.asyncIterator]());

@@ -184,16 +184,14 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
       connection = new AbortController();
       end = "open";
       const { signal } = connection;
-      const stream = signaling.events({
+      const close = signaling.events({
         known: caller,
         newSessionId: name.padEnd(22, "_"),
         addressHash: `address of ${name}`,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
-        signal,
         claimed: (claimed) => (caller = claimed),
-      });
-      void (async () => {
-        for await (const delivery of stream) {
+        deliver(delivery) {
+          if ("bug" in delivery) throw delivery.bug;
           if ("end" in delivery) {
             const reason = isRejection(delivery.end) ? delivery.end.reason : delivery.end;
             end = reason === "behind" || reason === "taken-over" ? reason : "other";
@@ -202,9 +200,12 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
             told.push(delivery);
             for (const listener of listeners) listener();
           }
-        }
+        },
+      });
+      signal.addEventListener("abort", () => {
+        close();
         if (end === "open" && signal === connection.signal) end = "closed";
-      })();
+      });
       await system.settled();
     },
   };

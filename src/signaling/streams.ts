@@ -1,0 +1,243 @@
+/**
+ * The streams of events: each attached to the engine, read whenever the engine rings, and pushed to whoever opened
+ * it. Pushed and not pulled, since a signal then gets from socket to socket in one go: every promise between them
+ * costs a turn of the loop, and every idle peer the memory of one that waits.
+ */
+import {
+  formatPosition,
+  parsePosition,
+  type LogEntry,
+  type Position,
+} from "../domain/event-log.ts";
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import type { Attached, Caller, Engine, Stream } from "../engine/engine.ts";
+import type { LoggedEvent, PeerEvent } from "../protocol.ts";
+
+/**
+ * An event on its way to its peer, complete but for the token, which only `rpc` can make. Or, last of all,
+ * why the stream ends by itself: another tab has the session, this reader was too slow, or a bug.
+ */
+export type Delivery =
+  { id: string; event: PeerEvent<unknown> } | { end: Rejection | "behind" } | { bug: unknown };
+
+export interface EventsRequest {
+  /** Absent: a new session begins. */
+  known?: Pick<Caller, "sessionId" | "claim"> | undefined;
+  /** The id of the session that begins if none is known; the same for all streams of a connection. */
+  newSessionId: string;
+  lastEventId?: string | undefined;
+  addressHash: string;
+  /** Told before the first event, and whenever it changes: who this peer is from now on. */
+  claimed(caller: Caller): void;
+  /** Must not throw. */
+  deliver(delivery: Delivery): void;
+}
+
+export interface StreamsParts {
+  engine: Pick<Engine, "attach" | "detach" | "read">;
+  schedule: (delayMs: number, task: () => void) => () => void;
+  /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
+  complete: (event: LoggedEvent) => PeerEvent<unknown>;
+  /** Told of each that has begun: with everything missed replayed, with a `resync`, or without having missed anything. */
+  began: (outcome: "resumed" | "resync" | "new") => void;
+  /** Tickets that should look for a partner. */
+  entered: (sessionIds: readonly string[]) => void;
+  onBug: (bug: unknown) => void;
+}
+
+export interface Streams {
+  /** The missed events, `session`, and then whatever comes, until the answer is called. */
+  open(request: EventsRequest): () => void;
+  /** What rang is delivered at the end of the turn; or now. Not to be called while the engine is at work. */
+  flush(): void;
+  /** From now on no new session begins here. */
+  drain(): void;
+}
+
+/** While the engine's storage is away and does not say for how long (milliseconds). */
+const retryMs = 1000;
+
+const settled = Promise.resolve();
+
+export function createStreams(parts: StreamsParts): Streams {
+  const rung: Reader[] = [];
+  let isFlushing = false;
+  let isDraining = false;
+
+  /** The engine rings in the middle of its work: nothing may be read, nor closed, before that is done. */
+  function ring(reader: Reader) {
+    if (rung.push(reader) === 1) void settled.then(flush);
+  }
+
+  function flush() {
+    if (isFlushing) return;
+    isFlushing = true;
+    // It grows while it is gone through.
+    for (let next = 0; next < rung.length; next++) rung[next]?.read();
+    rung.length = 0;
+    isFlushing = false;
+  }
+
+  return {
+    open(request) {
+      if (isDraining && !request.known) {
+        request.deliver({ end: reject("draining", { retryAfterMs: 1000 }) });
+        return () => {};
+      }
+      const reader = new Reader(parts, request, ring);
+      reader.attach();
+      return reader.close;
+    },
+    flush,
+    drain() {
+      isDraining = true;
+    },
+  };
+}
+
+/** A class, for its memory: there is one per stream, and closures cost each of them. */
+class Reader {
+  readonly #parts: StreamsParts;
+  readonly #request: EventsRequest;
+  readonly #ready: (reader: Reader) => void;
+  #caller: Pick<Caller, "sessionId" | "claim">;
+  /** Of the last event that the peer has, as far as is known. */
+  #position: Position | undefined;
+  #stream: Stream | undefined;
+  #isRung = false;
+  #isReading = false;
+  #isClosed = false;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(parts: StreamsParts, request: EventsRequest, ready: (reader: Reader) => void) {
+    const { known, newSessionId, lastEventId } = request;
+    this.#parts = parts;
+    this.#request = request;
+    this.#ready = ready;
+    this.#caller = known ?? { sessionId: newSessionId, claim: 0 };
+    // An id that no log gives out is of no living epoch.
+    if (lastEventId !== undefined)
+      this.#position = parsePosition(lastEventId) ?? { epoch: "", offset: 0 };
+  }
+
+  attach(): void {
+    const { engine } = this.#parts;
+    try {
+      const attaching = engine.attach({
+        ...this.#caller,
+        addressHash: this.#request.addressHash,
+        position: this.#position,
+        wake: this.#ring,
+      });
+      if (attaching instanceof Promise) attaching.then(this.#attached).catch(this.#fail);
+      else this.#attached(attaching);
+    } catch (bug) {
+      this.#fail(bug);
+    }
+  }
+
+  /** Delivers what there is, unless that is being read already. */
+  read(): void {
+    try {
+      while (this.#isRung && !this.#isReading && this.#stream && !this.#isClosed) {
+        this.#isRung = false;
+        const read = this.#parts.engine.read(this.#stream, this.#position?.offset ?? 0);
+        if (read instanceof Promise) {
+          this.#isReading = true;
+          read.then(this.#readLater).catch(this.#fail);
+        } else this.#take(read);
+      }
+    } catch (bug) {
+      this.#fail(bug);
+    }
+  }
+
+  readonly close = (): void => {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cancelRetry?.();
+    if (this.#stream) void this.#detach(this.#stream);
+  };
+
+  readonly #ring = (): void => {
+    if (this.#isRung) return;
+    this.#isRung = true;
+    this.#ready(this);
+  };
+
+  readonly #attached = (attached: Attached | Rejection): void => {
+    if (isRejection(attached)) return this.#refused(attached);
+    const { stream, missed, recovered, entered } = attached;
+    const { began, entered: look } = this.#parts;
+    began(this.#position === undefined ? "new" : recovered ? "resumed" : "resync");
+    this.#caller = { sessionId: stream.sessionId, claim: stream.claim };
+    this.#request.claimed(this.#caller);
+    if (this.#isClosed) return void this.#detach(stream);
+    this.#stream = stream;
+    this.#position = { epoch: stream.epoch, offset: stream.after };
+    // Not waited for: what is told first must not wait, or an answer could overtake it.
+    look(entered);
+    for (const entry of missed) this.#deliver(entry);
+    this.#isRung = true;
+    this.read();
+  };
+
+  #refused(rejection: Rejection) {
+    if (this.#isClosed) return;
+    if (rejection.reason !== "unavailable") return this.#end(rejection);
+    // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
+    this.#request.claimed(this.#caller);
+    const retryAfterMs = rejection.retryAfterMs ?? retryMs;
+    this.#cancelRetry = this.#parts.schedule(retryAfterMs, () => this.attach());
+  }
+
+  readonly #readLater = (read: Awaited<ReturnType<Engine["read"]>>): void => {
+    this.#isReading = false;
+    this.#take(read);
+    // More may have come while this was on its way.
+    if (Array.isArray(read) && read.length > 0) this.#isRung = true;
+    this.read();
+  };
+
+  #take(read: Awaited<ReturnType<Engine["read"]>>) {
+    if (read === "behind" || isRejection(read)) return this.#end(read);
+    if (read === "detached") return void this.#attachAgain();
+    for (const entry of read) {
+      if (this.#position) this.#position.offset = entry.offset;
+      this.#deliver(entry);
+    }
+  }
+
+  async #attachAgain() {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (stream) await this.#detach(stream);
+    if (!this.#isClosed) this.attach();
+  }
+
+  #deliver({ offset, event }: LogEntry) {
+    if (this.#isClosed) return;
+    const id = formatPosition(this.#position?.epoch ?? "", offset);
+    this.#request.deliver({ id, event: this.#parts.complete(event) });
+  }
+
+  #end(why: Rejection | "behind") {
+    if (this.#isClosed) return;
+    this.#request.deliver({ end: why });
+    this.close();
+  }
+
+  readonly #fail = (bug: unknown): void => {
+    if (this.#isClosed) return this.#parts.onBug(bug);
+    this.#request.deliver({ bug });
+    this.close();
+  };
+
+  async #detach(stream: Stream) {
+    try {
+      await this.#parts.engine.detach(stream);
+    } catch (bug) {
+      this.#parts.onBug(bug);
+    }
+  }
+}
