@@ -11,6 +11,10 @@ import {
   signalProcedure,
   streamProcedure,
 } from "./procedures.ts";
+import { isCandidate, isDescription, usually } from "./usual-input.ts";
+
+const description = usually(isDescription, protocol.descriptionInput);
+const candidate = usually(isCandidate, protocol.candidateInput);
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
@@ -28,15 +32,15 @@ export const appRouter = router({
     return unwrap(await call.ctx.signaling.leave(callerOf(call)));
   }),
 
-  offer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
+  offer: signalProcedure.input(description).mutation((call) => {
     const { roomId, sdp } = call.input;
     return answer(call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
   }),
-  answer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
+  answer: signalProcedure.input(description).mutation((call) => {
     const { roomId, sdp } = call.input;
     return answer(call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
   }),
-  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation((call) => {
+  addIceCandidate: signalProcedure.input(candidate).mutation((call) => {
     const { roomId, candidate } = call.input;
     const signal = { type: "add-ice-candidate", roomId, candidate } as const;
     return answer(call.ctx.signaling.send(callerOf(call), signal));

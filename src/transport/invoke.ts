@@ -69,27 +69,23 @@ export type Invoke = (call: Invocation) => unknown;
  * something to wait for.
  */
 export function createInvoke(router: AnyTRPCRouter): Invoke {
+  const routes = new Map<string, { type: TRPCProcedureType; first: Step }>();
   const procedures = router._def.procedures as Record<string, { _def: Definition }>;
-  const steps = new Map<Definition, Step>();
+  for (const [path, { _def: definition }] of Object.entries(procedures))
+    if (!definition.experimental_caller)
+      routes.set(path, { type: definition.type, first: stepsOf(definition) });
 
   return (call) => {
-    const definition = Object.hasOwn(procedures, call.path)
-      ? procedures[call.path]?._def
-      : undefined;
+    const route = routes.get(call.path);
     // What is loaded late, called in a way of its own, or not there at all is tRPC's to find.
-    if (definition?.type !== call.type || definition.experimental_caller)
+    if (route?.type !== call.type)
       return callTRPCProcedure({
         ...call,
         router,
         signal: call.abort.signal,
         getRawInput: async () => call.rawInput,
       });
-    let first = steps.get(definition);
-    if (!first) {
-      first = stepsOf(definition);
-      steps.set(definition, first);
-    }
-    const result = first(call, call.ctx, undefined, undefined);
+    const result = route.first(call, call.ctx, undefined, undefined);
     return result instanceof Promise ? result.then(unpack) : unpack(result);
   };
 }

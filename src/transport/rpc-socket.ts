@@ -136,7 +136,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     } catch (cause) {
       return this.#refuseUnder([headOf(null)], malformed(cause));
     }
-    if (!Array.isArray(parsed)) return this.#admit(parsed, 0)?.();
+    if (!Array.isArray(parsed)) return this.#start(this.#admit(parsed, 0));
     if (parsed.length > limits.batchCallsMax) {
       const tooMany = new TRPCError({
         code: "BAD_REQUEST",
@@ -146,11 +146,16 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     }
     // A frame is read whole before anything in it is begun: what it also stops never begins.
     const admitted = parsed.map((raw, index) => this.#admit(raw, index));
-    for (const run of admitted) run?.();
+    for (const one of admitted) this.#start(one);
   }
 
-  /** Reads one member of a frame, does what has to be done at once, and answers how to go on. */
-  #admit(raw: unknown, batchIndex: number): (() => void) | undefined {
+  #start(admitted: Call | Subscription | undefined) {
+    if (admitted instanceof Subscription) admitted.run();
+    else if (admitted) this.#run(admitted);
+  }
+
+  /** Reads one member of a frame, does what has to be done at once, and answers what is to be begun. */
+  #admit(raw: unknown, batchIndex: number): Call | Subscription | undefined {
     const message = readMessage(raw, batchIndex, this.#options.router._def._config.transformer);
     if ("malformed" in message) {
       this.#refuseUnder([message.head], malformed(message.malformed));
@@ -160,7 +165,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
       this.#subscriptions.get(message.stop)?.stop();
       return undefined;
     }
-    if (message.type !== "subscription") return () => this.#run(message);
+    if (message.type !== "subscription") return message;
     if (this.#subscriptions.has(message.id)) {
       this.refuseAnyhow(
         message,
@@ -170,7 +175,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     }
     const subscription = new Subscription(this, message);
     this.#subscriptions.set(message.id, subscription);
-    return () => subscription.run();
+    return subscription;
   }
 
   // -------------------------------------------------------------------------------------------
