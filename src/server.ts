@@ -17,7 +17,7 @@ import type { SessionTokens } from "./rpc/session-token.ts";
 import type { Signaling } from "./signaling.ts";
 import type { System } from "./system.ts";
 import type { Admission } from "./transport/admission.ts";
-import { bunSocketSettings, upgradeSocket } from "./transport/bun.ts";
+import { bunSocketSettings, createUpgrade } from "./transport/bun.ts";
 import { closeCodes } from "./transport/close-codes.ts";
 import { defaultDeadlines, type SocketDeadlines } from "./transport/deadlines.ts";
 import { createHttpBridge } from "./transport/http-bridge.ts";
@@ -32,7 +32,7 @@ export interface ServerParts {
   available: () => boolean;
   tokens: SessionTokens;
   rates: CallRates;
-  system: Pick<System, "now" | "schedule" | "id">;
+  system: Pick<System, "now" | "schedule" | "soon" | "id">;
   deadlines?: SocketDeadlines;
   origins: OriginPolicy;
   /** What is shown at `/`; nothing without. */
@@ -151,6 +151,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
 
+  const upgradeSocket = createUpgrade(system);
   const sockets = new Set<Socket>();
   // Where calls are not limited, to measure or to flood, neither is this.
   const callFlood = parts.rates.signals.perS === 0 ? { perS: 0, burst: 1 } : callFloodRate;
@@ -240,7 +241,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
       }
       const { addressHash, release } = admitted;
       const accept = acceptSocket(release);
-      if (upgradeSocket(server, request, accept, system.schedule, addressHash)) return undefined;
+      if (upgradeSocket(server, request, accept, addressHash)) return undefined;
       release();
       return new Response("Expected a WebSocket\n", { status: 426 });
     })

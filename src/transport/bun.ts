@@ -20,35 +20,87 @@ export const bunSocketSettings = {
   sendPings: false,
 } as const;
 
-type Schedule = (delayMs: number, task: () => void) => () => void;
+export interface Turns {
+  schedule: (delayMs: number, task: () => void) => () => void;
+  /** Runs `task` when all that has arrived by now has been worked off. */
+  soon: (task: () => void) => void;
+}
 
 /** Upgrades a request; `false` if it is not a WebSocket's. */
-export function upgradeSocket(
+export type UpgradeSocket = (
   server: Server<unknown>,
   request: Request,
   accept: AcceptSocket,
-  schedule: Schedule,
   addressHash: string,
-): boolean {
-  const { pathname, search } = new URL(request.url);
-  const upgrade = { url: pathname + search, addressHash };
-  return server.upgrade(request, { data: new SocketData(accept, upgrade, schedule) });
+) => boolean;
+
+export function createUpgrade(turns: Turns): UpgradeSocket {
+  const outbox = new Outbox(turns);
+  return (server, request, accept, addressHash) => {
+    const { pathname, search } = new URL(request.url);
+    const upgrade = { url: pathname + search, addressHash };
+    return server.upgrade(request, { data: new SocketData(accept, upgrade, outbox) });
+  };
+}
+
+/**
+ * Lets each socket send at the end of the turn whatever it was told in it, in one go: writing to the kernel is most
+ * of what a signal costs, and two who trickle their candidates at each other are told several things at a time.
+ */
+class Outbox {
+  readonly turns: Turns;
+  #due: BunSocket[] = [];
+
+  constructor(turns: Turns) {
+    this.turns = turns;
+  }
+
+  add(socket: BunSocket): void {
+    if (this.#due.push(socket) === 1) this.turns.soon(this.#sendAll);
+  }
+
+  readonly #sendAll = () => {
+    const due = this.#due;
+    this.#due = [];
+    for (const socket of due) socket.flush();
+  };
 }
 
 // Classes, for their memory: there is one of each per socket, and closures cost each of them.
 
 class BunSocket implements Socket {
   readonly #ws: ServerWebSocket<SocketData>;
-  readonly #schedule: Schedule;
+  readonly #outbox: Outbox;
+  /** What it was told in this turn. */
+  #unsent: string | string[] | undefined;
   #cancelTermination: (() => void) | undefined;
   open = true;
 
-  constructor(ws: ServerWebSocket<SocketData>, schedule: Schedule) {
+  constructor(ws: ServerWebSocket<SocketData>, outbox: Outbox) {
     this.#ws = ws;
-    this.#schedule = schedule;
+    this.#outbox = outbox;
   }
 
   send(text: string): void {
+    if (!this.open) return;
+    if (this.#unsent === undefined) {
+      this.#unsent = text;
+      this.#outbox.add(this);
+    } else if (typeof this.#unsent === "string") this.#unsent = [this.#unsent, text];
+    else this.#unsent.push(text);
+  }
+
+  flush(): void {
+    const unsent = this.#unsent;
+    this.#unsent = undefined;
+    if (unsent === undefined || !this.open) return;
+    if (typeof unsent === "string") return this.#send(unsent);
+    this.#ws.cork(() => {
+      for (const text of unsent) this.#send(text);
+    });
+  }
+
+  #send(text: string) {
     if (!this.open) return;
     const sent = this.#ws.send(text);
     if (sent === 0) this.open = false;
@@ -58,11 +110,12 @@ class BunSocket implements Socket {
   }
 
   close(code: number, reason: string): void {
+    this.flush();
     if (!this.open) return;
     this.open = false;
     this.#ws.close(code, reason);
     // One that reads nothing never gets to the close frame.
-    this.#cancelTermination = this.#schedule(closingMs, () => this.#ws.terminate());
+    this.#cancelTermination = this.#outbox.turns.schedule(closingMs, () => this.#ws.terminate());
   }
 
   terminate(): void {
@@ -81,18 +134,18 @@ class BunSocket implements Socket {
 class SocketData {
   readonly #accept: AcceptSocket;
   readonly #upgrade: Upgrade;
-  readonly #schedule: Schedule;
+  readonly #outbox: Outbox;
   #socket: BunSocket | undefined;
   #listener: SocketListener | undefined;
 
-  constructor(accept: AcceptSocket, upgrade: Upgrade, schedule: Schedule) {
+  constructor(accept: AcceptSocket, upgrade: Upgrade, outbox: Outbox) {
     this.#accept = accept;
     this.#upgrade = upgrade;
-    this.#schedule = schedule;
+    this.#outbox = outbox;
   }
 
   open(ws: ServerWebSocket<SocketData>): void {
-    this.#socket = new BunSocket(ws, this.#schedule);
+    this.#socket = new BunSocket(ws, this.#outbox);
     this.#listener = this.#accept(this.#socket, this.#upgrade);
   }
 

@@ -50,6 +50,7 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
     now: () => now,
     random,
     id: () => `id${String(++ids).padStart(20, "0")}`,
+    soon: (task) => void Promise.resolve().then(task),
     schedule(delayMs, task) {
       const entry = { at: now + delayMs, task };
       tasks.splice(indexAfter(entry.at), 0, entry);

@@ -9,7 +9,7 @@ import { appRouter } from "../../../src/rpc/router.ts";
 import { createSessionTokens } from "../../../src/rpc/session-token.ts";
 import { createSignaling } from "../../../src/signaling.ts";
 import { createSystem } from "../../../src/system.ts";
-import { bunSocketSettings, upgradeSocket } from "../../../src/transport/bun.ts";
+import { bunSocketSettings, createUpgrade } from "../../../src/transport/bun.ts";
 import { defaultDeadlines } from "../../../src/transport/deadlines.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { createStockSockets } from "../../support/stock.ts";
@@ -42,6 +42,8 @@ const accept = createStockSockets({
   deadlines: defaultDeadlines,
 });
 
+const upgradeSocket = createUpgrade(system);
+
 interface Listener {
   open(ws: unknown): void;
   message(ws: unknown, frame: unknown): void;
@@ -52,7 +54,7 @@ const server = Bun.serve<Listener>({
   hostname: "127.0.0.1",
   port: 0,
   fetch(request, bun) {
-    const upgraded = upgradeSocket(bun as never, request, accept, system.schedule, "");
+    const upgraded = upgradeSocket(bun as never, request, accept, "");
     return upgraded ? undefined : new Response("stock");
   },
   websocket: {
