@@ -307,7 +307,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
     send(caller, signal) {
       const filtered = signal.roomId.startsWith(relayOnlyPrefix) ? relayOnly(signal) : signal;
-      const sent = engine.send(caller, signal.roomId, filtered);
+      const sent = engine.send(caller, signal.roomId, filtered && JSON.stringify(filtered));
       if (sent instanceof Promise) return sent.then((delivered) => toldOf(signal, delivered));
       streams.flush();
       return toldOf(signal, sent);

@@ -2,7 +2,7 @@
  * What one session was told, kept for when it comes back: bounded in events and bytes, never partly
  * replayed. Positions are `epoch:offset`; an epoch is one life of a log, offsets count from 1.
  */
-import { limits, type LoggedEvent } from "../protocol.ts";
+import { limits } from "../protocol.ts";
 
 export interface Position {
   epoch: string;
@@ -12,24 +12,18 @@ export interface Position {
 
 export interface LogEntry {
   offset: number;
-  event: LoggedEvent;
+  /** A `LoggedEvent`: put into words once, however often it is sent. */
+  json: string;
 }
 
 /** Whether, and if not why, the events after a position can be replayed whole. */
 export type Recovery = "whole" | "other-epoch" | "too-old" | "future";
 
-/** An event's weight in the log: its free text, and a flat sum for all that is of fixed shape. */
-function weigh(event: LoggedEvent): number {
-  const flatBytes = 256;
-  if (event.type === "offer" || event.type === "answer") return flatBytes + event.sdp.length;
-  if (event.type === "add-ice-candidate") return flatBytes + event.candidate.candidate.length;
-  return flatBytes;
-}
-
 /** A class, for its memory: there is one log per session, and closures cost each of them. */
 export class EventLog {
   readonly epoch: string;
-  #events: LoggedEvent[] = [];
+  /** As texts, since each object more is one for the garbage collector to look at for as long as it is kept. */
+  #events: string[] = [];
   /** Index of the oldest live event: dropping is moving this, and now and then a slice. */
   #head = 0;
   #bytes = 0;
@@ -52,10 +46,10 @@ export class EventLog {
   }
 
   /** Adds an event, dropping the oldest ones past the bounds. Answers its offset. */
-  append(event: LoggedEvent): number {
-    this.#events.push(event);
+  append(json: string): number {
+    this.#events.push(json);
     this.#last += 1;
-    this.#bytes += weigh(event);
+    this.#bytes += json.length;
     while (
       this.#events.length - this.#head > limits.logEventsMax ||
       this.#bytes > limits.logBytesMax
@@ -66,8 +60,8 @@ export class EventLog {
 
   #dropOldest(): void {
     const oldest = this.#events[this.#head];
-    if (!oldest) throw new Error("an empty log weighs nothing");
-    this.#bytes -= weigh(oldest);
+    if (oldest === undefined) throw new Error("an empty log weighs nothing");
+    this.#bytes -= oldest.length;
     this.#head += 1;
     if (this.#head <= limits.logEventsMax) return;
     this.#events = this.#events.slice(this.#head);
@@ -87,8 +81,8 @@ export class EventLog {
     if (missing < 0) return undefined;
     const entries: LogEntry[] = [];
     for (let index = this.#head + missing; index < this.#events.length; index++) {
-      const event = this.#events[index];
-      if (event) entries.push({ offset: offset + entries.length + 1, event });
+      const json = this.#events[index];
+      if (json !== undefined) entries.push({ offset: offset + entries.length + 1, json });
     }
     return entries;
   }

@@ -24,7 +24,7 @@ import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/restraint.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { EndReason, Mode, Signal, Status } from "../protocol.ts";
+import type { EndReason, Mode, Status } from "../protocol.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
@@ -162,10 +162,11 @@ export interface Engine {
   pair(request: PairRequest): Awaitable<boolean>;
 
   /**
-   * Relays a signal to the other member of the living room, or only looks whether it could. `false` for a room of the caller's that has
-   * just ended; `not-in-room` for any other, in the same words whether it exists or not.
+   * Relays a signal (a `Signal` in JSON) to the other member of the living room, or only looks whether it could.
+   * `false` for a room of the caller's that has just ended; `not-in-room` for any other, in the same words whether
+   * it exists or not.
    */
-  send(caller: Caller, roomId: string, signal: Signal | undefined): Awaitable<boolean | Rejection>;
+  send(caller: Caller, roomId: string, signal: string | undefined): Awaitable<boolean | Rejection>;
   /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
   confirm(caller: Caller, roomId: string): Awaitable<Confirmed | Rejection>;
   /**

@@ -93,9 +93,13 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   }
 
   function tell(session: Session, event: LoggedEvent) {
-    if (!session.log) return;
-    session.log.append(event);
-    for (const { wake } of session.streams) wake();
+    if (session.log) tellWorded(session, JSON.stringify(event));
+  }
+
+  function tellWorded({ log, streams }: Session, json: string) {
+    if (!log) return;
+    log.append(json);
+    for (const { wake } of streams) wake();
   }
 
   const moves = createMoves<Session>(
@@ -383,7 +387,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         const { room } = session;
         if (room?.id !== roomId)
           return memberOf(session, roomId) ? { delivered: false } : reject("not-in-room");
-        if (signal) tell(partnerOf(session, room), signal);
+        if (signal !== undefined) tellWorded(partnerOf(session, room), signal);
         return { delivered: true };
       });
       return isRejection(answer) ? answer : answer.delivered;

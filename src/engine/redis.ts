@@ -9,14 +9,7 @@ import type { Subject, Verdict } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { RecentWaits } from "../domain/recent-waits.ts";
 import { accepts, type Ticket, type Wishes } from "../domain/ticket.ts";
-import {
-  limits,
-  modes,
-  type LoggedEvent,
-  type Mode,
-  type Signal,
-  type Status,
-} from "../protocol.ts";
+import { limits, modes, type Mode, type Status } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type {
   Attached,
@@ -476,10 +469,7 @@ export function createRedisEngine(
         ];
         if (claim < Number(claimNow)) return reject("taken-over");
         if (epochNow !== epoch || after < dropped) return "behind";
-        const read = events.map((json, index) => ({
-          offset: after + index + 1,
-          event: JSON.parse(json) as LoggedEvent,
-        }));
+        const read = events.map((json, index) => ({ offset: after + index + 1, json }));
         inboxes.catchUp(sessionId, after + read.length);
         if (read.length > 0) return read;
       } catch (error) {
@@ -630,7 +620,7 @@ export function createRedisEngine(
               const after = isNew ? 0 : last;
               const missed = events.map((json, index) => ({
                 offset: (position?.offset ?? 0) + index + 1,
-                event: JSON.parse(json) as LoggedEvent,
+                json,
               }));
               const wasFollowing = inbox.epoch === epoch && inbox.tail !== undefined;
               Object.assign(inbox, { epoch, claim, addressHash });
@@ -733,7 +723,7 @@ export function createRedisEngine(
       return paired === true;
     },
 
-    send(caller: Caller, roomId: string, signal: Signal | undefined) {
+    send(caller: Caller, roomId: string, signal: string | undefined) {
       return answering<boolean | Rejection>(async () => {
         const now = system.now();
         const outcome = await node.run(
@@ -745,7 +735,7 @@ export function createRedisEngine(
           caller.sessionId,
           String(caller.claim),
           roomId,
-          signal ? JSON.stringify(signal) : "",
+          signal ?? "",
           caller.mutationId ?? "",
           String(now - answersKeptMs),
         );

@@ -4,6 +4,7 @@ import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
 import type { Delivery, EventsRequest } from "../signaling/streams.ts";
+import { Json } from "../transport/answers.ts";
 import { push, type Pushing, type Sink } from "../transport/push.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
@@ -78,6 +79,9 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
     if ("event" in delivery) {
       const { id, event } = delivery;
       this.#sink?.next(tracked(id, this.#withToken(event)));
+    } else if ("signal" in delivery) {
+      const { id, signal } = delivery;
+      this.#sink?.next(tracked(id, new Json(signal) as unknown as PeerEvent));
     } else if ("bug" in delivery) this.#sink?.fail(delivery.bug);
     else if (delivery.end === "behind") this.#context.connection.comeBack();
     else this.#sink?.fail(refusal(delivery.end));

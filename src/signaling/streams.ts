@@ -18,7 +18,11 @@ import type { LoggedEvent, PeerEvent } from "../protocol.ts";
  * why the stream ends by itself: another tab has the session, this reader was too slow, or a bug.
  */
 export type Delivery =
-  { id: string; event: PeerEvent<unknown> } | { end: Rejection | "behind" } | { bug: unknown };
+  | { id: string; event: PeerEvent<unknown> }
+  /** A `Signal` in JSON, as it was relayed. */
+  | { id: string; signal: string }
+  | { end: Rejection | "behind" }
+  | { bug: unknown };
 
 export interface EventsRequest {
   /** Absent: a new session begins. */
@@ -56,6 +60,9 @@ export interface Streams {
 
 /** While the engine's storage is away and does not say for how long (milliseconds). */
 const retryMs = 1000;
+
+/** Nothing has to be put into these: they go on as they are. */
+const signalsBegin = /^\{"type":"(?:add-ice-candidate|offer|answer)"/;
 
 const settled = Promise.resolve();
 
@@ -215,10 +222,13 @@ class Reader {
     if (!this.#isClosed) this.attach();
   }
 
-  #deliver({ offset, event }: LogEntry) {
+  #deliver({ offset, json }: LogEntry) {
     if (this.#isClosed) return;
     const id = formatPosition(this.#position?.epoch ?? "", offset);
-    this.#request.deliver({ id, event: this.#parts.complete(event) });
+    const isSignal = signalsBegin.test(json);
+    this.#request.deliver(
+      isSignal ? { id, signal: json } : { id, event: this.#parts.complete(JSON.parse(json)) },
+    );
   }
 
   #end(why: Rejection | "behind") {

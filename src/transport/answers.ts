@@ -25,6 +25,19 @@ export function headOf(id: CallId | null, jsonrpc?: "2.0"): string {
   return jsonrpc === undefined ? head : `${head},"jsonrpc":"2.0"`;
 }
 
+/** A value that is in JSON already, and goes out as it is. */
+export class Json {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+}
+
 export interface Answers {
   /**
    * A result, or an event of a subscription, tracked or not.
@@ -41,10 +54,9 @@ export interface Answers {
  * @param transformer the router's; nothing is spent on the default one, which leaves everything as it is.
  */
 export function createAnswers(transformer: CombinedDataTransformer): Answers {
+  const isPlain = transformer === defaultTransformer;
   const serialize = (value: unknown): string | undefined =>
-    JSON.stringify(
-      transformer === defaultTransformer ? value : transformer.output.serialize(value),
-    );
+    JSON.stringify(isPlain ? value : transformer.output.serialize(value));
 
   // Put together from texts: an object made only to be worded costs as much as its content.
   const result = (head: string, text: string | undefined, more = "") =>
@@ -56,7 +68,12 @@ export function createAnswers(transformer: CombinedDataTransformer): Answers {
     data(head, value) {
       if (!isTrackedEnvelope(value)) return result(head, serialize(value));
       const [id, data] = value;
-      return result(head, serialize({ id, data }), `,"id":${JSON.stringify(id)}`);
+      const idText = JSON.stringify(id);
+      const text =
+        isPlain && data instanceof Json
+          ? `{"id":${idText},"data":${data.text}}`
+          : serialize({ id, data });
+      return result(head, text, `,"id":${idText}`);
     },
     started: (head) => `${head},"result":{"type":"started"}}`,
     stopped: (head) => `${head},"result":{"type":"stopped"}}`,

@@ -85,7 +85,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     async function events({ stream }: Attached, after = 0): Promise<LoggedEvent[]> {
       const entries = await engine.read(stream, after);
       if (!Array.isArray(entries)) throw new Error("unreadable");
-      return entries.map(({ event }) => event);
+      return entries.map(({ json }) => JSON.parse(json));
     }
     const types = async (peer: Attached, after = 0) =>
       (await events(peer, after)).map(({ type }) => type);
@@ -99,7 +99,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     return { attach, enter, pair, roomOfTwo, events, types, candidatesOf, stats };
   }
 
-  const offer = (roomId: string, sdp = "v=0") => ({ type: "offer", roomId, sdp }) as const;
+  const offer = (roomId: string, sdp = "v=0") => JSON.stringify({ type: "offer", roomId, sdp });
 
   describe(`the contract of engines: ${name}`, () => {
     describe("tickets", () => {
@@ -412,7 +412,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const last = base + count;
         const comeBack = async (position: string) => {
           const back = await world.attach("bob", position, bob.claim);
-          const missed = back.missed.map(({ event }) => event);
+          const missed = back.missed.map(({ json }): LoggedEvent => JSON.parse(json));
           const events = [...missed, ...(await world.events(back, back.stream.after))];
           return { back, events, types: events.map(({ type }) => type) };
         };

@@ -196,8 +196,10 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
             const reason = isRejection(delivery.end) ? delivery.end.reason : delivery.end;
             end = reason === "behind" || reason === "taken-over" ? reason : "other";
           } else if (!seen.has(delivery.id)) {
-            seen.add(delivery.id);
-            told.push(delivery);
+            const { id } = delivery;
+            seen.add(id);
+            const event = "signal" in delivery ? JSON.parse(delivery.signal) : delivery.event;
+            told.push({ id, event });
             for (const listener of listeners) listener();
           }
         },

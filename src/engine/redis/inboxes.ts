@@ -4,7 +4,7 @@
  */
 import { EventLog, type LogEntry } from "../../domain/event-log.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
-import { limits, type LoggedEvent } from "../../protocol.ts";
+import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import type { Stream } from "../engine.ts";
 
@@ -70,7 +70,7 @@ export function createInboxes(
   function receive(inbox: Inbox, entry: LogEntry) {
     const { tail } = inbox;
     if (tail && entry.offset <= tail.last) return;
-    if (tail && entry.offset === tail.last + 1) tail.append(entry.event);
+    if (tail && entry.offset === tail.last + 1) tail.append(entry.json);
     else {
       inbox.tail = undefined;
       inbox.early.push(entry);
@@ -144,8 +144,7 @@ export function createInboxes(
       const inbox = inboxes.get(sessionId);
       if (!inbox) return;
       const offset = Number.parseInt(published, 10);
-      const event = JSON.parse(published.slice(published.indexOf("\n") + 1)) as LoggedEvent;
-      receive(inbox, { offset, event });
+      receive(inbox, { offset, json: published.slice(published.indexOf("\n") + 1) });
       wake(inbox);
       settle(inbox);
     },
