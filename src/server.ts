@@ -74,38 +74,38 @@ function callsIn(frame: string | Uint8Array): number {
 
 const openingBrace = "{".charCodeAt(0);
 
+interface GateParts {
+  rate: Rate;
+  now: () => number;
+  onGone: (socket: Socket) => void;
+}
+
 /** Before a socket's listener: refusing costs too, so who calls on and on regardless is put out. */
-class Gate implements SocketListener {
+class Gate implements SocketListener, TokenBucket {
+  readonly #parts: GateParts;
   readonly #socket: Socket;
   readonly #listener: SocketListener;
-  readonly #rate: Rate;
-  readonly #now: () => number;
-  readonly #onGone: () => void;
-  readonly #calls: TokenBucket = { fullAt: 0 };
+  readonly #release: () => void;
+  /** Its own bucket of calls. */
+  fullAt = 0;
 
-  constructor(
-    socket: Socket,
-    listener: SocketListener,
-    rate: Rate,
-    now: () => number,
-    onGone: () => void,
-  ) {
+  constructor(parts: GateParts, socket: Socket, listener: SocketListener, release: () => void) {
+    this.#parts = parts;
     this.#socket = socket;
     this.#listener = listener;
-    this.#rate = rate;
-    this.#now = now;
-    this.#onGone = onGone;
+    this.#release = release;
   }
 
   message(data: string | Uint8Array): void {
-    if (takeToken(this.#calls, this.#rate, this.#now(), callsIn(data)) === 0)
-      this.#listener.message(data);
+    const { rate, now } = this.#parts;
+    if (takeToken(this, rate, now(), callsIn(data)) === 0) this.#listener.message(data);
     else this.#socket.close(closeCodes.flooding, "flooding");
   }
 
   close(): void {
     this.#listener.close();
-    this.#onGone();
+    this.#release();
+    this.#parts.onGone(this.#socket);
   }
 }
 
@@ -163,22 +163,20 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
     now: system.now,
     schedule: system.schedule,
     createContext: ({ token }, socket, { addressHash }) =>
-      contexts.forSocket(typeof token === "string" ? token : undefined, addressHash, () =>
-        socket.close(closeCodes.tooSlow, "too slow"),
-      ),
+      contexts.forSocket(typeof token === "string" ? token : undefined, addressHash, socket),
   });
 
-  /** @param release gives back its place. */
-  const acceptSocket =
-    (release: () => void): AcceptSocket =>
-    (socket, upgrade) => {
-      sockets.add(socket);
-      return new Gate(socket, speak(socket, upgrade), callFlood, system.now, () => {
-        release();
-        sockets.delete(socket);
-        if (sockets.size === 0) allGone();
-      });
-    };
+  const gates = { rate: callFlood, now: system.now, onGone };
+
+  function onGone(socket: Socket) {
+    sockets.delete(socket);
+    if (sockets.size === 0) allGone();
+  }
+
+  const accept: AcceptSocket = (socket, upgrade) => {
+    sockets.add(socket);
+    return new Gate(gates, socket, speak(socket, upgrade), upgrade.release);
+  };
 
   const letIn = (request: Request) =>
     originAllowed(origins, request.headers.get("origin"), request.headers.get("host"));
@@ -240,8 +238,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
         return refuse(admitted.status, admitted.retryAfterS);
       }
       const { addressHash, release } = admitted;
-      const accept = acceptSocket(release);
-      if (upgradeSocket(server, request, accept, addressHash)) return undefined;
+      if (upgradeSocket(server, request, accept, { addressHash, release })) return undefined;
       release();
       return new Response("Expected a WebSocket\n", { status: 426 });
     })

@@ -483,7 +483,7 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
         const before = bob.types();
         const { caller } = alice;
         const deliveries: Delivery[] = [];
-        const close = signaling.events({
+        const stream = signaling.events({
           known: caller,
           newSessionId: "",
           addressHash: "",
@@ -497,7 +497,7 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
         expect(reasonOf(await signaling.connected(caller, roomId))).toEqual({ status: "paired" });
         await advance(minuteMs);
         expect(bob.types()).toEqual(before);
-        close();
+        stream.close();
       });
 
       test("two who are both away are both lost, each told of nothing twice", async () => {

@@ -1,11 +1,14 @@
 /** What a procedure knows of the connection it is called on. */
-import { limits as protocolLimits } from "../protocol.ts";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import type { Signaling } from "../signaling.ts";
-import { createTurnstile, type CallLimits, type Turnstile } from "./call-limits.ts";
+import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { SessionTokens } from "./session-token.ts";
+
+interface Closable {
+  close(code: number, reason: string): void;
+}
 
 /** Once per socket, or once per HTTP request. */
 export interface Connection {
@@ -16,11 +19,12 @@ export interface Connection {
   beginning: Promise<void> | undefined;
   /** The session that `events` begins here, if the token names none. */
   readonly newSessionId: string;
-  /** Closes the socket so that the peer comes back and resumes. */
-  readonly comeBack: () => void;
+  /** Absent over HTTP. */
+  readonly socket: Closable | undefined;
   /** A keyed hash of the address bucket it comes from. */
   readonly addressHash: string;
-  readonly turnstile: Turnstile;
+  /** Made for the first call: most peers wait, or talk, and call nothing. */
+  turnstile: Turnstile | undefined;
   /** Subscriptions open on it. */
   subscriptions: number;
 }
@@ -30,7 +34,31 @@ export interface Context {
   readonly limits: CallLimits;
   readonly connection: Connection;
   /** The connection's session token, its life renewed. */
-  readonly signToken: () => string;
+  signToken(): string;
+}
+
+/** A class, for its memory: there is one per socket, and closures cost each of them. */
+class ConnectionContext implements Context {
+  readonly #parts: ContextParts;
+  readonly connection: Connection;
+
+  constructor(parts: ContextParts, connection: Connection) {
+    this.#parts = parts;
+    this.connection = connection;
+  }
+
+  get signaling(): Signaling {
+    return this.#parts.signaling;
+  }
+
+  get limits(): CallLimits {
+    return this.#parts.limits;
+  }
+
+  signToken(): string {
+    const { tokens, now } = this.#parts;
+    return tokens.sign(this.connection.caller ?? nobody, now());
+  }
 }
 
 /** A caller without a session: idle, in no room. */
@@ -47,37 +75,38 @@ export interface ContextParts {
 }
 
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
-export function createContexts({ signaling, tokens, limits, now, newId }: ContextParts) {
+export function createContexts(parts: ContextParts) {
+  const { tokens, now, newId } = parts;
+
   function contextOf(
-    begun: Omit<Connection, "beginning" | "newSessionId" | "turnstile" | "subscriptions">,
+    begun: Pick<Connection, "kind" | "caller" | "addressHash" | "socket">,
   ): Context {
+    const { kind, caller, addressHash, socket } = begun;
     const connection: Connection = {
-      ...begun,
+      kind,
+      caller,
+      addressHash,
+      socket,
       beginning: undefined,
       newSessionId: newId(),
-      turnstile: createTurnstile(protocolLimits.callsInFlightMax),
+      turnstile: undefined,
       subscriptions: 0,
     };
-    return {
-      signaling,
-      limits,
-      connection,
-      signToken: () => tokens.sign(connection.caller ?? nobody, now()),
-    };
+    return new ConnectionContext(parts, connection);
   }
 
   return {
     /** An invalid or expired token locks nobody out: `events` begins a new session. */
-    forSocket(token: string | undefined, addressHash: string, comeBack: () => void): Context {
+    forSocket(token: string | undefined, addressHash: string, socket: Closable): Context {
       const caller = token === undefined ? undefined : tokens.verify(token, now());
-      return contextOf({ kind: "socket", caller, addressHash, comeBack });
+      return contextOf({ kind: "socket", caller, addressHash, socket });
     },
     /** Throws `unauthorized` for a token that is not valid; without any, only the public queries work. */
     forRequest(authorization: string | null, addressHash: string): Context {
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
       const caller = token === undefined ? undefined : tokens.verify(token, now());
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, addressHash, comeBack: () => {} });
+      return contextOf({ kind: "http", caller, addressHash, socket: undefined });
     },
   };
 }

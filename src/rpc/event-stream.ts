@@ -3,8 +3,9 @@ import { tracked, type TrackedEnvelope } from "@trpc/server";
 import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
-import type { Delivery, EventsRequest } from "../signaling/streams.ts";
+import type { Delivery, EventsRequest, OpenStream } from "../signaling/streams.ts";
 import { Json } from "../transport/answers.ts";
+import { closeCodes } from "../transport/close-codes.ts";
 import { push, type Pushing, type Sink } from "../transport/push.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
@@ -21,7 +22,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
   readonly #context: Context;
   #sessionBegun: (() => void) | undefined;
   #sink: Sink<Tracked> | undefined;
-  #close: (() => void) | undefined;
+  #stream: OpenStream | undefined;
   #isOver = false;
 
   /** @throws a refusal when the connection has too many streams open. */
@@ -32,15 +33,25 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
     this.#sessionBegun = beginSession(context.connection);
   }
 
-  [push](sink: Sink<Tracked>): () => void {
+  [push](sink: Sink<Tracked>): void {
     this.#sink = sink;
-    this.#close = this.#context.signaling.events(this);
-    return this.#end;
+    this.#stream = this.#context.signaling.events(this);
+  }
+
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stream?.close();
+    this.#sessionBegun?.();
+    this.#context.connection.subscriptions -= 1;
   }
 
   /** For whoever can't be pushed to. */
   [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
-    const events = observable<Tracked>(({ next, error }) => this[push]({ next, fail: error }));
+    const events = observable<Tracked>(({ next, error }) => {
+      this[push]({ next, fail: error });
+      return () => this.stop();
+    });
     let iterator: AsyncIterator<Tracked> | undefined;
     return {
       next: () => {
@@ -48,7 +59,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
         return iterator.next();
       },
       return: async () => {
-        this.#end();
+        this.stop();
         return { done: true, value: undefined };
       },
     };
@@ -83,17 +94,10 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
       const { id, signal } = delivery;
       this.#sink?.next(tracked(id, new Json(signal) as unknown as PeerEvent));
     } else if ("bug" in delivery) this.#sink?.fail(delivery.bug);
-    else if (delivery.end === "behind") this.#context.connection.comeBack();
+    else if (delivery.end === "behind")
+      this.#context.connection.socket?.close(closeCodes.tooSlow, "too slow");
     else this.#sink?.fail(refusal(delivery.end));
   }
-
-  readonly #end = (): void => {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#close?.();
-    this.#sessionBegun?.();
-    this.#context.connection.subscriptions -= 1;
-  };
 
   #withToken(event: PeerEvent<unknown>): PeerEvent {
     return event.type === "session" ? { ...event, token: this.#context.signToken() } : event;

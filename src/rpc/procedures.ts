@@ -3,7 +3,7 @@ import { initTRPC } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { limits } from "../protocol.ts";
-import type { CallKind } from "./call-limits.ts";
+import { createTurnstile, type CallKind } from "./call-limits.ts";
 import { nobody, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
@@ -12,11 +12,11 @@ const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: for
 export const { router } = t;
 
 /** Counts a call for its session, or for what else lasts. @throws a refusal for one too many. */
-function count({ connection, limits }: Context, kind: CallKind) {
+function count({ connection, limits: callLimits }: Context, kind: CallKind) {
   const { caller, kind: way, addressHash } = connection;
   // An HTTP request is a connection of its own: without a session its address is all that lasts.
   const of = caller?.sessionId ?? (way === "http" ? addressHash : connection);
-  const refused = limits.take(kind, of);
+  const refused = callLimits.take(kind, of);
   if (refused) throw refusal(refused);
 }
 
@@ -37,9 +37,10 @@ interface Terms {
 function callable({ withSession, kind }: Terms) {
   return t.procedure.use((options) => {
     const { ctx } = options;
-    const { turnstile, kind: way, caller, beginning } = ctx.connection;
+    const { kind: way, caller, beginning } = ctx.connection;
     if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
     if (kind) count(ctx, kind);
+    const turnstile = (ctx.connection.turnstile ??= createTurnstile(limits.callsInFlightMax));
     const turn = turnstile.enter() ?? beginning;
     const made = turn ? turn.then(() => goOn(options)) : goOn(options);
     const leave = () => turnstile.leave();

@@ -49,9 +49,14 @@ export interface StreamsParts {
   onBug: (bug: unknown) => void;
 }
 
+export interface OpenStream {
+  /** Nothing is delivered any more. Idempotent. */
+  close(): void;
+}
+
 export interface Streams {
-  /** The missed events, `session`, and then whatever comes, until the answer is called. */
-  open(request: EventsRequest): () => void;
+  /** The missed events, `session`, and then whatever comes, until it is closed. */
+  open(request: EventsRequest): OpenStream;
   /** What rang is delivered at the end of the turn; or now. Not to be called while the engine is at work. */
   flush(): void;
   /** From now on no new session begins here. */
@@ -89,11 +94,11 @@ export function createStreams(parts: StreamsParts): Streams {
     open(request) {
       if (isDraining && !request.known) {
         request.deliver({ end: reject("draining", { retryAfterMs: 1000 }) });
-        return () => {};
+        return { close() {} };
       }
       const reader = new Reader(parts, request, ring);
       reader.attach();
-      return reader.close;
+      return reader;
     },
     flush,
     drain() {
@@ -103,7 +108,7 @@ export function createStreams(parts: StreamsParts): Streams {
 }
 
 /** A class, for its memory: there is one per stream, and closures cost each of them. */
-class Reader {
+class Reader implements OpenStream {
   readonly #parts: StreamsParts;
   readonly #request: EventsRequest;
   readonly #ready: (reader: Reader) => void;
@@ -136,7 +141,8 @@ class Reader {
         position: this.#position,
         wake: this.#ring,
       });
-      if (attaching instanceof Promise) attaching.then(this.#attached).catch(this.#fail);
+      if (attaching instanceof Promise)
+        attaching.then((attached) => this.#attached(attached)).catch((bug) => this.#fail(bug));
       else this.#attached(attaching);
     } catch (bug) {
       this.#fail(bug);
@@ -151,7 +157,7 @@ class Reader {
         const read = this.#parts.engine.read(this.#stream, this.#position?.offset ?? 0);
         if (read instanceof Promise) {
           this.#isReading = true;
-          read.then(this.#readLater).catch(this.#fail);
+          read.then((late) => this.#readLater(late)).catch((bug) => this.#fail(bug));
         } else this.#take(read);
       }
     } catch (bug) {
@@ -159,12 +165,12 @@ class Reader {
     }
   }
 
-  readonly close = (): void => {
+  close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#cancelRetry?.();
     if (this.#stream) void this.#detach(this.#stream);
-  };
+  }
 
   readonly #ring = (): void => {
     if (this.#isRung) return;
@@ -172,7 +178,7 @@ class Reader {
     this.#ready(this);
   };
 
-  readonly #attached = (attached: Attached | Rejection): void => {
+  #attached(attached: Attached | Rejection): void {
     if (isRejection(attached)) return this.#refused(attached);
     const { stream, missed, recovered, entered } = attached;
     const { began, entered: look } = this.#parts;
@@ -187,7 +193,7 @@ class Reader {
     for (const entry of missed) this.#deliver(entry);
     this.#isRung = true;
     this.read();
-  };
+  }
 
   #refused(rejection: Rejection) {
     if (this.#isClosed) return;
@@ -198,13 +204,13 @@ class Reader {
     this.#cancelRetry = this.#parts.schedule(retryAfterMs, () => this.attach());
   }
 
-  readonly #readLater = (read: Awaited<ReturnType<Engine["read"]>>): void => {
+  #readLater(read: Awaited<ReturnType<Engine["read"]>>): void {
     this.#isReading = false;
     this.#take(read);
     // More may have come while this was on its way.
     if (Array.isArray(read) && read.length > 0) this.#isRung = true;
     this.read();
-  };
+  }
 
   #take(read: Awaited<ReturnType<Engine["read"]>>) {
     if (read === "behind" || isRejection(read)) return this.#end(read);
@@ -237,11 +243,11 @@ class Reader {
     this.close();
   }
 
-  readonly #fail = (bug: unknown): void => {
+  #fail(bug: unknown): void {
     if (this.#isClosed) return this.#parts.onBug(bug);
     this.#request.deliver({ bug });
     this.close();
-  };
+  }
 
   async #detach(stream: Stream) {
     try {

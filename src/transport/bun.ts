@@ -31,14 +31,14 @@ export type UpgradeSocket = (
   server: Server<unknown>,
   request: Request,
   accept: AcceptSocket,
-  addressHash: string,
+  admitted: Omit<Upgrade, "url">,
 ) => boolean;
 
 export function createUpgrade(turns: Turns): UpgradeSocket {
   const outbox = new Outbox(turns);
-  return (server, request, accept, addressHash) => {
+  return (server, request, accept, { addressHash, release }) => {
     const { pathname, search } = new URL(request.url);
-    const upgrade = { url: pathname + search, addressHash };
+    const upgrade = { url: pathname + search, addressHash, release };
     return server.upgrade(request, { data: new SocketData(accept, upgrade, outbox) });
   };
 }
@@ -132,21 +132,21 @@ class BunSocket implements Socket {
 
 /** What Bun tells of a socket; it calls these as methods. */
 class SocketData {
-  readonly #accept: AcceptSocket;
-  readonly #upgrade: Upgrade;
-  readonly #outbox: Outbox;
+  /** What it is opened with; let go of then. */
+  #opening: { accept: AcceptSocket; upgrade: Upgrade; outbox: Outbox } | undefined;
   #socket: BunSocket | undefined;
   #listener: SocketListener | undefined;
 
   constructor(accept: AcceptSocket, upgrade: Upgrade, outbox: Outbox) {
-    this.#accept = accept;
-    this.#upgrade = upgrade;
-    this.#outbox = outbox;
+    this.#opening = { accept, upgrade, outbox };
   }
 
   open(ws: ServerWebSocket<SocketData>): void {
-    this.#socket = new BunSocket(ws, this.#outbox);
-    this.#listener = this.#accept(this.#socket, this.#upgrade);
+    if (!this.#opening) return;
+    const { accept, upgrade, outbox } = this.#opening;
+    this.#opening = undefined;
+    this.#socket = new BunSocket(ws, outbox);
+    this.#listener = accept(this.#socket, upgrade);
   }
 
   message(_: unknown, frame: string | Buffer): void {

@@ -12,8 +12,10 @@ export interface Sink<T> {
 }
 
 export interface Pushing<T> extends AsyncIterable<T> {
-  /** Begins at once; the answer ends it, and is called once at most. */
-  [push](sink: Sink<T>): () => void;
+  /** Begins at once. */
+  [push](sink: Sink<T>): void;
+  /** Nothing is pushed any more; called once, after it has begun. */
+  stop(): void;
 }
 
 export function isPushing(value: unknown): value is Pushing<unknown> {

@@ -66,28 +66,31 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   readonly answers: Answers;
   readonly #options: Parts<Context>;
   readonly #socket: Socket;
-  readonly #upgrade: Upgrade;
   readonly #keepAlive: KeepAlive;
-  readonly #subscriptions = new Map<CallId, Subscription>();
+  /** Few: a list, since a map weighs more than all else that an idle peer needs here. */
+  #subscriptions: Subscription[] = [];
   /** What every call is made with, or why none can be; absent until the announced first message. */
   #begun: { context: Context } | { failure: TRPCError } | undefined;
   /** Of queries and mutations, which nothing stops: made when somebody asks for it. */
   #neverAborts: AbortSignal | undefined;
-  #cancelDeadline: (() => void) | undefined;
+  /** What the announced first message is needed for, and how to give up its deadline. */
+  #awaited: { upgrade: Upgrade; cancel: () => void } | undefined;
 
   constructor(options: Parts<Context>, answers: Answers, socket: Socket, upgrade: Upgrade) {
     this.answers = answers;
     this.#options = options;
     this.#socket = socket;
-    this.#upgrade = upgrade;
     this.#keepAlive = new KeepAlive(socket, options);
     // Read as tRPC reads it, or a socket could make it wait without a deadline.
     const { searchParams } = new URL(upgrade.url, "ws://localhost");
     if (searchParams.get("connectionParams") === "1")
-      this.#cancelDeadline = options.schedule(options.deadlines.firstMessageMs, () =>
-        socket.close(closeCodes.mute, "no first message"),
-      );
-    else this.#begin(() => ({}));
+      this.#awaited = {
+        upgrade,
+        cancel: options.schedule(options.deadlines.firstMessageMs, () =>
+          socket.close(closeCodes.mute, "no first message"),
+        ),
+      };
+    else this.#begin(() => ({}), upgrade);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -102,23 +105,25 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
         ? isLonger(data, limits.frameBytesMax)
         : data.byteLength > limits.frameBytesMax;
     if (isTooLarge) return this.#refuseLarge(data);
-    if (this.#begun) this.#read(data);
-    else this.#begin(() => readConnectionParams(data));
+    if (!this.#awaited) return this.#read(data);
+    const { upgrade, cancel } = this.#awaited;
+    this.#awaited = undefined;
+    cancel();
+    this.#begin(() => readConnectionParams(data), upgrade);
   }
 
   close(): void {
     this.#keepAlive.end();
-    this.#cancelDeadline?.();
-    for (const subscription of this.#subscriptions.values()) subscription.stop();
+    this.#awaited?.cancel();
+    for (const subscription of [...this.#subscriptions]) subscription.stop();
   }
 
   // -------------------------------------------------------------------------------------------
   // Frames
 
-  #begin(readParams: () => Record<string, unknown>) {
-    this.#cancelDeadline?.();
+  #begin(readParams: () => Record<string, unknown>, upgrade: Upgrade) {
     try {
-      const context = this.#options.createContext(readParams(), this.#socket, this.#upgrade);
+      const context = this.#options.createContext(readParams(), this.#socket, upgrade);
       this.#begun = { context };
     } catch (cause) {
       const failure = getTRPCErrorFromUnknown(cause);
@@ -162,11 +167,11 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
       return undefined;
     }
     if ("stop" in message) {
-      this.#subscriptions.get(message.stop)?.stop();
+      this.#subscriptionOf(message.stop)?.stop();
       return undefined;
     }
     if (message.type !== "subscription") return message;
-    if (this.#subscriptions.has(message.id)) {
+    if (this.#subscriptionOf(message.id)) {
       this.refuseAnyhow(
         message,
         new TRPCError({ code: "BAD_REQUEST", message: `Duplicate id ${message.id}` }),
@@ -174,8 +179,12 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
       return undefined;
     }
     const subscription = new Subscription(this, message);
-    this.#subscriptions.set(message.id, subscription);
+    this.#subscriptions.push(subscription);
     return subscription;
+  }
+
+  #subscriptionOf(id: CallId): Subscription | undefined {
+    return this.#subscriptions.find((subscription) => subscription.id === id);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -230,7 +239,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   }
 
   release({ id }: Call): void {
-    this.#subscriptions.delete(id);
+    this.#subscriptions = this.#subscriptions.filter((subscription) => subscription.id !== id);
   }
 
   // -------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ export interface Upgrade {
   url: string;
   /** A keyed hash of the address bucket it comes from. */
   addressHash: string;
+  /** Gives back its place. */
+  release: () => void;
 }
 
 /** Takes a socket that has just opened. */

@@ -2,7 +2,7 @@
 import { getTRPCErrorFromUnknown, TRPCError } from "@trpc/server";
 import { isObservable, observableToAsyncIterable } from "@trpc/server/observable";
 import { isAbortError, isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
-import type { Answers } from "./answers.ts";
+import type { Answers, CallId } from "./answers.ts";
 import type { Call } from "./calls.ts";
 import { isPushing, push, type Pushing, type Sink } from "./push.ts";
 
@@ -27,15 +27,20 @@ export interface SubscriptionHost {
 export class Subscription implements Sink<unknown> {
   readonly #host: SubscriptionHost;
   readonly #call: Call;
+  /** Of the call: no two of a connection at a time. */
+  readonly id: CallId;
   /** Made when somebody asks for its signal. */
   #controller: AbortController | undefined;
   #stopped = false;
   /** Ends the wait for the next event. */
   #interrupt: (() => void) | undefined;
+  /** What pushes, once it has begun. */
+  #source: Pushing<unknown> | undefined;
 
   constructor(host: SubscriptionHost, call: Call) {
     this.#host = host;
     this.#call = call;
+    this.id = call.id;
   }
 
   /** At any moment: before the procedure has answered, while an event is waited for, or after the end. */
@@ -44,6 +49,7 @@ export class Subscription implements Sink<unknown> {
     this.#stopped = true;
     this.#controller?.abort();
     this.#interrupt?.();
+    this.#stopSource();
   }
 
   get signal(): AbortSignal {
@@ -72,15 +78,20 @@ export class Subscription implements Sink<unknown> {
   #takeFrom(source: Pushing<unknown>) {
     const host = this.#host;
     host.say(host.answers.started(this.#call.head));
-    const end = source[push](this);
-    this.#interrupt = () => {
-      this.#interrupt = undefined;
-      end();
-      this.#release();
-      host.say(host.answers.stopped(this.#call.head));
-    };
-    // It may have ended before it could be told how to.
-    if (this.#stopped) this.#interrupt();
+    source[push](this);
+    this.#source = source;
+    // It may have ended while it began.
+    if (this.#stopped) this.#stopSource();
+  }
+
+  #stopSource() {
+    const host = this.#host;
+    const source = this.#source;
+    this.#source = undefined;
+    if (!source) return;
+    source.stop();
+    this.#release();
+    host.say(host.answers.stopped(this.#call.head));
   }
 
   next(value: unknown): void {

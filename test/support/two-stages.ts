@@ -102,7 +102,7 @@ async function play(
       outcome.errors.push(`${known}: ${error.code} ${error.message}`);
       options.onError?.();
     },
-  })(socket, { url: options.url ?? "/trpc", addressHash: "" });
+  })(socket, { url: options.url ?? "/trpc", addressHash: "", release() {} });
   await settle();
   for (const step of script) {
     if (step === "closing") open = false;

@@ -184,7 +184,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
       connection = new AbortController();
       end = "open";
       const { signal } = connection;
-      const close = signaling.events({
+      const stream = signaling.events({
         known: caller,
         newSessionId: name.padEnd(22, "_"),
         addressHash: `address of ${name}`,
@@ -205,7 +205,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
         },
       });
       signal.addEventListener("abort", () => {
-        close();
+        stream.close();
         if (end === "open" && signal === connection.signal) end = "closed";
       });
       await system.settled();

@@ -702,7 +702,7 @@ describe("the keep-alive", () => {
     const note = (what: string) => void seen.push([Date.now() - startedAt, what]);
     const listener = accept(
       { open: true, send: note, close: () => note("close"), terminate: () => note("terminate") },
-      { url: "/trpc", addressHash: "" },
+      { url: "/trpc", addressHash: "", release() {} },
     );
     for (let ms = 1; ms <= untilMs; ms++) {
       jest.advanceTimersByTime(1);

@@ -35,7 +35,7 @@ function openSocket(url = "/trpc") {
       close: (code) => void closedWith.push(code),
       terminate: () => void closedWith.push(1006),
     },
-    { url, addressHash: "" },
+    { url, addressHash: "", release() {} },
   );
   return {
     closedWith,

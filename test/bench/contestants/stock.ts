@@ -37,7 +37,7 @@ const contexts = createContexts({
 const accept = createStockSockets({
   router: appRouter,
   createContext: ({ token }, socket, { addressHash }) =>
-    contexts.forSocket(token as string | undefined, addressHash, () => socket.close(4000, "")),
+    contexts.forSocket(token as string | undefined, addressHash, socket),
   onError: () => {},
   deadlines: defaultDeadlines,
 });
@@ -54,7 +54,10 @@ const server = Bun.serve<Listener>({
   hostname: "127.0.0.1",
   port: 0,
   fetch(request, bun) {
-    const upgraded = upgradeSocket(bun as never, request, accept, "");
+    const upgraded = upgradeSocket(bun as never, request, accept, {
+      addressHash: "",
+      release() {},
+    });
     return upgraded ? undefined : new Response("stock");
   },
   websocket: {
