@@ -30,10 +30,7 @@ interface Terms {
   kind?: CallKind;
 }
 
-/**
- * Everything but subscriptions: a few at a time per connection, the rest in order. One middleware for all terms,
- * since each costs every call two promises.
- */
+/** Everything but subscriptions: a few at a time per connection, the rest in order. */
 function callable({ withSession, kind }: Terms) {
   return t.procedure.use((options) => {
     const { ctx } = options;

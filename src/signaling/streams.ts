@@ -245,7 +245,12 @@ class Reader implements OpenStream {
 
   #fail(bug: unknown): void {
     if (this.#isClosed) return this.#parts.onBug(bug);
-    this.#request.deliver({ bug });
+    try {
+      this.#request.deliver({ bug });
+    } catch (another) {
+      // Others wait for their turn behind this one.
+      this.#parts.onBug(another);
+    }
     this.close();
   }
 

@@ -4,7 +4,7 @@
  */
 export const push = Symbol("push");
 
-/** Takes what is pushed. Neither method throws. */
+/** Takes what is pushed. Neither method throws; both are called as methods. */
 export interface Sink<T> {
   next(value: T): void;
   /** Nothing more will come. */

@@ -115,7 +115,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   close(): void {
     this.#keepAlive.end();
     this.#awaited?.cancel();
-    for (const subscription of [...this.#subscriptions]) subscription.stop();
+    for (const subscription of this.#subscriptions) subscription.stop();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
       return undefined;
     }
     const subscription = new Subscription(this, message);
-    this.#subscriptions.push(subscription);
+    this.#subscriptions = [...this.#subscriptions, subscription];
     return subscription;
   }
 
@@ -239,6 +239,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   }
 
   release({ id }: Call): void {
+    // A new list: the old one may be being gone through.
     this.#subscriptions = this.#subscriptions.filter((subscription) => subscription.id !== id);
   }
 

@@ -78,10 +78,16 @@ export class Subscription implements Sink<unknown> {
   #takeFrom(source: Pushing<unknown>) {
     const host = this.#host;
     host.say(host.answers.started(this.#call.head));
-    source[push](this);
+    let failure: { cause: unknown } | undefined;
+    try {
+      source[push](this);
+    } catch (cause) {
+      failure = { cause };
+    }
     this.#source = source;
     // It may have ended while it began.
     if (this.#stopped) this.#stopSource();
+    else if (failure) this.fail(failure.cause);
   }
 
   #stopSource() {
