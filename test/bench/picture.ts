@@ -12,7 +12,7 @@ interface Row {
 const rows: Row[] = [
   { what: "CPU per signal, candidate of 150 bytes", key: "candidateCpuUs", unit: "µs", digits: 0 },
   { what: "CPU per signal, SDP of 6 KB", key: "sdpCpuUs", unit: "µs", digits: 0 },
-  { what: "Memory per idle peer, the many", key: "manyPeersKiB", unit: "KiB", digits: 1 },
+  { what: "Memory per idle peer", key: "manyPeersKiB", unit: "KiB", digits: 1 },
   { what: "CPU per pair", key: "pairCpuUs", unit: "µs", digits: 0 },
 ];
 /** The longest bar, in pixels. */
@@ -24,8 +24,9 @@ const colors = ["#9aa0a6", "#1a7f5a", "#6f8fc9", "#d9a441", "#c66b5d"];
 const [, , file, target] = process.argv;
 if (file === undefined || target === undefined)
   throw new Error("name the file with the figures, and the picture to draw");
-const { figures } = (await Bun.file(file).json()) as {
+const { figures, plan } = (await Bun.file(file).json()) as {
   figures: Record<string, Record<string, number | undefined>>;
+  plan: { peers: [few: number, many: number] };
 };
 const names = Object.keys(figures);
 
@@ -39,7 +40,8 @@ for (const { what, key, unit, digits } of rows) {
   const values = names.map((name) => figures[name]?.[key]);
   const longest = Math.max(...values.map((value) => value ?? 0));
   if (longest === 0) continue;
-  parts.push(text(12, y, what, ' font-weight="bold"'));
+  const title = key === "manyPeersKiB" ? `${what}, ${plan.peers[1]} of them` : what;
+  parts.push(text(12, y, title, ' font-weight="bold"'));
   for (const [index, name] of names.entries()) {
     const value = values[index];
     if (value === undefined) continue;
