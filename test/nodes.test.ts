@@ -319,10 +319,23 @@ describe("Redis", () => {
   async function nothingLost({ bob, alice }: { bob: TestPeer; alice: TestPeer }, sent: number) {
     await until(() => signalsOf(bob).length >= sent);
     expect(signalsOf(bob)).toEqual(Array.from({ length: sent }, (_, n) => n));
+    nobodyEnded({ alice, bob });
+  }
+
+  /** Nobody was told that the room had ended, nor refused its events. */
+  function nobodyEnded({ alice, bob }: { bob: TestPeer; alice: TestPeer }) {
     for (const peer of [alice, bob]) {
       expect(peer.types).not.toContain("partner-disconnected");
       expect(peer.errors).toEqual([]);
     }
+  }
+
+  /** What they missed can't be replayed, but they are where they were. */
+  async function bothToldOfTheirRoom(site: { bob: TestPeer; alice: TestPeer; roomId: string }) {
+    for (const peer of [site.alice, site.bob])
+      expect(await peer.next("resync")).toMatchObject({
+        state: { status: "paired", roomId: site.roomId },
+      });
   }
 
   test("frozen: calls go on, mutations fail by name within a second, and all comes back within five", async () => {
@@ -375,18 +388,12 @@ describe("Redis", () => {
     expect((await site.answers(0)).status).toBe(503);
     await site.cluster.redis.start();
     const startedAt = performance.now();
-    for (const peer of [site.alice, site.bob])
-      expect(await peer.next("resync")).toMatchObject({
-        state: { status: "paired", roomId: site.roomId },
-      });
+    await bothToldOfTheirRoom(site);
     expect(performance.now() - startedAt).toBeLessThan(5000);
     const before = site.delivered;
     await until(() => site.delivered > before + 5);
     await site.stop();
-    for (const peer of [site.alice, site.bob]) {
-      expect(peer.types).not.toContain("partner-disconnected");
-      expect(peer.errors).toEqual([]);
-    }
+    nobodyEnded(site);
   }, 60_000);
 
   test("killed, and a replica takes over: everybody is told where they stand, rooms go on", async () => {
@@ -401,17 +408,11 @@ describe("Redis", () => {
     await redis.kill();
     await replica.cli("replicaof", "no", "one");
     wire.before(replica.port);
-    for (const peer of [site.alice, site.bob])
-      expect(await peer.next("resync")).toMatchObject({
-        state: { status: "paired", roomId: site.roomId },
-      });
+    await bothToldOfTheirRoom(site);
     const before = site.delivered;
     await until(() => site.delivered > before + 5);
     await site.stop();
-    for (const peer of [site.alice, site.bob]) {
-      expect(peer.types).not.toContain("partner-disconnected");
-      expect(peer.errors).toEqual([]);
-    }
+    nobodyEnded(site);
   }, 60_000);
 
   test("killed, and started again with nothing: nobody is left in a room that is no more", async () => {
