@@ -28,12 +28,12 @@ import type {
   Signal,
   StatusAnswer,
 } from "./protocol.ts";
-import { createStreams, type EventsRequest, type OpenStream } from "./signaling/streams.ts";
+import { createStreams, type EventsRequest, type OpenEvents } from "./signaling/streams.ts";
 import type { System } from "./system.ts";
 
 export interface Signaling {
   /** The missed events, `session`, and then whatever comes: one ordered stream, until it is closed. */
-  events(request: EventsRequest): OpenStream;
+  events(request: EventsRequest): OpenEvents;
   join(
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],

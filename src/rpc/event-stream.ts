@@ -3,7 +3,7 @@ import { tracked, type TrackedEnvelope } from "@trpc/server";
 import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
-import type { Delivery, EventsRequest, OpenStream } from "../signaling/streams.ts";
+import type { Delivery, EventsRequest, OpenEvents } from "../signaling/streams.ts";
 import { Json } from "../transport/answers.ts";
 import { closeCodes } from "../transport/close-codes.ts";
 import { push, type Pushing, type Sink } from "../transport/push.ts";
@@ -22,7 +22,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
   readonly #context: Context;
   #sessionBegun: (() => void) | undefined;
   #sink: Sink<Tracked> | undefined;
-  #stream: OpenStream | undefined;
+  #stream: OpenEvents | undefined;
   #isOver = false;
 
   /** @throws a refusal when the connection has too many streams open. */
@@ -59,6 +59,8 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
         return iterator.next();
       },
       return: async () => {
+        await iterator?.return?.();
+        // Also if it never began.
         this.stop();
         return { done: true, value: undefined };
       },

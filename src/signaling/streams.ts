@@ -49,14 +49,14 @@ export interface StreamsParts {
   onBug: (bug: unknown) => void;
 }
 
-export interface OpenStream {
+export interface OpenEvents {
   /** Nothing is delivered any more. Idempotent. */
   close(): void;
 }
 
 export interface Streams {
   /** The missed events, `session`, and then whatever comes, until it is closed. */
-  open(request: EventsRequest): OpenStream;
+  open(request: EventsRequest): OpenEvents;
   /** What rang is delivered at the end of the turn; or now. Not to be called while the engine is at work. */
   flush(): void;
   /** From now on no new session begins here. */
@@ -108,7 +108,7 @@ export function createStreams(parts: StreamsParts): Streams {
 }
 
 /** A class, for its memory: there is one per stream, and closures cost each of them. */
-class Reader implements OpenStream {
+class Reader implements OpenEvents {
   readonly #parts: StreamsParts;
   readonly #request: EventsRequest;
   readonly #ready: (reader: Reader) => void;

@@ -72,7 +72,7 @@ export function createAnswers(transformer: CombinedDataTransformer): Answers {
       const text =
         isPlain && data instanceof Json
           ? `{"id":${idText},"data":${data.text}}`
-          : serialize({ id, data });
+          : serialize({ id, data: data instanceof Json ? data.toJSON() : data });
       return result(head, text, `,"id":${idText}`);
     },
     started: (head) => `${head},"result":{"type":"started"}}`,
