@@ -94,7 +94,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
   );
   const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
   const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
-  // Counted at each of them: the counter itself costs more than all else that is done per signal.
+  // Handed over when they are read: a look-up of the label for each signal would cost more than counting it.
   const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
   new Counter({
     name: "peer_stream_signals_total",

@@ -1,5 +1,5 @@
 /**
- * Signals as browsers make them, recognised by a look at each field: their schemas cost several times what relaying
+ * Signals as browsers make them, recognised by a look at each field: their schemas cost more than relaying them
  * does. Whatever is not quite as usual goes to its schema, which alone refuses, and says why.
  */
 import type { ZodType } from "zod";

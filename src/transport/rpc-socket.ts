@@ -67,7 +67,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   readonly #options: Parts<Context>;
   readonly #socket: Socket;
   readonly #keepAlive: KeepAlive;
-  /** Few: a list, since a map weighs more than all else that an idle peer needs here. */
+  /** Few, and nearly always one: a map would weigh more. */
   #subscriptions: Subscription[] = [];
   /** What every call is made with, or why none can be; absent until the announced first message. */
   #begun: { context: Context } | { failure: TRPCError } | undefined;
