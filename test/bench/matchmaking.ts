@@ -1,8 +1,8 @@
 /**
- * What a join costs as the lobby grows: `bun test/bench/matchmaking.ts [largest] [row]` (default 1000000 waiting,
- * every row).
+ * What a join (and a leave) costs as the lobby grows: `bun test/bench/matchmaking.ts [largest] [row]` (default
+ * 1000000 waiting, every row).
  *
- * A row's figure is the time of a join alone; what puts the lobby back as it was is not counted. The control row
+ * A row's figure is the time of that alone; what puts the lobby back as it was is not counted. The control row
  * is the least that any lobby could do: one Map set, one delete, one random pick, on a Map of the same size. It
  * takes turns with the row, five hundred each, so that neither has the processor's caches to itself for long, nor a
  * noisy moment. All sizes take turns too, several rounds in one run after some to warm up; a figure is the median
@@ -183,6 +183,22 @@ const cases: Record<string, Case> = {
     return pairAndRestore(lobby, joiner, some);
   },
 
+  async "leave, with three interests"(size) {
+    const lobby = createLobby();
+    const random = seededRandom(3);
+    const words = wordsOfPeople(random);
+    const some = () => asked([0, 1, 2].map(() => words[Math.floor(random() * words.length)] ?? ""));
+    for (let n = 0; n < size; n++) await lobby.wait(some());
+    const leavers = await joiners(lobby, some());
+    for (let n = 0; n < 100; n++) await lobby.wait(some(), leavers(n));
+    return async (n) => {
+      const caller = leavers(n);
+      const answer = await lobby.signaling.leave(caller);
+      if (!("status" in answer) || answer.status !== "idle") throw new Error("it must have left");
+      return () => lobby.wait(some(), caller);
+    };
+  },
+
   async "join a clique that avoids each other"(size) {
     const lobby = createLobby();
     const clique = await cliqueIn(lobby, asked(["clique"]), Math.min(cliqueSize, size));
@@ -255,7 +271,7 @@ async function heapOf(make: () => Promise<unknown>, count: number): Promise<numb
 }
 
 console.log(
-  `\nns per join (median of ${rounds} rounds of ${turnsPerRound * cyclesPerTurn}), by tickets waiting`,
+  `\nns each (median of ${rounds} rounds of ${turnsPerRound * cyclesPerTurn}), by tickets waiting`,
 );
 console.log(
   `${"".padEnd(42)}${sizes.map((size) => cell(size)).join("")}${cell("max/min")}${cell("x control")}`,
@@ -287,6 +303,9 @@ for (const [name, make] of Object.entries(cases)) {
   const overControl = Math.max(...medians.map((ns, index) => ns / (least[index] ?? 1)));
   console.log(
     `${name.padEnd(42)}${medians.map((ns) => cell(Math.round(ns))).join("")}${cell(growth.toFixed(2))}${cell(overControl.toFixed(1))}`,
+  );
+  console.log(
+    `${"  times per second".padEnd(42)}${medians.map((ns) => cell(Math.round(1e9 / ns))).join("")}`,
   );
   console.log(
     `${"  control beside it".padEnd(42)}${least.map((ns) => cell(Math.round(ns))).join("")}`,
