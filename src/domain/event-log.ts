@@ -62,6 +62,8 @@ export class EventLog {
     const oldest = this.#events[this.#head];
     if (oldest === undefined) throw new Error("an empty log weighs nothing");
     this.#bytes -= oldest.length;
+    // Let go of now: until the slice it would weigh as much as ever.
+    this.#events[this.#head] = "";
     this.#head += 1;
     if (this.#head <= limits.logEventsMax) return;
     this.#events = this.#events.slice(this.#head);

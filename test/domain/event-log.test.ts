@@ -1,3 +1,4 @@
+import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
 import { EventLog, formatPosition, parsePosition } from "../../src/domain/event-log.ts";
 import { limits } from "../../src/protocol.ts";
@@ -33,6 +34,19 @@ describe("the event log", () => {
     const kept = log.after(log.last - 7);
     expect(kept).toHaveLength(7);
     expect(log.after(log.last - 8)).toBeUndefined();
+  });
+
+  test("holds on to nothing that it has dropped", () => {
+    const bytesHeld = () => {
+      Bun.gc(true);
+      return heapStats().heapSize;
+    };
+    const before = bytesHeld();
+    const logs = Array.from({ length: 50 }, () => new EventLog("epoch"));
+    for (const log of logs)
+      for (let n = 0; n < 200; n++) log.append(signal(`${n}`.padEnd(6000, "x")));
+    expect(bytesHeld() - before).toBeLessThan(1.5 * logs.length * limits.logBytesMax);
+    for (const log of logs) expect(log.last).toBe(200);
   });
 
   test("tells an unknown epoch and a position from the future", () => {
