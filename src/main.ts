@@ -5,7 +5,7 @@ import { readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
 import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
-import { createLog, type Log } from "./observe/log.ts";
+import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createWebhook } from "./observe/webhook.ts";
 import { createSessionTokens } from "./rpc/session-token.ts";
@@ -26,16 +26,16 @@ if ("problems" in config) {
   process.exit(1);
 }
 
-const log = createLog(config.logLevel);
+const system = createSystem();
+const log = createLog(config.logLevel, toStandardOutput(system.soon));
 try {
-  await start(config, log);
+  await start(config, system, log);
 } catch (error) {
   process.stderr.write(`Peer Stream can't start: ${String(error)}\n`);
   process.exit(1);
 }
 
-async function start(config: Config, log: Log) {
-  const system = createSystem();
+async function start(config: Config, system: System, log: Log) {
   const { skipCooldownMs, graceMs, relaxAfterMs } = config;
 
   // The policy is a value: put your own here.

@@ -16,6 +16,7 @@ import type {
   PairRequest,
   Stats,
 } from "./engine/engine.ts";
+import { goOn } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -34,13 +35,13 @@ import type { System } from "./system.ts";
 export interface Signaling {
   /** The missed events, `session`, and then whatever comes: one ordered stream, until it is closed. */
   events(request: EventsRequest): OpenEvents;
+  // These four are done at once, with all that is told because of them, if the engine needs no time.
   join(
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
-  ): Promise<StatusAnswer | Rejection>;
-  skip(caller: Caller, roomId?: string): Promise<StatusAnswer | Rejection>;
-  leave(caller: Caller): Promise<StatusAnswer | Rejection>;
-  /** At once, partner and answer, if the engine needs no time. */
+  ): Awaitable<StatusAnswer | Rejection>;
+  skip(caller: Caller, roomId?: string): Awaitable<StatusAnswer | Rejection>;
+  leave(caller: Caller): Awaitable<StatusAnswer | Rejection>;
   send(caller: Caller, signal: Signal): Awaitable<{ delivered: boolean } | Rejection>;
   connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
@@ -130,44 +131,58 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // -------------------------------------------------------------------------------------------
   // Matching
 
-  /** Pairs each of these tickets that can be paired now. Answers whether `callerId` was. */
-  async function lookForPartners(entered: readonly string[], callerId?: string): Promise<boolean> {
+  /** Pairs each of these tickets that can be paired now, one after the other. Answers whether `callerId` was. */
+  function lookForPartners(entered: readonly string[], callerId?: string): Awaitable<boolean> {
     let callerPaired = false;
-    for (const sessionId of entered) {
-      let partnerId: string | undefined;
-      try {
-        partnerId = await lookForPartner(sessionId);
-      } catch (bug) {
-        // The policy's, perhaps: nobody else's ticket may suffer, nor this one for long.
-        log.bug(bug, "matching");
-        unlucky.push(sessionId);
-        alarm(system.now() + retryMs);
-      }
-      if (partnerId === undefined) continue;
+    function paired(sessionId: string, partnerId: string | undefined) {
+      if (partnerId === undefined) return;
       callerPaired ||= callerId === sessionId || callerId === partnerId;
+    }
+    // Whoever has to be waited for lets the others wait too.
+    async function wait(first: string, looking: Promise<string | undefined>) {
+      paired(first, await looking);
+      for (const sessionId of left) paired(sessionId, await tryPartnerFor(sessionId));
+      return callerPaired;
+    }
+    const left = entered.values();
+    for (const sessionId of left) {
+      const looking = tryPartnerFor(sessionId);
+      if (looking instanceof Promise) return wait(sessionId, looking);
+      paired(sessionId, looking);
     }
     return callerPaired;
   }
 
-  async function lookForPartner(sessionId: string): Promise<string | undefined> {
-    for (;;) {
-      const offered = engine.candidates(sessionId);
-      // Nothing is waited for that is there already.
-      const offer = offered instanceof Promise ? await offered : offered;
-      if (!offer || offer.candidates.length === 0) return undefined;
-      const chosen = policy(offer.ticket, offer.candidates, {
-        now: system.now(),
-        random: system.random,
-      });
-      if (!chosen) return undefined;
-      const request = pairRequest(offer.ticket, chosen);
-      const pairing = engine.pair(request);
-      if (pairing instanceof Promise ? await pairing : pairing) {
-        note(offer.ticket, chosen, request.roomId);
-        return chosen.sessionId;
-      }
-      // Somebody was faster: look again at who is left.
+  /** Nobody else's ticket may suffer from a bug, the policy's perhaps, nor this one for long. */
+  function tryPartnerFor(sessionId: string): Awaitable<string | undefined> {
+    const failed = (bug: unknown) => {
+      log.bug(bug, "matching");
+      unlucky.push(sessionId);
+      alarm(system.now() + retryMs);
+      return undefined;
+    };
+    try {
+      const found = lookForPartner(sessionId);
+      return found instanceof Promise ? found.catch(failed) : found;
+    } catch (bug) {
+      return failed(bug);
     }
+  }
+
+  function lookForPartner(sessionId: string): Awaitable<string | undefined> {
+    return goOn(engine.candidates(sessionId), (offer) => {
+      if (!offer || offer.candidates.length === 0) return undefined;
+      const { ticket, candidates } = offer;
+      const chosen = policy(ticket, candidates, { now: system.now(), random: system.random });
+      if (!chosen) return undefined;
+      const request = pairRequest(ticket, chosen);
+      return goOn(engine.pair(request), (paired) => {
+        // Somebody was faster: look again at who is left.
+        if (!paired) return lookForPartner(sessionId);
+        note(ticket, chosen, request.roomId);
+        return chosen.sessionId;
+      });
+    });
   }
 
   function pairRequest(newcomer: Ticket, partner: Ticket): PairRequest {
@@ -191,28 +206,33 @@ export function createSignaling(parts: SignalingParts): Signaling {
   }
 
   /** Lets those who entered look for a partner; the caller's answer is where that leaves it. */
-  async function settle(caller: Caller, moved: Moved): Promise<StatusAnswer> {
-    const paired = await lookForPartners(moved.entered, caller.sessionId);
-    if (moved.status !== "waiting" || !paired) return { status: moved.status };
-    if (caller.mutationId !== undefined) await engine.amend(caller, "paired");
-    return { status: "paired" };
+  function settle(caller: Caller, moved: Moved | Rejection): Awaitable<StatusAnswer | Rejection> {
+    if (isRejection(moved)) return moved;
+    return goOn(lookForPartners(moved.entered, caller.sessionId), (paired) => {
+      // No answer may overtake what led to it.
+      streams.flush();
+      if (moved.status !== "waiting" || !paired) return { status: moved.status };
+      const { mutationId } = caller;
+      const amending = mutationId === undefined ? undefined : engine.amend(caller, "paired");
+      return goOn(amending, () => ({ status: "paired" }));
+    });
   }
 
   // -------------------------------------------------------------------------------------------
   // Rooms
 
-  async function end(caller: Caller, request: Parameters<Engine["end"]>[1]) {
-    const answer = await engine.end(caller, request);
-    if (!isRejection(answer) && answer.ended) {
-      const { roomId, lastedMs, reason } = answer.ended;
-      log.info("ended", { room: roomId, reason, by: request.ending, lastedMs });
-      metrics.ended(reason);
-    }
-    return answer;
-  }
-
-  async function settleEnd(caller: Caller, answer: Ended | Rejection) {
-    return isRejection(answer) ? answer : settle(caller, answer);
+  function end(
+    caller: Caller,
+    request: Parameters<Engine["end"]>[1],
+  ): Awaitable<Ended | Rejection> {
+    return goOn(engine.end(caller, request), (answer) => {
+      if (!isRejection(answer) && answer.ended) {
+        const { roomId, lastedMs, reason } = answer.ended;
+        log.info("ended", { room: roomId, reason, by: request.ending, lastedMs });
+        metrics.ended(reason);
+      }
+      return answer;
+    });
   }
 
   async function accuse(caller: Caller, roomId: string, reason: ReportReason) {
@@ -281,36 +301,38 @@ export function createSignaling(parts: SignalingParts): Signaling {
   return {
     events: streams.open,
 
-    async join(caller, asked) {
+    join(caller, asked) {
       const wishes: Wishes = normaliseWishes(asked);
       if (wishes.relayOnly && !relayAvailable(parts.ice)) return reject("relay-unavailable");
-      const moving = engine.enqueue(caller, wishes);
-      const moved = moving instanceof Promise ? await moving : moving;
-      if (isRejection(moved)) return moved;
-      if (moved.entered.length > 0)
-        log.info("joined", { session: tag(caller.sessionId), mode: wishes.mode });
-      return settle(caller, moved);
+      return goOn(engine.enqueue(caller, wishes), (moved) => {
+        if (!isRejection(moved) && moved.entered.length > 0)
+          log.info("joined", { session: tag(caller.sessionId), mode: wishes.mode });
+        return settle(caller, moved);
+      });
     },
 
-    async skip(caller, roomId) {
-      const standing = await engine.status(caller);
-      if (isRejection(standing)) return standing;
-      if (standing.status !== "idle")
-        return settleEnd(caller, await end(caller, { ending: "skip", roomId }));
-      const moved = await engine.enqueue(caller);
-      return isRejection(moved) ? moved : settle(caller, moved);
+    skip(caller, roomId) {
+      return goOn(engine.status(caller), (standing) => {
+        if (isRejection(standing)) return standing;
+        const moving: Awaitable<Moved | Rejection> =
+          standing.status === "idle"
+            ? engine.enqueue(caller)
+            : end(caller, { ending: "skip", roomId });
+        return goOn(moving, (moved) => settle(caller, moved));
+      });
     },
 
-    async leave(caller) {
-      return settleEnd(caller, await end(caller, { ending: "leave" }));
+    leave(caller) {
+      return goOn(end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
     },
 
     send(caller, signal) {
       const filtered = signal.roomId.startsWith(relayOnlyPrefix) ? relayOnly(signal) : signal;
-      const sent = engine.send(caller, signal.roomId, filtered && JSON.stringify(filtered));
-      if (sent instanceof Promise) return sent.then((delivered) => toldOf(signal, delivered));
-      streams.flush();
-      return toldOf(signal, sent);
+      const sending = engine.send(caller, signal.roomId, filtered && JSON.stringify(filtered));
+      return goOn(sending, (delivered) => {
+        streams.flush();
+        return toldOf(signal, delivered);
+      });
     },
 
     async connected(caller, roomId) {
@@ -323,7 +345,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     async failed(caller, roomId) {
       const answer = await end(caller, { ending: "failed", roomId });
       if (!isRejection(answer) && !answer.known) return reject("not-in-room");
-      return settleEnd(caller, answer);
+      return settle(caller, answer);
     },
 
     async report(caller, kind, roomId, reason) {
@@ -331,7 +353,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       if (isRejection(avoided)) return avoided;
       if (kind === "report") await accuse(caller, roomId, reason ?? "other");
       else log.info("blocked", { room: roomId, session: tag(caller.sessionId) });
-      const answer = await settleEnd(caller, await end(caller, { ending: kind, roomId }));
+      const answer = await settle(caller, await end(caller, { ending: kind, roomId }));
       return isRejection(answer) ? answer : { accepted: true };
     },
 

@@ -28,6 +28,11 @@ import type { EndReason, Mode, Status } from "../protocol.ts";
 
 export type Awaitable<T> = T | Promise<T>;
 
+/** Goes on with what may be there already: nothing is waited for then, and no promise made. */
+export function goOn<T, R>(given: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return given instanceof Promise ? given.then(next) : next(given);
+}
+
 /** Who calls: a session, and the claim on it. A claim older than the session's is `taken-over`. */
 export interface Caller {
   sessionId: string;

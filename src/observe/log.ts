@@ -16,14 +16,46 @@ export interface Log {
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Writes to standard output, or to `destination`. */
-export function createLog(level: LogLevel, destination?: DestinationStream): Log {
-  const options = { level, base: null };
-  const logger = destination ? pino(options, destination) : pino(options);
+export function createLog(level: LogLevel, destination: DestinationStream): Log {
+  const logger = pino({ level, base: null }, destination);
   return {
     debug: (what, fields) => logger.debug(fields ?? {}, what),
     info: (what, fields) => logger.info(fields ?? {}, what),
     warn: (what, fields) => logger.warn(fields ?? {}, what),
     bug: (error, where) => logger.error({ err: error, where }, "bug"),
+  };
+}
+
+/** Standard output, written to once a turn. */
+export function toStandardOutput(soon: (task: () => void) => void): DestinationStream {
+  const lines = new Collected(pino.destination(1), soon);
+  process.on("exit", lines.flush);
+  return lines;
+}
+
+/**
+ * Writes at the end of a turn what was logged in it: for lines like ours the kernel takes as long as all the rest,
+ * however long they are.
+ */
+export class Collected implements DestinationStream {
+  readonly #output: DestinationStream;
+  readonly #soon: (task: () => void) => void;
+  #lines = "";
+
+  constructor(output: DestinationStream, soon: (task: () => void) => void) {
+    this.#output = output;
+    this.#soon = soon;
+  }
+
+  write(line: string): void {
+    if (this.#lines === "") this.#soon(this.flush);
+    this.#lines += line;
+  }
+
+  /** Now, since nothing may come after. */
+  readonly flush = (): void => {
+    const lines = this.#lines;
+    this.#lines = "";
+    if (lines !== "") this.#output.write(lines);
   };
 }

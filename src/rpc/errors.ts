@@ -2,7 +2,7 @@
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
-import type { Awaitable } from "../engine/engine.ts";
+import { goOn, type Awaitable } from "../engine/engine.ts";
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
 type Code = TRPCError["code"];
@@ -58,7 +58,7 @@ export function unwrap<T>(answer: T | Rejection): T {
 
 /** The same of what may be there already: nothing is waited for then. */
 export function answer<T>(given: Awaitable<T | Rejection>): Awaitable<T> {
-  return given instanceof Promise ? given.then(unwrap<T>) : unwrap(given);
+  return goOn(given, unwrap<T>);
 }
 
 /** tRPC's own errors that a peer's bad input causes. */

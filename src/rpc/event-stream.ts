@@ -49,7 +49,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
   /** For whoever can't be pushed to. */
   [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
     const events = observable<Tracked>(({ next, error }) => {
-      this[push]({ next, fail: error });
+      this[push]({ next: (event) => next(read(event)), fail: error });
       return () => this.stop();
     });
     let iterator: AsyncIterator<Tracked> | undefined;
@@ -92,9 +92,9 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
     if ("event" in delivery) {
       const { id, event } = delivery;
       this.#sink?.next(tracked(id, this.#withToken(event)));
-    } else if ("signal" in delivery) {
-      const { id, signal } = delivery;
-      this.#sink?.next(tracked(id, new Json(signal) as unknown as PeerEvent));
+    } else if ("json" in delivery) {
+      const { id, json } = delivery;
+      this.#sink?.next(tracked(id, new Json(json) as unknown as PeerEvent));
     } else if ("bug" in delivery) this.#sink?.fail(delivery.bug);
     else if (delivery.end === "behind")
       this.#context.connection.socket?.close(closeCodes.tooSlow, "too slow");
@@ -104,4 +104,10 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
   #withToken(event: PeerEvent<unknown>): PeerEvent {
     return event.type === "session" ? { ...event, token: this.#context.signToken() } : event;
   }
+}
+
+/** As its type says it is. */
+function read(event: Tracked): Tracked {
+  const [id, data] = event;
+  return data instanceof Json ? tracked(id, data.toJSON() as PeerEvent) : event;
 }

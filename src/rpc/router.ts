@@ -22,14 +22,14 @@ export const appRouter = router({
     return new EventStream(call.ctx, call.input.lastEventId);
   }),
 
-  join: intentProcedure.input(protocol.joinInput).mutation(async (call) => {
-    return unwrap(await call.ctx.signaling.join(callerOf(call), call.input));
+  join: intentProcedure.input(protocol.joinInput).mutation((call) => {
+    return answer(call.ctx.signaling.join(callerOf(call), call.input));
   }),
-  skip: intentProcedure.input(protocol.skipInput).mutation(async (call) => {
-    return unwrap(await call.ctx.signaling.skip(callerOf(call), call.input.roomId));
+  skip: intentProcedure.input(protocol.skipInput).mutation((call) => {
+    return answer(call.ctx.signaling.skip(callerOf(call), call.input.roomId));
   }),
-  leave: freeProcedure.input(protocol.leaveInput).mutation(async (call) => {
-    return unwrap(await call.ctx.signaling.leave(callerOf(call)));
+  leave: freeProcedure.input(protocol.leaveInput).mutation((call) => {
+    return answer(call.ctx.signaling.leave(callerOf(call)));
   }),
 
   offer: signalProcedure.input(description).mutation((call) => {

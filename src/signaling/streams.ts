@@ -19,8 +19,8 @@ import type { LoggedEvent, PeerEvent } from "../protocol.ts";
  */
 export type Delivery =
   | { id: string; event: PeerEvent<unknown> }
-  /** A `Signal` in JSON, as it was relayed. */
-  | { id: string; signal: string }
+  /** An event in JSON that is complete as it was kept. */
+  | { id: string; json: string }
   | { end: Rejection | "behind" }
   | { bug: unknown };
 
@@ -66,8 +66,8 @@ export interface Streams {
 /** While the engine's storage is away and does not say for how long (milliseconds). */
 const retryMs = 1000;
 
-/** Nothing has to be put into these: they go on as they are. */
-const signalsBegin = /^\{"type":"(?:add-ice-candidate|offer|answer)"/;
+/** Nothing has to be put into these: they go on as they are kept. */
+const isComplete = /^\{"type":"(?:add-ice-candidate|offer|answer|lobby|partner-[a-z]+)"/;
 
 const settled = Promise.resolve();
 
@@ -231,9 +231,8 @@ class Reader implements OpenEvents {
   #deliver({ offset, json }: LogEntry) {
     if (this.#isClosed) return;
     const id = formatPosition(this.#position?.epoch ?? "", offset);
-    const isSignal = signalsBegin.test(json);
     this.#request.deliver(
-      isSignal ? { id, signal: json } : { id, event: this.#parts.complete(JSON.parse(json)) },
+      isComplete.test(json) ? { id, json } : { id, event: this.#parts.complete(JSON.parse(json)) },
     );
   }
 

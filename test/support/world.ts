@@ -198,7 +198,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
           } else if (!seen.has(delivery.id)) {
             const { id } = delivery;
             seen.add(id);
-            const event = "signal" in delivery ? JSON.parse(delivery.signal) : delivery.event;
+            const event = "json" in delivery ? JSON.parse(delivery.json) : delivery.event;
             told.push({ id, event });
             for (const listener of listeners) listener();
           }

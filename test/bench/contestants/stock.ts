@@ -1,7 +1,7 @@
 /** Everything of ours, but with tRPC's own WebSocket handler in the place of the lean one. */
 import { createFairPolicy } from "../../../src/domain/matchmaker.ts";
 import { createMemoryEngine } from "../../../src/engine/memory.ts";
-import { createLog } from "../../../src/observe/log.ts";
+import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
@@ -24,7 +24,7 @@ const signaling = createSignaling({
   forceRelay: false,
   onReport: () => {},
   metrics: createMetrics(async () => engine.stats()),
-  log: createLog("info"),
+  log: createLog("info", toStandardOutput(system.soon)),
 });
 const rate = { perS: 100_000, burst: 250_000 };
 const contexts = createContexts({
