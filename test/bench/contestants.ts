@@ -1,4 +1,5 @@
 /** Who is compared, how each is started, and the words each speaks. */
+import { scripts } from "../../package.json";
 import type { Program } from "../support/server-process.ts";
 
 /** What a frame of the server's means to the load. */
@@ -123,6 +124,10 @@ const socketIo = (acknowledges: boolean): Dialect => ({
 
 const here = (file: string) => `test/bench/contestants/${file}`;
 const bun = (...args: string[]): Program => ({ command: [process.execPath, ...args], cwd: root });
+/** What `bun run start` sets for the runtime: for everything on Bun, so that it favours none of them. */
+const runtime = Object.fromEntries(
+  scripts.start.matchAll(/(\S+)=(\S+)/g).map((found) => found.slice(1)),
+);
 const node = (...args: string[]): Program => ({ command: ["node", ...args], cwd: root });
 
 /**
@@ -142,15 +147,20 @@ const liberal = {
 export const ours: Contestant = {
   name: "Peer Stream",
   program: bun("src/main.ts"),
-  env: liberal,
+  env: { ...runtime, ...liberal },
   dialect: trpc,
 };
 
 /** The floor comes first, since all else is told as a ratio to it. */
 export const contestants: readonly Contestant[] = [
-  { name: "bare Bun WebSocket (floor)", program: bun(here("floor.ts")), env: {}, dialect: trpc },
+  {
+    name: "bare Bun WebSocket (floor)",
+    program: bun(here("floor.ts")),
+    env: runtime,
+    dialect: trpc,
+  },
   ours,
-  { name: "stock tRPC on Bun", program: bun(here("stock.ts")), env: {}, dialect: trpc },
+  { name: "stock tRPC on Bun", program: bun(here("stock.ts")), env: runtime, dialect: trpc },
   {
     name: "Socket.IO, fire and forget",
     program: node(here("socket-io.mjs")),
