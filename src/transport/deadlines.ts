@@ -25,45 +25,104 @@ export interface Timing {
   schedule: (delayMs: number, task: () => void) => () => void;
 }
 
+/** Sockets whose time comes within so much of a ping's wait are looked at together. */
+const roundShare = 1 / 1000;
+
+/** Those who are looked at together, and how many of them are still there. */
+interface Round {
+  readonly members: KeepAlive[];
+  left: number;
+  /** Gives the round up. */
+  readonly cancel: () => void;
+}
+
+/** The rounds of all sockets: one timer for each of these, since one for each socket would weigh more than its buffers. */
+export class KeepAlives {
+  readonly timing: Timing;
+  readonly #roundMs: number;
+  /** By their time, in rounds. */
+  readonly #rounds = new Map<number, Round>();
+
+  constructor(timing: Timing) {
+    this.timing = timing;
+    this.#roundMs = Math.max(1, timing.deadlines.pingMs * roundShare);
+  }
+
+  /** Lets it be looked at in `delayMs` milliseconds, or a round later. */
+  enter(keepAlive: KeepAlive, delayMs: number): Round {
+    const now = this.timing.now();
+    const number = Math.ceil((now + delayMs) / this.#roundMs);
+    const round = this.#rounds.get(number) ?? this.#open(number, number * this.#roundMs - now);
+    round.members.push(keepAlive);
+    round.left += 1;
+    return round;
+  }
+
+  #open(number: number, delayMs: number): Round {
+    const members: KeepAlive[] = [];
+    // Its number may be given again once it is over.
+    const close = () => {
+      if (this.#rounds.get(number) === round) this.#rounds.delete(number);
+    };
+    const cancelTimer = this.timing.schedule(delayMs, () => {
+      close();
+      for (const member of members) member.look();
+    });
+    const cancel = () => {
+      close();
+      cancelTimer();
+    };
+    const round: Round = { members, left: 0, cancel };
+    this.#rounds.set(number, round);
+    return round;
+  }
+}
+
 /**
- * Pings a peer that is quiet, as tRPC's `keepAlive` does. Hearing from it only notes the time: the one timer
- * looks, when it fires, how long ago that was, so that a message costs no timer.
+ * Pings a peer that is quiet, as tRPC's `keepAlive` does. Hearing from it only notes the time: the next look sees how
+ * long ago that was, so that a message costs no timer.
  */
 export class KeepAlive {
+  readonly #all: KeepAlives;
   readonly #socket: Socket;
-  readonly #timing: Timing;
   #heardAt: number;
   #pinged = false;
-  #cancel: () => void;
+  /** Of the next look; none once it has ended. */
+  #round: Round | undefined;
 
-  constructor(socket: Socket, timing: Timing) {
+  constructor(socket: Socket, all: KeepAlives) {
+    this.#all = all;
     this.#socket = socket;
-    this.#timing = timing;
-    this.#heardAt = timing.now();
-    this.#cancel = timing.schedule(timing.deadlines.pingMs, this.#look);
+    this.#heardAt = all.timing.now();
+    this.#round = all.enter(this, all.timing.deadlines.pingMs);
   }
 
   /** Any message of the peer's, whatever it says. */
   heard(): void {
-    this.#heardAt = this.#timing.now();
+    this.#heardAt = this.#all.timing.now();
     this.#pinged = false;
   }
 
   end(): void {
-    this.#cancel();
+    const round = this.#round;
+    this.#round = undefined;
+    if (!round) return;
+    round.left -= 1;
+    if (round.left === 0) round.cancel();
   }
 
-  readonly #look = () => {
-    const { deadlines, now, schedule } = this.#timing;
+  look(): void {
+    if (!this.#round) return;
+    const { deadlines, now } = this.#all.timing;
     if (this.#pinged) return this.#socket.terminate();
     // A clock that was set back makes nobody wait longer than for one ping.
     const dueMs = Math.min(this.#heardAt + deadlines.pingMs - now(), deadlines.pingMs);
     if (dueMs > 0) {
-      this.#cancel = schedule(dueMs, this.#look);
+      this.#round = this.#all.enter(this, dueMs);
       return;
     }
     this.#pinged = true;
-    this.#cancel = schedule(deadlines.pongWaitMs, this.#look);
+    this.#round = this.#all.enter(this, deadlines.pongWaitMs);
     this.#socket.send("PING");
-  };
+  }
 }

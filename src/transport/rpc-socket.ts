@@ -22,7 +22,7 @@ import { limits } from "../protocol.ts";
 import { createAnswers, headOf, namelessError, type Answers, type CallId } from "./answers.ts";
 import { answeredUnder, isLonger, readMessage, type Call } from "./calls.ts";
 import { closeCodes } from "./close-codes.ts";
-import { KeepAlive, type Timing } from "./deadlines.ts";
+import { KeepAlive, KeepAlives, type Timing } from "./deadlines.ts";
 import { createInvoke, type Invoke } from "./invoke.ts";
 import type { AcceptSocket, Socket, SocketListener, Upgrade } from "./socket.ts";
 import { Subscription, type SubscriptionHost } from "./subscription.ts";
@@ -44,11 +44,13 @@ export interface RpcSocketOptions<Context> extends Timing {
 /** What speaks tRPC with every socket it is given. */
 export function createRpcSockets<Context>(options: RpcSocketOptions<Context>): AcceptSocket {
   const answers = createAnswers(options.router._def._config.transformer);
-  const parts = { ...options, invoke: createInvoke(options.router) };
+  const keepAlives = new KeepAlives(options);
+  const parts = { ...options, keepAlives, invoke: createInvoke(options.router) };
   return (socket, upgrade) => new Connection(parts, answers, socket, upgrade);
 }
 
 interface Parts<Context> extends RpcSocketOptions<Context> {
+  keepAlives: KeepAlives;
   invoke: Invoke;
 }
 
@@ -80,7 +82,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     this.answers = answers;
     this.#options = options;
     this.#socket = socket;
-    this.#keepAlive = new KeepAlive(socket, options);
+    this.#keepAlive = new KeepAlive(socket, options.keepAlives);
     // Read as tRPC reads it, or a socket could make it wait without a deadline.
     const { searchParams } = new URL(upgrade.url, "ws://localhost");
     if (searchParams.get("connectionParams") === "1")

@@ -37,6 +37,8 @@ const plan = isQuick
       starts: 7,
       crowd: 10_000,
     };
+/** Until memory that goes back to the system has gone (milliseconds). */
+const settleMs = 15_000;
 /** Moderate: the slowest of them is at a third of its core. */
 const perS: Record<SignalKind, number> = { candidate: 5000, sdp: 2000 };
 
@@ -141,12 +143,12 @@ const phases: Record<string, () => Promise<void>> = {
       // What is there once, however many come, is nobody's.
       await stage.connect(50);
       await stage.disconnectAll();
-      await Bun.sleep(2000);
+      await Bun.sleep(settleMs);
       const before = rssOf(stage.process.pid);
       const eachKiB: number[] = [];
       for (const count of plan.peers) {
         await stage.connect(count - stage.peers.length);
-        await Bun.sleep(5000);
+        await Bun.sleep(settleMs);
         eachKiB.push((rssOf(stage.process.pid) - before) / count / 1024);
       }
       const [fewPeersKiB = Number.NaN, manyPeersKiB = Number.NaN] = eachKiB;
