@@ -14,6 +14,7 @@ import { createContexts } from "./rpc/context.ts";
 import { isBug, reasonOf, refusal } from "./rpc/errors.ts";
 import { appRouter } from "./rpc/router.ts";
 import type { SessionTokens } from "./rpc/session-token.ts";
+import { readUsualFrame } from "./rpc/usual-frames.ts";
 import type { Signaling } from "./signaling.ts";
 import type { System } from "./system.ts";
 import type { Admission } from "./transport/admission.ts";
@@ -158,6 +159,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
   let allGone = () => {};
   const speak = createRpcSockets({
     router: appRouter,
+    recognise: readUsualFrame,
     onError,
     deadlines,
     now: system.now,

@@ -2,21 +2,13 @@
  * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
+import { goOn, type Awaitable } from "./awaitable.ts";
 import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type {
-  Awaitable,
-  Caller,
-  Ended,
-  Engine,
-  Moved,
-  PairRequest,
-  Stats,
-} from "./engine/engine.ts";
-import { goOn } from "./engine/engine.ts";
+import type { Caller, Ended, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -42,7 +34,10 @@ export interface Signaling {
   ): Awaitable<StatusAnswer | Rejection>;
   skip(caller: Caller, roomId?: string): Awaitable<StatusAnswer | Rejection>;
   leave(caller: Caller): Awaitable<StatusAnswer | Rejection>;
-  send(caller: Caller, signal: Signal): Awaitable<{ delivered: boolean } | Rejection>;
+  send(
+    caller: Caller,
+    signal: Signal | WordedSignal,
+  ): Awaitable<{ delivered: boolean } | Rejection>;
   connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   report(
@@ -61,6 +56,11 @@ export interface Signaling {
   drain(): void;
   /** Stops sweeping. What is open stays open. */
   stop(): void;
+}
+
+/** A signal in JSON: what goes on as it came need not be read. */
+export interface WordedSignal extends Pick<Signal, "type" | "roomId"> {
+  readonly json: string;
 }
 
 export interface SignalingParts {
@@ -259,7 +259,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
   }
 
   /** What is dropped is answered like any other: nobody learns here what gets through. */
-  function toldOf({ type }: Signal, delivered: boolean | Rejection) {
+  function toldOf({ type }: WordedSignal | Signal, delivered: boolean | Rejection) {
     if (isRejection(delivered)) return delivered;
     if (delivered) metrics.signaled(type);
     return { delivered };
@@ -327,12 +327,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     send(caller, signal) {
-      const filtered = signal.roomId.startsWith(relayOnlyPrefix) ? relayOnly(signal) : signal;
-      const sending = engine.send(caller, signal.roomId, filtered && JSON.stringify(filtered));
-      return goOn(sending, (delivered) => {
-        streams.flush();
-        return toldOf(signal, delivered);
-      });
+      const { roomId } = signal;
+      const json = roomId.startsWith(relayOnlyPrefix) ? wordedRelayOnly(signal) : worded(signal);
+      const sending = streams.during(() => engine.send(caller, roomId, json));
+      return goOn(sending, (delivered) => toldOf(signal, delivered));
     },
 
     async connected(caller, roomId) {
@@ -408,6 +406,14 @@ function step(caller: Caller, name: string): Caller {
 
 /** Begins the id of a room whose members must not learn each other's address. */
 const relayOnlyPrefix = "relay.";
+
+const worded = (signal: Signal | WordedSignal): string =>
+  "json" in signal ? signal.json : JSON.stringify(signal);
+
+function wordedRelayOnly(signal: Signal | WordedSignal): string | undefined {
+  const filtered = relayOnly("json" in signal ? (JSON.parse(signal.json) as Signal) : signal);
+  return filtered && JSON.stringify(filtered);
+}
 
 /** The signal without anything that says where its sender is; `undefined` if nothing is left. */
 function relayOnly(signal: Signal): Signal | undefined {

@@ -18,6 +18,7 @@
  * done or not, and the same mutation id again finds out. What it has promised (streams, deadlines) it keeps when
  * the storage is back.
  */
+import type { Awaitable } from "../awaitable.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
@@ -25,13 +26,6 @@ import type { SkipLimits } from "../domain/restraint.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { EndReason, Mode, Status } from "../protocol.ts";
-
-export type Awaitable<T> = T | Promise<T>;
-
-/** Goes on with what may be there already: nothing is waited for then, and no promise made. */
-export function goOn<T, R>(given: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
-  return given instanceof Promise ? given.then(next) : next(given);
-}
 
 /** Who calls: a session, and the claim on it. A claim older than the session's is `taken-over`. */
 export interface Caller {

@@ -6,8 +6,6 @@ import { takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.t
 export type CallKind = "signals" | "intents";
 export type CallRates = Readonly<Record<CallKind, Rate>>;
 
-type Buckets = Record<CallKind, TokenBucket>;
-
 export interface CallLimits {
   /** Takes a token of a session or an address, by name; or of a connection that has neither. */
   take(kind: CallKind, of: string | object): Rejection | undefined;
@@ -18,33 +16,36 @@ const bucketsSwept = 10_000;
 
 /** @param now epoch milliseconds. */
 export function createCallLimits(rates: CallRates, now: () => number): CallLimits {
-  const byName = new Map<string, Buckets>();
-  const byConnection = new WeakMap<object, Buckets>();
-  let sweepAt = bucketsSwept;
-
-  function bucketsOf(of: string | object): Buckets {
-    const known = typeof of === "string" ? byName.get(of) : byConnection.get(of);
-    if (known) return known;
-    const buckets: Buckets = { signals: { fullAt: 0 }, intents: { fullAt: 0 } };
-    if (typeof of === "string") byName.set(of, buckets);
-    else byConnection.set(of, buckets);
-    if (byName.size > sweepAt) sweep();
-    return buckets;
-  }
-
-  function sweep() {
-    for (const [sessionId, { signals, intents }] of byName)
-      if (signals.fullAt <= now() && intents.fullAt <= now()) byName.delete(sessionId);
-    sweepAt = Math.max(bucketsSwept, 2 * byName.size);
-  }
-
+  const bucketOf = { signals: createBuckets(now), intents: createBuckets(now) };
   return {
     take(kind, of) {
       const rate = rates[kind];
       if (rate.perS === 0) return undefined;
-      const retryAfterMs = takeToken(bucketsOf(of)[kind], rate, now());
+      const retryAfterMs = takeToken(bucketOf[kind](of), rate, now());
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
     },
+  };
+}
+
+/** Buckets of one kind, each made when it is first asked for. */
+function createBuckets(now: () => number): (of: string | object) => TokenBucket {
+  const byName = new Map<string, TokenBucket>();
+  const byConnection = new WeakMap<object, TokenBucket>();
+  let sweepAt = bucketsSwept;
+
+  function sweep() {
+    for (const [name, { fullAt }] of byName) if (fullAt <= now()) byName.delete(name);
+    sweepAt = Math.max(bucketsSwept, 2 * byName.size);
+  }
+
+  return (of) => {
+    const known = typeof of === "string" ? byName.get(of) : byConnection.get(of);
+    if (known) return known;
+    const bucket: TokenBucket = { fullAt: 0 };
+    if (typeof of === "string") byName.set(of, bucket);
+    else byConnection.set(of, bucket);
+    if (byName.size > sweepAt) sweep();
+    return bucket;
   };
 }
 

@@ -23,7 +23,7 @@ export interface Connection {
   readonly socket: Closable | undefined;
   /** A keyed hash of the address bucket it comes from. */
   readonly addressHash: string;
-  /** Made for the first call: most peers wait, or talk, and call nothing. */
+  /** Made for the first call that has to be waited for. */
   turnstile: Turnstile | undefined;
   /** Subscriptions open on it. */
   subscriptions: number;

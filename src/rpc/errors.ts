@@ -1,8 +1,8 @@
 /** From refusals and faults to what the peer sees: one table, and one shape. */
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
+import { goOn, type Awaitable } from "../awaitable.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
-import { goOn, type Awaitable } from "../engine/engine.ts";
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
 type Code = TRPCError["code"];

@@ -3,7 +3,7 @@ import { initTRPC } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { limits } from "../protocol.ts";
-import { createTurnstile, type CallKind } from "./call-limits.ts";
+import { createTurnstile, type CallKind, type Turnstile } from "./call-limits.ts";
 import { nobody, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
@@ -34,24 +34,39 @@ interface Terms {
 function callable({ withSession, kind }: Terms) {
   return t.procedure.use((options) => {
     const { ctx } = options;
-    const { kind: way, caller, beginning } = ctx.connection;
+    const { kind: way, caller } = ctx.connection;
     if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
     if (kind) count(ctx, kind);
-    const turnstile = (ctx.connection.turnstile ??= createTurnstile(limits.callsInFlightMax));
-    const turn = turnstile.enter() ?? beginning;
-    const made = turn ? turn.then(() => goOn(options)) : goOn(options);
-    const leave = () => turnstile.leave();
-    if (made instanceof Promise) void made.then(leave, leave);
-    else leave();
-    return made;
+    return through(ctx.connection, () => proceed(options));
   });
+}
+
+/** A few at a time. One that is done at once is nobody's time: only who has to be waited for is counted. */
+function through<Result>(connection: Connection, call: () => Promise<Result>): Promise<Result> {
+  const { turnstile, beginning } = connection;
+  const turn = turnstile?.enter() ?? beginning;
+  const made = turn ? turn.then(call) : call();
+  if (!(made instanceof Promise)) {
+    turnstile?.leave();
+    return made;
+  }
+  const inside = turnstile ?? firstInto(connection);
+  const leave = () => inside.leave();
+  void made.then(leave, leave);
+  return made;
+}
+
+function firstInto(connection: Connection): Turnstile {
+  connection.turnstile = createTurnstile(limits.callsInFlightMax);
+  void connection.turnstile.enter();
+  return connection.turnstile;
 }
 
 /**
  * To the next step: at once where the socket's way of calling can, and in a promise where only tRPC's is at hand.
  * tRPC's types know of promises alone.
  */
-function goOn<Result>(options: { next: () => Promise<Result> }): Promise<Result> {
+function proceed<Result>(options: { next: () => Promise<Result> }): Promise<Result> {
   return "proceed" in options
     ? (options as { proceed: typeof options.next }).proceed()
     : options.next();
@@ -72,7 +87,7 @@ export const freeProcedure = callable({ withSession: true });
  */
 export const streamProcedure = t.procedure.use((options) => {
   count(options.ctx, "signals");
-  return goOn(options);
+  return proceed(options);
 });
 
 /** Counts a stream more. @throws a refusal for one too many. */

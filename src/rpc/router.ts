@@ -1,5 +1,9 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
+import type { ZodType } from "zod";
 import * as protocol from "../protocol.ts";
+import { goOn } from "../awaitable.ts";
+import { worded } from "../transport/answers.ts";
+import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
 import {
@@ -11,10 +15,15 @@ import {
   signalProcedure,
   streamProcedure,
 } from "./procedures.ts";
-import { isCandidate, isDescription, usually } from "./usual-input.ts";
+import { WordedSignal } from "./usual-frames.ts";
 
-const description = usually(isDescription, protocol.descriptionInput);
-const candidate = usually(isCandidate, protocol.candidateInput);
+const description = unlessWorded(protocol.descriptionInput);
+const candidate = unlessWorded(protocol.candidateInput);
+
+/** What was recognised in its frame has been checked; nothing in JSON can look like it. Its procedure takes either. */
+function unlessWorded<Output>(schema: ZodType<Output>): (raw: unknown) => Output {
+  return (raw) => (raw instanceof WordedSignal ? (raw as Output) : schema.parse(raw));
+}
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
@@ -33,17 +42,17 @@ export const appRouter = router({
   }),
 
   offer: signalProcedure.input(description).mutation((call) => {
-    const { roomId, sdp } = call.input;
-    return answer(call.ctx.signaling.send(callerOf(call), { type: "offer", roomId, sdp }));
+    return send(call, ({ roomId, sdp }) => ({ type: "offer", roomId, sdp }));
   }),
   answer: signalProcedure.input(description).mutation((call) => {
-    const { roomId, sdp } = call.input;
-    return answer(call.ctx.signaling.send(callerOf(call), { type: "answer", roomId, sdp }));
+    return send(call, ({ roomId, sdp }) => ({ type: "answer", roomId, sdp }));
   }),
   addIceCandidate: signalProcedure.input(candidate).mutation((call) => {
-    const { roomId, candidate } = call.input;
-    const signal = { type: "add-ice-candidate", roomId, candidate } as const;
-    return answer(call.ctx.signaling.send(callerOf(call), signal));
+    return send(call, ({ roomId, candidate }) => ({
+      type: "add-ice-candidate",
+      roomId,
+      candidate,
+    }));
   }),
 
   connected: signalProcedure.input(protocol.verdictInput).mutation(async (call) => {
@@ -69,6 +78,20 @@ export const appRouter = router({
     .input(protocol.noInput)
     .query(async ({ ctx }): Promise<protocol.Stats> => unwrap(await ctx.signaling.stats())),
 });
+
+/** Sends what is worded already as it is. */
+function send<Input extends object>(
+  call: { ctx: Context; path: string; input: Input },
+  toSignal: (input: Input) => protocol.Signal,
+) {
+  const { input } = call;
+  const signal = input instanceof WordedSignal ? input : toSignal(input);
+  const sent = answer(call.ctx.signaling.send(callerOf(call), signal));
+  return goOn(sent, ({ delivered }) => (delivered ? deliveredAnswer : droppedAnswer));
+}
+
+const deliveredAnswer = worded({ delivered: true });
+const droppedAnswer = worded({ delivered: false });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
 export type AppRouter = typeof appRouter;

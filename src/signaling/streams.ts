@@ -59,6 +59,8 @@ export interface Streams {
   open(request: EventsRequest): OpenEvents;
   /** What rang is delivered at the end of the turn; or now. Not to be called while the engine is at work. */
   flush(): void;
+  /** Lets the engine do something, and delivers what rang meanwhile before it answers. */
+  during<T>(work: () => T): T;
   /** From now on no new session begins here. */
   drain(): void;
 }
@@ -74,11 +76,13 @@ const settled = Promise.resolve();
 export function createStreams(parts: StreamsParts): Streams {
   const rung: Reader[] = [];
   let isFlushing = false;
+  /** What rings now is flushed without a promise. */
+  let isDuring = false;
   let isDraining = false;
 
   /** The engine rings in the middle of its work: nothing may be read, nor closed, before that is done. */
   function ring(reader: Reader) {
-    if (rung.push(reader) === 1) void settled.then(flush);
+    if (rung.push(reader) === 1 && !isDuring) void settled.then(flush);
   }
 
   function flush() {
@@ -101,6 +105,15 @@ export function createStreams(parts: StreamsParts): Streams {
       return reader;
     },
     flush,
+    during(work) {
+      isDuring = true;
+      try {
+        return work();
+      } finally {
+        isDuring = false;
+        flush();
+      }
+    },
     drain() {
       isDraining = true;
     },

@@ -38,6 +38,16 @@ export class Json {
   }
 }
 
+const wording = Symbol("wording");
+
+/** A constant, put into words once and for all; to everybody else it is what it was. */
+export function worded<T extends object>(value: T): Readonly<T> {
+  return Object.freeze(Object.defineProperty(value, wording, { value: JSON.stringify(value) }));
+}
+
+/** In JSON the same as between quotation marks. */
+const isPlainId = /^[\w:.-]*$/;
+
 export interface Answers {
   /**
    * A result, or an event of a subscription, tracked or not.
@@ -55,8 +65,11 @@ export interface Answers {
  */
 export function createAnswers(transformer: CombinedDataTransformer): Answers {
   const isPlain = transformer === defaultTransformer;
-  const serialize = (value: unknown): string | undefined =>
-    JSON.stringify(isPlain ? value : transformer.output.serialize(value));
+  const serialize = (value: unknown): string | undefined => {
+    if (!isPlain) return JSON.stringify(transformer.output.serialize(value));
+    const words = (value as { [wording]?: string } | null | undefined)?.[wording];
+    return words ?? JSON.stringify(value);
+  };
 
   // Put together from texts: an object made only to be worded costs as much as its content.
   const result = (head: string, text: string | undefined, more = "") =>
@@ -68,7 +81,7 @@ export function createAnswers(transformer: CombinedDataTransformer): Answers {
     data(head, value) {
       if (!isTrackedEnvelope(value)) return result(head, serialize(value));
       const [id, data] = value;
-      const idText = JSON.stringify(id);
+      const idText = isPlainId.test(id) ? `"${id}"` : JSON.stringify(id);
       const text =
         isPlain && data instanceof Json
           ? `{"id":${idText},"data":${data.text}}`

@@ -35,6 +35,11 @@ export interface RpcSocketOptions<Context> extends Timing {
    */
   createContext: (params: Record<string, unknown>, socket: Socket, upgrade: Upgrade) => Context;
   /**
+   * Recognises frames that need not be read as JSON, nor their input by the router's transformer: the call that such
+   * a frame makes.
+   */
+  recognise?: (frame: string) => Call | undefined;
+  /**
    * Told of everything that is refused or goes wrong.
    * @param path of a procedure that there is: another is what a peer has made up.
    */
@@ -137,6 +142,8 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   }
 
   #read(data: string | Uint8Array) {
+    const recognised = typeof data === "string" ? this.#options.recognise?.(data) : undefined;
+    if (recognised) return this.#run(recognised);
     let parsed: unknown;
     try {
       parsed = parseJson(data);

@@ -69,7 +69,7 @@ const initOf = (n: number) =>
   });
 
 const call = (id: number, path: string, input: string) =>
-  `{"id":${id},"method":"mutation","params":{"path":"${path}","input":${input}}}`;
+  `{"id":${id},"method":"mutation","params":{"input":${input},"path":"${path}"}}`;
 
 const trpc: Dialect = {
   path: "/trpc",
