@@ -44,8 +44,8 @@ export function createUpgrade(turns: Turns): UpgradeSocket {
 }
 
 /**
- * Lets each socket send at the end of the turn whatever it was told in it, in one go: writing to the kernel is most
- * of what a signal costs, and two who trickle their candidates at each other are told several things at a time.
+ * Lets each socket send at the end of the next turn whatever it was told until then, in one go: writing to the kernel
+ * is most of what a signal costs, and two who trickle their candidates at each other are told several things at a time.
  */
 class Outbox {
   readonly turns: Turns;
@@ -56,8 +56,11 @@ class Outbox {
   }
 
   add(socket: BunSocket): void {
-    if (this.#due.push(socket) === 1) this.turns.soon(this.#sendAll);
+    if (this.#due.push(socket) === 1) this.turns.soon(this.#lookAgain);
   }
+
+  /** What has arrived while the turn was worked off is answered along with it. */
+  readonly #lookAgain = () => this.turns.soon(this.#sendAll);
 
   readonly #sendAll = () => {
     const due = this.#due;
@@ -71,7 +74,7 @@ class Outbox {
 class BunSocket implements Socket {
   readonly #ws: ServerWebSocket<SocketData>;
   readonly #outbox: Outbox;
-  /** What it was told in this turn. */
+  /** What it was told since it last sent. */
   #unsent: string | string[] | undefined;
   #cancelTermination: (() => void) | undefined;
   open = true;

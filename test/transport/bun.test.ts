@@ -17,6 +17,9 @@ function setUp() {
     schedule: () => () => {},
     soon: (task) => void due.push(task),
   });
+  function endTurn() {
+    for (const task of due.splice(0)) task();
+  }
   function open(unsent = 0) {
     const done: string[] = [];
     let socket: Socket | undefined;
@@ -55,56 +58,63 @@ function setUp() {
   return {
     open,
     due,
-    endTurn() {
-      for (const task of due.splice(0)) task();
+    endTurn,
+    /** Until all is sent. */
+    endTurns() {
+      endTurn();
+      endTurn();
     },
   };
 }
 
-test("what a socket is told in one turn it sends at its end: in order, and in one go", () => {
+test("what a socket is told in a turn and the next it sends at its end: in order, and in one go", () => {
   const { open, due, endTurn } = setUp();
   const [one, other] = [open(), open()];
   one.socket.send("a");
   other.socket.send("b");
   one.socket.send("c");
-  one.socket.send("d");
   expect(due).toHaveLength(1);
+  endTurn();
+  one.socket.send("d");
   expect([one.done, other.done]).toEqual([[], []]);
+  expect(due).toHaveLength(1);
   endTurn();
   expect([one.done, other.done]).toEqual([["(", "a", "c", "d", ")"], ["b"]]);
+  expect(due).toHaveLength(0);
   one.socket.send("e");
+  endTurn();
   endTurn();
   expect(one.done.slice(5)).toEqual(["e"]);
 });
 
 test("what it was told before it is closed is sent first, and nothing after", () => {
-  const { open, endTurn } = setUp();
+  const { open, endTurns } = setUp();
   const { socket, done } = open();
   socket.send("a");
   socket.send("b");
   socket.close(1000, "");
   socket.send("c");
-  endTurn();
+  endTurns();
   expect(done).toEqual(["(", "a", "b", ")", "close 1000"]);
 });
 
 test("one that is terminated, or gone, sends nothing more", () => {
-  const { open, endTurn } = setUp();
+  const { open, endTurns } = setUp();
   const [terminated, gone] = [open(), open()];
   terminated.socket.send("a");
   terminated.socket.terminate();
   gone.socket.send("b");
   gone.gone();
-  endTurn();
+  endTurns();
   expect(terminated.done).toEqual(["terminate"]);
   expect(gone.done).toEqual([]);
 });
 
 test("one that does not read is closed in the middle, and what is left is not sent", () => {
-  const { open, endTurn } = setUp();
+  const { open, endTurns } = setUp();
   const { socket, done } = open(257 * 1024);
   socket.send("a");
   socket.send("b");
-  endTurn();
+  endTurns();
   expect(done).toEqual(["(", "a", `close ${closeCodes.tooSlow}`, ")"]);
 });
