@@ -61,6 +61,16 @@ test("everything says whether it is well", async () => {
   }
 });
 
+test("the image sets for the runtime what `bun run start` sets, and the README for the executable", async () => {
+  const { scripts } = await Bun.file(join(root, "package.json")).json();
+  const settings: string[] = scripts.start.match(/\S+=\S+/g);
+  expect(settings.length).toBeGreaterThan(0);
+  for (const file of ["Dockerfile", "README.md"]) {
+    const text = await Bun.file(join(root, file)).text();
+    for (const setting of settings) expect(text).toContain(setting);
+  }
+});
+
 test("runs: two nodes of the build behind Caddy, Redis with its settings, a relay that gives allocations", async () => {
   const secrets = {
     SESSION_SECRET: "a secret of the tests for every node",

@@ -41,7 +41,7 @@ export class Json {
 const wording = Symbol("wording");
 
 /** A constant, put into words once and for all; to everybody else it is what it was. */
-export function worded<T extends object>(value: T): Readonly<T> {
+export function worded<T extends object>(value: T): T {
   return Object.freeze(Object.defineProperty(value, wording, { value: JSON.stringify(value) }));
 }
 
