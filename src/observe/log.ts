@@ -28,7 +28,8 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
 
 /** Standard output, written to once a turn. */
 export function toStandardOutput(soon: (task: () => void) => void): DestinationStream {
-  const lines = new Collected(pino.destination(1), soon);
+  // At once, or what is written while the process leaves would be lost.
+  const lines = new Collected(pino.destination({ dest: 1, sync: true }), soon);
   process.on("exit", lines.flush);
   return lines;
 }

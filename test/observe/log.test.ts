@@ -42,3 +42,22 @@ test("what was logged in a turn that does not end is written when asked, and onc
   turn.end();
   expect(writes.map((text) => JSON.parse(text).msg)).toEqual(["leaving"]);
 });
+
+test("a process that leaves at once, or by a bug, has told all that it had to tell", async () => {
+  const module = JSON.stringify(new URL("../../src/observe/log.ts", import.meta.url).pathname);
+  for (const end of ["process.exit(0)", 'throw new Error("a bug")'])
+    for (let n = 0; n < 8; n++) {
+      const program = `
+        import { createLog, toStandardOutput } from ${module};
+        const log = createLog("info", toStandardOutput((task) => void setImmediate(task)));
+        log.info("one");
+        await new Promise((resolve) => setTimeout(resolve, ${n}));
+        log.info("two");
+        log.info("three");
+        ${end};
+      `;
+      const { stdout } = await Bun.$`${process.execPath} -e ${program}`.quiet().nothrow();
+      const lines = stdout.toString().trimEnd().split("\n");
+      expect(lines.map((line) => JSON.parse(line).msg)).toEqual(["one", "two", "three"]);
+    }
+}, 30_000);
