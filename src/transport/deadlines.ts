@@ -84,9 +84,11 @@ export class KeepAlives {
  */
 export class KeepAlive {
   readonly #all: KeepAlives;
-  readonly #socket: Socket;
+  /** Until it has ended: its round may still hold this for a while. */
+  #socket: Socket | undefined;
   #heardAt: number;
-  #pinged = false;
+  /** When the ping was sent that has not been answered. */
+  #pingedAt: number | undefined;
   /** Of the next look; none once it has ended. */
   #round: Round | undefined;
 
@@ -100,12 +102,13 @@ export class KeepAlive {
   /** Any message of the peer's, whatever it says. */
   heard(): void {
     this.#heardAt = this.#all.timing.now();
-    this.#pinged = false;
+    this.#pingedAt = undefined;
   }
 
   end(): void {
     const round = this.#round;
     this.#round = undefined;
+    this.#socket = undefined;
     if (!round) return;
     round.left -= 1;
     if (round.left === 0) round.cancel();
@@ -113,16 +116,26 @@ export class KeepAlive {
 
   look(): void {
     if (!this.#round) return;
-    const { deadlines, now } = this.#all.timing;
-    if (this.#pinged) return this.#socket.terminate();
-    // A clock that was set back makes nobody wait longer than for one ping.
-    const dueMs = Math.min(this.#heardAt + deadlines.pingMs - now(), deadlines.pingMs);
-    if (dueMs > 0) {
-      this.#round = this.#all.enter(this, dueMs);
-      return;
+    const { deadlines } = this.#all.timing;
+    const now = this.#all.timing.now();
+    // What lies ahead was noted before the clock was set back: from now on, then.
+    this.#heardAt = Math.min(this.#heardAt, now);
+    if (this.#pingedAt === undefined) {
+      if (this.#isEarly(this.#heardAt + deadlines.pingMs - now)) return;
+      this.#pingedAt = now;
+      this.#round = this.#all.enter(this, deadlines.pongWaitMs);
+      this.#socket?.send("PING");
+    } else {
+      this.#pingedAt = Math.min(this.#pingedAt, now);
+      if (this.#isEarly(this.#pingedAt + deadlines.pongWaitMs - now)) return;
+      this.#socket?.terminate();
     }
-    this.#pinged = true;
-    this.#round = this.#all.enter(this, deadlines.pongWaitMs);
-    this.#socket.send("PING");
+  }
+
+  /** It was heard from, or its round is one of a clock that was set since. */
+  #isEarly(dueMs: number): boolean {
+    if (dueMs <= 0) return false;
+    this.#round = this.#all.enter(this, dueMs);
+    return true;
   }
 }

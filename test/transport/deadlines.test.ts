@@ -6,9 +6,11 @@ import { createVirtualSystem } from "../support/virtual-system.ts";
 function setUp() {
   const system = createVirtualSystem();
   let timers = 0;
+  /** How far the clock has been set forward, in milliseconds. */
+  let setBy = 0;
   const all = new KeepAlives({
     deadlines: defaultDeadlines,
-    now: system.now,
+    now: () => system.now() + setBy,
     schedule(delayMs, task) {
       timers += 1;
       let isOver = false;
@@ -37,7 +39,8 @@ function setUp() {
     const socket = { open: true, send: note, close() {}, terminate: () => note("terminate") };
     return { keepAlive: new KeepAlive(socket, all), done };
   }
-  return { system, open, timers: () => timers };
+  const setClock = (byMs: number) => void (setBy += byMs);
+  return { system, open, setClock, timers: () => timers };
 }
 
 const { pingMs, pongWaitMs } = defaultDeadlines;
@@ -89,4 +92,37 @@ test("one that goes while another is looked at leaves the rest their turn", asyn
   expect(third.done).toEqual([["PING", pingMs]]);
   third.keepAlive.end();
   expect(timers()).toBe(0);
+});
+
+for (const byMs of [-4900, -100, 100, 4900, -3_600_000, 3_600_000])
+  test(`a clock that is set by ${byMs} ms ends nobody early, and everybody in the end`, async () => {
+    const { system, open, setClock } = setUp();
+    const sockets: ReturnType<typeof open>[] = [];
+    // Rounds of the old clock, all over the time that the new one will name.
+    for (let n = 0; n < 2000; n++) {
+      sockets.push(open());
+      await system.advance(10);
+      if (n === 999) setClock(byMs);
+    }
+    await system.advance(3 * (pingMs + pongWaitMs));
+    for (const { done } of sockets) {
+      expect(done.map(([what]) => what)).toEqual(["PING", "terminate"]);
+      const [pingedAt = 0, endedAt = 0] = done.map(([, at]) => at);
+      expect(endedAt - pingedAt).toBeGreaterThanOrEqual(pongWaitMs - 10);
+      expect(pingedAt).toBeLessThanOrEqual(2 * pingMs + 10);
+      expect(endedAt - pingedAt).toBeLessThanOrEqual(2 * pongWaitMs + pingMs);
+    }
+  });
+
+test("a round that goes on holds on to nobody who has gone", () => {
+  const { open } = setUp();
+  const stays = open();
+  const gone = Array.from({ length: 200 }, () => {
+    const socket = open();
+    socket.keepAlive.end();
+    return new WeakRef(socket.done);
+  });
+  Bun.gc(true);
+  expect(gone.filter((one) => one.deref()).length).toBeLessThan(20);
+  stays.keepAlive.end();
 });
