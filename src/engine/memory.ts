@@ -40,6 +40,25 @@ const retentionMsMin = 600_000;
 /** How long somebody who is blocked is remembered: as long as a token lives that is not used. */
 const blockedRetentionMs = 7 * 24 * 60 * 60 * 1000;
 
+/** Knows its session, which is the same for as long as it is open: each signal would look for it. */
+class OpenedStream implements Stream {
+  readonly session: Session;
+  readonly sessionId: string;
+  readonly claim: number;
+  readonly streamId: string;
+  readonly epoch: string;
+  readonly after: number;
+
+  constructor(session: Session, streamId: string, epoch: string, after: number) {
+    this.session = session;
+    this.sessionId = session.id;
+    this.claim = session.claim;
+    this.streamId = streamId;
+    this.epoch = epoch;
+    this.after = after;
+  }
+}
+
 /** `one`'s avoiding of `other`, and when it is over. */
 interface Cooldown {
   one: Session;
@@ -318,7 +337,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const after = log.last;
       const entered = moves.arrive(session, wasPresent, recovery);
       return {
-        stream: { sessionId: session.id, claim: session.claim, streamId, epoch: log.epoch, after },
+        stream: new OpenedStream(session, streamId, log.epoch, after),
         missed,
         recovered: resumed,
         entered,
@@ -336,9 +355,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
 
     read(stream: Stream, after: number): LogEntry[] | "behind" | Rejection {
-      const session = sessions.get(stream.sessionId);
-      if (session && stream.claim < session.claim) return reject("taken-over");
-      if (session?.log?.epoch !== stream.epoch) return "behind";
+      const { session } = stream as OpenedStream;
+      if (stream.claim < session.claim) return reject("taken-over");
+      if (session.log?.epoch !== stream.epoch) return "behind";
       return session.log.after(after) ?? "behind";
     },
 

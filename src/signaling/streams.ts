@@ -3,12 +3,7 @@
  * it. Pushed and not pulled, since a signal then gets from socket to socket in one go: every promise between them
  * costs a turn of the loop, and every idle peer the memory of one that waits.
  */
-import {
-  formatPosition,
-  parsePosition,
-  type LogEntry,
-  type Position,
-} from "../domain/event-log.ts";
+import { formatPosition, parsePosition, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Attached, Caller, Engine, Stream } from "../engine/engine.ts";
 import type { LoggedEvent, PeerEvent } from "../protocol.ts";
@@ -126,8 +121,9 @@ class Reader implements OpenEvents {
   readonly #request: EventsRequest;
   readonly #ready: (reader: Reader) => void;
   #caller: Pick<Caller, "sessionId" | "claim">;
-  /** Of the last event that the peer has, as far as is known. */
-  #position: Position | undefined;
+  // The position of the last event that the peer has, as far as is known.
+  #epoch: string | undefined;
+  #offset = 0;
   #stream: Stream | undefined;
   #isRung = false;
   #isReading = false;
@@ -141,8 +137,10 @@ class Reader implements OpenEvents {
     this.#ready = ready;
     this.#caller = known ?? { sessionId: newSessionId, claim: 0 };
     // An id that no log gives out is of no living epoch.
-    if (lastEventId !== undefined)
-      this.#position = parsePosition(lastEventId) ?? { epoch: "", offset: 0 };
+    if (lastEventId === undefined) return;
+    const { epoch, offset } = parsePosition(lastEventId) ?? { epoch: "", offset: 0 };
+    this.#epoch = epoch;
+    this.#offset = offset;
   }
 
   attach(): void {
@@ -151,7 +149,8 @@ class Reader implements OpenEvents {
       const attaching = engine.attach({
         ...this.#caller,
         addressHash: this.#request.addressHash,
-        position: this.#position,
+        position:
+          this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#ring,
       });
       if (attaching instanceof Promise)
@@ -167,7 +166,7 @@ class Reader implements OpenEvents {
     try {
       while (this.#isRung && !this.#isReading && this.#stream && !this.#isClosed) {
         this.#isRung = false;
-        const read = this.#parts.engine.read(this.#stream, this.#position?.offset ?? 0);
+        const read = this.#parts.engine.read(this.#stream, this.#offset);
         if (read instanceof Promise) {
           this.#isReading = true;
           read.then((late) => this.#readLater(late)).catch((bug) => this.#fail(bug));
@@ -195,12 +194,13 @@ class Reader implements OpenEvents {
     if (isRejection(attached)) return this.#refused(attached);
     const { stream, missed, recovered, entered } = attached;
     const { began, entered: look } = this.#parts;
-    began(this.#position === undefined ? "new" : recovered ? "resumed" : "resync");
+    began(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
     this.#caller = { sessionId: stream.sessionId, claim: stream.claim };
     this.#request.claimed(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
     this.#stream = stream;
-    this.#position = { epoch: stream.epoch, offset: stream.after };
+    this.#epoch = stream.epoch;
+    this.#offset = stream.after;
     // Not waited for: what is told first must not wait, or an answer could overtake it.
     look(entered);
     for (const entry of missed) this.#deliver(entry);
@@ -229,7 +229,7 @@ class Reader implements OpenEvents {
     if (read === "behind" || isRejection(read)) return this.#end(read);
     if (read === "detached") return void this.#attachAgain();
     for (const entry of read) {
-      if (this.#position) this.#position.offset = entry.offset;
+      this.#offset = entry.offset;
       this.#deliver(entry);
     }
   }
@@ -243,7 +243,7 @@ class Reader implements OpenEvents {
 
   #deliver({ offset, json }: LogEntry) {
     if (this.#isClosed) return;
-    const id = formatPosition(this.#position?.epoch ?? "", offset);
+    const id = formatPosition(this.#epoch ?? "", offset);
     this.#request.deliver(
       isComplete.test(json) ? { id, json } : { id, event: this.#parts.complete(JSON.parse(json)) },
     );

@@ -76,8 +76,10 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   readonly #keepAlive: KeepAlive;
   /** Few, and nearly always one: a map would weigh more. */
   #subscriptions: Subscription[] = [];
-  /** What every call is made with, or why none can be; absent until the announced first message. */
-  #begun: { context: Context } | { failure: TRPCError } | undefined;
+  /** What every call is made with; absent until the announced first message. */
+  #context: Context | undefined;
+  /** Why no call can be made. */
+  #failure: TRPCError | undefined;
   /** Of queries and mutations, which nothing stops: made when somebody asks for it. */
   #neverAborts: AbortSignal | undefined;
   /** What the announced first message is needed for, and how to give up its deadline. */
@@ -130,11 +132,10 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
 
   #begin(readParams: () => Record<string, unknown>, upgrade: Upgrade) {
     try {
-      const context = this.#options.createContext(readParams(), this.#socket, upgrade);
-      this.#begun = { context };
+      this.#context = this.#options.createContext(readParams(), this.#socket, upgrade);
     } catch (cause) {
       const failure = getTRPCErrorFromUnknown(cause);
-      this.#begun = { failure };
+      this.#failure = failure;
       this.#refuseUnder([headOf(null)], failure);
       // Not before the peer could be told why.
       this.#options.schedule(0, () => this.#socket.close(1000, ""));
@@ -240,10 +241,9 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   }
 
   invoke(call: Call, abort: { readonly signal: AbortSignal }): unknown {
-    const begun = this.#begun;
-    if (!begun || "failure" in begun) throw begun?.failure;
+    if (this.#failure) throw this.#failure;
     const { path, input, type, batchIndex } = call;
-    const ctx = begun.context;
+    const ctx = this.#context;
     return this.#options.invoke({ path, rawInput: input, ctx, type, abort, batchIndex });
   }
 
@@ -319,8 +319,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
 
   /** As the router's formatter makes it. */
   #shape(error: TRPCError, { type, path, input }: About): unknown {
-    const begun = this.#begun;
-    const ctx = begun && "context" in begun ? begun.context : undefined;
+    const ctx = this.#context;
     try {
       const config = this.#options.router._def._config;
       return getTRPCErrorShape({ config, error, type, path, input, ctx });
