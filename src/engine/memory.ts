@@ -40,7 +40,7 @@ const retentionMsMin = 600_000;
 /** How long somebody who is blocked is remembered: as long as a token lives that is not used. */
 const blockedRetentionMs = 7 * 24 * 60 * 60 * 1000;
 
-/** Knows its session, which is the same for as long as it is open: each signal would look for it. */
+/** Knows its session, which is the same for as long as it is open: so no event has to look it up. */
 class OpenedStream implements Stream {
   readonly session: Session;
   readonly sessionId: string;

@@ -16,6 +16,7 @@ export interface Log {
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** Writes what is at this level or above it, each line with its time (epoch milliseconds). */
 export function createLog(level: LogLevel, destination: DestinationStream): Log {
   const logger = pino({ level, base: null }, destination);
   return {
@@ -35,8 +36,8 @@ export function toStandardOutput(soon: (task: () => void) => void): DestinationS
 }
 
 /**
- * Writes at the end of a turn what was logged in it: for lines like ours the kernel takes as long as all the rest,
- * however long they are.
+ * Writes at the end of a turn what was logged in it: the kernel asks as much for a short line as for many. What is
+ * logged in a turn that a kill or a power cut ends is lost with it.
  */
 export class Collected implements DestinationStream {
   readonly #output: DestinationStream;

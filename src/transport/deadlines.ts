@@ -36,7 +36,7 @@ interface Round {
   readonly cancel: () => void;
 }
 
-/** The rounds of all sockets: one timer for each of these, since one for each socket would weigh more than its buffers. */
+/** The rounds of all sockets: a timer for each of these, and none for each socket, since those are far more. */
 export class KeepAlives {
   readonly timing: Timing;
   readonly #roundMs: number;

@@ -1,10 +1,11 @@
 /**
  * This server beside what else one would take: `bun test/bench/compare.ts [--quick] [--only=<phase>] [--json=<file>]`
- * (Linux; Node for Socket.IO; two cores). About a quarter of an hour, or three minutes.
+ * (Linux; Node for Socket.IO; two cores). About a quarter of an hour; `--quick` has fewer and shorter rounds.
  *
  * Every server is a process pinned to a core of its own, the load another; CPU and memory are what the operating
  * system says of the server's process. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
- * Figures are medians over the rounds (means, where the kernel's clock is coarse). Ratios are what to look at: the rest depends on the machine.
+ * Figures are medians over the rounds (means, where the kernel's clock is coarse). Ratios are what to look at: the
+ * rest depends on the machine.
  */
 import { contestants, ours, type SignalKind } from "./contestants.ts";
 import {
@@ -47,6 +48,7 @@ const plan = isQuick
       starts: 7,
       crowd: 10_000,
     };
+/** Rounds of pairing that are not counted: a server that has just started is busy with itself. */
 const pairingsWarmUp = 10;
 /** Until memory that goes back to the system has gone (milliseconds). */
 const settleMs = 15_000;
@@ -132,7 +134,6 @@ const phases: Record<string, () => Promise<void>> = {
       const seen = new Map(
         stages.map((stage) => [stage, { perS: [] as number[], cpuUs: [] as number[] }]),
       );
-      // Nobody's first thousands: a server that has just started is busy with itself.
       for (let n = -pairingsWarmUp; n < plan.pairings; n++)
         for (const [stage, rounds] of seen) {
           const cpuBefore = cpuUsOf(stage.process.pid);
