@@ -5,8 +5,16 @@
 import { randomBytes } from "node:crypto";
 
 export interface System {
-  /** Epoch milliseconds. */
+  /**
+   * The wall clock, in epoch milliseconds. It can be set forward or back at any moment: only for what is shown,
+   * signed, or kept across restarts and nodes.
+   */
   now(): number;
+  /**
+   * The monotonic clock, in milliseconds since some moment before the process began, with fractions. For every
+   * deadline, rate and bound inside this process. It never steps, and means nothing to another process.
+   */
+  elapsed(): number;
   /** A number in [0, 1), for choices. Not for secrets. */
   random(): number;
   /** 128 unguessable random bits, as 22 characters of base64url. */
@@ -32,6 +40,7 @@ export function createSystem(): System {
 
   return {
     now: () => Date.now(),
+    elapsed: () => performance.now(),
     random: () => Math.random(),
     id() {
       if (used === poolBytes) {

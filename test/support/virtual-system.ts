@@ -4,6 +4,8 @@ import type { System } from "../../src/system.ts";
 export interface VirtualSystem extends System {
   /** Lets `ms` milliseconds pass: runs what is due, in order, and lets everything settle in between. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall clock forward (or back, if negative) by `ms`. No time passes: nothing becomes due by it. */
+  stepWallClock(ms: number): void;
   /** Lets everything settle that has been set going: promises, and whatever `settleBy` has added to that. */
   settled(): Promise<void>;
   /** From now on settling is this, say because an engine is at the other end of a connection. */
@@ -27,8 +29,13 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+/** Not what the wall clock begins with, so that a test notices when one is taken for the other. */
+const elapsedAtStartMs = 1000;
+
 export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSystem {
-  let now = startAt;
+  let elapsed = elapsedAtStartMs;
+  /** What the wall clock shows beyond the monotonic one. */
+  let wallOffset = startAt - elapsedAtStartMs;
   let ids = 0;
   const random = seededRandom(seed);
   let settle = settled;
@@ -47,34 +54,38 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
   }
 
   return {
-    now: () => now,
+    now: () => elapsed + wallOffset,
+    elapsed: () => elapsed,
     random,
     id: () => `id${String(++ids).padStart(20, "0")}`,
     soon: (task) => void Promise.resolve().then(task),
     schedule(delayMs, task) {
-      const entry = { at: now + delayMs, task };
+      const entry = { at: elapsed + delayMs, task };
       tasks.splice(indexAfter(entry.at), 0, entry);
       return () => {
         const index = tasks.indexOf(entry);
         if (index >= 0) tasks.splice(index, 1);
       };
     },
+    stepWallClock(ms) {
+      wallOffset += ms;
+    },
     settled: () => settle(),
     settleBy(other) {
       settle = other;
     },
     async advance(ms) {
-      const until = now + ms;
+      const until = elapsed + ms;
       await settle();
       for (;;) {
         const due = tasks[0];
         if (!due || due.at > until) break;
         tasks.shift();
-        now = Math.max(now, due.at);
+        elapsed = Math.max(elapsed, due.at);
         due.task();
         await settle();
       }
-      now = until;
+      elapsed = until;
       await settle();
     },
   };
