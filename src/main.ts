@@ -155,9 +155,9 @@ async function openEngine(
 /** Notes now and then how late a timer is: what everybody waits for when the node has too much to do. */
 function measureLag(system: System, metrics: Metrics) {
   const everyMs = 997; // a prime, so that it beats with no other timer
-  const dueAt = system.now() + everyMs;
+  const dueAt = system.elapsed() + everyMs;
   system.schedule(everyMs, () => {
-    metrics.lagged(Math.max(0, system.now() - dueAt));
+    metrics.lagged(Math.max(0, system.elapsed() - dueAt));
     measureLag(system, metrics);
   });
 }

@@ -4,7 +4,7 @@ import { cors } from "@elysiajs/cors";
 import type { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
 import { reject } from "./domain/rejection.ts";
-import { takeToken, type Rate, type TokenBucket } from "./domain/token-bucket.ts";
+import { takeToken } from "./domain/token-bucket.ts";
 import { limits as limitsOf } from "./protocol.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -33,7 +33,7 @@ export interface ServerParts {
   available: () => boolean;
   tokens: SessionTokens;
   rates: CallRates;
-  system: Pick<System, "now" | "schedule" | "soon" | "id">;
+  system: Pick<System, "now" | "elapsed" | "schedule" | "soon" | "id">;
   deadlines?: SocketDeadlines;
   origins: OriginPolicy;
   /** What is shown at `/`; nothing without. */
@@ -66,47 +66,33 @@ const reconnectNotice = JSON.stringify({ id: null, method: "reconnect" });
 /** Calls a socket may make, refused ones included: far more than the limits of calls let through. */
 const callFloodRate = { perS: 300, burst: 3000 };
 
-/** How many calls a frame holds, as far as can be told without reading it. */
-function callsIn(frame: string | Uint8Array): number {
-  // Only a list holds more than one; and white space may stand before it.
-  if (typeof frame !== "string" || frame.charCodeAt(0) === openingBrace) return 1;
-  return Math.max(1, frame.split('"method"').length - 1);
-}
-
-const openingBrace = "{".charCodeAt(0);
-
-interface GateParts {
-  rate: Rate;
-  now: () => number;
-  onGone: (socket: Socket) => void;
-}
-
-/** Before a socket's listener: refusing costs too, so who calls on and on regardless is put out. */
-class Gate implements SocketListener, TokenBucket {
-  readonly #parts: GateParts;
+/** Passes a socket's frames on, and gives its place back once it has closed. A class, for its memory. */
+class CountedSocket implements SocketListener {
   readonly #socket: Socket;
   readonly #listener: SocketListener;
   readonly #release: () => void;
-  /** Its own bucket of calls. */
-  fullAt = 0;
+  readonly #onGone: (socket: Socket) => void;
 
-  constructor(parts: GateParts, socket: Socket, listener: SocketListener, release: () => void) {
-    this.#parts = parts;
+  constructor(
+    socket: Socket,
+    listener: SocketListener,
+    release: () => void,
+    onGone: (socket: Socket) => void,
+  ) {
     this.#socket = socket;
     this.#listener = listener;
     this.#release = release;
+    this.#onGone = onGone;
   }
 
   message(data: string | Uint8Array): void {
-    const { rate, now } = this.#parts;
-    if (takeToken(this, rate, now(), callsIn(data)) === 0) this.#listener.message(data);
-    else this.#socket.close(closeCodes.flooding, "flooding");
+    this.#listener.message(data);
   }
 
   close(): void {
     this.#listener.close();
     this.#release();
-    this.#parts.onGone(this.#socket);
+    this.#onGone(this.#socket);
   }
 }
 
@@ -140,7 +126,7 @@ export interface ListenAt {
 export function createServer(parts: ServerParts, { host, port, tls }: ListenAt): RunningServer {
   const { admission, log, metrics, origins } = parts;
   const { system, deadlines = defaultDeadlines } = parts;
-  const limits = createCallLimits(parts.rates, system.now);
+  const limits = createCallLimits(parts.rates, system.elapsed);
   const contexts = createContexts({ ...parts, limits, now: system.now, newId: system.id });
   let ready = true;
 
@@ -160,15 +146,17 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
   const speak = createRpcSockets({
     router: appRouter,
     recognise: readUsualFrame,
+    chargeCalls:
+      callFlood.perS === 0
+        ? undefined
+        : (bucket, calls) => takeToken(bucket, callFlood, system.elapsed(), calls) === 0,
     onError,
     deadlines,
-    now: system.now,
+    elapsed: system.elapsed,
     schedule: system.schedule,
     createContext: ({ token }, socket, { addressHash }) =>
       contexts.forSocket(typeof token === "string" ? token : undefined, addressHash, socket),
   });
-
-  const gates = { rate: callFlood, now: system.now, onGone };
 
   function onGone(socket: Socket) {
     sockets.delete(socket);
@@ -177,7 +165,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
 
   const accept: AcceptSocket = (socket, upgrade) => {
     sockets.add(socket);
-    return new Gate(gates, socket, speak(socket, upgrade), upgrade.release);
+    return new CountedSocket(socket, speak(socket, upgrade), upgrade.release, onGone);
   };
 
   const letIn = (request: Request) =>

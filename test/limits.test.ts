@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { createCallLimits, createTurnstile } from "../src/rpc/call-limits.ts";
 import { limits } from "../src/protocol.ts";
+import { openRawSocket } from "./support/raw-socket.ts";
 import { connectPeer, httpClient, refusalOf, startServer } from "./support/server.ts";
 
 const rates = { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } };
@@ -128,4 +129,49 @@ describe("on a server with limits", () => {
     }
     socket.close();
   });
+});
+
+describe("the limits of calls go by the monotonic clock", () => {
+  for (const stepMs of [-60_000, -3_600_000, 60_000])
+    test(`A5 a socket that calls while the wall clock is set by ${stepMs} ms stays open`, async () => {
+      let wallClockAheadMs = 0;
+      await using server = startServer({
+        wallClockAheadMs: () => wallClockAheadMs,
+        rates: { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } },
+      });
+      await using socket = await openRawSocket(`${server.ws}/trpc`);
+      const ask = (id: number) =>
+        socket.ask(JSON.stringify({ id, method: "query", params: { path: "stats" } }), id);
+      expect((await ask(0)).error).toBeUndefined();
+      wallClockAheadMs = stepMs;
+      for (let id = 1; id <= 20; id++) expect((await ask(id)).error).toBeUndefined();
+      expect(socket.closedWith).toBeUndefined();
+    });
+});
+
+describe("A8 calls are counted as they are parsed", () => {
+  const call = (id: number) => `{"id":${id},"method":"query","params":{"path":"stats"}}`;
+  const batchOf = (member: (id: number) => string) =>
+    `[${Array.from({ length: limits.batchCallsMax }, (_, id) => member(id)).join(",")}]`;
+  const members: Record<string, (id: number) => string> = {
+    "as they are": call,
+    "with an escaped key": (id) => call(id).replace('"method"', '"m\\u0065thod"'),
+    "without a method": (id) => `{"id":${id}}`,
+    "that are no calls": () => "0",
+    "that stop nothing": (id) => `{"id":${id},"method":"subscription.stop"}`,
+  };
+  for (const [what, member] of Object.entries(members))
+    test(`batches of 128 calls ${what} close their socket after 3,000 calls`, async () => {
+      await using server = startServer({
+        rates: { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } },
+      });
+      const socket = new WebSocket(`${server.ws}/trpc`);
+      const closed = new Promise<number>((resolve) => {
+        socket.onclose = ({ code }) => resolve(code);
+      });
+      await new Promise((resolve) => (socket.onopen = resolve));
+      // A socket whose frames count as one call each would take 3,000 of them.
+      for (let batch = 0; batch < 60; batch++) socket.send(batchOf(member));
+      expect(await closed).toBe(4500);
+    }, 10_000);
 });

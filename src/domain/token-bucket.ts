@@ -11,12 +11,12 @@ export interface Rate {
 }
 
 export interface TokenBucket {
-  /** Epoch milliseconds; a bucket whose time has come is as good as new, and can be thrown away. */
+  /** Milliseconds of the clock that `takeToken` is given; a bucket whose time has come is as good as new, and can be thrown away. */
   fullAt: number;
 }
 
 /**
- * Takes a token, or several at once, at `now` (epoch milliseconds): 0 if there was one, otherwise the milliseconds, rounded up,
+ * Takes a token, or several at once, at `now` (milliseconds of a monotonic clock): 0 if there was one, otherwise the milliseconds, rounded up,
  * after which there is one. What was refused costs nothing.
  */
 export function takeToken(

@@ -14,27 +14,27 @@ export interface CallLimits {
 /** A bucket that is full again is forgotten; this many are kept before looking for such. */
 const bucketsSwept = 10_000;
 
-/** @param now epoch milliseconds. */
-export function createCallLimits(rates: CallRates, now: () => number): CallLimits {
-  const bucketOf = { signals: createBuckets(now), intents: createBuckets(now) };
+/** @param elapsed the monotonic clock, in milliseconds. */
+export function createCallLimits(rates: CallRates, elapsed: () => number): CallLimits {
+  const bucketOf = { signals: createBuckets(elapsed), intents: createBuckets(elapsed) };
   return {
     take(kind, of) {
       const rate = rates[kind];
       if (rate.perS === 0) return undefined;
-      const retryAfterMs = takeToken(bucketOf[kind](of), rate, now());
+      const retryAfterMs = takeToken(bucketOf[kind](of), rate, elapsed());
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
     },
   };
 }
 
 /** Buckets of one kind, each made when it is first asked for. */
-function createBuckets(now: () => number): (of: string | object) => TokenBucket {
+function createBuckets(elapsed: () => number): (of: string | object) => TokenBucket {
   const byName = new Map<string, TokenBucket>();
   const byConnection = new WeakMap<object, TokenBucket>();
   let sweepAt = bucketsSwept;
 
   function sweep() {
-    for (const [name, { fullAt }] of byName) if (fullAt <= now()) byName.delete(name);
+    for (const [name, { fullAt }] of byName) if (fullAt <= elapsed()) byName.delete(name);
     sweepAt = Math.max(bucketsSwept, 2 * byName.size);
   }
 

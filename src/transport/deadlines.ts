@@ -20,8 +20,8 @@ export const defaultDeadlines: SocketDeadlines = {
 /** What every socket's timers are made with. */
 export interface Timing {
   deadlines: SocketDeadlines;
-  /** Epoch milliseconds. */
-  now: () => number;
+  /** Milliseconds of a monotonic clock. */
+  elapsed: () => number;
   schedule: (delayMs: number, task: () => void) => () => void;
 }
 
@@ -50,7 +50,7 @@ export class KeepAlives {
 
   /** Lets it be looked at in `delayMs` milliseconds, or a round later. */
   enter(keepAlive: KeepAlive, delayMs: number): Round {
-    const now = this.timing.now();
+    const now = this.timing.elapsed();
     const number = Math.ceil((now + delayMs) / this.#roundMs);
     const round = this.#rounds.get(number) ?? this.#open(number, number * this.#roundMs - now);
     round.members.push(keepAlive);
@@ -95,13 +95,13 @@ export class KeepAlive {
   constructor(socket: Socket, all: KeepAlives) {
     this.#all = all;
     this.#socket = socket;
-    this.#heardAt = all.timing.now();
+    this.#heardAt = all.timing.elapsed();
     this.#round = all.enter(this, all.timing.deadlines.pingMs);
   }
 
   /** Any message of the peer's, whatever it says. */
   heard(): void {
-    this.#heardAt = this.#all.timing.now();
+    this.#heardAt = this.#all.timing.elapsed();
     this.#pingedAt = undefined;
   }
 
@@ -117,22 +117,19 @@ export class KeepAlive {
   look(): void {
     if (!this.#round) return;
     const { deadlines } = this.#all.timing;
-    const now = this.#all.timing.now();
-    // What lies ahead was noted before the clock was set back: from now on, then.
-    this.#heardAt = Math.min(this.#heardAt, now);
+    const now = this.#all.timing.elapsed();
     if (this.#pingedAt === undefined) {
       if (this.#isEarly(this.#heardAt + deadlines.pingMs - now)) return;
       this.#pingedAt = now;
       this.#round = this.#all.enter(this, deadlines.pongWaitMs);
       this.#socket?.send("PING");
     } else {
-      this.#pingedAt = Math.min(this.#pingedAt, now);
       if (this.#isEarly(this.#pingedAt + deadlines.pongWaitMs - now)) return;
       this.#socket?.terminate();
     }
   }
 
-  /** It was heard from, or its round is one of a clock that was set since. */
+  /** Whether nothing is due for another `dueMs`, because the peer was heard from: then it is looked at again at that time. */
   #isEarly(dueMs: number): boolean {
     if (dueMs <= 0) return false;
     this.#round = this.#all.enter(this, dueMs);

@@ -33,6 +33,11 @@ export interface RpcSocketOptions<Context> extends Timing {
    * Once per socket, after the first message where connection parameters are announced. What it throws is
    * told, and the socket closed.
    */
+  /**
+   * Counts the calls of a frame against its socket's bucket: refused ones, malformed ones and those without a method
+   * too, since refusing costs as much. `false` closes the socket. Absent: calls are not counted.
+   */
+  chargeCalls?: ((bucket: CallBucket, calls: number) => boolean) | undefined;
   createContext: (params: Record<string, unknown>, socket: Socket, upgrade: Upgrade) => Context;
   /**
    * Recognises frames that need not be read as JSON, nor their input by the router's transformer: the call that such
@@ -59,6 +64,11 @@ interface Parts<Context> extends RpcSocketOptions<Context> {
   invoke: Invoke;
 }
 
+/** What `chargeCalls` keeps of a socket; the meaning of the time is its own. */
+export interface CallBucket {
+  fullAt: number;
+}
+
 /** What an error is about; nothing, where it is of no call. */
 interface About {
   type: TRPCProcedureType | "unknown";
@@ -69,8 +79,10 @@ interface About {
 const nothing: About = { type: "unknown", path: undefined, input: undefined };
 
 /** A class, for its memory: there is one per socket, and closures cost each of them. */
-class Connection<Context> implements SocketListener, SubscriptionHost {
+class Connection<Context> implements SocketListener, SubscriptionHost, CallBucket {
   readonly answers: Answers;
+  /** For `chargeCalls`. */
+  fullAt = 0;
   readonly #options: Parts<Context>;
   readonly #socket: Socket;
   readonly #keepAlive: KeepAlive;
@@ -106,6 +118,8 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   // What the socket tells
 
   message(data: string | Uint8Array): void {
+    // What arrives after the socket was closed is neither read nor answered.
+    if (!this.open || !this.#charge(1)) return;
     this.#keepAlive.heard();
     if (data === "PONG") return;
     if (data === "PING") return this.#socket.send("PONG");
@@ -152,6 +166,7 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
       return this.#refuseUnder([headOf(null)], malformed(cause));
     }
     if (!Array.isArray(parsed)) return this.#start(this.#admit(parsed, 0));
+    if (!this.#charge(parsed.length - 1)) return;
     if (parsed.length > limits.batchCallsMax) {
       const tooMany = new TRPCError({
         code: "BAD_REQUEST",
@@ -162,6 +177,14 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
     // A frame is read whole before anything in it is begun: what it also stops never begins.
     const admitted = parsed.map((raw, index) => this.#admit(raw, index));
     for (const one of admitted) this.#start(one);
+  }
+
+  /** Closes a socket that keeps calling although it is refused. */
+  #charge(calls: number): boolean {
+    const { chargeCalls } = this.#options;
+    if (!chargeCalls || calls <= 0 || chargeCalls(this, calls)) return true;
+    this.#socket.close(closeCodes.flooding, "flooding");
+    return false;
   }
 
   #start(admitted: Call | Subscription | undefined) {
@@ -304,10 +327,12 @@ class Connection<Context> implements SocketListener, SubscriptionHost {
   #refuseLarge(data: string | Uint8Array) {
     let calls: unknown[];
     try {
-      calls = [parseJson(data)].flat().slice(0, limits.batchCallsMax);
+      calls = [parseJson(data)].flat();
     } catch {
       calls = [];
     }
+    if (!this.#charge(calls.length - 1)) return;
+    calls.splice(limits.batchCallsMax);
     this.#refuseEach(
       calls,
       new TRPCError({

@@ -19,7 +19,7 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
   const contexts = createContexts({
     signaling: slow,
     tokens: createSessionTokens(["secret"]),
-    limits: createCallLimits({ signals: rate, intents: rate }, system.now),
+    limits: createCallLimits({ signals: rate, intents: rate }, system.elapsed),
     now: system.now,
     newId: system.id,
   });
@@ -36,7 +36,7 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
     createContext: () => context,
     onError: () => {},
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },
-    now: system.now,
+    elapsed: system.elapsed,
     schedule: system.schedule,
   })(socket, { url: "/trpc", addressHash: "address", release() {} });
   const call = (id: number, path: string, method = "query") =>

@@ -32,6 +32,8 @@ export interface TestServerOptions {
   admission?: Partial<AdmissionOptions>;
   /** No limit on calls unless given. */
   rates?: CallRates;
+  /** How far the server's wall clock is ahead of this machine's, in milliseconds; asked at each reading. */
+  wallClockAheadMs?: () => number;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -52,6 +54,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   const real = createSystem();
   const system: System = {
     ...real,
+    now: () => real.now() + (options.wallClockAheadMs?.() ?? 0),
     schedule(delayMs, task) {
       options.onSchedule?.(delayMs);
       return real.schedule(delayMs, task);

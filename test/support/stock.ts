@@ -13,7 +13,7 @@ const closedState = 3;
 
 /** Takes what ours takes; its timers are the process' own. */
 export function createStockSockets<Context>(
-  options: Omit<RpcSocketOptions<Context>, "now" | "schedule">,
+  options: Omit<RpcSocketOptions<Context>, "elapsed" | "schedule">,
 ): AcceptSocket {
   const { pingMs, pongWaitMs } = options.deadlines;
   const handle = getWSConnectionHandler({

@@ -129,7 +129,7 @@ export function playOurs(script: readonly Step[], options: StageOptions = {}): P
       createRpcSockets({
         ...stage,
         deadlines,
-        now: () => 0,
+        elapsed: () => 0,
         schedule(delayMs, task) {
           if (delayMs === 0) setImmediate(task);
           return () => {};

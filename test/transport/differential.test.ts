@@ -675,7 +675,7 @@ describe("the keep-alive", () => {
         createContext: () => ({ name: "Alice" }),
         onError: () => {},
         deadlines,
-        now: () => Date.now(),
+        elapsed: () => performance.now(),
         schedule(delayMs, task) {
           const timer = setTimeout(task, delayMs);
           return () => clearTimeout(timer);

@@ -50,7 +50,7 @@ function subscribe(begin: Begin, create: typeof createRpcSockets | typeof create
     createContext: () => ({}),
     onError: (error) => void errors.push(error),
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },
-    now: () => 0,
+    elapsed: () => 0,
     schedule: () => () => {},
   });
   const socket = {

@@ -21,7 +21,7 @@ function openSocket(url = "/trpc") {
     createContext: () => ({}),
     onError: () => {},
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },
-    now: () => 0,
+    elapsed: () => 0,
     schedule(delayMs, task) {
       const timer = { delayMs, task, cancelled: false };
       timers.push(timer);
