@@ -44,19 +44,25 @@ export type ReportReason = (typeof reportReasons)[number];
 // ---------------------------------------------------------------------------------------------
 // What a peer sends
 
+/**
+ * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8
+ * (RFC 8259, 8.2), so that two parsers of the same text would disagree about it.
+ */
+export const wireString = () =>
+  z.string().refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+
 const utf8 = new TextEncoder();
 
 /** A string of at most `bytes` bytes of UTF-8; the cheap test settles all but the near misses. */
 const bounded = (bytes: number) =>
-  z.string().refine((text) => text.length * 3 <= bytes || utf8.encode(text).length <= bytes, {
+  wireString().refine((text) => text.length * 3 <= bytes || utf8.encode(text).length <= bytes, {
     message: `must be at most ${bytes} bytes`,
   });
 
-const mutationId = z.string().min(1).max(limits.mutationIdCharsMax).optional();
-const roomId = z.string().min(1).max(64);
+const mutationId = wireString().min(1).max(limits.mutationIdCharsMax).optional();
+const roomId = wireString().min(1).max(64);
 
-const interest = z
-  .string()
+const interest = wireString()
   .regex(/\S/, "must not be blank")
   .max(limits.interestCharsMax * 2)
   .refine((text) => [...text].length <= limits.interestCharsMax, {
@@ -64,9 +70,10 @@ const interest = z
   });
 
 /** A BCP 47 language tag; only its primary subtag counts in matching. */
-const language = z
-  .string()
-  .regex(/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$/, "must be a BCP 47 language tag");
+const language = wireString().regex(
+  /^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}$/,
+  "must be a BCP 47 language tag",
+);
 
 /** `join`: enter the lobby with these wishes; while waiting, replace them and keep the place. */
 export const joinInput = z
@@ -107,9 +114,9 @@ export interface Candidate {
 
 export const candidateInit = z.strictObject({
   candidate: bounded(limits.candidateBytesMax),
-  sdpMid: z.string().max(64).nullish(),
+  sdpMid: wireString().max(64).nullish(),
   sdpMLineIndex: z.int().min(0).max(0xffff).nullish(),
-  usernameFragment: z.string().max(256).nullish(),
+  usernameFragment: wireString().max(256).nullish(),
 });
 
 /** `addIceCandidate` */
@@ -130,7 +137,7 @@ export const noInput = z.strictObject({}).prefault({});
 
 /** `events`: the last id received, to go on from there. tRPC's client fills it in by itself. */
 export const eventsInput = z
-  .strictObject({ lastEventId: z.string().max(128).optional() })
+  .strictObject({ lastEventId: wireString().max(128).optional() })
   .prefault({});
 
 // ---------------------------------------------------------------------------------------------

@@ -107,6 +107,18 @@ function plain(text: string, status = 200): Response {
   return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
 }
 
+const probes: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
+
+/**
+ * The path of a request whose URL can be parsed: everything behind this relies on it. A `Host` header that is none
+ * makes the URL invalid. HTTP/1.0 knows no `Host` (RFC 9112, 3.2), and its URL is a path: a probe is answered all the
+ * same. `undefined` for any other.
+ */
+function pathnameOf({ url }: Request): string | undefined {
+  if (probes.has(url)) return url;
+  return URL.parse(url)?.pathname;
+}
+
 /** Whether a request bears the token; nobody does where there is none. */
 function bears(request: Request, token: string | undefined): boolean {
   return token !== undefined && isBearer(request.headers.get("authorization"), token);
@@ -178,6 +190,8 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const app = new Elysia({
+    // A host of one to three characters without a port is one, too: `http://web/livez`.
+    handler: { standardHostname: false },
     // A taken port must be an error.
     // A body weighs no more than a frame: what is larger costs before it can be refused by name.
     serve: { reusePort: false, maxRequestBodySize: limitsOf.frameBytesMax },
@@ -185,16 +199,24 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
   })
     .onError(({ code, error, set }) => {
       if (code === "NOT_FOUND") return new Response("Not found", { status: 404 });
-      if (code === "PARSE" || code === "VALIDATION")
-        return new Response("Bad request", { status: 400 });
+      // The connection was closed before the whole body had arrived.
+      const isAborted = error instanceof DOMException && error.name === "AbortError";
+      if (code === "PARSE" || code === "VALIDATION" || isAborted) {
+        metrics.refused("bad-input");
+        return plain("Bad request\n", 400);
+      }
       log.bug(error, "http");
       set.status = 500;
       return new Response("Internal server error", { status: 500 });
     })
     .onRequest(({ request }) => {
+      const pathname = pathnameOf(request);
+      if (pathname === undefined) {
+        metrics.refused("bad-input");
+        return plain("Bad request\n", 400);
+      }
       // The page and the probes are nobody's calls: a navigation has no Origin, nor has a probe.
-      const isCall = new URL(request.url).pathname.startsWith("/trpc");
-      if (isCall && !letIn(request))
+      if (pathname.startsWith("/trpc") && !letIn(request))
         return new Response("This origin is not allowed", { status: 403 });
       return undefined;
     })

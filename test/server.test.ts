@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { limits } from "../src/protocol.ts";
 import { createSessionTokens } from "../src/rpc/session-token.ts";
+import { openRawSocket } from "./support/raw-socket.ts";
 import {
   connectPeer,
   httpClient,
@@ -195,6 +196,27 @@ describe("over a WebSocket", () => {
     const stats = await answerTo('{"id":7,"method":"query","params":{"path":"stats"}}');
     expect(JSON.parse(stats)).toMatchObject({ id: 7, result: { data: { online: 0 } } });
     socket.close();
+  });
+
+  test("A11 a lone surrogate in a call is bad input, named by its field", async () => {
+    await using server = startServer();
+    await using socket = await openRawSocket(`${server.ws}/trpc`);
+    const refused = async (id: number, path: string, input: string) =>
+      (
+        await socket.ask(
+          `{"id":${id},"method":"mutation","params":{"path":"${path}","input":${input}}}`,
+          id,
+        )
+      ).error?.data;
+    expect(await refused(1, "join", String.raw`{"interests":["\ud800x"]}`)).toMatchObject({
+      reason: "bad-input",
+      field: "interests.0",
+    });
+    expect(await refused(2, "leave", String.raw`{"id":"\ud800"}`)).toMatchObject({
+      reason: "bad-input",
+      field: "id",
+    });
+    expect(server.lines.filter((line) => /"level":[56]0/.test(line))).toEqual([]);
   });
 
   test("a batch over the limit is refused, each call by name", async () => {

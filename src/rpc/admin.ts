@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";
+import { wireString } from "../protocol.ts";
 import type { Signaling } from "../signaling.ts";
 import { formatError, unwrap } from "./errors.ts";
 
@@ -14,7 +15,7 @@ const t = initTRPC.context<AdminContext>().create({ isDev: false, errorFormatter
 /** A session's id, or an address bucket's keyed hash, as `list` and the reports name them. */
 const subject = z.strictObject({
   kind: z.enum(["session", "address"]),
-  id: z.string().min(1).max(64),
+  id: wireString().min(1).max(64),
 });
 
 export const adminRouter = t.router({
