@@ -14,20 +14,29 @@ export interface IceConfig {
   turnTtlS: number;
 }
 
+/** 96 bits: no two addresses share a name, and none can be worked out from it. */
+const nameChars = 16;
+
 /** Whether peers can be kept from seeing each other's address. */
 export function relayAvailable(config: IceConfig): boolean {
   return config.turnUrls.length > 0 && config.turnSecret !== undefined;
 }
 
 /**
- * The servers to give a peer at `now` (epoch milliseconds). TURN credentials only with `roomId`: relaying
- * costs, so it is for those who are paired; the name in them is the room's, so that a quota per name holds.
+ * The servers to give a peer at `now` (epoch milliseconds). TURN credentials only with `relayFor`, the hash of the
+ * address that the peer comes from: relaying costs, so it is for those who are paired. coturn's `user-quota` counts by
+ * the name in the credentials, whatever their expiry; the name stands for the address, because rooms and sessions
+ * cost a stranger nothing and an address does.
  */
-export function iceServersFor(config: IceConfig, now: number, roomId?: string): IceServer[] {
+export function iceServersFor(config: IceConfig, now: number, relayFor?: string): IceServer[] {
   const servers: IceServer[] = [];
   if (config.stunUrls.length > 0) servers.push({ urls: [...config.stunUrls] });
-  if (roomId !== undefined && config.turnUrls.length > 0 && config.turnSecret !== undefined) {
-    const username = `${Math.floor(now / 1000) + config.turnTtlS}:${roomId}`;
+  if (relayFor !== undefined && config.turnUrls.length > 0 && config.turnSecret !== undefined) {
+    const name = createHmac("sha256", config.turnSecret)
+      .update(`name ${relayFor}`)
+      .digest("base64url")
+      .slice(0, nameChars);
+    const username = `${Math.floor(now / 1000) + config.turnTtlS}:${name}`;
     const credential = createHmac("sha1", config.turnSecret).update(username).digest("base64");
     servers.push({ urls: [...config.turnUrls], username, credential });
   }

@@ -46,7 +46,11 @@ export interface Signaling {
     roomId: string,
     reason?: ReportReason,
   ): Promise<{ accepted: true } | Rejection>;
-  iceServers(caller: Caller | undefined): Promise<{ iceServers: IceServer[] } | Rejection>;
+  /** With TURN credentials for the address that the caller comes from, if it is paired. */
+  iceServers(
+    caller: Caller | undefined,
+    addressHash: string,
+  ): Promise<{ iceServers: IceServer[] } | Rejection>;
   stats(): Promise<Stats | Rejection>;
   /** An operator's word: out, and not let in until then (epoch milliseconds). */
   suspend(subject: Subject, until: number): Promise<Rejection | undefined>;
@@ -268,20 +272,20 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // -------------------------------------------------------------------------------------------
   // Events
 
-  function completeState(state: PeerState<unknown>): PeerState {
+  function completeState(state: PeerState<unknown>, addressHash: string): PeerState {
     if (state.status !== "paired") return state;
-    return { ...state, iceServers: iceServersFor(parts.ice, system.now(), state.roomId) };
+    return { ...state, iceServers: iceServersFor(parts.ice, system.now(), addressHash) };
   }
 
   /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
-  function complete(event: LoggedEvent): PeerEvent<unknown> {
+  function complete(event: LoggedEvent, addressHash: string): PeerEvent<unknown> {
     switch (event.type) {
       case "session":
       case "resync":
-        return { ...event, state: completeState(event.state) };
+        return { ...event, state: completeState(event.state, addressHash) };
       case "create-offer":
       case "wait-for-offer":
-        return { ...event, iceServers: iceServersFor(parts.ice, system.now(), event.roomId) };
+        return { ...event, iceServers: iceServersFor(parts.ice, system.now(), addressHash) };
       default:
         return event;
     }
@@ -355,10 +359,11 @@ export function createSignaling(parts: SignalingParts): Signaling {
       return isRejection(answer) ? answer : { accepted: true };
     },
 
-    async iceServers(caller) {
+    async iceServers(caller, addressHash) {
       const standing = caller && (await engine.status(caller));
       if (isRejection(standing)) return standing;
-      return { iceServers: iceServersFor(parts.ice, system.now(), standing?.roomId) };
+      const relayFor = standing?.status === "paired" ? addressHash : undefined;
+      return { iceServers: iceServersFor(parts.ice, system.now(), relayFor) };
     },
 
     async stats() {

@@ -72,7 +72,9 @@ export const appRouter = router({
   }),
 
   iceServers: signalProcedure.input(protocol.noInput).query(async ({ ctx }) => {
-    return unwrap(await ctx.signaling.iceServers(ctx.connection.caller));
+    return unwrap(
+      await ctx.signaling.iceServers(ctx.connection.caller, ctx.connection.addressHash),
+    );
   }),
   stats: publicProcedure
     .input(protocol.noInput)

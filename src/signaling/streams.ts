@@ -36,7 +36,7 @@ export interface StreamsParts {
   engine: Pick<Engine, "attach" | "detach" | "read">;
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
-  complete: (event: LoggedEvent) => PeerEvent<unknown>;
+  complete: (event: LoggedEvent, addressHash: string) => PeerEvent<unknown>;
   /** Told of each that has begun: with everything missed replayed, with a `resync`, or without having missed anything. */
   began: (outcome: "resumed" | "resync" | "new") => void;
   /** Tickets that should look for a partner. */
@@ -244,8 +244,11 @@ class Reader implements OpenEvents {
   #deliver({ offset, json }: LogEntry) {
     if (this.#isClosed) return;
     const id = formatPosition(this.#epoch ?? "", offset);
+    const { addressHash } = this.#request;
     this.#request.deliver(
-      isComplete.test(json) ? { id, json } : { id, event: this.#parts.complete(JSON.parse(json)) },
+      isComplete.test(json)
+        ? { id, json }
+        : { id, event: this.#parts.complete(JSON.parse(json), addressHash) },
     );
   }
 

@@ -94,9 +94,9 @@ test("a call through the relay: the selected pair is relay on both sides, and no
     for (const text of [await page.content(), await descriptionOf(page)])
       expect(text).not.toMatch(/typ (host|srflx|prflx)/);
   }
-  // Each with credentials of the room, good for as long as stated.
+  // Each with credentials of the address that both come from, good for as long as stated.
   const users = [...coturn.log.matchAll(/user <(\d+):([\w.-]+)>: incoming packet ALLOCATE/g)];
-  expect(new Set(users.map(([, , room]) => room)).size).toBe(1);
+  expect(new Set(users.map(([, , name]) => name)).size).toBe(1);
   for (const [, expiry] of users) {
     const leftS = Number(expiry) - Date.now() / 1000;
     expect(leftS).toBeGreaterThan(200);
@@ -164,6 +164,55 @@ test("credentials are good until they expire, and for nothing signed with anothe
     relayed: false,
   });
 });
+
+test("A1 one address holds no more allocations than its quota, whatever rooms it has, and others have theirs", async () => {
+  const quota = 3;
+  await using coturn = await startCoturn([`--user-quota=${quota}`]);
+  const { server, browser } = stage();
+  const page = await browser.open(server.origin);
+  const config = { stunUrls: [], turnUrls: [coturn.url], turnSecret: coturn.secret, turnTtlS: 60 };
+  // Credentials as different rooms get them at different times: their expiry differs, their address does not.
+  const askedFor = (address: string, count: number) =>
+    Array.from({ length: count }, (_, n) => iceServersFor(config, Date.now() + 1000 * n, address));
+  const held = await holdAllocations(page, askedFor("a greedy address", 8));
+  expect(held.relayed).toBe(quota);
+  expect(new Set(held.errors)).toEqual(new Set([486]));
+  expect(await holdAllocations(page, askedFor("an honest address", 2))).toEqual({
+    relayed: 2,
+    errors: [],
+  });
+});
+
+/** How many of these get a relayed address, while each keeps the one it has; and STUN's errors of the others. */
+function holdAllocations(page: Page, all: IceServer[][]) {
+  return page.evaluate(async (all) => {
+    const result = { relayed: 0, errors: [] as number[] };
+    for (const iceServers of all) {
+      const connection = new RTCPeerConnection({ iceServers, iceTransportPolicy: "relay" });
+      const gathered = new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, 5000);
+        const end = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        connection.onicecandidate = ({ candidate }) => {
+          if (candidate?.type !== "relay") return;
+          result.relayed += 1;
+          end();
+        };
+        connection.onicecandidateerror = ({ errorCode }) => {
+          if (errorCode >= 700) return;
+          result.errors.push(errorCode);
+          end();
+        };
+      });
+      connection.createDataChannel("any");
+      void connection.setLocalDescription();
+      await gathered;
+    }
+    return result;
+  }, all);
+}
 
 interface Allocation {
   relayed: boolean;

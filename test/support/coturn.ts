@@ -18,9 +18,10 @@ const startMsMax = 10_000;
 
 /**
  * Starts `turnserver` with time-limited credentials (`use-auth-secret`).
+ * @param settings more of its own, such as `--user-quota=4`.
  * @throws if there is none: a test that needs it is never skipped.
  */
-export async function startCoturn(): Promise<Coturn> {
+export async function startCoturn(settings: readonly string[] = []): Promise<Coturn> {
   const program = Bun.which("turnserver");
   if (!program)
     throw new Error(
@@ -50,6 +51,7 @@ export async function startCoturn(): Promise<Coturn> {
       "--no-cli",
       "--log-file=stdout",
       "--simple-log",
+      ...settings,
     ],
     { cwd: directory, stdout: "pipe", stderr: "ignore" },
   );
