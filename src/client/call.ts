@@ -192,8 +192,9 @@ export function createCall({
       path.established();
       listener.connected();
     }
-    // Not a matter of the path: the encryption could not be agreed on, and no restart helps.
-    if (pc.connectionState === "failed" && pc.iceConnectionState !== "failed") fail();
+    // The encryption could not be agreed on, or broke: no ICE restart helps. Only the DTLS transport itself can tell:
+    // `connectionState` turns `failed` with ICE, too, and Chromium changes it before `iceConnectionState`.
+    if (pc.sctp?.transport.state === "failed") fail();
   }
 
   function show(track: MediaStreamTrack): void {

@@ -261,8 +261,22 @@ describe("a call that does not connect", () => {
   test("has failed at once when the encryption could not be agreed on", async () => {
     const { alice } = room();
     await settle();
-    alice.pc.connection("failed");
+    alice.pc.failDtls();
     expect(alice.diary).toEqual(["connected", "failed"]);
+  });
+
+  test("B1 a connection that fails before its ICE state does is mended by a restart", async () => {
+    const { alice } = room();
+    await settle();
+    alice.pc.ice("disconnected");
+    // The order in which Chromium changes the two.
+    alice.pc.connection("failed");
+    alice.pc.ice("failed");
+    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    expect(alice.pc.restarts).toBe(1);
+    alice.pc.ice("connected");
+    alice.pc.connection("connected");
+    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
   });
 });
 

@@ -67,6 +67,9 @@ export class FakePeerConnection extends EventTarget {
   signalingState: RTCSignalingState = "stable";
   iceConnectionState: RTCIceConnectionState = "new";
   connectionState: RTCPeerConnectionState = "new";
+  readonly sctp: { transport: { state: RTCDtlsTransportState } } = {
+    transport: { state: "new" },
+  };
   localDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteSdp: FakeSdp | undefined;
@@ -215,6 +218,12 @@ export class FakePeerConnection extends EventTarget {
   connection(state: RTCPeerConnectionState): void {
     this.connectionState = state;
     this.dispatchEvent(new Event("connectionstatechange"));
+  }
+
+  /** The encryption's handshake, or its session, has failed. */
+  failDtls(): void {
+    this.sctp.transport.state = "failed";
+    this.connection("failed");
   }
 
   async #gather(): Promise<void> {

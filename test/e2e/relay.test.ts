@@ -133,6 +133,27 @@ test("a changed page that tells all its addresses gives none of them away, and s
   await Promise.all(browser.browser.contexts().map((context) => context.close()));
 });
 
+test("B1 a relay that is away for 19 s costs a call nothing but that time", async () => {
+  const { coturn, browser } = stage();
+  const alice = await enter();
+  const bob = await enter();
+  await alice.start();
+  await bob.start();
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  const states = await Promise.all([alice.diary(), bob.diary()]);
+  coturn.pause();
+  try {
+    await Bun.sleep(19_000);
+  } finally {
+    coturn.resume();
+  }
+  await Promise.all([alice.sees(), bob.sees()]);
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  for (const observed of states) expect(await observed()).not.toContain("waiting");
+  await Promise.all(browser.browser.contexts().map((context) => context.close()));
+}, 90_000);
+
 test("credentials are good until they expire, and for nothing signed with another secret", async () => {
   const { coturn, server, browser } = stage();
   const page = await browser.open(server.origin);

@@ -12,6 +12,9 @@ export interface Coturn extends AsyncDisposable {
   readonly secret: string;
   /** Everything it has logged so far. */
   readonly log: string;
+  /** From now on it neither relays nor answers; and does again. */
+  pause(): void;
+  resume(): void;
 }
 
 const startMsMax = 10_000;
@@ -60,6 +63,7 @@ export async function startCoturn(settings: readonly string[] = []): Promise<Cot
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) log += text;
   })();
   const dispose = async () => {
+    child.kill("SIGCONT");
     child.kill("SIGTERM");
     const force = setTimeout(() => child.kill("SIGKILL"), 5000);
     await child.exited;
@@ -79,6 +83,8 @@ export async function startCoturn(settings: readonly string[] = []): Promise<Cot
     get log() {
       return log;
     },
+    pause: () => child.kill("SIGSTOP"),
+    resume: () => child.kill("SIGCONT"),
     [Symbol.asyncDispose]: dispose,
   };
 }
