@@ -28,11 +28,57 @@ const proxies = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-const isOrigin = (text: string) => URL.canParse(text) && new URL(text).origin === text;
+/** Schemes by which apps in a web view have their origin; `URL` knows no origin of theirs. */
+const appOrigin = /^(?:capacitor|ionic|tauri):\/\/[a-z0-9.-]+$/;
 
-const secrets = list.pipe(
-  z.array(z.string().min(16, "each secret must be at least 16 characters")).min(1),
-);
+/** What keeps a text from being an origin as browsers send it (RFC 6454, 6.2), and the cure; `undefined` for one. */
+function originProblem(text: string): string | undefined {
+  if (appOrigin.test(text)) return undefined;
+  if (text.includes("*")) return `"${text}" is a pattern: name each origin exactly`;
+  const url = URL.parse(text);
+  if (!url || !/^https?:$/.test(url.protocol))
+    return `"${text}" is not an origin like https://example.com (http or https, no path, no trailing slash)`;
+  if (url.origin === text) return undefined;
+  if (url.username !== "" || url.pathname !== "/" || text.endsWith("/"))
+    return `"${text}" is not an origin like https://example.com (no path, no trailing slash)`;
+  return `"${text}" is not how browsers send it (lower case, without the default port): write ${url.origin}`;
+}
+
+const origin = z.string().superRefine((text, context) => {
+  const message = originProblem(text);
+  if (message !== undefined) context.addIssue({ code: "custom", message });
+});
+
+const hostAndPort = String.raw`(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?`;
+/** RFC 7064, 3.1 and RFC 7065, 3.1, as browsers parse them: what they refuse throws in every page. */
+const stunUrl = new RegExp(`^stuns?:${hostAndPort}$`);
+const turnUrl = new RegExp(`^turns?:${hostAndPort}(?:\\?transport=(?:udp|tcp))?$`);
+
+const iceUrls = (pattern: RegExp, form: string) =>
+  list.pipe(
+    z.array(
+      z.string().refine((text) => pattern.test(text) && portFits(text), {
+        error: ({ input }) =>
+          `"${String(input)}" is not a URL like ${form}, which is all that browsers take`,
+      }),
+    ),
+  );
+
+const portFits = (url: string) => Number(/:(\d{1,5})(?:\?|$)/.exec(url)?.[1] ?? 1) <= 65535;
+
+/** Fewer different characters than this are no random secret, however often they are repeated. */
+const secretCharactersMin = 8;
+
+const secret = (what: string) =>
+  z
+    .string()
+    .min(16, `${what} must be at least 16 characters`)
+    .refine(
+      (text) => text.length < 16 || new Set(text).size >= secretCharactersMin,
+      `${what} is too easy to guess: make one with openssl rand -base64 32`,
+    );
+
+const secrets = list.pipe(z.array(secret("each secret")).min(1));
 
 const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\//.test(text);
 
@@ -46,16 +92,7 @@ const variables = z.object({
   PORT: integer(0, 65535).default(3000),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
-  CORS_ORIGIN: list
-    .pipe(
-      z.array(
-        z.string().refine(isOrigin, {
-          error: ({ input }) =>
-            `"${String(input)}" is not an origin like https://example.com (no path, no trailing slash)`,
-        }),
-      ),
-    )
-    .default(["http://localhost:5173"]),
+  CORS_ORIGIN: list.pipe(z.array(origin)).default(["http://localhost:5173"]),
   ALLOW_NO_ORIGIN: flag.optional(),
   SESSION_SECRET: secrets.optional(),
   SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).default(300_000),
@@ -64,12 +101,13 @@ const variables = z.object({
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
   DRAIN_MS: integer(0, 600_000).default(25_000),
-  STUN_URLS: list
-    .pipe(z.array(z.string().regex(/^stuns?:/, "must begin with stun: or stuns:")))
-    .default(["stun:stun.l.google.com:19302"]),
-  TURN_URLS: list
-    .pipe(z.array(z.string().regex(/^turns?:/, "must begin with turn: or turns:")))
-    .default([]),
+  STUN_URLS: iceUrls(stunUrl, "stun:host:3478 (no slashes, no query)").default([
+    "stun:stun.l.google.com:19302",
+  ]),
+  TURN_URLS: iceUrls(
+    turnUrl,
+    "turn:host:3478?transport=udp (no slashes; transport=udp, transport=tcp or nothing)",
+  ).default([]),
   TURN_SECRET: secrets.optional(),
   TURN_TTL_S: integer(60, 86_400).default(300),
   FORCE_RELAY: flag.default(false),
@@ -80,10 +118,12 @@ const variables = z.object({
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
   TRUSTED_PROXIES: proxies.prefault(""),
   REDIS_URL: z.string().refine(isRedisUrl, "must be a URL like redis://host:6379").optional(),
-  METRICS_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
-  ADMIN_TOKEN: z.string().min(16, "must be at least 16 characters").optional(),
-  MODERATION_WEBHOOK: z.url("must be a URL").optional(),
-  MODERATION_SECRET: z.string().min(16, "must be at least 16 characters").optional(),
+  METRICS_TOKEN: secret("it").optional(),
+  ADMIN_TOKEN: secret("it").optional(),
+  MODERATION_WEBHOOK: z
+    .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
+    .optional(),
+  MODERATION_SECRET: secret("it").optional(),
 });
 
 /** The burst that goes with a rate: the default's, or two and a half seconds' worth of a higher one. */
@@ -102,6 +142,35 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
+  })
+  .superRefine((env, context) => {
+    if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["SESSION_SECRET"],
+        message:
+          "is needed in production, or every restart ends every session: make one with openssl rand -base64 32",
+      });
+  })
+  .superRefine((env, context) => {
+    // Each opens something else: who may read the metrics must not be able to suspend peers or sign tokens.
+    const holders = new Map<string, string>();
+    for (const name of [
+      "SESSION_SECRET",
+      "METRICS_TOKEN",
+      "ADMIN_TOKEN",
+      "MODERATION_SECRET",
+    ] as const)
+      for (const value of [env[name] ?? []].flat()) {
+        const other = holders.get(value);
+        if (other !== undefined && other !== name)
+          context.addIssue({
+            code: "custom",
+            path: [name],
+            message: `is the same as ${other}: give each a value of its own`,
+          });
+        holders.set(value, name);
+      }
   })
   .superRefine((env, context) => {
     if ((env.MODERATION_WEBHOOK === undefined) !== (env.MODERATION_SECRET === undefined))
@@ -169,6 +238,34 @@ const config = variables
   }));
 
 export type Config = Readonly<z.output<typeof config>>;
+
+/** Variables that look like a misspelling of one of ours: one line each. They are not read, and refuse no start. */
+export function misspeltVariables(env: Record<string, string | undefined>): string[] {
+  const known = new Set(variableNames);
+  return Object.keys(env).flatMap((name) => {
+    if (known.has(name)) return [];
+    const meant = variableNames.find((ours) => ours.length >= 6 && isMisspelling(name, ours));
+    return meant === undefined ? [] : [`${name} is not read; did you mean ${meant}?`];
+  });
+}
+
+/** Whether `name` becomes `ours` by adding, leaving out, changing or swapping one character, or by its letters' case. */
+function isMisspelling(name: string, ours: string): boolean {
+  if (Math.abs(name.length - ours.length) > 1) return false;
+  if (name.toUpperCase() === ours) return true;
+  let start = 0;
+  while (start < name.length && name[start] === ours[start]) start += 1;
+  let end = 0;
+  while (
+    end < Math.min(name.length, ours.length) - start &&
+    name[name.length - 1 - end] === ours[ours.length - 1 - end]
+  )
+    end += 1;
+  const left = name.slice(start, name.length - end);
+  const right = ours.slice(start, ours.length - end);
+  if (left.length <= 1 && right.length <= 1) return true;
+  return left.length === 2 && left[0] === right[1] && left[1] === right[0];
+}
 
 /** What is wrong with the environment: one line per variable. */
 export interface ConfigProblems {

@@ -1,7 +1,7 @@
 /** Composition root: env → config → engine → server → listen → drain. Beside the doctor the only reader of the environment. */
 import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
-import { readConfig, type Config } from "./config.ts";
+import { misspeltVariables, readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
 import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
@@ -28,6 +28,7 @@ if ("problems" in config) {
 
 const system = createSystem();
 const log = createLog(config.logLevel, toStandardOutput(system.soon));
+for (const misspelt of misspeltVariables(process.env)) log.warn(misspelt);
 try {
   await start(config, system, log);
 } catch (error) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readConfig, variableNames } from "../src/config.ts";
+import { misspeltVariables, readConfig, variableNames } from "../src/config.ts";
 
 describe("the configuration", () => {
   test("has the defaults of the systems it replaces", () => {
@@ -42,8 +42,9 @@ describe("the configuration", () => {
   });
 
   test("in production lets in nobody without an Origin, unless told to", () => {
-    expect(readConfig({ NODE_ENV: "production" })).toMatchObject({ origins: { allowNone: false } });
-    expect(readConfig({ NODE_ENV: "production", ALLOW_NO_ORIGIN: "1" })).toMatchObject({
+    const env = { NODE_ENV: "production", SESSION_SECRET: "a secret of the tests" };
+    expect(readConfig(env)).toMatchObject({ origins: { allowNone: false } });
+    expect(readConfig({ ...env, ALLOW_NO_ORIGIN: "1" })).toMatchObject({
       origins: { allowNone: true },
     });
   });
@@ -58,6 +59,70 @@ describe("the configuration", () => {
     });
     const redisUrl = "rediss://user:password@redis.example:6380/1";
     expect(readConfig({ REDIS_URL: redisUrl, SESSION_SECRET })).toMatchObject({ redisUrl });
+  });
+
+  const TURN_SECRET = "a secret of the tests";
+  const refused: [line: string, env: Record<string, string>, problem: RegExp][] = [
+    ["B2", { STUN_URLS: "stun:127.0.0.1:3478?transport=udp" }, /^STUN_URLS: .*no query/],
+    ["B2", { STUN_URLS: "stun://127.0.0.1:3478" }, /^STUN_URLS: .*no slashes/],
+    ["B2", { STUN_URLS: "stun:" }, /^STUN_URLS: /],
+    ["B2", { STUN_URLS: "stun:a:99999" }, /^STUN_URLS: /],
+    ["B2", { TURN_URLS: "turn://127.0.0.1:3478", TURN_SECRET }, /^TURN_URLS: .*no slashes/],
+    ["B2", { TURN_URLS: "turn:a?transport=tls", TURN_SECRET }, /^TURN_URLS: /],
+    ["B2", { TURN_URLS: "turn:user@a", TURN_SECRET }, /^TURN_URLS: /],
+    ["D16", { CORS_ORIGIN: "https://*.example.com" }, /^CORS_ORIGIN: .*name each origin/],
+    ["D16", { CORS_ORIGIN: "ftp://example.com" }, /^CORS_ORIGIN: .*http or https/],
+    ["D16", { CORS_ORIGIN: "wss://example.com" }, /^CORS_ORIGIN: .*http or https/],
+    [
+      "D16",
+      { CORS_ORIGIN: "https://example.com:443" },
+      /^CORS_ORIGIN: .*default port.*https:\/\/example.com$/,
+    ],
+    ["D16", { CORS_ORIGIN: "https://Example.com" }, /^CORS_ORIGIN: .*write https:\/\/example.com$/],
+    ["D16", { CORS_ORIGIN: "https://example.com/" }, /^CORS_ORIGIN: .*no trailing slash/],
+    ["D16", { SESSION_SECRET: "a".repeat(16) }, /^SESSION_SECRET: .*openssl/],
+    ["D16", { ADMIN_TOKEN: "abab".repeat(8) }, /^ADMIN_TOKEN: .*openssl/],
+    ["D16", { NODE_ENV: "production" }, /^SESSION_SECRET: is needed in production.*openssl/],
+    [
+      "D16",
+      { METRICS_TOKEN: TURN_SECRET, ADMIN_TOKEN: TURN_SECRET },
+      /^ADMIN_TOKEN: is the same as METRICS_TOKEN/,
+    ],
+    [
+      "D16",
+      { SESSION_SECRET: TURN_SECRET, METRICS_TOKEN: TURN_SECRET },
+      /^METRICS_TOKEN: is the same/,
+    ],
+    [
+      "D16",
+      { MODERATION_WEBHOOK: "javascript:alert(1)", MODERATION_SECRET: TURN_SECRET },
+      /^MODERATION_WEBHOOK: .*https/,
+    ],
+  ];
+  for (const [line, env, problem] of refused)
+    test(`${line} ${JSON.stringify(env)} is refused by name, with the cure`, () => {
+      expect(readConfig(env)).toMatchObject({ problems: [expect.stringMatching(problem)] });
+    });
+
+  test("B2 what browsers take is taken", () => {
+    const STUN_URLS = "stun:stun.example, stuns:stun.example:5349, stun:[2001:db8::1]:3478";
+    const TURN_URLS = "turn:turn.example?transport=tcp, turns:turn.example:443, turn:192.0.2.1";
+    expect(readConfig({ STUN_URLS, TURN_URLS, TURN_SECRET })).not.toHaveProperty("problems");
+  });
+
+  test("C origins of apps in a web view can be allowed", () => {
+    const CORS_ORIGIN = "capacitor://localhost, ionic://localhost, tauri://localhost";
+    expect(readConfig({ CORS_ORIGIN })).toMatchObject({
+      origins: { allowed: ["capacitor://localhost", "ionic://localhost", "tauri://localhost"] },
+    });
+  });
+
+  test("D16 a misspelt variable is noticed, and what is somebody else's is not", () => {
+    const notice = (name: string) => misspeltVariables({ [name]: "1" });
+    for (const name of ["SESSION_SECERT", "GRACE_M", "TURN_URL", "CORS_ORIGINS", "redis_url"])
+      expect(notice(name)).toEqual([expect.stringContaining(`${name} is not read; did you mean`)]);
+    for (const name of ["PATH", "HOME", "HOSTNAME", "PORTS", "SECRET", "NODE_OPTIONS", "GRACE_MS"])
+      expect(notice(name)).toEqual([]);
   });
 
   test("is described, each variable with its default, in .env.example", async () => {

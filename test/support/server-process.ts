@@ -36,7 +36,13 @@ export async function startServer(
   const child = Bun.spawn(program.command, {
     cwd: program.cwd,
     // In development the page reloads itself whenever the server comes back.
-    env: { NODE_ENV: "production", PORT: "0", HOST: "127.0.0.1", ...env },
+    env: {
+      NODE_ENV: "production",
+      PORT: "0",
+      HOST: "127.0.0.1",
+      SESSION_SECRET: crypto.randomUUID(),
+      ...env,
+    },
     stdout: "pipe",
     stderr: "pipe",
   });
