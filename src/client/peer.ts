@@ -19,6 +19,7 @@ import {
   type RoomEnd,
 } from "./state.ts";
 import type { Outcome, PeerStream, StartOptions, Wishes } from "./surface.ts";
+import { createTypingSign } from "./typing-sign.ts";
 
 /** What a peer is made of. */
 export interface PeerParts {
@@ -95,6 +96,13 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   let orphaned = false;
   /** The partner has closed its end of the call. */
   let hungUp = false;
+
+  const typingSign = createTypingSign({
+    send: (typing) => call?.send({ type: "typing", typing }) ?? false,
+    partnerTypes(typing) {
+      if (call) events.emit({ type: "typing", typing, roomId: call.roomId });
+    },
+  });
 
   const listener: ConnectionListener = {
     event: (event) => {
@@ -296,7 +304,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           publish();
         },
         word(word) {
-          if (word.type === "typing") return events.emit({ ...word, roomId });
+          if (word.type === "typing") return typingSign.partner(word.typing);
+          typingSign.partnerMessage();
           events.emit({ ...word, roomId, from: "partner", at: Date.now() });
         },
       },
@@ -319,6 +328,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   /** Ends the call, if there is one, and forgets everything about it. */
   function dropCall(): void {
+    typingSign.stop();
     call?.end();
     call = undefined;
     orphaned = false;
@@ -495,10 +505,11 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     stop,
     sendChat(text) {
       if (!call?.send({ type: "chat", text })) return false;
+      typingSign.ownMessage();
       events.emit({ type: "chat", roomId: call.roomId, from: "me", text, at: Date.now() });
       return true;
     },
-    sendTyping: (typing) => void call?.send({ type: "typing", typing }),
+    sendTyping: typingSign.own,
     async replaceTracks(stream) {
       local = stream;
       applyMuted();

@@ -48,7 +48,10 @@ export interface PeerStream {
   stop(): void;
   /** Says something to the partner: 1 to 2000 characters. False when it could not be said. */
   sendChat(text: string): boolean;
-  /** Shows the partner that something is being written, or no longer. */
+  /**
+   * Shows the partner that something is being written, or no longer. May be called at every key: while typing goes on
+   * the sign is sent every 3 s, and one that is not renewed lapses after 6 s at the partner.
+   */
   sendTyping(typing: boolean): void;
   /** Sends another camera or microphone from now on, without a new call; nothing when undefined. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;

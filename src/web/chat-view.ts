@@ -1,8 +1,8 @@
 import type { Elements } from "./elements.ts";
 
 const LINES_MAX = 300;
-/** While somebody writes, that is said again this often, and believed for twice as long. */
-const TYPING_AGAIN_MS = 3000;
+/** Without a key for so long, nobody is writing (milliseconds). */
+const TYPING_RESTS_MS = 3000;
 
 /** The chat's column on the page. */
 export interface ChatView {
@@ -25,9 +25,6 @@ export interface ChatActions {
 /** Binds the chat's form and log. */
 export function createChatView(elements: Elements, actions: ChatActions): ChatView {
   const { chatLog, chatEmpty, chatForm, chatInput, chatSend, typing: sign } = elements;
-  /** When it was last said that this peer is writing; undefined when it is not. */
-  let saidAt: number | undefined;
-  let signEnds: ReturnType<typeof setTimeout> | undefined;
   let idle: ReturnType<typeof setTimeout> | undefined;
 
   chatForm.addEventListener("submit", (event) => {
@@ -36,7 +33,6 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
     if (text !== "" && actions.say(text)) {
       chatInput.value = "";
       // The message itself ends the sign on the other side.
-      saidAt = undefined;
       clearTimeout(idle);
     }
     chatInput.focus();
@@ -44,22 +40,16 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
   chatInput.addEventListener("input", () => {
     clearTimeout(idle);
     if (chatInput.value.trim() === "") return rest();
-    idle = setTimeout(rest, TYPING_AGAIN_MS);
-    if (saidAt !== undefined && performance.now() - saidAt < TYPING_AGAIN_MS) return;
-    saidAt = performance.now();
+    idle = setTimeout(rest, TYPING_RESTS_MS);
     actions.typing(true);
   });
 
   function rest(): void {
-    if (saidAt === undefined) return;
-    saidAt = undefined;
     actions.typing(false);
   }
 
   function showSign(typing: boolean): void {
-    clearTimeout(signEnds);
     sign.hidden = !typing;
-    if (typing) signEnds = setTimeout(() => showSign(false), 2 * TYPING_AGAIN_MS);
   }
 
   return {
@@ -78,14 +68,12 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
-      if (from === "partner") showSign(false);
     },
     typing: showSign,
     clear() {
       chatLog.replaceChildren();
       chatEmpty.hidden = false;
       showSign(false);
-      saidAt = undefined;
     },
     enable(on) {
       chatInput.disabled = !on;

@@ -718,6 +718,44 @@ describe("the typing sign", () => {
     browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
     expect(heard).toEqual([{ type: "typing", typing: true, roomId: "room-1" }]);
   });
+
+  test("B17 lapses after 6 s unless it is renewed, and ends with a message", async () => {
+    const { browser, peer } = await aliceInRoom();
+    const heard: unknown[] = [];
+    peer.onEvent((event) => heard.push(event.type === "typing" ? event.typing : event.type));
+    const frame = (word: object) =>
+      browser.last.channel.dispatchEvent(
+        new MessageEvent("message", { data: JSON.stringify(word) }),
+      );
+    frame({ type: "typing", typing: true });
+    await pass(5000);
+    frame({ type: "typing", typing: true });
+    await pass(5900);
+    expect(heard).toEqual([true]);
+    await pass(200);
+    expect(heard).toEqual([true, false]);
+    frame({ type: "typing", typing: true });
+    frame({ type: "chat", text: "Hello" });
+    await pass(10_000);
+    expect(heard).toEqual([true, false, true, false, "chat"]);
+  });
+
+  test("B17 of one's own is one frame, however often the page says so, renewed every 3 s", async () => {
+    const { browser, peer } = await aliceInRoom();
+    connect(browser);
+    const { channel } = browser.last;
+    const sent: unknown[] = [];
+    channel.readyState = "open";
+    channel.send = (data) => void sent.push(JSON.parse(String(data)).typing);
+    for (let key = 0; key < 20; key++) peer.sendTyping(true);
+    expect(sent).toEqual([true]);
+    await pass(3100);
+    for (let key = 0; key < 20; key++) peer.sendTyping(true);
+    expect(sent).toEqual([true, true]);
+    peer.sendTyping(false);
+    peer.sendTyping(false);
+    expect(sent).toEqual([true, true, false]);
+  });
 });
 
 describe("the microphone and the camera", () => {
