@@ -14,10 +14,40 @@ import { createSignaling } from "./signaling.ts";
 import { createSystem, type System } from "./system.ts";
 import { createAdmission, type SharedCounts } from "./transport/admission.ts";
 import { createPage } from "./transport/page.ts";
+import { version } from "../package.json";
 import index from "./web/index.html";
 
 /** The share of the drain in which peers are asked to reconnect; the rest is for closing what is left. */
 const drainWindowShare = 0.8;
+
+/**
+ * A wrapper passes on a signal that the terminal has already sent to the whole process group: a second one so soon
+ * after the first is the same (milliseconds).
+ */
+const sameSignalMs = 1000;
+
+const usage = `Peer Stream ${version}
+
+  peer-stream             starts the server
+  peer-stream --version   prints the version
+  peer-stream --help      prints this
+
+All settings are environment variables; .env.example describes each.
+`;
+
+const [argument] = process.argv.slice(2);
+if (argument === "--version" || argument === "-v") {
+  process.stdout.write(`${version}\n`);
+  process.exit(0);
+}
+if (argument === "--help" || argument === "-h") {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+if (argument !== undefined) {
+  process.stderr.write(`Peer Stream knows no argument "${argument}"\n\n${usage}`);
+  process.exit(2);
+}
 
 const config = readConfig(process.env);
 if ("problems" in config) {
@@ -115,10 +145,15 @@ async function start(config: Config, system: System, log: Log) {
       .join("")}`,
   );
 
-  let leaving = false;
+  /** When the first signal came, by the monotonic clock. */
+  let leavingSince: number | undefined;
   async function leave(signal: string) {
-    if (leaving) return;
-    leaving = true;
+    if (leavingSince !== undefined) {
+      // Whoever asks a second time does not want to wait for the drain.
+      if (system.elapsed() - leavingSince >= sameSignalMs) process.exit(1);
+      return;
+    }
+    leavingSince = system.elapsed();
     log.info("leaving", { signal });
     // Whatever hangs, the bound holds.
     system.schedule(config.drainMs, () => process.exit(0));
@@ -129,8 +164,8 @@ async function start(config: Config, system: System, log: Log) {
     await engine.close();
     process.exit(0);
   }
-  process.on("SIGTERM", () => void leave("SIGTERM"));
-  process.on("SIGINT", () => void leave("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.on(signal, () => void leave(signal));
 }
 
 /** One node keeps everything in memory; with `REDIS_URL` many share one lobby, and only then Redis' client is loaded. */

@@ -4,9 +4,9 @@ import { join } from "node:path";
 
 const main = join(import.meta.dir, "..", "src", "main.ts");
 
-function run(env: Record<string, string>) {
+function run(env: Record<string, string>, ...args: string[]) {
   const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn([process.execPath, main], {
+  const child = Bun.spawn([process.execPath, main, ...args], {
     env: { PATH, HOME, HOST: "127.0.0.1", ...env },
     stdout: "pipe",
     stderr: "pipe",
@@ -57,6 +57,60 @@ test("it refuses to start with a bad environment, and names every problem", asyn
   expect(await child.exited).toBe(1);
   expect(text).toContain("PORT: must be a whole number");
   expect(text).toContain("GRACE_MS: must be a whole number");
+});
+
+test("D9 SIGHUP drains as SIGTERM does", async () => {
+  const { child, url } = run({ PORT: "0", DRAIN_MS: "1000" });
+  try {
+    const base = await url();
+    const socket = new WebSocket(`${base.replace("http", "ws")}trpc`);
+    await new Promise((resolve) => (socket.onopen = resolve));
+    const closed = new Promise<number>((resolve) => (socket.onclose = ({ code }) => resolve(code)));
+    child.kill("SIGHUP");
+    expect(await closed).toBe(4001);
+    expect(await child.exited).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("D9 a second signal ends a drain at once, one that a wrapper passes on does not", async () => {
+  const { child, url } = run({ PORT: "0", DRAIN_MS: "60000" });
+  try {
+    const base = await url();
+    const socket = new WebSocket(`${base.replace("http", "ws")}trpc`);
+    await new Promise((resolve) => (socket.onopen = resolve));
+    child.kill("SIGINT");
+    child.kill("SIGTERM");
+    const until = performance.now() + 5000;
+    while ((await fetch(`${base}readyz`)).status !== 503)
+      if (performance.now() > until) throw new Error("it does not drain");
+    // Long enough after the first to be a second one; it still drains.
+    await Bun.sleep(1200);
+    expect(child.exitCode).toBe(null);
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(1);
+  } finally {
+    child.kill("SIGKILL");
+  }
+}, 20_000);
+
+test("D18 prints its version and its usage, and refuses an argument that it does not know", async () => {
+  const printed = async (argument: string) => {
+    const { child, stderr } = run({ PORT: "0" }, argument);
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), stderr()]);
+    return { out, err, code: await child.exited };
+  };
+  const { version } = await Bun.file(join(import.meta.dir, "..", "package.json")).json();
+  expect(await printed("--version")).toEqual({ out: `${version}\n`, err: "", code: 0 });
+  expect(await printed("--help")).toMatchObject({
+    out: expect.stringContaining("--version"),
+    code: 0,
+  });
+  expect(await printed("--prot=1")).toMatchObject({
+    err: expect.stringContaining('no argument "--prot=1"'),
+    code: 2,
+  });
 });
 
 test("it refuses to start on a taken port", async () => {
