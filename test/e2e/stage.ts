@@ -27,7 +27,12 @@ export async function setStage(
   await using setUp = new AsyncDisposableStack();
   // Everybody here has one address, and reconnects more often than a minute of a household's would.
   const unlimited = { LIMIT_SOCKETS_PER_ADDRESS: "0", LIMIT_HANDSHAKES_PER_MIN: "0" };
-  const settings = { SESSION_SECRET: "a".repeat(64), DRAIN_MS: "1000", ...unlimited, ...env };
+  const settings = {
+    SESSION_SECRET: "a secret of the stage, kept over restarts",
+    DRAIN_MS: "1000",
+    ...unlimited,
+    ...env,
+  };
   let server = await startServer(settings);
   setUp.defer(() => server.stop());
   const { origin } = server;
