@@ -54,17 +54,51 @@ export interface RelaxSteps {
 /** What nearly everybody types is in the normal form already, and normalising costs more than pairing. */
 const plainWords = /^[a-z0-9]+(?: [a-z0-9]+)*$/;
 
-/** NFKC, case-folded, trimmed, inner blanks collapsed: 'Jazz ' meets 'jazz'. */
+/** Characters that stand for the same one in what people type, by the one that is kept. */
+const sameCharacters: readonly (readonly [RegExp, string])[] = [
+  [/[\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\u0060\uff07]/g, "'"],
+  [/[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]/g, "-"],
+  // Persian and Arabic keyboards write yeh and kaf differently.
+  [/[\u064a\u0649]/g, "\u06cc"],
+  [/\u0643/g, "\u06a9"],
+];
+
+/** One pass of the folding: what it makes can have something to fold again. */
+function fold(text: string): string {
+  let folded = text;
+  // Before NFKC, which makes a space and an accent of U+00B4.
+  for (const [characters, kept] of sameCharacters) folded = folded.replace(characters, kept);
+  folded = folded
+    .normalize("NFKC")
+    // Upper case joins 'ß' with 'SS' and 'ς' with 'Σ'; lower case before it joins 'ẞ' with 'ß'.
+    .toLowerCase()
+    .toUpperCase()
+    .toLowerCase()
+    .replaceAll("i\u0307", "i") // 'İ' in lower case
+    .replace(/\p{Default_Ignorable_Code_Point}/gu, "")
+    .replace(/[\s\u2800]+/g, " ")
+    .replace(/^(?: ?#)+/, "")
+    .trim();
+  // NFKC can make eighteen characters of one; the bound is on what is kept and told.
+  return [...folded].slice(0, limits.interestCharsMax).join("").trim();
+}
+
+/** More than any text was seen to need: each pass makes it simpler or leaves it. */
+const foldsMax = 8;
+
+/**
+ * NFKC, case-folded, without what can't be seen and without a leading '#', blanks collapsed: 'Jazz ' meets '#jazz'.
+ * Empty where nothing is left. Idempotent.
+ */
 function normaliseInterest(interest: string): string {
   if (plainWords.test(interest) && interest.length <= limits.interestCharsMax) return interest;
-  const folded = interest
-    .normalize("NFKC")
-    .toUpperCase() // 'ß' and 'SS', 'ς' and 'Σ' fold together only through upper case
-    .toLowerCase()
-    .trim()
-    .replace(/\s+/g, " ");
-  // NFKC can make eighteen characters of one; the bound is on what is kept and told.
-  return [...folded].slice(0, limits.interestCharsMax).join("");
+  let folded = interest;
+  for (let n = 0; n < foldsMax; n++) {
+    const next = fold(folded);
+    if (next === folded) break;
+    folded = next;
+  }
+  return folded;
 }
 
 /** Whether the word is among these: on lists as short as ours a loop is several times faster than `includes`. */
@@ -83,7 +117,23 @@ function unique(words: readonly string[], normalise: (word: string) => string): 
   return known;
 }
 
-const primarySubtag = (tag: string) => tag.toLowerCase().split("-", 1)[0] ?? "";
+/** Bokmål is what `no` means nearly everywhere (CLDR's likely subtags); their speakers are to meet. */
+const sameLanguage: ReadonlyMap<string, string> = new Map([
+  ["nb", "no"],
+  // Filipino is standardised Tagalog; CLDR takes the one for the other.
+  ["tl", "fil"],
+]);
+
+/** A BCP 47 tag's primary subtag by today's name (CLDR's aliases: `iw` is `he`); empty for what is no tag. */
+function primarySubtag(tag: string): string {
+  try {
+    const [canonical = ""] = Intl.getCanonicalLocales(tag);
+    const [primary = ""] = canonical.split("-", 1);
+    return sameLanguage.get(primary) ?? primary;
+  } catch {
+    return "";
+  }
+}
 
 /** What a peer asked for, in the form in which two peers' wishes are compared. */
 export function normaliseWishes(asked: {

@@ -3,7 +3,7 @@ import { createPeerStream } from "../client/peer-stream.ts";
 import type { PeerStreamState } from "../client/state.ts";
 import { createChatView } from "./chat-view.ts";
 import { findElements } from "./elements.ts";
-import { parseInterests, spokenLanguages } from "./interests.ts";
+import { parseInterests } from "./interests.ts";
 import { createLocalMedia } from "./local-media.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { recall, remember } from "./kept.ts";
@@ -71,7 +71,7 @@ function run(): void {
     const { stream } = media;
     peer.start({
       interests: parseInterests(interests.value),
-      languages: spokenLanguages(navigator.languages),
+      languages: navigator.languages.slice(0, 5),
       relayOnly: settings.relayOnly,
       ...(stream && { stream }),
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { PeerStreamState } from "../../src/client/state.ts";
 import { rejectionReasons } from "../../src/protocol.ts";
-import { parseInterests, spokenLanguages } from "../../src/web/interests.ts";
+import { parseInterests } from "../../src/web/interests.ts";
 import { cameraWords, errorWords, onlineWords, statusWords } from "../../src/web/words.ts";
 
 const connected: PeerStreamState = {
@@ -88,9 +88,9 @@ describe("interests", () => {
     for (const interest of interests) expect([...interest]).toHaveLength(32);
   });
 
-  test("languages that are no plain tags are left out", () => {
-    expect(
-      spokenLanguages(["en-US", "", "x", "pt-BR", "en-US@posix", "de", "fr", "it", "es"]),
-    ).toEqual(["en-US", "pt-BR", "de", "fr", "it"]);
+  test("C the separators of the world's scripts part interests", () => {
+    expect(parseInterests("音乐，电影、书")).toEqual(["音乐", "电影", "书"]);
+    expect(parseInterests("موسيقى، شعر؛ كتب")).toEqual(["موسيقى", "شعر", "كتب"]);
+    expect(parseInterests("jazz；rock\nfolk")).toEqual(["jazz", "rock", "folk"]);
   });
 });
