@@ -23,7 +23,8 @@ export interface ModerationLimits {
 /** A session and the keyed hash of the address bucket it comes from. */
 export interface Party {
   sessionId: string;
-  addressHash: string;
+  /** `undefined` for a session that was forgotten: its address is unknown, which is not an address itself. */
+  addressHash: string | undefined;
 }
 
 export interface Subject {
@@ -63,7 +64,9 @@ interface Accused {
 
 const keyOf = ({ kind, id }: Subject) => `${kind} ${id}`;
 const sessionOf = ({ sessionId }: Party): Subject => ({ kind: "session", id: sessionId });
-const addressOf = ({ addressHash }: Party): Subject => ({ kind: "address", id: addressHash });
+/** Earlier versions recorded `""` for an unknown address. */
+const addressOf = ({ addressHash }: Party): Subject | undefined =>
+  addressHash ? { kind: "address", id: addressHash } : undefined;
 
 export class Moderation {
   readonly #limits: ModerationLimits;
@@ -80,6 +83,9 @@ export class Moderation {
   /** Counts a report made at `now` (epoch milliseconds, as everywhere here). */
   report({ roomId, reporter, reported }: Report, now: number): Verdict {
     this.#forget(now);
+    const from = addressOf(reporter)?.id;
+    // Reporters are told apart by address: without one, the report has nothing to count by.
+    if (from === undefined) return { counted: false, suspended: [] };
     const voice = `${roomId} ${reporter.sessionId}`;
     if (this.#voices.has(voice)) return { counted: false, suspended: [] };
     this.#voices.set(voice, now);
@@ -87,11 +93,12 @@ export class Moderation {
 
     const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
     const [session, address] = [sessionOf(reported), addressOf(reported)];
-    const sessionFull = this.#accuse(session, reporter, sessionReporters, now);
-    const addressFull = this.#accuse(address, reporter, addressReporters, now);
+    const sessionFull = this.#accuse(session, from, sessionReporters, now);
+    const addressFull = address && this.#accuse(address, from, addressReporters, now);
     const suspended: Suspension[] = [];
     if (sessionFull) suspended.push(this.#prolong(session, sessionMs, now));
-    if (sessionFull || addressFull) suspended.push(this.#prolong(address, addressMs, now));
+    if (address && (sessionFull || addressFull))
+      suspended.push(this.#prolong(address, addressMs, now));
     return { counted: true, suspended };
   }
 
@@ -99,7 +106,7 @@ export class Moderation {
   suspendedUntil(party: Party, now: number): number | undefined {
     if (this.#suspensions.size === 0) return undefined;
     const [own, shared] = [sessionOf(party), addressOf(party)].map((subject) => {
-      const until = this.#suspensions.get(keyOf(subject))?.until ?? 0;
+      const until = (subject && this.#suspensions.get(keyOf(subject))?.until) ?? 0;
       return until > now ? until : 0;
     });
     return Math.max(own ?? 0, shared ?? 0) || undefined;
@@ -127,12 +134,12 @@ export class Moderation {
   }
 
   /** Adds a reporter; whether there are now so many that the subject is suspended, and its count begins anew. */
-  #accuse(subject: Subject, reporter: Party, enough: number, now: number): boolean {
+  #accuse(subject: Subject, from: string, enough: number, now: number): boolean {
     if (enough === 0) return false;
     const key = keyOf(subject);
     const { reporters } = this.#accused.get(key) ?? { reporters: new Map<string, number>() };
-    reporters.delete(reporter.addressHash);
-    reporters.set(reporter.addressHash, now);
+    reporters.delete(from);
+    reporters.set(from, now);
     dropBefore(reporters, (at) => at, now - this.#limits.windowMs);
     this.#accused.delete(key);
     if (reporters.size >= enough) return true;

@@ -226,7 +226,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   /** Keeps a session again that was forgotten: its token still lives, and so must a word about it. */
   function revive(id: string): Session {
-    const session = createSession(id, "");
+    const session = createSession(id, undefined);
     sessions.set(id, session);
     session.goneSince = system.now();
     keepUntil(session, retentions.usual, session.goneSince + retentionMs);

@@ -30,8 +30,8 @@ const recentRoomsMax = 8;
 /** What the moves know of a session. */
 export interface Member<M> {
   readonly id: string;
-  /** Of the address it last came from. */
-  addressHash: string;
+  /** Of the address it last came from; `undefined` until it comes back, if it had been forgotten. */
+  addressHash: string | undefined;
   /** Counts take-overs: a caller that holds an older one has lost the session to another tab. */
   claim: number;
   /** Open streams. Present means: there is one. */

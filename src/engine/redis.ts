@@ -897,7 +897,7 @@ export function createRedisEngine(
       const id = draft && moves.metIn(draft, roomId);
       if (!draft || id === undefined) return reject("not-in-room");
       const also = openUnit((await node.run(scripts.look, "", id)) as Looked);
-      const addressHash = also.drafts.get(id)?.addressHash ?? "";
+      const addressHash = also.drafts.get(id)?.addressHash;
       return { id, by: partyOf(draft), party: { sessionId: id, addressHash } };
     });
   }

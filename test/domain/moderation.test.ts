@@ -55,6 +55,30 @@ describe("reports", () => {
     expect(state.suspendedUntil(party("Alice"), 1000)).toBeUndefined();
   });
 
+  test("A16 about sessions that were forgotten count against each session, and against no address", () => {
+    for (const unknown of [undefined, ""]) {
+      const state = moderation({ addressReporters: 3 });
+      const forgotten = (sessionId: string): Party => ({ sessionId, addressHash: unknown });
+      // Three such sessions, each reported by one peer: together they would suspend the address that all lack.
+      for (const id of ["one", "two", "three"])
+        reports(state, people(1, `reporter of ${id}`), 0, forgotten(id));
+      expect(state.list(0)).toEqual([]);
+      const [last] = reports(state, people(3), 0, forgotten("Mallory")).slice(-1);
+      expect(last?.suspended.map(({ subject }) => subject)).toEqual([session("Mallory")]);
+      expect(state.suspendedUntil(forgotten("Mallory"), 0)).toBe(50_000);
+      expect(state.suspendedUntil(forgotten("somebody else"), 0)).toBeUndefined();
+    }
+  });
+
+  test("A16 by reporters without an address do not count", () => {
+    const state = moderation({ sessionReporters: 1 });
+    const reporter: Party = { sessionId: "Alice", addressHash: undefined };
+    expect(state.report({ roomId: "room", reporter, reported: mallory }, 0)).toEqual({
+      counted: false,
+      suspended: [],
+    });
+  });
+
   test("are one voice for each pairing", () => {
     const state = moderation();
     const report = { roomId: "room", reporter: party("Alice"), reported: mallory };

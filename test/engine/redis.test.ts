@@ -7,6 +7,7 @@ import { everyEngine } from "../support/engines.ts";
 import { enginesOn, startRedis } from "../support/redis.ts";
 import { createVirtualSystem } from "../support/virtual-system.ts";
 import { describeEngine } from "./contract.ts";
+import { expectForgottenToBeAttributed } from "./forgotten.ts";
 import { describeProperties } from "./properties.ts";
 
 /** A history takes a thousand round trips and more. */
@@ -53,5 +54,17 @@ test("a signal is one round trip to Redis, its acknowledgement and its way to th
   expect(told.filter(({ json }) => json === signal)).toHaveLength(51);
   expect(await callsOf("evalsha")).toBe(50);
   expect(await callsOf("eval")).toBe(0);
+  await engines.close();
+});
+
+test("A16 a report about a session that was forgotten counts against that session, and against no address", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  await expectForgottenToBeAttributed(engines.open, async () => {
+    // What its expiry does: that goes by Redis' own clock.
+    const keys = (await redis.cli("keys", "*s:bob")).split("\n").filter(Boolean);
+    expect(keys).not.toBeEmpty();
+    await redis.cli("del", ...keys);
+  });
   await engines.close();
 });

@@ -23,7 +23,7 @@ export interface OpenStream {
   wake: () => void;
 }
 
-export function createSession(id: string, addressHash: string): Session {
+export function createSession(id: string, addressHash: string | undefined): Session {
   return {
     id,
     addressHash,

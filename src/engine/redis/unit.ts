@@ -107,7 +107,7 @@ export function draftOf(unit: Unit, id: string, kept: Fields): Draft {
     id,
     kept,
     revision,
-    addressHash: kept["address"] ?? "",
+    addressHash: kept["address"] || undefined,
     claim: Number(kept["claim"] ?? 0),
     streams: parsed<[string, string][]>(kept["streams"])?.map(([id, node]) => ({ id, node })) ?? [],
     epoch: kept["epoch"],
