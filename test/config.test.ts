@@ -7,9 +7,20 @@ describe("the configuration", () => {
       port: 3000,
       host: "0.0.0.0",
       origins: { allowed: ["http://localhost:5173"], allowNone: true },
-      skipCooldownMs: 300_000,
       graceMs: 15_000,
     });
+    const SESSION_SECRET = "a secret of the tests";
+    expect(readConfig({ NODE_ENV: "production", SESSION_SECRET })).toMatchObject({
+      skipCooldownMs: 300_000,
+    });
+    expect(readConfig({ NODE_ENV: "test" })).toMatchObject({ skipCooldownMs: 300_000 });
+  });
+
+  test("B13 in development two who skipped meet again after 5 s, unless the operator says otherwise", () => {
+    expect(readConfig({})).toMatchObject({ skipCooldownMs: 5000 });
+    expect(readConfig({ NODE_ENV: "development" })).toMatchObject({ skipCooldownMs: 5000 });
+    expect(readConfig({ SKIP_COOLDOWN_MS: "300000" })).toMatchObject({ skipCooldownMs: 300_000 });
+    expect(readConfig({ SKIP_COOLDOWN_MS: "0" })).toMatchObject({ skipCooldownMs: 0 });
   });
 
   test("reports every problem at once, each with its variable's name", () => {

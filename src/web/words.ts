@@ -109,10 +109,15 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
   }
 }
 
+/** `waiting` and `online` count this peer, and are those of the moment at which it entered the lobby. */
 function waitingWords(waiting: number | undefined, online: number | undefined): string {
-  const others = Math.max(0, (waiting ?? 1) - 1);
-  if (others > 0) return "A few are waiting, but not for you just yet. It won't be long.";
-  if ((online ?? 1) > 1) return "Everybody is busy talking. The next one free is yours.";
+  if (waiting === undefined || online === undefined) return "One moment.";
+  const others = waiting - 1;
+  if (others > 0) {
+    const subject = others === 1 ? "One other person was" : `${others} others were`;
+    return `${subject} waiting when you came, but you have just met, or your interests differ. In a while you may be paired all the same.`;
+  }
+  if (online > 1) return "Nobody else was waiting when you came. The next one may be yours.";
   return "You are the first one here. Stay a moment, somebody will come by.";
 }
 

@@ -107,3 +107,20 @@ test("two browsers that cannot reach each other are told so, and both go on look
   await carol.start();
   await carol.until(["connecting", "connected"]);
 });
+
+test("B13 as the README has it: two tabs of one developer meet again after Next, and nothing untrue is shown", async () => {
+  // As `bun run start` runs it: no variable is set.
+  await using developers = await setStage({ NODE_ENV: "development" });
+  const alice = await developers.enter("/?fake=1");
+  await alice.start();
+  await alice.until("waiting");
+  const bob = await developers.enter("/?fake=1");
+  await bob.start();
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await alice.next();
+  await Promise.all([alice.until("waiting"), bob.until("waiting")]);
+  const cover = await alice.page.locator("#cover-text").innerText();
+  expect(cover).toMatch(/^(One other person was|Nobody else was) waiting when you came/);
+  await Promise.all([alice.until("connected", 10_000), bob.until("connected", 10_000)]);
+  expect(await developers.clear()).toEqual([]);
+});

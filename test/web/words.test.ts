@@ -2,7 +2,13 @@ import { describe, expect, test } from "bun:test";
 import type { PeerStreamState } from "../../src/client/state.ts";
 import { rejectionReasons } from "../../src/protocol.ts";
 import { parseInterests } from "../../src/web/interests.ts";
-import { cameraWords, errorWords, onlineWords, statusWords } from "../../src/web/words.ts";
+import {
+  cameraWords,
+  coverWords,
+  errorWords,
+  onlineWords,
+  statusWords,
+} from "../../src/web/words.ts";
 
 const connected: PeerStreamState = {
   status: "connected",
@@ -68,6 +74,23 @@ describe("the status line", () => {
 
   test("counts in English", () => {
     expect(onlineWords(12_345)).toBe("12,345 online");
+  });
+});
+
+describe("the words over the stage while waiting", () => {
+  test.each<[number | undefined, number | undefined, RegExp]>([
+    [undefined, undefined, /^One moment/],
+    [1, 1, /^You are the first one here/],
+    [1, 2, /^Nobody else was waiting when you came/],
+    [
+      2,
+      2,
+      /^One other person was waiting when you came, but you have just met, or your interests differ/,
+    ],
+    [4, 9, /^3 others were waiting when you came, but you have just met, or/],
+  ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
+    const counts = { ...(waiting && { waiting }), ...(online && { online }) };
+    expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);
   });
 });
 
