@@ -110,6 +110,14 @@ describe("the README", () => {
     expect(listed.sort()).toEqual(members.sort());
   });
 
+  test("lists every kind of error that a peer stream is idle with", async () => {
+    const state = await Bun.file(new URL("../src/client/state.ts", import.meta.url)).text();
+    const union = state.split("export type PeerStreamError")[1]?.split("export type")[0] ?? "";
+    const kinds = [...union.matchAll(/kind: "([a-z-]+)"/g)].map(([, kind]) => kind ?? "");
+    expect(kinds.length).toBeGreaterThan(5);
+    expect(firstCells("When it is idle with an error")).toEqual(kinds);
+  });
+
   test("shows a receiver of reports that knows the server's from others", async () => {
     const source = /```ts\n(import \{ createHmac[\s\S]*?)```/.exec(readme)?.[1] ?? "";
     const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "receiver.ts");

@@ -1,8 +1,8 @@
 import type { EndReason, RejectionReason } from "../protocol.ts";
 
 /**
- * Why there is no call and none is looked for, when that was not this peer's own wish. `cause` is the
- * error that tRPC threw, with all the server sent.
+ * Why there is no call and none is looked for, when that was not this peer's own wish. `cause` is what was thrown or
+ * received: the error that tRPC threw with all the server sent, the browser's exception, a close event, a response.
  */
 export type PeerStreamError =
   /** Another tab has this session now; `start()` takes it back. */
@@ -21,7 +21,19 @@ export type PeerStreamError =
       until?: number;
     }
   /** The server failed in a way it does not explain. */
-  | { kind: "server-fault"; message: string; cause: unknown };
+  | { kind: "server-fault"; message: string; cause: unknown }
+  /** This is no browser, or one in which `what` is missing or switched off. Nothing was sent to the server. */
+  | { kind: "unsupported"; what: "WebSocket" | "WebRTC"; message: string; cause: unknown }
+  /** The browser threw while a call was set up, as for ICE servers it can't read. The partner was told at once. */
+  | { kind: "call-setup"; message: string; cause: unknown }
+  /** The server does not accept pages of this origin: it has to be added to its CORS_ORIGIN. */
+  | { kind: "origin-not-allowed"; origin: string; message: string; cause: unknown }
+  /** No Peer Stream server answers at `url`. `status` is that of HTTP, as far as it is known. */
+  | { kind: "wrong-url"; url: string; status?: number; message: string; cause: unknown }
+  /** The server closed the socket with a code that means not to come back (4500–4999). */
+  | { kind: "turned-away"; code: number; message: string; cause: unknown }
+  /** `close()` was called before. */
+  | { kind: "closed"; message: string; cause: unknown };
 
 /**
  * Why the last room ended, as far as this peer did not end it itself: what the server told, or
@@ -52,8 +64,8 @@ export type PeerStreamState =
       sharedInterests: string[];
       remote: MediaStream;
       /**
-       * The server knows of this room no longer, as it was restarted. The two go on by themselves, until
-       * one leaves or the path between them breaks.
+       * The server knows of this room no longer: it was restarted, or one of the two could not reach it for longer than
+       * its grace. The two go on by themselves, until one leaves or the path between them breaks.
        */
       orphaned?: true;
     }
@@ -67,6 +79,8 @@ export type PeerStreamState =
       remote?: MediaStream;
       /** Until when the partner may come back; with `what: "partner"`. */
       deadline?: number;
+      /** Why the room before ended; without a room. */
+      ended?: RoomEnd;
     };
 
 /** What happens in a room beside its states. */

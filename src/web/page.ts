@@ -63,6 +63,8 @@ function run(): void {
 
   async function begin(): Promise<void> {
     const mine = ++press;
+    // Nobody is asked for a camera that can't be used: `start` says what is missing.
+    if (typeof RTCPeerConnection === "undefined") return peer.start();
     if (!media.stream)
       status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
     const ready = await media.ready();

@@ -34,7 +34,7 @@ export function statusWords(state: PeerStreamState): string {
         case "signaling":
           return state.remote
             ? "The server is out of reach. Your call goes on…"
-            : "The server is out of reach. Trying again…";
+            : `${state.ended ? `${endings[state.ended]} ` : ""}The server is out of reach. Trying again…`;
         case "partner":
           return "The stranger's connection dropped. Waiting for them to come back…";
         case "media":
@@ -45,9 +45,29 @@ export function statusWords(state: PeerStreamState): string {
 
 /** Why it is over, in words. */
 export function errorWords(error: PeerStreamError): string {
-  if (error.kind === "taken-over")
-    return "Another tab took over. Press Start to go on in this one.";
-  if (error.kind === "server-fault") return "The server made a mistake. Please try again.";
+  switch (error.kind) {
+    case "taken-over":
+      return "Another tab took over. Press Start to go on in this one.";
+    case "server-fault":
+      return "The server made a mistake. Please try again.";
+    case "rejected":
+      return rejectionWords(error);
+    case "unsupported":
+      return `This browser has no ${error.what}, or it is switched off. Without it there are no calls.`;
+    case "call-setup":
+      return "Your browser could not set up the call. Reload the page, or try another browser.";
+    case "origin-not-allowed":
+      return `The server does not accept pages of ${error.origin}. Its operator can add that to CORS_ORIGIN.`;
+    case "wrong-url":
+      return `There is no Peer Stream server at ${error.url}.`;
+    case "turned-away":
+      return "The server closed the connection for good. Please reload the page.";
+    case "closed":
+      return "This page has ended its connection. Please reload it.";
+  }
+}
+
+function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): string {
   const { reason, retryAfterMs, until } = error;
   switch (reason) {
     case "rate-limited":
@@ -76,6 +96,13 @@ function inWords(ms: number | undefined): string {
   return seconds === 1 ? "in a second" : `in ${seconds} seconds`;
 }
 
+/** Errors that another press of Start does not get over. */
+const neverByItself: ReadonlySet<PeerStreamError["kind"]> = new Set([
+  "unsupported",
+  "origin-not-allowed",
+  "wrong-url",
+]);
+
 /** The big words on the stage while there is no picture of a partner. */
 export function coverWords(state: PeerStreamState): { title: string; text: string } {
   switch (state.status) {
@@ -92,6 +119,8 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
           text: "Several people reported you, or a moderator did. Until the time below is over, this server pairs you with nobody.",
         };
       }
+      if (state.error && neverByItself.has(state.error.kind))
+        return { title: "This does not work here.", text: errorWords(state.error) };
       return {
         title: state.ended || state.error ? "Once more?" : "Meet somebody new.",
         text: "One press, one stranger, face to face. Sound and picture go straight between the two of you.",

@@ -41,9 +41,9 @@ export function fakeWebSockets() {
       this.dispatchEvent(new Event("open"));
     }
 
-    gone(): void {
+    gone(code = 1006): void {
       this.readyState = 3;
-      this.dispatchEvent(new CloseEvent("close", { code: 1006 }));
+      this.dispatchEvent(new CloseEvent("close", { code }));
     }
 
     receive(message: unknown): void {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import type { PeerStreamState } from "../../src/client/state.ts";
+import type { PeerStreamError, PeerStreamState } from "../../src/client/state.ts";
 import { rejectionReasons } from "../../src/protocol.ts";
 import { parseInterests } from "../../src/web/interests.ts";
 import {
@@ -56,6 +56,37 @@ describe("the status line", () => {
         retryAfterMs: 1500,
       }),
     ).toBe("That was a little fast. Try again in 2 seconds.");
+  });
+
+  test.each<[PeerStreamError, RegExp]>([
+    [
+      { kind: "unsupported", what: "WebRTC", message: "", cause: undefined },
+      /^This browser has no WebRTC/,
+    ],
+    [{ kind: "call-setup", message: "", cause: undefined }, /^Your browser could not set up/],
+    [
+      {
+        kind: "origin-not-allowed",
+        origin: "http://localhost:8080",
+        message: "",
+        cause: undefined,
+      },
+      /^The server does not accept pages of http:\/\/localhost:8080\. .*CORS_ORIGIN/,
+    ],
+    [
+      { kind: "wrong-url", url: "ws://localhost/", message: "", cause: undefined },
+      /^There is no Peer Stream server at ws:\/\/localhost\/\.$/,
+    ],
+    [{ kind: "turned-away", code: 4500, message: "", cause: undefined }, /closed .* for good/],
+    [{ kind: "closed", message: "", cause: undefined }, /reload/],
+  ])("for the error %j says what is wrong", (error, words) => {
+    expect(statusWords({ status: "idle", error })).toMatch(words);
+  });
+
+  test("B14 says that the stranger has gone while the server is out of reach", () => {
+    expect(statusWords({ status: "reconnecting", what: "signaling", ended: "left" })).toBe(
+      "The stranger left. The server is out of reach. Trying again…",
+    );
   });
 
   test("has words for every trouble with the camera", () => {

@@ -1,0 +1,49 @@
+/**
+ * Reads where the server is, in the forms that a `WebSocket` takes (WHATWG WebSockets, 3.1): an absolute `ws:`, `wss:`,
+ * `http:` or `https:` URL, or a path on the page's own host. Without one, it is `/trpc` on the page's own host.
+ *
+ * @param pageUrl - the page's own URL; undefined outside a browser, where a path leads nowhere.
+ * @returns the `ws:` or `wss:` URL, or undefined for a path outside a browser.
+ * @throws TypeError for anything else, with what is wrong.
+ */
+export function readServerUrl(
+  given: string | undefined,
+  pageUrl: string | undefined,
+): string | undefined {
+  const text: unknown = given === undefined ? "/trpc" : given;
+  const refuse = (why: string) =>
+    new TypeError(
+      `createPeerStream: url ${JSON.stringify(text)} ${why}, like wss://example.com/trpc`,
+    );
+  if (typeof text !== "string") throw refuse("must be a string");
+  // Any other text without a scheme would be taken for a path, as `example.com/trpc` would.
+  const isPath = /^\/(?!\/)/.test(text);
+  if (!isPath && !/^(wss?|https?):\/\//i.test(text))
+    throw refuse("must begin with ws://, wss://, http://, https:// or /");
+  const url = parse(text, isPath ? (pageUrl ?? "http://page.invalid") : undefined);
+  if (!url) throw refuse("can't be parsed");
+  if (text.includes("#")) throw refuse("must have no fragment (#)");
+  if (isPath && pageUrl === undefined) return undefined;
+  if (!/^(wss?|https?):$/.test(url.protocol))
+    throw refuse(`is no address on a ${url.protocol} page`);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url.href;
+}
+
+/** The same endpoint over HTTP, without user and password, which `fetch` refuses; `path` is added to its path. */
+export function httpUrlOf(serverUrl: string, path = ""): string {
+  const url = new URL(serverUrl);
+  url.protocol = url.protocol.replace("ws", "http");
+  url.username = "";
+  url.password = "";
+  url.pathname += path;
+  return url.href;
+}
+
+function parse(text: string, base: string | undefined): URL | undefined {
+  try {
+    return new URL(text, base);
+  } catch {
+    return undefined;
+  }
+}
