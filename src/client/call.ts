@@ -16,8 +16,11 @@ interface CallListener {
   connected(): void;
   /** The media path broke and is being mended, or is whole again. */
   interrupted(broken: boolean): void;
-  /** It never connected, or could not be mended. The call has ended itself. */
-  failed(): void;
+  /**
+   * It never connected, or could not be mended. The call has ended itself. `fault` is what this peer's own browser threw
+   * while the call was set up, if that is why.
+   */
+  failed(fault?: unknown): void;
   /** The partner closed its end. It says nothing about why. */
   hungUp(): void;
   /** The partner said something, or is about to. */
@@ -42,6 +45,8 @@ export interface Call {
   readonly remote: MediaStream;
   /** Whether it ever connected. */
   readonly established: boolean;
+  /** Whether the partner is there at this moment: its end of the chat's channel is open. */
+  readonly alive: boolean;
   /** Takes in what the partner signalled. */
   receive(signal: Signal): void;
   /**
@@ -65,6 +70,8 @@ export interface Call {
  * Begins a call: one RTCPeerConnection, negotiated by the perfect negotiation pattern (W3C WebRTC 1.0,
  * 10.7). Offers may cross at any time after the first: the impolite peer's wins. The first one is always
  * made by the impolite peer, so that a room does not begin with a crossing.
+ *
+ * @throws what the browser throws at the configuration or the tracks; nothing is left open then.
  */
 export function createCall({
   room,
@@ -74,14 +81,13 @@ export function createCall({
   canSignal = () => true,
 }: CallParts): Call {
   const { roomId, polite } = room;
+  const remote = rtc.stream();
   const pc = rtc.connect({
     iceServers: room.iceServers,
     iceTransportPolicy: room.relayOnly ? "relay" : "all",
     bundlePolicy: "max-bundle",
   });
-  const remote = rtc.stream();
-  // Negotiated out of band with a fixed id: there from the first offer on, the same on both ends.
-  const channel = pc.createDataChannel("chat", { negotiated: true, id: 0 });
+  const channel = openChannel(pc);
   const ending = new AbortController();
   const { signal: ended } = ending;
 
@@ -104,7 +110,7 @@ export function createCall({
     restart: () => pc.restartIce(),
     canSignal,
     interrupted: (broken) => listener.interrupted(broken),
-    giveUp: fail,
+    giveUp: () => fail(),
   });
 
   pc.addEventListener("negotiationneeded", () => void offer(), { signal: ended });
@@ -117,7 +123,12 @@ export function createCall({
   channel.addEventListener("message", ({ data }) => hear(data), { signal: ended });
   channel.addEventListener("close", () => listener.hungUp(), { signal: ended });
 
-  if (local) for (const track of local.getTracks()) pc.addTrack(track, local);
+  try {
+    if (local) for (const track of local.getTracks()) pc.addTrack(track, local);
+  } catch (fault) {
+    end();
+    throw fault;
+  }
 
   async function offer(): Promise<void> {
     if (polite && !described) return;
@@ -125,8 +136,10 @@ export function createCall({
       makingOffer = true;
       await pc.setLocalDescription();
       sendDescription();
-    } catch {
-      // Overtaken by the partner's offer or by the end; what is still needed fires again.
+    } catch (fault) {
+      // Overtaken by the partner's offer or by the end, and what is still needed fires again; or the browser can't make
+      // an offer, and the first one is never made.
+      if (!established && pc.signalingState !== "have-remote-offer") fail(fault);
     } finally {
       makingOffer = false;
     }
@@ -146,6 +159,7 @@ export function createCall({
     if (ignoringOffer) return;
     // The answer to an offer that was sent twice comes twice.
     if (type === "answer" && pc.signalingState !== "have-local-offer") return;
+    let answering = false;
     try {
       settingRemoteAnswer = type === "answer";
       described = true;
@@ -155,13 +169,14 @@ export function createCall({
       await setting;
       settingRemoteAnswer = false;
       if (type === "answer") return;
+      answering = true;
       await pc.setLocalDescription();
       sendDescription();
-    } catch {
+    } catch (fault) {
       settingRemoteAnswer = false;
       // The partner's words can be anything. A call that stands survives nonsense; one that does not
-      // stand yet never will with this partner.
-      if (!established) fail();
+      // stand yet never will with this partner. An answer that this browser can't make is its own fault.
+      if (!established) fail(answering ? fault : undefined);
     }
   }
 
@@ -206,10 +221,10 @@ export function createCall({
     if (word !== undefined) listener.word(word);
   }
 
-  function fail(): void {
+  function fail(fault?: unknown): void {
     if (ended.aborted) return;
     end();
-    listener.failed();
+    listener.failed(fault);
   }
 
   function end(): void {
@@ -228,6 +243,9 @@ export function createCall({
     remote,
     get established() {
       return established;
+    },
+    get alive() {
+      return established && channel.readyState === "open";
     },
     receive(signal) {
       if (ended.aborted || signal.roomId !== roomId) return;
@@ -270,6 +288,16 @@ export function createCall({
     wake: () => path.wake(),
     end,
   };
+}
+
+/** Opens the chat's channel, negotiated out of band with a fixed id: there from the first offer on, on both ends. */
+function openChannel(pc: RTCPeerConnection): RTCDataChannel {
+  try {
+    return pc.createDataChannel("chat", { negotiated: true, id: 0 });
+  } catch (fault) {
+    pc.close();
+    throw fault;
+  }
 }
 
 /** Candidates kept until the description they belong to; a browser makes fewer than 50. */

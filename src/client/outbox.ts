@@ -32,7 +32,7 @@ export interface Outbox {
   has(name: MutationName): boolean;
   /** Which of these was put in last, among those that have not been answered yet. */
   last(...names: MutationName[]): MutationName | undefined;
-  /** Forgets everything. */
+  /** Forgets everything, at once: nothing is sent any more, and no answer is told. */
   clear(): void;
 }
 
@@ -60,7 +60,7 @@ interface Entry {
  */
 export function createOutbox(
   call: <K extends MutationName>(name: K, input: Input<K>) => Promise<Answer<K>>,
-  newId: () => string = () => crypto.randomUUID(),
+  newId: () => string = randomId,
 ): Outbox {
   let entries: Entry[] = [];
   let isOpen = false;
@@ -169,4 +169,10 @@ export function createOutbox(
       for (const entry of entries) drop(entry);
     },
   };
+}
+
+/** 128 random bits. Not `crypto.randomUUID`, which browsers hide from pages over plain HTTP (W3C Secure Contexts). */
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -8,19 +8,30 @@
  */
 import type { IceServer } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
-import { createCamera } from "./camera.ts";
+import { createCamera, type Camera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
+import { createPagePeer } from "./page-peers.ts";
 import { createPeer } from "./peer.ts";
+import { readServerUrl } from "./server-url.ts";
+import type { PeerStreamError } from "./state.ts";
 import type { PeerStream } from "./surface.ts";
-import { createTokenStore, type TokenStorage } from "./token-store.ts";
+import { createTokenStore, defaultTokenKey, type TokenStorage } from "./token-store.ts";
 import { watchForWaking } from "./wake-watch.ts";
 
 /** Options of `createPeerStream`; all of them may be left out. */
 export interface PeerStreamOptions {
-  /** The server's tRPC endpoint, `ws:` or `wss:`. Default: `/trpc` on the page's own host. */
+  /**
+   * The server's tRPC endpoint: a `ws:`, `wss:`, `http:` or `https:` URL, or a path on the page's own host. Default:
+   * `/trpc`.
+   */
   url?: string;
   /** Where the session's token is kept. Default: `sessionStorage`, because a tab is a session. */
   storage?: TokenStorage;
+  /**
+   * The key under which it is kept there. Default: `peer-stream.token`. If another peer stream on the page uses that key
+   * already, a number is added: each one has a session of its own.
+   */
+  storageKey?: string;
   /** Where the chosen camera and microphone are remembered. Default: `localStorage`. */
   deviceStorage?: TokenStorage;
   /** Used instead of the ICE servers that the server names. */
@@ -29,49 +40,86 @@ export interface PeerStreamOptions {
   rtc?: Rtc;
 }
 
-/** Creates a peer that is connected to the server, and idle. */
+/**
+ * Creates an idle peer. Nothing of the browser is used, and nothing is opened, before `start`, `next`, `counts` or
+ * `camera` is: it may also be created on a server that renders pages.
+ *
+ * @throws TypeError if `url` is malformed.
+ */
 export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
-  const url = options.url ?? sameHost();
-  const tokens = createTokenStore(options.storage ?? storageOf("sessionStorage"));
-  const connection = createConnection({ url, tokens });
+  readServerUrl(options.url, pageUrl());
+  const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
+  const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
+    pagePeer.storageKey(),
+  );
+  const connection = createConnection({ url: serverUrl, tokens });
   const peer = createPeer({
     connection,
     rtc: options.rtc ?? browserRtc,
+    pagePeer,
+    lacking: () => lackingFor(options),
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
 
-  const camera = createCamera({
-    source: navigator.mediaDevices,
-    stream: (tracks) => new MediaStream(tracks),
-    storage: options.deviceStorage ?? storageOf("localStorage"),
-  });
-  camera.subscribe((event) => {
-    if (event.type === "stream") void peer.replaceTracks(event.stream);
-  });
-
-  const { depart, comeBack, wake, close, start, ...methods } = peer;
-  const stopWatching = watchForWaking(wake);
+  const { depart, comeBack, wake, close, start, next, ...methods } = peer;
   const leaving = new AbortController();
-  const onPageHide = () => depart();
-  // From the back-forward cache a page comes back as it was, with its connections cut (HTML, 7.4.6.1).
-  const onPageShow = ({ persisted }: PageTransitionEvent) => {
-    if (persisted) comeBack();
-  };
-  addEventListener("pagehide", onPageHide, { signal: leaving.signal });
-  addEventListener("pageshow", onPageShow, { signal: leaving.signal });
+  let camera: Camera | undefined;
+  let attending = false;
+
+  function serverUrl(): string {
+    const url = readServerUrl(options.url, pageUrl());
+    if (url === undefined) throw new Error("outside a browser, url must be a whole URL");
+    return url;
+  }
+
+  function openCamera(): Camera {
+    if (camera) return camera;
+    camera = createCamera({
+      source: globalThis.navigator?.mediaDevices,
+      stream: (tracks) => new MediaStream(tracks),
+      storage: options.deviceStorage ?? lazyStorage("localStorage"),
+    });
+    camera.subscribe((event) => {
+      if (event.type === "stream") void peer.replaceTracks(event.stream);
+    });
+    return camera;
+  }
+
+  /** Begins to follow the page's comings and goings. */
+  function attend(): void {
+    if (attending || leaving.signal.aborted || lackingFor(options)) return;
+    attending = true;
+    const { signal } = leaving;
+    addEventListener("pagehide", () => depart(), { signal });
+    // From the back-forward cache a page comes back as it was, with its connections cut (HTML, 7.4.6.1).
+    const onPageShow = ({ persisted }: PageTransitionEvent) => {
+      if (persisted) comeBack();
+    };
+    addEventListener("pageshow", onPageShow, { signal });
+    signal.addEventListener("abort", watchForWaking(wake));
+  }
 
   return {
     ...methods,
-    camera,
-    start: (wishes) => start({ ...(camera.stream && { stream: camera.stream }), ...wishes }),
+    get camera() {
+      return openCamera();
+    },
+    start(wishes) {
+      attend();
+      start({ ...(camera?.stream && { stream: camera.stream }), ...wishes });
+    },
+    next() {
+      attend();
+      next();
+    },
     get state() {
       return peer.state;
     },
     close() {
       leaving.abort();
-      stopWatching();
-      camera.close();
+      camera?.close();
       close();
+      pagePeer.release();
     },
   };
 }
@@ -81,16 +129,33 @@ const browserRtc: Rtc = {
   stream: () => new MediaStream(),
 };
 
-function sameHost(): string {
-  const { protocol, host } = location;
-  return `${protocol === "https:" ? "wss" : "ws"}://${host}/trpc`;
+/** What this environment lacks for a call. */
+function lackingFor({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | undefined {
+  const lacks = (what: "WebSocket" | "WebRTC"): PeerStreamError => {
+    const message = `there is no ${what} here: it is switched off, or this is no browser`;
+    return { kind: "unsupported", what, message, cause: undefined };
+  };
+  if (typeof WebSocket === "undefined") return lacks("WebSocket");
+  if (rtc) return undefined;
+  if (typeof RTCPeerConnection === "undefined") return lacks("WebRTC");
+  try {
+    // A constructor that throws would do so for every stranger.
+    new RTCPeerConnection(iceServers && { iceServers }).close();
+    return undefined;
+  } catch (cause) {
+    const message = `the browser can't set up a call: ${String(cause)}`;
+    return { kind: "call-setup", message, cause };
+  }
 }
 
-/** Even to look at a storage throws where cookies are blocked. */
-function storageOf(name: "sessionStorage" | "localStorage"): TokenStorage | undefined {
-  try {
-    return globalThis[name];
-  } catch {
-    return undefined;
-  }
+function pageUrl(): string | undefined {
+  return globalThis.location?.href;
+}
+
+/** A storage that is looked for at every use: even that throws where cookies are blocked. */
+function lazyStorage(name: "sessionStorage" | "localStorage"): TokenStorage {
+  return {
+    getItem: (key) => globalThis[name]?.getItem(key) ?? null,
+    setItem: (key, value) => globalThis[name]?.setItem(key, value),
+  };
 }

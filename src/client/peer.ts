@@ -11,6 +11,7 @@ import { createCall, type Call, type Rtc } from "./call.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { createOutbox } from "./outbox.ts";
+import type { PagePeer } from "./page-peers.ts";
 import {
   sameState,
   type PeerStreamError,
@@ -27,6 +28,10 @@ export interface PeerParts {
   rtc: Rtc;
   /** Used instead of those the server names, if given. */
   iceServers?: IceServer[];
+  /** What this environment lacks, looked for before anything is sent. */
+  lacking?: () => PeerStreamError | undefined;
+  /** Knows the other peers on the same page. */
+  pagePeer?: Pick<PagePeer, "enter" | "leave">;
 }
 
 /** A peer stream, and what the page's coming and going does to it. */
@@ -51,7 +56,8 @@ type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "e
  * (`serverRoom`), and the call that is actually there (`call`). Events, refusals and reconnects change
  * one of them; `reconcile` and `derive` bring the others after it.
  */
-export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
+export function createPeer(parts: PeerParts): Peer {
+  const { connection, rtc, iceServers, pagePeer } = parts;
   const states = createEmitter<PeerStreamState>();
   const events = createEmitter<PeerStreamEvent>();
   // Apart, so that a signal that has to wait never holds up a wish to leave.
@@ -92,10 +98,13 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   let broken = false;
   /** Until when the partner may come back. */
   let partnerDeadline: number | undefined;
-  /** The server has forgotten the room (it was restarted); the call goes on without it. */
+  /** The server knows of the room no longer (it was restarted, or has given one of the two up); the call goes on. */
   let orphaned = false;
   /** The partner has closed its end of the call. */
   let hungUp = false;
+  /** A room with another peer on this very page, until the server has ended it. */
+  let ownRoom: string | undefined;
+  let closed = false;
 
   const typingSign = createTypingSign({
     send: (typing) => call?.send({ type: "typing", typing }) ?? false,
@@ -106,21 +115,27 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
 
   const listener: ConnectionListener = {
     event: (event) => {
+      if (closed) return;
       hear(event);
       publish();
     },
     away: () => {
+      if (closed) return;
       present = false;
       away = true;
       intents.hold();
       signals.hold();
+      checkHungUp();
       publish();
     },
     opened: () => {
+      if (closed) return;
       intents.turnOver();
       signals.turnOver();
     },
-    ended: (reason) => halt(reason),
+    ended: (reason) => {
+      if (!closed) halt(reason, true);
+    },
   };
 
   // -------------------------------------------------------------------------------------------
@@ -142,7 +157,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       return { status: "connected", ...known, ...(orphaned && { orphaned }) };
     }
     if (!wanted) return { status: "idle", ...(error && { error }), ...ended };
-    if (away) return { status: "reconnecting", what: "signaling" };
+    if (away) return { status: "reconnecting", what: "signaling", ...ended };
     return { status: "waiting", ...lobby, ...ended };
   }
 
@@ -178,6 +193,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
         return reconcile(event.state, false);
       case "lobby": {
         serverRoom = undefined;
+        // A call that goes on without the server is not given up for the lobby's next stranger.
+        if (orphaned) return withdraw();
         dropCall();
         if (!wanted) return withdraw();
         const { waiting, online, estimateMs } = event;
@@ -194,7 +211,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       case "create-offer":
       case "wait-for-offer":
         serverRoom = event.roomId;
-        if (!wanted) return withdraw();
+        if (!wanted || orphaned) return withdraw();
         return enter(event);
       case "offer":
       case "answer":
@@ -210,6 +227,10 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
         return;
       case "partner-disconnected":
         if (event.roomId === serverRoom) serverRoom = undefined;
+        if (event.roomId === ownRoom) {
+          ownRoom = undefined;
+          if (wanted) join();
+        }
         if (event.roomId === call?.roomId) roomEnded(event.reason);
     }
   }
@@ -220,16 +241,15 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     if (state.status === "idle") {
       // After a restart the server knows of no room, but the two still see each other.
       if (call?.established && !first) {
-        if (hungUp) return partnerGone("left");
         orphaned = true;
         partnerDeadline = undefined;
-        return;
+        return checkHungUp();
       }
       dropCall();
       if (wanted) join();
       return;
     }
-    if (!wanted) return withdraw();
+    if (!wanted || (orphaned && !first && !isRoom(state))) return withdraw();
     // Stopped and started again meanwhile: whatever the server says now, it will be told to leave it.
     if (intents.has("leave")) {
       serverRoom = undefined;
@@ -244,6 +264,8 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       return;
     }
     if (state.roomId !== call?.roomId) {
+      // Met on this page, and blocked; the room's end is on its way here.
+      if (state.roomId === ownRoom) return;
       dropCall();
       // A room from before a reload: the partner talks to a page that is gone.
       if (first) {
@@ -258,6 +280,11 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
   }
 
+  /** Whether a state is that of the room of the present call. */
+  function isRoom(state: PeerState): boolean {
+    return state.status === "paired" && state.roomId === call?.roomId;
+  }
+
   // -------------------------------------------------------------------------------------------
   // The call
 
@@ -265,12 +292,23 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     if (room.roomId === call?.roomId) return;
     dropCall();
     const { roomId } = room;
+    if (pagePeer?.enter(roomId, () => metOwn(roomId)) === false) return avoidOwn(roomId);
     sharedInterests = [...room.sharedInterests];
     endedBy = undefined;
     lastRoom = roomId;
     pairedAt = Date.now();
     connectedAt = undefined;
-    call = createCall({
+    try {
+      call = begin(room);
+    } catch (cause) {
+      setUpFailed(roomId, cause);
+    }
+  }
+
+  /** @throws what the browser throws at the configuration or the tracks. */
+  function begin(room: Room): Call {
+    const { roomId } = room;
+    return createCall({
       room: {
         roomId,
         polite: room.polite,
@@ -292,15 +330,15 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
           broken = now;
           publish();
         },
-        failed() {
+        failed(fault) {
+          if (fault !== undefined) return setUpFailed(roomId, fault);
           if (orphaned) partnerGone("media-lost");
           else mediaFailed(roomId);
           publish();
         },
         hungUp() {
           hungUp = true;
-          // Otherwise the server knows better: who left, why, or that the partner is coming back.
-          if (orphaned) partnerGone("left");
+          checkHungUp();
           publish();
         },
         word(word) {
@@ -329,6 +367,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   /** Ends the call, if there is one, and forgets everything about it. */
   function dropCall(): void {
     typingSign.stop();
+    if (call) pagePeer?.leave(call.roomId);
     call?.end();
     call = undefined;
     orphaned = false;
@@ -338,8 +377,50 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   }
 
   function roomEnded(reason: EndReason): void {
+    // The server could not reach the partner for longer than its grace, which says nothing about the call itself.
+    if (reason === "lost" && call?.alive && !broken && !hungUp) {
+      orphaned = true;
+      partnerDeadline = undefined;
+      // Out of the lobby that the server has put this peer into.
+      return withdraw();
+    }
     dropCall();
     look(reason);
+  }
+
+  /**
+   * A partner that leaves, presses Next or reloads its page closes its end of the call, and does not come back to it; a
+   * crash or a lost network closes nothing. Where the server can be heard, it tells more: who left, and why.
+   */
+  function checkHungUp(): void {
+    if (!hungUp || !call) return;
+    if (orphaned) return partnerGone("left");
+    if (!away) return;
+    dropCall();
+    // Should the server know of the room yet when it is back, `reconcile` leaves it.
+    look("left");
+  }
+
+  /** The browser can't begin a call, and could not with the next stranger: nobody is kept waiting for it. */
+  function setUpFailed(roomId: string, cause: unknown): void {
+    dropCall();
+    tell("failed", roomId);
+    const message = `the browser can't set up a call: ${String(cause)}`;
+    halt({ kind: "call-setup", message, cause });
+  }
+
+  /** The partner is another peer on this page, which has found out first. */
+  function metOwn(roomId: string): void {
+    ownRoom = roomId;
+    dropCall();
+    publish();
+  }
+
+  /** As `metOwn`, found out by this peer: it has the server keep the two apart for good. */
+  function avoidOwn(roomId: string): void {
+    ownRoom = roomId;
+    lastRoom = roomId;
+    intents.put("block", { roomId }, { relevant: () => true });
   }
 
   function mediaFailed(roomId: string): void {
@@ -402,12 +483,14 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   }
 
   /** Nothing more to be had: idle, with the reason. */
-  function halt(reason: PeerStreamError): void {
-    if (reason.kind === "taken-over") {
+  function halt(reason: PeerStreamError, streamIsOver = reason.kind === "taken-over"): void {
+    if (streamIsOver) {
       present = false;
+      away = false;
       newStream = true;
       serverRoom = undefined;
       intents.hold();
+      signals.hold();
       intents.clear();
     } else if (serverRoom !== undefined) withdraw();
     signals.clear();
@@ -418,7 +501,15 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     publish();
   }
 
+  /** After `close()` nothing is done any more; who asks for a partner all the same finds the reason in the state. */
+  function isClosed(): boolean {
+    if (!closed) return false;
+    current = { status: "idle", error: closedError() };
+    return true;
+  }
+
   function start(options: StartOptions = {}): void {
+    if (isClosed()) return;
     wishes = withDefaults(options);
     unsaid = true;
     local = options.stream;
@@ -427,6 +518,9 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   }
 
   function search(): void {
+    if (isClosed()) return;
+    const lacking = wanted ? undefined : parts.lacking?.();
+    if (lacking) return halt(lacking);
     error = undefined;
     endedBy = undefined;
     if (!wanted) startWaiting();
@@ -438,6 +532,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   }
 
   function next(): void {
+    if (isClosed()) return;
     if (!call) return wanted ? undefined : search();
     const { roomId } = call;
     const alone = orphaned;
@@ -450,6 +545,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
   }
 
   function stop(): void {
+    if (closed) return;
     if (wanted) withdraw();
     wanted = false;
     error = undefined;
@@ -463,7 +559,14 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     for (const track of local?.getVideoTracks() ?? []) track.enabled = !muted.video;
   }
 
+  /** Whether the server may have this peer in a lobby or a room, or is about to hear that it wants into one. */
+  function engaged(): boolean {
+    if (closed) return false;
+    return wanted || intents.last("join", "skip", "leave") !== undefined;
+  }
+
   function accuse(name: "report" | "block", reason?: ReportReason): Promise<Outcome> {
+    if (closed) return Promise.resolve({ ok: false, error: closedError() });
     const roomId = call?.roomId ?? lastRoom;
     if (roomId === undefined) return Promise.resolve({ ok: true, accepted: false });
     // Out of sight at once; the server ends the room.
@@ -511,11 +614,13 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     },
     sendTyping: typingSign.own,
     async replaceTracks(stream) {
+      if (closed) return;
       local = stream;
       applyMuted();
       await call?.replaceTracks(stream);
     },
     setMuted(change) {
+      if (closed) return;
       muted = { ...muted, ...change };
       applyMuted();
     },
@@ -537,7 +642,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
     states: () => states.iterate({ first: () => current, keepLatest: true }),
     events: () => events.iterate(),
     depart() {
-      if (!wanted) return;
+      if (!engaged()) return;
       connection.goodbye();
       dropCall();
       serverRoom = undefined;
@@ -547,7 +652,7 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       publish();
     },
     comeBack() {
-      if (!wanted) return;
+      if (closed || !wanted) return;
       join();
       publish();
     },
@@ -557,17 +662,28 @@ export function createPeer({ connection, rtc, iceServers }: PeerParts): Peer {
       call?.wake();
     },
     close() {
-      if (wanted) connection.goodbye();
+      if (closed) return;
+      if (engaged()) connection.goodbye();
+      closed = true;
       wanted = false;
+      error = undefined;
+      endedBy = undefined;
       dropCall();
-      publish();
+      intents.hold();
+      signals.hold();
       connection.close();
       intents.clear();
       signals.clear();
+      publish();
       states.close();
       events.close();
     },
   };
+}
+
+function closedError(): PeerStreamError {
+  const message = "close() has been called: make another peer stream";
+  return { kind: "closed", message, cause: undefined };
 }
 
 function withDefaults(wishes: Wishes): Required<Wishes> {

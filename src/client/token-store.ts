@@ -1,4 +1,5 @@
-const KEY = "peer-stream.token";
+/** Where the token is kept, unless the page says otherwise. */
+export const defaultTokenKey = "peer-stream.token";
 
 /** The part of the Web Storage API that is needed: `sessionStorage` fits. */
 export type TokenStorage = Pick<Storage, "getItem" | "setItem">;
@@ -12,15 +13,19 @@ export interface TokenStore {
 /**
  * Keeps the token in `storage`, and in memory as well: storage may be missing or throw on any use
  * (blocked cookies, private windows, a full quota), which must cost no more than the resuming of the
- * session after a reload. The fitting storage is `sessionStorage`, because a tab is a session.
+ * session after a reload. The fitting storage is `sessionStorage`, because a tab is a session. Neither `storage` nor
+ * `key` is asked before the first use.
  */
-export function createTokenStore(storage: TokenStorage | undefined): TokenStore {
+export function createTokenStore(
+  storage: TokenStorage | undefined,
+  key: () => string = () => defaultTokenKey,
+): TokenStore {
   let remembered: string | undefined;
   return {
     read() {
       if (remembered !== undefined) return remembered;
       try {
-        return storage?.getItem(KEY) ?? undefined;
+        return storage?.getItem(key()) ?? undefined;
       } catch {
         return undefined;
       }
@@ -28,7 +33,7 @@ export function createTokenStore(storage: TokenStorage | undefined): TokenStore 
     write(token) {
       remembered = token;
       try {
-        storage?.setItem(KEY, token);
+        storage?.setItem(key(), token);
       } catch {
         // Memory has it; see above.
       }

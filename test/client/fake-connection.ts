@@ -25,6 +25,11 @@ export class FakeConnection implements Connection {
   answering = true;
   #listener: ConnectionListener | undefined;
 
+  /** Whether there is a stream of events. */
+  get opened(): boolean {
+    return this.#listener !== undefined;
+  }
+
   open(listener: ConnectionListener): boolean {
     if (this.#listener) return false;
     this.#listener = listener;

@@ -94,20 +94,65 @@ test("a half-open connection is noticed by both within 20 s, and recovers", asyn
   expect(await bob.log()).toContain("before from Alice");
 });
 
-test("a connection gone for longer than the grace ends the call once, and both look again", async () => {
+test("B15 a connection gone for longer than the grace leaves the call alone while it lives, on both sides", async () => {
   await using impatient = await setStage({ GRACE_MS: "2000", SKIP_COOLDOWN_MS: "1000" });
   const [alice, bob] = await couple(impatient);
   await talk(alice, bob, "before");
-  const diary = await bob.diary();
   alice.network.refuse(true);
   alice.network.cut();
-  await bob.hears(/^The stranger's connection was lost. Looking for somebody else/);
-  expect(await diary()).toEqual(["reconnecting", "waiting"]);
+  const lostTrack = /^The server lost track of this call. It goes on until you press Next/;
+  await bob.hears(lostTrack);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
+  await talk(alice, bob, "during");
+  // Whoever comes meanwhile is not brought to Bob, though he would be next.
+  const carol = await impatient.enter();
+  await carol.start();
+  await carol.until("waiting");
   alice.network.refuse(false);
-  await Promise.all([alice.forgets("before from Bob"), bob.forgets("before from Bob")]);
-  await Promise.all([alice.hears(connected), bob.hears(connected)]);
-  await Promise.all([alice.sees(), bob.sees()]);
+  await alice.hears(lostTrack);
+  await talk(alice, bob, "after");
+  expect(await carol.state()).toBe("waiting");
+  expect(await bob.log()).toContain("before from Alice");
+  await alice.next();
+  await bob.hears(/^(The stranger left. Looking|You are connected)/);
+  await carol.until("connected");
   expect(await impatient.clear()).toEqual([]);
+});
+
+test("B15 a partner that is gone along with its picture is lost when the grace is over", async () => {
+  await using impatient = await setStage({ GRACE_MS: "8000" });
+  const [alice, bob] = await couple(impatient);
+  const diary = await bob.diary();
+  // A crash closes nothing.
+  await alice.page.goto("chrome://crash").catch(() => {});
+  await bob.hears(/^The stranger('s connection was lost| left). Looking for somebody else/, 30_000);
+  expect((await diary()).at(-1)).toBe("waiting");
+});
+
+test("B14 the partner's Next is told also while the server is out of reach", async () => {
+  const [alice, bob] = await couple(stage);
+  alice.network.refuse(true);
+  alice.network.cut();
+  await alice.hears(unreachable);
+  await bob.next();
+  await alice.hears(/^The stranger left. The server is out of reach. Trying again/);
+  expect(await alice.log()).toContain("This conversation is over.");
+  alice.network.refuse(false);
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
+});
+
+test("B14 and so is one that the server can't hear of either", async () => {
+  const [alice, bob] = await couple(stage);
+  for (const { network } of [alice, bob]) {
+    network.refuse(true);
+    network.cut();
+  }
+  await Promise.all([alice.hears(unreachable), bob.hears(unreachable)]);
+  await bob.next();
+  await alice.hears(/^The stranger left. The server is out of reach/);
+  await bob.hears(/^The server is out of reach. Trying again/);
+  for (const { network } of [alice, bob]) network.refuse(false);
+  await Promise.all([alice.hears(connected), bob.hears(connected)]);
 });
 
 test("Next while the connection is gone is done when it is back", async () => {
