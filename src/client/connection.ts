@@ -7,7 +7,7 @@ import { guardSockets } from "./guarded-web-socket.ts";
 import { impatientWebSocket } from "./impatient-web-socket.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
-import { httpUrlOf } from "./server-url.ts";
+import { httpUrlOf } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
 

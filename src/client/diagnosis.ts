@@ -1,4 +1,4 @@
-import { httpUrlOf } from "./server-url.ts";
+import { httpUrlOf } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /** A server that does not answer within this time is down (milliseconds). */

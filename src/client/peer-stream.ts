@@ -12,7 +12,7 @@ import { createCamera, type Camera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer } from "./peer.ts";
-import { readServerUrl } from "./server-url.ts";
+import { readServerUrl } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { PeerStream } from "./surface.ts";
 import { createTokenStore, defaultTokenKey, type TokenStorage } from "./token-store.ts";

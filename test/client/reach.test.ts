@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
 import { createConnection, type Connection } from "../../src/client/connection.ts";
-import { httpUrlOf, readServerUrl } from "../../src/client/server-url.ts";
+import { httpUrlOf, readServerUrl } from "../../src/client/endpoint-url.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
