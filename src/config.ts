@@ -28,26 +28,56 @@ const proxies = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** Schemes by which apps in a web view have their origin; `URL` knows no origin of theirs. */
-const appOrigin = /^(?:capacitor|ionic|tauri):\/\/[a-z0-9.-]+$/;
-
-/** What keeps a text from being an origin as browsers send it (RFC 6454, 6.2), and the cure; `undefined` for one. */
+/**
+ * Why a text is no origin as browsers send it (RFC 6454, 6.2), and how to write it; `undefined` for one that is. Apps in a
+ * web view have schemes of their own, such as `capacitor://localhost`.
+ */
 function originProblem(text: string): string | undefined {
-  if (appOrigin.test(text)) return undefined;
-  if (text.includes("*")) return `"${text}" is a pattern: name each origin exactly`;
-  const url = URL.parse(text);
-  if (!url || !/^https?:$/.test(url.protocol))
-    return `"${text}" is not an origin like https://example.com (http or https, no path, no trailing slash)`;
-  if (url.origin === text) return undefined;
-  if (url.username !== "" || url.pathname !== "/" || text.endsWith("/"))
-    return `"${text}" is not an origin like https://example.com (no path, no trailing slash)`;
-  return `"${text}" is not how browsers send it (lower case, without the default port): write ${url.origin}`;
+  const quoted = `"${text}"`;
+  if (text.includes("*"))
+    return `${quoted} has a wildcard, which is not supported: name each origin, comma-separated`;
+  if (text === "null")
+    return `${quoted} is sent by every sandboxed frame and local file: it can't be allowed`;
+  const [, scheme = "", rest = ""] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/.exec(text) ?? [];
+  const example = "an origin is scheme, host and port, like https://example.com";
+  if (rest === "") return `${quoted} is not an origin: ${example}`;
+  if (/^wss?$/i.test(scheme))
+    return `${quoted} is the URL of a socket: name the page's origin, ${text.replace(/^ws/i, "http")}`;
+  if (noPageSchemes.has(scheme.toLowerCase()))
+    return `${quoted} can't be the origin of a page (${scheme}:): ${example}`;
+  const isWeb = /^https?$/i.test(scheme);
+  // Other schemes are not parsed like these, and their hosts are sent as they were registered.
+  const url = URL.parse(isWeb ? text : `https://${rest}`);
+  if (!url) return `${quoted} is not an origin: ${example}`;
+  const origin = isWeb ? url.origin : `${scheme.toLowerCase()}://${rest.split(/[/?#]/, 1)[0]}`;
+  if (url.username !== "" || url.password !== "")
+    return `${quoted} has a user name in it: ${example}`;
+  if (origin === text) return undefined;
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "" || text.endsWith("/"))
+    return `${quoted} has a path or a trailing slash, which an origin has not: write ${origin}`;
+  if (/:(80|443)$/.test(text) && url.port === "")
+    return `${quoted} names the default port, which browsers leave out: write ${origin}`;
+  return `${quoted} is not written as browsers send it: write ${origin}`;
 }
 
-const origin = z.string().superRefine((text, context) => {
+/** Schemes that no page is loaded by, or whose pages have no origin. */
+const noPageSchemes: ReadonlySet<string> = new Set([
+  ..."about blob data file filesystem ftp ftps javascript mailto redis rediss ssh stun stuns".split(
+    " ",
+  ),
+  ..."turn turns urn view-source".split(" "),
+]);
+
+const originText = z.string().superRefine((text, context) => {
   const message = originProblem(text);
   if (message !== undefined) context.addIssue({ code: "custom", message });
 });
+
+const webOrigin = originText.pipe(
+  z
+    .string()
+    .regex(/^https?:/, "must begin with http:// or https://: it is the address people open"),
+);
 
 const hostAndPort = String.raw`(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?`;
 /** RFC 7064, 3.1 and RFC 7065, 3.1, as browsers parse them: what they refuse throws in every page. */
@@ -95,7 +125,8 @@ const variables = z.object({
   PORT: integer(0, 65535).default(3000),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
-  CORS_ORIGIN: list.pipe(z.array(origin)).default(["http://localhost:5173"]),
+  PUBLIC_URL: webOrigin.optional(),
+  CORS_ORIGIN: list.pipe(z.array(originText)).default(["http://localhost:5173"]),
   ALLOW_NO_ORIGIN: flag.optional(),
   SESSION_SECRET: secrets.optional(),
   SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).optional(),
@@ -202,8 +233,11 @@ const config = variables
         ? undefined
         : { cert: env.TLS_CERT, key: env.TLS_KEY },
     origins: {
-      allowed: env.CORS_ORIGIN,
+      allowed:
+        env.PUBLIC_URL === undefined ? env.CORS_ORIGIN : [env.PUBLIC_URL, ...env.CORS_ORIGIN],
       allowNone: env.ALLOW_NO_ORIGIN ?? env.NODE_ENV !== "production",
+      allowLoopback: env.NODE_ENV !== "production",
+      ownHosts: [env.HOST.toLowerCase()],
     },
     sessionSecrets: env.SESSION_SECRET,
     skipCooldownMs: env.SKIP_COOLDOWN_MS ?? skipCooldownDefaultMs[env.NODE_ENV],

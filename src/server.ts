@@ -7,6 +7,7 @@ import { reject } from "./domain/rejection.ts";
 import { takeToken } from "./domain/token-bucket.ts";
 import { limits as limitsOf } from "./protocol.ts";
 import type { Log } from "./observe/log.ts";
+import { createWarnOnce } from "./observe/sparing-log.ts";
 import type { Metrics } from "./observe/metrics.ts";
 import { adminRouter, isBearer, type AdminContext } from "./rpc/admin.ts";
 import { createCallLimits, type CallRates } from "./rpc/call-limits.ts";
@@ -22,7 +23,7 @@ import { bunSocketSettings, createUpgrade } from "./transport/bun.ts";
 import { closeCodes } from "./transport/close-codes.ts";
 import { defaultDeadlines, type SocketDeadlines } from "./transport/deadlines.ts";
 import { createHttpBridge } from "./transport/http-bridge.ts";
-import { originAllowed, type OriginPolicy } from "./transport/origin.ts";
+import { hostKnown, originAllowed, type OriginPolicy } from "./transport/origin.ts";
 import type { Page } from "./transport/page.ts";
 import { createRpcSockets } from "./transport/rpc-socket.ts";
 import type { AcceptSocket, Socket, SocketListener } from "./transport/socket.ts";
@@ -119,6 +120,17 @@ function pathnameOf({ url }: Request): string | undefined {
   return URL.parse(url)?.pathname;
 }
 
+/** Of what a stranger writes, at most this much is logged (characters). */
+const logCharsMax = 200;
+
+/** What an operator does about a refused origin that should not have been refused. */
+function cureOf(origin: string | null, isOwnPage: boolean): string {
+  if (origin === null) return "ALLOW_NO_ORIGIN=true, if clients other than browsers may connect";
+  if (origin === "null") return "none: a sandboxed frame or a local file has no origin to allow";
+  if (isOwnPage) return `PUBLIC_URL=${origin}, if that is this server's page`;
+  return `add ${origin} to CORS_ORIGIN, if that page may connect`;
+}
+
 /** Whether a request bears the token; nobody does where there is none. */
 function bears(request: Request, token: string | undefined): boolean {
   return token !== undefined && isBearer(request.headers.get("authorization"), token);
@@ -183,8 +195,42 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
   const letIn = (request: Request) =>
     originAllowed(origins, request.headers.get("origin"), request.headers.get("host"));
 
-  const show = async (request: Request) =>
-    (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
+  const warnOnce = createWarnOnce(log, system.elapsed);
+
+  /**
+   * Browsers hide why an upgrade failed. A page learns it by a plain GET of the same URL: this answer, and no other, is
+   * readable by every origin, and says nothing that the page does not know.
+   */
+  function refuseOrigin({ headers, method }: Request): Response {
+    const origin = headers.get("origin")?.slice(0, logCharsMax) ?? null;
+    const isOwnPage = origin?.replace(/^https?:\/\//, "") === headers.get("host");
+    metrics.turnedAway("origin");
+    warnOnce("an origin was refused", origin ?? "", { origin, cure: cureOf(origin, isOwnPage) });
+    return Response.json(
+      { error: "origin-not-allowed", origin },
+      {
+        status: 403,
+        headers: {
+          vary: "origin",
+          "cache-control": "no-store",
+          ...(method === "GET" && { "access-control-allow-origin": "*" }),
+        },
+      },
+    );
+  }
+
+  async function show(request: Request): Promise<Response> {
+    const host = request.headers.get("host")?.slice(0, logCharsMax) ?? null;
+    if (parts.page && !hostKnown(origins, host)) {
+      metrics.turnedAway("host");
+      warnOnce("the page was asked for by an unknown host name", host ?? "", {
+        host,
+        cure: `set PUBLIC_URL=https://${host}, or http:// without TLS, if that is this server`,
+      });
+      return plain("This server has not been told this name: see PUBLIC_URL\n", 421);
+    }
+    return (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
+  }
 
   /** At the other end of its socket; known once the server listens. */
   let addressOf: (request: Request) => string | undefined = () => undefined;
@@ -216,8 +262,7 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
         return plain("Bad request\n", 400);
       }
       // The page and the probes are nobody's calls: a navigation has no Origin, nor has a probe.
-      if (pathname.startsWith("/trpc") && !letIn(request))
-        return new Response("This origin is not allowed", { status: 403 });
+      if (pathname.startsWith("/trpc") && !letIn(request)) return refuseOrigin(request);
       return undefined;
     })
     .use(

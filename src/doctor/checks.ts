@@ -78,7 +78,8 @@ export function checkOrigins({
     findings.push(warn("clients without an Origin may connect", "set ALLOW_NO_ORIGIN=false"));
   for (const origin of origins.allowed) {
     const { protocol, hostname } = new URL(origin);
-    if (hostname === "localhost" || hostname === "127.0.0.1")
+    if (!/^https?:$/.test(protocol)) findings.push(ok(`apps of ${origin} may connect`));
+    else if (hostname === "localhost" || hostname === "127.0.0.1")
       findings.push(warn(`CORS_ORIGIN lets in ${origin}`, "set CORS_ORIGIN to your site's origin"));
     else if (protocol !== "https:")
       findings.push(

@@ -21,11 +21,17 @@ export interface Metrics {
   began(outcome: "resumed" | "resync" | "new"): void;
   signaled(type: Signal["type"]): void;
   refused(reason: RejectionReason): void;
+  /** A request that was answered before it became a call. */
+  turnedAway(because: TurnedAway): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
   render(): Promise<string>;
 }
+
+/** Why a request is turned away: the page's origin, the name it was asked for by. */
+const turnedAwayReasons = ["origin", "host"] as const;
+export type TurnedAway = (typeof turnedAwayReasons)[number];
 
 interface Stats {
   online: number;
@@ -107,6 +113,11 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     },
   });
   const refusals = counter("peer_stream_refusals_total", "Calls refused, by reason", "reason");
+  const away = counter(
+    "peer_stream_requests_turned_away_total",
+    "Requests answered before they became calls, by cause",
+    "because",
+  );
   // Looking a label up costs more than counting.
   const waitsIn = {
     video: waits.labels("video"),
@@ -116,6 +127,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
   // A series that is there from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
+  for (const because of turnedAwayReasons) away.inc({ because }, 0);
 
   return {
     paired(mode, waitedMs) {
@@ -126,6 +138,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     began: (outcome) => streams.inc({ outcome }),
     signaled: (type) => void (relayed[type] += 1),
     refused: (reason) => refusals.inc({ reason }),
+    turnedAway: (because) => away.inc({ because }),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
   };

@@ -14,6 +14,7 @@ import { createMetrics } from "../../src/observe/metrics.ts";
 import { createSignaling } from "../../src/signaling.ts";
 import { createSystem, type System } from "../../src/system.ts";
 import { createAdmission, type AdmissionOptions } from "../../src/transport/admission.ts";
+import type { Page } from "../../src/transport/page.ts";
 import type { OriginPolicy } from "../../src/transport/origin.ts";
 import type { SocketDeadlines } from "../../src/transport/deadlines.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -21,6 +22,7 @@ import { engineOptions } from "./engine-options.ts";
 export interface TestServerOptions {
   engine?: Partial<EngineOptions>;
   origins?: Partial<OriginPolicy>;
+  page?: Page;
   ice?: Partial<IceConfig>;
   secrets?: string[];
   port?: number;
@@ -100,8 +102,15 @@ export function startServer(options: TestServerOptions = {}): TestServer {
         signals: { perS: 0, burst: 1 },
         intents: { perS: 0, burst: 1 },
       },
+      ...(options.page ? { page: options.page } : {}),
       ...(options.deadlines ? { deadlines: options.deadlines } : {}),
-      origins: { allowed: ["http://site.example"], allowNone: true, ...options.origins },
+      origins: {
+        allowed: ["http://site.example"],
+        allowNone: true,
+        allowLoopback: false,
+        ownHosts: [],
+        ...options.origins,
+      },
       log,
     },
     { host: "127.0.0.1", port: options.port ?? 0 },

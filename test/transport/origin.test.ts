@@ -1,8 +1,10 @@
-/** Which pages are let in: exactly those on the list, and the server's own. */
+/** Which pages may connect: exactly those on the list, and the server's own. */
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
-import { originAllowed, type OriginPolicy } from "../../src/transport/origin.ts";
-import { startServer, type TestServer } from "../support/server.ts";
+import { createPage } from "../../src/transport/page.ts";
+import { hostKnown, originAllowed, type OriginPolicy } from "../../src/transport/origin.ts";
+import index from "../../src/web/index.html";
+import { operatorToken, startServer, type TestServer } from "../support/server.ts";
 
 const policy: OriginPolicy = {
   allowed: [
@@ -11,8 +13,11 @@ const policy: OriginPolicy = {
     "https://chat.example:8443",
     "http://[2001:db8::1]:5173",
     "https://xn--bcher-kva.example",
+    "capacitor://localhost",
   ],
   allowNone: false,
+  allowLoopback: false,
+  ownHosts: ["peer.example"],
 };
 /** What this server was called by. */
 const host = "peer.example:3000";
@@ -23,6 +28,8 @@ const table: [origin: string | null, isLetIn: boolean, why: string][] = [
   ["https://chat.example:8443", true, "on the list, with a port that is no default"],
   ["http://[2001:db8::1]:5173", true, "an IPv6 address on the list"],
   ["https://xn--bcher-kva.example", true, "an international name as browsers send it"],
+  ["capacitor://localhost", true, "an app's web view on the list"],
+  ["ionic://localhost", false, "an app's web view that is not on the list"],
   ["http://peer.example:3000", true, "the own host"],
   ["https://peer.example:3000", true, "the own host behind TLS"],
   ["http://site.example", false, "another scheme"],
@@ -64,6 +71,67 @@ describe("an origin", () => {
   test("that is missing is let in where the operator says so; null is not missing", () => {
     expect(originAllowed({ ...policy, allowNone: true }, null, host)).toBe(true);
     expect(originAllowed({ ...policy, allowNone: true }, "null", host)).toBe(false);
+  });
+
+  test("A14 of the host that the request claims opens nothing unless the operator gave that name", () => {
+    const none = { ...policy, ownHosts: [] };
+    for (const name of ["evil.example", "evil.example:3000", "site.example", "peer.example:3000"])
+      for (const scheme of ["http", "https"])
+        expect([
+          name,
+          originAllowed({ ...none, allowed: [] }, `${scheme}://${name}`, name),
+        ]).toEqual([name, false]);
+    // Names that look like a loopback name or an address, but that somebody can own.
+    for (const name of [
+      "localhost.evil.example",
+      "127.0.0.1.evil.example",
+      "127.0.0.1.",
+      "evil-localhost",
+      "localhost@evil.example",
+      "0x7f000001.evil.example",
+      "[::1].evil.example",
+      "2130706433",
+    ])
+      for (const allowLoopback of [true, false])
+        expect([
+          name,
+          originAllowed({ ...none, allowLoopback }, `http://${name}`, name),
+          hostKnown(none, name),
+        ]).toEqual([name, false, false]);
+  });
+
+  test("A14 of a loopback name or an address is the own one, since nobody can point those here", () => {
+    for (const own of [
+      "localhost:3000",
+      "127.0.0.1:3000",
+      "[::1]:3000",
+      "192.0.2.7",
+      "[2001:db8::7]",
+    ])
+      expect([
+        own,
+        originAllowed(policy, `http://${own}`, own),
+        originAllowed(policy, `http://${own}`, "peer.example"),
+        hostKnown(policy, own),
+      ]).toEqual([own, true, false, true]);
+  });
+
+  test("B9 of this machine is let in from any port in development, and in production only by the list", () => {
+    const development = { ...policy, allowLoopback: true };
+    for (const origin of [
+      "http://localhost:1234",
+      "http://127.0.0.1:5174",
+      "http://[::1]:8080",
+      "https://localhost",
+      "http://app.localhost:3001",
+    ])
+      expect([
+        origin,
+        originAllowed(development, origin, host),
+        originAllowed(policy, origin, host),
+      ]).toEqual([origin, true, false]);
+    for (const origin of ["http://192.168.1.7:5173", "http://evil.example", "null", "file://"])
+      expect([origin, originAllowed(development, origin, host)]).toEqual([origin, false]);
   });
 
   test("is never the own host when there is no Host, or an empty one", () => {
@@ -147,5 +215,91 @@ describe("over a real socket", () => {
       403,
       null,
     ]);
+  });
+
+  test("A14 a page by a name that somebody pointed here is neither shown nor let in", async () => {
+    await using server = startServer({
+      origins: { allowed: [], allowNone: false },
+      page: await createPage(index, { production: true }),
+    });
+    const { port } = server.server.url;
+    for (const rebound of ["evil.example", `evil.example:${port}`]) {
+      const headers = { host: rebound, origin: `http://${rebound}` };
+      const lines = [`Host: ${rebound}`, `Origin: http://${rebound}`];
+      expect(await upgrade(server, lines)).toBe(403);
+      expect(await upgrade(server, [...lines, "X-Forwarded-Host: localhost"])).toBe(403);
+      expect((await fetch(`${server.http}/trpc/stats`, { headers })).status).toBe(403);
+      for (const path of ["/", "/index.html", "/anything"])
+        expect((await fetch(server.http + path, { headers: { host: rebound } })).status).toBe(421);
+      expect((await fetch(`${server.http}/livez`, { headers: { host: rebound } })).status).toBe(
+        200,
+      );
+    }
+    const warnings = server.lines.filter((line) => line.includes("unknown host name"));
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain("PUBLIC_URL=https://evil.example");
+    expect((await fetch(server.http)).status).toBe(200);
+    expect((await fetch(server.http, { headers: { host: `localhost:${port}` } })).status).toBe(200);
+  });
+
+  test("A14 PUBLIC_URL is the name of the page behind a proxy", async () => {
+    await using server = startServer({
+      origins: { allowed: ["https://chat.example"], allowNone: false },
+      page: await createPage(index, { production: true }),
+    });
+    const headers = { host: "chat.example", origin: "https://chat.example" };
+    expect((await fetch(server.http, { headers })).status).toBe(200);
+    expect(await upgrade(server, ["Host: chat.example", "Origin: https://chat.example"])).toBe(101);
+  });
+
+  test("B9 a page that is refused can read why, and no answer but this one", async () => {
+    await using server = startServer({ origins });
+    const origin = "http://192.168.1.7:5173";
+    for (const path of ["/trpc", "/trpc?connectionParams=1", "/trpc/stats"]) {
+      const refused = await fetch(server.http + path, {
+        headers: { origin, accept: "application/json" },
+      });
+      expect(refused.status).toBe(403);
+      expect(refused.headers.get("access-control-allow-origin")).toBe("*");
+      expect(refused.headers.get("content-type")).toStartWith("application/json");
+      expect(await refused.json()).toEqual({ error: "origin-not-allowed", origin });
+    }
+    const done = await fetch(`${server.http}/trpc/leave`, { method: "POST", headers: { origin } });
+    expect([done.status, done.headers.get("access-control-allow-origin")]).toEqual([403, null]);
+    for (const path of ["/livez", "/metrics", "/"]) {
+      const other = await fetch(server.http + path, { headers: { origin } });
+      expect([path, other.headers.get("access-control-allow-origin")]).toEqual([path, null]);
+    }
+    const allowed = await fetch(`${server.http}/trpc`, {
+      headers: { origin: "https://site.example", accept: "application/json" },
+    });
+    expect([allowed.status, allowed.headers.get("access-control-allow-origin")]).toEqual([
+      426,
+      "https://site.example",
+    ]);
+  });
+
+  test("B9 each refused origin is logged once with what to set, and strangers can't fill the log", async () => {
+    await using server = startServer({ origins });
+    const ask = (origin?: string) =>
+      fetch(`${server.http}/trpc`, { headers: origin === undefined ? {} : { origin } });
+    const warnings = () => server.lines.filter((line) => line.includes("an origin was refused"));
+    for (let n = 0; n < 3; n++) await ask("http://localhost:5174");
+    expect(warnings().map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: 40,
+        origin: "http://localhost:5174",
+        cure: "add http://localhost:5174 to CORS_ORIGIN, if that page may connect",
+      },
+    ]);
+    await ask();
+    expect(warnings().at(-1)).toContain("ALLOW_NO_ORIGIN=true");
+    for (let n = 0; n < 300; n++) await ask(`http://${"x".repeat(300)}.example`.slice(n));
+    expect(warnings()).toHaveLength(20);
+    for (const line of warnings()) expect(line.length).toBeLessThan(800);
+    const metrics = await fetch(`${server.http}/metrics`, {
+      headers: { authorization: `Bearer ${operatorToken}` },
+    });
+    expect(await metrics.text()).toMatch(/requests_turned_away_total\{.*because="origin".*\} 304/);
   });
 });
