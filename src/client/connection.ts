@@ -84,7 +84,7 @@ export interface ConnectionParts {
   random?: () => number;
 }
 
-/** Makes a connection that goes on trying to reach the server until `close()`, once it is used. */
+/** Makes a connection. From its first use until `close()` it keeps trying to reach the server. */
 export function createConnection(parts: ConnectionParts): Connection {
   const { tokens, random = Math.random } = parts;
   const fetchIt: Fetch = parts.fetch ?? ((target, init) => fetch(target, init));
@@ -176,7 +176,7 @@ export function createConnection(parts: ConnectionParts): Connection {
     return own;
   }
 
-  /** The server can't be used, whatever is tried: everything stops, and the next use begins from scratch. */
+  /** The server can't be used, whatever is tried: everything stops, and the next use makes a new socket. */
   function giveUp(which: ReturnType<typeof createLink>, error: PeerStreamError): void {
     if (closed || link !== which) return;
     const listener = hearing;

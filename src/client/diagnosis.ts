@@ -62,7 +62,7 @@ async function judge(answer: Response, serverUrl: string): Promise<Diagnosis> {
   return { kind: "wrong-url", url: serverUrl, status, message, cause: answer };
 }
 
-/** The origin in the server's own refusal; undefined when it is somebody else's 403. */
+/** The origin in the server's own refusal; undefined for a 403 that another server or a proxy sent. */
 async function refusedOrigin(answer: Response): Promise<string | undefined> {
   try {
     const body: unknown = await answer.clone().json();

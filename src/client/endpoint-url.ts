@@ -6,7 +6,7 @@
  * @returns the `ws:` or `wss:` URL, or undefined for a path outside a browser.
  * @throws TypeError for anything else, with what is wrong.
  */
-export function readServerUrl(
+export function readEndpointUrl(
   given: string | undefined,
   pageUrl: string | undefined,
 ): string | undefined {

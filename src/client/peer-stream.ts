@@ -12,7 +12,7 @@ import { createCamera, type Camera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer } from "./peer.ts";
-import { readServerUrl } from "./endpoint-url.ts";
+import { readEndpointUrl } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { PeerStream } from "./surface.ts";
 import { createTokenStore, defaultTokenKey, type TokenStorage } from "./token-store.ts";
@@ -47,7 +47,7 @@ export interface PeerStreamOptions {
  * @throws TypeError if `url` is malformed.
  */
 export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
-  readServerUrl(options.url, pageUrl());
+  readEndpointUrl(options.url, pageUrl());
   const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
   const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
     pagePeer.storageKey(),
@@ -67,7 +67,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   let attending = false;
 
   function serverUrl(): string {
-    const url = readServerUrl(options.url, pageUrl());
+    const url = readEndpointUrl(options.url, pageUrl());
     if (url === undefined) throw new Error("outside a browser, url must be a whole URL");
     return url;
   }

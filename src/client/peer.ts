@@ -98,7 +98,7 @@ export function createPeer(parts: PeerParts): Peer {
   let broken = false;
   /** Until when the partner may come back. */
   let partnerDeadline: number | undefined;
-  /** The server knows of the room no longer (it was restarted, or has given one of the two up); the call goes on. */
+  /** The server has lost the room (it was restarted, or the grace of one of the two has ended); the call continues. */
   let orphaned = false;
   /** The partner has closed its end of the call. */
   let hungUp = false;
@@ -193,7 +193,7 @@ export function createPeer(parts: PeerParts): Peer {
         return reconcile(event.state, false);
       case "lobby": {
         serverRoom = undefined;
-        // A call that goes on without the server is not given up for the lobby's next stranger.
+        // A call that continues without the server is not ended for the next partner from the lobby.
         if (orphaned) return withdraw();
         dropCall();
         if (!wanted) return withdraw();

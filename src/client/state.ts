@@ -64,8 +64,8 @@ export type PeerStreamState =
       sharedInterests: string[];
       remote: MediaStream;
       /**
-       * The server knows of this room no longer: it was restarted, or one of the two could not reach it for longer than
-       * its grace. The two go on by themselves, until one leaves or the path between them breaks.
+       * The server has lost this room: it was restarted, or one of the two could not reach it for longer than
+       * its grace. The call continues without it, until one leaves or the path between them breaks.
        */
       orphaned?: true;
     }

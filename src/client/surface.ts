@@ -49,7 +49,7 @@ export interface PeerStream {
   /** Says something to the partner: 1 to 2000 characters. False when it could not be said. */
   sendChat(text: string): boolean;
   /**
-   * Shows the partner that something is being written, or no longer. May be called at every key: while typing goes on
+   * Shows the partner that something is being written, or no longer. May be called at every key: while the user keeps typing
    * the sign is sent every 3 s, and one that is not renewed lapses after 6 s at the partner.
    */
   sendTyping(typing: boolean): void;

@@ -7,13 +7,13 @@ const LAPSES_AFTER_MS = 6000;
 export interface TypingSignActions {
   /** Sends a sign to the partner; false if it could not be sent. */
   send(typing: boolean): boolean;
-  /** The partner begins to type, or types no longer. Called only when that changes. */
+  /** The partner starts or stops typing. Called only when that changes. */
   partnerTypes(typing: boolean): void;
 }
 
 /** The typing signs of both sides of one call. */
 export interface TypingSign {
-  /** The page says that its user types, or no longer; as often as it likes. */
+  /** The user types, or has stopped. May be called at every key. */
   own(typing: boolean): void;
   /** This user's message has gone out, which ends its sign at the partner. */
   ownMessage(): void;

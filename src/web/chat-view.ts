@@ -1,7 +1,7 @@
 import type { Elements } from "./elements.ts";
 
 const LINES_MAX = 300;
-/** Without a key for so long, nobody is writing (milliseconds). */
+/** The user has stopped typing when no key was pressed for this long (milliseconds). */
 const TYPING_RESTS_MS = 3000;
 
 /** The chat's column on the page. */

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
 import { createConnection, type Connection } from "../../src/client/connection.ts";
-import { httpUrlOf, readServerUrl } from "../../src/client/endpoint-url.ts";
+import { httpUrlOf, readEndpointUrl } from "../../src/client/endpoint-url.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
@@ -21,7 +21,7 @@ describe("B9 the server's URL", () => {
     ["/trpc", "wss://site.example/trpc"],
     [undefined, "wss://site.example/trpc"],
   ])("B9 %p is taken as %p", (given, expected) => {
-    expect(readServerUrl(given, page)).toBe(expected);
+    expect(readEndpointUrl(given, page)).toBe(expected);
   });
 
   test.each([
@@ -40,19 +40,19 @@ describe("B9 the server's URL", () => {
     null,
     42,
   ])("B9 %p is refused at once, by name", (given) => {
-    const read = () => readServerUrl(given as string, page);
+    const read = () => readEndpointUrl(given as string, page);
     expect(read).toThrow(TypeError);
     expect(read).toThrow(/^createPeerStream: url .* like wss:\/\/example.com\/trpc$/);
   });
 
   test("B9 of a page that comes from a file has to be whole", () => {
-    expect(() => readServerUrl(undefined, "file:///home/page.html")).toThrow(TypeError);
+    expect(() => readEndpointUrl(undefined, "file:///home/page.html")).toThrow(TypeError);
   });
 
   test("B16 a path leads nowhere outside a browser, but is no error yet", () => {
-    expect(readServerUrl(undefined, undefined)).toBeUndefined();
-    expect(readServerUrl("/trpc", undefined)).toBeUndefined();
-    expect(readServerUrl("wss://chat.example/trpc", undefined)).toBe("wss://chat.example/trpc");
+    expect(readEndpointUrl(undefined, undefined)).toBeUndefined();
+    expect(readEndpointUrl("/trpc", undefined)).toBeUndefined();
+    expect(readEndpointUrl("wss://chat.example/trpc", undefined)).toBe("wss://chat.example/trpc");
   });
 
   test("B9 over HTTP keeps its query, and loses what fetch does not take", () => {

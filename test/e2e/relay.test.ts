@@ -48,6 +48,17 @@ async function enter(configure: RTCConfiguration = {}) {
   return somebody(page);
 }
 
+/** Two in a call, each of whom sees the other. */
+async function coupleInCall() {
+  const alice = await enter();
+  const bob = await enter();
+  await alice.start();
+  await bob.start();
+  await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  return { alice, bob };
+}
+
 interface Path {
   /** The types of the pair that carries the call. */
   selected: [local: string | undefined, remote: string | undefined];
@@ -78,12 +89,7 @@ function pathOf(page: Page): Promise<Path> {
 
 test("a call through the relay: the selected pair is relay on both sides, and nobody learns another address", async () => {
   const { coturn, browser } = stage();
-  const alice = await enter();
-  const bob = await enter();
-  await alice.start();
-  await bob.start();
-  await Promise.all([alice.until("connected"), bob.until("connected")]);
-  await Promise.all([alice.sees(), bob.sees()]);
+  const { alice, bob } = await coupleInCall();
   await alice.say("Hello through the relay");
   await bob.reads("Hello through the relay");
   for (const { page } of [alice, bob]) {
@@ -135,12 +141,7 @@ test("a changed page that tells all its addresses gives none of them away, and s
 
 test("B1 a relay that is away for 19 s costs a call nothing but that time", async () => {
   const { coturn, browser } = stage();
-  const alice = await enter();
-  const bob = await enter();
-  await alice.start();
-  await bob.start();
-  await Promise.all([alice.until("connected"), bob.until("connected")]);
-  await Promise.all([alice.sees(), bob.sees()]);
+  const { alice, bob } = await coupleInCall();
   const states = await Promise.all([alice.diary(), bob.diary()]);
   coturn.pause();
   try {
