@@ -5,7 +5,7 @@ setDefaultTimeout(60_000);
 
 describe("a camera that is denied", () => {
   test("is named, and a drawn picture is a way on", async () => {
-    await using stage = await setStage({}, { camera: "denied" });
+    await using stage = await setStage({}, { whole: true, camera: "denied" });
     const alice = await stage.enter();
     await alice.start();
     const trouble = alice.by("camera-error");
@@ -109,7 +109,7 @@ describe("another camera", () => {
   test("is chosen in the middle of a call, and the choice is remembered", async () => {
     // Chromium's second fake camera is one for depth, which nothing encodes.
     const args = ["--use-fake-device-for-media-stream=device-count=3"];
-    await using stage = await setStage({}, { args });
+    await using stage = await setStage({}, { whole: true, args });
     const [alice, bob] = await couple(stage);
     const usedBy = ({ by }: Guest) =>
       by("local-video").evaluate((video) => {

@@ -92,7 +92,7 @@ test("two Firefoxes see each other and talk, and know how their call fares", asy
 
 for (const foxFirst of [true, false])
   test(`Firefox and Chromium in one call, ${foxFirst ? "Firefox" : "Chromium"} being there first`, async () => {
-    await using chromium = await launchBrowser();
+    await using chromium = await launchBrowser({ whole: true });
     const alice = await fox();
     const bob = somebody(await chromium.open(server.origin));
     const starts = [() => alice.press("start"), () => bob.start()];

@@ -75,7 +75,7 @@ test("through Caddy, as the README configures it, calls are made", async () => {
 
 /** Two people meet at that origin, see each other and talk. */
 async function callAt(origin: string) {
-  await using browser = await launchBrowser({ args: ["--ignore-certificate-errors"] });
+  await using browser = await launchBrowser({ whole: true, args: ["--ignore-certificate-errors"] });
   const alice = somebody(await browser.open(origin));
   const bob = somebody(await browser.open(origin));
   await alice.start();

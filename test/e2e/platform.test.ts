@@ -32,7 +32,7 @@ describe("the back-forward cache", () => {
   beforeEach(async () => {
     // The driver switches it off, because its own picture of a page gets lost in it.
     const without = ["--disable-back-forward-cache"];
-    stage = await setStage({ SKIP_COOLDOWN_MS: "1000" }, { camera: "none", without });
+    stage = await setStage({ SKIP_COOLDOWN_MS: "1000" }, { whole: true, camera: "none", without });
   });
   afterEach(() => stage[Symbol.asyncDispose]());
 
@@ -67,7 +67,10 @@ describe("the back-forward cache", () => {
 
 describe("a browser that plays no sound without a press", () => {
   test("shows the picture, and offers to turn the sound on", async () => {
-    await using stage = await setStage({}, { args: ["--autoplay-policy=user-gesture-required"] });
+    await using stage = await setStage(
+      {},
+      { whole: true, args: ["--autoplay-policy=user-gesture-required"] },
+    );
     const alice = await stage.enter();
     const { evaluate, until } = await devtoolsOf(alice);
     await evaluate("document.querySelector('[data-testid=start]').click()");

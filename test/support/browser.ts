@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import { chromium, type Browser, type Page } from "playwright-core";
 
-const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const chromiumPath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+const shellPath = process.env["CHROMIUM_HEADLESS_SHELL"] ?? "/usr/bin/chromium-headless-shell";
 
 const quietFlags = [
   "--disable-gpu",
@@ -33,6 +34,12 @@ export interface TestBrowser extends AsyncDisposable {
 /** What a browser test may need beside a camera. */
 export interface BrowserOptions {
   camera?: Camera;
+  /**
+   * Whether to launch the whole of Chromium instead of its headless shell. The shell is the same
+   * engine (rendering, network, WebRTC) without a user interface, and takes half the CPU time; it
+   * has no permission prompts, no choice of camera and no back-forward cache.
+   */
+  whole?: boolean;
   /** More flags. */
   args?: string[];
   /** Flags that the driver would set by itself, and must not. */
@@ -47,11 +54,12 @@ export type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
  * @throws if there is no Chromium: a browser test is never skipped.
  */
 export async function launchBrowser(options: BrowserOptions = {}): Promise<TestBrowser> {
-  const { camera = "fake", args = [], without = [] } = options;
+  const { camera = "fake", whole = false, args = [], without = [] } = options;
+  const executablePath = whole ? chromiumPath : shellPath;
   if (!existsSync(executablePath)) {
     throw new Error(
       `There is no Chromium at ${executablePath}. The README's test line installs one; ` +
-        "or set CHROMIUM to the path of yours.",
+        `or set ${whole ? "CHROMIUM" : "CHROMIUM_HEADLESS_SHELL"} to the path of yours.`,
     );
   }
   const browser = await chromium.launch({
