@@ -95,11 +95,13 @@ async function start(config: Config, system: System, log: Log) {
   };
   const { engine, addresses } = await openEngine(config, engineOptions, system, log);
   const secrets = config.sessionSecrets ?? [randomBytes(32).toString("base64url")];
-  const webhook = config.webhook && {
-    ...config.webhook,
-    schedule: system.schedule,
-    onGivenUp: (why: string) => log.warn("a report was not posted", { why }),
-  };
+  const webhook =
+    config.webhook &&
+    createWebhook({
+      ...config.webhook,
+      schedule: system.schedule,
+      onGivenUp: (why) => log.warn("a report was not posted", { why }),
+    });
   const metrics = createMetrics(async () => engine.stats(), `${hostname()}:${process.pid}`);
   const signaling = createSignaling({
     engine,
@@ -107,7 +109,7 @@ async function start(config: Config, system: System, log: Log) {
     policy,
     ice: config.ice,
     forceRelay: config.forceRelay,
-    onReport: webhook ? createWebhook(webhook) : () => {},
+    onReport: (report) => webhook?.post(report),
     log,
     metrics,
   });
@@ -147,22 +149,30 @@ async function start(config: Config, system: System, log: Log) {
 
   /** When the first signal came, by the monotonic clock. */
   let leavingSince: number | undefined;
+
+  function exit(code: number): never {
+    const unposted = webhook?.pending ?? 0;
+    if (unposted > 0) log.warn("reports were not posted before the exit", { reports: unposted });
+    process.exit(code);
+  }
+
   async function leave(signal: string) {
     if (leavingSince !== undefined) {
       // Whoever asks a second time does not want to wait for the drain.
-      if (system.elapsed() - leavingSince >= sameSignalMs) process.exit(1);
+      if (system.elapsed() - leavingSince >= sameSignalMs) exit(1);
       return;
     }
     leavingSince = system.elapsed();
     log.info("leaving", { signal });
-    // Whatever hangs, the bound holds.
-    system.schedule(config.drainMs, () => process.exit(0));
+    // A hard limit: exit even if something hangs.
+    system.schedule(config.drainMs, () => exit(0));
     signaling.drain();
     await server.drain(config.drainMs * drainWindowShare);
     await server.stop();
     signaling.stop();
     await engine.close();
-    process.exit(0);
+    await webhook?.flush();
+    exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void leave(signal));

@@ -9,10 +9,11 @@ import { limits as limitsOf } from "./protocol.ts";
 import type { Log } from "./observe/log.ts";
 import { createWarnOnce } from "./observe/sparing-log.ts";
 import type { Metrics } from "./observe/metrics.ts";
-import { adminRouter, isBearer, type AdminContext } from "./rpc/admin.ts";
+import { adminRouter, type AdminContext } from "./rpc/admin.ts";
 import { createCallLimits, type CallRates } from "./rpc/call-limits.ts";
 import { createContexts } from "./rpc/context.ts";
 import { isBug, reasonOf, refusal } from "./rpc/errors.ts";
+import { createOperatorAccess } from "./rpc/operator-access.ts";
 import { appRouter } from "./rpc/router.ts";
 import type { SessionTokens } from "./rpc/session-token.ts";
 import { readUsualFrame } from "./rpc/usual-frames.ts";
@@ -97,11 +98,12 @@ class CountedSocket implements SocketListener {
   }
 }
 
-function refuse(status: 429 | 503, retryAfterS: number): Response {
-  return new Response(status === 429 ? "Too many handshakes\n" : "No place at the moment\n", {
-    status,
-    headers: { "retry-after": String(retryAfterS) },
-  });
+function refuse(
+  status: 429 | 503,
+  retryAfterS: number,
+  text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n",
+): Response {
+  return new Response(text, { status, headers: { "retry-after": String(retryAfterS) } });
 }
 
 function plain(text: string, status = 200): Response {
@@ -129,11 +131,6 @@ function cureOf(origin: string | null, isOwnPage: boolean): string {
   if (origin === "null") return "none: a sandboxed frame or a local file has no origin to allow";
   if (isOwnPage) return `PUBLIC_URL=${origin}, if that is this server's page`;
   return `add ${origin} to CORS_ORIGIN, if that page may connect`;
-}
-
-/** Whether a request bears the token; nobody does where there is none. */
-function bears(request: Request, token: string | undefined): boolean {
-  return token !== undefined && isBearer(request.headers.get("authorization"), token);
 }
 
 /** Where to listen; with `tls`, the paths of two PEM files, over HTTPS and WSS. */
@@ -232,6 +229,20 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
     return (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
   }
 
+  const checkAccess = createOperatorAccess({
+    elapsed: system.elapsed,
+    onWrongToken: (addressHash) => {
+      metrics.turnedAway("operator-token");
+      warnOnce("a wrong operator's token", addressHash, { addressHash });
+    },
+  });
+  const accessOf = (request: Request, token: string | undefined) =>
+    checkAccess(
+      token,
+      request.headers.get("authorization"),
+      admission.addressHash(request.headers, addressOf(request)),
+    );
+
   /** At the other end of its socket; known once the server listens. */
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
@@ -280,7 +291,13 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
       return parts.available() ? plain("ready\n") : plain("the engine's storage is away\n", 503);
     })
     .get("/metrics", async ({ request }) => {
-      if (!bears(request, parts.metricsToken)) return new Response("Not found", { status: 404 });
+      const access = accessOf(request, parts.metricsToken);
+      if (!access.granted) {
+        const { retryAfterMs } = access;
+        return retryAfterMs === undefined
+          ? new Response("Not found", { status: 404 })
+          : refuse(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
+      }
       return new Response(await metrics.render(), {
         headers: { "content-type": "text/plain; version=0.0.4" },
       });
@@ -316,8 +333,16 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
         router: adminRouter,
         endpoint: "/admin",
         createContext: (request): AdminContext => {
-          if (!bears(request, parts.adminToken)) throw refusal(reject("unauthorized"));
-          return { signaling: parts.signaling };
+          const access = accessOf(request, parts.adminToken);
+          if (!access.granted) {
+            const { retryAfterMs } = access;
+            if (retryAfterMs !== undefined) throw refusal(reject("rate-limited", { retryAfterMs }));
+            throw refusal(
+              reject("unauthorized"),
+              "The operator's token is needed: see ADMIN_TOKEN",
+            );
+          }
+          return { signaling: parts.signaling, now: system.now, hashOfAddress: admission.hashOf };
         },
         onError,
       }) as (app: Elysia) => Elysia,

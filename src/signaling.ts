@@ -83,6 +83,8 @@ export interface SignalingParts {
 export interface ReportNotice {
   /** Epoch milliseconds. */
   at: number;
+  roomId: string;
+  /** The same as `roomId`, for receivers written for earlier versions. */
   room: string;
   reason: ReportReason;
   /** The beginning of its session's id. */
@@ -253,6 +255,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     });
     parts.onReport({
       at: system.now(),
+      roomId,
       room: roomId,
       reason,
       reporter: tag(caller.sessionId),

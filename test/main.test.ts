@@ -1,6 +1,7 @@
 /** The process as an operator meets it: what it prints, what it refuses, how it ends. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { connectPeer } from "./support/server.ts";
 
 const main = join(import.meta.dir, "..", "src", "main.ts");
 
@@ -11,11 +12,13 @@ function run(env: Record<string, string>, ...args: string[]) {
     stdout: "pipe",
     stderr: "pipe",
   });
+  let text = "";
   return {
     child,
+    /** What it has printed since `url` was called. */
+    output: () => text,
     /** The URL it prints once it listens. */
     async url(): Promise<string> {
-      let text = "";
       const decoder = new TextDecoder();
       // Read on afterwards too: a process whose output nobody takes ends of that.
       const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -94,6 +97,53 @@ test("D9 a second signal ends a drain at once, one that a wrapper passes on does
     child.kill("SIGKILL");
   }
 }, 20_000);
+
+test.each([
+  ["accepts again before the server has stopped", true, 0],
+  ["never answers", false, 1],
+])("D11 a report is pending at SIGTERM and its receiver %s", async (_, answers, lost) => {
+  let refusing = true;
+  const refused = Promise.withResolvers<void>();
+  const got: unknown[] = [];
+  using receiver = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      if (refusing) {
+        refused.resolve();
+        return new Response(null, { status: 503 });
+      }
+      got.push(await request.json());
+      return answers ? new Response() : new Promise<Response>(() => {});
+    },
+  });
+  const { child, url, output } = run({
+    PORT: "0",
+    DRAIN_MS: "2000",
+    MODERATION_WEBHOOK: receiver.url.href,
+    MODERATION_SECRET: "shared with the receiver",
+  });
+  try {
+    const http = (await url()).slice(0, -1);
+    const server = { http, ws: http.replace("http", "ws") };
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    await alice.client.join.mutate();
+    await bob.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    for (const { client } of [alice, bob]) await client.connected.mutate({ roomId });
+    await bob.client.report.mutate({ roomId, reason: "spam" });
+    await refused.promise;
+    refusing = false;
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+    expect(got).toMatchObject([{ roomId, reason: "spam" }]);
+    expect(output().includes("reports were not posted before the exit")).toBe(lost > 0);
+  } finally {
+    child.kill("SIGKILL");
+    await receiver.stop(true);
+  }
+});
 
 test("D18 prints its version and its usage, and refuses an argument that it does not know", async () => {
   const printed = async (argument: string) => {

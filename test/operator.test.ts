@@ -101,7 +101,121 @@ describe("moderation", () => {
   });
 });
 
+describe("D11 moderation by hand", () => {
+  const until = Date.now() + 60_000;
+  const session = { kind: "session", id: "0F0AgDJ0Xd2zCv9VqAxPcQ" } as const;
+
+  test("D11 an id or a time that can't be meant is refused by the field's name", async () => {
+    await using server = startServer();
+    const refused = async (subject: typeof session | object, till: number) =>
+      refusalOf(admin(server).suspend.mutate({ subject: subject as typeof session, until: till }));
+    const id = { reason: "bad-input", field: "subject.id", httpStatus: 400 };
+    expect(await refused({ kind: "session", id: "0F0A" }, until)).toMatchObject(id);
+    expect(await refused({ kind: "session", id: "203.0.113.7" }, until)).toMatchObject(id);
+    expect(await refused({ kind: "address", id: "203.0.113" }, until)).toMatchObject(id);
+    expect(await refused({ kind: "address", id: "203.0.113.7:80" }, until)).toMatchObject(id);
+    const time = { reason: "bad-input", field: "until", httpStatus: 400 };
+    for (const wrong of [Math.floor(until / 1000), Date.now() - 1, until * 1000])
+      expect(await refused(session, wrong)).toMatchObject(time);
+    const lifting = admin(server).lift.mutate({ subject: { kind: "session", id: "0F0A" } });
+    expect(await refusalOf(lifting)).toMatchObject(id);
+    expect((await admin(server).list.query()).suspensions).toEqual([]);
+  });
+
+  test("D11 an IP address is suspended and lifted as the bucket that it belongs to", async () => {
+    await using server = startServer({ trustLoopback: true });
+    await using v4 = await connectPeer(server, { address: "203.0.113.7" });
+    await using v6 = await connectPeer(server, { address: "2001:db8:1:2::99" });
+    for (const id of ["203.0.113.7", "2001:db8:1:2::1"])
+      await admin(server).suspend.mutate({ subject: { kind: "address", id }, until });
+    for (const { client } of [v4, v6])
+      expect(await refusalOf(client.join.mutate())).toMatchObject({ reason: "suspended", until });
+    const { suspensions } = await admin(server).list.query();
+    expect(suspensions.map(({ subject }) => subject.id)).not.toContain("203.0.113.7");
+    const subject = { kind: "address", id: "203.0.113.7" } as const;
+    expect(await admin(server).lift.mutate({ subject })).toEqual({ lifted: true });
+    expect(await v4.client.join.mutate()).toMatchObject({ status: "waiting" });
+  });
+
+  test("D11 a wrong operator's token is called that, logged once, counted, and limited by address", async () => {
+    await using server = startServer({ trustLoopback: true });
+    const ask = async (path: string, token: string, from = "203.0.113.7") =>
+      fetch(server.http + path, {
+        headers: { authorization: `Bearer ${token}`, "x-forwarded-for": from },
+      });
+    const wrong = await ask("/admin/list", "wrong");
+    expect(wrong.status).toBe(401);
+    const text = await wrong.text();
+    expect(text).toContain("ADMIN_TOKEN");
+    expect(text).not.toContain("session");
+    // One budget for both paths; the limit holds for a right token as well, or it would not hinder guessing.
+    for (let n = 0; n < 9; n++) expect((await ask("/metrics", `wrong ${n}`)).status).toBe(404);
+    for (const token of ["wrong", operatorToken]) {
+      expect((await ask("/admin/list", token)).status).toBe(429);
+      const { status, headers } = await ask("/metrics", token);
+      expect([status, Number(headers.get("retry-after")) > 0]).toEqual([429, true]);
+    }
+    expect((await ask("/admin/list", operatorToken, "203.0.113.8")).status).toBe(200);
+    expect(await (await ask("/metrics", operatorToken, "203.0.113.8")).text()).toContain(
+      'peer_stream_requests_turned_away_total{because="operator-token"} 10',
+    );
+    const logged = server.lines.filter((line) => line.includes("a wrong operator's token"));
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).not.toContain("203.0.113.7");
+  });
+
+  test("D11 a report's body has the fields that the README shows", async () => {
+    await using server = startServer({ trustLoopback: true });
+    await using troll = await connectPeer(server, { address: "192.0.2.66" });
+    await troll.client.join.mutate();
+    await reportedBy(server, "198.51.100.1");
+    const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();
+    const shown = JSON.parse(/```json\n(\{\n {2}"at"[\s\S]*?)```/.exec(readme)?.[1] ?? "null");
+    const [report] = server.reports as (typeof shown)[];
+    expect(Object.keys(report)).toEqual(Object.keys(shown));
+    expect(Object.keys(report.reported)).toEqual(Object.keys(shown.reported));
+    expect(report.room).toBe(report.roomId);
+  });
+});
+
 describe("the webhook", () => {
+  test("D11 posts what is pending at once when it is flushed, each once more", async () => {
+    const got: unknown[] = [];
+    let accepting = false;
+    const refusedOnce = Promise.withResolvers<void>();
+    await using stack = new AsyncDisposableStack();
+    const receiver = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      async fetch(request) {
+        const { n } = (await request.json()) as { n: number };
+        if (!accepting || n === 2) return new Response(null, { status: 500 });
+        got.push(n);
+        return new Response();
+      },
+    });
+    stack.defer(() => receiver.stop(true));
+    const givenUp: string[] = [];
+    const webhook = createWebhook({
+      url: receiver.url.href,
+      secret: "shared with the receiver",
+      onGivenUp: (why) => void givenUp.push(why),
+      // Pauses never end by themselves.
+      schedule(delayMs) {
+        if (delayMs === 1000) refusedOnce.resolve();
+        return () => {};
+      },
+    });
+    for (const n of [1, 2, 3]) webhook.post({ n });
+    await refusedOnce.promise;
+    expect(webhook.pending).toBe(3);
+    accepting = true;
+    await webhook.flush();
+    expect(webhook.pending).toBe(0);
+    expect(got).toEqual([1, 3]);
+    expect(givenUp).toEqual(["not accepted in 1 attempts"]);
+  });
+
   test("posts each notice signed, and again until it is accepted", async () => {
     const got: { body: string; signature: string | null }[] = [];
     let arrived = () => {};
@@ -120,7 +234,7 @@ describe("the webhook", () => {
     });
     stack.defer(() => receiver.stop(true));
     const pauses: number[] = [];
-    const post = createWebhook({
+    const webhook = createWebhook({
       url: receiver.url.href,
       secret: "shared with the receiver",
       onGivenUp: (why) => expect(why).toBeUndefined(),
@@ -132,8 +246,8 @@ describe("the webhook", () => {
         return () => {};
       },
     });
-    post({ n: 1 });
-    post({ n: 2 });
+    webhook.post({ n: 1 });
+    webhook.post({ n: 2 });
     while (got.length < 2) await new Promise<void>((resolve) => (arrived = resolve));
     expect(got.map(({ body }) => JSON.parse(body))).toEqual([{ n: 1 }, { n: 2 }]);
     for (const { body, signature } of got)
@@ -146,7 +260,7 @@ describe("the webhook", () => {
   test("gives up what nobody accepts, and what is too much, by name", async () => {
     const givenUp: string[] = [];
     const { promise, resolve } = Promise.withResolvers<void>();
-    const post = createWebhook({
+    const webhook = createWebhook({
       url: "http://127.0.0.1:9/",
       secret: "shared with the receiver",
       onGivenUp(why) {
@@ -158,8 +272,8 @@ describe("the webhook", () => {
         return () => {};
       },
     });
-    for (let n = 0; n < 1002; n++) post({ n });
-    expect(givenUp).toEqual(["too many are waiting"]);
+    for (let n = 0; n < 1002; n++) webhook.post({ n });
+    expect(givenUp).toEqual(["the queue is full"]);
     await promise;
     expect(givenUp[1]).toStartWith("not accepted");
   });

@@ -136,7 +136,7 @@ describe("the README", () => {
     const { schedule } = createSystem();
     const secret = "shared with the receiver";
     const url = receiver.url.href;
-    createWebhook({ url, secret, schedule, onGivenUp: () => {} })({ reason: "spam" });
+    createWebhook({ url, secret, schedule, onGivenUp: () => {} }).post({ reason: "spam" });
     const [body, header] = await received.promise;
     expect(isGenuine(body, header, secret)).toBe(true);
     expect(isGenuine(`${body} `, header, secret)).toBe(false);

@@ -8,22 +8,38 @@ export interface WebhookOptions {
   url: string;
   secret: string;
   schedule: (delayMs: number, task: () => void) => () => void;
-  /** Told of each notice that was given up. */
+  /** Called for each notice that was given up, with the reason. */
   onGivenUp: (why: string) => void;
 }
 
-/** Notices waiting; past that the newest is given up. */
-const waitingMax = 1000;
+export interface Webhook {
+  /** Queues a notice. Returns at once and never throws. */
+  post(notice: object): void;
+  /** Notices that have been neither accepted nor given up. */
+  readonly pending: number;
+  /**
+   * Posts what is queued without pauses, each notice once more, and resolves when nothing is pending. The caller
+   * bounds the time: an attempt may take 10 s.
+   */
+  flush(): Promise<void>;
+}
+
+/** Notices in the queue; past that the newest is given up. */
+const queueMax = 1000;
 const attemptsMax = 6;
 const firstRetryMs = 1000;
+/** How long an attempt may take (milliseconds). */
 const answerMs = 10_000;
 
-/** Answers how to post a notice: it returns at once, and never throws. */
-export function createWebhook(options: WebhookOptions): (notice: object) => void {
-  const waiting: string[] = [];
-  let busy = false;
+/** Posts notices one after the other, each up to six times, with pauses of 1, 2, 4, 8 and 16 s. */
+export function createWebhook(options: WebhookOptions): Webhook {
+  const queue: string[] = [];
+  let pending = 0;
+  let flushing = false;
+  let endPause = () => {};
+  let onIdle = () => {};
 
-  async function post(body: string): Promise<boolean> {
+  async function attempt(body: string): Promise<boolean> {
     const signature = createHmac("sha256", options.secret).update(body).digest("hex");
     const overdue = new AbortController();
     const cancel = options.schedule(answerMs, () => overdue.abort());
@@ -46,29 +62,52 @@ export function createWebhook(options: WebhookOptions): (notice: object) => void
     }
   }
 
-  const pause = (ms: number) => new Promise<void>((resolve) => options.schedule(ms, resolve));
+  /** Resolves after `ms`, or when a flush begins. */
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = options.schedule(ms, resolve);
+      endPause = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
 
   async function deliver(body: string) {
-    for (let attempt = 0; attempt < attemptsMax; attempt++) {
-      if (attempt > 0) await pause(firstRetryMs * 2 ** (attempt - 1));
-      if (await post(body)) return;
+    for (let attempts = 1; ; attempts++) {
+      // Read before the attempt: one that was under way when the flush began is followed by another.
+      const isLast = flushing || attempts === attemptsMax;
+      if (await attempt(body)) return;
+      if (isLast) return options.onGivenUp(`not accepted in ${attempts} attempts`);
+      if (!flushing) await pause(firstRetryMs * 2 ** (attempts - 1));
     }
-    options.onGivenUp(`not accepted in ${attemptsMax} attempts`);
   }
 
-  async function work() {
-    busy = true;
-    for (let body = waiting.shift(); body !== undefined; body = waiting.shift())
+  async function deliverAll() {
+    for (let body = queue.shift(); body !== undefined; body = queue.shift()) {
       await deliver(body);
-    busy = false;
+      pending -= 1;
+    }
+    onIdle();
   }
 
-  return (notice) => {
-    if (waiting.length >= waitingMax) {
-      options.onGivenUp("too many are waiting");
-      return;
-    }
-    waiting.push(JSON.stringify(notice));
-    if (!busy) void work();
+  return {
+    post(notice) {
+      if (queue.length >= queueMax) {
+        options.onGivenUp("the queue is full");
+        return;
+      }
+      queue.push(JSON.stringify(notice));
+      pending += 1;
+      if (pending === 1) void deliverAll();
+    },
+    get pending() {
+      return pending;
+    },
+    async flush() {
+      flushing = true;
+      endPause();
+      if (pending > 0) await new Promise<void>((resolve) => (onIdle = resolve));
+    },
   };
 }

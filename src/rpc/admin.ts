@@ -1,38 +1,62 @@
 /** What an operator may do, over HTTP at `/admin/*`, with `Authorization: Bearer <ADMIN_TOKEN>`. */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { isIP } from "node:net";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";
+import type { Subject } from "../domain/moderation.ts";
+import { reject } from "../domain/rejection.ts";
 import { wireString } from "../protocol.ts";
 import type { Signaling } from "../signaling.ts";
-import { formatError, unwrap } from "./errors.ts";
+import { formatError, refusal, unwrap } from "./errors.ts";
 
 export interface AdminContext {
   signaling: Pick<Signaling, "suspend" | "lift" | "suspensions">;
+  /** The wall clock, in epoch milliseconds. */
+  now: () => number;
+  /** The keyed hash of the bucket that an IP address belongs to. */
+  hashOfAddress: (address: string) => string;
 }
 
 const t = initTRPC.context<AdminContext>().create({ isDev: false, errorFormatter: formatError });
 
-/** A session's id, or an address bucket's keyed hash, as `list` and the reports name them. */
-const subject = z.strictObject({
-  kind: z.enum(["session", "address"]),
-  id: wireString().min(1).max(64),
-});
+/** Session ids and hashes of addresses: 128 bits and more, in base64url. */
+const wholeId = /^[\w-]{22}$/;
+
+/** A session's id or an address bucket's keyed hash, as `list` and the reports give them; or an IP address itself. */
+const subject = z
+  .strictObject({
+    kind: z.enum(["session", "address"]),
+    id: wireString().min(1).max(64),
+  })
+  .refine(({ kind, id }) => wholeId.test(id) || (kind === "address" && isIP(id) !== 0), {
+    path: ["id"],
+    error:
+      "must be a whole id of 22 characters, as `list` and the reports give it, or an IP address of kind `address`; " +
+      "the log has only the first characters of an id",
+  });
+
+/** A suspension for longer is a mistake in the unit (milliseconds). */
+const suspensionMsMax = 100 * 365 * 86_400_000;
+
+/** The subject as the engine knows it: an IP address becomes the hash of its bucket. */
+function toEngine({ kind, id }: Subject, { hashOfAddress }: AdminContext): Subject {
+  return { kind, id: kind === "address" && isIP(id) !== 0 ? hashOfAddress(id) : id };
+}
 
 export const adminRouter = t.router({
   list: t.procedure.query(async ({ ctx }) => ({ suspensions: await ctx.signaling.suspensions() })),
   suspend: t.procedure
     .input(z.strictObject({ subject, until: z.number().int().positive() }))
-    .mutation(async ({ ctx, input }) => {
-      unwrap(await ctx.signaling.suspend(input.subject, input.until));
+    .mutation(async ({ ctx, input: { subject, until } }) => {
+      const inMs = until - ctx.now();
+      if (inMs <= 0 || inMs > suspensionMsMax)
+        throw refusal(
+          reject("bad-input", { field: "until" }),
+          "until: must be epoch milliseconds in the future, at most 100 years ahead",
+        );
+      unwrap(await ctx.signaling.suspend(toEngine(subject, ctx), until));
       return { suspended: true };
     }),
   lift: t.procedure.input(z.strictObject({ subject })).mutation(async ({ ctx, input }) => ({
-    lifted: unwrap(await ctx.signaling.lift(input.subject)),
+    lifted: unwrap(await ctx.signaling.lift(toEngine(input.subject, ctx))),
   })),
 });
-
-/** Whether an `Authorization` header bears the token; in the same time wherever they differ. */
-export function isBearer(authorization: string | null, token: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(authorization ?? ""), digest(`Bearer ${token}`));
-}

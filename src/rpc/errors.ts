@@ -38,15 +38,18 @@ const messageOf: Record<RejectionReason, string> = {
 class Refusal extends Error {
   readonly rejection: Rejection;
 
-  constructor(rejection: Rejection) {
-    super(messageOf[rejection.reason]);
+  constructor(rejection: Rejection, message: string) {
+    super(message);
     this.rejection = rejection;
   }
 }
 
-/** The rejection as what a procedure throws. */
-export function refusal(rejection: Rejection): TRPCError {
-  const cause = new Refusal(rejection);
+/**
+ * The rejection as what a procedure throws.
+ * @param message says more than the reason does, where one reason has several causes.
+ */
+export function refusal(rejection: Rejection, message = messageOf[rejection.reason]): TRPCError {
+  const cause = new Refusal(rejection, message);
   return new TRPCError({ code: codeOf[rejection.reason], message: cause.message, cause });
 }
 

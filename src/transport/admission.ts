@@ -49,6 +49,8 @@ export interface Refused {
 export interface Admission {
   /** The keyed hash of the address bucket of whoever sent this. */
   addressHash(headers: Headers, socketAddress: string | undefined): string;
+  /** The keyed hash of the bucket of an IP address. */
+  hashOf(address: string): string;
   admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
 }
 
@@ -111,6 +113,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   return {
     addressHash: (headers, socketAddress) => hashOf(bucketOf(headers, socketAddress)),
+    hashOf: (address) => hashOf(addressBucket(address)),
     async admit(headers, socketAddress) {
       const bucket = bucketOf(headers, socketAddress);
       const refused = await tooOften(bucket);
