@@ -6,12 +6,13 @@ import { createFairPolicy } from "./domain/matchmaker.ts";
 import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
+import { createWarnOnce } from "./observe/sparing-log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createWebhook } from "./observe/webhook.ts";
 import { createSessionTokens } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
 import { createSignaling } from "./signaling.ts";
-import { createSystem, type System } from "./system.ts";
+import { canOpenFiles, createSystem, openFilesLimit, type System } from "./system.ts";
 import { createAdmission, type SharedCounts } from "./transport/admission.ts";
 import { createPage } from "./transport/page.ts";
 import { version } from "../package.json";
@@ -117,14 +118,25 @@ async function start(config: Config, system: System, log: Log) {
   if (!config.sessionSecrets)
     log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
 
+  const peersMax = limitPeers(config, log);
+  const warnOnce = createWarnOnce(log, system.elapsed);
+  /** Warns of `what` at most once a minute: strangers can cause it as often as they like. */
+  const warnRarely: WarnRarely = (what, fields) =>
+    warnOnce(what, String(Math.floor(system.elapsed() / 60_000)), fields);
   const admission = createAdmission({
     ...config.admission,
+    peersMax,
     hashKey: secrets[0] ?? "",
     shared: addresses,
     onUnannouncedProxy: () =>
       log.warn(
         "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
       ),
+    onFull: () =>
+      warnRarely("this node is full: sockets are refused", {
+        sockets: peersMax,
+        cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
+      }),
   });
   const server = createServer(
     {
@@ -140,7 +152,7 @@ async function start(config: Config, system: System, log: Log) {
     },
     config,
   );
-  measureLag(system, metrics);
+  watchProcess(system, metrics, warnRarely);
   process.stdout.write(
     `Peer Stream listens at\n${reachableAt(server.url, config.host)
       .map((url) => `  ${url}\n`)
@@ -198,13 +210,35 @@ async function openEngine(
   return { engine, addresses: engine.addresses };
 }
 
-/** Notes now and then how late a timer is: what everybody waits for when the node has too much to do. */
-function measureLag(system: System, metrics: Metrics) {
-  const everyMs = 997; // a prime, so that it beats with no other timer
+/** Sockets that this node takes: `LIMIT_PEERS`, or fewer where the process may not open as many files. */
+function limitPeers({ admission: { peersMax }, production }: Config, log: Log): number {
+  const files = openFilesLimit();
+  if (files === undefined) return peersMax;
+  // Kept free for probes, the page, HTTP calls, Redis and webhooks.
+  const reserve = Math.min(1024, Math.max(32, Math.ceil(files / 16)));
+  const sockets = Math.max(1, files - reserve);
+  if (peersMax > 0 && peersMax <= sockets) return peersMax;
+  log[production ? "warn" : "debug"]("fewer sockets than LIMIT_PEERS: too few files may be open", {
+    sockets,
+    openFilesLimit: files,
+    cure: `raise the limit of open files (ulimit -n) or set LIMIT_PEERS to ${sockets} or less`,
+  });
+  return sockets;
+}
+
+type WarnRarely = (what: string, fields: object) => void;
+
+/** Measures about once a second how late a timer is, and whether files can still be opened. */
+function watchProcess(system: System, metrics: Metrics, warnRarely: WarnRarely) {
+  const everyMs = 997; // a prime, so that it coincides with no other timer
   const dueAt = system.elapsed() + everyMs;
   system.schedule(everyMs, () => {
     metrics.lagged(Math.max(0, system.elapsed() - dueAt));
-    measureLag(system, metrics);
+    if (!canOpenFiles())
+      warnRarely("no more files can be opened: new connections have to wait", {
+        cure: "raise the limit of open files (ulimit -n), or put a proxy in front that limits connections",
+      });
+    watchProcess(system, metrics, warnRarely);
   });
 }
 

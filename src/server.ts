@@ -103,7 +103,9 @@ function refuse(
   retryAfterS: number,
   text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n",
 ): Response {
-  return new Response(text, { status, headers: { "retry-after": String(retryAfterS) } });
+  // Closed at once: a connection that is kept alive for the next request would keep its file descriptor.
+  const headers = { "retry-after": String(retryAfterS), connection: "close" };
+  return new Response(text, { status, headers });
 }
 
 function plain(text: string, status = 200): Response {

@@ -3,6 +3,7 @@
  * a seeded simulation is repeatable.
  */
 import { randomBytes } from "node:crypto";
+import { closeSync, openSync, readFileSync } from "node:fs";
 
 export interface System {
   /**
@@ -56,4 +57,24 @@ export function createSystem(): System {
       return () => clearTimeout(timer);
     },
   };
+}
+
+/** How many files and sockets this process may have open (`RLIMIT_NOFILE`); `undefined` where that can't be read. */
+export function openFilesLimit(): number | undefined {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return limit === undefined ? undefined : Number(limit);
+  } catch {
+    return undefined; // not Linux
+  }
+}
+
+/** Whether this process can open one more file or socket; while it can't, new connections are not accepted. */
+export function canOpenFiles(): boolean {
+  try {
+    closeSync(openSync("/dev/null", "r"));
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "EMFILE";
+  }
 }

@@ -5,9 +5,13 @@ import { connectPeer } from "./support/server.ts";
 
 const main = join(import.meta.dir, "..", "src", "main.ts");
 
-function run(env: Record<string, string>, ...args: string[]) {
+const SESSION_SECRET = "a secret of this file, for all of its servers";
+const METRICS_TOKEN = "another one, for those who read metrics";
+
+/** @param wrapper a command that ends by executing its arguments. */
+function run(env: Record<string, string>, args: string[] = [], wrapper: string[] = []) {
   const { PATH = "", HOME = "" } = process.env;
-  const child = Bun.spawn([process.execPath, main, ...args], {
+  const child = Bun.spawn([...wrapper, process.execPath, main, ...args], {
     env: { PATH, HOME, HOST: "127.0.0.1", ...env },
     stdout: "pipe",
     stderr: "pipe",
@@ -145,9 +149,46 @@ test.each([
   }
 });
 
+test("D15 with few files to open it refuses sockets by name, logs it once, and answers its probes", async () => {
+  const files = 96;
+  const env = { LIMIT_SOCKETS_PER_ADDRESS: "0", LIMIT_HANDSHAKES_PER_MIN: "0", SESSION_SECRET };
+  const { child, url, output } = run(
+    { PORT: "0", NODE_ENV: "production", ALLOW_NO_ORIGIN: "true", METRICS_TOKEN, ...env },
+    [],
+    ["sh", "-c", `ulimit -n ${files}; exec "$0" "$@"`],
+  );
+  try {
+    const base = await url();
+    const seen = { open: 0, refused: 0 };
+    await Promise.all(
+      Array.from({ length: 200 }, () => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const socket = new WebSocket(`${base.replace("http", "ws")}trpc`);
+        socket.onopen = () => resolve(void (seen.open += 1));
+        socket.onclose = () => resolve(void (seen.refused += 1));
+        return promise;
+      }),
+    );
+    expect(seen).toEqual({ open: files - 32, refused: 200 - (files - 32) });
+    const headers = { authorization: `Bearer ${METRICS_TOKEN}` };
+    const [livez, readyz, page, metrics] = await Promise.all(
+      ["livez", "readyz", "", "metrics"].map((path) => fetch(base + path, { headers })),
+    );
+    expect([livez, readyz, page].map((response) => response?.status)).toEqual([200, 200, 200]);
+    expect(await metrics?.text()).toMatch(
+      new RegExp(`peer_stream_refusals_total\\{reason="unavailable",.*\\} ${seen.refused}\n`),
+    );
+    const lines = output().split("\n");
+    expect(lines.filter((line) => line.includes("this node is full"))).toHaveLength(1);
+    expect(lines.filter((line) => line.includes("too few files may be open"))).toHaveLength(1);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
 test("D18 prints its version and its usage, and refuses an argument that it does not know", async () => {
   const printed = async (argument: string) => {
-    const { child, stderr } = run({ PORT: "0" }, argument);
+    const { child, stderr } = run({ PORT: "0" }, [argument]);
     const [out, err] = await Promise.all([new Response(child.stdout).text(), stderr()]);
     return { out, err, code: await child.exited };
   };

@@ -322,6 +322,7 @@ describe("admission", () => {
     trustedProxies: trusted,
     hashKey: "key",
     onUnannouncedProxy: () => {},
+    onFull: () => {},
   };
   const from = (address: string) => new Headers({ "x-forwarded-for": address });
 

@@ -23,6 +23,8 @@ export interface AdmissionOptions extends AdmissionLimits {
   shared?: SharedCounts | undefined;
   /** Told once: a proxy forwards that is not trusted, so everybody behind it counts as one address. */
   onUnannouncedProxy: () => void;
+  /** Called for each socket that is refused because this node has `peersMax`. */
+  onFull: () => void;
 }
 
 /** What an address does on all nodes together; `undefined` while that can't be told. */
@@ -119,9 +121,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const refused = await tooOften(bucket);
       if (refused) return refused;
       const mine = openByBucket.get(bucket) ?? 0;
-      const crowded =
-        (peersMax > 0 && open >= peersMax) || (socketsPerAddress > 0 && mine >= socketsPerAddress);
-      if (crowded) return { status: 503, retryAfterS: crowdedRetryAfterS };
+      const full = peersMax > 0 && open >= peersMax;
+      if (full) options.onFull();
+      if (full || (socketsPerAddress > 0 && mine >= socketsPerAddress))
+        return { status: 503, retryAfterS: crowdedRetryAfterS };
       const addressHash = hashOf(bucket);
       // Taken before anything is waited for, or two could have the last place.
       const release = occupy(bucket);

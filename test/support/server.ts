@@ -89,6 +89,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
         trustedProxies: { includes: () => options.trustLoopback === true },
         hashKey: "a key of the tests",
         onUnannouncedProxy: () => void lines.push("unannounced proxy"),
+        onFull: () => void lines.push("full"),
         ...options.admission,
       }),
       metrics,
