@@ -239,6 +239,7 @@ const config = variables
       allowLoopback: env.NODE_ENV !== "production",
       ownHosts: [env.HOST.toLowerCase()],
     },
+    publicUrl: env.PUBLIC_URL,
     sessionSecrets: env.SESSION_SECRET,
     skipCooldownMs: env.SKIP_COOLDOWN_MS ?? skipCooldownDefaultMs[env.NODE_ENV],
     // Who takes the limits off, to measure or to flood, means this one too.

@@ -4,12 +4,12 @@ import {
   checkCertificate,
   checkClock,
   checkOrigins,
-  checkRedis,
   checkSecrets,
   checkStun,
   checkTurn,
-  type Finding,
 } from "./doctor/checks.ts";
+import { fail, messageOf, ok, type Finding } from "./doctor/finding.ts";
+import { checkRedis } from "./doctor/redis.ts";
 import { createSystem } from "./system.ts";
 
 const clockServer = { host: "pool.ntp.org", port: 123 };
@@ -25,19 +25,29 @@ process.stdout.write(
 );
 process.exit(failed > 0 ? 1 : 0);
 
+/** Makes all the checks at once. One that throws is a finding itself: the others must still be heard. */
 async function examine(config: Config): Promise<Finding[]> {
   const system = createSystem();
-  const looked = await Promise.all([
-    [{ verdict: "ok", what: "the environment is understood" } satisfies Finding],
-    checkSecrets(config),
-    checkOrigins(config),
-    checkCertificate(config.tls, system.now()),
-    checkRedis(config.redisUrl, system),
-    checkStun(config, system),
-    checkTurn(config, system),
-    checkClock(clockServer, system),
-  ]);
-  return looked.flat();
+  const checks: [name: string, check: () => Finding[] | Promise<Finding[]>][] = [
+    ["the environment", () => [ok("the environment is understood")]],
+    ["the secrets", () => checkSecrets(config)],
+    ["CORS_ORIGIN", () => checkOrigins(config)],
+    ["TLS_CERT and TLS_KEY", () => checkCertificate(config, system.now())],
+    ["REDIS_URL", () => checkRedis(config.redisUrl, config.sessionSecrets, system)],
+    ["STUN_URLS", () => checkStun(config, system)],
+    ["TURN_URLS", () => checkTurn(config, system)],
+    ["the clock", () => checkClock(clockServer, system)],
+  ];
+  const looked = checks.map(async ([name, check]) => {
+    try {
+      return await check();
+    } catch (error) {
+      return [
+        fail(`${name} could not be checked: ${messageOf(error)}`, "please report this as a bug"),
+      ];
+    }
+  });
+  return (await Promise.all(looked)).flat();
 }
 
 function problemFinding(problem: string): Finding {

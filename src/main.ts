@@ -9,7 +9,7 @@ import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
 import { createWarnOnce } from "./observe/sparing-log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { createWebhook } from "./observe/webhook.ts";
-import { createSessionTokens } from "./rpc/session-token.ts";
+import { createSessionTokens, secretFingerprint } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
 import { createSignaling } from "./signaling.ts";
 import { canOpenFiles, createSystem, openFilesLimit, type System } from "./system.ts";
@@ -192,7 +192,7 @@ async function start(config: Config, system: System, log: Log) {
 
 /** One node keeps everything in memory; with `REDIS_URL` many share one lobby, and only then Redis' client is loaded. */
 async function openEngine(
-  { redisUrl: url }: Config,
+  { redisUrl: url, sessionSecrets }: Config,
   options: EngineOptions,
   system: System,
   log: Log,
@@ -201,6 +201,7 @@ async function openEngine(
   const { createRedisEngine } = await import("./engine/redis.ts");
   const engine = createRedisEngine(system, options, {
     url,
+    about: `secrets=${(sessionSecrets ?? []).map(secretFingerprint).join(",")}`,
     clock: system,
     onBug: log.bug,
     onAvailable: (available, why) =>

@@ -27,6 +27,42 @@ async function until(holds: () => unknown | Promise<unknown>): Promise<void> {
   while (!(await holds())) await Bun.sleep(20);
 }
 
+test("D12 a session secret is rotated as the README says, node by node, and no session is lost", async () => {
+  const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();
+  const steps = [...readme.matchAll(/^ *\d\. `SESSION_SECRET=([a-z,]+)`/gm)].map(
+    ([, step]) => step,
+  );
+  expect(steps).toEqual(["old", "old,new", "new,old", "new"]);
+  const secrets = {
+    old: "the secret of all nodes until today",
+    new: "the secret from tomorrow on",
+  };
+  const envOf = (step = "") => ({
+    SESSION_SECRET: step.replace(/old|new/g, (name) => secrets[name as "old" | "new"]),
+  });
+  const [first, ...later] = steps;
+  await using cluster = await startCluster(2, envOf(first));
+  let token = "";
+  const sessions = new Set<string>();
+  /** Comes back on each node in turn, each time with the token that the last one gave. */
+  async function comeBack() {
+    for (const node of [0, 1]) {
+      await using peer = await connectPeer(cluster.at(node), token === "" ? {} : { token });
+      ({ token } = peer);
+      sessions.add(token.split(".")[0] ?? "");
+    }
+  }
+  await comeBack();
+  for (const step of later)
+    for (const index of [0, 1]) {
+      await cluster.nodes[index]?.stop();
+      await cluster.replace(index, envOf(step));
+      // While the nodes run with different lists, too.
+      await comeBack();
+    }
+  expect(sessions.size).toBe(1);
+}, 60_000);
+
 describe("two nodes", () => {
   test("pair their peers with each other, carry signals both ways, and count as one", async () => {
     const METRICS_TOKEN = "the token of the tests' operator";

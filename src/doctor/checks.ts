@@ -1,23 +1,13 @@
 /** What can be wrong with an installation, looked at one by one. */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import type { Config } from "../config.ts";
 import { iceServersFor } from "../ice.ts";
 import type { System } from "../system.ts";
+import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 import { allocate, askForAddress } from "./stun.ts";
 import { openWire, type Address } from "./wire.ts";
-
-/** One thing looked at: how it is, and what to do about it. */
-export interface Finding {
-  verdict: "ok" | "warn" | "fail";
-  what: string;
-  /** What to do; with all but `ok`. */
-  advice?: string;
-}
-
-const ok = (what: string): Finding => ({ verdict: "ok", what });
-const warn = (what: string, advice: string): Finding => ({ verdict: "warn", what, advice });
-const fail = (what: string, advice: string): Finding => ({ verdict: "fail", what, advice });
 
 /** Bits below which a secret can be guessed by trying. */
 const SECRET_BITS_MIN = 100;
@@ -93,20 +83,64 @@ export function checkOrigins({
   return findings;
 }
 
-/** Whether the certificate can be read, fits its key, and is still good. `now` in epoch milliseconds. */
-export function checkCertificate(tls: Config["tls"], now: number): Finding[] {
+/**
+ * Whether the certificate and its key can be read, fit each other and the page's own address, and are valid now.
+ * @param now in epoch milliseconds.
+ */
+export function checkCertificate(
+  { tls, publicUrl }: Pick<Config, "tls" | "publicUrl">,
+  now: number,
+): Finding[] {
   if (!tls) return [];
+  let certificate: X509Certificate;
   try {
-    const certificate = new X509Certificate(readFileSync(tls.cert));
-    const endsAt = Date.parse(certificate.validTo);
-    const days = Math.floor((endsAt - now) / 86_400_000);
-    if (days < 0)
-      return [fail(`the certificate of TLS_CERT ended on ${certificate.validTo}`, "renew it")];
-    if (days < 14) return [warn(`the certificate of TLS_CERT ends in ${days} days`, "renew it")];
-    return [ok(`the certificate of TLS_CERT is good for ${days} days`)];
+    certificate = new X509Certificate(readFileSync(tls.cert));
   } catch (error) {
     return [fail(`TLS_CERT can't be read: ${messageOf(error)}`, "name a PEM file")];
   }
+  try {
+    const key = createPrivateKey(readFileSync(tls.key));
+    if (!certificate.checkPrivateKey(key))
+      return [
+        fail("the key of TLS_KEY is not that of the certificate of TLS_CERT", "name the pair"),
+      ];
+  } catch (error) {
+    return [
+      fail(`TLS_KEY can't be read: ${messageOf(error)}`, "name a PEM file without a passphrase"),
+    ];
+  }
+  if (Date.parse(certificate.validFrom) > now)
+    return [
+      fail(
+        `the certificate of TLS_CERT begins on ${certificate.validFrom}`,
+        "wait, or check this machine's clock",
+      ),
+    ];
+  const days = Math.floor((Date.parse(certificate.validTo) - now) / 86_400_000);
+  if (days < 0)
+    return [fail(`the certificate of TLS_CERT ended on ${certificate.validTo}`, "renew it")];
+  const findings: Finding[] = [];
+  if (publicUrl !== undefined) {
+    const name = new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, "$1");
+    if (!(isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)))
+      findings.push(
+        fail(
+          `the certificate of TLS_CERT is not for ${name}`,
+          "get one for the name of PUBLIC_URL",
+        ),
+      );
+  }
+  if (certificate.checkIssued(certificate))
+    findings.push(
+      warn(
+        "the certificate of TLS_CERT is self-signed: browsers warn of it",
+        "get one that they trust",
+      ),
+    );
+  if (days < 14)
+    findings.push(warn(`the certificate of TLS_CERT ends in ${days} days`, "renew it"));
+  if (findings.length > 0) return findings;
+  return [ok(`the certificate of TLS_CERT is good for ${days} days`)];
 }
 
 /** Whether each STUN server answers. */
@@ -176,46 +210,6 @@ function relayFinding(url: string, relayed: string, production: boolean): Findin
     : ok(`${url} gives a relayed address, ${relayed}`);
 }
 
-/** Whether Redis at `url` (`redis://[user:password@]host[:port]`, or `rediss:`) answers. */
-export async function checkRedis(url: string | undefined, system: System): Promise<Finding[]> {
-  if (!url) return [];
-  if (!/^rediss?:/.test(url) || !URL.canParse(url))
-    return [fail("REDIS_URL is not a redis: or rediss: URL", "such as redis://127.0.0.1:6379")];
-  const { protocol, hostname, port, username, password } = new URL(url);
-  const over = protocol === "rediss:" ? "tls" : "tcp";
-  const wire = openWire({ over, host: hostname, port: Number(port || 6379) }, system);
-  const words = [username, password].filter((word) => word !== "").map(decodeURIComponent);
-  const login = password === "" ? "" : command("AUTH", ...words);
-  const lines = login === "" ? 1 : 2;
-  try {
-    const whole = (answer: Buffer) => answer.toString().split("\r\n").length > lines;
-    const answer = (await wire.ask(Buffer.from(login + command("PING")), whole)).toString();
-    if (answer.includes("+PONG")) return [ok(`Redis at ${hostname} answers`)];
-    // An error names no secret (RESP, simple errors).
-    const error = answer
-      .split("\r\n")
-      .find((line) => line.startsWith("-"))
-      ?.slice(1);
-    return [
-      fail(`Redis at ${hostname} refuses: ${error}`, "check the user and password in REDIS_URL"),
-    ];
-  } catch (error) {
-    return [
-      fail(
-        `Redis at ${hostname} does not answer: ${messageOf(error)}`,
-        "check REDIS_URL, and that it runs",
-      ),
-    ];
-  } finally {
-    wire.close();
-  }
-}
-
-function command(...words: string[]): string {
-  const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`);
-  return `*${words.length}\r\n${parts.join("")}`;
-}
-
 /** Whether this machine's clock is right, by SNTP (RFC 5905, 14): credentials for TURN depend on it. */
 export async function checkClock(
   server: Omit<Address, "over">,
@@ -256,8 +250,4 @@ function addressOf(url: string): Address {
     host: bracketed ?? plain,
     port: Number(port ?? (secure ? 5349 : 3478)),
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,6 @@
 /** One question, one answer, over UDP, TCP or TLS. */
 import { createSocket } from "node:dgram";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { System } from "../system.ts";
 
@@ -46,7 +46,10 @@ export function openWire(address: Address, { schedule }: Pick<System, "schedule"
 
   function stream() {
     const socket =
-      over === "tls" ? connectTls({ host, port, servername: host }) : connectTcp({ host, port });
+      over === "tls"
+        ? // An IP address is no server name (RFC 6066, 3); the certificate is held against it all the same.
+          connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) })
+        : connectTcp({ host, port });
     socket.on("data", (chunk: Buffer) => hear(chunk));
     socket.on("error", failed.reject);
     socket.on("close", () => failed.reject(new Error("the connection was closed")));

@@ -27,6 +27,7 @@ import { createMoves, isAsSeen, memberOf, partyOf, recorded } from "./moves.ts";
 import { createAccount, type Word } from "./redis/account.ts";
 import { createInboxes } from "./redis/inboxes.ts";
 import { RedisAway } from "./redis/link.ts";
+import { keyPrefix } from "./redis/key-prefix.ts";
 import { createNode, Fenced, isAway } from "./redis/node.ts";
 import { scripts } from "./redis/scripts.ts";
 import {
@@ -62,6 +63,8 @@ export interface RedisOptions {
   url: string;
   /** Before each key and channel, so that several sites can share one Redis. */
   prefix?: string;
+  /** What anybody with access to Redis may know of this node; `doctor` reads it. */
+  about?: string;
   /** How long a node that says nothing is believed to live (milliseconds). */
   leaseMs?: number;
   /** A command that takes longer has failed (milliseconds). */
@@ -97,7 +100,8 @@ export function createRedisEngine(
   options: EngineOptions,
   {
     url,
-    prefix: p = "peer-stream:",
+    prefix: p = keyPrefix,
+    about = "",
     leaseMs = 6000,
     timeoutMs = 800,
     clock,
@@ -128,6 +132,7 @@ export function createRedisEngine(
   const node = createNode({
     url,
     prefix: p,
+    about,
     leaseMs,
     timeoutMs,
     clock,

@@ -1,18 +1,26 @@
 /** The doctor, against real servers: what is well is found well, and what is not is named, with a way out. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { createSocket } from "node:dgram";
+import { mkdtemp } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { readConfig } from "../../src/config.ts";
 import {
   checkCertificate,
   checkClock,
   checkOrigins,
-  checkRedis,
   checkSecrets,
   checkTurn,
 } from "../../src/doctor/checks.ts";
+import { checkRedis } from "../../src/doctor/redis.ts";
+import { createRedisEngine } from "../../src/engine/redis.ts";
+import { secretFingerprint } from "../../src/rpc/session-token.ts";
 import { createSystem } from "../../src/system.ts";
 import { startCoturn, type Coturn } from "../support/coturn.ts";
+import { engineOptions } from "../support/engine-options.ts";
+import { freePort } from "../support/ports.ts";
+import { startRedis } from "../support/redis.ts";
 
 setDefaultTimeout(30_000);
 
@@ -81,7 +89,7 @@ describe("bun run doctor", () => {
     expect(printed).toMatch(
       /fail {2}turn:\S+ refuses the credentials \(401\)\n.*static-auth-secret/,
     );
-    expect(printed).toMatch(/fail {2}Redis at 127.0.0.1 does not answer: /);
+    expect(printed).toMatch(/fail {2}Redis at 127.0.0.1:9 does not answer: /);
     expect(printed).toContain(" 5 failed, ");
     expect(exitCode).toBe(1);
   });
@@ -119,8 +127,8 @@ describe("looked at one by one", () => {
 
   test("a certificate that is not there is a fault", () => {
     const tls = { cert: "/nowhere/cert.pem", key: "/nowhere/key.pem" };
-    expect(verdicts(checkCertificate(tls, 0))).toEqual(["fail"]);
-    expect(checkCertificate(undefined, 0)).toEqual([]);
+    expect(verdicts(checkCertificate({ tls, publicUrl: undefined }, 0))).toEqual(["fail"]);
+    expect(checkCertificate(configOf({}), 0)).toEqual([]);
   });
 
   test.each([
@@ -140,22 +148,140 @@ describe("looked at one by one", () => {
     expect(verdicts(await checkClock({ host: "127.0.0.1", port }, system))).toEqual([verdict]);
     server.close();
   });
+});
 
-  test.each([
-    ["redis://127.0.0.1", "+PONG\r\n", "ok"],
-    ["redis://:word@127.0.0.1", "+OK\r\n+PONG\r\n", "ok"],
-    ["redis://:word@127.0.0.1", "-WRONGPASS invalid\r\n-NOAUTH required\r\n", "fail"],
-    ["redis://127.0.0.1", "-NOAUTH required\r\n", "fail"],
-    ["http://127.0.0.1", "", "fail"],
-  ])("Redis at %s that says %j is %s", async (url, says, verdict) => {
-    using redis = Bun.listen({
-      hostname: "127.0.0.1",
-      port: 0,
-      socket: { data: (socket) => void socket.write(says) },
-    });
-    const at = url.replace("127.0.0.1", `127.0.0.1:${redis.port}`);
-    const findings = await checkRedis(at, system);
-    expect(verdicts(findings)).toEqual([verdict]);
-    expect(JSON.stringify(findings)).not.toContain("word@");
+/** A self-signed certificate for 127.0.0.1 and chat.example, and its key; made by openssl. */
+async function certificate(...more: string[]) {
+  const directory = await mkdtemp(join(tmpdir(), "peer-stream-doctor-"));
+  const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+  const names = "subjectAltName=IP:127.0.0.1,DNS:chat.example";
+  await Bun.$`openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=chat.example -addext ${names} -keyout ${key} -out ${cert} ${more}`.quiet();
+  return { cert, key };
+}
+
+const withTls = (tls: { cert: string; key: string }, publicUrl = "https://chat.example") =>
+  configOf({ TLS_CERT: tls.cert, TLS_KEY: tls.key, PUBLIC_URL: publicUrl });
+
+describe("D17 a certificate", () => {
+  const said = async (tls: { cert: string; key: string }, publicUrl?: string, inDays = 0) =>
+    checkCertificate(withTls(tls, publicUrl), Date.now() + inDays * 86_400_000)
+      .map(({ verdict, what }) => `${verdict} ${what}`)
+      .join("\n");
+
+  test("that nobody else has signed, or that ends soon, is worth a thought", async () => {
+    const tls = await certificate();
+    expect(await said(tls)).toMatch(/^warn .* self-signed[^\n]*$/);
+    expect(await said(tls, "https://127.0.0.1")).toMatch(/^warn .* self-signed[^\n]*$/);
+    expect(await said(tls, undefined, 20)).toMatch(/warn .* ends in \d days/);
   });
+
+  test("that can't be used is a fault, with the reason", async () => {
+    const [tls, other] = [await certificate(), await certificate()];
+    expect(await said({ ...tls, key: other.key })).toMatch(/^fail the key of TLS_KEY is not that/);
+    expect(await said({ ...tls, key: tls.cert })).toMatch(/^fail TLS_KEY can't be read/);
+    expect(await said({ ...tls, cert: tls.key })).toMatch(/^fail TLS_CERT can't be read/);
+    expect(await said(tls, undefined, 31)).toMatch(/^fail .* ended on/);
+    expect(await said(tls, undefined, -2)).toMatch(/^fail .* begins on/);
+    expect(await said(tls, "https://other.example")).toMatch(/^fail .* not for other\.example/);
+    expect(await said(tls, "https://192.0.2.1")).toMatch(/^fail .* not for 192\.0\.2\.1/);
+    const encrypted = join(dirname(tls.key), "encrypted.pem");
+    await Bun.$`openssl pkey -in ${tls.key} -aes128 -passout pass:word -out ${encrypted}`.quiet();
+    expect(await said({ ...tls, key: encrypted })).toMatch(/^fail TLS_KEY can't be read/);
+  });
+});
+
+describe("D17 Redis", () => {
+  const said = async (url: string, secrets?: string[]) => {
+    const findings = await checkRedis(url, secrets, system);
+    expect(JSON.stringify(findings)).not.toContain("hidden");
+    return findings.map(({ verdict, what }) => `${verdict} ${what}`).join("\n");
+  };
+
+  test("is looked at as the nodes use it: replica, database, login, rights, memory, TLS at an IP address", async () => {
+    await using stack = new AsyncDisposableStack();
+    const tlsPort = await freePort();
+    const { cert, key } = await certificate();
+    const redis = stack.use(
+      await startRedis(
+        `--tls-port ${tlsPort} --tls-cert-file ${cert} --tls-key-file ${key} --tls-auth-clients no`.split(
+          " ",
+        ),
+      ),
+    );
+    expect(await said(redis.url)).toMatch(
+      /^ok Redis \d\S+ at 127\.0\.0\.1:\d+ answers, and can be/,
+    );
+    expect(await said(`${redis.url}/99`)).toMatch(/^fail .* DB index/);
+    expect(await said(redis.url.replace("//", "//who:hidden@"))).toMatch(/^fail .*WRONGPASS/);
+    expect(await said(redis.url.replace("redis:", "http:"))).toMatch(/^fail REDIS_URL is not/);
+    expect(await said(`redis://127.0.0.1:${await freePort()}`)).toMatch(/^fail .* does not answer/);
+    expect(await said(`rediss://127.0.0.1:${tlsPort}`)).toMatch(/^fail .*self.signed/);
+
+    await redis.cli("ACL", "SETUSER", "narrow", "on", ">hidden", "~other:*", "&*", "+@all");
+    const narrow = redis.url.replace("//", "//narrow:hidden@");
+    expect(await said(narrow)).toMatch(/^fail .*(NOPERM|permission)/);
+    await redis.cli("ACL", "SETUSER", "narrow", "~peer-stream:*", "resetchannels");
+    expect(await said(narrow)).toMatch(/^fail .*publish to the channel/);
+    await redis.cli("ACL", "SETUSER", "narrow", "&peer-stream:*");
+    expect(await said(narrow)).toMatch(/^ok /);
+
+    await redis.cli("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
+    expect(await said(redis.url)).toMatch(/fail .*maxmemory-policy is allkeys-lru/);
+    await redis.cli("CONFIG", "SET", "maxmemory", "1mb", "maxmemory-policy", "noeviction");
+    expect(await said(redis.url)).toMatch(/^fail .*OOM/);
+    await redis.cli("CONFIG", "SET", "maxmemory", "0", "appendonly", "no");
+    expect(await said(redis.url)).toMatch(/warn a restart of Redis loses sessions/);
+
+    const replica = stack.use(await startRedis(["--replicaof", "127.0.0.1", String(redis.port)]));
+    expect(await said(replica.url)).toMatch(
+      new RegExp(`^fail .* is a replica of 127\\.0\\.0\\.1:${redis.port}`),
+    );
+    replica.freeze();
+    expect(await said(replica.url)).toMatch(/^fail .* no answer within 5 s/);
+    replica.thaw();
+  });
+
+  test("D12 whether the session secrets of the nodes that run fit this one's", async () => {
+    await using redis = await startRedis();
+    const node = async (...secrets: string[]) => {
+      const about = `secrets=${secrets.map(secretFingerprint).join(",")}`;
+      const engine = createRedisEngine(system, engineOptions, {
+        url: redis.url,
+        clock: system,
+        about,
+      });
+      await engine.opened();
+      return { [Symbol.asyncDispose]: async () => engine.close() };
+    };
+    await using _first = await node("old", "new");
+    await using _second = await node("old");
+    expect(await said(redis.url, ["old"])).toContain("ok SESSION_SECRET fits the 2 running nodes");
+    const early = await said(redis.url, ["new", "old"]);
+    expect(early.match(/fail node \w+ does not accept tokens signed with the first/g)).toHaveLength(
+      1,
+    );
+    expect((await said(redis.url, ["new"])).match(/fail /g)).toHaveLength(2);
+    expect(await redis.cli("GET", await redis.cli("KEYS", "*node:*"))).not.toContain("old");
+  });
+});
+
+test("D17 turns: at an IP address is looked at, and its certificate named", async () => {
+  const { cert, key } = await certificate();
+  const port = await freePort();
+  await using relay = await startCoturn([
+    `--tls-listening-port=${port}`,
+    `--cert=${cert}`,
+    `--pkey=${key}`,
+  ]);
+  const { printed, exitCode } = await doctor({
+    TURN_URLS: `turns:127.0.0.1:${port}?transport=tcp`,
+    TURN_SECRET: relay.secret,
+    STUN_URLS: stunUrl(),
+    REDIS_URL: "rediss://127.0.0.1:9",
+    SESSION_SECRET: good,
+  });
+  expect(printed).toMatch(/fail {2}turns:\S+ does not answer: .*self.signed/);
+  expect(printed).toMatch(/fail {2}Redis at 127\.0\.0\.1:9 does not answer/);
+  expect(printed).toMatch(/\d+ looked at, 2 failed/);
+  expect(exitCode).toBe(1);
 });

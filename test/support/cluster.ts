@@ -11,8 +11,8 @@ export interface Cluster extends AsyncDisposable {
   at(index: number): { ws: string; http: string };
   /** Those that take new connections. */
   up: boolean[];
-  /** Starts another process in place of one that has ended. */
-  replace(index: number): Promise<void>;
+  /** Starts another process in place of one that has ended, with `env` beside the cluster's. */
+  replace(index: number, env?: Record<string, string>): Promise<void>;
 }
 
 /** Without the limits that a flood of one address would meet. */
@@ -32,14 +32,15 @@ export async function startCluster(
   urlOf: (redis: Redis) => string = ({ url }) => url,
 ): Promise<Cluster> {
   const redis = await startRedis();
-  const start = () =>
+  const start = (own: Record<string, string> = {}) =>
     startServer({
       ...unlimited,
       REDIS_URL: urlOf(redis),
       SESSION_SECRET: "the same on every node",
       ...env,
+      ...own,
     });
-  const nodes = await Promise.all(Array.from({ length: count }, start));
+  const nodes = await Promise.all(Array.from({ length: count }, () => start()));
   const up = nodes.map(() => true);
   let turn = 0;
   const wsOf = (node: ServerProcess | undefined) => (node?.origin ?? "").replace("http", "ws");
@@ -55,8 +56,8 @@ export async function startCluster(
         throw new Error("no node is up");
       },
     },
-    async replace(index) {
-      nodes[index] = await start();
+    async replace(index, own) {
+      nodes[index] = await start(own);
       up[index] = true;
     },
     async [Symbol.asyncDispose]() {

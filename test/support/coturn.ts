@@ -49,8 +49,9 @@ export async function startCoturn(settings: readonly string[] = []): Promise<Cot
       `--pidfile=${join(directory, "pid")}`,
       "--fingerprint",
       "--verbose",
-      "--no-tls",
-      "--no-dtls",
+      ...(settings.some((setting) => setting.startsWith("--cert="))
+        ? []
+        : ["--no-tls", "--no-dtls"]),
       "--no-cli",
       "--log-file=stdout",
       "--simple-log",

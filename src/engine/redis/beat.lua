@@ -1,7 +1,8 @@
 -- Prolongs a node's lease, or begins it. Answers the nodes whose lease has ended, each with its last beat (epoch
--- milliseconds), and the first deadline. ARGV: prefix, node, now, lease_ms, '1' to begin.
+-- milliseconds), and the first deadline. ARGV: prefix, node, now, lease_ms, '1' to begin, what is to be
+-- known of this node.
 local p, node = ARGV[1], ARGV[2]
-if ARGV[5] == '1' then redis.call('SET', p .. 'node:' .. node, 1, 'PX', ARGV[4])
+if ARGV[5] == '1' then redis.call('SET', p .. 'node:' .. node, ARGV[6], 'PX', ARGV[4])
 elseif redis.call('PEXPIRE', p .. 'node:' .. node, ARGV[4]) == 0 then return 'fenced' end
 redis.call('ZADD', p .. 'nodes', ARGV[3], node)
 local gone, all = {}, redis.call('ZRANGE', p .. 'nodes', 0, -1, 'WITHSCORES')

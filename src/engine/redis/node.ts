@@ -15,6 +15,8 @@ export const isAway = (error: unknown) => error instanceof RedisAway || error in
 export interface NodeOptions {
   url: string;
   prefix: string;
+  /** What anybody with access to Redis may know of this node, in its key `node:<id>`. */
+  about: string;
   /** Milliseconds: how long it is believed to live when it says nothing, and how long a command may take. */
   leaseMs: number;
   timeoutMs: number;
@@ -156,7 +158,8 @@ export function createNode(options: NodeOptions): Node {
   /** Prolongs the lease, and finds nodes that have lost theirs. `false`: this one has. */
   async function beat(begins: boolean): Promise<boolean> {
     const now = String(options.now());
-    const answer = await link.run(scripts.beat, [p, id, now, String(leaseMs), begins ? "1" : "0"]);
+    const args = [p, id, now, String(leaseMs), begins ? "1" : "0", options.about];
+    const answer = await link.run(scripts.beat, args);
     if (answer === "fenced") return false;
     const [gone, firstAt] = answer as [[string, string][], string?];
     for (const [other, lastBeat] of gone) if (other !== id) options.onGone(other, Number(lastBeat));

@@ -1,0 +1,202 @@
+/** What can be wrong with the Redis of `REDIS_URL`, found with the same client and login that the nodes use. */
+import { createClient, ErrorReply } from "@redis/client";
+import { keyPrefix } from "../engine/redis/key-prefix.ts";
+import { secretFingerprint } from "../rpc/session-token.ts";
+import type { System } from "../system.ts";
+import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
+
+/** The oldest Redis whose scripts behave as the engine's need (major version). */
+const redisMajorMin = 7;
+const connectMs = 5000;
+/** Between the clocks of this machine and Redis (milliseconds). */
+const clockSkewMs = 2000;
+
+/** Does to keys of its own what the engine does to its own: a permission that is missing is named in the error. */
+const writeProbe = `
+local k = KEYS[1]
+redis.call('SET', k .. 'string', 1, 'PX', 5000)
+redis.call('HSET', k .. 'hash', 'field', 1)
+redis.call('ZADD', k .. 'sorted', 1, 'member')
+redis.call('XADD', k .. 'stream', 'MAXLEN', '~', 10, '*', 'field', 1)
+redis.call('SADD', k .. 'set', 'member')
+for _, kind in ipairs({ 'string', 'hash', 'sorted', 'stream', 'set' }) do
+  redis.call('PEXPIRE', k .. kind, 5000)
+  redis.call('DEL', k .. kind)
+end
+redis.call('PUBLISH', k .. 'channel', '')
+return redis.call('TIME')`;
+
+/**
+ * Whether the nodes can work with the Redis at `url` (`redis://[user:password@]host[:port][/database]`, or `rediss:`
+ * for TLS), and whether they accept the session tokens of this environment.
+ * @param url nothing is looked at without.
+ * @param sessionSecrets those of this environment; the first signs.
+ */
+export async function checkRedis(
+  url: string | undefined,
+  sessionSecrets: readonly string[] | undefined,
+  system: Pick<System, "now" | "schedule">,
+): Promise<Finding[]> {
+  if (!url) return [];
+  if (!/^rediss?:/.test(url) || !URL.canParse(url))
+    return [fail("REDIS_URL is not a redis: or rediss: URL", "such as redis://127.0.0.1:6379")];
+  const { host } = new URL(url);
+  const client = createClient({
+    url,
+    disableClientInfo: true,
+    socket: { connectTimeout: connectMs, reconnectStrategy: false },
+  });
+  // Each failure also rejects the command that met it.
+  client.on("error", () => {});
+  /** A Redis that is frozen, or behind a half-open connection, answers nothing. */
+  function inTime<T>(answer: Promise<T>): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const tooLate = new Error(`no answer within ${connectMs / 1000} s`);
+    const cancel = system.schedule(connectMs, () => late.reject(tooLate));
+    return Promise.race([answer, late.promise]).finally(cancel);
+  }
+  try {
+    await inTime(client.connect());
+    const command = (...words: string[]) => inTime(client.sendCommand(words));
+    const server = infoOf(String(await command("INFO")));
+    const unfit = unfitness(host, server);
+    if (unfit) return [unfit];
+    const key = `${keyPrefix}doctor:`;
+    const time = await command("EVAL", writeProbe, "1", key);
+    const [seconds, micros] = time as unknown as [string, string];
+    const findings = [
+      ok(`Redis ${server.get("redis_version")} at ${host} answers, and can be written`),
+      ...settings(server),
+      ...skew(Number(seconds) * 1000 + Number(micros) / 1000 - system.now()),
+      ...(await secretsOfNodes(command, sessionSecrets)),
+    ];
+    // Last: a connection that subscribes takes no other commands (RESP2).
+    await inTime(client.subscribe(`${key}channel`, () => {}));
+    return findings;
+  } catch (error) {
+    return [failure(host, error)];
+  } finally {
+    client.destroy();
+  }
+}
+
+/** The lines `name:value` of Redis' answer to INFO. */
+function infoOf(text: string): Map<string, string> {
+  return new Map(
+    text.split("\r\n").flatMap((line) => {
+      const [, name, value] = /^(\w+):(.*)$/.exec(line) ?? [];
+      return name === undefined || value === undefined ? [] : [[name, value]];
+    }),
+  );
+}
+
+/** Why this server can't be the one, whatever its settings. */
+function unfitness(host: string, server: Map<string, string>): Finding | undefined {
+  const version = server.get("redis_version") ?? "";
+  if (server.get("role") === "slave")
+    return fail(
+      `Redis at ${host} is a replica of ${server.get("master_host")}:${server.get("master_port")}: it takes no writes`,
+      "name the master in REDIS_URL, or a name that always leads to it",
+    );
+  if (Number.parseInt(version, 10) < redisMajorMin)
+    return fail(`Redis at ${host} is of version ${version}`, `use ${redisMajorMin}.0 or newer`);
+  if (server.get("cluster_enabled") === "1")
+    return fail(
+      `Redis at ${host} is a cluster, which spreads keys that are used together`,
+      "use a single Redis, with a replica",
+    );
+  return undefined;
+}
+
+function settings(server: Map<string, string>): Finding[] {
+  const findings: Finding[] = [];
+  const max = Number(server.get("maxmemory") ?? 0);
+  const policy = server.get("maxmemory_policy");
+  if (max > 0 && policy !== "noeviction")
+    findings.push(
+      fail(
+        `Redis' maxmemory-policy is ${policy}: it deletes sessions and rooms when it is full`,
+        "set maxmemory-policy noeviction",
+      ),
+    );
+  if (max > 0 && Number(server.get("used_memory")) > 0.8 * max)
+    findings.push(warn("Redis uses more than 80 % of its maxmemory", "give it more"));
+  if (server.get("aof_enabled") === "0")
+    findings.push(
+      warn("a restart of Redis loses sessions: appendonly is no", "set appendonly yes"),
+    );
+  return findings;
+}
+
+function skew(ms: number): Finding[] {
+  if (Math.abs(ms) <= clockSkewMs) return [];
+  const seconds = Math.round(Math.abs(ms) / 100) / 10;
+  const which = ms > 0 ? "ahead of" : "behind";
+  return [warn(`Redis' clock is ${seconds} s ${which} this machine's`, "keep both by NTP")];
+}
+
+/**
+ * Whether the tokens of each running node and those of this environment are accepted by the other. While a secret is
+ * rotated in the documented order they always are.
+ */
+async function secretsOfNodes(
+  command: (...words: string[]) => Promise<unknown>,
+  sessionSecrets: readonly string[] | undefined,
+): Promise<Finding[]> {
+  if (!sessionSecrets) return [];
+  const own = sessionSecrets.map(secretFingerprint);
+  const ids = (await command("ZRANGE", `${keyPrefix}nodes`, "0", "-1")) as string[];
+  const findings: Finding[] = [];
+  let running = 0;
+  for (const id of ids) {
+    const about = await command("GET", `${keyPrefix}node:${id}`);
+    // Nodes whose lease has ended have none; those of earlier versions say nothing about themselves.
+    const theirs = typeof about === "string" ? /^secrets=(.+)$/.exec(about)?.[1]?.split(",") : [];
+    if (!theirs?.[0] || !own[0]) continue;
+    running += 1;
+    if (!theirs.includes(own[0]))
+      findings.push(
+        fail(
+          `node ${id} does not accept tokens signed with the first secret of this SESSION_SECRET`,
+          "append the new secret on every node before any node has it first",
+        ),
+      );
+    else if (!own.includes(theirs[0]))
+      findings.push(
+        fail(
+          `this SESSION_SECRET does not accept the tokens that node ${id} signs`,
+          "keep the old secret behind the new one until its tokens have expired, after 7 days",
+        ),
+      );
+  }
+  if (running > 0 && findings.length === 0)
+    findings.push(ok(`SESSION_SECRET fits the ${running} running nodes`));
+  return findings;
+}
+
+/** What Redis refused, or why it can't be reached. Error replies name no secret (RESP, simple errors). */
+function failure(host: string, error: unknown): Finding {
+  const message = messageOf(error);
+  if (!(error instanceof ErrorReply))
+    return fail(
+      `Redis at ${host} does not answer: ${message}`,
+      "check REDIS_URL, that it runs, and for rediss: its certificate",
+    );
+  const advice = [
+    [
+      /^(WRONGPASS|NOAUTH)|invalid password|without any password/i,
+      "check the user and password in REDIS_URL",
+    ],
+    [
+      /NOPERM|user executing the script/,
+      `grant this user all commands of data and scripts, and the keys and channels ${keyPrefix}*`,
+    ],
+    [/DB index/i, "check the database number in REDIS_URL against Redis' setting `databases`"],
+    [/OOM/, "raise maxmemory, or find out what fills it"],
+    [/MISCONF/, "see Redis' log: it can't save to its disk"],
+    [/READONLY|MASTERDOWN/, "name the master in REDIS_URL"],
+    [/LOADING/, "wait until it has loaded its data"],
+  ] as const;
+  const [, what] = advice.find(([pattern]) => pattern.test(message)) ?? [];
+  return fail(`Redis at ${host} refuses: ${message}`, what ?? "see Redis' log");
+}
