@@ -257,16 +257,18 @@ export function createCall({
       if (pc.signalingState === "have-local-offer") sendDescription();
     },
     async replaceTracks(stream) {
-      const tracks = stream?.getTracks() ?? [];
-      const senders = pc.getTransceivers().filter(({ direction }) => direction !== "stopped");
-      const kinds = ["audio", "video"] as const;
-      for (const kind of kinds) {
+      for (const kind of ["audio", "video"] as const) {
         if (ended.aborted) return;
-        const track = tracks.find((own) => own.kind === kind);
-        const used = senders.find(
-          ({ sender, receiver, direction }) =>
-            receiver.track.kind === kind && (sender.track !== null || direction.startsWith("send")),
-        );
+        const track = stream?.getTracks().find((own) => own.kind === kind);
+        // Looked up each time: what another call of this has added meanwhile is used, not added again.
+        const used = pc
+          .getTransceivers()
+          .find(
+            ({ sender, receiver, direction }) =>
+              direction !== "stopped" &&
+              receiver.track.kind === kind &&
+              (sender.track !== null || direction.startsWith("send")),
+          );
         if (used) await used.sender.replaceTrack(track ?? null);
         else if (track && stream) pc.addTrack(track, stream);
       }

@@ -12,6 +12,10 @@ export type CameraError =
   | { kind: "insecure-context"; cause: unknown }
   /** No device can do what was asked for. */
   | { kind: "overconstrained"; cause: unknown }
+  /** `close`, or a later `open` or `choose`, came before the devices did. What came is off again. */
+  | { kind: "superseded"; cause: undefined }
+  /** The peer stream that the camera belongs to has been closed for good. */
+  | { kind: "closed"; cause: undefined }
   | { kind: "unknown"; cause: unknown };
 
 export type CameraResult = { ok: true; stream: MediaStream } | { ok: false; error: CameraError };
@@ -33,8 +37,8 @@ export interface Devices {
 
 /** What a camera tells on its own account. */
 export type CameraEvent =
-  /** Another stream than before; undefined when it was closed. */
-  | { type: "stream"; stream: MediaStream | undefined }
+  /** Another stream than before; undefined when it was closed. `opened`: because the page called `open`. */
+  | { type: "stream"; stream: MediaStream | undefined; opened?: true }
   /** Something was plugged in or out: look at `devices()` again. */
   | { type: "devices" }
   /** A device went away and no other could take its place. It is opened by itself when one comes. */
@@ -59,6 +63,12 @@ export interface Camera {
   subscribe(listener: (event: CameraEvent) => void): () => void;
   /** Turns the devices off. `open` turns them on again. */
   close(): void;
+}
+
+/** A camera as its owner has it. */
+export interface OwnedCamera extends Camera {
+  /** Turns the devices off for good: `open` and `choose` answer `closed` from now on, and ask for nothing. */
+  dispose(): void;
 }
 
 /** Device ids. */
@@ -87,8 +97,19 @@ const kinds = ["video", "audio"] as const;
 
 const KEY = "peer-stream.devices";
 
+/**
+ * What was asked of the devices. It counts for each of its kinds until something else is asked of that kind, and for
+ * none once the camera is closed. Whoever has waited for devices checks it before doing anything with them.
+ */
+interface Request {
+  kinds: readonly Kind[];
+  counts(kind: Kind): boolean;
+  /** The page called `open`. */
+  opened: boolean;
+}
+
 /** Creates a camera that is closed. */
-export function createCamera(parts: CameraParts): Camera {
+export function createCamera(parts: CameraParts): OwnedCamera {
   const { source } = parts;
   const events = createEmitter<CameraEvent>();
   let choice = recall(parts.storage);
@@ -97,22 +118,29 @@ export function createCamera(parts: CameraParts): Camera {
   let wanted: Kind[] = [];
   /** Kinds whose device went away. */
   let missing: Kind[] = [];
-  /** Counts what was asked for, so that what comes late is let go. */
-  let turn = 0;
+  /** How often something was asked of each kind. */
+  const asked: Record<Kind, number> = { video: 0, audio: 0 };
+  let disposed = false;
 
   const onDeviceChange = () => {
     events.emit({ type: "devices" });
     if (missing.length > 0) void refill();
   };
 
+  function request(of: readonly Kind[], opened = false): Request {
+    const numbers = new Map(of.map((kind) => [kind, ++asked[kind]]));
+    return { kinds: of, opened, counts: (kind) => numbers.get(kind) === asked[kind] };
+  }
+
   /**
-   * Opens these kinds. Devices that are `chosen` are meant; those remembered, which may be gone by now,
+   * Asks the browser for these kinds. Devices that are `chosen` are meant; those remembered, which may be gone by now,
    * may be stood in for. (As `ideal` they would be one wish among many: Chromium may take another.)
    */
-  async function ask(asked: readonly Kind[], chosen?: Choice): Promise<CameraResult> {
-    const result = await get(constraintsFor(asked, chosen ?? choice));
+  async function ask({ kinds: of, counts }: Request, chosen?: Choice): Promise<CameraResult> {
+    const result = await get(constraintsFor(of, chosen ?? choice));
     if (result.ok || chosen || result.error.kind !== "overconstrained") return result;
-    return get(constraintsFor(asked, {}));
+    const still = of.filter(counts);
+    return still.length === 0 ? superseded() : get(constraintsFor(still, {}));
   }
 
   async function get(constraints: MediaStreamConstraints): Promise<CameraResult> {
@@ -124,45 +152,44 @@ export function createCamera(parts: CameraParts): Camera {
     }
   }
 
-  /** Opens these kinds beside what is open of the others. */
-  async function take(asked: readonly Kind[], chosen?: Choice): Promise<CameraResult> {
-    const mine = ++turn;
-    const result = await ask(asked, chosen);
+  /** Opens the kinds of a request that still count, beside what is open of the others. */
+  async function take(req: Request, chosen?: Choice): Promise<CameraResult> {
+    const result = await ask(req, chosen);
+    const kindsNow = req.kinds.filter(req.counts);
+    if (result.ok)
+      for (const track of result.stream.getTracks()) if (!isOf(kindsNow, track.kind)) track.stop();
+    if (kindsNow.length === 0) return superseded();
     if (!result.ok) return result;
-    if (mine !== turn) {
-      for (const track of result.stream.getTracks()) track.stop();
-      return stream ? { ok: true, stream } : result;
-    }
     const old = stream?.getTracks() ?? [];
-    const kept = old.filter(({ kind }) => wanted.includes(kind as Kind) && !isOf(asked, kind));
+    const kept = old.filter(({ kind }) => isOf(wanted, kind) && !isOf(kindsNow, kind));
     for (const track of old) if (!kept.includes(track)) track.stop();
-    const fresh = result.stream.getTracks();
+    const fresh = result.stream.getTracks().filter(({ kind }) => isOf(kindsNow, kind));
     for (const track of fresh)
       // Fires only when the device ends it, never for a stop from here (Media Capture and Streams, 4.3.1).
       track.addEventListener("ended", () => {
-        if (stream?.getTracks().includes(track)) void gone(track.kind as Kind);
+        if (stream?.getTracks().includes(track)) gone([track.kind as Kind]);
       });
-    missing = missing.filter((kind) => !asked.includes(kind));
+    missing = missing.filter((kind) => !kindsNow.includes(kind));
     stream = parts.stream([...kept, ...fresh]);
-    events.emit({ type: "stream", stream });
+    events.emit({ type: "stream", stream, ...(req.opened && { opened: true }) });
     return { ok: true, stream };
   }
 
-  async function gone(kind: Kind): Promise<void> {
-    if (!missing.includes(kind)) missing.push(kind);
-    await refill();
+  function gone(of: readonly Kind[]): void {
+    missing = [...new Set([...missing, ...of])];
+    void refill();
   }
 
   /** Takes any other device in the place of what went away. */
   async function refill(): Promise<void> {
-    const mine = turn + 1;
-    const result = await take([...missing]);
-    if (mine !== turn) return;
-    if (!result.ok && missing.length > 0) events.emit({ type: "lost", error: result.error });
+    const req = request(missing);
+    const result = await take(req);
+    if (!result.ok && req.kinds.some(req.counts))
+      events.emit({ type: "lost", error: result.error });
   }
 
   function close(): void {
-    turn += 1;
+    request(kinds);
     wanted = [];
     missing = [];
     const old = stream;
@@ -177,23 +204,30 @@ export function createCamera(parts: CameraParts): Camera {
       return stream;
     },
     async open({ video = true } = {}) {
+      if (disposed) return closed();
       wanted = video ? [...kinds] : ["audio"];
       source?.addEventListener("devicechange", onDeviceChange);
-      return take(wanted);
+      // What was asked of the picture no longer counts where only the sound is wanted.
+      request(kinds);
+      return take(request(wanted, true));
     },
     async choose({ camera, microphone }) {
+      if (disposed) return closed();
       choice = { ...choice, ...(camera && { camera }), ...(microphone && { microphone }) };
       remember(parts.storage, choice);
-      const asked: Kind[] = [];
-      if (camera !== undefined && wanted.includes("video")) asked.push("video");
-      if (microphone !== undefined && wanted.includes("audio")) asked.push("audio");
-      if (asked.length === 0) return undefined;
-      const result = await take(asked, choice);
+      const of: Kind[] = [];
+      if (camera !== undefined && wanted.includes("video")) of.push("video");
+      if (microphone !== undefined && wanted.includes("audio")) of.push("audio");
+      if (of.length === 0) return undefined;
+      const req = request(of);
+      const result = await take(req, choice);
       if (result.ok || result.error.kind !== "in-use" || !stream) return result;
       // Many phones open one camera at a time: the old one first has to go.
-      for (const track of stream.getTracks()) if (isOf(asked, track.kind)) track.stop();
-      const again = await take(asked, choice);
-      if (!again.ok) for (const kind of asked) void gone(kind);
+      for (const track of stream.getTracks())
+        if (isOf(of.filter(req.counts), track.kind)) track.stop();
+      const again = await take(req, choice);
+      const lost = of.filter(req.counts);
+      if (!again.ok && lost.length > 0) gone(lost);
       return again;
     },
     async devices() {
@@ -213,7 +247,20 @@ export function createCamera(parts: CameraParts): Camera {
     },
     subscribe: (listener) => events.subscribe(listener),
     close,
+    dispose() {
+      disposed = true;
+      close();
+      events.close();
+    },
   };
+}
+
+function superseded(): CameraResult {
+  return { ok: false, error: { kind: "superseded", cause: undefined } };
+}
+
+function closed(): CameraResult {
+  return { ok: false, error: { kind: "closed", cause: undefined } };
 }
 
 function isOf(asked: readonly Kind[], kind: string): boolean {
@@ -268,7 +315,7 @@ function recall(storage: CameraParts["storage"]): Choice {
 }
 
 /** By the names of W3C Media Capture and Streams, 10.3, and those older browsers use. */
-function kindOf(cause: unknown): CameraError["kind"] {
+function kindOf(cause: unknown): Exclude<CameraError["kind"], "superseded" | "closed"> {
   switch (cause instanceof Error ? cause.name : "") {
     case "NotAllowedError":
     case "PermissionDeniedError":

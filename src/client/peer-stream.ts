@@ -8,7 +8,7 @@
  */
 import type { IceServer } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
-import { createCamera, type Camera } from "./camera.ts";
+import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer } from "./peer.ts";
@@ -61,9 +61,9 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
 
-  const { depart, comeBack, wake, close, start, next, ...methods } = peer;
+  const { depart, comeBack, wake, cameraChanged, close, start, next, ...methods } = peer;
   const leaving = new AbortController();
-  let camera: Camera | undefined;
+  let camera: OwnedCamera | undefined;
   let attending = false;
 
   function serverUrl(): string {
@@ -80,8 +80,9 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
       storage: options.deviceStorage ?? lazyStorage("localStorage"),
     });
     camera.subscribe((event) => {
-      if (event.type === "stream") void peer.replaceTracks(event.stream);
+      if (event.type === "stream") cameraChanged(event.stream, event.opened === true);
     });
+    if (leaving.signal.aborted) camera.dispose();
     return camera;
   }
 
@@ -106,7 +107,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     },
     start(wishes) {
       attend();
-      start({ ...(camera?.stream && { stream: camera.stream }), ...wishes });
+      start(wishes);
     },
     next() {
       attend();
@@ -117,7 +118,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     },
     close() {
       leaving.abort();
-      camera?.close();
+      camera?.dispose();
       close();
       pagePeer.release();
     },

@@ -11,6 +11,7 @@ import { createCall, type Call, type Rtc } from "./call.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { createOutbox } from "./outbox.ts";
+import { createOutgoing } from "./outgoing.ts";
 import type { PagePeer } from "./page-peers.ts";
 import {
   sameState,
@@ -36,6 +37,8 @@ export interface PeerParts {
 
 /** A peer stream, and what the page's coming and going does to it. */
 export interface Peer extends Omit<PeerStream, "camera"> {
+  /** The camera has other tracks now; `opened`: because the page has opened it. */
+  cameraChanged(stream: MediaStream | undefined, opened: boolean): void;
   /** The page goes away, for good or into the back-forward cache. */
   depart(): void;
   /** The page came back out of the back-forward cache. */
@@ -68,10 +71,9 @@ export function createPeer(parts: PeerParts): Peer {
   /** Whether the page wants a partner. */
   let wanted = false;
   let wishes: Required<Wishes> = withDefaults({});
-  let local: MediaStream | undefined;
   /** Wishes were given that the server has not been told. */
   let unsaid = false;
-  let muted = { audio: false, video: false };
+  const outgoing = createOutgoing(() => rtc.stream());
 
   /** Whether the server has spoken since the connection last dropped. */
   let present = false;
@@ -316,7 +318,7 @@ export function createPeer(parts: PeerParts): Peer {
         sharedInterests: room.sharedInterests,
         iceServers: iceServers ?? room.iceServers,
       },
-      local,
+      local: outgoing.stream,
       rtc,
       canSignal: () => !orphaned,
       listener: {
@@ -512,8 +514,10 @@ export function createPeer(parts: PeerParts): Peer {
     if (isClosed()) return;
     wishes = withDefaults(options);
     unsaid = true;
-    local = options.stream;
-    applyMuted();
+    if (options.stream) {
+      outgoing.choose(options.stream);
+      sendAnew();
+    }
     search();
   }
 
@@ -554,9 +558,9 @@ export function createPeer(parts: PeerParts): Peer {
     publish();
   }
 
-  function applyMuted(): void {
-    for (const track of local?.getAudioTracks() ?? []) track.enabled = !muted.audio;
-    for (const track of local?.getVideoTracks() ?? []) track.enabled = !muted.video;
+  /** Sends in the present call what is to be sent now. A browser that can't swap a track goes on as before. */
+  function sendAnew(): void {
+    call?.replaceTracks(outgoing.stream).catch(() => {});
   }
 
   /** Whether the server may have this peer in a lobby or a room, or is about to hear that it wants into one. */
@@ -615,14 +619,16 @@ export function createPeer(parts: PeerParts): Peer {
     sendTyping: typingSign.own,
     async replaceTracks(stream) {
       if (closed) return;
-      local = stream;
-      applyMuted();
-      await call?.replaceTracks(stream);
+      outgoing.choose(stream);
+      await call?.replaceTracks(outgoing.stream);
+    },
+    cameraChanged(stream, opened) {
+      if (closed) return;
+      outgoing.cameraChanged(stream, opened);
+      sendAnew();
     },
     setMuted(change) {
-      if (closed) return;
-      muted = { ...muted, ...change };
-      applyMuted();
+      if (!closed) outgoing.mute(change);
     },
     report: (reason) => accuse("report", reason),
     block: () => accuse("block"),

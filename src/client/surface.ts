@@ -22,8 +22,8 @@ export interface Wishes {
 /** What `start` takes. */
 export interface StartOptions extends Wishes {
   /**
-   * What the partner gets to see and hear. Default: what `camera` has open; without either, this peer
-   * only receives.
+   * What the partner gets to see and hear from now on, as with `replaceTracks`. Default: what was chosen so far; at first
+   * what `camera` has open. Without either, this peer only receives.
    */
   stream?: MediaStream;
 }
@@ -38,7 +38,7 @@ export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: Peer
 export interface PeerStream {
   /** Where this peer stands now. */
   readonly state: PeerStreamState;
-  /** The person's own devices. What it opens is sent by itself, also in the middle of a call. */
+  /** The person's own devices. What it opens is sent by itself, also in the middle of a call, unless the page chose otherwise. */
   readonly camera: Camera;
   /** Looks for a partner, and goes on doing so until `stop()`. In a room it only changes the wishes. */
   start(options?: StartOptions): void;
@@ -53,7 +53,13 @@ export interface PeerStream {
    * the sign is sent every 3 s, and one that is not renewed lapses after 6 s at the partner.
    */
   sendTyping(typing: boolean): void;
-  /** Sends another camera or microphone from now on, without a new call; nothing when undefined. */
+  /**
+   * Sends the tracks of `stream` from now on, in this call without a new one and in those that follow; nothing when
+   * undefined. It stays so until `replaceTracks`, or `start` with a stream, is called again: whatever becomes of `camera`,
+   * its own picture and sound never take the place of a track that the page made. A track that is the camera's own
+   * stands for the camera: what the camera takes in its place is sent as well. Where nothing is sent, `camera.open()`
+   * sends what it opens.
+   */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
   /** Silences the microphone, blackens the camera, or undoes it; also for streams that come later. */
   setMuted(muted: { audio?: boolean; video?: boolean }): void;
@@ -73,6 +79,6 @@ export interface PeerStream {
   states(): AsyncIterableIterator<PeerStreamState>;
   /** What `onEvent` tells, from now on; a slow reader loses nothing. */
   events(): AsyncIterableIterator<PeerStreamEvent>;
-  /** Ends everything for good. Closes `camera`; streams given to `start` stay open, being the page's. */
+  /** Ends everything for good, `camera` included; streams given to `start` stay open, being the page's. */
   close(): void;
 }

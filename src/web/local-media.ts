@@ -1,7 +1,7 @@
 import type { Camera, CameraError, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
-import { cameraWords } from "./words.ts";
+import { cameraWords, type CameraTrouble } from "./words.ts";
 
 /** What this peer shows of itself. */
 type Source = "camera" | "voice" | "drawn" | "none";
@@ -38,7 +38,8 @@ export function createLocalMedia(
   let source: Source = drawn ? "drawn" : "camera";
   let settled = false;
   let stream: MediaStream | undefined;
-  let opening: Promise<boolean> | undefined;
+  /** Under way, and for which source. */
+  let opening: { from: Source; done: Promise<boolean> } | undefined;
 
   bind(elements.cameraRetry, "camera");
   bind(elements.cameraAudio, "voice");
@@ -56,7 +57,7 @@ export function createLocalMedia(
     if (event.type === "stream" && event.stream) use(event.stream);
     if (event.type === "lost") {
       settled = false;
-      complain(event.error.kind === "not-found" ? "ended" : event.error.kind);
+      complainOf(event.error, true);
     }
   });
 
@@ -70,10 +71,15 @@ export function createLocalMedia(
 
   function ready(): Promise<boolean> {
     if (settled) return Promise.resolve(true);
-    opening ??= open().finally(() => {
-      opening = undefined;
-    });
-    return opening;
+    // Another way chosen while the browser still asks for permission counts at once, and not what it asks for.
+    if (opening?.from !== source) {
+      const mine = { from: source, done: open() };
+      opening = mine;
+      void mine.done.finally(() => {
+        if (opening === mine) opening = undefined;
+      });
+    }
+    return opening.done;
   }
 
   async function open(): Promise<boolean> {
@@ -82,7 +88,7 @@ export function createLocalMedia(
       return use(source === "drawn" ? createSyntheticCamera() : undefined);
     }
     const result = await camera.open({ video: source === "camera" });
-    if (!result.ok) complain(result.error.kind);
+    if (!result.ok) complainOf(result.error);
     return result.ok;
   }
 
@@ -112,7 +118,13 @@ export function createLocalMedia(
     else localText.textContent = "Only your voice is on.";
   }
 
-  function complain(kind: CameraError["kind"] | "ended"): void {
+  function complainOf({ kind }: CameraError, wasOpen = false): void {
+    // Something else was asked for meanwhile, which says itself what becomes of it.
+    if (kind === "superseded" || kind === "closed") return;
+    complain(wasOpen && kind === "not-found" ? "ended" : kind);
+  }
+
+  function complain(kind: CameraTrouble): void {
     const { title, text } = cameraWords(kind);
     troubleTitle.textContent = title;
     troubleText.textContent = text;
@@ -129,7 +141,7 @@ export function createLocalMedia(
     ready,
     async choose(choice) {
       const result = await camera.choose(choice);
-      if (result && !result.ok) complain(result.error.kind);
+      if (result && !result.ok) complainOf(result.error);
     },
   };
 }

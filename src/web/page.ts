@@ -48,8 +48,7 @@ function run(): void {
     drawn,
     listener: {
       changed(stream) {
-        // What the camera opens is sent by itself.
-        if (stream !== peer.camera.stream) void peer.replaceTracks(stream);
+        void peer.replaceTracks(stream);
         show(peer.state);
       },
       troubled: () => show(peer.state),

@@ -155,8 +155,11 @@ export function onlineWords(online: number): string {
   return `${online.toLocaleString("en")} online`;
 }
 
+/** Camera trouble that a person can do something about. */
+export type CameraTrouble = Exclude<CameraError["kind"], "superseded" | "closed"> | "ended";
+
 /** Camera trouble by its name, and what can be done about it. */
-export function cameraWords(error: CameraError["kind"] | "ended"): { title: string; text: string } {
+export function cameraWords(error: CameraTrouble): { title: string; text: string } {
   switch (error) {
     case "denied":
       return {

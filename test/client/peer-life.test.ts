@@ -46,6 +46,8 @@ async function inCall() {
   return all;
 }
 
+const partnerLeft = { type: "partner-disconnected", roomId: "room-1", reason: "left" } as const;
+
 /** A browser in which this step of a call throws. */
 function faulty(step: "connect" | "createDataChannel" | "addTrack" | "setLocalDescription"): Rtc & {
   made: FakePeerConnection[];
@@ -160,7 +162,6 @@ describe("B10 a peer that was closed", () => {
     expect(server.goodbyes).toBe(1);
   });
 
-  const partnerLeft = { type: "partner-disconnected", roomId: "room-1", reason: "left" } as const;
   type All = ReturnType<typeof alice>;
   /** What may happen to a peer, by anybody. */
   const happenings: Record<string, (all: All) => unknown> = {
@@ -171,6 +172,7 @@ describe("B10 a peer that was closed", () => {
     chat: ({ peer }) => peer.sendChat("hello"),
     typing: ({ peer }) => peer.sendTyping(true),
     tracks: ({ peer }) => peer.replaceTracks(fakeCamera()),
+    camera: ({ peer }) => peer.cameraChanged(fakeCamera(), true),
     depart: ({ peer }) => peer.depart(),
     comeBack: ({ peer }) => peer.comeBack(),
     wake: ({ peer }) => peer.wake(),
@@ -356,5 +358,40 @@ describe("B15 a call whose partner the server has lost", () => {
     const { server, peer } = await inCall();
     server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "removed" });
     expect(peer.state).toMatchObject({ status: "waiting", ended: "removed" });
+  });
+});
+
+describe("B11 the page's own tracks", () => {
+  const sent = ({ browser }: Awaited<ReturnType<typeof inCall>>) =>
+    browser.last.senders.map(({ sender }) => sender.track as unknown as MediaStreamTrack);
+
+  test("B11 stay in this call and the next, whatever the camera takes in the place of its own", async () => {
+    const all = await inCall();
+    const { peer, server, browser } = all;
+    const raw = fakeCamera();
+    peer.cameraChanged(raw, true);
+    const blurred = fakeCamera();
+    await peer.replaceTracks(blurred);
+    peer.cameraChanged(fakeCamera(), false);
+    await settle();
+    expect(sent(all)).toEqual(blurred.getTracks());
+    peer.next();
+    server.tell(partnerLeft);
+    // Wishes alone change nothing of what is sent.
+    peer.start();
+    server.tell(createOffer("room-2"));
+    await settle();
+    expect(browser.all).toHaveLength(2);
+    expect(sent(all)).toEqual(blurred.getTracks());
+  });
+
+  test("B11 given to start in a call are sent and muted in that call", async () => {
+    const all = await inCall();
+    const given = fakeCamera();
+    all.peer.start({ stream: given });
+    await settle();
+    expect(sent(all)).toEqual(given.getTracks());
+    all.peer.setMuted({ video: true });
+    expect(given.getVideoTracks()[0]?.enabled).toBe(false);
   });
 });

@@ -1,32 +1,14 @@
 /** A page of another origin, with the client library, against a real server that does or does not accept it. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
 import { launchBrowser } from "../support/browser.ts";
+import { startClientSite, type ClientSite } from "../support/client-site.ts";
 import { startServer } from "../support/server-process.ts";
 
 setDefaultTimeout(60_000);
 
-/** A site of its own: nothing but a page with the client in it. */
-const site = { origin: "", stop: () => {} };
-beforeAll(async () => {
-  const entry = join(import.meta.dir, "../../src/client/peer-stream.ts");
-  const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser" });
-  const code = await outputs[0]?.text();
-  if (code === undefined) throw new Error("the client was not bundled");
-  const server = Bun.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    routes: {
-      "/client.js": new Response(code, { headers: { "content-type": "text/javascript" } }),
-      "/": new Response("<!doctype html><title>A site</title>", {
-        headers: { "content-type": "text/html" },
-      }),
-    },
-  });
-  site.origin = server.url.origin;
-  site.stop = () => void server.stop(true);
-});
-afterAll(() => site.stop());
+let site: ClientSite;
+beforeAll(async () => void (site = await startClientSite()));
+afterAll(() => site[Symbol.dispose]());
 
 interface Seen {
   status: string;

@@ -1,0 +1,232 @@
+/** What was asked of the devices, and is answered after something else was asked, or nothing any more. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { createCamera, type CameraEvent, type MediaSource } from "../../src/client/camera.ts";
+
+class FakeTrack extends EventTarget {
+  readyState = "live";
+  readonly kind: string;
+  constructor(kind: string) {
+    super();
+    this.kind = kind;
+  }
+  getSettings = () => ({});
+  stop = () => void (this.readyState = "ended");
+  unplug() {
+    this.stop();
+    this.dispatchEvent(new Event("ended"));
+  }
+}
+
+const streamOf = (tracks: FakeTrack[]) =>
+  ({
+    getTracks: () => [...tracks],
+    getVideoTracks: () => tracks.filter(({ kind }) => kind === "video"),
+    getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
+  }) as unknown as MediaStream;
+
+/** Devices that answer when they are told to. */
+function slowMachine() {
+  const made: FakeTrack[] = [];
+  const questions: { allow(): void; refuse(error: string): void }[] = [];
+  const target = new EventTarget();
+  let listeners = 0;
+  const source = Object.assign(target, {
+    addEventListener(...args: Parameters<EventTarget["addEventListener"]>) {
+      listeners += 1;
+      EventTarget.prototype.addEventListener.apply(target, args);
+    },
+    getUserMedia({ video, audio }: MediaStreamConstraints) {
+      const { promise, resolve, reject } = Promise.withResolvers<MediaStream>();
+      questions.push({
+        allow() {
+          const kinds = [...(video ? ["video"] : []), ...(audio ? ["audio"] : [])];
+          const tracks = kinds.map((kind) => new FakeTrack(kind));
+          made.push(...tracks);
+          resolve(streamOf(tracks));
+        },
+        refuse: (error) => reject(new DOMException("no", error)),
+      });
+      return promise;
+    },
+    enumerateDevices: async () => [],
+  }) as unknown as MediaSource;
+  const camera = createCamera({
+    source,
+    storage: undefined,
+    stream: (tracks) => streamOf(tracks as unknown as FakeTrack[]),
+  });
+  const events: CameraEvent[] = [];
+  camera.subscribe((event) => events.push(event));
+  return {
+    camera,
+    events,
+    made,
+    questions,
+    live: () => made.filter(({ readyState }) => readyState === "live"),
+    listened: () => listeners,
+    devicesChange: () => target.dispatchEvent(new Event("devicechange")),
+    /** Answers all that is asked, until nothing is. */
+    async answerAll() {
+      for (let round = 0; round < 20; round += 1) {
+        for (const question of questions.splice(0)) question.allow();
+        await Bun.sleep(0);
+      }
+    },
+  };
+}
+
+const superseded = { ok: false, error: { kind: "superseded" } };
+
+describe("B10 a camera", () => {
+  test("B10 closed while another device is opened for the one in use is not turned on again", async () => {
+    const { camera, questions, live, answerAll, events } = slowMachine();
+    const opening = camera.open();
+    questions.shift()?.allow();
+    await opening;
+    const choosing = camera.choose({ camera: "usb" });
+    questions.shift()?.refuse("NotReadableError");
+    // The second question, asked once the first device is let go.
+    while (questions.length === 0) await Promise.resolve();
+    camera.close();
+    events.length = 0;
+    questions.shift()?.refuse("NotReadableError");
+    expect(await choosing).toMatchObject(superseded);
+    await answerAll();
+    expect(live()).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  test.each(["close", "dispose"] as const)(
+    "B10 that opens after %s is off at once, and the answer says so",
+    async (way) => {
+      const { camera, questions, live, events } = slowMachine();
+      const opening = camera.open();
+      camera[way]();
+      questions.shift()?.allow();
+      expect(await opening).toMatchObject(superseded);
+      expect(live()).toEqual([]);
+      expect(camera.stream).toBeUndefined();
+      expect(events).toEqual([]);
+    },
+  );
+
+  test("B10 closed while a remembered device turns out to be gone asks for no other", async () => {
+    const { camera, questions } = slowMachine();
+    await camera.choose({ camera: "usb" });
+    const opening = camera.open();
+    camera.close();
+    questions.shift()?.refuse("OverconstrainedError");
+    expect(await opening).toMatchObject(superseded);
+    expect(questions).toEqual([]);
+  });
+
+  test("B10 opened twice is opened once, and the first caller is told", async () => {
+    const { camera, questions, live } = slowMachine();
+    const [first, second] = [camera.open(), camera.open()];
+    for (const question of questions.splice(0)) question.allow();
+    expect(await first).toMatchObject(superseded);
+    expect(await second).toMatchObject({ ok: true });
+    expect(live()).toHaveLength(2);
+  });
+
+  test("B10 of which only the sound is wanted after all gives no picture", async () => {
+    const { camera, questions, live } = slowMachine();
+    const [both, sound] = [camera.open(), camera.open({ video: false })];
+    for (const question of questions.splice(0).reverse()) question.allow();
+    expect(await both).toMatchObject(superseded);
+    expect(await sound).toMatchObject({ ok: true });
+    expect(live().map(({ kind }) => kind)).toEqual(["audio"]);
+  });
+
+  test("B10 that loses its microphone while another picture is chosen gets both", async () => {
+    const { camera, questions, live, made, answerAll } = slowMachine();
+    const opening = camera.open();
+    questions.shift()?.allow();
+    await opening;
+    const choosing = camera.choose({ camera: "usb" });
+    made.find(({ kind }) => kind === "audio")?.unplug();
+    await answerAll();
+    expect(await choosing).toMatchObject({ ok: true });
+    expect(
+      camera.stream
+        ?.getTracks()
+        .map(({ kind }) => kind)
+        .sort(),
+    ).toEqual(["audio", "video"]);
+    expect(live()).toHaveLength(2);
+  });
+
+  test("B10 that was disposed of opens nothing, chooses nothing and listens to nothing", async () => {
+    const { camera, questions, listened, devicesChange, answerAll, live } = slowMachine();
+    camera.dispose();
+    const closed = { ok: false, error: { kind: "closed" } };
+    expect(await camera.open()).toMatchObject(closed);
+    expect(await camera.choose({ camera: "usb" })).toMatchObject(closed);
+    devicesChange();
+    expect(questions).toEqual([]);
+    expect(listened()).toBe(0);
+    await answerAll();
+    expect(live()).toEqual([]);
+  });
+
+  test("B10 is off after close whatever was asked before and answered when, and what it gives is live", async () => {
+    const step = fc.constantFrom(
+      "open",
+      "voice",
+      "choose camera",
+      "choose both",
+      "close",
+      "allow",
+      "allow",
+      "in use",
+      "gone",
+      "denied",
+      "unplug",
+      "plug",
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.boolean(), async (steps, forGood) => {
+        const machine = slowMachine();
+        const { camera, questions, made } = machine;
+        const wrong: string[] = [];
+        const check = (answer: Promise<Awaited<ReturnType<typeof camera.open>> | undefined>) =>
+          void answer.then((result) => {
+            if (!result?.ok) return;
+            for (const track of result.stream.getTracks())
+              if (track.readyState !== "live" && camera.stream === result.stream)
+                wrong.push(`ok with a dead ${track.kind}`);
+          });
+        for (const name of steps) {
+          if (name === "open") check(camera.open());
+          if (name === "voice") check(camera.open({ video: false }));
+          if (name === "choose camera") check(camera.choose({ camera: "usb" }));
+          if (name === "choose both") check(camera.choose({ camera: "usb", microphone: "usb" }));
+          if (name === "close") camera.close();
+          if (name === "allow") questions.shift()?.allow();
+          if (name === "in use") questions.shift()?.refuse("NotReadableError");
+          if (name === "gone") questions.shift()?.refuse("OverconstrainedError");
+          if (name === "denied") questions.shift()?.refuse("NotAllowedError");
+          if (name === "unplug") made.findLast(({ readyState }) => readyState === "live")?.unplug();
+          if (name === "plug") machine.devicesChange();
+          for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
+          // Whatever is on is what the page can see and stop.
+          const open = camera.stream?.getTracks() ?? [];
+          for (const track of machine.live())
+            if (!open.includes(track as unknown as MediaStreamTrack))
+              wrong.push(`after ${name} a ${track.kind} is on that is not in the stream`);
+        }
+        if (forGood) camera.dispose();
+        else camera.close();
+        const asked = questions.length;
+        await machine.answerAll();
+        expect(machine.live()).toEqual([]);
+        expect(camera.stream).toBeUndefined();
+        expect(wrong).toEqual([]);
+        // What was asked before may be answered; nothing is asked after.
+        expect(questions.length).toBeLessThanOrEqual(asked);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

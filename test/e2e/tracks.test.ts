@@ -1,0 +1,154 @@
+/** What the client library sends, and what it turns on and off: on a page of somebody else's, in a real call. */
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import type { Page } from "playwright-core";
+import type { PeerStream } from "../../src/client/surface.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { startClientSite, type ClientSite } from "../support/client-site.ts";
+import { startServer, type ServerProcess } from "../support/server-process.ts";
+
+setDefaultTimeout(60_000);
+
+declare global {
+  interface Window {
+    peer: PeerStream;
+  }
+}
+
+let site: ClientSite;
+let server: ServerProcess;
+let browser: TestBrowser;
+beforeAll(async () => {
+  site = await startClientSite();
+  server = await startServer({ CORS_ORIGIN: site.origin, LIMIT_SOCKETS_PER_ADDRESS: "0" });
+  browser = await launchBrowser();
+});
+afterEach(async () => {
+  await Promise.all(browser.browser.contexts().map((context) => context.close()));
+  expect(browser.complaints).toEqual([]);
+});
+afterAll(async () => {
+  await browser[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+  site[Symbol.dispose]();
+});
+
+async function visit(): Promise<Page> {
+  const ws = `${server.origin.replace("http", "ws")}/trpc`;
+  const page = await browser.open(`${site.origin}/?server=${encodeURIComponent(ws)}`);
+  await page.locator("body[data-ready]").waitFor({ state: "attached" });
+  return page;
+}
+
+const connected = (page: Page) =>
+  page.locator("body[data-state=connected]").waitFor({ timeout: 20_000 });
+
+/** The colour in the middle of the stranger's picture, once it has shown `frames` more frames. */
+async function colourOf(page: Page, frames = 5): Promise<"green" | "other"> {
+  return page.evaluate(async (count) => {
+    const video = document.querySelector("video");
+    if (!video) throw new Error("there is no video");
+    for (let shown = 0; shown < count; shown += 1)
+      await new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(() => reject(new Error("no new frame within 10 s")), 10_000);
+        video.requestVideoFrameCallback(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+    const context = new OffscreenCanvas(1, 1).getContext("2d");
+    context?.drawImage(video, video.videoWidth / 2, video.videoHeight / 2, 1, 1, 0, 0, 1, 1);
+    const [red = 0, green = 0, blue = 0] = context?.getImageData(0, 0, 1, 1).data ?? [];
+    return green > 200 && red < 60 && blue < 60 ? "green" : "other";
+  }, frames);
+}
+
+test("B11 the picture that the page sends stays, whatever becomes of the camera and the microphone", async () => {
+  const [alice, bob] = await Promise.all([visit(), visit()]);
+  await alice.evaluate(async () => {
+    await window.peer.camera.open();
+    const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 120 });
+    const context = canvas.getContext("2d");
+    let shade = 0;
+    setInterval(() => {
+      // Each frame differs a little, or none would be sent.
+      shade = 1 - shade;
+      if (context) context.fillStyle = `rgb(${shade * 8}, 250, 0)`;
+      context?.fillRect(0, 0, 160, 120);
+    }, 50);
+    const microphone = window.peer.camera.stream?.getAudioTracks() ?? [];
+    const drawn = canvas.captureStream(20).getVideoTracks();
+    await window.peer.replaceTracks(new MediaStream([...drawn, ...microphone]));
+    window.peer.start();
+  });
+  await bob.evaluate(() => window.peer.start());
+  await Promise.all([connected(alice), connected(bob)]);
+  expect(await colourOf(bob)).toBe("green");
+
+  const change = (what: "unplug" | "choose" | "open") =>
+    alice.evaluate(async (name) => {
+      const { camera } = window.peer;
+      const before = camera.stream;
+      const changed = new Promise<void>((resolve, reject) => {
+        setTimeout(() => reject(new Error("the camera did not change within 10 s")), 10_000);
+        camera.subscribe(({ type }) => {
+          if (type === "stream" && camera.stream !== before) resolve();
+        });
+      });
+      if (name === "unplug") {
+        const [track] = before?.getAudioTracks() ?? [];
+        track?.stop();
+        track?.dispatchEvent(new Event("ended"));
+      }
+      if (name === "choose") {
+        const { microphones } = await camera.devices();
+        await camera.choose({ microphone: microphones.at(-1)?.id ?? "" });
+      }
+      if (name === "open") await camera.open();
+      await changed;
+    }, what);
+  for (const what of ["unplug", "choose", "open"] as const) {
+    await change(what);
+    expect(await colourOf(bob, 10)).toBe("green");
+  }
+});
+
+test("B10 a device that the browser gives after close() is off again, and no other is asked for", async () => {
+  const alice = await visit();
+  const seen = await alice.evaluate(async () => {
+    const { mediaDevices } = navigator;
+    const real = mediaDevices.getUserMedia.bind(mediaDevices);
+    const tracks: MediaStreamTrack[] = [];
+    let asked = 0;
+    let allow = () => {};
+    const question = new Promise<void>((resolve) => (allow = resolve));
+    mediaDevices.getUserMedia = async (constraints) => {
+      asked += 1;
+      await question;
+      const stream = await real(constraints);
+      tracks.push(...stream.getTracks());
+      return stream;
+    };
+    const opening = window.peer.camera.open();
+    window.peer.start();
+    window.peer.close();
+    allow();
+    const first = await opening;
+    const again = await window.peer.camera.open();
+    window.peer.start();
+    mediaDevices.dispatchEvent(new Event("devicechange"));
+    return {
+      asked,
+      results: [first, again].map((result) => (result.ok ? "ok" : result.error.kind)),
+      on: tracks.filter(({ readyState }) => readyState === "live").length,
+      given: tracks.length,
+      status: window.peer.state.status,
+    };
+  });
+  expect(seen).toEqual({
+    asked: 1,
+    results: ["superseded", "closed"],
+    on: 0,
+    given: 2,
+    status: "idle",
+  });
+});
