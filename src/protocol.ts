@@ -159,6 +159,8 @@ export interface RoomTerms {
   relayOnly: boolean;
   /** The wishes that both named, normalised. */
   sharedInterests: string[];
+  /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`. */
+  mode: Mode;
 }
 
 export type Status = "idle" | "waiting" | "paired";
@@ -231,6 +233,7 @@ export const rejectionReasons = [
   "rate-limited",
   "suspended",
   "relay-unavailable",
+  "wrong-mode",
   "draining",
   "unavailable",
 ] as const;

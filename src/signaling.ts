@@ -5,6 +5,7 @@
 import { goOn, type Awaitable } from "./awaitable.ts";
 import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
+import { exceedsMode } from "./domain/media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
@@ -15,6 +16,7 @@ import type { Metrics } from "./observe/metrics.ts";
 import type {
   IceServer,
   LoggedEvent,
+  Mode,
   PeerEvent,
   PeerState,
   ReportReason,
@@ -194,8 +196,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
   function pairRequest(newcomer: Ticket, partner: Ticket): PairRequest {
     const relayOnly = parts.forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
     return {
-      // The id says it, so that no signal needs a look at its room: one with another id is refused anyway.
-      roomId: (relayOnly ? relayOnlyPrefix : "") + system.id(),
+      roomId: roomIdPrefix(relayOnly, newcomer.wishes.mode) + system.id(),
       impolite: newcomer,
       polite: partner,
       relayOnly,
@@ -335,7 +336,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
     send(caller, signal) {
       const { roomId } = signal;
-      const json = roomId.startsWith(relayOnlyPrefix) ? wordedRelayOnly(signal) : worded(signal);
+      const json = allowedIn(roomId, signal);
+      if (isRejection(json)) return json;
       const sending = streams.during(() => engine.send(caller, roomId, json));
       return goOn(sending, (delivered) => toldOf(signal, delivered));
     },
@@ -412,15 +414,34 @@ function step(caller: Caller, name: string): Caller {
   return mutationId === undefined ? caller : { ...caller, mutationId: `${mutationId} ${name}` };
 }
 
-/** Begins the id of a room whose members must not learn each other's address. */
+/**
+ * A room's id begins with what its signals must keep to, so that none of them needs a look at the room: one that names
+ * another id is refused as not in it.
+ */
 const relayOnlyPrefix = "relay.";
+const modePrefixes = [
+  ["audio.", "audio"],
+  ["text.", "text"],
+] as const satisfies [string, Mode][];
 
-const worded = (signal: Signal | WordedSignal): string =>
-  "json" in signal ? signal.json : JSON.stringify(signal);
+function roomIdPrefix(relayOnly: boolean, mode: Mode): string {
+  const [modePrefix = ""] = modePrefixes.find(([, prefixed]) => prefixed === mode) ?? [];
+  return (relayOnly ? relayOnlyPrefix : "") + modePrefix;
+}
 
-function wordedRelayOnly(signal: Signal | WordedSignal): string | undefined {
-  const filtered = relayOnly("json" in signal ? (JSON.parse(signal.json) as Signal) : signal);
-  return filtered && JSON.stringify(filtered);
+/** The signal in JSON as its room lets it through: `undefined` if nothing of it is left. */
+function allowedIn(roomId: string, signal: Signal | WordedSignal): string | undefined | Rejection {
+  const isRelayOnly = roomId.startsWith(relayOnlyPrefix);
+  const rest = isRelayOnly ? roomId.slice(relayOnlyPrefix.length) : roomId;
+  const mode = modePrefixes.find(([prefix]) => rest.startsWith(prefix))?.[1] ?? "video";
+  const isUnread = "json" in signal;
+  if (!isRelayOnly && (mode === "video" || signal.type === "add-ice-candidate"))
+    return isUnread ? signal.json : JSON.stringify(signal);
+  const read = isUnread ? (JSON.parse(signal.json) as Signal) : signal;
+  const passed = isRelayOnly ? relayOnly(read) : read;
+  // What the partner gets is what counts.
+  if (passed && "sdp" in passed && exceedsMode(passed.sdp, mode)) return reject("wrong-mode");
+  return passed && JSON.stringify(passed);
 }
 
 /** The signal without anything that says where its sender is; `undefined` if nothing is left. */

@@ -1,4 +1,4 @@
-import type { Candidate, IceServer, RoomTerms, Signal } from "../protocol.ts";
+import type { Candidate, IceServer, Mode, RoomTerms, Signal } from "../protocol.ts";
 import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
 import { chatBufferedBytesMax, decodeWord, encodeWord, type Word } from "./chat.ts";
 import { createPathWatch } from "./path-watch.ts";
@@ -80,7 +80,7 @@ export function createCall({
   listener,
   canSignal = () => true,
 }: CallParts): Call {
-  const { roomId, polite } = room;
+  const { roomId, polite, mode } = room;
   const remote = rtc.stream();
   const pc = rtc.connect({
     iceServers: room.iceServers,
@@ -119,12 +119,14 @@ export function createCall({
     signal: ended,
   });
   pc.addEventListener("connectionstatechange", watchConnection, { signal: ended });
-  pc.addEventListener("track", ({ track }) => show(track), { signal: ended });
+  pc.addEventListener("track", ({ track, transceiver }) => show(track, transceiver), {
+    signal: ended,
+  });
   channel.addEventListener("message", ({ data }) => hear(data), { signal: ended });
   channel.addEventListener("close", () => listener.hungUp(), { signal: ended });
 
   try {
-    if (local) for (const track of local.getTracks()) pc.addTrack(track, local);
+    for (const track of sendable(local)) pc.addTrack(track, local ?? rtc.stream());
   } catch (fault) {
     end();
     throw fault;
@@ -212,8 +214,16 @@ export function createCall({
     if (pc.sctp?.transport.state === "failed") fail();
   }
 
-  function show(track: MediaStreamTrack): void {
-    remote.addTrack(track);
+  /** The tracks that the room's mode lets this peer send. */
+  function sendable(stream: MediaStream | undefined): MediaStreamTrack[] {
+    return stream?.getTracks().filter(({ kind }) => mediaIn[mode].includes(kind)) ?? [];
+  }
+
+  /** Takes a track of the partner's, unless it is of a kind that the room's mode has not: that is never received. */
+  function show(track: MediaStreamTrack, transceiver: RTCRtpTransceiver): void {
+    if (mediaIn[mode].includes(track.kind)) return remote.addTrack(track);
+    track.stop();
+    transceiver.direction = "inactive";
   }
 
   function hear(frame: unknown): void {
@@ -259,7 +269,7 @@ export function createCall({
     async replaceTracks(stream) {
       for (const kind of ["audio", "video"] as const) {
         if (ended.aborted) return;
-        const track = stream?.getTracks().find((own) => own.kind === kind);
+        const track = sendable(stream).find((own) => own.kind === kind);
         // Looked up each time: what another call of this has added meanwhile is used, not added again.
         const used = pc
           .getTransceivers()
@@ -291,6 +301,13 @@ export function createCall({
     end,
   };
 }
+
+/** Kinds of tracks that a room of a mode has. */
+const mediaIn: Record<Mode, readonly string[]> = {
+  video: ["audio", "video"],
+  audio: ["audio"],
+  text: [],
+};
 
 /** Opens the chat's channel, negotiated out of band with a fixed id: there from the first offer on, on both ends. */
 function openChannel(pc: RTCPeerConnection): RTCDataChannel {

@@ -316,6 +316,8 @@ export function createPeer(parts: PeerParts): Peer {
         polite: room.polite,
         relayOnly: room.relayOnly,
         sharedInterests: room.sharedInterests,
+        // Earlier servers do not say it; only peers of one mode meet.
+        mode: room.mode ?? wishes.mode,
         iceServers: iceServers ?? room.iceServers,
       },
       local: outgoing.stream,

@@ -324,8 +324,8 @@ export function createMoves<M extends Member<M>>(
         discard(member);
         member.room = room;
       }
-      tell(impolite, { type: "create-offer", roomId, polite: false, relayOnly, sharedInterests });
-      tell(polite, { type: "wait-for-offer", roomId, polite: true, relayOnly, sharedInterests });
+      tell(impolite, { type: "create-offer", ...termsFor(impolite, room), polite: false });
+      tell(polite, { type: "wait-for-offer", ...termsFor(polite, room), polite: true });
     },
 
     confirm(member, roomId) {
@@ -404,6 +404,7 @@ function termsFor<M>(member: M, room: Room<M>) {
     polite: room.polite === member,
     relayOnly: room.relayOnly,
     sharedInterests: room.sharedInterests,
+    mode: room.mode,
   };
 }
 

@@ -17,6 +17,7 @@ export const codeOf = {
   "rate-limited": "TOO_MANY_REQUESTS",
   suspended: "FORBIDDEN",
   "relay-unavailable": "PRECONDITION_FAILED",
+  "wrong-mode": "FORBIDDEN",
   draining: "SERVICE_UNAVAILABLE",
   unavailable: "SERVICE_UNAVAILABLE",
 } as const satisfies Record<RejectionReason, Code>;
@@ -30,6 +31,7 @@ const messageOf: Record<RejectionReason, string> = {
   "rate-limited": "Too many calls",
   suspended: "You are suspended",
   "relay-unavailable": "No TURN server is configured",
+  "wrong-mode": "The mode of this room does not allow these media",
   draining: "This server is being replaced",
   unavailable: "The server can't do this at the moment",
 };

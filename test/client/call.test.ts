@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createCall, type Call } from "../../src/client/call.ts";
-import type { Signal } from "../../src/protocol.ts";
+import type { Mode, Signal } from "../../src/protocol.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
@@ -12,6 +12,7 @@ interface SideOptions {
   relayOnly?: boolean;
   local?: MediaStream | undefined;
   canSignal?: () => boolean;
+  mode?: Mode;
 }
 
 /** One end of a room: its call, and a diary of all it tells. */
@@ -26,6 +27,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       polite: options.polite,
       relayOnly: options.relayOnly ?? false,
       sharedInterests: [],
+      mode: options.mode ?? "video",
       iceServers: [{ urls: ["stun:stun.example"] }],
     },
     local: "local" in options ? options.local : fakeCamera(),
@@ -479,5 +481,41 @@ describe("the end", () => {
     alice.call.end();
     await settle();
     expect(alice.sent).toEqual([]);
+  });
+});
+
+describe("B7 the mode of a room", () => {
+  test.each([
+    ["video", ["audio", "video"]],
+    ["audio", ["audio"]],
+    ["text", []],
+  ] as const)("B7 %s: of a camera that is open is sent %j, also later", async (mode, kinds) => {
+    const network = new FakeNetwork();
+    const { call, pc } = side(network, "alice", { polite: false, mode });
+    const sent = () =>
+      pc.senders.flatMap(({ sender }) => (sender.track ? [sender.track.kind] : [])).sort();
+    await settle();
+    expect(sent()).toEqual([...kinds]);
+    await call.replaceTracks(fakeCamera());
+    expect(sent()).toEqual([...kinds]);
+  });
+
+  test("B7 of what a changed client sends, nothing is taken that the mode has not", async () => {
+    const network = new FakeNetwork();
+    const alice = side(network, "alice", { polite: false, mode: "video" });
+    const bob = side(network, "bob", { polite: true, mode: "audio" });
+    alice.reaches(bob.call);
+    bob.reaches(alice.call);
+    await settle();
+    expect(bob.call.remote.getTracks().map(({ kind }) => kind)).toEqual(["audio"]);
+    const taken = bob.pc.received.map(({ track, transceiver }) => [
+      track.kind,
+      track.readyState,
+      transceiver.direction,
+    ]);
+    expect(taken.sort()).toEqual([
+      ["audio", "live", "recvonly"],
+      ["video", "ended", "inactive"],
+    ]);
   });
 });

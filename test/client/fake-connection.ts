@@ -116,7 +116,14 @@ export function refusal(fields: RejectionFields): Error {
 
 /** What a peer is told of a room. */
 function terms(roomId: string): RoomTerms & { iceServers: [] } {
-  return { roomId, polite: false, relayOnly: false, sharedInterests: ["chess"], iceServers: [] };
+  return {
+    roomId,
+    polite: false,
+    relayOnly: false,
+    sharedInterests: ["chess"],
+    mode: "video",
+    iceServers: [],
+  };
 }
 
 export const createOffer = (roomId: string): PeerEvent => ({

@@ -76,6 +76,8 @@ export class FakePeerConnection extends EventTarget {
   readonly channel = new FakeChannel();
   readonly senders: FakeTransceiver[] = [];
   readonly added: string[] = [];
+  /** What came from the partner. */
+  readonly received: { track: FakeTrack; transceiver: { direction: string } }[] = [];
   restarts = 0;
   offers = 0;
   readonly name: string;
@@ -155,7 +157,10 @@ export class FakePeerConnection extends EventTarget {
       for (const kind of sdp.kinds) {
         if (this.added.includes(kind)) continue;
         this.added.push(kind);
-        this.dispatchEvent(Object.assign(new Event("track"), { track: new FakeTrack(kind) }));
+        const track = new FakeTrack(kind);
+        const transceiver = { direction: "recvonly" };
+        this.received.push({ track, transceiver });
+        this.dispatchEvent(Object.assign(new Event("track"), { track, transceiver }));
       }
       this.#signaling(description.type === "offer" ? "have-remote-offer" : "stable");
     });

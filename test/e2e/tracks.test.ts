@@ -152,3 +152,47 @@ test("B10 a device that the browser gives after close() is off again, and no oth
     status: "idle",
   });
 });
+
+test("B7 in a room for sound an open camera is not sent, and a changed client can't push a picture", async () => {
+  const [alice, bob] = await Promise.all([visit(), visit()]);
+  await alice.evaluate(() => {
+    const Real = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Real {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        Object.assign(window, { pc: this });
+      }
+    };
+  });
+  for (const page of [alice, bob])
+    await page.evaluate(async () => {
+      await window.peer.camera.open();
+      window.peer.start({ mode: "audio" });
+    });
+  await Promise.all([connected(alice), connected(bob)]);
+  const remoteKinds = (page: Page) =>
+    page.evaluate(() => {
+      const { state } = window.peer;
+      const { remote } = state as { remote?: MediaStream };
+      return remote?.getTracks().map(({ kind }) => kind);
+    });
+  expect(await remoteKinds(alice)).toEqual(["audio"]);
+  expect(await remoteKinds(bob)).toEqual(["audio"]);
+
+  const error = await alice.evaluate(async () => {
+    const { pc } = window as unknown as { pc: RTCPeerConnection };
+    const refused = new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error("nothing was refused within 10 s")), 10_000);
+      window.peer.subscribe((state) => {
+        if (state.status === "idle") resolve(state.error && { ...state.error, cause: undefined });
+      });
+    });
+    const [picture] = window.peer.camera.stream?.getVideoTracks() ?? [];
+    if (picture) pc.addTrack(picture);
+    return refused;
+  });
+  expect(error).toMatchObject({ kind: "rejected", reason: "wrong-mode" });
+  // Her place is given up; he waits for the next, and has seen nothing.
+  await bob.locator("body[data-state=waiting]").waitFor({ timeout: 10_000 });
+  expect(await bob.evaluate(() => document.querySelector("video")?.videoWidth)).toBe(0);
+});
