@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
 import { misspeltVariables, readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
+import { networkHashChars } from "./domain/moderation.ts";
 import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
@@ -82,14 +83,8 @@ async function start(config: Config, system: System, log: Log) {
       delayMs: config.skipDelayMs,
       delayMsMax: 30 * config.skipDelayMs,
     },
-    moderation: {
-      windowMs: 3_600_000,
-      sessionReporters: 3,
-      addressReporters: 9,
-      sessionMs: 86_400_000,
-      addressMs: 3_600_000,
-      recordsMax: 100_000,
-    },
+    moderation: { ...config.moderation, recordsMax: 100_000 },
+    blocks: config.blocks,
     // One skip each 3 s past the burst is all that the growing delay lets through.
     avoidsMax: Math.max(1024, config.skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
@@ -127,6 +122,7 @@ async function start(config: Config, system: System, log: Log) {
     ...config.admission,
     peersMax,
     hashKey: secrets[0] ?? "",
+    networkHashChars,
     shared: addresses,
     onUnannouncedProxy: () =>
       log.warn(

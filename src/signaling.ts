@@ -9,7 +9,7 @@ import { exceedsMode } from "./domain/media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type { Caller, Ended, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
+import type { Caller, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -75,7 +75,7 @@ export interface SignalingParts {
   policy: Policy;
   ice: IceConfig;
   forceRelay: boolean;
-  /** Told of every report that counts; must neither throw nor wait. */
+  /** Called with every reporter's first report of a room; must neither throw nor wait. */
   onReport: (report: ReportNotice) => void;
   log: Log;
   metrics: Metrics;
@@ -93,6 +93,8 @@ export interface ReportNotice {
   reporter: string;
   /** As the operator's calls name it. */
   reported: Party;
+  /** Whether it counts as a vote: not from a room that had just begun, nor of one who reports nearly everybody. */
+  counted: boolean;
   /** Who is suspended because of it, and until when (epoch milliseconds). */
   suspended: (Subject & { until: number })[];
 }
@@ -123,9 +125,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   async function sweep() {
     try {
-      const { entered, lost, nextAt } = await engine.sweep();
-      for (let n = 0; n < lost; n++) metrics.ended("lost");
-      if (lost > 0) log.info("lost", { rooms: lost });
+      const { entered, nextAt } = await engine.sweep();
       if (nextAt !== undefined) alarm(nextAt);
       const again = unlucky;
       unlucky = [];
@@ -228,23 +228,9 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // -------------------------------------------------------------------------------------------
   // Rooms
 
-  function end(
-    caller: Caller,
-    request: Parameters<Engine["end"]>[1],
-  ): Awaitable<Ended | Rejection> {
-    return goOn(engine.end(caller, request), (answer) => {
-      if (!isRejection(answer) && answer.ended) {
-        const { roomId, lastedMs, reason } = answer.ended;
-        log.info("ended", { room: roomId, reason, by: request.ending, lastedMs });
-        metrics.ended(reason);
-      }
-      return answer;
-    });
-  }
-
   async function accuse(caller: Caller, roomId: string, reason: ReportReason) {
     const reported = await engine.report(caller, roomId);
-    if (isRejection(reported) || !reported.counted) return;
+    if (isRejection(reported) || !reported.first) return;
     const suspended = reported.suspended.map(({ subject, until }) => ({ ...subject, until }));
     const { sessionId } = reported.reported;
     log.info("reported", {
@@ -252,6 +238,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       reason,
       reporter: tag(caller.sessionId),
       reported: tag(sessionId),
+      counted: reported.counted,
       suspended: suspended.length,
     });
     parts.onReport({
@@ -261,6 +248,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       reason,
       reporter: tag(caller.sessionId),
       reported: reported.reported,
+      counted: reported.counted,
       suspended,
     });
     await lookForPartners(reported.entered);
@@ -305,6 +293,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
   });
 
   engine.onAlarm(alarm);
+  engine.onEnded(({ roomId, reason, ending, lastedMs }) => {
+    log.info("ended", { room: roomId, reason, by: ending, lastedMs });
+    metrics.ended(reason);
+  });
 
   return {
     events: streams.open,
@@ -325,13 +317,13 @@ export function createSignaling(parts: SignalingParts): Signaling {
         const moving: Awaitable<Moved | Rejection> =
           standing.status === "idle"
             ? engine.enqueue(caller)
-            : end(caller, { ending: "skip", roomId });
+            : engine.end(caller, { ending: "skip", roomId });
         return goOn(moving, (moved) => settle(caller, moved));
       });
     },
 
     leave(caller) {
-      return goOn(end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
+      return goOn(engine.end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
     },
 
     send(caller, signal) {
@@ -350,7 +342,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     async failed(caller, roomId) {
-      const answer = await end(caller, { ending: "failed", roomId });
+      const answer = await engine.end(caller, { ending: "failed", roomId });
       if (!isRejection(answer) && !answer.known) return reject("not-in-room");
       return settle(caller, answer);
     },
@@ -360,7 +352,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       if (isRejection(avoided)) return avoided;
       if (kind === "report") await accuse(caller, roomId, reason ?? "other");
       else log.info("blocked", { room: roomId, session: tag(caller.sessionId) });
-      const answer = await settle(caller, await end(caller, { ending: kind, roomId }));
+      const answer = await settle(caller, await engine.end(caller, { ending: kind, roomId }));
       return isRejection(answer) ? answer : { accepted: true };
     },
 

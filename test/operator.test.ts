@@ -2,6 +2,7 @@
 import { createHmac } from "node:crypto";
 import { createTRPCClient, httpLink } from "@trpc/client";
 import { describe, expect, test } from "bun:test";
+import { networkHashChars } from "../src/domain/moderation.ts";
 import { createWebhook } from "../src/observe/webhook.ts";
 import type { adminRouter } from "../src/rpc/admin.ts";
 import { createAdmission } from "../src/transport/admission.ts";
@@ -22,11 +23,12 @@ const admin = ({ http }: TestServer, token = operatorToken) =>
 
 const sessionIdOf = (peer: TestPeer) => peer.token.split(".")[0] ?? "";
 
-/** One more peer comes from this address, is paired with whoever waits, reports it twice, and goes. */
-async function reportedBy(server: TestServer, address: string) {
+/** One more peer comes from this address, is connected with the one that waits, reports it twice, and goes. */
+async function reportedBy(server: TestServer, reported: TestPeer, address: string) {
   await using witness = await connectPeer(server, { address });
   await witness.client.join.mutate({ autoRejoin: false });
   const { roomId } = await witness.next("create-offer");
+  for (const { client } of [witness, reported]) await client.connected.mutate({ roomId });
   expect(await witness.client.report.mutate({ roomId, reason: "harassment" })).toEqual({
     accepted: true,
   });
@@ -40,11 +42,11 @@ describe("moderation", () => {
     await using server = startServer({ trustLoopback: true });
     await using troll = await connectPeer(server, { address: "192.0.2.66" });
     await troll.client.join.mutate();
-    for (const address of ["198.51.100.1", "198.51.100.2"]) {
-      await reportedBy(server, address);
+    for (const address of ["198.51.100.1", "203.0.113.2"]) {
+      await reportedBy(server, troll, address);
       expect((await troll.next("partner-disconnected")).reason).toBe("left");
     }
-    await reportedBy(server, "198.51.100.3");
+    await reportedBy(server, troll, "100.64.0.3");
     expect((await troll.next("resync")).state).toEqual({ status: "idle" });
     const refused = await refusalOf(troll.client.join.mutate());
     expect(refused).toMatchObject({ code: "FORBIDDEN", reason: "suspended" });
@@ -57,8 +59,74 @@ describe("moderation", () => {
       suspended: [{ kind: "session", id: sessionIdOf(troll) }, { kind: "address" }],
     });
     const log = server.lines.join("");
-    for (const secret of ["192.0.2.66", "198.51.100", troll.token, sessionIdOf(troll)])
+    for (const secret of ["192.0.2.66", "198.51.100", "203.0.113", troll.token, sessionIdOf(troll)])
       expect(log).not.toContain(secret);
+  });
+
+  test("A3 three sockets of one IPv6 /48 that report every newcomer at once suspend nobody", async () => {
+    await using server = startServer({ trustLoopback: true });
+    for (let n = 0; n < 10; n++) {
+      await using newcomer = await connectPeer(server, { address: `198.51.${n}.1` });
+      for (const network of ["1", "2", "3"]) {
+        await using attacker = await connectPeer(server, { address: `2001:db8:7:${network}::1` });
+        await newcomer.client.join.mutate();
+        await attacker.client.join.mutate({ autoRejoin: false });
+        const { roomId } = await attacker.next("create-offer");
+        const reported = await attacker.client.report.mutate({ roomId, reason: "hate" });
+        expect(reported).toEqual({ accepted: true });
+      }
+      expect(await newcomer.client.join.mutate()).toMatchObject({ status: "waiting" });
+      await newcomer.client.leave.mutate();
+    }
+    expect((await admin(server).list.query()).suspensions).toEqual([]);
+    // An operator hears of each all the same.
+    expect(server.reports).toHaveLength(30);
+    expect(server.reports.every((report) => "counted" in report && !report.counted)).toBe(true);
+  });
+
+  test("A7 a bot that blocks everybody it gets does not get everybody", async () => {
+    await using server = startServer({
+      engine: { skipping: { burst: 10, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 } },
+    });
+    await using bot = await connectPeer(server);
+    await using honest = await connectPeer(server);
+    const got = { bot: 0, honest: 0 };
+    // The two do not fit each other, and newcomers fit both: the one whose place is older gets them.
+    await bot.client.join.mutate({ interests: ["one"] });
+    await honest.client.join.mutate({ interests: ["two"] });
+    for (let n = 0; n < 20; n++) {
+      await using newcomer = await connectPeer(server);
+      await newcomer.client.join.mutate({ interests: ["one", "two"], autoRejoin: false });
+      const { roomId } = await newcomer.next("create-offer");
+      if (bot.told.some(({ event }) => "roomId" in event && event.roomId === roomId)) {
+        got.bot += 1;
+        await bot.client.block.mutate({ roomId });
+      } else {
+        got.honest += 1;
+        await newcomer.client.leave.mutate();
+      }
+    }
+    expect(got.honest).toBeGreaterThanOrEqual(8);
+    expect(got.bot).toBeLessThanOrEqual(12);
+  });
+
+  test("D10 a suspension that ends a room is logged and counted as such", async () => {
+    await using server = startServer();
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    await alice.client.join.mutate();
+    await bob.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    const subject = { kind: "session", id: sessionIdOf(bob) } as const;
+    await admin(server).suspend.mutate({ subject, until: Date.now() + 60_000 });
+    const lines = server.lines.filter((line) => line.includes('"ended"'));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { room: roomId, reason: "removed", by: "removed" },
+    ]);
+    const headers = { authorization: `Bearer ${operatorToken}` };
+    expect(await (await fetch(`${server.http}/metrics`, { headers })).text()).toContain(
+      'peer_stream_rooms_ended_total{reason="removed"} 1',
+    );
   });
 
   test("many reporters behind one address are one voice", async () => {
@@ -66,7 +134,7 @@ describe("moderation", () => {
     await using troll = await connectPeer(server, { address: "192.0.2.66" });
     await troll.client.join.mutate();
     for (let n = 0; n < 5; n++) {
-      await reportedBy(server, "198.51.100.1");
+      await reportedBy(server, troll, "198.51.100.1");
       await troll.next("partner-disconnected");
     }
     expect(await troll.client.join.mutate()).toMatchObject({ status: "waiting" });
@@ -168,7 +236,7 @@ describe("D11 moderation by hand", () => {
     await using server = startServer({ trustLoopback: true });
     await using troll = await connectPeer(server, { address: "192.0.2.66" });
     await troll.client.join.mutate();
-    await reportedBy(server, "198.51.100.1");
+    await reportedBy(server, troll, "198.51.100.1");
     const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();
     const shown = JSON.parse(/```json\n(\{\n {2}"at"[\s\S]*?)```/.exec(readme)?.[1] ?? "null");
     const [report] = server.reports as (typeof shown)[];
@@ -321,6 +389,7 @@ describe("admission", () => {
     peersMax: 3,
     trustedProxies: trusted,
     hashKey: "key",
+    networkHashChars,
     onUnannouncedProxy: () => {},
     onFull: () => {},
   };

@@ -1,8 +1,11 @@
 /**
- * Who was reported by whom, and who is suspended. Many reports by one are one: a voice belongs to a pairing
- * that the server made, and voices are counted by the address they come from. Addresses come as keyed hashes
- * of their buckets; nothing here knows one.
+ * Who was reported by whom, and who is suspended. A report counts as a vote if its room earned one, once per reporter
+ * and room, and for few rooms per hour and network. Votes are counted by network, not by session or address: a session
+ * costs nothing, and whoever has an IPv6 /48 has 65,536 address buckets. Addresses come as keyed hashes of their
+ * buckets; nothing here knows one.
  */
+import { takeToken, type TokenBucket } from "./token-bucket.ts";
+
 export interface ModerationLimits {
   /** How long a report counts (milliseconds). */
   windowMs: number;
@@ -18,6 +21,10 @@ export interface ModerationLimits {
   addressMs: number;
   /** Voices, accused and suspensions kept, each; past that the oldest lapse, or the soonest to end. */
   recordsMax: number;
+  /** A room has to last this long (milliseconds) for a report from it to count, unless media flowed for both. */
+  voteAfterMs: number;
+  /** Reports of one network that count in an hour; 0: all. */
+  votesPerHour: number;
 }
 
 /** A session and the keyed hash of the address bucket it comes from. */
@@ -26,6 +33,33 @@ export interface Party {
   /** `undefined` for a session that was forgotten: its address is unknown, which is not an address itself. */
   addressHash: string | undefined;
 }
+
+/** One who reports, and its record. */
+export interface Reporter extends Party {
+  /** Networks that this session came from before: what was voted from there is the same person's. */
+  networksBefore?: readonly string[];
+  /** Rooms that it was in before this one, and in how many of them it has reported or blocked the other one. */
+  rooms?: number;
+  aversions?: number;
+}
+
+/**
+ * The network of an address: its IPv4 /24 or IPv6 /48, as the beginning of the address' keyed hash. The admission makes
+ * the hashes so.
+ */
+export function networkOf(addressHash: string): string {
+  return addressHash.slice(0, networkHashChars);
+}
+
+/** 48 bits: two networks among the few that report somebody are not taken for one. */
+export const networkHashChars = 8;
+
+/**
+ * Reports and blocks that are always believed. After them, one that turns against nearly everybody it meets is taken to
+ * be the reason itself.
+ */
+const aversionsBelieved = 3;
+const aversionShareMax = 0.75;
 
 export interface Subject {
   kind: "session" | "address";
@@ -43,21 +77,25 @@ export interface Suspension {
 
 export interface Report {
   roomId: string;
-  reporter: Party;
+  reporter: Reporter;
   /** Whom the server paired the reporter with in that room; the caller has made sure. */
   reported: Party;
+  /** Whether the room earned a vote: media flowed for both, or it lasted. Earlier versions did not say. */
+  earned?: boolean;
 }
 
 /** What became of a report. */
 export interface Verdict {
-  /** Whether it was the first of this reporter in this room; another one counts for nothing. */
+  /** Whether it was the first of this reporter in this room; another one is no news. */
+  first: boolean;
+  /** Whether it counts as a vote towards a suspension. */
   counted: boolean;
   /** Who is suspended because of it. */
   suspended: Suspension[];
 }
 
 interface Accused {
-  /** The reporters' address hashes and when each last reported (epoch milliseconds), longest ago first. */
+  /** The networks each reporter has come from, joined, and when it last reported (epoch milliseconds), longest ago first. */
   reporters: Map<string, number>;
   latest: number;
 }
@@ -75,21 +113,35 @@ export class Moderation {
   /** By subject, longest unreported first. */
   readonly #accused = new Map<string, Accused>();
   readonly #suspensions = new Map<string, Suspension>();
+  /** By network, the one that voted least recently first. */
+  readonly #votes = new Map<string, TokenBucket>();
 
   constructor(limits: ModerationLimits) {
     this.#limits = limits;
   }
 
-  /** Counts a report made at `now` (epoch milliseconds, as everywhere here). */
-  report({ roomId, reporter, reported }: Report, now: number): Verdict {
+  /** Whether this reporter's report from this room is known: another one is no news. */
+  knows({ roomId, reporter }: Pick<Report, "roomId" | "reporter">): boolean {
+    return this.#voices.has(voiceOf(roomId, reporter));
+  }
+
+  /** Whether a report can count at all; the same for all who judge it, whatever else they know. */
+  canCount({ reporter, earned = true }: Report): boolean {
+    // Reporters are told apart by network: without one, there is nothing to count by.
+    return earned && addressOf(reporter) !== undefined && !isAverse(reporter);
+  }
+
+  /** Takes in a report made at `now` (epoch milliseconds, as everywhere here). */
+  report(report: Report, now: number): Verdict {
     this.#forget(now);
-    const from = addressOf(reporter)?.id;
-    // Reporters are told apart by address: without one, the report has nothing to count by.
-    if (from === undefined) return { counted: false, suspended: [] };
-    const voice = `${roomId} ${reporter.sessionId}`;
-    if (this.#voices.has(voice)) return { counted: false, suspended: [] };
-    this.#voices.set(voice, now);
+    const { reporter, reported } = report;
+    if (this.knows(report)) return { first: false, counted: false, suspended: [] };
+    this.#voices.set(voiceOf(report.roomId, reporter), now);
     dropPast(this.#voices, this.#limits.recordsMax);
+    const network = addressOf(reporter) && networkOf(addressOf(reporter)?.id ?? "");
+    if (network === undefined || !this.canCount(report) || !this.#takeVote(network, now))
+      return { first: true, counted: false, suspended: [] };
+    const from = [network, ...(reporter.networksBefore ?? [])].sort().join(" ");
 
     const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
     const [session, address] = [sessionOf(reported), addressOf(reported)];
@@ -99,7 +151,20 @@ export class Moderation {
     if (sessionFull) suspended.push(this.#prolong(session, sessionMs, now));
     if (address && (sessionFull || addressFull))
       suspended.push(this.#prolong(address, addressMs, now));
-    return { counted: true, suspended };
+    return { first: true, counted: true, suspended };
+  }
+
+  /** Whether this network still has a vote in this hour; takes it then. */
+  #takeVote(network: string, now: number): boolean {
+    const { votesPerHour, recordsMax } = this.#limits;
+    if (votesPerHour === 0) return true;
+    const bucket = this.#votes.get(network) ?? { fullAt: 0 };
+    const rate = { perS: votesPerHour / 3600, burst: votesPerHour };
+    if (takeToken(bucket, rate, now) > 0) return false;
+    this.#votes.delete(network);
+    this.#votes.set(network, bucket);
+    dropPast(this.#votes, recordsMax);
+    return true;
   }
 
   /** Until when (epoch milliseconds) a session must stay out, by its own name or its address'. */
@@ -115,6 +180,11 @@ export class Moderation {
   /** An operator's word: it takes the place of any suspension there was, also of a longer one. */
   suspend(subject: Subject, until: number, now: number): Suspension {
     return this.#put({ subject, since: now, until, by: "operator" }, now);
+  }
+
+  /** Takes in a suspension that was kept elsewhere; one that is known already stays as it is. */
+  restore(suspension: Suspension, now: number): void {
+    if (!this.#suspensions.has(keyOf(suspension.subject))) this.#put(suspension, now);
   }
 
   /** Ends a suspension, and forgets what led to it; `false` if there was none. */
@@ -142,7 +212,7 @@ export class Moderation {
     reporters.set(from, now);
     dropBefore(reporters, (at) => at, now - this.#limits.windowMs);
     this.#accused.delete(key);
-    if (reporters.size >= enough) return true;
+    if (personsIn(reporters.keys()) >= enough) return true;
     this.#accused.set(key, { reporters, latest: now });
     dropPast(this.#accused, this.#limits.recordsMax);
     return false;
@@ -174,6 +244,26 @@ export class Moderation {
     dropBefore(this.#voices, (at) => at, oldest);
     dropBefore(this.#accused, ({ latest }) => latest, oldest);
   }
+}
+
+const voiceOf = (roomId: string, { sessionId }: Party) => `${roomId} ${sessionId}`;
+
+/** Whether somebody reports or blocks nearly everybody it meets. */
+function isAverse({ rooms = 0, aversions = 0 }: Reporter): boolean {
+  return aversions >= aversionsBelieved && aversions > aversionShareMax * rooms;
+}
+
+/** How many persons these reporters are at most: those who share a network, of now or before, are taken for one. */
+function personsIn(reporters: Iterable<string>): number {
+  let persons: Set<string>[] = [];
+  for (const reporter of reporters) {
+    const networks = new Set(reporter.split(" "));
+    const others = persons.filter((person) => person.isDisjointFrom(networks));
+    for (const same of persons)
+      if (!others.includes(same)) for (const network of same) networks.add(network);
+    persons = [...others, networks];
+  }
+  return persons.length;
 }
 
 /** Drops the first entries, which are the oldest, as far as they are of `oldest` or before. */

@@ -51,6 +51,14 @@ export function afterSkip(
   return { ...restraint, skips, until: now + delayMs };
 }
 
+/** Skips not yet forgotten past which they count as frequent. */
+const frequentLevel = 2;
+
+/** Whether the last one that `afterSkip` noted came soon after others. */
+export function isFrequent(restraint: Restraint | undefined): boolean {
+  return (restraint?.skips.level ?? 0) > frequentLevel;
+}
+
 /** The record after one more call that never came about, and whether that is still believed. */
 export function afterFailure(
   restraint: Restraint = empty,

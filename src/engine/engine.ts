@@ -25,7 +25,8 @@ import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/restraint.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { EndReason, Mode, Status } from "../protocol.ts";
+import type { Mode, Status } from "../protocol.ts";
+import type { RoomEnd } from "./moves.ts";
 
 /** Who calls: a session, and the claim on it. A claim older than the session's is `taken-over`. */
 export interface Caller {
@@ -98,8 +99,6 @@ export interface Moved {
 }
 
 export interface Ended extends Moved {
-  /** The room that this call ended. */
-  ended?: { roomId: string; lastedMs: number; partnerId: string; reason: EndReason };
   /** Whether the named room is or was just the caller's. */
   known: boolean;
 }
@@ -116,7 +115,9 @@ export interface Reported {
   suspended: Suspension[];
   /** Whose tickets are new in the lobby, because their partner was put out. */
   entered: string[];
-  /** Whether this voice counted: the first of this reporter in this room. */
+  /** Whether it was the first of this reporter in this room; another one is no news. */
+  first: boolean;
+  /** Whether it counts as a vote towards a suspension. */
   counted: boolean;
 }
 
@@ -193,12 +194,21 @@ export interface Engine {
   available(): boolean;
   /** Who to tell of each deadline (epoch milliseconds) that comes to stand before all others. */
   onAlarm(ring: (at: number) => void): void;
-  /**
-   * Carries out what is due. Answers the tickets that should look for a partner, how many rooms ended because
-   * a peer was lost, and when to sweep next.
-   */
-  sweep(): Awaitable<{ entered: string[]; lost: number; nextAt?: number }>;
+  /** Who to tell of each room that has ended, in whatever way, once on all nodes together. Must not throw. */
+  onEnded(listener: (end: RoomEnd) => void): void;
+  /** Carries out what is due. Answers the tickets that should look for a partner, and when to sweep next. */
+  sweep(): Awaitable<{ entered: string[]; nextAt?: number }>;
   close(): Awaitable<void>;
+}
+
+/**
+ * Sessions that are gone and have blocked somebody, or were blocked, are remembered as long as their tokens live: but no
+ * more than these, in all and of one address, as they cost nothing to make. Past them the first to have gone is
+ * forgotten. 0: no limit.
+ */
+export interface BlockLimits {
+  blockersMax: number;
+  blockersPerAddressMax: number;
 }
 
 /** What every engine is made with. Times in milliseconds. */
@@ -211,4 +221,5 @@ export interface EngineOptions {
   moderation: ModerationLimits;
   /** How many others one session can avoid at a time; should exceed the skips possible in a cooldown. */
   avoidsMax: number;
+  blocks: BlockLimits;
 }

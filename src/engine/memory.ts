@@ -22,6 +22,7 @@ import { Calendar } from "./memory/calendar.ts";
 import { createLobby } from "./memory/lobby.ts";
 import { createSession, type Session } from "./memory/sessions.ts";
 import {
+  comesFrom,
   createMoves,
   isAsSeen,
   memberOf,
@@ -29,6 +30,8 @@ import {
   partyOf,
   recorded,
   remember,
+  reporterOf,
+  type RoomEnd,
 } from "./moves.ts";
 
 /** Tickets offered to the policy from the one place where a ticket looks; half as many from each of several. */
@@ -37,8 +40,11 @@ const answersMax = 256;
 const answersKeptMs = 120_000;
 /** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
 const retentionMsMin = 600_000;
-/** How long somebody who is blocked is remembered: as long as a token lives that is not used. */
-const blockedRetentionMs = 7 * 24 * 60 * 60 * 1000;
+/**
+ * How long a session is remembered that has blocked somebody or was blocked: as long as a token lives that is not used,
+ * so that no two of them meet again while both can come back.
+ */
+const tokenLifeMs = 7 * 24 * 60 * 60 * 1000;
 
 /** Knows its session, which is the same for as long as it is open: so no event has to look it up. */
 class OpenedStream implements Stream {
@@ -79,8 +85,6 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   };
   let online = 0;
   let streams = 0;
-  /** Rooms that the current sweep ended because a member was lost. */
-  let lost = 0;
 
   // Deadlines. Each calendar holds one kind, all of one duration, so that additions come in order.
   const graces = new Calendar<Session>(1);
@@ -89,7 +93,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     language: new Calendar<Session>(1),
     anybody: new Calendar<Session>(1),
   };
-  const retentions = { usual: new Calendar<Session>(1), blocked: new Calendar<Session>(1) };
+  const retentions = { usual: new Calendar<Session>(1), blockers: new Calendar<Session>(1) };
+  /** Sessions in `retentions.blockers` by the address they last came from, the first to have gone first. */
+  const blockersOf = new Map<string, Set<Session>>();
   const calendars = [
     graces,
     cooldowns,
@@ -99,6 +105,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   ];
   let alarmAt = Number.POSITIVE_INFINITY;
   let ring: (at: number) => void = () => {};
+  let tellEnded: (end: RoomEnd) => void = () => {};
 
   const retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
 
@@ -151,8 +158,9 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         waits[mode].note(waitedMs, system.now());
       },
 
-      ended({ mode }) {
+      ended({ mode }, end) {
         roomCount[mode] -= 1;
+        tellEnded(end);
       },
 
       avoid(one, other, until) {
@@ -218,10 +226,12 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return isAsSeen(session, seen) ? session : undefined;
   }
 
-  /** Who else was in a current or recent room of the session. */
-  function metIn(session: Session, roomId: string): Session | undefined {
-    const partnerId = moves.metIn(session, roomId);
-    return partnerId === undefined ? undefined : (sessions.get(partnerId) ?? revive(partnerId));
+  /** Who else was in a current or recent room of the session, and whether a report from it counts. */
+  function metIn(session: Session, roomId: string) {
+    const met = moves.metIn(session, roomId);
+    if (!met) return undefined;
+    const { partnerId, votes } = met;
+    return { partner: sessions.get(partnerId) ?? revive(partnerId), votes };
   }
 
   /** Keeps a session again that was forgotten: its token still lives, and so must a word about it. */
@@ -264,11 +274,6 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     setAlarm(at);
   }
 
-  function lose(session: Session): string[] {
-    if (session.room) lost += 1;
-    return moves.lose(session);
-  }
-
   /** One avoidance has run out: if both wait, they may meet now, and nothing else will tell them. */
   function forgive({ one, other, until }: Cooldown): string[] {
     return avoidance.forgive(one, other, until) && one.ticket && other.ticket ? [one.id] : [];
@@ -281,17 +286,48 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return [session.id];
   }
 
-  /** Lets go of a session that has been gone for long; later if somebody has blocked it. */
+  /** Lets go of a session that has been gone for long; later if it has blocked somebody, or was blocked. */
   function letGo(session: Session): string[] {
-    if (!avoidance.isBlocked(session)) return forget(session);
-    keepUntil(session, retentions.blocked, session.goneSince + blockedRetentionMs);
+    session.retention = undefined;
+    if (!avoidance.blocks(session)) return forget(session);
+    // All that costs memory and is not needed for as long.
+    session.answers = undefined;
+    session.recentRooms = undefined;
+    session.wishes = undefined;
+    keepUntil(session, retentions.blockers, session.goneSince + tokenLifeMs);
+    const { addressHash } = session;
+    if (addressHash !== undefined) {
+      const same = blockersOf.get(addressHash) ?? new Set();
+      same.add(session);
+      blockersOf.set(addressHash, same);
+      const { blockersPerAddressMax } = options.blocks;
+      const [first] = same;
+      if (blockersPerAddressMax > 0 && same.size > blockersPerAddressMax && first) drop(first);
+    }
+    const { blockersMax } = options.blocks;
+    const first = retentions.blockers.first?.value;
+    if (blockersMax > 0 && retentions.blockers.size > blockersMax && first) drop(first);
     return [];
   }
 
+  function drop(session: Session) {
+    keepForNow(session);
+    forget(session);
+  }
+
   function forget(session: Session): string[] {
+    forgetBlocker(session);
     avoidance.forget(session);
     sessions.delete(session.id);
     return [];
+  }
+
+  /** It is here again, or is forgotten: it is none of those that are kept for their blocks alone. */
+  function forgetBlocker(session: Session) {
+    const { addressHash } = session;
+    const same = addressHash === undefined ? undefined : blockersOf.get(addressHash);
+    if (addressHash === undefined || !same?.delete(session)) return;
+    if (same.size === 0) blockersOf.delete(addressHash);
   }
 
   function takeDue<T>(calendar: Calendar<T>, carryOut: (value: T) => string[]): string[] {
@@ -316,7 +352,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       // The tab that lost the session comes back with what it last had: it has lost it still.
       if (living && request.claim < session.claim) return reject("taken-over");
       keepForNow(session);
-      session.addressHash = request.addressHash;
+      forgetBlocker(session);
+      comesFrom(session, request.addressHash);
       const log = (session.log ??= new EventLog(newEpoch()));
       const recovery = position ? log.recovery(position) : "none";
       const wasPresent = session.streams.length > 0;
@@ -431,20 +468,20 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       if (isRejection(session)) return session;
       if (!session) return reject("not-in-room");
       return once<{ partnerId: string }>(session, caller, () => {
-        const partner = metIn(session, roomId);
-        if (!partner) return reject("not-in-room");
-        moves.avoid(session, partner);
-        return { partnerId: partner.id };
+        const met = metIn(session, roomId);
+        if (!met) return reject("not-in-room");
+        moves.avoid(session, met.partner, roomId);
+        return { partnerId: met.partner.id };
       });
     },
 
     report(caller: Caller, roomId: string): Reported | Rejection {
       const session = called(caller);
       if (isRejection(session)) return session;
-      const partner = session && metIn(session, roomId);
-      if (!session || !partner) return reject("not-in-room");
-      const parties = { reporter: partyOf(session), reported: partyOf(partner) };
-      const verdict = moderation.report({ roomId, ...parties }, system.now());
+      const met = session && metIn(session, roomId);
+      if (!session || !met) return reject("not-in-room");
+      const parties = { reporter: reporterOf(session), reported: partyOf(met.partner) };
+      const verdict = moderation.report({ roomId, ...parties, earned: met.votes }, system.now());
       return { ...verdict, reported: parties.reported, entered: putOut(verdict.suspended) };
     },
 
@@ -472,21 +509,24 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       ring = listener;
     },
 
+    onEnded(listener) {
+      tellEnded = listener;
+    },
+
     sweep() {
-      lost = 0;
       const entered = [
-        ...takeDue(graces, lose),
+        ...takeDue(graces, moves.lose),
         ...takeDue(cooldowns, forgive),
         ...takeDue(widenings.language, widen),
         ...takeDue(widenings.anybody, widen),
         ...takeDue(retentions.usual, letGo),
-        ...takeDue(retentions.blocked, forget),
+        ...takeDue(retentions.blockers, forget),
       ];
       const nextAt = Math.min(
         ...calendars.map((calendar) => calendar.firstAt ?? Number.POSITIVE_INFINITY),
       );
       alarmAt = nextAt;
-      return Number.isFinite(nextAt) ? { entered, lost, nextAt } : { entered, lost };
+      return Number.isFinite(nextAt) ? { entered, nextAt } : { entered };
     },
 
     close() {

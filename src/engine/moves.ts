@@ -7,12 +7,13 @@ import {
   afterFailure,
   afterSkip,
   afterSuccess,
+  isFrequent,
   restrainedForMs,
   type Restraint,
 } from "../domain/restraint.ts";
 import { outcomeOf, roomTable, type Ending, type RoomState } from "../domain/room.ts";
 import { acceptanceAfter, defaultWishes, type Ticket, type Wishes } from "../domain/ticket.ts";
-import type { Party } from "../domain/moderation.ts";
+import { networkOf, type Party, type Reporter } from "../domain/moderation.ts";
 import type { Recovery } from "../domain/event-log.ts";
 import type { EndReason, LoggedEvent, Mode, PeerState, Status } from "../protocol.ts";
 import type {
@@ -26,6 +27,8 @@ import type {
 } from "./engine.ts";
 
 const recentRoomsMax = 8;
+/** Earlier networks of a session that are remembered. */
+const networksMax = 3;
 
 /** What the moves know of a session. */
 export interface Member<M> {
@@ -42,14 +45,28 @@ export interface Member<M> {
   wishes: Wishes | undefined;
   /** Epoch milliseconds of the first waiting, kept through rooms that ended through others. */
   place: number | undefined;
-  /** The last rooms that ended, and who else was in them. */
-  recentRooms: Map<string, string> | undefined;
+  /** The last rooms that ended. */
+  recentRooms: Map<string, PastRoom> | undefined;
+  /** Networks that it came from before the present one (see `networkOf`); the last few. */
+  networksBefore: string[] | undefined;
+  /** Rooms that it was in, and those whose other member it reported or blocked. */
+  rooms: number;
+  aversions: number;
   restraint: Restraint | undefined;
   /** Until when (epoch milliseconds) an absent one is waited for. */
   readonly grace: { readonly at: number } | undefined;
   /** Epoch milliseconds at which it was lost; meaningful while nobody is there. */
   goneSince: number;
   revision: number;
+}
+
+/** What is remembered of a room that has ended, by one of its members. */
+export interface PastRoom {
+  partnerId: string;
+  /** Whether a report from it counts: both said `connected`, or it lasted. */
+  votes: boolean;
+  /** Whether this member has reported or blocked the other one because of it. */
+  averse: boolean;
 }
 
 export interface Room<M> {
@@ -62,6 +79,22 @@ export interface Room<M> {
   /** Epoch milliseconds. */
   readonly since: number;
   state: RoomState;
+  /** Who has said that media flows. */
+  politeConnected: boolean;
+  impoliteConnected: boolean;
+}
+
+/** A room that has ended. */
+export interface RoomEnd {
+  roomId: string;
+  /** The member through which it ended, and the other one. */
+  sessionId: string;
+  partnerId: string;
+  /** What the partner was told. */
+  reason: EndReason;
+  /** What the member did or suffered. */
+  ending: Ending;
+  lastedMs: number;
 }
 
 /** How an engine keeps what the moves change. */
@@ -76,13 +109,13 @@ export interface Keeping<M> {
   /** What a lobby event tells, the member included. */
   lobby(member: M, mode: Mode): { waiting: number; online: number; estimateMs?: number };
   began(room: Room<M>, waitedMs: number): void;
-  ended(room: Room<M>): void;
+  ended(room: Room<M>, end: RoomEnd): void;
   /** `one` avoids `other` until then; a cooldown (not for ever) makes `one` look again when it is over. */
   avoid(one: M, other: M, until: number): void;
   /** Sets the deadline after which an absent member is lost; and takes it back. */
   await(member: M, until: number): void;
   awaitNoMore(member: M): void;
-  /** Nobody waits for it any more: its log ends, and the rest is kept for a while. */
+  /** Nobody waits for it any more: its log ends, and the rest is kept for a while; longer if it has blocked somebody. */
   release(member: M): void;
   suspended(member: M): Rejection | undefined;
 }
@@ -98,15 +131,15 @@ export interface Moves<M> {
   enqueue(member: M, asked: Wishes | undefined): Moved | Rejection;
   /** A ticket's time has come to accept more. */
   widen(member: M): void;
-  /** From now on, and for ever, `one` avoids `other`. */
-  avoid(one: M, other: M): void;
+  /** From now on, and for ever, `one` avoids `other`, whom it met in this room. */
+  avoid(one: M, other: M, roomId: string): void;
   pair(first: M, second: M, request: PairRequest): void;
   confirm(member: M, roomId: string): Confirmed | Rejection;
   end(member: M, request: EndRequest): Ended | Rejection;
   /** A suspension takes effect: out of lobby and room. */
   putOut(member: M): string[];
-  /** The id of who else was in a current or recent room. */
-  metIn(member: M, roomId: string): string | undefined;
+  /** Who else was in a current or recent room, and whether a report from it counts. */
+  metIn(member: M, roomId: string): Pick<PastRoom, "partnerId" | "votes"> | undefined;
 }
 
 const idle: PeerState<unknown> = { status: "idle" };
@@ -185,24 +218,35 @@ export function createMoves<M extends Member<M>>(
   }
 
   /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
-  function endThrough(
-    member: M,
-    room: Room<M>,
-    ending: Ending,
-  ): { entered: string[]; reason: EndReason } {
+  function endThrough(member: M, room: Room<M>, ending: Ending): string[] {
     const outcome = outcomeOf(room.state, judge(member, room, ending));
     const partner = partnerOf(member, room);
 
-    keeping.ended(room);
+    const lastedMs = now() - room.since;
+    const averse = ending === "report" || ending === "block";
+    keeping.ended(room, {
+      roomId: room.id,
+      sessionId: member.id,
+      partnerId: partner.id,
+      reason: outcome.reason,
+      ending,
+      lastedMs,
+    });
+    const votes = earnsVote(room);
     for (const [one, other] of [
       [member, partner],
       [partner, member],
     ] as const) {
       one.room = undefined;
-      one.recentRooms = remember(one.recentRooms, room.id, other.id, recentRoomsMax);
+      one.rooms += 1;
+      const past = { partnerId: other.id, votes, averse: averse && one === member };
+      one.recentRooms = remember(one.recentRooms, room.id, past, recentRoomsMax);
     }
-    if (outcome.reason === "skipped" || ending === "leave")
+    if (averse) member.aversions += 1;
+    // Whoever gets rid of a partner pays for it, by whatever word.
+    if (outcome.reason === "skipped" || ending === "leave" || averse)
       member.restraint = afterSkip(member.restraint, now(), options.skipping);
+    const frequent = averse && isFrequent(member.restraint);
     if (outcome.cooldown && options.skipCooldownMs > 0)
       keeping.avoid(member, partner, now() + options.skipCooldownMs);
 
@@ -215,19 +259,28 @@ export function createMoves<M extends Member<M>>(
     const rejoins =
       outcome.rejoins === "always" ||
       (outcome.rejoins === "if-wished" && member.wishes?.autoRejoin === true);
-    if (rejoins && member.wishes && !keeping.suspended(member)) {
-      enter(member, member.wishes, outcome.place);
+    // To report or block always ends the room; what it costs is to wait before the next one.
+    const delayed = averse && restrained(member) !== undefined;
+    if (rejoins && member.wishes && !delayed && !keeping.suspended(member)) {
+      enter(member, member.wishes, frequent ? "new" : outcome.place);
       entered.push(member.id);
     } else {
       member.place = undefined;
+      if (delayed && rejoins) tell(member, { type: "resync", state: idle });
     }
-    return { entered, reason: outcome.reason };
+    return entered;
+  }
+
+  /** Reports count from a room in which media flowed for both, or that lasted; not from one that was just made. */
+  function earnsVote(room: Room<M>): boolean {
+    if (room.mode !== "text" && room.politeConnected && room.impoliteConnected) return true;
+    return now() - room.since >= options.moderation.voteAfterMs;
   }
 
   function putOut(member: M): string[] {
     if (statusOf(member) === "idle") return [];
     discard(member);
-    const entered = member.room ? endThrough(member, member.room, "removed").entered : [];
+    const entered = member.room ? endThrough(member, member.room, "removed") : [];
     tell(member, { type: "resync", state: idle });
     return entered;
   }
@@ -241,7 +294,12 @@ export function createMoves<M extends Member<M>>(
       stand(member);
     },
 
-    avoid(one, other) {
+    avoid(one, other, roomId) {
+      const past = one.recentRooms?.get(roomId);
+      if (past && !past.averse) {
+        past.averse = true;
+        one.aversions += 1;
+      }
       // A ticket changes with whom it avoids; nor may an index be changed under its feet.
       const standing = [one, other].filter(({ ticket }) => ticket);
       for (const member of standing) keeping.unstand(member);
@@ -285,7 +343,7 @@ export function createMoves<M extends Member<M>>(
       keeping.awaitNoMore(member);
       member.goneSince = now();
       keeping.release(member);
-      const entered = member.room ? endThrough(member, member.room, "lost").entered : [];
+      const entered = member.room ? endThrough(member, member.room, "lost") : [];
       discard(member);
       member.place = undefined;
       return entered;
@@ -317,6 +375,8 @@ export function createMoves<M extends Member<M>>(
         sharedInterests,
         since,
         state: "connecting",
+        politeConnected: false,
+        impoliteConnected: false,
       };
       const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
       keeping.began(room, since - waitedSince);
@@ -333,6 +393,8 @@ export function createMoves<M extends Member<M>>(
       const { room } = member;
       if (room?.id !== roomId) return { status: statusOf(member) };
       if (member.restraint) member.restraint = afterSuccess(member.restraint);
+      if (room.polite === member) room.politeConnected = true;
+      else room.impoliteConnected = true;
       const isFirst = room.state === "connecting";
       const state = roomTable[room.state].connected;
       if (typeof state === "string") room.state = state;
@@ -352,19 +414,14 @@ export function createMoves<M extends Member<M>>(
         return { status: statusOf(member), entered: [], known };
       const refused = ending === "skip" || ending === "failed" ? restrained(member) : undefined;
       if (refused) return refused;
-      const partnerId = partnerOf(member, room).id;
-      const { entered, reason } = endThrough(member, room, ending);
-      const lastedMs = now() - room.since;
-      return {
-        status: statusOf(member),
-        entered,
-        known,
-        ended: { roomId: room.id, lastedMs, partnerId, reason },
-      };
+      const entered = endThrough(member, room, ending);
+      return { status: statusOf(member), entered, known };
     },
 
     metIn(member, roomId) {
-      if (member.room?.id === roomId) return partnerOf(member, member.room).id;
+      const { room } = member;
+      if (room?.id === roomId)
+        return { partnerId: partnerOf(member, room).id, votes: earnsVote(room) };
       return member.recentRooms?.get(roomId);
     },
   };
@@ -389,14 +446,30 @@ export const partyOf = <M>({ id, addressHash }: Member<M>): Party => ({
   addressHash,
 });
 
+/** The member as one who reports: with every network that it is known to have come from, and its record. */
+export const reporterOf = <M>(member: Member<M>): Reporter => ({
+  ...partyOf(member),
+  ...(member.networksBefore && { networksBefore: member.networksBefore }),
+  rooms: member.rooms,
+  aversions: member.aversions,
+});
+
+/** Notes that the session comes from this address now. */
+export function comesFrom<M>(member: Member<M>, addressHash: string): void {
+  const before = member.addressHash && networkOf(member.addressHash);
+  const network = networkOf(addressHash);
+  member.addressHash = addressHash;
+  if (before === undefined || before === network) return;
+  const others = (member.networksBefore ?? []).filter((one) => one !== before && one !== network);
+  member.networksBefore = [...others, before].slice(-networksMax);
+}
+
 /** An answer as it is recorded under its mutation's id: without the news that only the first one brings. */
 export function recorded<Answer extends object>(answer: Answer | Rejection): Answer | undefined {
   if (isRejection(answer)) return undefined;
-  const { ended: _, connectedAfterMs: __, ...kept } = answer as Answer & Partial<News>;
+  const { connectedAfterMs: _, ...kept } = answer as Answer & Partial<Confirmed>;
   return kept as Answer;
 }
-
-type News = Pick<Ended, "ended"> & Pick<Confirmed, "connectedAfterMs">;
 
 function termsFor<M>(member: M, room: Room<M>) {
   return {

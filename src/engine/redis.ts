@@ -23,7 +23,16 @@ import type {
   Stats,
   Stream,
 } from "./engine.ts";
-import { createMoves, isAsSeen, memberOf, partyOf, recorded } from "./moves.ts";
+import {
+  comesFrom,
+  createMoves,
+  isAsSeen,
+  memberOf,
+  partyOf,
+  recorded,
+  reporterOf,
+  type RoomEnd,
+} from "./moves.ts";
 import { createAccount, type Word } from "./redis/account.ts";
 import { createInboxes } from "./redis/inboxes.ts";
 import { RedisAway } from "./redis/link.ts";
@@ -48,6 +57,8 @@ const answersMax = 256;
 const answersKeptMs = 120_000;
 /** How long a session without a connection is remembered at least, so that cooldowns and blocks hold. */
 const retentionMsMin = 600_000;
+/** As long as a token lives that is not used (seconds): so long a block holds. */
+const tokenLifeS = 7 * 24 * 60 * 60;
 /** So long after taking it a node that died leaves a deadline to the others (milliseconds). */
 const dueClaimMs = 5000;
 const dueMax = 100;
@@ -119,6 +130,7 @@ export function createRedisEngine(
   let lookAgain = false;
   let alarmAt = Number.POSITIVE_INFINITY;
   let ring: (at: number) => void = () => {};
+  let tellEnded: (end: RoomEnd) => void = () => {};
   const retentionS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
 
   const random36 = () => Math.floor(clock.random() * 2 ** 52).toString(36);
@@ -161,6 +173,8 @@ export function createRedisEngine(
   const account = createAccount({
     limits: options.moderation,
     key: `${p}mod`,
+    suspendedKey: `${p}suspended`,
+    now: system.now,
     command: node.command,
     announce: () => node.command("PUBLISH", `${p}all`, "mod\n"),
     onVerdict(verdict) {
@@ -279,6 +293,7 @@ export function createRedisEngine(
       );
       if (outcome === "carried out") return answer;
       if (outcome === "changed") continue;
+      for (const end of unit.ended) tellEnded(end);
       const [last, missed, lasts] = outcome as [number, string[], [string, number][]];
       committed(unit, [last, missed]);
       if (asking?.attaching !== true)
@@ -361,7 +376,8 @@ export function createRedisEngine(
         commands.push(["PUBLISH", `${p}all`, `wait\n${room.mode}\n${waitedMs}`]);
       },
 
-      ended({ id, mode, polite }) {
+      ended({ id, mode, polite }, end) {
+        polite.unit.ended.push(end);
         polite.unit.commands.push(["DEL", `${p}r:${id}`]);
         polite.unit.commands.push(["SREM", `${p}rooms:${mode}`, id]);
       },
@@ -375,6 +391,9 @@ export function createRedisEngine(
         commands.push(["ZADD", key, "GT", till, other.id]);
         commands.push(["ZREMRANGEBYRANK", key, "0", String(-options.avoidsMax - 1)]);
         if (Number.isFinite(until)) putDue(one.unit, `cool\n${one.id}\n${other.id}`, until);
+        else one.blocks = true;
+        // The key may be new, and its session gone.
+        if (one.epoch === undefined) commands.push(["EXPIRE", key, String(tokenLifeS)]);
       },
 
       await(draft, until) {
@@ -394,8 +413,13 @@ export function createRedisEngine(
           ["DEL", `${p}e:${draft.id}`],
           ["HDEL", `${p}s:${draft.id}`, "last", "dropped", "bytes"],
         );
-        for (const key of [`${p}s:${draft.id}`, `${p}v:${draft.id}`])
-          commands.push(["EXPIRE", key, String(retentionS)]);
+        if (draft.blocks) {
+          const { blockersMax, blockersPerAddressMax } = options.blocks;
+          const bounds = [tokenLifeS, retentionS, blockersMax, blockersPerAddressMax].map(String);
+          commands.push(["keep", draft.id, draft.addressHash ?? "", ...bounds]);
+        } else
+          for (const key of [`${p}s:${draft.id}`, `${p}v:${draft.id}`])
+            commands.push(["EXPIRE", key, String(retentionS)]);
       },
 
       suspended,
@@ -527,12 +551,10 @@ export function createRedisEngine(
   // -------------------------------------------------------------------------------------------
   // What is due
 
-  async function carryOut(deadline: string): Promise<{ entered: string[]; lost: number }> {
+  async function carryOut(deadline: string): Promise<string[]> {
     const [kind, id = "", other = ""] = deadline.split("\n");
-    let lost = 0;
     const due = [deadline];
     const entered = await work(kind === "cool" ? [id, other] : [id], { due }, (unit) => {
-      lost = 0;
       unit.commands.push(["ZREM", `${p}due`, deadline]);
       const draft = known(unit, id);
       if (!draft) return [];
@@ -543,13 +565,12 @@ export function createRedisEngine(
       }
       if (kind === "grace") {
         if (!draft.grace || draft.grace.at > system.now() || draft.streams.length > 0) return [];
-        if (draft.room) lost = 1;
         return moves.lose(draft);
       }
       unit.commands.push(["ZREM", `${p}v:${id}`, other]);
       return draft.ticket && known(unit, other)?.ticket ? [id] : [];
     });
-    return { entered: isRejection(entered) ? [] : entered, lost };
+    return isRejection(entered) ? [] : entered;
   }
 
   const engine: RedisEngine = {
@@ -579,7 +600,7 @@ export function createRedisEngine(
                 return reject("taken-over");
               const key = `${p}s:${sessionId}`;
               unit.commands.push(["PERSIST", key], ["PERSIST", `${p}v:${sessionId}`]);
-              draft.addressHash = addressHash;
+              comesFrom(draft, addressHash);
               const before = nodesOf(draft);
               const wasPresent = draft.streams.length > 0;
               const { last, dropped } = extent(draft, living);
@@ -774,8 +795,8 @@ export function createRedisEngine(
         caller,
         reject("not-in-room"),
         (draft, unit) => {
-          if (moves.metIn(draft, roomId) !== met.id) return reject("not-in-room");
-          moves.avoid(draft, unit.drafts.get(met.id) ?? draftOf(unit, met.id, {}));
+          if (moves.metIn(draft, roomId)?.partnerId !== met.id) return reject("not-in-room");
+          moves.avoid(draft, unit.drafts.get(met.id) ?? draftOf(unit, met.id, {}), roomId);
           return { partnerId: met.id };
         },
         [met.id],
@@ -786,7 +807,7 @@ export function createRedisEngine(
       const met = await metIn(caller, roomId);
       if (isRejection(met)) return met;
       return answering(async () => {
-        const parties = { reporter: met.by, reported: met.party };
+        const parties = { reporter: met.by, reported: met.party, earned: met.votes };
         const verdict = await say({ kind: "report", at: system.now(), roomId, ...parties });
         const entered = await putOut(verdict, true);
         return { ...verdict, reported: met.party, entered };
@@ -822,9 +843,12 @@ export function createRedisEngine(
       if (Number.isFinite(alarmAt)) ring(alarmAt);
     },
 
+    onEnded(listener) {
+      tellEnded = listener;
+    },
+
     async sweep() {
       const entered = looking.splice(0);
-      let lost = 0;
       alarmAt = Number.POSITIVE_INFINITY;
       try {
         if (lookAgain) {
@@ -842,18 +866,15 @@ export function createRedisEngine(
             String(dueMax),
           );
           const [due, nextAt] = taken as [string[], string?];
-          for (const done of await Promise.all(due.map(carryOut))) {
-            entered.push(...done.entered);
-            lost += done.lost;
-          }
+          for (const tickets of await Promise.all(due.map(carryOut))) entered.push(...tickets);
           if (due.length > 0) continue;
-          if (nextAt === undefined) return { entered, lost };
+          if (nextAt === undefined) return { entered };
           alarmAt = Math.min(alarmAt, Number(nextAt));
-          return { entered, lost, nextAt: alarmAt };
+          return { entered, nextAt: alarmAt };
         }
       } catch (error) {
         if (!isAway(error)) throw error;
-        return { entered, lost, nextAt: system.now() + retryAfterMs };
+        return { entered, nextAt: system.now() + retryAfterMs };
       }
     },
 
@@ -899,11 +920,13 @@ export function createRedisEngine(
       const unit = openUnit((await node.run(scripts.look, "", sessionId)) as Looked);
       const draft = known(unit, sessionId);
       if (draft && caller.claim < draft.claim) return reject("taken-over");
-      const id = draft && moves.metIn(draft, roomId);
-      if (!draft || id === undefined) return reject("not-in-room");
+      const met = draft && moves.metIn(draft, roomId);
+      if (!draft || !met) return reject("not-in-room");
+      const id = met.partnerId;
       const also = openUnit((await node.run(scripts.look, "", id)) as Looked);
       const addressHash = also.drafts.get(id)?.addressHash;
-      return { id, by: partyOf(draft), party: { sessionId: id, addressHash } };
+      const party = { sessionId: id, addressHash };
+      return { id, by: reporterOf(draft), party, votes: met.votes };
     });
   }
 

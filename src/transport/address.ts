@@ -110,6 +110,17 @@ export function addressBucket(address: string): string {
   return isIPv4(normal) ? normal : `${normal.split(":", 4).join(":")}::/64`;
 }
 
+/**
+ * The network that an address belongs to, as far as one party usually has it: an IPv4 /24, or an IPv6 /48, which
+ * providers give to one site (RFC 6177).
+ */
+export function addressNetwork(address: string): string {
+  const normal = normalAddress(address);
+  if (normal === undefined) return unknown;
+  const separator = isIPv4(normal) ? "." : ":";
+  return normal.split(separator, 3).join(separator);
+}
+
 /** The one way to write an address, without zone; `undefined` if it is none. */
 function normalAddress(text: string): string | undefined {
   const [address = ""] = text.split("%", 1);

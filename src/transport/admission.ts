@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
-import { addressBucket, clientAddress, type ProxyList } from "./address.ts";
+import { addressBucket, addressNetwork, clientAddress, type ProxyList } from "./address.ts";
 
 /** 0 switches a limit off. */
 export interface AdmissionLimits {
@@ -19,6 +19,8 @@ export interface AdmissionOptions extends AdmissionLimits {
   trustedProxies: ProxyList;
   /** Keys the hashes that addresses are known by from here on. */
   hashKey: string;
+  /** How many characters of such a hash are the same for all addresses of one network. */
+  networkHashChars: number;
   /** Where an address is counted besides here: on all nodes together. */
   shared?: SharedCounts | undefined;
   /** Told once: a proxy forwards that is not trusted, so everybody behind it counts as one address. */
@@ -60,7 +62,8 @@ export interface Admission {
 const crowdedRetryAfterS = 5;
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { socketsPerAddress, handshakesPerMin, peersMax, trustedProxies, hashKey } = options;
+  const { socketsPerAddress, handshakesPerMin, peersMax, trustedProxies } = options;
+  const { hashKey, networkHashChars } = options;
   const handshakes = new RateLimiterMemory({ points: Math.max(1, handshakesPerMin), duration: 60 });
   const openByBucket = new Map<string, number>();
   let open = 0;
@@ -78,7 +81,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
-  function bucketOf(headers: Headers, socketAddress: string | undefined): string {
+  function addressIn(headers: Headers, socketAddress: string | undefined): string {
     const { address, unannouncedProxy } = clientAddress({
       socketAddress,
       forwardedFor: headers.get("x-forwarded-for"),
@@ -89,7 +92,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       told = true;
       options.onUnannouncedProxy();
     }
-    return addressBucket(address);
+    return address;
   }
 
   /**
@@ -110,14 +113,20 @@ export function createAdmission(options: AdmissionOptions): Admission {
     };
   }
 
-  const hashOf = (bucket: string) =>
-    createHmac("sha256", hashKey).update(bucket).digest("base64url").slice(0, 22);
+  const hmac = (text: string) => createHmac("sha256", hashKey).update(text).digest("base64url");
+
+  /** 22 characters: the first ones say the network, all of them the bucket. */
+  function hashOf(address: string): string {
+    const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
+    return (network + hmac(addressBucket(address))).slice(0, 22);
+  }
 
   return {
-    addressHash: (headers, socketAddress) => hashOf(bucketOf(headers, socketAddress)),
-    hashOf: (address) => hashOf(addressBucket(address)),
+    addressHash: (headers, socketAddress) => hashOf(addressIn(headers, socketAddress)),
+    hashOf,
     async admit(headers, socketAddress) {
-      const bucket = bucketOf(headers, socketAddress);
+      const from = addressIn(headers, socketAddress);
+      const bucket = addressBucket(from);
       const refused = await tooOften(bucket);
       if (refused) return refused;
       const mine = openByBucket.get(bucket) ?? 0;
@@ -125,7 +134,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (full) options.onFull();
       if (full || (socketsPerAddress > 0 && mine >= socketsPerAddress))
         return { status: 503, retryAfterS: crowdedRetryAfterS };
-      const addressHash = hashOf(bucket);
+      const addressHash = hashOf(from);
       // Taken before anything is waited for, or two could have the last place.
       const release = occupy(bucket);
       const { shared } = options;

@@ -234,8 +234,9 @@ function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () 
     const answer = await lobby.signaling.join(caller, next);
     return async () => {
       next = asInput(wishes());
-      const ended = await lobby.engine.end(caller, { ending: "leave" });
-      const partnerId = "ended" in ended ? ended.ended?.partnerId : undefined;
+      let partnerId: string | undefined;
+      lobby.engine.onEnded((end) => (partnerId = end.partnerId));
+      await lobby.engine.end(caller, { ending: "leave" });
       if (partnerId !== undefined) await lobby.wait(wishes(), { sessionId: partnerId, claim: 1 });
       else if (!("status" in answer) || answer.status !== "waiting")
         throw new Error("a room was due");

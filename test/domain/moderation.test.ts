@@ -9,10 +9,14 @@ const limits: ModerationLimits = {
   sessionMs: 50_000,
   addressMs: 10_000,
   recordsMax: 1000,
+  voteAfterMs: 5000,
+  votesPerHour: 10,
 };
 
+/** An address in a network of its own for each name. */
+const homeOf = (name: string) => Bun.hash(name).toString(36).padStart(13, "0");
 /** Everybody lives at an address of their own, unless it is named. */
-const party = (sessionId: string, addressHash = `home of ${sessionId}`): Party => ({
+const party = (sessionId: string, addressHash = homeOf(sessionId)): Party => ({
   sessionId,
   addressHash,
 });
@@ -41,7 +45,7 @@ describe("reports", () => {
       [],
       [
         { subject: session("Mallory"), since: 1000, until: 51_000, by: "reports" },
-        { subject: address("home of Mallory"), since: 1000, until: 11_000, by: "reports" },
+        { subject: address(homeOf("Mallory")), since: 1000, until: 11_000, by: "reports" },
       ],
     ]);
     expect(state.suspendedUntil(mallory, 1000)).toBe(51_000);
@@ -74,6 +78,7 @@ describe("reports", () => {
     const state = moderation({ sessionReporters: 1 });
     const reporter: Party = { sessionId: "Alice", addressHash: undefined };
     expect(state.report({ roomId: "room", reporter, reported: mallory }, 0)).toEqual({
+      first: true,
       counted: false,
       suspended: [],
     });
@@ -82,9 +87,10 @@ describe("reports", () => {
   test("are one voice for each pairing", () => {
     const state = moderation();
     const report = { roomId: "room", reporter: party("Alice"), reported: mallory };
-    expect(state.report(report, 0)).toEqual({ counted: true, suspended: [] });
+    expect(state.report(report, 0)).toEqual({ first: true, counted: true, suspended: [] });
     for (let n = 0; n < 100; n++)
       expect(state.report({ ...report, reporter: party("Alice", `proxy ${n}`) }, n)).toEqual({
+        first: false,
         counted: false,
         suspended: [],
       });
@@ -251,5 +257,64 @@ describe("what is kept", () => {
     };
     flood();
     expect(state.list(0).length).toBeLessThanOrEqual(100);
+  });
+});
+
+describe("A3 votes", () => {
+  const from = (sessionId: string, network: string, host = sessionId): Party =>
+    party(sessionId, network.padEnd(8, "-") + host);
+
+  test("A3 of one network count as one, from however many of its addresses", () => {
+    const state = moderation();
+    reports(
+      state,
+      Array.from({ length: 5 }, (_, n) => from(`tab ${n}`, "one", `host ${n}`)),
+    );
+    reports(state, [from("Alice", "two")]);
+    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    reports(state, [from("Bob", "three")]);
+    expect(state.suspendedUntil(mallory, 0)).toBe(50_000);
+  });
+
+  test("A3 of a session that has come from two networks are one with those of either", () => {
+    const state = moderation();
+    const both = { ...from("Alice", "mobile"), networksBefore: ["home----"] };
+    reports(state, [from("Alice's tab", "home"), from("Alice's phone", "mobile")]);
+    // Two so far; this one shows that they are one person.
+    reports(state, [both, from("Bob", "two")]);
+    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    reports(state, [from("Carol", "three")]);
+    expect(state.suspendedUntil(mallory, 0)).toBe(50_000);
+  });
+
+  test("A3 of one network are so many in an hour", () => {
+    const state = moderation({ votesPerHour: 4 });
+    const counted = (n: number, now: number) =>
+      state.report(
+        { roomId: `room ${n}`, reporter: from(`tab ${n}`, "one"), reported: party(`peer ${n}`) },
+        now,
+      ).counted;
+    expect([0, 1, 2, 3, 4].map((n) => counted(n, 0))).toEqual([true, true, true, true, false]);
+    expect(counted(5, 900_000)).toBe(true);
+    expect(counted(6, 900_001)).toBe(false);
+  });
+
+  test("A3 are none from a room that earned none, or of one who is averse to all; they are news all the same", () => {
+    const state = moderation({ sessionReporters: 1 });
+    const report = { roomId: "room", reporter: party("Alice"), reported: mallory };
+    const no = { first: true, counted: false, suspended: [] };
+    expect(state.report({ ...report, earned: false }, 0)).toEqual(no);
+    expect(state.report({ ...report, earned: true }, 0)).toMatchObject({ first: false });
+    for (const [rooms, aversions, counted] of [
+      [2, 2, true],
+      [3, 3, false],
+      [4, 3, true],
+      [100, 76, false],
+      [100, 75, true],
+    ] as const) {
+      const reporter = { ...party(`peer ${rooms} ${aversions}`), rooms, aversions };
+      const verdict = state.report({ roomId: "another", reporter, reported: party("Eve") }, 0);
+      expect([rooms, aversions, verdict.counted]).toEqual([rooms, aversions, counted]);
+    }
   });
 });

@@ -6,6 +6,7 @@ import type { LogEntry } from "../../src/domain/event-log.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
+import type { RoomEnd } from "../../src/engine/moves.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "../support/world.ts";
 import { createVirtualSystem } from "../support/virtual-system.ts";
@@ -26,7 +27,9 @@ export function describeEngine(name: string, open: OpenEngine) {
       ...options,
     });
     engine.onAlarm((at) => void alarms.push(at));
-    return { system, engine, alarms, ...verbs(engine) };
+    const ended: RoomEnd[] = [];
+    engine.onEnded((end) => void ended.push(end));
+    return { system, engine, alarms, ended, ...verbs(engine) };
   }
 
   function verbs(engine: Engine) {
@@ -270,14 +273,14 @@ export function describeEngine(name: string, open: OpenEngine) {
 
     describe("rooms", () => {
       test("end once, whoever and however many end them", async () => {
-        const { engine, roomOfTwo, types, stats } = setUp();
+        const { engine, ended, roomOfTwo, types, stats } = setUp();
         const { alice, bob } = await roomOfTwo();
-        const answers = await Promise.all([
+        await Promise.all([
           engine.end(alice, { ending: "skip", roomId: "room" }),
           engine.end(bob, { ending: "leave", roomId: "room" }),
           engine.end(alice, { ending: "failed", roomId: "room" }),
         ]);
-        expect(answers.filter((answer) => "ended" in answer)).toHaveLength(1);
+        expect(ended).toMatchObject([{ roomId: "room" }]);
         const told = [...(await types(alice)), ...(await types(bob))];
         expect(told.filter((type) => type === "partner-disconnected")).toHaveLength(1);
         expect((await stats()).rooms.video).toBe(0);
@@ -308,22 +311,125 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(await candidatesOf("alice")).toEqual(["other 79"]);
       });
 
-      test("stay blocked though the blocked one was gone for long, or already forgotten", async () => {
-        const { system, engine, attach, enter, roomOfTwo, candidatesOf } = setUp();
+      /** So long that every session without a connection is forgotten that need not be kept. */
+      async function passTime({ system, engine }: ReturnType<typeof setUp>, ms = 3_600_000) {
+        // Each sweep may set a later deadline for a session.
+        for (let sweeps = 0; sweeps < 3; sweeps++) {
+          await system.advance(ms / 3);
+          await engine.sweep();
+        }
+      }
+
+      test("A2 stay blocked though the blocked one is already forgotten, whose token lives", async () => {
+        const world = setUp();
+        const { engine, attach, enter, roomOfTwo, candidatesOf } = world;
         const { alice, bob } = await roomOfTwo();
         await engine.end(bob, { ending: "leave" });
         await engine.detach(bob.stream);
-        await system.advance(3_600_000);
-        await engine.sweep();
+        await passTime(world);
         // Bob is forgotten by now; Alice remembers the room.
         expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
-        await system.advance(3_600_000);
-        await engine.sweep();
+        await passTime(world);
         await attach("bob");
         await engine.enqueue({ sessionId: "bob", claim: 99 }, defaultWishes);
         expect(await candidatesOf("alice")).toEqual([]);
         await enter("carol");
         expect(await candidatesOf("alice")).toEqual(["carol"]);
+      });
+
+      test.each(["alice", "bob", "both"] as const)(
+        "A2 stay blocked though %s was away for nearly as long as a token lives",
+        async (away) => {
+          const world = setUp();
+          const { engine, enter, attach, roomOfTwo, candidatesOf } = world;
+          const { alice, bob } = await roomOfTwo();
+          await engine.avoid(alice, "room");
+          await engine.end(alice, { ending: "block" });
+          const gone = [alice, bob].filter(
+            ({ sessionId }) => away === "both" || away === sessionId,
+          );
+          for (const { stream } of gone) await engine.detach(stream);
+          await passTime(world);
+          await passTime(world, 6.9 * 86_400_000);
+          for (const { sessionId } of gone) await attach(sessionId);
+          for (const peer of ["alice", "bob"])
+            await engine.enqueue({ sessionId: peer, claim: 99 }, defaultWishes);
+          expect(await candidatesOf("alice")).toEqual([]);
+          expect(await candidatesOf("bob")).toEqual([]);
+          await enter("carol");
+          expect(await candidatesOf("alice")).toEqual(["carol"]);
+        },
+      );
+
+      test("A7 blocking or reporting in a row costs what skipping costs, and keeps no place", async () => {
+        const { system, engine, enter, pair, types } = setUp({
+          skipping: { burst: 4, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+        });
+        const bot = await enter("bot");
+        const startedAt = system.now();
+        const places: (number | undefined)[] = [];
+        for (let n = 0; n < 6; n++) {
+          await system.advance(100);
+          const other = await enter(`other ${n}`);
+          expect(await pair(bot, other, `room ${n}`)).toBe(true);
+          const ending = n % 2 === 0 ? "block" : "report";
+          // Never refused: nobody has to stay with a stranger.
+          expect(isRejection(await engine.end(bot, { ending, roomId: `room ${n}` }))).toBe(false);
+          expect(await engine.status(other)).toMatchObject({ status: "waiting" });
+          places.push((await engine.candidates("bot"))?.ticket.place);
+          await engine.end(other, { ending: "leave" });
+          if (places.at(-1) === undefined) break;
+        }
+        // The first two keep the place, the next two go to the back, and then there is a wait before the next.
+        expect(places).toEqual([startedAt, startedAt, startedAt + 300, startedAt + 400, undefined]);
+        expect((await types(bot)).at(-1)).toBe("resync");
+        expect(await engine.enqueue(bot)).toMatchObject({
+          reason: "rate-limited",
+          retryAfterMs: 1000,
+        });
+        await system.advance(1000);
+        expect(await engine.enqueue(bot)).toMatchObject({ status: "waiting" });
+      });
+
+      test("D10 are told once when they end, with how, in whatever way", async () => {
+        const world = setUp({ graceMs: 5000 });
+        const { system, engine, ended, enter, pair } = world;
+        const alice = await enter("alice");
+        const ways = {
+          skip: () => engine.end(alice, { ending: "skip" }),
+          leave: () => engine.end(alice, { ending: "leave" }),
+          failed: () => engine.end(alice, { ending: "failed", roomId: "failed" }),
+          report: () => engine.end(alice, { ending: "report", roomId: "report" }),
+          block: () => engine.end(alice, { ending: "block", roomId: "block" }),
+          "removed by id": () =>
+            engine.suspend({ kind: "session", id: "peer of removed by id" }, 2e12),
+          "removed by address": () =>
+            engine.suspend({ kind: "address", id: "address of peer of removed by address" }, 2e12),
+          lost: async () => {
+            await system.advance(5000);
+            await engine.sweep();
+          },
+        };
+        for (const [name, act] of Object.entries(ways)) {
+          await engine.enqueue(alice);
+          const other = await enter(`peer of ${name}`);
+          expect(await pair(alice, other, name)).toBe(true);
+          await system.advance(20);
+          if (name === "lost") await engine.detach(other.stream);
+          await act();
+          await engine.end(other, { ending: "leave" });
+        }
+        expect(ended.map(({ roomId, reason, ending }) => [roomId, reason, ending])).toEqual([
+          ["skip", "skipped", "skip"],
+          ["leave", "left", "leave"],
+          ["failed", "connect-failed", "failed"],
+          ["report", "left", "report"],
+          ["block", "left", "block"],
+          ["removed by id", "removed", "removed"],
+          ["removed by address", "removed", "removed"],
+          ["lost", "lost", "lost"],
+        ]);
+        expect(ended.every(({ lastedMs }) => lastedMs >= 20)).toBe(true);
       });
 
       test("cost a skipper time past the burst, and whoever it skips nothing", async () => {
@@ -396,6 +502,86 @@ export function describeEngine(name: string, open: OpenEngine) {
         await engine.sweep();
         expect(await engine.status(alice)).toEqual({ status: "idle" });
         expect((await engine.sweep()).nextAt).toBeUndefined();
+      });
+    });
+
+    describe("A3 a report counts", () => {
+      async function reportedIn(
+        before: (world: ReturnType<typeof setUp> & { alice: Caller; bob: Caller }) => unknown,
+      ) {
+        const world = setUp();
+        const { alice, bob } = await world.roomOfTwo();
+        await before({ ...world, alice, bob });
+        const reported = await world.engine.report(alice, "room");
+        if (isRejection(reported)) throw new Error(reported.reason);
+        return reported;
+      }
+
+      test.each([
+        ["at once", false, () => {}],
+        ["after 4.9 s", false, ({ system }) => system.advance(4900)],
+        ["after 5 s", true, ({ system }) => system.advance(5000)],
+        [
+          "when the reporter said connected",
+          false,
+          ({ engine, alice }) => engine.confirm(alice, "room"),
+        ],
+        [
+          "when the other one said connected",
+          false,
+          ({ engine, bob }) => engine.confirm(bob, "room"),
+        ],
+        [
+          "when both said connected",
+          true,
+          async ({ engine, alice, bob }) => {
+            await engine.confirm(alice, "room");
+            await engine.confirm(bob, "room");
+          },
+        ],
+        [
+          "afterwards, of a room that lasted",
+          true,
+          async ({ engine, system, bob }) => {
+            await system.advance(5000);
+            await engine.end(bob, { ending: "leave" });
+          },
+        ],
+        [
+          "afterwards, of a room that did not last",
+          false,
+          async ({ engine, system, bob }) => {
+            await engine.end(bob, { ending: "leave" });
+            await system.advance(5000);
+          },
+        ],
+      ] satisfies [string, boolean, Parameters<typeof reportedIn>[0]][])(
+        "A3 %s: %p",
+        async (_, counted, before) => {
+          expect(await reportedIn(before)).toMatchObject({ first: true, counted, suspended: [] });
+        },
+      );
+
+      test("A3 never by one who turns against everybody it meets", async () => {
+        const { system, engine, enter, pair } = setUp();
+        const alice = await enter("alice");
+        const counted: boolean[] = [];
+        for (let n = 0; n < 8; n++) {
+          const other = await enter(`other ${n}`);
+          await pair(alice, other, `room ${n}`);
+          await system.advance(5000);
+          // By the third one and later, one in two is only left.
+          if (n <= 3 || n === 7) {
+            const reported = await engine.report(alice, `room ${n}`);
+            if (isRejection(reported)) throw new Error(reported.reason);
+            counted.push(reported.counted);
+            await engine.end(alice, { ending: "report", roomId: `room ${n}` });
+          } else await engine.end(alice, { ending: "leave" });
+          await engine.end(other, { ending: "leave" });
+          await engine.enqueue(alice);
+        }
+        // Three are believed, the fourth is not; after others that were only left, the next one is.
+        expect(counted).toEqual([true, true, true, false, true]);
       });
     });
 
@@ -518,7 +704,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     });
 
     test("the same mutation again is answered as the first time, whatever has happened since", async () => {
-      const { engine, enter, roomOfTwo } = setUp();
+      const { engine, ended, enter, roomOfTwo } = setUp();
       const { alice, bob } = await roomOfTwo();
       const as = (caller: Caller, mutationId: string) => ({ ...caller, mutationId });
       const tries = [
@@ -533,17 +719,15 @@ export function describeEngine(name: string, open: OpenEngine) {
       for (let n = 0; n < 20; n++) await enter(`somebody ${n}`);
       const again: unknown[] = [];
       for (const act of tries) again.push(await act());
-      // The news, like how a room ended, are for the first answer alone.
+      // How long it took to connect is news for the first answer alone.
       const told = (answer: unknown) => {
         if (typeof answer !== "object") return answer;
-        const news = new Set(["ended", "connectedAfterMs"]);
         return Object.fromEntries(
-          Object.entries({ ...answer }).filter(([name]) => !news.has(name)),
+          Object.entries({ ...answer }).filter(([name]) => name !== "connectedAfterMs"),
         );
       };
-      expect(first[3]).toHaveProperty("ended");
       expect(again).toEqual(first.map(told));
-      expect(again[3]).not.toHaveProperty("ended");
+      expect(ended).toHaveLength(1);
       expect(await engine.status(alice)).toEqual({ status: "waiting" });
     });
 

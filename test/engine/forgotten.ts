@@ -15,6 +15,8 @@ const options: EngineOptions = {
     sessionMs: 1e9,
     addressMs: 1e9,
     recordsMax: 100,
+    voteAfterMs: 5000,
+    votesPerHour: 10,
   },
 };
 
@@ -44,6 +46,8 @@ export async function expectForgottenToBeAttributed(
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  // Long enough for a report to count.
+  await system.advance(5000);
   await engine.end({ sessionId: "bob", claim: 1 }, { ending: "leave" });
   await engine.detach(bob);
   await forget(engine, system);

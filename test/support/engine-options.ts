@@ -12,7 +12,10 @@ export const engineOptions: EngineOptions = {
     sessionMs: 86_400_000,
     addressMs: 3_600_000,
     recordsMax: 1000,
+    voteAfterMs: 5000,
+    votesPerHour: 10,
   },
   avoidsMax: 1024,
+  blocks: { blockersMax: 1000, blockersPerAddressMax: 100 },
   relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
 };

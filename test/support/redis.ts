@@ -105,7 +105,7 @@ export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptio
     const landed: (() => void)[] = [];
     const counted = new Proxy(engine, {
       get(target, verb: keyof RedisEngine) {
-        if (verb === "onAlarm" || verb === "available") return target[verb];
+        if (verb === "onAlarm" || verb === "onEnded" || verb === "available") return target[verb];
         return async (...args: never[]) => {
           inFlight += 1;
           begun += 1;

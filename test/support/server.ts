@@ -2,6 +2,7 @@
 import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } from "@trpc/client";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import type { EngineOptions } from "../../src/engine/engine.ts";
+import { networkHashChars } from "../../src/domain/moderation.ts";
 import { createMemoryEngine } from "../../src/engine/memory.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
@@ -88,6 +89,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
         peersMax: 0,
         trustedProxies: { includes: () => options.trustLoopback === true },
         hashKey: "a key of the tests",
+        networkHashChars,
         onUnannouncedProxy: () => void lines.push("unannounced proxy"),
         onFull: () => void lines.push("full"),
         ...options.admission,

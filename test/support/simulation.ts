@@ -81,6 +81,14 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
   function witnessed(engine: Engine, now: () => number): Engine {
     return {
       ...engine,
+      onEnded(listener) {
+        engine.onEnded((end) => {
+          listener(end);
+          if (end.ending !== "skip") return;
+          day.skips += 1;
+          avoids.set(`${end.sessionId}>${end.partnerId}`, now() + skipCooldownMs);
+        });
+      },
       async pair(request) {
         const paired = await engine.pair(request);
         if (paired) meet(request, now());
@@ -88,10 +96,6 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
       },
       async end(caller, request) {
         const answer = await engine.end(caller, request);
-        if (request.ending === "skip" && "ended" in answer && answer.ended) {
-          day.skips += 1;
-          avoids.set(`${caller.sessionId}>${answer.ended.partnerId}`, now() + skipCooldownMs);
-        }
         if ("rejected" in answer) day.refusedSkips += 1;
         return answer;
       },

@@ -19,8 +19,8 @@ export interface Avoidance<A> {
   avoid(one: A, other: A, until: number): void;
   /** Carries out that `one`'s word has run out; `false` if it was renewed or taken back meanwhile. */
   forgive(one: A, other: A, until: number): boolean;
-  /** Whether somebody avoids it for ever. */
-  isBlocked(one: A): boolean;
+  /** Whether it avoids somebody for ever, or somebody avoids it so. */
+  blocks(one: A): boolean;
   /** Drops every word of and about one that is gone. */
   forget(one: A): void;
 }
@@ -69,9 +69,13 @@ export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoida
       takeBack(one, other);
       return true;
     },
-    isBlocked(one) {
-      for (const number of numbersIn(one.barred ?? new Map()))
-        if (byNumber[number]?.avoids?.get(one) === Number.POSITIVE_INFINITY) return true;
+    blocks(one) {
+      for (const number of numbersIn(one.barred ?? new Map())) {
+        const other = byNumber[number];
+        if (!other) continue;
+        const until = Math.max(other.avoids?.get(one) ?? 0, one.avoids?.get(other) ?? 0);
+        if (until === Number.POSITIVE_INFINITY) return true;
+      }
       return false;
     },
     forget(one) {

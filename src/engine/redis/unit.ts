@@ -7,7 +7,7 @@ import type { RoomState } from "../../domain/room.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import { modes, type LoggedEvent, type Mode } from "../../protocol.ts";
 import type { Stats } from "../engine.ts";
-import type { Member, Room } from "../moves.ts";
+import type { Member, PastRoom, Room, RoomEnd } from "../moves.ts";
 
 /** A session as it was read, and as it is to become. */
 export interface Draft extends Member<Draft> {
@@ -21,6 +21,8 @@ export interface Draft extends Member<Draft> {
   grace: { at: number } | undefined;
   /** How often it has come to avoid somebody. */
   avoidances: number;
+  /** Whether it has blocked somebody: then it is kept as long as its token lives. */
+  blocks: boolean;
   /** What Redis holds of it: nothing yet if this is empty. */
   readonly kept: Fields;
 }
@@ -51,8 +53,10 @@ export interface Unit {
   readonly commands: string[][];
   readonly told: [string, string][];
   reads: [string, number | null] | undefined;
-  /** Rooms as they are kept. */
-  readonly roomStates: Map<string, RoomState>;
+  /** The states of rooms as they are kept. */
+  readonly roomStates: Map<string, string>;
+  /** Rooms that this ends. */
+  readonly ended: RoomEnd[];
 }
 
 type Pairs = (string | null)[];
@@ -80,6 +84,7 @@ export function openUnit([answered, counts, sessions, rooms]: Looked, due: strin
     told: [],
     reads: undefined,
     roomStates: new Map(),
+    ended: [],
   };
   for (const [id, pairs] of sessions) unit.drafts.set(id, draftOf(unit, id, fieldsOf(pairs)));
   for (const [id, pairs] of rooms) furnish(unit, id, fieldsOf(pairs));
@@ -116,12 +121,36 @@ export function draftOf(unit: Unit, id: string, kept: Fields): Draft {
     room: undefined,
     wishes: parsed<Wishes>(kept["wishes"]),
     place: number(kept["place"]),
-    recentRooms: recent && new Map(recent),
+    recentRooms: recent && recentRoomsOf(recent, parsed(kept["marks"]) ?? {}),
+    networksBefore: kept["networks"]?.split(" "),
+    rooms: Number(kept["rooms"] ?? 0),
+    aversions: Number(kept["aversions"] ?? 0),
     restraint: parsed<Restraint>(kept["restraint"]),
     grace: grace === undefined ? undefined : { at: grace },
     goneSince: Number(kept["gone"] ?? 0),
     avoidances: Number(kept["avoidances"] ?? 0),
+    blocks: kept["blocks"] === "1",
   };
+}
+
+/** Marks of recent rooms by their ids, `v` for one that votes and `a` for one that its member is averse to. */
+type Marks = Record<string, string>;
+
+function recentRoomsOf(recent: [string, string][], marks: Marks): Map<string, PastRoom> {
+  return new Map(
+    recent.map(([id, partnerId]) => {
+      const mark = marks[id] ?? "";
+      return [id, { partnerId, votes: mark.includes("v"), averse: mark.includes("a") }];
+    }),
+  );
+}
+
+/** Apart from the rooms themselves, which nodes of an earlier version read and write. */
+function marksOf(rooms: Map<string, PastRoom>): Marks {
+  const marks: Marks = {};
+  for (const [id, { votes, averse }] of rooms)
+    if (votes || averse) marks[id] = (votes ? "v" : "") + (averse ? "a" : "");
+  return marks;
 }
 
 /** What is kept of a draft as it is now. */
@@ -143,11 +172,16 @@ function fieldsFor(draft: Draft): Record<string, string | undefined> {
     partner: partner?.id,
     wishes: json(wishes),
     place: place === undefined ? undefined : String(place),
-    recent: recentRooms && json([...recentRooms]),
+    recent: recentRooms && json([...recentRooms].map(([id, { partnerId }]) => [id, partnerId])),
+    marks: recentRooms && json(marksOf(recentRooms)),
+    networks: draft.networksBefore?.join(" "),
+    rooms: draft.rooms === 0 ? undefined : String(draft.rooms),
+    aversions: draft.aversions === 0 ? undefined : String(draft.aversions),
     restraint: json(restraint),
     grace: draft.grace && String(draft.grace.at),
     gone: draft.goneSince === 0 ? undefined : String(draft.goneSince),
     avoidances: draft.avoidances === 0 ? undefined : String(draft.avoidances),
+    blocks: draft.blocks ? "1" : undefined,
   };
 }
 
@@ -165,10 +199,18 @@ function furnish(unit: Unit, id: string, kept: Fields) {
     sharedInterests: parsed<string[]>(kept["shared"]) ?? [],
     since: Number(kept["since"]),
     state: kept["state"] as RoomState,
+    politeConnected: kept["connected"]?.includes("p") === true,
+    impoliteConnected: kept["connected"]?.includes("i") === true,
   };
-  unit.roomStates.set(id, room.state);
+  unit.roomStates.set(id, stateOf(room).join());
   polite.room = room;
   impolite.room = room;
+}
+
+/** What of a room changes while it lives: its state, and who has said that media flows. */
+function stateOf(room: Room<Draft>): string[] {
+  const connected = (room.politeConnected ? "p" : "") + (room.impoliteConnected ? "i" : "");
+  return ["state", room.state, "connected", connected];
 }
 
 /** How a room is kept. */
@@ -192,7 +234,7 @@ export function changeOf(
 ): Change | undefined {
   const commands: string[][] = [];
   const seen: Change["seen"] = [];
-  const states = new Map<string, RoomState>();
+  const states = new Map<string, string[]>();
   for (const draft of unit.drafts.values()) {
     const changed = diff(draft);
     const exists = Object.keys(draft.kept).length > 0;
@@ -201,11 +243,11 @@ export function changeOf(
     const key = `${prefix}s:${draft.id}`;
     if (changed.set.length > 0) commands.push(["HSET", key, ...changed.set]);
     if (changed.unset.length > 0) commands.push(["HDEL", key, ...changed.unset]);
-    if (draft.room) states.set(draft.room.id, draft.room.state);
+    if (draft.room) states.set(draft.room.id, stateOf(draft.room));
   }
   for (const [roomId, before] of unit.roomStates) {
-    const state = states.get(roomId) ?? before;
-    if (state !== before) commands.push(["HSET", `${prefix}r:${roomId}`, "state", state]);
+    const state = states.get(roomId);
+    if (state && state.join() !== before) commands.push(["HSET", `${prefix}r:${roomId}`, ...state]);
   }
   commands.push(...unit.commands);
   const isSame = commands.length === 0 && unit.told.length === 0 && unit.due.length === 0;
