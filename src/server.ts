@@ -218,6 +218,17 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
     );
   }
 
+  /** Whom this request comes from can't be told, and a guess could be what its sender wants. */
+  function refuseForwarded(): Response {
+    metrics.turnedAway("forwarded");
+    // Once an hour: the header is the sender's own, and says nothing that helps.
+    const hour = String(Math.floor(system.elapsed() / 3_600_000));
+    warnOnce("forwarding headers contradict each other", hour, {
+      cure: "let the proxy remove the header Forwarded, or X-Forwarded-For if it writes Forwarded itself",
+    });
+    return plain("Forwarded and X-Forwarded-For contradict each other\n", 400);
+  }
+
   async function show(request: Request): Promise<Response> {
     const host = request.headers.get("host")?.slice(0, logCharsMax) ?? null;
     if (parts.page && !hostKnown(origins, host)) {
@@ -230,6 +241,9 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
     }
     return (await parts.page?.(request)) ?? new Response("Not found", { status: 404 });
   }
+
+  /** At the other end of its socket; known once the server listens. */
+  let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const checkAccess = createOperatorAccess({
     elapsed: system.elapsed,
@@ -244,9 +258,6 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
       request.headers.get("authorization"),
       admission.addressHash(request.headers, addressOf(request)),
     );
-
-  /** At the other end of its socket; known once the server listens. */
-  let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const app = new Elysia({
     // A host of one to three characters without a port is one, too: `http://web/livez`.
@@ -274,6 +285,8 @@ export function createServer(parts: ServerParts, { host, port, tls }: ListenAt):
         metrics.refused("bad-input");
         return plain("Bad request\n", 400);
       }
+      if (!probes.has(pathname) && admission.isAmbiguous(request.headers, addressOf(request)))
+        return refuseForwarded();
       // The page and the probes are nobody's calls: a navigation has no Origin, nor has a probe.
       if (pathname.startsWith("/trpc") && !letIn(request)) return refuseOrigin(request);
       return undefined;

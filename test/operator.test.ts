@@ -380,6 +380,29 @@ describe("metrics", () => {
   });
 });
 
+test("A6 whoever adds a forwarding header gets no other address: the request is refused, counted and logged", async () => {
+  await using server = startServer({ trustLoopback: true });
+  const until = Date.now() + 60_000;
+  const id = "203.0.113.7";
+  await admin(server).suspend.mutate({ subject: { kind: "address", id }, until });
+  await using suspended = await connectPeer(server, { address: id });
+  expect(await refusalOf(suspended.client.join.mutate())).toMatchObject({ reason: "suspended" });
+  for (const forwarded of ["x", "for=198.51.100.9", 'for="', ""])
+    for (const path of ["/trpc", "/trpc/stats", "/admin/list", "/metrics", "/"]) {
+      const headers = { "x-forwarded-for": id, forwarded, upgrade: "websocket" };
+      const { status } = await fetch(server.http + path, { headers });
+      expect([forwarded, path, status]).toEqual([forwarded, path, 400]);
+    }
+  const agreeing = { "x-forwarded-for": id, forwarded: `for=${id}` };
+  expect((await fetch(`${server.http}/trpc/stats`, { headers: agreeing })).status).toBe(200);
+  const headers = { authorization: `Bearer ${operatorToken}` };
+  expect(await (await fetch(`${server.http}/metrics`, { headers })).text()).toContain(
+    'peer_stream_requests_turned_away_total{because="forwarded"} 20',
+  );
+  const lines = server.lines.filter((line) => line.includes("forwarding headers contradict"));
+  expect(lines).toHaveLength(1);
+});
+
 describe("admission", () => {
   const trusted = parseProxyList("127.0.0.1");
   if ("problems" in trusted) throw new Error("it is a list");

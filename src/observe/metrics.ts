@@ -30,7 +30,7 @@ export interface Metrics {
 }
 
 /** Why a request is turned away: the page's origin, the name it was asked for by. */
-const turnedAwayReasons = ["origin", "host", "operator-token"] as const;
+const turnedAwayReasons = ["origin", "host", "operator-token", "forwarded"] as const;
 export type TurnedAway = (typeof turnedAwayReasons)[number];
 
 interface Stats {

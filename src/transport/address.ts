@@ -34,6 +34,11 @@ export interface ClientAddress {
    * everybody behind it shares one address, or somebody forges them.
    */
   unannouncedProxy: boolean;
+  /**
+   * A trusted proxy passed on headers that contradict each other, or a `Forwarded` that can't be read. Whoever sent
+   * them may have written one of them, to be taken for somebody else: they are to be refused.
+   */
+  ambiguous: boolean;
 }
 
 /** The bucket of whatever is no address: one for all of it. */
@@ -48,12 +53,13 @@ export function clientAddress(hop: Hop): ClientAddress {
     ...(forwarded === null ? [] : [forwardedNodes(forwarded)]),
   ];
   if (!trustedProxies.includes(nearest))
-    return { address: nearest, unannouncedProxy: told.length > 0 };
+    return { address: nearest, unannouncedProxy: told.length > 0, ambiguous: false };
 
-  const [address = nearest, ...others] = told.map((chain) => walk(nearest, chain, trustedProxies));
+  const chains = told.flatMap((chain) => (chain ? [walk(nearest, chain, trustedProxies)] : []));
+  const [address = nearest, ...others] = chains;
   // A proxy that writes one header passes on the other as it came: where the two disagree one is forged.
-  const agreed = others.every((other) => other === address);
-  return { address: agreed ? address : nearest, unannouncedProxy: false };
+  const agreed = chains.length === told.length && others.every((other) => other === address);
+  return { address: agreed ? address : nearest, unannouncedProxy: false, ambiguous: !agreed };
 }
 
 /** From the nearest leftwards past trusted proxies, as far as each has named an address. */
@@ -71,18 +77,21 @@ function walk(
   return address;
 }
 
-/** The addresses named by `Forwarded` (RFC 7239, 4); none where it is malformed: a forger can see to that. */
-function forwardedNodes(header: string): (string | undefined)[] {
+/**
+ * The addresses named by `Forwarded` (RFC 7239, 4); `undefined` if it is malformed. A client can see to that: an open
+ * quotation mark in what it sends makes one value of all that proxies append.
+ */
+function forwardedNodes(header: string): (string | undefined)[] | undefined {
   const pair = /[ \t]*([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^ \t",;]+)[ \t]*([;,]|$)/y;
   const nodes: (string | undefined)[] = [];
   let node: string | undefined;
   for (let separator = ","; separator !== "";) {
     const [, name, value = "", next] = pair.exec(header) ?? [];
-    if (name === undefined || next === undefined) return [];
+    if (name === undefined || next === undefined) return undefined;
     separator = next;
     if (name.toLowerCase() === "for") {
       // Said twice of one hop: neither is believed.
-      if (node !== undefined) return [];
+      if (node !== undefined) return undefined;
       node = value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
     }
     if (separator === ";") continue;

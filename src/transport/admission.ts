@@ -53,6 +53,8 @@ export interface Refused {
 export interface Admission {
   /** The keyed hash of the address bucket of whoever sent this. */
   addressHash(headers: Headers, socketAddress: string | undefined): string;
+  /** Whether its forwarding headers contradict each other: then it is to be refused (see `ClientAddress`). */
+  isAmbiguous(headers: Headers, socketAddress: string | undefined): boolean;
   /** The keyed hash of the bucket of an IP address. */
   hashOf(address: string): string;
   admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
@@ -81,13 +83,16 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
-  function addressIn(headers: Headers, socketAddress: string | undefined): string {
-    const { address, unannouncedProxy } = clientAddress({
+  const clientOf = (headers: Headers, socketAddress: string | undefined) =>
+    clientAddress({
       socketAddress,
       forwardedFor: headers.get("x-forwarded-for"),
       forwarded: headers.get("forwarded"),
       trustedProxies,
     });
+
+  function addressIn(headers: Headers, socketAddress: string | undefined): string {
+    const { address, unannouncedProxy } = clientOf(headers, socketAddress);
     if (unannouncedProxy && !told) {
       told = true;
       options.onUnannouncedProxy();
@@ -124,6 +129,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
   return {
     addressHash: (headers, socketAddress) => hashOf(addressIn(headers, socketAddress)),
     hashOf,
+    // Without `Forwarded` there is nothing to contradict.
+    isAmbiguous: (headers, socketAddress) =>
+      headers.has("forwarded") && clientOf(headers, socketAddress).ambiguous,
     async admit(headers, socketAddress) {
       const from = addressIn(headers, socketAddress);
       const bucket = addressBucket(from);

@@ -112,6 +112,61 @@ describe("the address of a peer", () => {
       expect(seen(socket, headers).address).toBe(address);
     });
 
+  test.each([
+    ["a word beside it", { forwardedFor: "203.0.113.7", forwarded: "x" }],
+    ["nothing beside it", { forwardedFor: "203.0.113.7", forwarded: "" }],
+    ["another beside it", { forwardedFor: "203.0.113.7", forwarded: "for=1.1.1.1" }],
+    ["none beside it", { forwardedFor: "203.0.113.7", forwarded: "for=_hidden" }],
+    ["it beside another", { forwardedFor: "1.1.1.1", forwarded: "for=203.0.113.7" }],
+    ["an open quote in front", { forwarded: 'for=1.1.1.1;x=", for=203.0.113.7' }],
+    ["an open quote before a quoted one", { forwarded: 'for=1.1.1.1;x=", for="[2001:db8::1]"' }],
+    ["it twice of one hop", { forwarded: "for=1.1.1.1;for=203.0.113.7" }],
+    ["a separator at the end", { forwarded: "for=203.0.113.7;" }],
+    ["no pair", { forwarded: "203.0.113.7" }],
+  ])("A6 is ambiguous with %s, and no better one is made of it", (_, headers) => {
+    expect(seen(proxy, headers).ambiguous).toBe(true);
+    // From where no proxy is, headers are not looked at.
+    expect(seen("203.0.113.7", headers)).toMatchObject({
+      address: "203.0.113.7",
+      ambiguous: false,
+    });
+  });
+
+  test("A6 is either the one that the proxy wrote, or ambiguous, whatever a peer sends along", () => {
+    const real = "203.0.113.7";
+    const bit = fc.constantFrom(
+      "for=",
+      "1.1.1.1",
+      "10.0.0.1",
+      '"',
+      "\\",
+      ";",
+      ",",
+      " ",
+      "x",
+      "=",
+      "[::1]",
+    );
+    const sent = fc.array(bit, { maxLength: 12 }).map((bits) => bits.join(""));
+    const joined = (before: string, own: string) => (before === "" ? own : `${before}, ${own}`);
+    fc.assert(
+      fc.property(
+        sent,
+        sent,
+        fc.constantFrom("x-forwarded-for", "forwarded"),
+        (one, two, writes) => {
+          const headers =
+            writes === "forwarded"
+              ? { forwarded: joined(one, `for=${real}`), ...(two !== "" && { forwardedFor: two }) }
+              : { forwardedFor: joined(one, real), ...(two !== "" && { forwarded: two }) };
+          const { address, ambiguous } = seen(proxy, headers);
+          if (!ambiguous) expect(address).toBe(real);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
   test("is unknown of a socket without one, whatever the headers say", () => {
     for (const socket of [undefined, "", "what", "/run/peer-stream.sock"])
       expect(seen(socket, { forwardedFor: "203.0.113.7" }).address).toBe("unknown");
