@@ -113,6 +113,8 @@ async function start(config: Config, system: System, log: Log) {
   if (!config.sessionSecrets)
     log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
 
+  // In memory nothing that was hashed outlives the process, so a key that goes with the secret will do.
+  const [memoryKey = system.id()] = secrets;
   const peersMax = limitPeers(config, log);
   const warnOnce = createWarnOnce(log, system.elapsed);
   /** Warns of `what` at most once a minute: strangers can cause it as often as they like. */
@@ -121,7 +123,8 @@ async function start(config: Config, system: System, log: Log) {
   const admission = createAdmission({
     ...config.admission,
     peersMax,
-    hashKey: secrets[0] ?? "",
+    hashKey: () => addresses?.key() ?? memoryKey,
+    isKeyKnown: () => !addresses || addresses.key() !== undefined,
     networkHashChars,
     shared: addresses,
     onUnannouncedProxy: () =>
@@ -192,11 +195,12 @@ async function openEngine(
   options: EngineOptions,
   system: System,
   log: Log,
-): Promise<{ engine: Engine; addresses?: SharedCounts }> {
+): Promise<{ engine: Engine; addresses?: SharedCounts & { key(): Buffer | undefined } }> {
   if (url === undefined) return { engine: createMemoryEngine(system, options) };
   const { createRedisEngine } = await import("./engine/redis.ts");
   const engine = createRedisEngine(system, options, {
     url,
+    secrets: sessionSecrets ?? [],
     about: `secrets=${(sessionSecrets ?? []).map(secretFingerprint).join(",")}`,
     clock: system,
     onBug: log.bug,

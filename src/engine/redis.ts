@@ -33,12 +33,14 @@ import {
   reporterOf,
   type RoomEnd,
 } from "./moves.ts";
+import { sharedAddressKey } from "./redis/address-key.ts";
 import { createAccount, type Word } from "./redis/account.ts";
 import { createInboxes } from "./redis/inboxes.ts";
 import { RedisAway } from "./redis/link.ts";
 import { keyPrefix } from "./redis/key-prefix.ts";
 import { createNode, Fenced, isAway } from "./redis/node.ts";
 import { scripts } from "./redis/scripts.ts";
+import { createSocketCounts, type SocketCounts } from "./redis/socket-counts.ts";
 import {
   changeOf,
   countsIn,
@@ -76,6 +78,8 @@ export interface RedisOptions {
   prefix?: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
   about?: string;
+  /** Those of session tokens; the key of address hashes is kept under each of them. Without any there is none. */
+  secrets?: readonly string[];
   /** How long a node that says nothing is believed to live (milliseconds). */
   leaseMs?: number;
   /** A command that takes longer has failed (milliseconds). */
@@ -92,15 +96,9 @@ export interface RedisEngine extends Engine {
   opened(): Promise<void>;
   /** What an address does on all nodes together. */
   readonly addresses: {
-    /**
-     * Counts a handshake, and a socket until it is let go. 'crowded': too many are open; a number: too often, and
-     * so many milliseconds until it may again. 0 switches a limit off. `undefined` while Redis is away.
-     */
-    admit(
-      address: string,
-      handshakesPerMin: number,
-      sockets: number,
-    ): Promise<{ release: () => void } | "crowded" | number | undefined>;
+    /** What keys the hashes of addresses, the same on all nodes; `undefined` until Redis was reached. */
+    key(): Buffer | undefined;
+    admit: SocketCounts["admit"];
   };
   /** Resolves when this node has heard everything that was published before. */
   heard(): Promise<void>;
@@ -113,6 +111,7 @@ export function createRedisEngine(
     url,
     prefix: p = keyPrefix,
     about = "",
+    secrets = [],
     leaseMs = 6000,
     timeoutMs = 800,
     clock,
@@ -131,6 +130,7 @@ export function createRedisEngine(
   let alarmAt = Number.POSITIVE_INFINITY;
   let ring: (at: number) => void = () => {};
   let tellEnded: (end: RoomEnd) => void = () => {};
+  let addressKey: Buffer | undefined;
   const retentionS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
 
   const random36 = () => Math.floor(clock.random() * 2 ** 52).toString(36);
@@ -151,9 +151,18 @@ export function createRedisEngine(
     now: system.now,
     onPublished: hear,
     onBegun: () => inboxes.clear(),
-    onRising: () => account.sync(),
+    async onRising() {
+      await account.sync();
+      if (secrets.length === 0) return;
+      addressKey = await sharedAddressKey(addressKey, secrets, {
+        command: node.command,
+        at: `${p}address-keys`,
+        newId: system.id,
+      });
+    },
     onAvailable(why) {
       onAvailable(true, why);
+      sockets.writeAll();
       // Whatever was published while nobody listened is in the logs, which can be read from now on.
       inboxes.distrust();
       for (const stream of departed) {
@@ -168,6 +177,12 @@ export function createRedisEngine(
     onAway: (why) => onAvailable(false, why),
     onGone: (other, lastBeat) => inBackground("an inheritance", () => inherit(other, lastBeat)),
     onDue: (at) => setAlarm(Math.max(system.now(), at)),
+  });
+
+  const sockets = createSocketCounts({
+    admit: (...args) => answering(() => node.run(scripts.admit, ...args)),
+    command: node.command,
+    key: () => `${p}sockets:${node.id}`,
   });
 
   const account = createAccount({
@@ -881,20 +896,8 @@ export function createRedisEngine(
     opened: node.ready,
 
     addresses: {
-      async admit(address, handshakesPerMin, sockets) {
-        const on = node.id;
-        const limits = [String(handshakesPerMin), String(sockets)];
-        const answer = await answering(() => node.run(scripts.admit, address, ...limits));
-        if (isRejection(answer)) return undefined;
-        if (answer !== "in") return answer as "crowded" | number;
-        const key = `${p}open:${address}`;
-        let held = sockets > 0;
-        const release = () => {
-          if (held && on === node.id) node.command("HINCRBY", key, on, "-1").catch(() => {});
-          held = false;
-        };
-        return { release };
-      },
+      key: () => addressKey,
+      admit: sockets.admit,
     },
 
     async heard() {

@@ -18,7 +18,9 @@ export interface AdmissionLimits {
 export interface AdmissionOptions extends AdmissionLimits {
   trustedProxies: ProxyList;
   /** Keys the hashes that addresses are known by from here on. */
-  hashKey: string;
+  hashKey: () => string | Buffer;
+  /** Whether that is the key for good; until then no socket is admitted. */
+  isKeyKnown: () => boolean;
   /** How many characters of such a hash are the same for all addresses of one network. */
   networkHashChars: number;
   /** Where an address is counted besides here: on all nodes together. */
@@ -29,13 +31,14 @@ export interface AdmissionOptions extends AdmissionLimits {
   onFull: () => void;
 }
 
-/** What an address does on all nodes together; `undefined` while that can't be told. */
+/** What an address does on all nodes together. */
 export interface SharedCounts {
+  /** A number: too many handshakes, and so many milliseconds until the next. */
   admit(
     addressHash: string,
     handshakesPerMin: number,
-    sockets: number,
-  ): Promise<{ release: () => void } | "crowded" | number | undefined>;
+    socketsMax: number,
+  ): Promise<{ release: () => void } | "crowded" | number>;
 }
 
 export interface Admitted {
@@ -118,10 +121,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
     };
   }
 
-  const hmac = (text: string) => createHmac("sha256", hashKey).update(text).digest("base64url");
-
   /** 22 characters: the first ones say the network, all of them the bucket. */
   function hashOf(address: string): string {
+    const hmac = (text: string) => createHmac("sha256", hashKey()).update(text).digest("base64url");
     const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
     return (network + hmac(addressBucket(address))).slice(0, 22);
   }
@@ -133,6 +135,8 @@ export function createAdmission(options: AdmissionOptions): Admission {
     isAmbiguous: (headers, socketAddress) =>
       headers.has("forwarded") && clientOf(headers, socketAddress).ambiguous,
     async admit(headers, socketAddress) {
+      // Its hash would be another one as soon as the key is known.
+      if (!options.isKeyKnown()) return { status: 503, retryAfterS: 1 };
       const from = addressIn(headers, socketAddress);
       const bucket = addressBucket(from);
       const refused = await tooOften(bucket);
@@ -148,7 +152,6 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const { shared } = options;
       if (!shared) return { addressHash, release };
       const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
-      if (everywhere === undefined) return { addressHash, release };
       if (typeof everywhere === "object") {
         const releaseBoth = () => {
           release();

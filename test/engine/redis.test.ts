@@ -2,9 +2,12 @@ import { expect, test } from "bun:test";
 import { defaultWishes } from "../../src/domain/ticket.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Engine, Stream } from "../../src/engine/engine.ts";
+import { createRedisEngine, type RedisOptions } from "../../src/engine/redis.ts";
+import { createSystem } from "../../src/system.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { everyEngine } from "../support/engines.ts";
 import { enginesOn, startRedis } from "../support/redis.ts";
+import { createTcpProxy } from "../support/tcp-proxy.ts";
 import { createVirtualSystem, type VirtualSystem } from "../support/virtual-system.ts";
 import { describeEngine } from "./contract.ts";
 import { expectForgottenToBeAttributed } from "./forgotten.ts";
@@ -172,3 +175,93 @@ test("A9 votes that do not count are not written, and those that do push no susp
   expect(await redis.cli("hkeys", "one-site:suspended")).toBe("session mallory\n");
   await engines.close();
 });
+
+/** A node of its own in real time, with its line to Redis. */
+async function nodeBehind(line: { http: string }, options: Partial<RedisOptions> = {}) {
+  const system = createSystem();
+  const engine = createRedisEngine(system, engineOptions, {
+    url: line.http.replace("http:", "redis:"),
+    clock: system,
+    timeoutMs: 300,
+    leaseMs: 1200,
+    ...options,
+  });
+  await engine.opened();
+  return engine;
+}
+
+/** Resolves once `holds` does. @throws after ten seconds, with `what`. */
+async function until(what: string, holds: () => unknown | Promise<unknown>) {
+  const deadline = performance.now() + 10_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`within 10 s it did not come about: ${what}`);
+    await Bun.sleep(20);
+  }
+}
+
+test("A4, D14 the sockets of an address are those that are open, whatever was lost on the way to Redis", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  await using line = await createTcpProxy(new URL(redis.url));
+  const engine = await nodeBehind(line);
+  const another = await nodeBehind({ http: redis.url });
+  const max = 12;
+  const admit = (on = engine) => on.addresses.admit("an address", 0, max);
+  const counts = async () =>
+    (
+      await redis.cli(
+        "eval",
+        "local t = {} for _, k in ipairs(redis.call('keys', '*sockets:*')) do for _, v in ipairs(redis.call('hvals', k)) do t[#t + 1] = v end end return table.concat(t, ' ')",
+        "0",
+      )
+    ).trim();
+  const held: { release: () => void }[] = [];
+  const take = async (count: number, on = engine) => {
+    for (let n = 0; n < count; n++) {
+      const admitted = await admit(on);
+      if (typeof admitted !== "object") throw new Error(`refused: ${admitted}`);
+      held.push(admitted);
+    }
+  };
+
+  for (let times = 0; times < 2; times++) {
+    await take(max);
+    expect(await admit()).toBe("crowded");
+    expect(await admit(another)).toBe("crowded");
+    line.refuse(true);
+    line.cut();
+    await until("the node knows that Redis is away", () => !engine.available());
+    // All close while nobody can be told.
+    for (const { release } of held.splice(0)) release();
+    // One opens: whom nobody can count is let in, and is counted when Redis is back.
+    await take(1);
+    line.refuse(false);
+    await until("Redis is back", engine.available);
+    await until("the counts are right", async () => (await counts()) === "1");
+    await take(max - 1, another);
+    expect(await admit()).toBe("crowded");
+    for (const { release } of held.splice(0)) release();
+    await until("nothing is open", async () => (await counts()) === "");
+    // Where nothing is open nothing is kept.
+    expect(await redis.cli("keys", "*sockets:*")).toBe("\n");
+  }
+
+  // An answer that never comes: nobody knows whether it was counted.
+  line.freeze();
+  const lost = await admit();
+  if (typeof lost !== "object") throw new Error("it must be let in");
+  lost.release();
+  line.thaw();
+  await until("Redis is back", engine.available);
+  await until("nothing is open", async () => (await counts()) === "");
+
+  // Redis forgets everything; what is open is counted again.
+  await take(5);
+  await redis.cli("flushall");
+  await until("the counts are back", async () => (await counts()) === "5");
+  await take(max - 5);
+  expect(await admit(another)).toBe("crowded");
+  await engine.close();
+  // What a node leaves that dies counts for nobody once its lease has ended.
+  await until("the lease has ended", async () => typeof (await admit(another)) === "object");
+  await another.close();
+}, 60_000);

@@ -5,6 +5,8 @@ local p, node = ARGV[1], ARGV[2]
 if ARGV[5] == '1' then redis.call('SET', p .. 'node:' .. node, ARGV[6], 'PX', ARGV[4])
 elseif redis.call('PEXPIRE', p .. 'node:' .. node, ARGV[4]) == 0 then return 'fenced' end
 redis.call('ZADD', p .. 'nodes', ARGV[3], node)
+-- Nobody reads the counts of a node whose lease has ended; they need not stay for long.
+redis.call('PEXPIRE', p .. 'sockets:' .. node, 10 * ARGV[4])
 local gone, all = {}, redis.call('ZRANGE', p .. 'nodes', 0, -1, 'WITHSCORES')
 for i = 1, #all, 2 do
   if fenced(p, all[i]) then
