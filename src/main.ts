@@ -69,6 +69,34 @@ try {
 }
 
 async function start(config: Config, system: System, log: Log) {
+  // First of all: as the first process of a container a signal without a listener is ignored.
+  let drain = async () => {};
+  let unposted = () => 0;
+  /** When the first signal came, by the monotonic clock. */
+  let leavingSince: number | undefined;
+
+  function exit(code: number): never {
+    if (unposted() > 0)
+      log.warn("reports were not posted before the exit", { reports: unposted() });
+    process.exit(code);
+  }
+
+  async function leave(signal: string) {
+    if (leavingSince !== undefined) {
+      // Whoever asks a second time does not want to wait for the drain.
+      if (system.elapsed() - leavingSince >= sameSignalMs) exit(1);
+      return;
+    }
+    leavingSince = system.elapsed();
+    log.info("leaving", { signal });
+    // A hard limit: exit even if something hangs.
+    system.schedule(config.drainMs, () => exit(0));
+    await drain();
+    exit(0);
+  }
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
+    process.on(signal, () => void leave(signal));
+
   const { skipCooldownMs, graceMs, relaxAfterMs } = config;
 
   // The policy is a value: put your own here.
@@ -98,6 +126,7 @@ async function start(config: Config, system: System, log: Log) {
       schedule: system.schedule,
       onGivenUp: (why) => log.warn("a report was not posted", { why }),
     });
+  unposted = () => webhook?.pending ?? 0;
   const metrics = createMetrics(async () => engine.stats(), `${hostname()}:${process.pid}`);
   const signaling = createSignaling({
     engine,
@@ -158,35 +187,14 @@ async function start(config: Config, system: System, log: Log) {
       .join("")}`,
   );
 
-  /** When the first signal came, by the monotonic clock. */
-  let leavingSince: number | undefined;
-
-  function exit(code: number): never {
-    const unposted = webhook?.pending ?? 0;
-    if (unposted > 0) log.warn("reports were not posted before the exit", { reports: unposted });
-    process.exit(code);
-  }
-
-  async function leave(signal: string) {
-    if (leavingSince !== undefined) {
-      // Whoever asks a second time does not want to wait for the drain.
-      if (system.elapsed() - leavingSince >= sameSignalMs) exit(1);
-      return;
-    }
-    leavingSince = system.elapsed();
-    log.info("leaving", { signal });
-    // A hard limit: exit even if something hangs.
-    system.schedule(config.drainMs, () => exit(0));
+  drain = async () => {
     signaling.drain();
     await server.drain(config.drainMs * drainWindowShare);
     await server.stop();
     signaling.stop();
     await engine.close();
     await webhook?.flush();
-    exit(0);
-  }
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
-    process.on(signal, () => void leave(signal));
+  };
 }
 
 /** One node keeps everything in memory; with `REDIS_URL` many share one lobby, and only then Redis' client is loaded. */
@@ -204,10 +212,15 @@ async function openEngine(
     about: `secrets=${(sessionSecrets ?? []).map(secretFingerprint).join(",")}`,
     clock: system,
     onBug: log.bug,
-    onAvailable: (available, why) =>
-      log[available ? "info" : "warn"](available ? "Redis is at hand" : "Redis is away", { why }),
+    onAvailable: (how) => log.info("Redis is available", { how }),
+    onAway: ({ kind, message, heals, cure }) =>
+      log[heals ? "warn" : "error"](
+        heals
+          ? "Redis is unavailable: this node is not ready"
+          : "Redis is unavailable until its configuration is changed: this node is not ready",
+        { fault: kind, why: message, cure },
+      ),
   });
-  await engine.opened();
   return { engine, addresses: engine.addresses };
 }
 

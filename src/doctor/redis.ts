@@ -1,5 +1,6 @@
 /** What can be wrong with the Redis of `REDIS_URL`, found with the same client and login that the nodes use. */
 import { createClient, ErrorReply } from "@redis/client";
+import { namedFault } from "../engine/redis/faults.ts";
 import { keyPrefix } from "../engine/redis/key-prefix.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
@@ -182,21 +183,8 @@ function failure(host: string, error: unknown): Finding {
       `Redis at ${host} does not answer: ${message}`,
       "check REDIS_URL, that it runs, and for rediss: its certificate",
     );
-  const advice = [
-    [
-      /^(WRONGPASS|NOAUTH)|invalid password|without any password/i,
-      "check the user and password in REDIS_URL",
-    ],
-    [
-      /NOPERM|user executing the script/,
-      `grant this user all commands of data and scripts, and the keys and channels ${keyPrefix}*`,
-    ],
-    [/DB index/i, "check the database number in REDIS_URL against Redis' setting `databases`"],
-    [/OOM/, "raise maxmemory, or find out what fills it"],
-    [/MISCONF/, "see Redis' log: it can't save to its disk"],
-    [/READONLY|MASTERDOWN/, "name the master in REDIS_URL"],
-    [/LOADING/, "wait until it has loaded its data"],
-  ] as const;
-  const [, what] = advice.find(([pattern]) => pattern.test(message)) ?? [];
-  return fail(`Redis at ${host} refuses: ${message}`, what ?? "see Redis' log");
+  return fail(
+    `Redis at ${host} refuses: ${message}`,
+    namedFault(message)?.cure ?? "see Redis' log",
+  );
 }

@@ -35,6 +35,7 @@ import {
 } from "./moves.ts";
 import { sharedAddressKey } from "./redis/address-key.ts";
 import { createAccount, type Word } from "./redis/account.ts";
+import type { RedisFault } from "./redis/faults.ts";
 import { createInboxes } from "./redis/inboxes.ts";
 import { RedisAway } from "./redis/link.ts";
 import { keyPrefix } from "./redis/key-prefix.ts";
@@ -85,8 +86,11 @@ export interface RedisOptions {
   /** A command that takes longer has failed (milliseconds). */
   timeoutMs?: number;
   /** Real time, for leases and connections; deadlines go by the system's. */
-  clock: Pick<System, "schedule" | "random" | "now">;
-  onAvailable?: (available: boolean, why: string) => void;
+  clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
+  /** It is available again, or for the first time; and how. */
+  onAvailable?: (how: string) => void;
+  /** It is not available, for this reason; called again when the reason changes. */
+  onAway?: (fault: RedisFault) => void;
   /** Told of a fault that no caller waits for. */
   onBug?: (error: unknown, where: string) => void;
 }
@@ -116,6 +120,7 @@ export function createRedisEngine(
     timeoutMs = 800,
     clock,
     onAvailable = () => {},
+    onAway = () => {},
     onBug = () => {},
   }: RedisOptions,
 ): RedisEngine {
@@ -161,7 +166,7 @@ export function createRedisEngine(
       });
     },
     onAvailable(why) {
-      onAvailable(true, why);
+      onAvailable(why);
       sockets.writeAll();
       // Whatever was published while nobody listened is in the logs, which can be read from now on.
       inboxes.distrust();
@@ -174,7 +179,7 @@ export function createRedisEngine(
         if (modes.some((mode) => waiting[mode] > 0)) lookAgainNow();
       });
     },
-    onAway: (why) => onAvailable(false, why),
+    onAway,
     onGone: (other, lastBeat) => inBackground("an inheritance", () => inherit(other, lastBeat)),
     onDue: (at) => setAlarm(Math.max(system.now(), at)),
   });

@@ -8,6 +8,8 @@ export interface Log {
   debug(what: string, fields?: object): void;
   info(what: string, fields?: object): void;
   warn(what: string, fields?: object): void;
+  /** What keeps the server from working, and does not pass by itself. */
+  error(what: string, fields?: object): void;
   /** A broken invariant of ours, with its stack. */
   bug(error: unknown, where: string): void;
 }
@@ -23,6 +25,7 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
     debug: (what, fields) => logger.debug(fields ?? {}, what),
     info: (what, fields) => logger.info(fields ?? {}, what),
     warn: (what, fields) => logger.warn(fields ?? {}, what),
+    error: (what, fields) => logger.error(fields ?? {}, what),
     bug: (error, where) => logger.error({ err: error, where }, "bug"),
   };
 }

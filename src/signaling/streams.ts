@@ -210,7 +210,9 @@ class Reader implements OpenEvents {
 
   #refused(rejection: Rejection) {
     if (this.#isClosed) return;
-    if (rejection.reason !== "unavailable") return this.#end(rejection);
+    // A newcomer has no session that would be missed, and is told; its client tries again by itself.
+    if (rejection.reason !== "unavailable" || this.#request.known === undefined)
+      return this.#end(rejection);
     // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
     this.#request.claimed(this.#caller);
     const retryAfterMs = rejection.retryAfterMs ?? retryMs;

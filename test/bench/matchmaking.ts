@@ -46,7 +46,7 @@ function createLobby(): Lobby {
   const engine = createMemoryEngine(system, {
     ...engineOptions,
   });
-  const log = { debug() {}, info() {}, warn() {}, bug: console.error };
+  const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
   const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
   const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
   const signaling = createSignaling({

@@ -32,6 +32,8 @@ export interface Program {
 export async function startServer(
   env: Record<string, string> = {},
   program: Program = { command: [process.execPath, "src/main.ts"], cwd: root },
+  /** Whether a server with REDIS_URL has to be ready, or only to listen. */
+  awaitReady = true,
 ): Promise<ServerProcess> {
   const child = Bun.spawn(program.command, {
     cwd: program.cwd,
@@ -74,6 +76,8 @@ export async function startServer(
 
   try {
     const origin = await found.promise;
+    // It listens before Redis is there, to say so.
+    if (env["REDIS_URL"] !== undefined && awaitReady) await ready(origin, fail);
     return {
       origin,
       pid: child.pid,
@@ -94,5 +98,16 @@ export async function startServer(
     throw error;
   } finally {
     clearTimeout(timer);
+  }
+}
+
+async function ready(origin: string, fail: (why: string) => void): Promise<void> {
+  const deadline = performance.now() + START_MS_MAX;
+  while ((await fetch(`${origin}/readyz`)).status !== 200) {
+    if (performance.now() > deadline) {
+      fail("listens and is not ready");
+      throw new Error("the server listens and is not ready");
+    }
+    await Bun.sleep(20);
   }
 }

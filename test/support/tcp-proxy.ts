@@ -12,16 +12,19 @@ export interface TcpProxy extends AsyncDisposable {
   freeze(): void;
   /** What was held back passes again. */
   thaw(): void;
+  /** Leads new connections elsewhere; those that are open stay where they are. */
+  retarget(target: URL): void;
   /** Refuses new connections until further notice. */
   refuse(refusing: boolean): void;
 }
 
 /** @param cutOn looks at what the server sends; true cuts that connection in place of passing it on. */
 export async function createTcpProxy(
-  target: URL,
+  firstTarget: URL,
   cutOn: (chunk: Buffer) => boolean = () => false,
 ): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  let target = firstTarget;
   let frozen = false;
   let refusing = false;
 
@@ -76,6 +79,9 @@ export async function createTcpProxy(
         if (pair.some((socket) => socket.destroyed)) for (const socket of pair) socket.destroy();
         else for (const socket of pair) socket.resume();
       }
+    },
+    retarget(next) {
+      target = next;
     },
     refuse(value) {
       refusing = value;

@@ -82,6 +82,7 @@ export function createWorld(options: WorldOptions = {}): World {
     debug: note,
     info: note,
     warn: note,
+    error: note,
     bug(error, where) {
       if (!options.tolerateBugs) throw error;
       note("bug", { where });

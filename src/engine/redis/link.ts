@@ -4,6 +4,7 @@
  */
 import { createClient, ErrorReply } from "@redis/client";
 import type { System } from "../../system.ts";
+import { namedFault } from "./faults.ts";
 import type { Script } from "./scripts.ts";
 
 /** Redis is away, or has not answered in time: what was asked may have been done or not. */
@@ -17,7 +18,8 @@ export interface LinkOptions {
   onMessage: (channel: string, message: string) => void;
   /** The connection is new, or a subscription is: what was published before may have been missed. */
   onConnected: () => void;
-  onAway: (why: string) => void;
+  /** The connection, or Redis itself, is not fit for use. */
+  onAway: (why: Error) => void;
 }
 
 export interface Link {
@@ -30,6 +32,8 @@ export interface Link {
   unsubscribe(channel: string): Promise<void>;
   /** Lays the subscriptions anew: they have fallen silent. */
   resubscribe(): void;
+  /** Replaces both connections, for which the name is resolved again: these lead to where nothing can be done. */
+  reconnect(): void;
   close(): void;
 }
 
@@ -48,13 +52,21 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
         Math.min(50 * 2 ** tries, 1000) * (0.5 + clock.random() / 2),
     },
   };
-  const commands = createClient(settings);
+  let commands = newCommands();
   let subscriber = newSubscriber();
   let closed = false;
 
-  commands.on("error", (error: Error) => told.onAway(error.message));
-  commands.on("ready", told.onConnected);
-  commands.connect().catch(() => {});
+  function newCommands() {
+    const client = createClient(settings);
+    client.on("error", (error: Error) => {
+      if (client === commands) told.onAway(error);
+    });
+    client.on("ready", () => {
+      if (client === commands) told.onConnected();
+    });
+    client.connect().catch(() => {});
+    return client;
+  }
 
   function newSubscriber() {
     const client = createClient(settings);
@@ -72,15 +84,16 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
   // Always the same function, so that subscribing twice is subscribing once.
   const onMessage = (message: string, channel: string) => told.onMessage(channel, message);
 
-  async function listen(client: typeof commands, channel: string) {
+  async function listen(client: ReturnType<typeof newSubscriber>, channel: string) {
     await client.subscribe(channel, onMessage);
   }
 
   function inTime<T>(answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const cancel = clock.schedule(timeoutMs, () => {
-        reject(new RedisAway("no answer in time"));
-        told.onAway("no answer in time");
+        const late = new RedisAway("no answer in time");
+        reject(late);
+        told.onAway(late);
       });
       answer.then(
         (value) => {
@@ -89,7 +102,12 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
         },
         (error: Error) => {
           cancel();
-          reject(isReply(error) ? error : new RedisAway(error.message));
+          const isReply = error instanceof ErrorReply;
+          if (isReply && !namedFault(error.message)) return reject(error);
+          const away = new RedisAway(error.message);
+          reject(away);
+          // The connection says by itself when it breaks.
+          if (isReply) told.onAway(away);
         },
       );
     });
@@ -120,16 +138,17 @@ export function createLink({ url, timeoutMs, clock, ...told }: LinkOptions): Lin
       subscriber = newSubscriber();
       silent.destroy();
     },
+    reconnect() {
+      if (closed) return;
+      const old = [commands, subscriber];
+      commands = newCommands();
+      subscriber = newSubscriber();
+      for (const client of old) client.destroy();
+    },
     close() {
       if (closed) return;
       closed = true;
       for (const client of [commands, subscriber]) client.destroy();
     },
   };
-}
-
-/** Redis' own word, which is ours to answer for. But a replica, or one that is loading, is as good as away. */
-function isReply(error: Error): boolean {
-  const away = /^(?:READONLY|LOADING|MASTERDOWN|MISCONF|OOM|NOREPLICAS)/;
-  return error instanceof ErrorReply && !away.test(error.message);
 }

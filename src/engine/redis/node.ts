@@ -3,6 +3,7 @@
  * comes back, or when the process itself was asleep for too long.
  */
 import type { System } from "../../system.ts";
+import { faultOf, type RedisFault } from "./faults.ts";
 import { createLink, RedisAway } from "./link.ts";
 import { scripts, type Script } from "./scripts.ts";
 
@@ -21,7 +22,7 @@ export interface NodeOptions {
   leaseMs: number;
   timeoutMs: number;
   /** Real time, for leases and connections. */
-  clock: Pick<System, "schedule" | "random" | "now">;
+  clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
   /** The time that deadlines go by (epoch milliseconds). */
   now: () => number;
   /** What was published to this node, or to all: the first line, and the rest. */
@@ -32,7 +33,8 @@ export interface NodeOptions {
   onRising: () => Promise<unknown>;
   /** It is available; what was published meanwhile may have been missed. */
   onAvailable: (why: string) => void;
-  onAway: (why: string) => void;
+  /** It is not available, for this reason; called again when the reason changes. */
+  onAway: (fault: RedisFault) => void;
   /** Another node's lease has ended; it was last heard of then (epoch milliseconds). */
   onGone: (node: string, lastBeat: number) => void;
   /** The first deadline of all there are (epoch milliseconds). */
@@ -57,6 +59,18 @@ export interface Node {
 
 /** Tried again after this when Redis is away (milliseconds). */
 const retryMs = 250;
+/** A new connection that is not ready after this is replaced by another one (milliseconds). */
+const reconnectMs = 2000;
+/** A fault that comes back sooner is not told again: it would be at every second call of a stranger (milliseconds). */
+const flappingMs = 10_000;
+
+const fencedOff: RedisFault = {
+  kind: "silent",
+  message: "its lease has ended: this node was stopped for too long, or Redis has lost its data",
+  heals: true,
+  elsewhere: false,
+  cure: "none is needed: it has begun as a new node",
+};
 
 export function createNode(options: NodeOptions): Node {
   const { prefix: p, leaseMs, timeoutMs, clock } = options;
@@ -64,6 +78,9 @@ export function createNode(options: NodeOptions): Node {
   let id = "";
   let era = "0";
   let available = false;
+  /** When it last came to be, by the monotonic clock. */
+  let availableSince = 0;
+  let lastFault: RedisFault["kind"] | undefined;
   let closed = false;
   let lastHeardAt = 0;
   let comingUp: Promise<void> | undefined;
@@ -90,12 +107,25 @@ export function createNode(options: NodeOptions): Node {
     onAway: goDown,
   });
 
-  function goDown(why: string) {
+  function goDown(error: unknown) {
     if (closed) return;
-    if (available) options.onAway(why);
+    const fault = faultOf(error);
+    const isSteady = clock.elapsed() - availableSince > flappingMs;
+    // That the connection is not there yet follows from what was told before.
+    if (fault.kind !== "offline") {
+      if ((available && isSteady) || fault.kind !== lastFault) options.onAway(fault);
+      lastFault = fault.kind;
+    }
     available = false;
     cancelRetry();
-    cancelRetry = clock.schedule(retryMs, () => void comeUp());
+    cancelRetry = clock.schedule(retryMs, () => retry(fault));
+  }
+
+  function retry(fault: RedisFault) {
+    if (!fault.elsewhere) return void comeUp();
+    // Comes up by itself when it is there, unless that leads nowhere, too.
+    link.reconnect();
+    cancelRetry = clock.schedule(reconnectMs, () => retry(fault));
   }
 
   /** Makes sure that this is a node, with a lease and its ear at Redis; one at a time. */
@@ -104,7 +134,7 @@ export function createNode(options: NodeOptions): Node {
       try {
         await rise();
       } catch (error) {
-        goDown(String(error));
+        goDown(error);
       } finally {
         comingUp = undefined;
       }
@@ -123,6 +153,7 @@ export function createNode(options: NodeOptions): Node {
     if (!(await heard())) throw new RedisAway("what is published does not come");
     await options.onRising();
     available = true;
+    availableSince = clock.elapsed();
     cancelRetry();
     options.onAvailable(alive ? "as before" : "as a new node");
     for (const resolve of awaited.splice(0)) resolve();
@@ -150,7 +181,7 @@ export function createNode(options: NodeOptions): Node {
       if (available && !(await beat(false))) restart();
       if (available) listenForSilence();
     } catch (error) {
-      goDown(String(error));
+      goDown(error);
     }
     armHeart();
   }
@@ -177,7 +208,7 @@ export function createNode(options: NodeOptions): Node {
 
   /** Fenced off: a node that was paused must not go on as if nothing had happened. */
   function restart() {
-    if (available) options.onAway("fenced off");
+    if (available) options.onAway(fencedOff);
     available = false;
     void comeUp();
   }

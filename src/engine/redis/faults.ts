@@ -1,0 +1,110 @@
+/** What is wrong with Redis, as far as its words or the connection tell, and what to do about it. */
+import { keyPrefix } from "./key-prefix.ts";
+
+export interface RedisFault {
+  kind:
+    | "login"
+    | "permission"
+    | "database"
+    | "cluster"
+    | "replica"
+    | "memory"
+    | "disk"
+    | "loading"
+    | "silent"
+    | "offline"
+    | "unreachable";
+  message: string;
+  /** Whether it may pass without anybody changing the configuration. */
+  heals: boolean;
+  /** Whether another connection, for which the name is resolved again, may lead to a Redis without it. */
+  elsewhere: boolean;
+  cure: string;
+}
+
+type Entry = Omit<RedisFault, "message"> & { pattern: RegExp };
+
+/** Error replies begin with a word in capitals, for most of these (RESP, simple errors). */
+const replies: readonly Entry[] = [
+  {
+    kind: "login",
+    pattern: /^(WRONGPASS|NOAUTH)|invalid password|without any password|AUTH failed/i,
+    heals: false,
+    elsewhere: false,
+    cure: "check the user and password in REDIS_URL",
+  },
+  {
+    kind: "permission",
+    pattern: /NOPERM|user executing the script/,
+    heals: false,
+    elsewhere: false,
+    cure: `grant this user all commands of data and scripts, and the keys and channels ${keyPrefix}*`,
+  },
+  {
+    kind: "database",
+    pattern: /DB index/i,
+    heals: false,
+    elsewhere: false,
+    cure: "check the database number in REDIS_URL against Redis' setting `databases`",
+  },
+  {
+    kind: "cluster",
+    pattern: /^(MOVED|ASK|CROSSSLOT|CLUSTERDOWN)\b/,
+    heals: false,
+    elsewhere: false,
+    cure: "use a single Redis with a replica: a cluster spreads keys that are used together",
+  },
+  {
+    kind: "replica",
+    pattern: /READONLY|MASTERDOWN|NOREPLICAS|is a replica/,
+    heals: true,
+    elsewhere: true,
+    cure: "if this is no failover: let REDIS_URL name the master, or a name that always leads to it",
+  },
+  {
+    kind: "memory",
+    pattern: /^OOM\b|OOM command/,
+    heals: true,
+    elsewhere: false,
+    cure: "raise maxmemory, or find out what fills it",
+  },
+  {
+    kind: "disk",
+    pattern: /MISCONF/,
+    heals: true,
+    elsewhere: false,
+    cure: "see Redis' log: it can't save to its disk",
+  },
+  {
+    kind: "loading",
+    pattern: /^(LOADING|BUSY)\b/,
+    heals: true,
+    elsewhere: false,
+    cure: "wait until it is ready",
+  },
+];
+
+/** The fault that an error reply or message names; `undefined` for any other reply, which is a bug here. */
+export function namedFault(message: string): RedisFault | undefined {
+  const entry = replies.find(({ pattern }) => pattern.test(message));
+  if (!entry) return undefined;
+  const { pattern: _, ...fault } = entry;
+  return { ...fault, message };
+}
+
+/** The same of an error that came from the connection or a time limit, if no reply explains it. */
+export function faultOf(error: unknown): RedisFault {
+  const message = error instanceof Error ? error.message : String(error);
+  const isSilent = /no answer in time/.test(message);
+  // Redis' client has not connected yet, or is connecting again.
+  const isOffline = /client is (offline|closed)/i.test(message);
+  return (
+    namedFault(message) ?? {
+      kind: isSilent ? "silent" : isOffline ? "offline" : "unreachable",
+      message,
+      heals: true,
+      elsewhere: isSilent,
+      cure: "check REDIS_URL, and that Redis runs and can be reached",
+    }
+  );
+}
