@@ -36,6 +36,11 @@ export interface CallParts {
   listener: CallListener;
   /** Whether a restart of the path could reach the partner: without signaling it is no use. */
   canSignal?: () => boolean;
+  /**
+   * Asks for the ICE servers with credentials that are good now, in a bounded time; `undefined` leaves those that there
+   * are. Credentials for TURN are short-lived, and a restart needs new allocations. Must not reject.
+   */
+  freshIceServers?: () => Promise<IceServer[] | undefined>;
 }
 
 /** The direct connection to the partner of one room. */
@@ -79,6 +84,7 @@ export function createCall({
   rtc,
   listener,
   canSignal = () => true,
+  freshIceServers = () => Promise.resolve(undefined),
 }: CallParts): Call {
   const { roomId, polite, mode } = room;
   const remote = rtc.stream();
@@ -106,12 +112,24 @@ export function createCall({
     lostPackets: 0,
   };
 
-  const path = createPathWatch({
-    restart: () => pc.restartIce(),
-    canSignal,
-    interrupted: (broken) => listener.interrupted(broken),
-    giveUp: () => fail(),
-  });
+  /** Counts the restarts that were asked for: one that has been overtaken while it waited for credentials is off. */
+  let restartsAsked = 0;
+  /** Signals behind an offer that waits for credentials, in their order. */
+  let held: Signal[] | undefined;
+
+  const path = createPathWatch(
+    {
+      restart: () => void restart(),
+      cancelRestart: () => void (restartsAsked += 1),
+      canSignal,
+      interrupted(broken) {
+        if (!broken) restartsAsked += 1;
+        listener.interrupted(broken);
+      },
+      giveUp: () => fail(),
+    },
+    polite,
+  );
 
   pc.addEventListener("negotiationneeded", () => void offer(), { signal: ended });
   pc.addEventListener("icecandidate", ({ candidate }) => trickle(candidate), { signal: ended });
@@ -130,6 +148,56 @@ export function createCall({
   } catch (fault) {
     end();
     throw fault;
+  }
+
+  const hasCredentials = room.iceServers.some(({ username }) => username !== undefined);
+
+  async function restart(): Promise<void> {
+    const mine = ++restartsAsked;
+    if (hasCredentials) await renewCredentials();
+    if (mine === restartsAsked && !ended.aborted) pc.restartIce();
+  }
+
+  /** Has the next gathering use credentials that are good now. */
+  async function renewCredentials(): Promise<void> {
+    const iceServers = await freshIceServers();
+    if (ended.aborted || !iceServers) return;
+    try {
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
+    } catch {
+      // Then the restart is tried with those that there are.
+    }
+  }
+
+  /** Whether an offer restarts ICE in a call that has been described before (RFC 8839, 4.4.1.1.1). */
+  function restarts(signal: Signal): boolean {
+    const before = pc.remoteDescription && ufragOf(pc.remoteDescription.sdp);
+    return signal.type === "offer" && !!before && ufragOf(signal.sdp) !== before;
+  }
+
+  function receive(signal: Signal): void {
+    if (held) {
+      if (held.length < EARLY_CANDIDATES_MAX) held.push(signal);
+      return;
+    }
+    if (!restarts(signal)) return handle(signal);
+    path.partnerRestarted();
+    if (!hasCredentials) return handle(signal);
+    held = [];
+    // The answer gathers anew, too.
+    void renewCredentials().then(() => {
+      const behind = held ?? [];
+      held = undefined;
+      if (ended.aborted) return;
+      handle(signal);
+      for (const next of behind) receive(next);
+    });
+  }
+
+  function handle(signal: Signal): void {
+    if (signal.type !== "add-ice-candidate") return void take(signal.type, signal.sdp);
+    if (described) void addCandidate(signal.candidate);
+    else if (early.length < EARLY_CANDIDATES_MAX) early.push(signal.candidate);
   }
 
   async function offer(): Promise<void> {
@@ -258,10 +326,7 @@ export function createCall({
       return established && channel.readyState === "open";
     },
     receive(signal) {
-      if (ended.aborted || signal.roomId !== roomId) return;
-      if (signal.type !== "add-ice-candidate") return void take(signal.type, signal.sdp);
-      if (described) void addCandidate(signal.candidate);
-      else if (early.length < EARLY_CANDIDATES_MAX) early.push(signal.candidate);
+      if (!ended.aborted && signal.roomId === roomId) receive(signal);
     },
     repeatOffer() {
       if (pc.signalingState === "have-local-offer") sendDescription();
@@ -300,6 +365,11 @@ export function createCall({
     wake: () => path.wake(),
     end,
   };
+}
+
+/** What tells one generation of ICE from another (RFC 8839, 5.4). */
+function ufragOf(sdp: string): string | undefined {
+  return /a=ice-ufrag:([\w+/]+)/.exec(sdp)?.[1];
 }
 
 /** Kinds of tracks that a room of a mode has. */

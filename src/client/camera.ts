@@ -161,7 +161,10 @@ export function createCamera(parts: CameraParts): OwnedCamera {
     if (kindsNow.length === 0) return superseded();
     if (!result.ok) return result;
     const old = stream?.getTracks() ?? [];
-    const kept = old.filter(({ kind }) => isOf(wanted, kind) && !isOf(kindsNow, kind));
+    const kept = old.filter(
+      ({ kind, readyState }) =>
+        readyState === "live" && isOf(wanted, kind) && !isOf(kindsNow, kind),
+    );
     for (const track of old) if (!kept.includes(track)) track.stop();
     const fresh = result.stream.getTracks().filter(({ kind }) => isOf(kindsNow, kind));
     for (const track of fresh)

@@ -1,6 +1,6 @@
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
-import type { PeerEvent } from "../protocol.ts";
+import type { IceServer, PeerEvent } from "../protocol.ts";
 import type { AppRouter } from "../rpc/router.ts";
 import { diagnose, type Fetch } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
@@ -62,6 +62,8 @@ export interface Connection {
   /** One mutation. Rejects with what `readRefusal` reads. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(): Promise<Counts>;
+  /** The ICE servers for the present room, with credentials that are good from now on. */
+  iceServers(): Promise<IceServer[]>;
   /** The machine has slept or changed its network: the socket is given up for a new one. */
   renew(): void;
   /**
@@ -250,6 +252,10 @@ export function createConnection(parts: ConnectionParts): Connection {
     },
     async call(name, input) {
       return mutate(reach().rpc, name, input);
+    },
+    async iceServers() {
+      const answer = await reach().rpc.iceServers.query();
+      return answer.iceServers;
     },
     async counts() {
       const { rpc, proved } = reach();

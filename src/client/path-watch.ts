@@ -5,11 +5,18 @@ const PATIENCE_MS = 3000;
 /** Between two restarts: gathering, a round trip of signaling, and the checks must fit in. */
 const RESTART_EVERY_MS = 6000;
 const RESTARTS_MAX = 4;
+/**
+ * The polite peer restarts so much later, and not at all if the partner has restarted by then: where both restart at the
+ * same moment their offers cross, and Chromium may then decode the picture and not show it any more.
+ */
+const POLITE_DELAY_MS = 2500;
 
 /** What a path watch may do. */
 export interface PathActions {
   /** Restart ICE (RFC 8445, 9). */
   restart(): void;
+  /** A restart that was asked for and has not begun is not needed any more. */
+  cancelRestart(): void;
   /** Whether a restart could reach the partner. */
   canSignal(): boolean;
   interrupted(broken: boolean): void;
@@ -23,16 +30,19 @@ export interface PathWatch {
   ice(state: RTCIceConnectionState): void;
   /** The call connected for the first time. */
   established(): void;
-  /** The machine has slept, or changed its network: what is broken is tried anew, at once. */
+  /** The machine has slept, or changed its network: what is broken is tried again, at once. */
   wake(): void;
+  /** An offer of the partner's has restarted ICE: this side's turn comes only if that does not help. */
+  partnerRestarted(): void;
   stop(): void;
 }
 
 /**
  * Begins to watch. Gives up when the first connection takes longer than 20 s; after that, when a break
- * outlasts four restarts: 27 s at most.
+ * outlasts four restarts: 30 s at most.
+ * @param polite the role of this peer (see `POLITE_DELAY_MS`).
  */
-export function createPathWatch(actions: PathActions): PathWatch {
+export function createPathWatch(actions: PathActions, polite: boolean): PathWatch {
   let connecting = true;
   let broken = false;
   let restarts = 0;
@@ -40,6 +50,7 @@ export function createPathWatch(actions: PathActions): PathWatch {
   let last: RTCIceConnectionState = "new";
   const deadline = setTimeout(giveUp, CONNECT_MS_MAX);
   let nextRestart: ReturnType<typeof setTimeout> | undefined;
+  let delayed: ReturnType<typeof setTimeout> | undefined;
 
   function giveUp(): void {
     stop();
@@ -50,6 +61,7 @@ export function createPathWatch(actions: PathActions): PathWatch {
     stopped = true;
     clearTimeout(deadline);
     clearTimeout(nextRestart);
+    clearTimeout(delayed);
   }
 
   function breakOff(): void {
@@ -63,6 +75,7 @@ export function createPathWatch(actions: PathActions): PathWatch {
   function mended(): void {
     clearTimeout(nextRestart);
     nextRestart = undefined;
+    clearTimeout(delayed);
     if (!broken) return;
     broken = false;
     if (connecting) return;
@@ -76,7 +89,10 @@ export function createPathWatch(actions: PathActions): PathWatch {
     if (restarts >= RESTARTS_MAX || hopeless) return giveUp();
     restarts += 1;
     nextRestart = setTimeout(restart, RESTART_EVERY_MS);
-    if (actions.canSignal()) actions.restart();
+    if (!actions.canSignal()) return;
+    if (!polite) return actions.restart();
+    clearTimeout(delayed);
+    delayed = setTimeout(() => actions.restart(), POLITE_DELAY_MS);
   }
 
   return {
@@ -107,6 +123,13 @@ export function createPathWatch(actions: PathActions): PathWatch {
       if (stopped || connecting || !broken) return;
       restarts = 0;
       restart();
+    },
+    partnerRestarted() {
+      clearTimeout(delayed);
+      actions.cancelRestart();
+      if (stopped || !broken || nextRestart === undefined) return;
+      clearTimeout(nextRestart);
+      nextRestart = setTimeout(restart, RESTART_EVERY_MS);
     },
     stop,
   };

@@ -52,6 +52,9 @@ type Room = RoomTerms & { iceServers: IceServer[] };
 /** The lobby, as far as the server has told. */
 type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "ended">;
 
+/** A restart of the media path waits for credentials no longer than this (milliseconds). */
+const ICE_SERVERS_MS_MAX = 2000;
+
 /**
  * Creates a peer.
  *
@@ -323,6 +326,7 @@ export function createPeer(parts: PeerParts): Peer {
       local: outgoing.stream,
       rtc,
       canSignal: () => !orphaned,
+      freshIceServers,
       listener: {
         signal: send,
         connected() {
@@ -352,6 +356,17 @@ export function createPeer(parts: PeerParts): Peer {
         },
       },
     });
+  }
+
+  /** Those that the server names now; undefined if the page has its own, or the server does not answer in time. */
+  async function freshIceServers(): Promise<IceServer[] | undefined> {
+    if (iceServers || away || closed) return undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
+    });
+    const answer = connection.iceServers().catch(() => undefined);
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   }
 
   function send(signal: Signal): void {

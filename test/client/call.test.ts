@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createCall, type Call } from "../../src/client/call.ts";
-import type { Mode, Signal } from "../../src/protocol.ts";
+import type { IceServer, Mode, Signal } from "../../src/protocol.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
@@ -13,6 +13,8 @@ interface SideOptions {
   local?: MediaStream | undefined;
   canSignal?: () => boolean;
   mode?: Mode;
+  iceServers?: IceServer[];
+  freshIceServers?: () => Promise<IceServer[] | undefined>;
 }
 
 /** One end of a room: its call, and a diary of all it tells. */
@@ -28,8 +30,9 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       relayOnly: options.relayOnly ?? false,
       sharedInterests: [],
       mode: options.mode ?? "video",
-      iceServers: [{ urls: ["stun:stun.example"] }],
+      iceServers: options.iceServers ?? [{ urls: ["stun:stun.example"] }],
     },
+    ...(options.freshIceServers && { freshIceServers: options.freshIceServers }),
     local: "local" in options ? options.local : fakeCamera(),
     rtc: browser,
     ...(options.canSignal && { canSignal: options.canSignal }),
@@ -517,5 +520,151 @@ describe("B7 the mode of a room", () => {
       ["audio", "live", "recvonly"],
       ["video", "ended", "inactive"],
     ]);
+  });
+});
+
+describe("B4 credentials for TURN", () => {
+  const turn = (username: string): IceServer[] => [
+    { urls: ["turn:turn.example"], username, credential: "of it" },
+  ];
+  /** Two in a call; the credentials of each are asked for anew under a number. */
+  async function relayed(answer: (username: string) => Promise<IceServer[] | undefined>) {
+    const network = new FakeNetwork();
+    const asked: string[] = [];
+    const of = (name: string) => () => {
+      asked.push(name);
+      return answer(`${name} ${asked.length}`);
+    };
+    const alice = side(network, "alice", {
+      polite: false,
+      iceServers: turn("alice"),
+      freshIceServers: of("alice"),
+    });
+    const bob = side(network, "bob", {
+      polite: true,
+      iceServers: turn("bob"),
+      freshIceServers: of("bob"),
+    });
+    alice.reaches(bob.call);
+    bob.reaches(alice.call);
+    await settle();
+    expect(asked).toEqual([]);
+    const usernames = () =>
+      [alice, bob].map(({ pc }) => pc.configuration.iceServers?.[0]?.username);
+    return { network, alice, bob, asked, usernames };
+  }
+
+  test("B4 are renewed before a restart, and before one is answered; all else stays as it was", async () => {
+    const { network, alice, bob, asked, usernames } = await relayed(async (name) => turn(name));
+    const before = [alice.pc.configuration, bob.pc.configuration];
+    network.cut();
+    network.whole = true;
+    await pass(3000);
+    expect(asked).toEqual(["alice", "bob"]);
+    expect(usernames()).toEqual(["alice 1", "bob 2"]);
+    for (const [index, { pc, diary }] of [alice, bob].entries()) {
+      expect({ ...pc.configuration, iceServers: [] }).toEqual({ ...before[index], iceServers: [] });
+      expect(diary).toEqual(["connected", "interrupted", "mended"]);
+    }
+  });
+
+  test("B4 that don't come are done without", async () => {
+    const { network, alice, bob, usernames } = await relayed(async () => undefined);
+    network.cut();
+    network.whole = true;
+    await pass(3000);
+    expect(usernames()).toEqual(["alice", "bob"]);
+    expect(alice.diary.at(-1)).toBe("mended");
+    expect(bob.diary.at(-1)).toBe("mended");
+  });
+
+  test("B4 keep the signals behind an offer in their order while they are waited for", async () => {
+    let give: (servers: IceServer[]) => void = () => {};
+    const { network, alice, bob, usernames } = await relayed((name) =>
+      name.startsWith("alice")
+        ? Promise.resolve(turn(name))
+        : new Promise((resolve) => (give = resolve)),
+    );
+    network.cut();
+    network.whole = true;
+    await pass(3000);
+    // Alice's offer and all of her candidates have come by now.
+    expect(bob.diary.at(-1)).toBe("interrupted");
+    give(turn("bob at last"));
+    await settle();
+    expect(usernames()[1]).toBe("bob at last");
+    expect(alice.diary.at(-1)).toBe("mended");
+    expect(bob.diary.at(-1)).toBe("mended");
+  });
+
+  test("B4 that come after the end change nothing", async () => {
+    let give: (servers: IceServer[]) => void = () => {};
+    const { network, alice } = await relayed(() => new Promise((resolve) => (give = resolve)));
+    network.cut();
+    await pass(3000);
+    alice.call.end();
+    give(turn("late"));
+    await settle();
+    expect(alice.pc.configuration.iceServers).toEqual(turn("alice"));
+    expect(alice.pc.restarts).toBe(0);
+  });
+});
+
+describe("B5 two that restart", () => {
+  const ways = {
+    "a path that is lost": async (network: FakeNetwork) => {
+      network.cut();
+      network.whole = true;
+      await pass(3000);
+    },
+    "a path that has failed": async (network: FakeNetwork) => {
+      for (const connection of network.connections) connection.lose("failed");
+      await settle();
+    },
+    "machines that wake up": async (network: FakeNetwork, both: Call[]) => {
+      network.cut();
+      network.whole = true;
+      await settle();
+      for (const call of both) call.wake();
+      await settle();
+    },
+  };
+  test.each(Object.entries(ways))(
+    "B5 by %s never do so at the same moment: the impolite one does",
+    async (_, happens) => {
+      const { network, alice, bob } = room();
+      await settle();
+      await happens(network, [alice.call, bob.call]);
+      await pass(20_000);
+      expect([alice.pc.restarts, bob.pc.restarts]).toEqual([1, 0]);
+      for (const { diary } of [alice, bob])
+        expect(diary).toEqual(["connected", "interrupted", "mended"]);
+    },
+  );
+
+  test("B5 when only the polite one sees the break, it restarts a moment later", async () => {
+    const { alice, bob } = room();
+    await settle();
+    bob.pc.lose("failed");
+    await pass(2400);
+    expect(bob.pc.restarts).toBe(0);
+    await pass(200);
+    expect([alice.pc.restarts, bob.pc.restarts]).toEqual([0, 1]);
+    expect(bob.diary.at(-1)).toBe("mended");
+  });
+
+  test("B5 takes over when the impolite one's restart does not help", async () => {
+    const { network, alice, bob } = room();
+    await settle();
+    network.cut();
+    await pass(3000 + 100);
+    expect([alice.pc.restarts, bob.pc.restarts]).toEqual([1, 0]);
+    // Each has its turns; the two never have the same.
+    await pass(12_000);
+    expect(alice.pc.restarts).toBeGreaterThan(1);
+    network.mend();
+    await pass(7000);
+    expect(alice.diary.at(-1)).toBe("mended");
+    expect(bob.diary.at(-1)).toBe("mended");
   });
 });

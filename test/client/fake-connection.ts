@@ -6,7 +6,13 @@ import type {
   MutationName,
 } from "../../src/client/connection.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
-import type { PeerEvent, PeerState, RejectionFields, RoomTerms } from "../../src/protocol.ts";
+import type {
+  IceServer,
+  PeerEvent,
+  PeerState,
+  RejectionFields,
+  RoomTerms,
+} from "../../src/protocol.ts";
 
 interface Call {
   name: MutationName;
@@ -59,6 +65,12 @@ export class FakeConnection implements Connection {
   renewals = 0;
   renew(): void {
     this.renewals += 1;
+  }
+
+  /** What the next query of ICE servers is answered with. */
+  fresh: () => Promise<IceServer[]> = () => Promise.reject(new Error("none"));
+  iceServers(): Promise<IceServer[]> {
+    return this.fresh();
   }
 
   async counts(): Promise<never> {

@@ -2,6 +2,8 @@ import type { Rtc } from "../../src/client/call.ts";
 
 /** What a fake description says; its JSON is the SDP. */
 interface FakeSdp {
+  /** The line by which a restart is known. */
+  ufrag: string;
   connection: string;
   generation: number;
   kinds: string[];
@@ -81,7 +83,7 @@ export class FakePeerConnection extends EventTarget {
   restarts = 0;
   offers = 0;
   readonly name: string;
-  readonly configuration: RTCConfiguration;
+  configuration: RTCConfiguration;
   readonly #network: FakeNetwork;
   #chain: Promise<unknown> = Promise.resolve();
   #needed = false;
@@ -111,6 +113,14 @@ export class FakePeerConnection extends EventTarget {
     return this.senders;
   }
 
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
+  }
+
   restartIce(): void {
     this.restarts += 1;
     this.#wantsNewGeneration = true;
@@ -124,6 +134,7 @@ export class FakePeerConnection extends EventTarget {
       if (fresh) this.#generation += 1;
       this.#wantsNewGeneration = false;
       const sdp: FakeSdp = {
+        ufrag: `a=ice-ufrag:${this.#generation}`,
         connection: this.name,
         generation: this.#generation,
         kinds: this.senders.map(({ sender }) => sender.track?.kind ?? "none"),
@@ -191,7 +202,7 @@ export class FakePeerConnection extends EventTarget {
     return (
       this.signalingState === "stable" &&
       this.#heard.has(partner.#generation) &&
-      this.connectionState !== "failed"
+      this.sctp.transport.state !== "failed"
     );
   }
 

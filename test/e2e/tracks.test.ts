@@ -196,3 +196,50 @@ test("B7 in a room for sound an open camera is not sent, and a changed client ca
   await bob.locator("body[data-state=waiting]").waitFor({ timeout: 10_000 });
   expect(await bob.evaluate(() => document.querySelector("video")?.videoWidth)).toBe(0);
 });
+
+test("B5 two whose paths fail at the same moment restart one after the other, and go on seeing each other", async () => {
+  const [alice, bob] = await Promise.all([visit(), visit()]);
+  for (const page of [alice, bob])
+    await page.evaluate(async () => {
+      const Real = window.RTCPeerConnection;
+      let restarts = 0;
+      window.RTCPeerConnection = class extends Real {
+        constructor(configuration?: RTCConfiguration) {
+          super(configuration);
+          Object.assign(window, { pc: this, restarts: () => restarts });
+        }
+        override restartIce() {
+          restarts += 1;
+          super.restartIce();
+        }
+      };
+      await window.peer.camera.open();
+      window.peer.start();
+    });
+  await Promise.all([connected(alice), connected(bob)]);
+  await Promise.all([colourOf(alice), colourOf(bob)]);
+  /** As if the network had gone for both; it is there, so a restart mends it. */
+  const fail = (page: Page) =>
+    page.evaluate(async () => {
+      const { pc } = window as unknown as { pc: RTCPeerConnection };
+      Object.defineProperty(pc, "iceConnectionState", { value: "failed", configurable: true });
+      pc.dispatchEvent(new Event("iceconnectionstatechange"));
+      Reflect.deleteProperty(pc, "iceConnectionState");
+      const deadline = performance.now() + 10_000;
+      // The restart is over when both descriptions are new and the path is there.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      while (pc.signalingState !== "stable" || pc.iceConnectionState !== "connected") {
+        if (performance.now() > deadline) throw new Error(`it is ${pc.iceConnectionState}`);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      pc.dispatchEvent(new Event("iceconnectionstatechange"));
+    });
+  for (let times = 0; times < 5; times += 1) {
+    await Promise.all([fail(alice), fail(bob)]);
+    await Promise.all([colourOf(alice), colourOf(bob)]);
+  }
+  const restarts = (page: Page) =>
+    page.evaluate(() => (window as unknown as { restarts: () => number }).restarts());
+  const counts = [await restarts(alice), await restarts(bob)];
+  expect(counts.sort()).toEqual([0, 5]);
+});
