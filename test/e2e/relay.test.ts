@@ -139,17 +139,46 @@ test("a changed page that tells all its addresses gives none of them away, and s
   await Promise.all(browser.browser.contexts().map((context) => context.close()));
 });
 
-test("B1, B4 a relay that is away for 19 s costs a call nothing but that time, though its credentials have expired by then", async () => {
+test("B4 a restart after the credentials have expired gets a relayed path of its own on both sides", async () => {
   const { coturn, browser } = stage();
   const { alice, bob } = await coupleInCall();
   // As if the call had lasted longer than its credentials.
   const config = { stunUrls: [], turnUrls: [coturn.url], turnSecret: coturn.secret, turnTtlS: 60 };
   const expired = iceServersFor(config, Date.now() - 70_000, "room");
-  for (const { page } of [alice, bob])
-    await page.evaluate((iceServers) => {
+  const restarted = ({ page }: ReturnType<typeof somebody>) =>
+    page.evaluate(async (iceServers) => {
       const { connection } = window as unknown as { connection: RTCPeerConnection };
+      const ufragOf = () => /a=ice-ufrag:(\S+)/.exec(connection.localDescription?.sdp ?? "")?.[1];
+      const before = ufragOf();
       connection.setConfiguration({ ...connection.getConfiguration(), iceServers });
+      Object.defineProperty(connection, "iceConnectionState", {
+        value: "failed",
+        configurable: true,
+      });
+      connection.dispatchEvent(new Event("iceconnectionstatechange"));
+      Reflect.deleteProperty(connection, "iceConnectionState");
+      const deadline = performance.now() + 10_000;
+      // Until the path in use is one of the new generation.
+      for (;;) {
+        const stats = await connection.getStats();
+        const all = [...stats.values()] as Record<string, unknown>[];
+        const transport = all.find(({ type }) => type === "transport");
+        const pair = all.find(({ id }) => id === transport?.["selectedCandidatePairId"]);
+        const local = all.find(({ id }) => id === pair?.["localCandidateId"]);
+        const now = ufragOf();
+        if (now !== before && local?.["usernameFragment"] === now) return local?.["candidateType"];
+        if (performance.now() > deadline) return `${before} ${now} ${JSON.stringify(local)}`;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
     }, expired);
+  expect(await Promise.all([restarted(alice), restarted(bob)])).toEqual(["relay", "relay"]);
+  await Promise.all([alice.sees(), bob.sees()]);
+  await Promise.all(browser.browser.contexts().map((context) => context.close()));
+});
+
+test("B1 a relay that is away for 19 s costs a call nothing but that time", async () => {
+  const { coturn, browser } = stage();
+  const { alice, bob } = await coupleInCall();
   const states = await Promise.all([alice.diary(), bob.diary()]);
   coturn.pause();
   try {
