@@ -117,7 +117,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     if (stopped || at >= armedAt) return;
     armedAt = at;
     cancelSweep();
-    cancelSweep = system.schedule(Math.max(0, at - system.now()), () => {
+    cancelSweep = system.schedule(Math.max(0, at - engine.now()), () => {
       armedAt = Number.POSITIVE_INFINITY;
       void sweep();
     });
@@ -132,7 +132,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       await lookForPartners([...entered, ...again]);
     } catch (bug) {
       log.bug(bug, "sweep");
-      alarm(system.now() + retryMs);
+      alarm(engine.now() + retryMs);
     }
   }
 
@@ -166,7 +166,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     const failed = (bug: unknown) => {
       log.bug(bug, "matching");
       unlucky.push(sessionId);
-      alarm(system.now() + retryMs);
+      alarm(engine.now() + retryMs);
       return undefined;
     };
     try {
@@ -181,7 +181,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     return goOn(engine.candidates(sessionId), (offer) => {
       if (!offer || offer.candidates.length === 0) return undefined;
       const { ticket, candidates } = offer;
-      const chosen = policy(ticket, candidates, { now: system.now(), random: system.random });
+      const chosen = policy(ticket, candidates, { now: engine.now(), random: system.random });
       if (!chosen) return undefined;
       const request = pairRequest(ticket, chosen);
       return goOn(engine.pair(request), (paired) => {
@@ -206,7 +206,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   function note(newcomer: Ticket, partner: Ticket, room: string) {
     const { mode } = newcomer.wishes;
-    const now = system.now();
+    const now = engine.now();
     const waitedMs = [now - newcomer.since, now - partner.since];
     log.info("paired", { room, mode, waitedMs });
     metrics.paired(mode, waitedMs);

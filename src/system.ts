@@ -26,6 +26,15 @@ export interface System {
   soon(task: () => void): void;
 }
 
+/**
+ * A clock that shows epoch milliseconds, as the wall clock did when it was made, and goes on with the monotonic one: it
+ * never steps. For deadlines that are also told to somebody, who is then told by how much the wall clock has moved.
+ */
+export function steadyClock({ now, elapsed }: Pick<System, "now" | "elapsed">): () => number {
+  const offset = now() - elapsed();
+  return () => Math.floor(offset + elapsed());
+}
+
 /** 128 bits. */
 const idBytes = 16;
 const poolBytes = 256 * idBytes;

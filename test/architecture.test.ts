@@ -120,6 +120,23 @@ describe("the laws of the house", () => {
     file === "main.ts" ||
     file === "doctor.ts" ||
     inside(file, "client", "web");
+  /** Who reads the wall clock, and why; every deadline, rate and bound goes by a clock that never steps. */
+  const readsWallClock: Readonly<Record<string, string>> = {
+    "system.ts": "is where it is",
+    "doctor.ts": "looks at it",
+    "server.ts":
+      "signs tokens, which other nodes verify, and compares an operator's `until` with it",
+    "signaling.ts": "signs credentials for TURN, which coturn verifies, and dates reports",
+    "engine/memory.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "client/peer.ts": "dates messages, and says since when it waits",
+    "client/wake-watch.ts":
+      "finds out that the machine has slept: the monotonic clock may stand still then",
+  };
+  forbidText(
+    "only those files read the wall clock that say why",
+    /\b(system\.now|Date\.now|new Date\(\))/,
+    (file) => Object.hasOwn(readsWallClock, file) || inside(file, "doctor"),
+  );
   forbidText(
     "clock, randomness, timers and the environment are touched in system, main, doctor, client and web alone",
     /\b(Date\.now|new Date\(|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,

@@ -76,6 +76,41 @@ test("A15, D12 a session secret is rotated as the README says, node by node: no 
   expect(sessions.size).toBe(1);
 }, 60_000);
 
+test("D13 nodes whose wall clocks are wrong, and step, keep graces and cooldowns as if they were right", async () => {
+  const graceMs = 3000;
+  const cooldownMs = 2500;
+  const env = { GRACE_MS: String(graceMs), SKIP_COOLDOWN_MS: String(cooldownMs) };
+  const clocks = [
+    { WALL_CLOCK_AHEAD_MS: "30000" },
+    { WALL_CLOCK_AHEAD_MS: "-60000", WALL_CLOCK_STEPS_MS: "30000" },
+  ];
+  await using cluster = await startCluster(2, env, undefined, (index) => clocks[index] ?? {});
+  await using alice = await connectPeer(cluster.at(0));
+  const bob = await connectPeer(cluster.at(1));
+  await roomOf(alice, bob);
+  await bob[Symbol.asyncDispose]();
+  const goneAt = performance.now();
+  const { deadline } = await alice.next("partner-reconnecting");
+  // What is told is the time of Redis, which is right here.
+  expect(Math.abs(deadline - graceMs - Date.now())).toBeLessThan(1500);
+  expect((await alice.next("partner-disconnected")).reason).toBe("lost");
+  const graceLasted = performance.now() - goneAt;
+  expect(graceLasted).toBeGreaterThan(graceMs - 300);
+  expect(graceLasted).toBeLessThan(graceMs + 2500);
+
+  await using carol = await connectPeer(cluster.at(1));
+  await alice.client.leave.mutate();
+  const again = await roomOf(carol, alice);
+  const pairings = () => alice.types.filter((type) => /^(create|wait-for)-offer$/.test(type));
+  const before = pairings().length;
+  await alice.client.skip.mutate({ roomId: again });
+  const skippedAt = performance.now();
+  await until(() => pairings().length > before);
+  const cooldownLasted = performance.now() - skippedAt;
+  expect(cooldownLasted).toBeGreaterThan(cooldownMs - 300);
+  expect(cooldownLasted).toBeLessThan(cooldownMs + 2500);
+}, 30_000);
+
 describe("two nodes", () => {
   test("pair their peers with each other, carry signals both ways, and count as one", async () => {
     const METRICS_TOKEN = "the token of the tests' operator";

@@ -96,14 +96,22 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   });
 }
 
-test(`${operations} joins, skips and drops on four racing nodes, some killed and some paused: nobody in two rooms, nobody lost, nobody met too soon, every end told once`, async () => {
+test(`${operations} joins, skips and drops on four racing nodes, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once`, async () => {
   const random = seededRandom(6);
   const pick = (count: number) => Math.floor(random() * count);
-  await using cluster = await startCluster(4, {
+  const env = {
     SKIP_COOLDOWN_MS: String(skipCooldownMs),
     GRACE_MS: String(graceMs),
     RELAX_AFTER_MS: "500",
-  });
+  };
+  // Their wall clocks are not right; those of two are set forward and back all the while.
+  const clocks: Record<string, string>[] = [
+    {},
+    { WALL_CLOCK_AHEAD_MS: "30000" },
+    { WALL_CLOCK_AHEAD_MS: "-60000", WALL_CLOCK_STEPS_MS: "5000" },
+    { WALL_CLOCK_STEPS_MS: "3600000" },
+  ];
+  await using cluster = await startCluster(4, env, undefined, (index) => clocks[index] ?? {});
   await using stack = new AsyncDisposableStack();
   const ledger: Ledger = { rooms: new Map(), cooldowns: new Map(), violations: [], pairings: 0 };
   const racers: Racer[] = [];

@@ -105,7 +105,7 @@ export function createCall({
   let described = false;
   const early: Candidate[] = [];
   let counters: CallCounters = {
-    at: Date.now(),
+    at: performance.now(),
     sentBytes: 0,
     receivedBytes: 0,
     receivedPackets: 0,
@@ -357,7 +357,11 @@ export function createCall({
     },
     async stats() {
       if (ended.aborted) return undefined;
-      const { reading, counters: now } = readCallStats(await pc.getStats(), counters, Date.now());
+      const { reading, counters: now } = readCallStats(
+        await pc.getStats(),
+        counters,
+        performance.now(),
+      );
       if (ended.aborted) return undefined;
       counters = now;
       return reading;

@@ -95,9 +95,9 @@ export function createPeer(parts: PeerParts): Peer {
 
   let call: Call | undefined;
   let sharedInterests: string[] = [];
-  /** By this peer's own clock; the server's `since` is by another. */
-  let searchingSince = Date.now();
-  let pairedAt = Date.now();
+  // By the monotonic clock, for what took how long.
+  let searchingSince = performance.now();
+  let pairedAt = performance.now();
   let connectedAt: number | undefined;
   /** The media path is being mended. */
   let broken = false;
@@ -301,7 +301,7 @@ export function createPeer(parts: PeerParts): Peer {
     sharedInterests = [...room.sharedInterests];
     endedBy = undefined;
     lastRoom = roomId;
-    pairedAt = Date.now();
+    pairedAt = performance.now();
     connectedAt = undefined;
     try {
       call = begin(room);
@@ -330,7 +330,7 @@ export function createPeer(parts: PeerParts): Peer {
       listener: {
         signal: send,
         connected() {
-          connectedAt = Date.now();
+          connectedAt = performance.now();
           tell("connected", roomId);
           publish();
         },
@@ -464,8 +464,8 @@ export function createPeer(parts: PeerParts): Peer {
   }
 
   function startWaiting(): void {
-    searchingSince = Date.now();
-    lobby = { since: searchingSince };
+    searchingSince = performance.now();
+    lobby = { since: Date.now() };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -653,8 +653,8 @@ export function createPeer(parts: PeerParts): Peer {
       if (!call) return undefined;
       const { roomId } = call;
       const times = {
-        matchMs: pairedAt - searchingSince,
-        ...(connectedAt !== undefined && { connectMs: connectedAt - pairedAt }),
+        matchMs: Math.round(pairedAt - searchingSince),
+        ...(connectedAt !== undefined && { connectMs: Math.round(connectedAt - pairedAt) }),
       };
       const reading = await call.stats();
       return reading && { roomId, ...times, ...reading };

@@ -131,22 +131,26 @@ export class Moderation {
     return earned && addressOf(reporter) !== undefined && !isAverse(reporter);
   }
 
-  /** Takes in a report made at `now` (epoch milliseconds, as everywhere here). */
-  report(report: Report, now: number): Verdict {
-    this.#forget(now);
+  /**
+   * Takes in a report.
+   * @param now epoch milliseconds, by which suspensions begin and end.
+   * @param steady the same by a clock that never steps, for the windows in which votes count.
+   */
+  report(report: Report, now: number, steady = now): Verdict {
+    this.#forget(steady);
     const { reporter, reported } = report;
     if (this.knows(report)) return { first: false, counted: false, suspended: [] };
-    this.#voices.set(voiceOf(report.roomId, reporter), now);
+    this.#voices.set(voiceOf(report.roomId, reporter), steady);
     dropPast(this.#voices, this.#limits.recordsMax);
     const network = addressOf(reporter) && networkOf(addressOf(reporter)?.id ?? "");
-    if (network === undefined || !this.canCount(report) || !this.#takeVote(network, now))
+    if (network === undefined || !this.canCount(report) || !this.#takeVote(network, steady))
       return { first: true, counted: false, suspended: [] };
     const from = [network, ...(reporter.networksBefore ?? [])].sort().join(" ");
 
     const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
     const [session, address] = [sessionOf(reported), addressOf(reported)];
-    const sessionFull = this.#accuse(session, from, sessionReporters, now);
-    const addressFull = address && this.#accuse(address, from, addressReporters, now);
+    const sessionFull = this.#accuse(session, from, sessionReporters, steady);
+    const addressFull = address && this.#accuse(address, from, addressReporters, steady);
     const suspended: Suspension[] = [];
     if (sessionFull) suspended.push(this.#prolong(session, sessionMs, now));
     if (address && (sessionFull || addressFull))

@@ -192,7 +192,12 @@ export interface Engine {
   stats(): Awaitable<Stats | Rejection>;
   /** Whether its storage is at hand. */
   available(): boolean;
-  /** Who to tell of each deadline (epoch milliseconds) that comes to stand before all others. */
+  /**
+   * The clock that its deadlines, places and waiting times go by (epoch milliseconds). It never steps, and is the same on
+   * all nodes; the wall clock of this machine may be set to anything.
+   */
+  now(): number;
+  /** Who to tell of each deadline (by `now`) that comes to stand before all others. */
   onAlarm(ring: (at: number) => void): void;
   /** Who to tell of each room that has ended, in whatever way, once on all nodes together. Must not throw. */
   onEnded(listener: (end: RoomEnd) => void): void;

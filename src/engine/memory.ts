@@ -5,7 +5,7 @@ import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { RecentWaits } from "../domain/recent-waits.ts";
 import type { Wishes } from "../domain/ticket.ts";
 import { modes, type LoggedEvent, type Mode, type Status } from "../protocol.ts";
-import type { System } from "../system.ts";
+import { steadyClock, type System } from "../system.ts";
 import type {
   Attached,
   AttachRequest,
@@ -73,6 +73,7 @@ interface Cooldown {
 }
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
+  const now = steadyClock(system);
   const sessions = new Map<string, Session>();
   const lobby = createLobby<Session>();
   const moderation = new Moderation(options.moderation);
@@ -130,7 +131,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
   const moves = createMoves<Session>(
     {
-      now: system.now,
+      now,
+      told: (at) => at - now() + system.now(),
       tell,
 
       stand(session, widens) {
@@ -148,14 +150,14 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       },
 
       lobby(_, mode) {
-        const estimateMs = waits[mode].estimate(system.now());
+        const estimateMs = waits[mode].estimate(now());
         const counts = { waiting: lobby.waiting(mode), online };
         return estimateMs === undefined ? counts : { ...counts, estimateMs };
       },
 
       began({ mode }, waitedMs) {
         roomCount[mode] += 1;
-        waits[mode].note(waitedMs, system.now());
+        waits[mode].note(waitedMs, now());
       },
 
       ended({ mode }, end) {
@@ -211,11 +213,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   ): Answer | Rejection {
     if (mutationId === undefined) return act();
     const past = session.answers?.get(mutationId);
-    if (past && past.at + answersKeptMs > system.now()) return past.answer as Answer;
+    if (past && past.at + answersKeptMs > now()) return past.answer as Answer;
     const answer = act();
     const kept = recorded(answer);
     if (kept) {
-      const record = { at: system.now(), answer: kept };
+      const record = { at: now(), answer: kept };
       session.answers = remember(session.answers, mutationId, record, answersMax);
     }
     return answer;
@@ -238,7 +240,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   function revive(id: string): Session {
     const session = createSession(id, undefined);
     sessions.set(id, session);
-    session.goneSince = system.now();
+    session.goneSince = now();
     keepUntil(session, retentions.usual, session.goneSince + retentionMs);
     return session;
   }
@@ -334,7 +336,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     const entered: string[] = [];
     for (;;) {
       const { first } = calendar;
-      if (!first || (calendar.firstAt ?? 0) > system.now()) return entered;
+      if (!first || (calendar.firstAt ?? 0) > now()) return entered;
       calendar.remove(first);
       entered.push(...carryOut(first.value));
     }
@@ -388,7 +390,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       session.streams.splice(index, 1);
       if (session.streams.length > 0) return;
       online -= 1;
-      moves.depart(session, system.now() + options.graceMs);
+      moves.depart(session, now() + options.graceMs);
     },
 
     read(stream: Stream, after: number): LogEntry[] | "behind" | Rejection {
@@ -481,7 +483,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const met = session && metIn(session, roomId);
       if (!session || !met) return reject("not-in-room");
       const parties = { reporter: reporterOf(session), reported: partyOf(met.partner) };
-      const verdict = moderation.report({ roomId, ...parties, earned: met.votes }, system.now());
+      const verdict = moderation.report(
+        { roomId, ...parties, earned: met.votes },
+        system.now(),
+        now(),
+      );
       return { ...verdict, reported: parties.reported, entered: putOut(verdict.suspended) };
     },
 
@@ -504,6 +510,8 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
 
     available: () => true,
+
+    now,
 
     onAlarm(listener) {
       ring = listener;

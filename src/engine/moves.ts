@@ -99,7 +99,10 @@ export interface RoomEnd {
 
 /** How an engine keeps what the moves change. */
 export interface Keeping<M> {
+  /** The engine's clock. */
   now(): number;
+  /** A time of that clock as peers are told it: epoch milliseconds of the wall clock. */
+  told(at: number): number;
   /** Appends to the member's log, if it has one. */
   tell(member: M, event: LoggedEvent): void;
   /** Makes its ticket findable, and sets the deadline at which that widens (epoch milliseconds), if any. */
@@ -157,11 +160,16 @@ export function createMoves<M extends Member<M>>(
 
   function stateOf(member: M): PeerState<unknown> {
     const { room, ticket } = member;
-    if (!room) return ticket ? { status: "waiting", since: ticket.since } : idle;
+    if (!room) return ticket ? { status: "waiting", since: keeping.told(ticket.since) } : idle;
     const { grace } = partnerOf(member, room);
     const terms = termsFor(member, room);
     if (!grace) return { status: "paired", partner: "here", ...terms };
-    return { status: "paired", partner: "reconnecting", deadline: grace.at, ...terms };
+    return {
+      status: "paired",
+      partner: "reconnecting",
+      deadline: keeping.told(grace.at),
+      ...terms,
+    };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -335,7 +343,7 @@ export function createMoves<M extends Member<M>>(
         tell(partnerOf(member, member.room), {
           type: "partner-reconnecting",
           roomId: member.room.id,
-          deadline: until,
+          deadline: keeping.told(until),
         });
     },
 

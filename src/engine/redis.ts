@@ -85,7 +85,9 @@ export interface RedisOptions {
   leaseMs?: number;
   /** A command that takes longer has failed (milliseconds). */
   timeoutMs?: number;
-  /** Real time, for leases and connections; deadlines go by the system's. */
+  /** What deadlines go by (epoch milliseconds) instead of the clock of Redis: for tests on virtual time. */
+  deadlineClock?: () => number;
+  /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
   /** It is available again, or for the first time; and how. */
   onAvailable?: (how: string) => void;
@@ -118,6 +120,7 @@ export function createRedisEngine(
     secrets = [],
     leaseMs = 6000,
     timeoutMs = 800,
+    deadlineClock,
     clock,
     onAvailable = () => {},
     onAway = () => {},
@@ -138,6 +141,9 @@ export function createRedisEngine(
   let addressKey: Buffer | undefined;
   const retentionS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
 
+  /** The same on all nodes. */
+  const now = () => node.now();
+
   const random36 = () => Math.floor(clock.random() * 2 ** 52).toString(36);
 
   function setAlarm(at: number) {
@@ -153,7 +159,7 @@ export function createRedisEngine(
     leaseMs,
     timeoutMs,
     clock,
-    now: system.now,
+    now: deadlineClock,
     onPublished: hear,
     onBegun: () => inboxes.clear(),
     async onRising() {
@@ -181,7 +187,7 @@ export function createRedisEngine(
     },
     onAway,
     onGone: (other, lastBeat) => inBackground("an inheritance", () => inherit(other, lastBeat)),
-    onDue: (at) => setAlarm(Math.max(system.now(), at)),
+    onDue: (at) => setAlarm(Math.max(now(), at)),
   });
 
   const sockets = createSocketCounts({
@@ -194,7 +200,7 @@ export function createRedisEngine(
     limits: options.moderation,
     key: `${p}mod`,
     suspendedKey: `${p}suspended`,
-    now: system.now,
+    now,
     command: node.command,
     announce: () => node.command("PUBLISH", `${p}all`, "mod\n"),
     onVerdict(verdict) {
@@ -205,7 +211,7 @@ export function createRedisEngine(
   /** Whoever waits may have missed its turn. */
   function lookAgainNow() {
     lookAgain = true;
-    setAlarm(system.now());
+    setAlarm(now());
   }
 
   /** Takes over what a node has left that is gone: its streams have closed when it was last heard of. */
@@ -214,7 +220,7 @@ export function createRedisEngine(
     const lock = ["SET", `${p}heir:${other}`, node.id, "NX", "PX", String(dueClaimMs)];
     if ((await node.command(...lock)) === null) return;
     const sessions = `${p}ns:${other}`;
-    const until = Math.max(system.now(), lastBeat + options.graceMs);
+    const until = Math.max(now(), lastBeat + options.graceMs);
     for (;;) {
       const ids = (await node.command("SRANDMEMBER", sessions, "32")) as string[];
       if (ids.length === 0) break;
@@ -243,7 +249,7 @@ export function createRedisEngine(
     } else if (first === "mod") inBackground("suspensions", account.sync);
     else if (first === "wait") {
       const [mode, waitedMs] = rest.split("\n");
-      waits[mode as Mode].note(Number(waitedMs), system.now());
+      waits[mode as Mode].note(Number(waitedMs), now());
     } else inboxes.deliver(first, rest);
   }
 
@@ -305,7 +311,7 @@ export function createRedisEngine(
       if (!change) return answer;
       const outcome = await node.run(
         scripts.commit,
-        String(system.now()),
+        String(now()),
         String(limits.logEventsMax),
         String(limits.logBytesMax),
         String(answersMax),
@@ -326,7 +332,7 @@ export function createRedisEngine(
   function freshAnswer(kept: string | undefined): unknown {
     if (kept === undefined) return undefined;
     const [, at, json] = /^\d+ (\d+) (.*)$/.exec(kept) ?? [];
-    return Number(at) + answersKeptMs > system.now() ? JSON.parse(json ?? "") : undefined;
+    return Number(at) + answersKeptMs > now() ? JSON.parse(json ?? "") : undefined;
   }
 
   /** Carries out a caller's verb on its session, once per mutation id. */
@@ -355,7 +361,9 @@ export function createRedisEngine(
 
   const moves = createMoves<Draft>(
     {
-      now: system.now,
+      now,
+      // Every node's peers are told the same, and the clock of Redis is as good as any.
+      told: (at) => at,
 
       tell(draft, event) {
         if (draft.epoch !== undefined) tell(draft, event);
@@ -384,7 +392,7 @@ export function createRedisEngine(
       },
 
       lobby({ unit }, mode) {
-        const estimateMs = waits[mode].estimate(system.now());
+        const estimateMs = waits[mode].estimate(now());
         const counts = { waiting: unit.counts.waiting[mode], online: unit.counts.online };
         return estimateMs === undefined ? counts : { ...counts, estimateMs };
       },
@@ -494,7 +502,7 @@ export function createRedisEngine(
     try {
       await work([sessionId], undefined, (unit) => {
         const draft = known(unit, sessionId);
-        if (draft) close(draft, ({ id }) => id !== streamId, system.now() + options.graceMs);
+        if (draft) close(draft, ({ id }) => id !== streamId, now() + options.graceMs);
       });
     } catch (error) {
       if (error instanceof RedisAway) departed.add(stream);
@@ -540,7 +548,7 @@ export function createRedisEngine(
   }
 
   function suspended(draft: Draft): Rejection | undefined {
-    const until = account.suspendedUntil(partyOf(draft), system.now());
+    const until = account.suspendedUntil(partyOf(draft), now());
     return until === undefined ? undefined : reject("suspended", { until });
   }
 
@@ -565,7 +573,7 @@ export function createRedisEngine(
   async function putOutHere(verdict: Verdict) {
     const entered = await putOut(verdict, false);
     looking.push(...entered);
-    if (entered.length > 0) setAlarm(system.now());
+    if (entered.length > 0) setAlarm(now());
   }
 
   // -------------------------------------------------------------------------------------------
@@ -584,7 +592,7 @@ export function createRedisEngine(
         return [id];
       }
       if (kind === "grace") {
-        if (!draft.grace || draft.grace.at > system.now() || draft.streams.length > 0) return [];
+        if (!draft.grace || draft.grace.at > now() || draft.streams.length > 0) return [];
         return moves.lose(draft);
       }
       unit.commands.push(["ZREM", `${p}v:${id}`, other]);
@@ -732,12 +740,11 @@ export function createRedisEngine(
     async candidates(sessionId: string) {
       const found = await answering(
         async () =>
-          (await node.run(
-            scripts.candidates,
-            sessionId,
-            String(system.now()),
-            String(candidatesMax),
-          )) as [string, string, string | null][],
+          (await node.run(scripts.candidates, sessionId, String(now()), String(candidatesMax))) as [
+            string,
+            string,
+            string | null,
+          ][],
       );
       if (isRejection(found)) return undefined;
       const tickets = found.flatMap(([, revision, json]): Ticket[] =>
@@ -756,7 +763,7 @@ export function createRedisEngine(
         const avoids = (a: string, b: string) => node.command("ZSCORE", `${p}v:${a}`, b);
         // Whoever comes to avoid the other after this has another revision.
         const words = Promise.all([avoids(one, other), avoids(other, one)]);
-        const barred = (await words).some((till) => till !== null && Number(till) > system.now());
+        const barred = (await words).some((till) => till !== null && Number(till) > now());
         if (barred) return false;
         return work<boolean>([one, other], undefined, (unit) => {
           const [first, second] = [known(unit, one), known(unit, other)];
@@ -771,10 +778,10 @@ export function createRedisEngine(
 
     send(caller: Caller, roomId: string, signal: string | undefined) {
       return answering<boolean | Rejection>(async () => {
-        const now = system.now();
+        const at = now();
         const outcome = await node.run(
           scripts.send,
-          String(now),
+          String(at),
           String(limits.logEventsMax),
           String(limits.logBytesMax),
           String(answersMax),
@@ -783,7 +790,7 @@ export function createRedisEngine(
           roomId,
           signal ?? "",
           caller.mutationId ?? "",
-          String(now - answersKeptMs),
+          String(at - answersKeptMs),
         );
         if (outcome === "delivered") return true;
         if (outcome === "ended") return false;
@@ -828,7 +835,7 @@ export function createRedisEngine(
       if (isRejection(met)) return met;
       return answering(async () => {
         const parties = { reporter: met.by, reported: met.party, earned: met.votes };
-        const verdict = await say({ kind: "report", at: system.now(), roomId, ...parties });
+        const verdict = await say({ kind: "report", at: now(), roomId, ...parties });
         const entered = await putOut(verdict, true);
         return { ...verdict, reported: met.party, entered };
       });
@@ -836,20 +843,20 @@ export function createRedisEngine(
 
     suspend(subject: Subject, until: number) {
       return answering(async () => {
-        const verdict = await say({ kind: "suspend", at: system.now(), subject, until });
+        const verdict = await say({ kind: "suspend", at: now(), subject, until });
         return { entered: await putOut(verdict, true) };
       });
     },
 
     lift(subject: Subject) {
       return answering(async () => {
-        const { counted } = await say({ kind: "lift", at: system.now(), subject });
+        const { counted } = await say({ kind: "lift", at: now(), subject });
         return counted;
       });
     },
 
     suspensions() {
-      return account.list(system.now());
+      return account.list(now());
     },
 
     stats() {
@@ -857,6 +864,8 @@ export function createRedisEngine(
     },
 
     available: () => node.available,
+
+    now,
 
     onAlarm(listener) {
       ring = listener;
@@ -881,7 +890,7 @@ export function createRedisEngine(
         for (;;) {
           const taken = await node.run(
             scripts.take,
-            String(system.now()),
+            String(now()),
             String(dueClaimMs),
             String(dueMax),
           );
@@ -894,7 +903,7 @@ export function createRedisEngine(
         }
       } catch (error) {
         if (!isAway(error)) throw error;
-        return { entered, nextAt: system.now() + retryAfterMs };
+        return { entered, nextAt: now() + retryAfterMs };
       }
     },
 

@@ -505,6 +505,62 @@ export function describeEngine(name: string, open: OpenEngine) {
       });
     });
 
+    describe("A5 a wall clock that is set forward or back", () => {
+      const steps = [-3_600_000, -60_000, 60_000, 86_400_000];
+
+      test.each(steps)("A5 by %d ms ends no grace early or late", async (step) => {
+        const { system, engine, ended, roomOfTwo, events } = setUp({ graceMs: 15_000 });
+        const { alice, bob } = await roomOfTwo();
+        await engine.detach(bob.stream);
+        await system.advance(7000);
+        system.stepWallClock(step);
+        await system.advance(7900);
+        await engine.sweep();
+        expect(ended).toEqual([]);
+        await system.advance(200);
+        await engine.sweep();
+        expect(ended).toMatchObject([{ reason: "lost", lastedMs: 15_100 }]);
+        expect((await events(alice)).map(({ type }) => type)).toContain("partner-disconnected");
+      });
+
+      test.each(steps)("A5 by %d ms ends no cooldown and no waiting for a skip", async (step) => {
+        const { system, engine, roomOfTwo, enter, pair, candidatesOf } = setUp({
+          skipCooldownMs: 60_000,
+          skipping: { burst: 1, forgetMs: 30_000, delayMs: 10_000, delayMsMax: 10_000 },
+        });
+        const { alice } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        const carol = await enter("carol");
+        await pair(alice, carol, "another");
+        await engine.end(alice, { ending: "skip" });
+        await engine.end(alice, { ending: "leave" });
+        system.stepWallClock(step);
+        await system.advance(9000);
+        expect(await engine.enqueue(alice)).toMatchObject({ reason: "rate-limited" });
+        await system.advance(1000);
+        await engine.sweep();
+        expect(await engine.enqueue(alice)).toMatchObject({ status: "waiting" });
+        expect(await candidatesOf("alice")).toEqual([]);
+        await system.advance(50_001);
+        await engine.sweep();
+        expect((await candidatesOf("alice"))?.sort()).toEqual(["bob", "carol"]);
+      });
+
+      test.each(steps)("A5 by %d ms keeps and forgets answers in their time", async (step) => {
+        const { system, engine, enter } = setUp();
+        const alice = { ...(await enter("alice")), mutationId: "one" };
+        await engine.end(alice, { ending: "leave" });
+        await engine.enqueue({ ...alice, mutationId: undefined });
+        system.stepWallClock(step);
+        await system.advance(119_000);
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.status(alice)).toMatchObject({ status: "waiting" });
+        await system.advance(2000);
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.status(alice)).toMatchObject({ status: "idle" });
+      });
+    });
+
     describe("A3 a report counts", () => {
       async function reportedIn(
         before: (world: ReturnType<typeof setUp> & { alice: Caller; bob: Caller }) => unknown,

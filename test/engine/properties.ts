@@ -42,7 +42,7 @@ const key = (one: string, other: string) => `${one}>${other}`;
 
 /** Reads what everybody was told since, and holds every invariant. */
 async function audit(model: Model, world: World) {
-  const now = world.system.now();
+  const now = world.system.elapsed();
   const barred = (a: string, b: string) =>
     Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0) > now;
 
@@ -102,7 +102,7 @@ async function audit(model: Model, world: World) {
 
 /** Nobody meets whom it avoids: looked at for each room at the moment it is made. */
 function meetings(model: Model, world: World, before: Set<string>) {
-  const now = world.system.now();
+  const now = world.system.elapsed();
   for (const [roomId, members] of model.rooms) {
     if (before.has(roomId)) continue;
     const [a, b] = [...members.keys()];
@@ -170,7 +170,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
     someone.map((who) =>
       command("skip", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
-        const now = world.system.now();
+        const now = world.system.elapsed();
         if (room && member.present)
           model.avoids.set(key(member.peer.name, room.partner.peer.name), now + skipCooldownMs);
         await member.peer.skip(room?.roomId);
@@ -180,7 +180,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       command("both skip at once", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
         if (!room || !member.present || !room.partner.present) return;
-        const until = world.system.now() + skipCooldownMs;
+        const until = world.system.elapsed() + skipCooldownMs;
         // Whose skip ends the room is open; either way the two avoid each other.
         model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
         await Promise.all([member.peer.skip(room.roomId), room.partner.peer.skip(room.roomId)]);
@@ -191,7 +191,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       command("failed", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
         if (!room) return;
-        const until = world.system.now() + skipCooldownMs;
+        const until = world.system.elapsed() + skipCooldownMs;
         model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
         await world.signaling.failed(member.peer.caller, room.roomId);
         await world.advance(0);
@@ -228,6 +228,14 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
     fc
       .constantFrom(100, 4000, relaxAfterMs, graceMs, skipCooldownMs)
       .map((ms) => command(`${ms} ms pass`, 0, (_, __, world) => world.advance(ms))),
+    // No time passes by that, and nothing may come of it.
+    fc
+      .constantFrom(-3_600_000, -60_000, 60_000, 86_400_000)
+      .map((ms) =>
+        command(`the wall clock is set by ${ms} ms`, 0, async (_, __, world) =>
+          world.system.stepWallClock(ms),
+        ),
+      ),
   ];
 }
 

@@ -30,17 +30,20 @@ export async function startCluster(
   env: Record<string, string> = {},
   /** Where the nodes find Redis, if not at its own place. */
   urlOf: (redis: Redis) => string = ({ url }) => url,
+  /** What only one of the nodes has, also in place of one that has ended. */
+  ofNode: (index: number) => Record<string, string> = () => ({}),
 ): Promise<Cluster> {
   const redis = await startRedis();
-  const start = (own: Record<string, string> = {}) =>
+  const start = (index: number, own: Record<string, string> = {}) =>
     startServer({
       ...unlimited,
       REDIS_URL: urlOf(redis),
       SESSION_SECRET: "the same on every node",
       ...env,
+      ...ofNode(index),
       ...own,
     });
-  const nodes = await Promise.all(Array.from({ length: count }, () => start()));
+  const nodes = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
   const up = nodes.map(() => true);
   let turn = 0;
   const wsOf = (node: ServerProcess | undefined) => (node?.origin ?? "").replace("http", "ws");
@@ -57,7 +60,7 @@ export async function startCluster(
       },
     },
     async replace(index, own) {
-      nodes[index] = await start(own);
+      nodes[index] = await start(index, own);
       up[index] = true;
     },
     async [Symbol.asyncDispose]() {

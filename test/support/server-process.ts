@@ -1,4 +1,6 @@
 /** The real server as a process of its own, on a port of its own. */
+import { join } from "node:path";
+
 export interface ServerProcess extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, or `https:` with TLS_CERT */
   readonly origin: string;
@@ -31,7 +33,10 @@ export interface Program {
  */
 export async function startServer(
   env: Record<string, string> = {},
-  program: Program = { command: [process.execPath, "src/main.ts"], cwd: root },
+  program: Program = {
+    command: [process.execPath, ...skewedClock(env), "src/main.ts"],
+    cwd: root,
+  },
   /** Whether a server with REDIS_URL has to be ready, or only to listen. */
   awaitReady = true,
 ): Promise<ServerProcess> {
@@ -110,4 +115,10 @@ async function ready(origin: string, fail: (why: string) => void): Promise<void>
     }
     await Bun.sleep(20);
   }
+}
+
+/** Flags for a server whose wall clock is not right (see skewed-clock.ts). */
+function skewedClock(env: Record<string, string>): string[] {
+  const isSkewed = Object.keys(env).some((name) => name.startsWith("WALL_CLOCK_"));
+  return isSkewed ? ["--preload", join(import.meta.dir, "skewed-clock.ts")] : [];
 }

@@ -219,6 +219,7 @@ export function delayed(open: OpenEngine, random: () => number): OpenEngine {
   return (system, options) =>
     new Proxy(open(system, options), {
       get(engine, verb: keyof Engine) {
+        if (/^(on[A-Z].*|available|now)$/.test(verb)) return engine[verb];
         return async (...args: never[]) => {
           for (let turns = Math.floor(random() * 4); turns > 0; turns--) await Promise.resolve();
           const answer = await (engine[verb] as (...args: never[]) => unknown)(...args);

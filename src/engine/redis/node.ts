@@ -3,6 +3,7 @@
  * comes back, or when the process itself was asleep for too long.
  */
 import type { System } from "../../system.ts";
+import { createRedisClock } from "./redis-clock.ts";
 import { faultOf, type RedisFault } from "./faults.ts";
 import { createLink, RedisAway } from "./link.ts";
 import { scripts, type Script } from "./scripts.ts";
@@ -23,8 +24,8 @@ export interface NodeOptions {
   timeoutMs: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
-  /** The time that deadlines go by (epoch milliseconds). */
-  now: () => number;
+  /** The time that deadlines go by (epoch milliseconds), if it is not that of Redis. */
+  now?: (() => number) | undefined;
   /** What was published to this node, or to all: the first line, and the rest. */
   onPublished: (first: string, rest: string) => void;
   /** It has become another one: it holds no streams any more. */
@@ -43,6 +44,8 @@ export interface NodeOptions {
 
 export interface Node {
   readonly id: string;
+  /** The clock that all nodes share: that of Redis, as far as this node knows it, and without steps. */
+  now(): number;
   /** Changes with each life of the data. */
   readonly era: string;
   readonly available: boolean;
@@ -96,7 +99,7 @@ export function createNode(options: NodeOptions): Node {
     timeoutMs,
     clock,
     onMessage(_channel, message) {
-      lastHeardAt = clock.now();
+      lastHeardAt = clock.elapsed();
       const end = message.indexOf("\n");
       const first = message.slice(0, end);
       const rest = message.slice(end + 1);
@@ -106,6 +109,9 @@ export function createNode(options: NodeOptions): Node {
     onConnected: () => void comeUp(),
     onAway: goDown,
   });
+
+  const redisClock = createRedisClock(clock, () => link.command("TIME"));
+  const sharedNow = options.now ?? redisClock.now;
 
   function goDown(error: unknown) {
     if (closed) return;
@@ -146,6 +152,7 @@ export function createNode(options: NodeOptions): Node {
     if (closed) return;
     const replication = String(await link.command("INFO", "replication"));
     if (/^role:slave/m.test(replication)) throw new RedisAway("this Redis is a replica");
+    await redisClock.sync();
     const history = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
     const eraNow = String(await link.run(scripts.era, [p, history]));
     const alive = id !== "" && eraNow === era && (await beat(false));
@@ -188,7 +195,8 @@ export function createNode(options: NodeOptions): Node {
 
   /** Prolongs the lease, and finds nodes that have lost theirs. `false`: this one has. */
   async function beat(begins: boolean): Promise<boolean> {
-    const now = String(options.now());
+    if (!begins) await redisClock.sync();
+    const now = String(sharedNow());
     const args = [p, id, now, String(leaseMs), begins ? "1" : "0", options.about];
     const answer = await link.run(scripts.beat, args);
     if (answer === "fenced") return false;
@@ -200,7 +208,7 @@ export function createNode(options: NodeOptions): Node {
 
   /** A subscription can fall silent without an error: what this node says to itself must come back. */
   function listenForSilence() {
-    const askedAt = clock.now();
+    const askedAt = clock.elapsed();
     void heard(beatMs).then((did) => {
       if (!did && !closed && lastHeardAt <= askedAt) link.resubscribe();
     });
@@ -237,6 +245,7 @@ export function createNode(options: NodeOptions): Node {
     get available() {
       return available;
     },
+    now: sharedNow,
     heard,
     command: link.command,
     async run(script, ...args) {
