@@ -1,6 +1,7 @@
 /** The environment → a frozen configuration; every problem is reported at once, with its variable's name. */
 import { z } from "zod";
 import { logLevels } from "./observe/log.ts";
+import { limits } from "./protocol.ts";
 import { parseProxyList } from "./transport/address.ts";
 
 const list = z.string().transform((text) =>
@@ -147,6 +148,7 @@ const variables = z.object({
   FORCE_RELAY: flag.default(false),
   LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
   LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
+  LIMIT_SIGNAL_BYTES_PER_S: integer(0, 100_000_000).default(32_768),
   LIMIT_SOCKETS_PER_ADDRESS: integer(0, 1_000_000).default(20),
   LIMIT_HANDSHAKES_PER_MIN: integer(0, 1_000_000).default(60),
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
@@ -294,6 +296,11 @@ const config = variables
     rates: {
       signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
       intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },
+      // Four of the largest SDPs at once; a call begins with some 30 KB.
+      bytes: {
+        perS: env.LIMIT_SIGNAL_BYTES_PER_S,
+        burst: Math.max(4 * limits.sdpBytesMax, 4 * env.LIMIT_SIGNAL_BYTES_PER_S),
+      },
     },
   }));
 

@@ -22,7 +22,11 @@ beforeAll(async () => {
     startServer({
       trustLoopback: true,
       admission: { socketsPerAddress, handshakesPerMin: 60, peersMax: 1000 },
-      rates: { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } },
+      rates: {
+        signals: { perS: 30, burst: 100 },
+        intents: { perS: 2, burst: 5 },
+        bytes: { perS: 32_768, burst: 131_072 },
+      },
       deadlines: { pingMs: 10_000, pongWaitMs: 5000, firstMessageMs },
     }),
   );

@@ -5,7 +5,11 @@ import { limits } from "../src/protocol.ts";
 import { openRawSocket } from "./support/raw-socket.ts";
 import { connectPeer, httpClient, refusalOf, startServer } from "./support/server.ts";
 
-const rates = { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } };
+const rates = {
+  signals: { perS: 30, burst: 100 },
+  intents: { perS: 2, burst: 5 },
+  bytes: { perS: 32_768, burst: 131_072 },
+};
 
 describe("the limits of calls", () => {
   test("let a burst through, then the rate, and say when the next is due", () => {
@@ -55,6 +59,48 @@ describe("the limits of calls", () => {
 });
 
 describe("on a server with limits", () => {
+  test("A13 what a peer sends is limited in bytes, so that its partner's own answers are not behind megabytes", async () => {
+    await using server = startServer({ rates });
+    await using mallory = await connectPeer(server);
+    await using alice = await connectPeer(server);
+    await alice.client.join.mutate();
+    await mallory.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    const largest = "v=0\r\n".padEnd(limits.sdpBytesMax, "x");
+    // In the frames that browsers send and in others, at once and over time.
+    const answers: Record<string, unknown>[] = [];
+    for (let n = 0; n < 60; n++) {
+      const sdp = n % 2 === 0 ? largest : `"${largest.slice(1)}`;
+      answers.push(await refusalOf(mallory.client.offer.mutate({ roomId, sdp })));
+    }
+    const refused = answers.filter(({ reason }) => reason === "rate-limited");
+    expect(refused.length).toBeGreaterThan(50);
+    expect(refused.every(({ retryAfterMs }) => Number(retryAfterMs) > 0)).toBe(true);
+    expect(answers.length - refused.length).toBeGreaterThanOrEqual(3);
+    const told = JSON.stringify(alice.told).length;
+    expect(told).toBeLessThan(rates.bytes.burst + 2 * rates.bytes.perS);
+    expect(await alice.client.skip.mutate({ roomId })).toEqual({ status: "waiting" });
+  });
+
+  test("A13 a real call's beginning and renegotiations are well within that", async () => {
+    await using server = startServer({ rates });
+    await using alice = await connectPeer(server);
+    await using bob = await connectPeer(server);
+    await alice.client.join.mutate();
+    await bob.client.join.mutate();
+    const { roomId } = await alice.next("wait-for-offer");
+    const sdp = "v=0\r\n".padEnd(8000, "x");
+    const candidate = { candidate: "candidate:".padEnd(150, "1"), sdpMid: "0", sdpMLineIndex: 0 };
+    for (const { client } of [bob, alice]) {
+      for (let n = 0; n < 10; n++)
+        expect(await client.offer.mutate({ roomId, sdp })).toEqual({ delivered: true });
+      for (let n = 0; n < 40; n++)
+        expect(await client.addIceCandidate.mutate({ roomId, candidate })).toEqual({
+          delivered: true,
+        });
+    }
+  });
+
   test("a skip flood is refused; leaving, the session and everybody else go on", async () => {
     await using server = startServer({ rates });
     await using mallory = await connectPeer(server);
@@ -137,7 +183,11 @@ describe("the limits of calls go by the monotonic clock", () => {
       let wallClockAheadMs = 0;
       await using server = startServer({
         wallClockAheadMs: () => wallClockAheadMs,
-        rates: { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } },
+        rates: {
+          signals: { perS: 30, burst: 100 },
+          intents: { perS: 2, burst: 5 },
+          bytes: { perS: 32_768, burst: 131_072 },
+        },
       });
       await using socket = await openRawSocket(`${server.ws}/trpc`);
       const ask = (id: number) =>
@@ -163,7 +213,11 @@ describe("A8 calls are counted as they are parsed", () => {
   for (const [what, member] of Object.entries(members))
     test(`batches of 128 calls ${what} close their socket after 3,000 calls`, async () => {
       await using server = startServer({
-        rates: { signals: { perS: 30, burst: 100 }, intents: { perS: 2, burst: 5 } },
+        rates: {
+          signals: { perS: 30, burst: 100 },
+          intents: { perS: 2, burst: 5 },
+          bytes: { perS: 32_768, burst: 131_072 },
+        },
       });
       const socket = new WebSocket(`${server.ws}/trpc`);
       const closed = new Promise<number>((resolve) => {

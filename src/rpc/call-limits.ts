@@ -2,13 +2,13 @@
 import { reject, type Rejection } from "../domain/rejection.ts";
 import { takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.ts";
 
-/** What is counted together: signals (and queries), or intents. */
-export type CallKind = "signals" | "intents";
+/** What is counted together: signals (and queries), intents, or the bytes of what is relayed to the partner. */
+export type CallKind = "signals" | "intents" | "bytes";
 export type CallRates = Readonly<Record<CallKind, Rate>>;
 
 export interface CallLimits {
-  /** Takes a token of a session or an address, by name; or of a connection that has neither. */
-  take(kind: CallKind, of: string | object): Rejection | undefined;
+  /** Takes tokens, one unless told otherwise, of a session or an address, by name; or of a connection that has neither. */
+  take(kind: CallKind, of: string | object, tokens?: number): Rejection | undefined;
 }
 
 /** A bucket that is full again is forgotten; this many are kept before looking for such. */
@@ -16,12 +16,16 @@ const bucketsSwept = 10_000;
 
 /** @param elapsed the monotonic clock, in milliseconds. */
 export function createCallLimits(rates: CallRates, elapsed: () => number): CallLimits {
-  const bucketOf = { signals: createBuckets(elapsed), intents: createBuckets(elapsed) };
+  const bucketOf = {
+    signals: createBuckets(elapsed),
+    intents: createBuckets(elapsed),
+    bytes: createBuckets(elapsed),
+  };
   return {
-    take(kind, of) {
+    take(kind, of, tokens) {
       const rate = rates[kind];
       if (rate.perS === 0) return undefined;
-      const retryAfterMs = takeToken(bucketOf[kind](of), rate, elapsed());
+      const retryAfterMs = takeToken(bucketOf[kind](of), rate, elapsed(), tokens);
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
     },
   };

@@ -11,13 +11,21 @@ const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: for
 
 export const { router } = t;
 
-/** Counts a call for its session, or for what else lasts. @throws a refusal for one too many. */
-function count({ connection, limits: callLimits }: Context, kind: CallKind) {
+/** Counts a call, or the bytes of one, for its session, or for what else lasts. @throws a refusal for one too many. */
+function count({ connection, limits: callLimits }: Context, kind: CallKind, tokens?: number) {
   const { caller, kind: way, addressHash } = connection;
   // An HTTP request is a connection of its own: without a session its address is all that lasts.
   const of = caller?.sessionId ?? (way === "http" ? addressHash : connection);
-  const refused = callLimits.take(kind, of);
+  const refused = callLimits.take(kind, of, tokens);
   if (refused) throw refusal(refused);
+}
+
+/**
+ * Counts what is relayed to the partner by its size: a peer on a slow line is to have its own answers in time, and they
+ * come behind what its partner has sent. @throws a refusal for too much.
+ */
+export function countBytes(ctx: Context, bytes: number): void {
+  count(ctx, "bytes", bytes);
 }
 
 interface Terms {

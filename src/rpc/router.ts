@@ -8,6 +8,7 @@ import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
 import {
   callerOf,
+  countBytes,
   freeProcedure,
   intentProcedure,
   publicProcedure,
@@ -88,8 +89,17 @@ function send<Input extends object>(
 ) {
   const { input } = call;
   const signal = input instanceof WordedSignal ? input : toSignal(input);
+  countBytes(call.ctx, sizeOf(signal));
   const sent = answer(call.ctx.signaling.send(callerOf(call), signal));
   return goOn(sent, ({ delivered }) => (delivered ? deliveredAnswer : droppedAnswer));
+}
+
+/** Bytes on their way to the partner, as far as they vary; SDPs and candidates are ASCII but for what nobody needs. */
+function sizeOf(signal: WordedSignal | protocol.Signal): number {
+  if ("json" in signal) return signal.json.length;
+  return signal.type === "add-ice-candidate"
+    ? signal.candidate.candidate.length
+    : signal.sdp.length;
 }
 
 const deliveredAnswer = worded({ delivered: true });

@@ -76,7 +76,11 @@ await using server = startServer({
   trustLoopback: true,
   engine: { graceMs: 600_000 },
   admission: { socketsPerAddress: 20, handshakesPerMin: 60 },
-  rates: { signals: { perS: 1000, burst: 1000 }, intents: { perS: 2, burst: 5 } },
+  rates: {
+    signals: { perS: 1000, burst: 1000 },
+    intents: { perS: 2, burst: 5 },
+    bytes: { perS: 0, burst: 1 },
+  },
 });
 await using stack = new AsyncDisposableStack();
 const sentAt = new Map<string, number>();

@@ -14,7 +14,7 @@ function setUp() {
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(["secret"]),
-    limits: createCallLimits({ signals: rate, intents: rate }, system.elapsed),
+    limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
     now: system.now,
     newId: system.id,
   });

@@ -19,7 +19,7 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
   const contexts = createContexts({
     signaling: slow,
     tokens: createSessionTokens(["secret"]),
-    limits: createCallLimits({ signals: rate, intents: rate }, system.elapsed),
+    limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
     now: system.now,
     newId: system.id,
   });

@@ -19,6 +19,7 @@ export interface Cluster extends AsyncDisposable {
 export const unlimited = {
   LIMIT_SIGNALS_PER_S: "0",
   LIMIT_INTENTS_PER_S: "0",
+  LIMIT_SIGNAL_BYTES_PER_S: "0",
   LIMIT_SOCKETS_PER_ADDRESS: "0",
   LIMIT_HANDSHAKES_PER_MIN: "0",
   ALLOW_NO_ORIGIN: "true",

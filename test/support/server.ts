@@ -105,6 +105,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
       rates: options.rates ?? {
         signals: { perS: 0, burst: 1 },
         intents: { perS: 0, burst: 1 },
+        bytes: { perS: 0, burst: 1 },
       },
       ...(options.page ? { page: options.page } : {}),
       ...(options.deadlines ? { deadlines: options.deadlines } : {}),

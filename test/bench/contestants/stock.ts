@@ -30,7 +30,7 @@ const rate = { perS: 100_000, burst: 250_000 };
 const contexts = createContexts({
   signaling,
   tokens: createSessionTokens(["a secret of the benchmark"]),
-  limits: createCallLimits({ signals: rate, intents: rate }, system.now),
+  limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
   now: system.now,
   newId: system.id,
 });
