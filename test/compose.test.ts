@@ -20,11 +20,15 @@ interface Service {
   image?: string;
   command?: string;
   environment?: Record<string, string>;
+  env_file?: { path: string; required: boolean }[];
   healthcheck?: { test: string };
 }
 
 const text = await Bun.file(join(root, "compose.yaml")).text();
-const { services } = YAML.parse(text) as { services: Record<string, Service> };
+const { services, configs } = YAML.parse(text) as {
+  services: Record<string, Service>;
+  configs: { caddyfile: { content: string } };
+};
 
 /** As compose puts the variables in. */
 function substituted(template: string, env: Record<string, string>): string {
@@ -51,6 +55,20 @@ test("names only variables that there are, and that .env.example explains", asyn
     }
   for (const [, name] of text.matchAll(/\$\{(\w+)/g))
     expect(["SITE", ...variableNames]).toContain(name ?? "");
+});
+
+test("D7 the relay is as hardened as the README's, and the nodes get what .env.example describes", async () => {
+  const readme = await Bun.file(join(root, "README.md")).text();
+  const block = /```\n(listening-port=3478[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const flags = words("coturn", { SITE: "turn.example.com", TURN_SECRET: "the-secret" });
+  const settings = block
+    .trim()
+    .split("\n")
+    .filter((line) => !/^(listening-port|static-auth)/.test(line));
+  expect(settings.length).toBeGreaterThan(15);
+  for (const setting of settings) expect(flags).toContain(`--${setting}`);
+  for (const { env_file } of Object.values(services).filter(({ build }) => build !== undefined))
+    expect(env_file).toEqual([{ path: ".env", required: false }]);
 });
 
 test("everything says whether it is well", async () => {
@@ -102,18 +120,22 @@ test("runs: two nodes of the build behind Caddy, Redis with its settings, a rela
   await using second = await startServer(nodeEnv, program);
 
   const listenAt = await freePort();
-  const [caddy = "", ...flags] = words("proxy", env).map((word) => {
-    if (word === "node-1:3000") return new URL(first.origin).host;
-    if (word === "node-2:3000") return new URL(second.origin).host;
-    return word === "localhost" ? `:${listenAt}` : word;
-  });
+  const config = join(built, "Caddyfile");
+  const site = substituted(configs.caddyfile.content, env)
+    .replace("localhost {", `http://127.0.0.1:${listenAt} {`)
+    .replace("node-1:3000", new URL(first.origin).host)
+    .replace("node-2:3000", new URL(second.origin).host);
+  await Bun.write(config, `{\n\tadmin off\n}\n${site}`);
+  const [caddy = "", ...flags] = words("proxy", env).map((word) =>
+    word === "/etc/caddy/Caddyfile" ? config : word,
+  );
   await using _proxy = running([caddy, ...flags], { HOME: built, XDG_DATA_HOME: built });
   await until(async () => (await fetch(`http://127.0.0.1:${listenAt}/livez`)).ok);
   expect(await (await fetch(`http://127.0.0.1:${listenAt}/`)).text()).toContain("<html");
 
-  const site = { ws: `ws://127.0.0.1:${listenAt}` };
-  await using alice = await connectPeer(site);
-  await using bob = await connectPeer(site);
+  const through = { ws: `ws://127.0.0.1:${listenAt}` };
+  await using alice = await connectPeer(through);
+  await using bob = await connectPeer(through);
   await alice.client.join.mutate();
   await bob.client.join.mutate();
   const { roomId } = await alice.next("wait-for-offer");
@@ -128,17 +150,18 @@ test("runs: two nodes of the build behind Caddy, Redis with its settings, a rela
   expect([...alice.types, ...bob.types]).not.toContain("partner-disconnected");
 
   await using _relay = running([
-    ...words("coturn", env),
+    // Both ends are on this machine, which a public relay denies.
+    ...words("coturn", env).filter((word) => !word.includes("127.0.0.0")),
     "--listening-ip=127.0.0.1",
     "--relay-ip=127.0.0.1",
     `--listening-port=${turnPort}`,
     `--pidfile=${join(built, "pid")}`,
     `--userdb=${join(built, "turndb")}`,
   ]);
-  const config = readConfig(nodeEnv);
-  if ("problems" in config) throw new Error(config.problems.join());
+  const read = readConfig(nodeEnv);
+  if ("problems" in read) throw new Error(read.problems.join());
   await until(async () => {
-    const findings = await checkTurn(config, createSystem());
+    const findings = await checkTurn(read, createSystem());
     return findings.every(({ verdict }) => verdict !== "fail");
   });
 }, 90_000);

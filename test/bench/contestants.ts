@@ -137,6 +137,7 @@ const node = (...args: string[]): Program => ({ command: ["node", ...args], cwd:
 const liberal = {
   LIMIT_SIGNALS_PER_S: "100000",
   LIMIT_INTENTS_PER_S: "100000",
+  LIMIT_SIGNAL_BYTES_PER_S: "0",
   SKIP_BURST: "10000",
   LIMIT_SOCKETS_PER_ADDRESS: "0",
   LIMIT_HANDSHAKES_PER_MIN: "0",
