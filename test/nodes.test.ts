@@ -111,6 +111,40 @@ test("D13 nodes whose wall clocks are wrong, and step, keep graces and cooldowns
   expect(cooldownLasted).toBeLessThan(cooldownMs + 2500);
 }, 30_000);
 
+test("A17 no answer comes before the events that it presupposes, whatever is asked and answered", async () => {
+  await using wire = await createSilencer();
+  const urlOf = (redis: { port: number }) => wire.before(redis.port);
+  await using cluster = await startCluster(2, { SKIP_COOLDOWN_MS: "0" }, urlOf);
+  await using alice = await connectPeer(cluster.at(0));
+  await using bob = await connectPeer(cluster.at(1));
+  const calls: Record<string, (roomId: string) => Promise<unknown>> = {
+    leave: () => bob.client.leave.mutate(),
+    skip: (roomId) => bob.client.skip.mutate({ roomId }),
+    failed: (roomId) => bob.client.failed.mutate({ roomId }),
+    connected: (roomId) => bob.client.connected.mutate({ roomId }),
+    offer: (roomId) => bob.client.offer.mutate({ roomId, sdp: "late" }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    await bob.client.leave.mutate();
+    await alice.client.join.mutate({ autoRejoin: false });
+    await bob.client.join.mutate({ autoRejoin: false });
+    const { roomId } = await bob.next("create-offer");
+    const isTold = () =>
+      bob.told.some(
+        ({ event }) => event.type === "partner-disconnected" && event.roomId === roomId,
+      );
+    wire.delay(150);
+    // She waits for her own news as well, so his call is made while his are on their way.
+    const left = alice.client.leave.mutate();
+    const stats = async () => (await httpClient(cluster.at(1)).stats.query()).rooms.video;
+    await until(async () => (await stats()) === 0);
+    await refusalOf(call(roomId));
+    expect({ name, told: isTold() }).toEqual({ name, told: true });
+    await left;
+    wire.delay(0);
+  }
+}, 30_000);
+
 describe("two nodes", () => {
   test("pair their peers with each other, carry signals both ways, and count as one", async () => {
     const METRICS_TOKEN = "the token of the tests' operator";
@@ -538,6 +572,8 @@ interface Silencer extends AsyncDisposable {
   before(port: number): string;
   /** From now on nothing reaches those who have subscribed on a connection that is open now. */
   silence(): void;
+  /** From now on what is published comes so much later (milliseconds), and in its order. */
+  delay(ms: number): void;
   readonly swallowed: number;
 }
 
@@ -546,6 +582,7 @@ async function createSilencer(): Promise<Silencer> {
   const connections = new Set<{ subscribed: boolean; silent: boolean; ends: Socket[] }>();
   let target = 0;
   let swallowed = 0;
+  let delayMs = 0;
   const server = createServer((near) => {
     const far = connect(target, "127.0.0.1");
     const connection = { subscribed: false, silent: false, ends: [near, far] };
@@ -556,6 +593,7 @@ async function createSilencer(): Promise<Silencer> {
     });
     far.on("data", (chunk) => {
       if (connection.silent) swallowed += 1;
+      else if (connection.subscribed && delayMs > 0) setTimeout(() => near.write(chunk), delayMs);
       else near.write(chunk);
     });
     for (const end of connection.ends) {
@@ -574,6 +612,9 @@ async function createSilencer(): Promise<Silencer> {
     },
     silence() {
       for (const connection of connections) connection.silent = connection.subscribed;
+    },
+    delay(ms) {
+      delayMs = ms;
     },
     get swallowed() {
       return swallowed;

@@ -123,7 +123,11 @@ test.each([
     // What is left of a peer when the test has failed is not waited for.
     stack.defer(() => void peers.map((peer) => peer.unsubscribe()));
     for (let n = 0; n < peerCount; n += 100)
-      peers.push(...(await Promise.all(Array.from({ length: 100 }, () => connectPeer(site)))));
+      peers.push(
+        ...(await Promise.all(
+          Array.from({ length: Math.min(100, peerCount - n) }, () => connectPeer(site)),
+        )),
+      );
     const sessionOf = ({ token }: TestPeer) => token.split(".")[0];
     const before = peers.map(sessionOf);
     const online = async () => (await httpClient(site).stats.query()).online;

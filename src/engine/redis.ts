@@ -278,6 +278,8 @@ export function createRedisEngine(
   }
 
   interface Asking {
+    /** Whose call this is: it is answered once all that has been told to that session has come here. */
+    caller?: string;
     mutation?: { session: string; id: string } | undefined;
     due?: string[];
     /** Its own news are what the new stream begins with: nobody need wait for them. */
@@ -299,16 +301,16 @@ export function createRedisEngine(
       const looked = await node.run(scripts.look, mutation?.id ?? "", ...ids);
       const unit = openUnit(looked as Looked, asking?.due);
       const past = mutation && freshAnswer(unit.answered);
-      if (past !== undefined) return past as T;
+      if (past !== undefined) return inOrder(unit, asking, past as T);
       const answer = act(unit);
-      if (isRejection(answer)) return answer;
+      if (isRejection(answer)) return inOrder(unit, asking, answer);
       const kept = mutation && recorded(answer as object);
       const change = changeOf(
         unit,
         p,
         mutation && kept && [mutation.session, mutation.id, JSON.stringify(kept)],
       );
-      if (!change) return answer;
+      if (!change) return inOrder(unit, asking, answer);
       const outcome = await node.run(
         scripts.commit,
         String(now()),
@@ -329,6 +331,13 @@ export function createRedisEngine(
     throw new RedisAway("everybody else was faster");
   }
 
+  /** An answer that changes nothing still says how things are: what has made them so must not come after it. */
+  async function inOrder<T>(unit: Unit, asking: Asking | undefined, answer: T): Promise<T> {
+    const draft = asking?.caller === undefined ? undefined : unit.drafts.get(asking.caller);
+    if (draft) await inboxes.caughtUp(draft.id, Number(draft.kept["last"] ?? 0));
+    return answer;
+  }
+
   function freshAnswer(kept: string | undefined): unknown {
     if (kept === undefined) return undefined;
     const [, at, json] = /^\d+ (\d+) (.*)$/.exec(kept) ?? [];
@@ -345,7 +354,7 @@ export function createRedisEngine(
     const { sessionId, mutationId } = caller;
     const mutation = mutationId === undefined ? undefined : { session: sessionId, id: mutationId };
     return answering(() =>
-      work<T>([sessionId, ...others], { mutation }, (unit) => {
+      work<T>([sessionId, ...others], { mutation, caller: sessionId }, (unit) => {
         const draft = known(unit, sessionId);
         if (!draft) return unknown;
         if (caller.claim < draft.claim) return reject("taken-over");
