@@ -8,7 +8,7 @@ import type { Engine, EngineOptions } from "./engine/engine.ts";
 import { createMemoryEngine } from "./engine/memory.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
 import { createWarnOnce } from "./observe/sparing-log.ts";
-import { createMetrics, type Metrics } from "./observe/metrics.ts";
+import { createMetrics } from "./observe/metrics.ts";
 import { createWebhook } from "./observe/webhook.ts";
 import { createSessionTokens, secretFingerprint } from "./rpc/session-token.ts";
 import { createServer } from "./server.ts";
@@ -16,6 +16,7 @@ import { createSignaling } from "./signaling.ts";
 import { canOpenFiles, createSystem, openFilesLimit, type System } from "./system.ts";
 import { createAdmission, type SharedCounts } from "./transport/admission.ts";
 import { createPage } from "./transport/page.ts";
+import { watchWrappers } from "./wrappers.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
 
@@ -96,6 +97,7 @@ async function start(config: Config, system: System, log: Log) {
   }
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void leave(signal));
+  const wrappersLive = watchWrappers(process.pid);
 
   const { skipCooldownMs, graceMs, relaxAfterMs } = config;
 
@@ -180,7 +182,15 @@ async function start(config: Config, system: System, log: Log) {
     },
     config,
   );
-  watchProcess(system, metrics, warnRarely);
+  everySecond(system, (lateMs) => {
+    metrics.lagged(lateMs);
+    if (!canOpenFiles())
+      warnRarely("no more files can be opened: new connections have to wait", {
+        cure: "raise the limit of open files (ulimit -n), or put a proxy in front that limits connections",
+      });
+    if (leavingSince === undefined && !wrappersLive())
+      void leave("the program that started it is gone");
+  });
   process.stdout.write(
     `Peer Stream listens at\n${reachableAt(server.url, config.host)
       .map((url) => `  ${url}\n`)
@@ -242,17 +252,13 @@ function limitPeers({ admission: { peersMax }, production }: Config, log: Log): 
 
 type WarnRarely = (what: string, fields: object) => void;
 
-/** Measures about once a second how late a timer is, and whether files can still be opened. */
-function watchProcess(system: System, metrics: Metrics, warnRarely: WarnRarely) {
+/** Calls `look` about once a second, with how late it is (milliseconds). */
+function everySecond(system: System, look: (lateMs: number) => void) {
   const everyMs = 997; // a prime, so that it coincides with no other timer
   const dueAt = system.elapsed() + everyMs;
   system.schedule(everyMs, () => {
-    metrics.lagged(Math.max(0, system.elapsed() - dueAt));
-    if (!canOpenFiles())
-      warnRarely("no more files can be opened: new connections have to wait", {
-        cure: "raise the limit of open files (ulimit -n), or put a proxy in front that limits connections",
-      });
-    watchProcess(system, metrics, warnRarely);
+    look(Math.max(0, system.elapsed() - dueAt));
+    everySecond(system, look);
   });
 }
 

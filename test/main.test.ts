@@ -1,6 +1,7 @@
 /** The process as an operator meets it: what it prints, what it refuses, how it ends. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { watchWrappers, type ProcessInfo } from "../src/wrappers.ts";
 import { connectPeer } from "./support/server.ts";
 
 const main = join(import.meta.dir, "..", "src", "main.ts");
@@ -78,6 +79,71 @@ test("D9 SIGHUP drains as SIGTERM does", async () => {
     expect(await child.exited).toBe(0);
   } finally {
     child.kill("SIGKILL");
+  }
+});
+
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "D9 a server whose wrapper dies of %s drains, though nobody tells it",
+  async (signal) => {
+    const root = join(import.meta.dir, "..");
+    const wrapped = `cd ${root} && exec '${process.execPath}' run start`;
+    const { child, url } = run({ PORT: "0", DRAIN_MS: "1000" }, [], ["sh", "-c", wrapped]);
+    try {
+      const base = await url();
+      const socket = new WebSocket(`${base.replace("http", "ws")}trpc`);
+      await new Promise((resolve) => (socket.onopen = resolve));
+      const closed = new Promise<number>(
+        (resolve) => (socket.onclose = ({ code }) => resolve(code)),
+      );
+      child.kill(signal);
+      expect(await closed).toBe(4001);
+      const deadline = performance.now() + 5000;
+      const isThere = () =>
+        fetch(`${base}livez`).then(
+          () => true,
+          () => false,
+        );
+      while (await isThere())
+        if (performance.now() > deadline) throw new Error("it lives on without its wrapper");
+    } finally {
+      child.kill("SIGKILL");
+    }
+  },
+  20_000,
+);
+
+test("D9 knows wrappers from shells and terminals that end by themselves", () => {
+  const processes: Record<number, ProcessInfo> = {
+    1: { parent: 0, command: "/sbin/init" },
+    2: { parent: 1, command: "-bash" },
+    3: { parent: 2, command: "npm exec bun@1.4.5 run start" },
+    4: { parent: 3, command: "sh -c 'bun' run start" },
+    5: { parent: 4, command: "bun run start" },
+    6: { parent: 5, command: "bun src/main.ts" },
+  };
+  const read = (pid: number) => processes[pid];
+  const live = watchWrappers(6, read);
+  expect(live()).toBe(true);
+  // The terminal ends: nohup has the server live on.
+  processes[3] = { parent: 1, command: "npm exec bun@1.4.5 run start" };
+  expect(live()).toBe(true);
+  // npx dies, and takes its shell with it.
+  processes[5] = { parent: 1, command: "bun run start" };
+  expect(live()).toBe(false);
+
+  for (const shell of [
+    "bash -c cd app && nohup bun run start &",
+    "bash deploy.sh",
+    "-bash",
+    "sshd",
+  ]) {
+    const others: Record<number, ProcessInfo> = {
+      8: { parent: 1, command: shell },
+      9: { parent: 8, command: "bun src/main.ts" },
+    };
+    const isLive = watchWrappers(9, (pid) => others[pid]);
+    others[9] = { parent: 1, command: "bun src/main.ts" };
+    expect({ shell, live: isLive() }).toEqual({ shell, live: true });
   }
 });
 
