@@ -120,12 +120,14 @@ test.each([
     await until("the proxy is there", isUp);
 
     const peers: TestPeer[] = [];
-    // What is left of a peer when the test has failed is not waited for.
-    stack.defer(() => void peers.map((peer) => peer.unsubscribe()));
+    // Not waited for: nothing answers any more when these are closed.
+    stack.defer(() => void peers.map((peer) => peer[Symbol.asyncDispose]()));
     for (let n = 0; n < peerCount; n += 100)
       peers.push(
         ...(await Promise.all(
-          Array.from({ length: Math.min(100, peerCount - n) }, () => connectPeer(site)),
+          Array.from({ length: Math.min(100, peerCount - n) }, () =>
+            connectPeer(site, { retryDelayMs: 200 + Math.random() * 200 }),
+          ),
         )),
       );
     const sessionOf = ({ token }: TestPeer) => token.split(".")[0];

@@ -61,6 +61,8 @@ export interface Call {
   repeatOffer(): void;
   /** Sends `stream` instead of what was sent so far; undefined sends nothing. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
+  /** Tells the partner what is sent now, if that has changed: something was turned on or off. */
+  mediaChanged(): void;
   /** Sends a word. False when there is no way to the partner, or it is blank or too long. */
   send(word: Word): boolean;
   /** How it fares; undefined once it has ended. */
@@ -104,6 +106,10 @@ export function createCall({
   /** Whether a remote description has been handed to the connection, settled or not. */
   let described = false;
   const early: Candidate[] = [];
+  /** Tracks whose turning on and off is noticed. */
+  const watched = new WeakSet<MediaStreamTrack>();
+  /** What the partner was told last of what is sent. */
+  let toldMedia: string | undefined;
   let counters: CallCounters = {
     at: performance.now(),
     sentBytes: 0,
@@ -141,6 +147,7 @@ export function createCall({
     signal: ended,
   });
   channel.addEventListener("message", ({ data }) => hear(data), { signal: ended });
+  channel.addEventListener("open", tellMedia, { signal: ended });
   channel.addEventListener("close", () => listener.hungUp(), { signal: ended });
 
   try {
@@ -282,6 +289,28 @@ export function createCall({
     if (pc.sctp?.transport.state === "failed") fail();
   }
 
+  /** Whether a track of this kind is sent that is neither ended nor turned off, here or on the device. */
+  function isOn(kind: string): boolean {
+    return pc.getTransceivers().some(({ sender: { track } }) => {
+      return track?.kind === kind && track.readyState === "live" && track.enabled && !track.muted;
+    });
+  }
+
+  function tellMedia(): void {
+    if (ended.aborted || channel.readyState !== "open") return;
+    for (const { sender } of pc.getTransceivers()) {
+      const { track } = sender;
+      if (!track || watched.has(track)) continue;
+      watched.add(track);
+      for (const event of ["ended", "mute", "unmute"])
+        track.addEventListener(event, tellMedia, { signal: ended });
+    }
+    const frame = encodeWord({ type: "media", audio: isOn("audio"), video: isOn("video") });
+    if (frame === undefined || frame === toldMedia) return;
+    toldMedia = frame;
+    channel.send(frame);
+  }
+
   /** The tracks that the room's mode lets this peer send. */
   function sendable(stream: MediaStream | undefined): MediaStreamTrack[] {
     return stream?.getTracks().filter(({ kind }) => mediaIn[mode].includes(kind)) ?? [];
@@ -347,7 +376,9 @@ export function createCall({
         if (used) await used.sender.replaceTrack(track ?? null);
         else if (track && stream) pc.addTrack(track, stream);
       }
+      tellMedia();
     },
+    mediaChanged: tellMedia,
     send(word) {
       const frame = encodeWord(word);
       if (frame === undefined || channel.readyState !== "open") return false;

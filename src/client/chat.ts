@@ -5,7 +5,17 @@ const chatCharsMax = 2000;
 export const chatBufferedBytesMax = 64 * 1024;
 
 /** What the data channel carries, one JSON text a frame. */
-export type Word = { type: "chat"; text: string } | { type: "typing"; typing: boolean };
+export type Word =
+  | { type: "chat"; text: string }
+  | { type: "typing"; typing: boolean }
+  /** What the sender sends from now on: whether there is sound, and a picture, that is not turned off. */
+  | ({ type: "media" } & PartnerMedia);
+
+/** Whether a partner sends sound and a picture. */
+export interface PartnerMedia {
+  audio: boolean;
+  video: boolean;
+}
 
 /** A word as the data channel carries it, or undefined when a message is blank or too long. */
 export function encodeWord(word: Word): string | undefined {
@@ -24,6 +34,11 @@ export function decodeWord(frame: unknown): Word | undefined {
     if (typeof word !== "object" || word === null || !("type" in word)) return undefined;
     if (word.type === "typing" && "typing" in word && typeof word.typing === "boolean")
       return { type: "typing", typing: word.typing };
+    if (word.type === "media" && "audio" in word && "video" in word) {
+      const { audio, video } = word;
+      if (typeof audio !== "boolean" || typeof video !== "boolean") return undefined;
+      return { type: "media", audio, video };
+    }
     if (word.type !== "chat" || !("text" in word) || typeof word.text !== "string")
       return undefined;
     return sayable(word.text) ? { type: "chat", text: word.text } : undefined;

@@ -8,6 +8,7 @@ import type {
   Signal,
 } from "../protocol.ts";
 import { createCall, type Call, type Rtc } from "./call.ts";
+import type { PartnerMedia } from "./chat.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { createOutbox } from "./outbox.ts";
@@ -109,6 +110,8 @@ export function createPeer(parts: PeerParts): Peer {
   let hungUp = false;
   /** A room with another peer on this very page, until the server has ended it. */
   let ownRoom: string | undefined;
+  /** What the partner sends, once it has told. */
+  let partnerMedia: PartnerMedia | undefined;
   let closed = false;
 
   const typingSign = createTypingSign({
@@ -151,14 +154,15 @@ export function createPeer(parts: PeerParts): Peer {
     if (call) {
       const { roomId, remote } = call;
       const reconnecting = { status: "reconnecting", roomId, sharedInterests } as const;
-      const shown = call.established ? { remote } : {};
+      const told = partnerMedia && { partnerMedia };
+      const shown = call.established ? { remote, ...told } : {};
       if (away) return { ...reconnecting, ...shown, what: "signaling" };
       if (partnerDeadline !== undefined) {
         return { ...reconnecting, ...shown, what: "partner", deadline: partnerDeadline };
       }
       if (!call.established) return { status: "connecting", roomId, sharedInterests };
       if (broken) return { ...reconnecting, ...shown, what: "media" };
-      const known = { roomId, sharedInterests, remote };
+      const known = { roomId, sharedInterests, remote, ...told };
       return { status: "connected", ...known, ...(orphaned && { orphaned }) };
     }
     if (!wanted) return { status: "idle", ...(error && { error }), ...ended };
@@ -351,11 +355,18 @@ export function createPeer(parts: PeerParts): Peer {
         },
         word(word) {
           if (word.type === "typing") return typingSign.partner(word.typing);
+          if (word.type === "media") return partnerTold(word);
           typingSign.partnerMessage();
           events.emit({ ...word, roomId, from: "partner", at: Date.now() });
         },
       },
     });
+  }
+
+  function partnerTold({ audio, video }: PartnerMedia): void {
+    if (partnerMedia?.audio === audio && partnerMedia.video === video) return;
+    partnerMedia = { audio, video };
+    publish();
   }
 
   /** Those that the server names now; undefined if the page has its own, or the server does not answer in time. */
@@ -393,6 +404,7 @@ export function createPeer(parts: PeerParts): Peer {
     hungUp = false;
     broken = false;
     partnerDeadline = undefined;
+    partnerMedia = undefined;
   }
 
   function roomEnded(reason: EndReason): void {
@@ -645,7 +657,9 @@ export function createPeer(parts: PeerParts): Peer {
       sendAnew();
     },
     setMuted(change) {
-      if (!closed) outgoing.mute(change);
+      if (closed) return;
+      outgoing.mute(change);
+      call?.mediaChanged();
     },
     report: (reason) => accuse("report", reason),
     block: () => accuse("block"),

@@ -1,3 +1,4 @@
+import type { PartnerMedia } from "./chat.ts";
 import type { EndReason, RejectionReason } from "../protocol.ts";
 
 /**
@@ -63,6 +64,8 @@ export type PeerStreamState =
       roomId: string;
       sharedInterests: string[];
       remote: MediaStream;
+      /** What the partner sends, once it has told: a camera that is off shows its last picture, or none. */
+      partnerMedia?: PartnerMedia;
       /**
        * The server has lost this room: it was restarted, or one of the two could not reach it for longer than
        * its grace. The call continues without it, until one leaves or the path between them breaks.
@@ -77,6 +80,7 @@ export type PeerStreamState =
       sharedInterests?: string[];
       /** Goes on showing what still arrives. */
       remote?: MediaStream;
+      partnerMedia?: PartnerMedia;
       /** Until when the partner may come back; with `what: "partner"`. */
       deadline?: number;
       /** Why the room before ended; without a room. */

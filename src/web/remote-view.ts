@@ -1,6 +1,6 @@
 import type { PeerStreamState } from "../client/state.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords } from "./words.ts";
+import { coverWords, isPictureOff } from "./words.ts";
 
 /** How long a picture may take before the page says that there is none. */
 const PICTURE_MS_MAX = 4000;
@@ -52,7 +52,8 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
     if (!stream) return;
     void play();
     late = setTimeout(() => {
-      if (!hasPicture) coverText.textContent = "The stranger shows no picture, but is there.";
+      if (!hasPicture && !isPictureOff(state))
+        coverText.textContent = "The stranger shows no picture, but is there.";
     }, PICTURE_MS_MAX);
   }
 
@@ -64,8 +65,11 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
     const alone = !("roomId" in state) || state.roomId === undefined;
     wishes.hidden = !alone;
     why.hidden = state.status !== "idle" || elements.localVideo.srcObject !== null;
-    cover.ariaBusy = String(!alone && !hasPicture);
-    cover.hidden = hasPicture && elements.trouble.hidden;
+    const isOff = isPictureOff(state);
+    cover.ariaBusy = String(!alone && !hasPicture && !isOff);
+    remoteVideo.dataset["off"] = String(isOff);
+    // The last picture of a camera that was turned off would look like a frozen call.
+    cover.hidden = hasPicture && !isOff && elements.trouble.hidden;
   }
 
   return {

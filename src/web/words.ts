@@ -28,7 +28,7 @@ export function statusWords(state: PeerStreamState): string {
     case "connected":
       return state.orphaned
         ? "The server lost track of this call. It goes on until you press Next."
-        : "You are connected. Say hello!";
+        : connectedWords(state);
     case "reconnecting":
       switch (state.what) {
         case "signaling":
@@ -41,6 +41,13 @@ export function statusWords(state: PeerStreamState): string {
           return "The connection to the stranger is shaky. Mending it…";
       }
   }
+}
+
+function connectedWords({
+  partnerMedia,
+}: Extract<PeerStreamState, { status: "connected" }>): string {
+  if (partnerMedia?.audio === false) return "You are connected. The stranger's microphone is off.";
+  return "You are connected. Say hello!";
 }
 
 /** Why it is over, in words. */
@@ -103,8 +110,21 @@ const neverByItself: ReadonlySet<PeerStreamError["kind"]> = new Set([
   "wrong-url",
 ]);
 
+/** Whether the partner has said that it shows no picture just now. */
+export function isPictureOff(state: PeerStreamState): boolean {
+  return "partnerMedia" in state && state.partnerMedia?.video === false;
+}
+
 /** The big words on the stage while there is no picture of a partner. */
 export function coverWords(state: PeerStreamState): { title: string; text: string } {
+  if (state.status === "connected" && isPictureOff(state)) {
+    return state.partnerMedia?.audio === true
+      ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
+      : {
+          title: "Camera off",
+          text: "The stranger's camera and microphone are off. You can still write.",
+        };
+  }
   switch (state.status) {
     case "idle":
       if (state.error?.kind === "taken-over") {

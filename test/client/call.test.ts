@@ -22,6 +22,8 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   const browser = network.browser(name);
   const diary: string[] = [];
   const sent: Signal[] = [];
+  /** What the partner says that it sends, sound and picture. */
+  const media: string[] = [];
   let deliver: ((signal: Signal) => void) | undefined;
   const call = createCall({
     room: {
@@ -45,14 +47,18 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       interrupted: (broken) => diary.push(broken ? "interrupted" : "mended"),
       failed: () => diary.push("failed"),
       hungUp: () => diary.push("hung up"),
-      word: (word) =>
-        diary.push(word.type === "chat" ? `chat: ${word.text}` : `typing: ${word.typing}`),
+      word(word) {
+        if (word.type === "chat") diary.push(`chat: ${word.text}`);
+        if (word.type === "typing") diary.push(`typing: ${word.typing}`);
+        if (word.type === "media") media.push(`${word.audio} ${word.video}`);
+      },
     },
   });
   const kinds = () => sent.map(({ type }) => type);
   return {
     call,
     diary,
+    media,
     sent,
     kinds,
     pc: browser.last,
@@ -666,5 +672,75 @@ describe("B5 two that restart", () => {
     await pass(7000);
     expect(alice.diary.at(-1)).toBe("mended");
     expect(bob.diary.at(-1)).toBe("mended");
+  });
+});
+
+describe("B6 the partner", () => {
+  /** A camera whose devices are turned on and off from outside. */
+  function camera() {
+    const stream = fakeCamera();
+    const [audio] = stream.getAudioTracks();
+    const [video] = stream.getVideoTracks();
+    if (!audio || !video) throw new Error("a camera has both");
+    const happens = (track: MediaStreamTrack, change: object, event: string) => {
+      Object.assign(track, change);
+      track.dispatchEvent(new Event(event));
+    };
+    return { stream, audio, video, happens };
+  }
+
+  test("B6 is told what is sent when the call begins, and whenever that changes", async () => {
+    const { stream, audio, video, happens } = camera();
+    const { alice, bob } = room({ alice: stream });
+    await settle();
+    expect(bob.media).toEqual(["true true"]);
+    // Turned off by the person.
+    video.enabled = false;
+    alice.call.mediaChanged();
+    alice.call.mediaChanged();
+    // By the system, and on again.
+    happens(audio, { muted: true }, "mute");
+    happens(audio, { muted: false }, "unmute");
+    video.enabled = true;
+    alice.call.mediaChanged();
+    // Unplugged, and another one in its place.
+    happens(video, { readyState: "ended" }, "ended");
+    await alice.call.replaceTracks(fakeCamera());
+    await alice.call.replaceTracks(undefined);
+    await settle();
+    expect(bob.media).toEqual([
+      "true true",
+      "true false",
+      "false false",
+      "true false",
+      "true true",
+      "true false",
+      "true true",
+      "false false",
+    ]);
+    expect(alice.media).toEqual(["true true"]);
+  });
+
+  test("B6 is told of one that only listens, or of a mode that has no picture", async () => {
+    const silent = room({ alice: undefined });
+    await settle();
+    expect(silent.bob.media).toEqual(["false false"]);
+    const network = new FakeNetwork();
+    const alice = side(network, "alice", { polite: false, mode: "audio" });
+    const bob = side(network, "bob", { polite: true, mode: "audio" });
+    alice.reaches(bob.call);
+    bob.reaches(alice.call);
+    await settle();
+    expect(bob.media).toEqual(["true false"]);
+  });
+
+  test("B6 is told nothing any more after the end", async () => {
+    const { stream, video, happens } = camera();
+    const { alice, bob } = room({ alice: stream });
+    await settle();
+    alice.call.end();
+    happens(video, { readyState: "ended" }, "ended");
+    await settle();
+    expect(bob.media).toEqual(["true true"]);
   });
 });

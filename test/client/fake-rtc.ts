@@ -287,7 +287,10 @@ export class FakeChannel extends EventTarget {
 
   pair(other: FakeChannel): void {
     this.#other = other;
+    if (this.readyState === "open") return;
     this.readyState = "open";
+    // In a task of its own, when the other end is there as well.
+    queueMicrotask(() => this.dispatchEvent(new Event("open")));
   }
 
   send(data: string): void {
@@ -324,12 +327,14 @@ class FakeTransceiver {
   }
 }
 
-class FakeTrack {
+class FakeTrack extends EventTarget {
   readonly kind: string;
   enabled = true;
+  muted = false;
   readyState = "live";
 
   constructor(kind: string) {
+    super();
     this.kind = kind;
   }
 

@@ -771,3 +771,36 @@ describe("the microphone and the camera", () => {
     expect(other.getVideoTracks()[0]?.enabled).toBe(false);
   });
 });
+
+describe("B6 what the partner sends", () => {
+  test("B6 is part of the state from its first word to the end of the call; nonsense is not", async () => {
+    const { browser, peer, server } = await aliceInRoom();
+    connect(browser);
+    await settle();
+    const { channel } = browser.last;
+    const says = (word: unknown) =>
+      channel.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(word) }));
+    const media = () => ("partnerMedia" in peer.state ? peer.state.partnerMedia : undefined);
+    expect(media()).toBeUndefined();
+    let states = 0;
+    peer.subscribe(() => (states += 1));
+    says({ type: "media", audio: true, video: false });
+    says({ type: "media", audio: true, video: false });
+    expect(media()).toEqual({ audio: true, video: false });
+    expect(states).toBe(1);
+    for (const word of [
+      { type: "media" },
+      { type: "media", audio: 1, video: false },
+      { type: "media", audio: true },
+      { type: "media", audio: null, video: null },
+    ])
+      says(word);
+    expect(media()).toEqual({ audio: true, video: false });
+    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.tell(createOffer("room-2"));
+    await settle();
+    connect(browser);
+    await settle();
+    expect(media()).toBeUndefined();
+  });
+});

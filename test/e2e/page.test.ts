@@ -131,3 +131,21 @@ test("whoever is suspended in a call is told so, and until when", async () => {
   await bob.hears(/^The stranger was removed/);
   expect(await alice.state()).toBe("idle");
 });
+
+test("B6 a stranger whose camera or microphone is turned off is shown as that, and the picture comes back", async () => {
+  const [alice, bob] = await couple(stage);
+  await Promise.all([alice.sees(), bob.sees()]);
+  await alice.by("cam").click();
+  await bob.page.getByText("The stranger's camera is off.").waitFor();
+  expect(await bob.by("cover").isVisible()).toBe(true);
+  if (process.env["SCREENSHOTS"])
+    await bob.page.screenshot({ path: `${process.env["SCREENSHOTS"]}/camera-off.png` });
+  await alice.by("mic").click();
+  await bob.page.getByText("The stranger's camera and microphone are off.").waitFor();
+  await bob.hears(/microphone is off/);
+  await alice.by("cam").click();
+  await bob.by("cover").waitFor({ state: "hidden" });
+  await bob.sees();
+  await alice.by("mic").click();
+  await bob.hears(/^You are connected. Say hello/);
+});

@@ -169,6 +169,8 @@ export async function connectPeer(
     token?: string;
     lastEventId?: string;
     address?: string;
+    /** Milliseconds before it connects again; few, unless there are many peers. */
+    retryDelayMs?: number;
   } = {},
 ): Promise<TestPeer> {
   let { token } = given;
@@ -185,7 +187,7 @@ export async function connectPeer(
   const socket = createWSClient({
     url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
     connectionParams: async () => (token === undefined ? {} : { token }),
-    retryDelayMs: () => 20,
+    retryDelayMs: () => given.retryDelayMs ?? 20,
     onClose: () => {
       for (const listener of losses) listener();
     },

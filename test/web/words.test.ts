@@ -6,6 +6,7 @@ import {
   cameraWords,
   coverWords,
   errorWords,
+  isPictureOff,
   onlineWords,
   statusWords,
 } from "../../src/web/words.ts";
@@ -146,5 +147,26 @@ describe("interests", () => {
     expect(parseInterests("音乐，电影、书")).toEqual(["音乐", "电影", "书"]);
     expect(parseInterests("موسيقى، شعر؛ كتب")).toEqual(["موسيقى", "شعر", "كتب"]);
     expect(parseInterests("jazz；rock\nfolk")).toEqual(["jazz", "rock", "folk"]);
+  });
+});
+
+describe("B6 a partner whose camera or microphone is off", () => {
+  const connected = (audio: boolean, video: boolean): PeerStreamState => ({
+    status: "connected",
+    roomId: "r",
+    sharedInterests: [],
+    remote: {} as MediaStream,
+    partnerMedia: { audio, video },
+  });
+
+  test("B6 is shown as that", () => {
+    expect(coverWords(connected(true, false)).text).toContain("camera is off");
+    expect(coverWords(connected(false, false)).text).toContain("camera and microphone are off");
+    expect(statusWords(connected(false, true))).toContain("microphone is off");
+    expect(statusWords(connected(true, true))).toBe("You are connected. Say hello!");
+    expect([true, false].map((video) => isPictureOff(connected(true, video)))).toEqual([
+      false,
+      true,
+    ]);
   });
 });
