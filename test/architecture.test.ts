@@ -155,3 +155,37 @@ describe("the laws of the house", () => {
     () => false,
   );
 });
+
+/**
+ * What each limit is kept by, and why a stranger can't have as many of these as it likes. A room is no such key: it costs
+ * nothing to make.
+ */
+const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
+  "transport/admission.ts": [
+    "address bucket",
+    "an IPv4 address or IPv6 /64 is what a stranger has few of",
+  ],
+  "rpc/call-limits.ts": [
+    "session; over HTTP without one the address; on a socket without one the socket",
+    "a session lasts as long as its socket, and sockets and handshakes are limited by address",
+  ],
+  "server.ts": ["socket", "sockets and handshakes are limited by address"],
+  "rpc/operator-access.ts": ["address bucket", "who guesses tokens has few addresses"],
+  "domain/moderation.ts": [
+    "network",
+    "an IPv6 /48 is one party's, and an IPv4 /24 rarely more than a few",
+  ],
+  "observe/sparing-log.ts": ["kind of line", "there are as many as the code has"],
+};
+
+test("each limit is on a list, with what it is kept by and why that is no key that a stranger makes for nothing", () => {
+  const found = files
+    .filter(({ file }) => file !== "domain/token-bucket.ts")
+    .filter(({ code }) => /\b(takeToken\(|RateLimiter\w+\()/.test(code))
+    .map(({ file }) => file);
+  expect(found.sort()).toEqual(Object.keys(limiters).sort());
+  for (const [key, reason] of Object.values(limiters)) {
+    expect(key).not.toMatch(/\broom\b/);
+    expect(reason.length).toBeGreaterThan(10);
+  }
+});

@@ -63,13 +63,17 @@ export interface Admission {
   admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
 }
 
+const handshakeWindowS = 60;
 /** What to wait when a place has to become free first (seconds). */
 const crowdedRetryAfterS = 5;
 
 export function createAdmission(options: AdmissionOptions): Admission {
   const { socketsPerAddress, handshakesPerMin, peersMax, trustedProxies } = options;
   const { hashKey, networkHashChars } = options;
-  const handshakes = new RateLimiterMemory({ points: Math.max(1, handshakesPerMin), duration: 60 });
+  const handshakes = new RateLimiterMemory({
+    points: Math.max(1, handshakesPerMin),
+    duration: handshakeWindowS,
+  });
   const openByBucket = new Map<string, number>();
   let open = 0;
   let told = false;
@@ -82,7 +86,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
     } catch (refusal) {
       // The library throws its answer when there are no points left, and an Error when it failed.
       if (!(refusal instanceof RateLimiterRes)) throw refusal;
-      return { status: 429, retryAfterS: Math.ceil(refusal.msBeforeNext / 1000) };
+      // The library reckons by the wall clock, which may have been set back meanwhile.
+      const retryAfterS = Math.min(handshakeWindowS, Math.ceil(refusal.msBeforeNext / 1000));
+      return { status: 429, retryAfterS };
     }
   }
 
