@@ -10,8 +10,9 @@ const addressesMax = 1000;
 export type Access = { granted: true } | { granted: false; retryAfterMs?: number };
 
 /**
- * Whether a request may do what `token` permits. An address that has sent too many wrong tokens is refused without
- * looking at the next one, and told when to try again (`retryAfterMs`).
+ * Whether a request may do what `token` permits. An address that has sent too many wrong tokens is told when to try
+ * again (`retryAfterMs`). A right one is always accepted: strangers at an operator's address, as behind a proxy that
+ * was not announced, must not be able to shut the operator out, and no token can be found by trying (see config.ts).
  * @param token the right one; without it nobody has access.
  * @param authorization the request's header.
  * @param addressHash the keyed hash of the address that asks.
@@ -37,12 +38,10 @@ export function createOperatorAccess({
 
   return (token, authorization, addressHash) => {
     if (token === undefined || authorization === null) return { granted: false };
-    const bucket = buckets.get(addressHash) ?? { fullAt: 0 };
-    // A copy, as a right token costs nothing.
-    const retryAfterMs = takeToken({ ...bucket }, wrongTokenRate, elapsed());
-    if (retryAfterMs > 0) return { granted: false, retryAfterMs };
     if (isBearer(authorization, token)) return { granted: true };
-    takeToken(bucket, wrongTokenRate, elapsed());
+    const bucket = buckets.get(addressHash) ?? { fullAt: 0 };
+    const retryAfterMs = takeToken(bucket, wrongTokenRate, elapsed());
+    if (retryAfterMs > 0) return { granted: false, retryAfterMs };
     buckets.delete(addressHash);
     buckets.set(addressHash, bucket);
     const [leastRecent] = buckets.keys();
