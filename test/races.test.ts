@@ -44,6 +44,18 @@ function membersOf({ rooms }: Ledger, roomId: string): number[] {
   return [...(rooms.get(roomId)?.values() ?? [])];
 }
 
+/** The last events of one, with what tells them apart. */
+function lately({ peer }: Racer): string {
+  const told = peer.told.slice(-12).map(({ id, event }) => {
+    const { type } = event;
+    const room = "roomId" in event ? event.roomId.slice(0, 4) : "";
+    const state = "state" in event ? event.state.status : "";
+    const resumed = "resumed" in event && event.resumed ? "resumed" : "";
+    return [id, type, room, state, resumed].filter((part) => part !== "").join(" ");
+  });
+  return told.join("; ");
+}
+
 /** Notes what one was told, and what of it must never be. */
 function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   const wrong = (what: string) => ledger.violations.push(`${racer.name}: ${what}`);
@@ -86,7 +98,7 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
         const room = event.state.status === "paired" ? event.state.roomId : undefined;
         // One's own skip is the one way out of a room that nobody tells of, and its answer may be cut off.
         if (racer.room !== room && !racer.leaving && !racer.away && event.type === "session")
-          wrong(`back in ${room} after ${racer.room}`);
+          wrong(`back in ${room} after ${racer.room}: ${lately(racer)}`);
         racer.room = room;
         racer.away = false;
         return;

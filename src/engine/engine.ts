@@ -34,6 +34,11 @@ export interface Caller {
   claim: number;
   /** Same id, same answer, done once: the last 256 within two minutes. */
   mutationId?: string | undefined;
+  /**
+   * Whether it calls beside an open stream of its own. While that is not attached on this node (it was stopped for too
+   * long and has begun anew) what was missed has yet to come, and no answer may come before it: `unavailable`.
+   */
+  streaming?: boolean;
 }
 
 export interface AttachRequest {

@@ -69,6 +69,8 @@ const dueMax = 100;
 const lookAgainMax = 1000;
 /** A peer is asked to try again after this long when Redis is away (milliseconds). */
 const retryAfterMs = 1000;
+/** A stream that is to be attached again is there after this (milliseconds). */
+const reattachMs = 500;
 /** How often a commit is tried again because another one was faster. */
 const triesMax = 50;
 
@@ -279,7 +281,7 @@ export function createRedisEngine(
 
   interface Asking {
     /** Whose call this is: it is answered once all that has been told to that session has come here. */
-    caller?: string;
+    caller?: Caller;
     mutation?: { session: string; id: string } | undefined;
     due?: string[];
     /** Its own news are what the new stream begins with: nobody need wait for them. */
@@ -326,16 +328,26 @@ export function createRedisEngine(
       committed(unit, [last, missed]);
       if (asking?.attaching !== true)
         await Promise.all(lasts.map(([id, offset]) => inboxes.caughtUp(id, offset)));
-      return answer;
+      return missing(asking) ?? answer;
     }
     throw new RedisAway("everybody else was faster");
   }
 
   /** An answer that changes nothing still says how things are: what has made them so must not come after it. */
-  async function inOrder<T>(unit: Unit, asking: Asking | undefined, answer: T): Promise<T> {
-    const draft = asking?.caller === undefined ? undefined : unit.drafts.get(asking.caller);
+  async function inOrder<T>(
+    unit: Unit,
+    asking: Asking | undefined,
+    answer: T,
+  ): Promise<T | Rejection> {
+    const draft = asking?.caller && unit.drafts.get(asking.caller.sessionId);
     if (draft) await inboxes.caughtUp(draft.id, Number(draft.kept["last"] ?? 0));
-    return answer;
+    return isRejection(answer) ? answer : (missing(asking) ?? answer);
+  }
+
+  /** The caller's stream is to be attached again: what it missed has yet to come. */
+  function missing({ caller }: Asking = {}): Rejection | undefined {
+    if (!caller?.streaming || inboxes.has(caller.sessionId)) return undefined;
+    return reject("unavailable", { retryAfterMs: reattachMs });
   }
 
   function freshAnswer(kept: string | undefined): unknown {
@@ -354,7 +366,7 @@ export function createRedisEngine(
     const { sessionId, mutationId } = caller;
     const mutation = mutationId === undefined ? undefined : { session: sessionId, id: mutationId };
     return answering(() =>
-      work<T>([sessionId, ...others], { mutation, caller: sessionId }, (unit) => {
+      work<T>([sessionId, ...others], { mutation, caller }, (unit) => {
         const draft = known(unit, sessionId);
         if (!draft) return unknown;
         if (caller.claim < draft.claim) return reject("taken-over");

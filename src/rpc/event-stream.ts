@@ -43,6 +43,8 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
     this.#isOver = true;
     this.#stream?.close();
     this.#sessionBegun?.();
+    const { connection } = this.#context;
+    if (connection.caller) connection.caller = { ...connection.caller, streaming: false };
     this.#context.connection.subscriptions -= 1;
   }
 
@@ -83,7 +85,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
   }
 
   claimed(caller: Caller): void {
-    this.#context.connection.caller = caller;
+    this.#context.connection.caller = { ...caller, streaming: true };
     this.#sessionBegun?.();
     this.#sessionBegun = undefined;
   }
