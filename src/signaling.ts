@@ -2,14 +2,14 @@
  * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
-import { goOn, type Awaitable } from "./awaitable.ts";
+import { chain, type MaybePromise } from "./maybe-promise";
 import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { exceedsMode } from "./domain/media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type { Caller, Engine, Moved, PairRequest, Stats } from "./engine/engine.ts";
+import type { Caller, Engine, StatusChange, PairRequest, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -33,13 +33,13 @@ export interface Signaling {
   join(
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
-  ): Awaitable<StatusAnswer | Rejection>;
-  skip(caller: Caller, roomId?: string): Awaitable<StatusAnswer | Rejection>;
-  leave(caller: Caller): Awaitable<StatusAnswer | Rejection>;
+  ): MaybePromise<StatusAnswer | Rejection>;
+  skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection>;
+  leave(caller: Caller): MaybePromise<StatusAnswer | Rejection>;
   send(
     caller: Caller,
     signal: Signal | WordedSignal,
-  ): Awaitable<{ delivered: boolean } | Rejection>;
+  ): MaybePromise<{ delivered: boolean } | Rejection>;
   connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   report(
@@ -110,7 +110,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
   /** When the next sweep is due; an earlier ring brings it forward, a later one changes nothing. */
   let armedAt = Number.POSITIVE_INFINITY;
   /** Tickets whose looking failed by a bug: they look again at the next sweep. */
-  let unlucky: string[] = [];
+  let retryQueue: string[] = [];
   let stopped = false;
 
   function alarm(at: number) {
@@ -125,11 +125,11 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   async function sweep() {
     try {
-      const { entered, nextAt } = await engine.sweep();
+      const { newlyWaiting, nextAt } = await engine.sweep();
       if (nextAt !== undefined) alarm(nextAt);
-      const again = unlucky;
-      unlucky = [];
-      await lookForPartners([...entered, ...again]);
+      const again = retryQueue;
+      retryQueue = [];
+      await matchAll([...newlyWaiting, ...again]);
     } catch (bug) {
       log.bug(bug, "sweep");
       alarm(engine.now() + retryMs);
@@ -140,7 +140,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // Matching
 
   /** Pairs each of these tickets that can be paired now, one after the other. Answers whether `callerId` was. */
-  function lookForPartners(entered: readonly string[], callerId?: string): Awaitable<boolean> {
+  function matchAll(newlyWaiting: readonly string[], callerId?: string): MaybePromise<boolean> {
     let callerPaired = false;
     function paired(sessionId: string, partnerId: string | undefined) {
       if (partnerId === undefined) return;
@@ -149,12 +149,12 @@ export function createSignaling(parts: SignalingParts): Signaling {
     // Whoever has to be waited for lets the others wait too.
     async function wait(first: string, looking: Promise<string | undefined>) {
       paired(first, await looking);
-      for (const sessionId of left) paired(sessionId, await tryPartnerFor(sessionId));
+      for (const sessionId of left) paired(sessionId, await tryMatch(sessionId));
       return callerPaired;
     }
-    const left = entered.values();
+    const left = newlyWaiting.values();
     for (const sessionId of left) {
-      const looking = tryPartnerFor(sessionId);
+      const looking = tryMatch(sessionId);
       if (looking instanceof Promise) return wait(sessionId, looking);
       paired(sessionId, looking);
     }
@@ -162,31 +162,31 @@ export function createSignaling(parts: SignalingParts): Signaling {
   }
 
   /** Nobody else's ticket may suffer from a bug, the policy's perhaps, nor this one for long. */
-  function tryPartnerFor(sessionId: string): Awaitable<string | undefined> {
+  function tryMatch(sessionId: string): MaybePromise<string | undefined> {
     const failed = (bug: unknown) => {
       log.bug(bug, "matching");
-      unlucky.push(sessionId);
+      retryQueue.push(sessionId);
       alarm(engine.now() + retryMs);
       return undefined;
     };
     try {
-      const found = lookForPartner(sessionId);
+      const found = match(sessionId);
       return found instanceof Promise ? found.catch(failed) : found;
     } catch (bug) {
       return failed(bug);
     }
   }
 
-  function lookForPartner(sessionId: string): Awaitable<string | undefined> {
-    return goOn(engine.candidates(sessionId), (offer) => {
-      if (!offer || offer.candidates.length === 0) return undefined;
-      const { ticket, candidates } = offer;
-      const chosen = policy(ticket, candidates, { now: engine.now(), random: system.random });
+  function match(sessionId: string): MaybePromise<string | undefined> {
+    return chain(engine.matchOptions(sessionId), (offer) => {
+      if (!offer || offer.eligible.length === 0) return undefined;
+      const { ticket, eligible } = offer;
+      const chosen = policy(ticket, eligible, { now: engine.now(), random: system.random });
       if (!chosen) return undefined;
       const request = pairRequest(ticket, chosen);
-      return goOn(engine.pair(request), (paired) => {
+      return chain(engine.pair(request), (paired) => {
         // Somebody was faster: look again at who is left.
-        if (!paired) return lookForPartner(sessionId);
+        if (!paired) return match(sessionId);
         note(ticket, chosen, request.roomId);
         return chosen.sessionId;
       });
@@ -212,23 +212,27 @@ export function createSignaling(parts: SignalingParts): Signaling {
     metrics.paired(mode, waitedMs);
   }
 
-  /** Lets those who entered look for a partner; the caller's answer is where that leaves it. */
-  function settle(caller: Caller, moved: Moved | Rejection): Awaitable<StatusAnswer | Rejection> {
+  /** Matches those who entered the lobby; the caller's answer says where that leaves it. */
+  function settle(
+    caller: Caller,
+    moved: StatusChange | Rejection,
+  ): MaybePromise<StatusAnswer | Rejection> {
     if (isRejection(moved)) return moved;
-    return goOn(lookForPartners(moved.entered, caller.sessionId), (paired) => {
+    return chain(matchAll(moved.newlyWaiting, caller.sessionId), (paired) => {
       // No answer may overtake what led to it.
       streams.flush();
       if (moved.status !== "waiting" || !paired) return { status: moved.status };
       const { mutationId } = caller;
-      const amending = mutationId === undefined ? undefined : engine.amend(caller, "paired");
-      return goOn(amending, () => ({ status: "paired" }));
+      const amending =
+        mutationId === undefined ? undefined : engine.updateRecordedResult(caller, "paired");
+      return chain(amending, () => ({ status: "paired" }));
     });
   }
 
   // -------------------------------------------------------------------------------------------
   // Rooms
 
-  async function accuse(caller: Caller, roomId: string, reason: ReportReason) {
+  async function reportPartner(caller: Caller, roomId: string, reason: ReportReason) {
     const reported = await engine.report(caller, roomId);
     if (isRejection(reported) || !reported.first) return;
     const suspended = reported.suspended.map(({ subject, until }) => ({ ...subject, until }));
@@ -236,8 +240,8 @@ export function createSignaling(parts: SignalingParts): Signaling {
     log.info("reported", {
       room: roomId,
       reason,
-      reporter: tag(caller.sessionId),
-      reported: tag(sessionId),
+      reporter: shortId(caller.sessionId),
+      reported: shortId(sessionId),
       counted: reported.counted,
       suspended: suspended.length,
     });
@@ -246,16 +250,16 @@ export function createSignaling(parts: SignalingParts): Signaling {
       roomId,
       room: roomId,
       reason,
-      reporter: tag(caller.sessionId),
+      reporter: shortId(caller.sessionId),
       reported: reported.reported,
       counted: reported.counted,
       suspended,
     });
-    await lookForPartners(reported.entered);
+    await matchAll(reported.newlyWaiting);
   }
 
   /** What is dropped is answered like any other: nobody learns here what gets through. */
-  function toldOf({ type }: WordedSignal | Signal, delivered: boolean | Rejection) {
+  function toResult({ type }: WordedSignal | Signal, delivered: boolean | Rejection) {
     if (isRejection(delivered)) return delivered;
     if (delivered) metrics.signaled(type);
     return { delivered };
@@ -264,17 +268,17 @@ export function createSignaling(parts: SignalingParts): Signaling {
   // -------------------------------------------------------------------------------------------
   // Events
 
-  function completeState(state: PeerState<unknown>, addressHash: string): PeerState {
+  function enrichState(state: PeerState<unknown>, addressHash: string): PeerState {
     if (state.status !== "paired") return state;
     return { ...state, iceServers: iceServersFor(parts.ice, system.now(), addressHash) };
   }
 
   /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
-  function complete(event: LoggedEvent, addressHash: string): PeerEvent<unknown> {
+  function enrich(event: LoggedEvent, addressHash: string): PeerEvent<unknown> {
     switch (event.type) {
       case "session":
       case "resync":
-        return { ...event, state: completeState(event.state, addressHash) };
+        return { ...event, state: enrichState(event.state, addressHash) };
       case "create-offer":
       case "wait-for-offer":
         return { ...event, iceServers: iceServersFor(parts.ice, system.now(), addressHash) };
@@ -285,14 +289,14 @@ export function createSignaling(parts: SignalingParts): Signaling {
 
   const streams = createStreams({
     engine,
-    complete,
+    enrich,
     schedule: system.schedule,
     began: metrics.began,
-    entered: (sessionIds) => void lookForPartners(sessionIds),
+    newlyWaiting: (sessionIds) => void matchAll(sessionIds),
     onBug: (bug) => log.bug(bug, "events"),
   });
 
-  engine.onAlarm(alarm);
+  engine.onDeadline(alarm);
   engine.onEnded(({ roomId, reason, ending, lastedMs }) => {
     log.info("ended", { room: roomId, reason, by: ending, lastedMs });
     metrics.ended(reason);
@@ -304,26 +308,26 @@ export function createSignaling(parts: SignalingParts): Signaling {
     join(caller, asked) {
       const wishes: Wishes = normaliseWishes(asked);
       if (wishes.relayOnly && !relayAvailable(parts.ice)) return reject("relay-unavailable");
-      return goOn(engine.enqueue(caller, wishes), (moved) => {
-        if (!isRejection(moved) && moved.entered.length > 0)
-          log.info("joined", { session: tag(caller.sessionId), mode: wishes.mode });
+      return chain(engine.enqueue(caller, wishes), (moved) => {
+        if (!isRejection(moved) && moved.newlyWaiting.length > 0)
+          log.info("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
         return settle(caller, moved);
       });
     },
 
     skip(caller, roomId) {
-      return goOn(engine.status(caller), (standing) => {
+      return chain(engine.status(caller), (standing) => {
         if (isRejection(standing)) return standing;
-        const moving: Awaitable<Moved | Rejection> =
+        const moving: MaybePromise<StatusChange | Rejection> =
           standing.status === "idle"
             ? engine.enqueue(caller)
             : engine.end(caller, { ending: "skip", roomId });
-        return goOn(moving, (moved) => settle(caller, moved));
+        return chain(moving, (moved) => settle(caller, moved));
       });
     },
 
     leave(caller) {
-      return goOn(engine.end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
+      return chain(engine.end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
     },
 
     send(caller, signal) {
@@ -331,7 +335,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       const json = allowedIn(roomId, signal);
       if (isRejection(json)) return json;
       const sending = streams.during(() => engine.send(caller, roomId, json));
-      return goOn(sending, (delivered) => toldOf(signal, delivered));
+      return chain(sending, (delivered) => toResult(signal, delivered));
     },
 
     async connected(caller, roomId) {
@@ -348,10 +352,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
     },
 
     async report(caller, kind, roomId, reason) {
-      const avoided = await engine.avoid(step(caller, "avoid"), roomId);
+      const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
       if (isRejection(avoided)) return avoided;
-      if (kind === "report") await accuse(caller, roomId, reason ?? "other");
-      else log.info("blocked", { room: roomId, session: tag(caller.sessionId) });
+      if (kind === "report") await reportPartner(caller, roomId, reason ?? "other");
+      else log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
       const answer = await settle(caller, await engine.end(caller, { ending: kind, roomId }));
       return isRejection(answer) ? answer : { accepted: true };
     },
@@ -371,7 +375,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       const suspended = await engine.suspend(subject, until);
       if (isRejection(suspended)) return suspended;
       log.info("suspended", { ...subject, until });
-      await lookForPartners(suspended.entered);
+      await matchAll(suspended.newlyWaiting);
       return undefined;
     },
 
@@ -398,10 +402,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
 const retryMs = 1000;
 
 /** Tells sessions apart in logs, and names none: a sixth of its random bits. */
-const tag = (sessionId: string) => sessionId.slice(0, 4);
+const shortId = (sessionId: string) => sessionId.slice(0, 4);
 
 /** The same mutation's part that is recorded on its own. */
-function step(caller: Caller, name: string): Caller {
+function subMutation(caller: Caller, name: string): Caller {
   const { mutationId } = caller;
   return mutationId === undefined ? caller : { ...caller, mutationId: `${mutationId} ${name}` };
 }

@@ -41,20 +41,20 @@ describe("the limits of calls", () => {
 
   test("let so many through at a time, the rest in the order they came", async () => {
     const turnstile = createTurnstile(2);
-    const entered: number[] = [];
+    const newlyWaiting: number[] = [];
     const come = async (n: number) => {
       await turnstile.enter();
-      entered.push(n);
+      newlyWaiting.push(n);
     };
     for (let n = 0; n < 5; n++) void come(n);
     await Promise.resolve();
-    expect(entered).toEqual([0, 1]);
+    expect(newlyWaiting).toEqual([0, 1]);
     for (let n = 0; n < 5; n++) {
       turnstile.leave();
       await Promise.resolve();
       await Promise.resolve();
     }
-    expect(entered).toEqual([0, 1, 2, 3, 4]);
+    expect(newlyWaiting).toEqual([0, 1, 2, 3, 4]);
   });
 });
 

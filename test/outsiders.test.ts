@@ -76,7 +76,7 @@ async function stage() {
 
   const http = (token?: string) => httpClient(server, token);
   const forged = createSessionTokens(["a secret of somebody else's"]).sign(
-    { sessionId: alice.token.split(".")[0] ?? "", claim: 1 },
+    { sessionId: alice.token.split(".")[0] ?? "", generation: 1 },
     Date.now(),
   );
   const outsiders: Record<string, Client> = {

@@ -266,7 +266,7 @@ describe("sessions", () => {
     const { alice, bob } = pair;
     const forged = `${alice.token.slice(0, -2)}AA`;
     const foreign = createSessionTokens(["another server's secret"]).sign(
-      { sessionId: alice.token.split(".")[0] ?? "", claim: 9 },
+      { sessionId: alice.token.split(".")[0] ?? "", generation: 9 },
       Date.now(),
     );
     for (const token of [forged, foreign, "nonsense"]) {

@@ -488,7 +488,7 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
           newSessionId: "",
           addressHash: "",
           lastEventId: alice.told.at(-1)?.id,
-          claimed: () => {},
+          onIdentified: () => {},
           deliver: (delivery) => deliveries.push(delivery),
         });
         await advance(0);

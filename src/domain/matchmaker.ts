@@ -3,9 +3,9 @@
  * time, and a source of randomness. The engine has applied the hard rules (same mode, both present,
  * neither avoids the other, each accepts the other); what is left here is taste and fairness.
  */
-import { names, type Ticket } from "./ticket.ts";
+import { includes, type Ticket } from "./ticket.ts";
 
-export interface Moment {
+export interface MatchContext {
   /** Epoch milliseconds. */
   now: number;
   /** A number in [0, 1). */
@@ -18,26 +18,26 @@ export interface Moment {
  */
 export type Policy = (
   ticket: Ticket,
-  candidates: readonly Ticket[],
-  moment: Moment,
+  eligible: readonly Ticket[],
+  moment: MatchContext,
 ) => Ticket | undefined;
 
 /** The interests that both tickets named. */
 export function sharedInterests(a: Ticket, b: Ticket): string[] {
   const shared: string[] = [];
-  for (const word of a.wishes.interests) if (names(b.wishes.interests, word)) shared.push(word);
+  for (const word of a.wishes.interests) if (includes(b.wishes.interests, word)) shared.push(word);
   return shared;
 }
 
 /** How many words two lists share. */
 function countShared(mine: readonly string[], yours: readonly string[]): number {
   let count = 0;
-  for (const word of mine) if (names(yours, word)) count += 1;
+  for (const word of mine) if (includes(yours, word)) count += 1;
   return count;
 }
 
 /** Shared interests first, then a shared language, then anybody. */
-function fondness(a: Ticket, b: Ticket): number {
+function scoreOf(a: Ticket, b: Ticket): number {
   const interests = countShared(a.wishes.interests, b.wishes.interests);
   if (interests > 0) return 1 + interests;
   return countShared(a.wishes.languages, b.wishes.languages) > 0 ? 1 : 0;
@@ -60,18 +60,21 @@ export function createFairPolicy({
   patienceMs: number;
   windowMs: number;
 }): Policy {
-  return (ticket, candidates, { now, random }) => {
-    const oldest = candidates[0];
-    if (!oldest || now - oldest.place >= patienceMs) return oldest;
+  return (ticket, eligible, { now, random }) => {
+    const oldest = eligible[0];
+    if (!oldest || now - oldest.queuedSince >= patienceMs) return oldest;
 
     let best: Ticket[] = [];
-    let bestFondness = -1;
-    for (const candidate of candidates) {
-      const score = fondness(ticket, candidate);
-      if (score > bestFondness) {
+    let bestScore = -1;
+    for (const candidate of eligible) {
+      const score = scoreOf(ticket, candidate);
+      if (score > bestScore) {
         best = [candidate];
-        bestFondness = score;
-      } else if (score === bestFondness && candidate.place - (best[0]?.place ?? 0) <= windowMs) {
+        bestScore = score;
+      } else if (
+        score === bestScore &&
+        candidate.queuedSince - (best[0]?.queuedSince ?? 0) <= windowMs
+      ) {
         best.push(candidate);
       }
     }

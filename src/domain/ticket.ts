@@ -39,7 +39,7 @@ export interface Ticket {
   /** Epoch milliseconds at which this waiting began: wishes relax from here. */
   since: number;
   /** Epoch milliseconds of its first waiting: the older, the sooner it is its turn. */
-  place: number;
+  queuedSince: number;
   accepts: Acceptance;
   /** Changes with wishes, acceptance, presence and avoidance: a pair is made only of tickets as they were seen. */
   revision: number;
@@ -102,7 +102,7 @@ function normaliseInterest(interest: string): string {
 }
 
 /** Whether the word is among these: on lists as short as ours a loop is several times faster than `includes`. */
-export function names(words: readonly string[], word: string): boolean {
+export function includes(words: readonly string[], word: string): boolean {
   for (const other of words) if (other === word) return true;
   return false;
 }
@@ -112,7 +112,7 @@ function unique(words: readonly string[], normalise: (word: string) => string): 
   const known: string[] = [];
   for (const word of words) {
     const normal = normalise(word);
-    if (normal !== "" && !names(known, normal)) known.push(normal);
+    if (normal !== "" && !includes(known, normal)) known.push(normal);
   }
   return known;
 }

@@ -6,7 +6,7 @@
  * - make each verb all or nothing, and refuse with a `Rejection` before it has changed anything;
  * - append to the event logs of everybody concerned in the same step as the change itself;
  * - keep every deadline (grace, cooldown, relaxing, retention) as state, ring the alarm whenever one
- *   comes to stand before all others, and claim each due one for one sweep only;
+ *   comes to stand before all others, and hand each due one to one sweep only;
  * - keep per session what `limits` and its options bound, and no more.
  * An engine MUST NOT
  * - choose partners: it offers those who may be paired and checks that they still are as they were seen;
@@ -18,20 +18,20 @@
  * done or not, and the same mutation id again finds out. What it has promised (streams, deadlines) it keeps when
  * the storage is back.
  */
-import type { Awaitable } from "../awaitable.ts";
+import type { MaybePromise } from "../maybe-promise";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
-import type { SkipLimits } from "../domain/restraint.ts";
+import type { SkipLimits } from "../domain/skip-penalty";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Mode, Status } from "../protocol.ts";
 import type { RoomEnd } from "./moves.ts";
 
-/** Who calls: a session, and the claim on it. A claim older than the session's is `taken-over`. */
+/** Who calls: a session, and the generation on it. A generation older than the session's is `taken-over`. */
 export interface Caller {
   sessionId: string;
-  claim: number;
+  generation: number;
   /** Same id, same answer, done once: the last 256 within two minutes. */
   mutationId?: string | undefined;
   /**
@@ -45,8 +45,8 @@ export interface AttachRequest {
   sessionId: string;
   /** A keyed hash of the address bucket it comes from: counted and suspended by, never told. */
   addressHash: string;
-  /** The least claim this session is known to have had (from its token); 0 for a new one. */
-  claim: number;
+  /** The least generation this session is known to have had (from its token); 0 for a new one. */
+  generation: number;
   /** The last event the peer has; without one of the living epoch the session is taken over. */
   position?: Position | undefined;
   /** Called after new events, a take-over, or anything else worth a `read`. Must not throw. */
@@ -56,7 +56,7 @@ export interface AttachRequest {
 /** One open `events` stream of a session. */
 export interface Stream {
   sessionId: string;
-  claim: number;
+  generation: number;
   streamId: string;
   epoch: string;
   /** Read on after this offset. */
@@ -70,23 +70,23 @@ export interface Attached {
   /** Whether all that was missed is in `missed`. */
   recovered: boolean;
   /** Whose tickets should look for a partner: its own, now that its owner is here. */
-  entered: string[];
+  newlyWaiting: string[];
 }
 
-export interface Offer {
+export interface MatchOptions {
   ticket: Ticket;
   /** Who may be paired with it, oldest place first, bounded; empty when nobody fits. */
-  candidates: Ticket[];
+  eligible: Ticket[];
 }
 
 /** A ticket as it was seen: its session and revision. */
-export type Seen = Pick<Ticket, "sessionId" | "revision">;
+export type TicketVersion = Pick<Ticket, "sessionId" | "revision">;
 
 export interface PairRequest {
   roomId: string;
   /** Makes the offer. */
-  impolite: Seen;
-  polite: Seen;
+  impolite: TicketVersion;
+  polite: TicketVersion;
   relayOnly: boolean;
   sharedInterests: string[];
 }
@@ -98,12 +98,12 @@ export interface EndRequest {
 }
 
 /** What a verb did to the caller, and whose tickets are new in the lobby (each should look for a partner). */
-export interface Moved {
+export interface StatusChange {
   status: Status;
-  entered: string[];
+  newlyWaiting: string[];
 }
 
-export interface Ended extends Moved {
+export interface Ended extends StatusChange {
   /** Whether the named room is or was just the caller's. */
   known: boolean;
 }
@@ -119,7 +119,7 @@ export interface Reported {
   reported: Party;
   suspended: Suspension[];
   /** Whose tickets are new in the lobby, because their partner was put out. */
-  entered: string[];
+  newlyWaiting: string[];
   /** Whether it was the first of this reporter in this room; another one is no news. */
   first: boolean;
   /** Whether it counts as a vote towards a suspension. */
@@ -137,64 +137,71 @@ export interface Engine {
   /**
    * Opens a stream: makes the session if it is unknown, ends its absence, appends `session` (and `resync`
    * when a position was given that can't be recovered). What was missed is answered in the same step, so
-   * that no later event can push it out. `taken-over` for an older claim with a position of the living epoch:
+   * that no later event can push it out. `taken-over` for an older generation with a position of the living epoch:
    * that is the tab that lost the session.
    */
-  attach(request: AttachRequest): Awaitable<Attached | Rejection>;
+  attach(request: AttachRequest): MaybePromise<Attached | Rejection>;
   /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
-  detach(stream: Stream): Awaitable<void>;
+  detach(stream: Stream): MaybePromise<void>;
   /**
    * The events after `after` that have reached this node; none if there are no new ones. `behind` when some are
    * gone: that reader is too slow and has to start anew. `detached` when the stream is no more, through no
    * fault of its reader's: attach again, from the last event that was read.
    */
-  read(stream: Stream, after: number): Awaitable<LogEntry[] | "behind" | "detached" | Rejection>;
+  read(stream: Stream, after: number): MaybePromise<LogEntry[] | "behind" | "detached" | Rejection>;
 
   /** Where the session stands; `undefined` for one without any trace. */
-  status(caller: Caller): Awaitable<{ status: Status; roomId?: string } | Rejection>;
+  status(caller: Caller): MaybePromise<{ status: Status; roomId?: string } | Rejection>;
   /**
    * Enters the lobby, or replaces the wishes of one who waits; nothing while paired. Absent wishes: the
    * last ones. `not-subscribed` without an open stream; `rate-limited` for one who skipped too often;
    * `suspended` for one who was reported too often.
    */
-  enqueue(caller: Caller, wishes?: Wishes): Awaitable<Moved | Rejection>;
+  enqueue(caller: Caller, wishes?: Wishes): MaybePromise<StatusChange | Rejection>;
   /** Corrects the recorded answer of a mutation whose matching came after its effect. */
-  amend(caller: Caller, status: Status): Awaitable<void>;
+  updateRecordedResult(caller: Caller, status: Status): MaybePromise<void>;
 
   /** A waiting ticket and whom it may have; `undefined` when it does not wait, or its owner is absent. */
-  candidates(sessionId: string): Awaitable<Offer | undefined>;
+  matchOptions(sessionId: string): MaybePromise<MatchOptions | undefined>;
   /** Pairs two tickets if both are as they were seen; `false`, and no change, if not. */
-  pair(request: PairRequest): Awaitable<boolean>;
+  pair(request: PairRequest): MaybePromise<boolean>;
 
   /**
    * Relays a signal (a `Signal` in JSON) to the other member of the living room, or only looks whether it could.
    * `false` for a room of the caller's that has just ended; `not-in-room` for any other, in the same words whether
    * it exists or not.
    */
-  send(caller: Caller, roomId: string, signal: string | undefined): Awaitable<boolean | Rejection>;
+  send(
+    caller: Caller,
+    roomId: string,
+    signal: string | undefined,
+  ): MaybePromise<boolean | Rejection>;
   /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
-  confirm(caller: Caller, roomId: string): Awaitable<Confirmed | Rejection>;
+  confirm(caller: Caller, roomId: string): MaybePromise<Confirmed | Rejection>;
   /**
    * Ends the caller's room by the room's table. Changes nothing when it is over, or another one; but
    * `leave` also takes a waiting ticket out of the lobby. `rate-limited` for a skip too many.
    */
-  end(caller: Caller, request: EndRequest): Awaitable<Ended | Rejection>;
+  end(caller: Caller, request: EndRequest): MaybePromise<Ended | Rejection>;
   /** The other member of a current or recent room, never to be met again by this session. */
-  avoid(caller: Caller, roomId: string): Awaitable<{ partnerId: string } | Rejection>;
+  avoid(caller: Caller, roomId: string): MaybePromise<{ partnerId: string } | Rejection>;
 
   /**
    * One voice against the other member of a current or recent room; the same voice again counts for nothing.
    * Whoever is suspended by it is out of lobby and room at once, and told so by `resync`.
    */
-  report(caller: Caller, roomId: string): Awaitable<Reported | Rejection>;
+  report(caller: Caller, roomId: string): MaybePromise<Reported | Rejection>;
   /** An operator's word; out of lobby and room at once. Until: epoch milliseconds. */
-  suspend(subject: Subject, until: number): Awaitable<Pick<Reported, "entered"> | Rejection>;
+  suspend(
+    subject: Subject,
+    until: number,
+  ): MaybePromise<Pick<Reported, "newlyWaiting"> | Rejection>;
   /** `false` if there was no such suspension. */
-  lift(subject: Subject): Awaitable<boolean | Rejection>;
+  lift(subject: Subject): MaybePromise<boolean | Rejection>;
   /** Every suspension there is, the first to end first. */
-  suspensions(): Awaitable<Suspension[]>;
+  suspensions(): MaybePromise<Suspension[]>;
 
-  stats(): Awaitable<Stats | Rejection>;
+  stats(): MaybePromise<Stats | Rejection>;
   /** Whether its storage is at hand. */
   available(): boolean;
   /**
@@ -203,12 +210,12 @@ export interface Engine {
    */
   now(): number;
   /** Who to tell of each deadline (by `now`) that comes to stand before all others. */
-  onAlarm(ring: (at: number) => void): void;
+  onDeadline(ring: (at: number) => void): void;
   /** Who to tell of each room that has ended, in whatever way, once on all nodes together. Must not throw. */
   onEnded(listener: (end: RoomEnd) => void): void;
   /** Carries out what is due. Answers the tickets that should look for a partner, and when to sweep next. */
-  sweep(): Awaitable<{ entered: string[]; nextAt?: number }>;
-  close(): Awaitable<void>;
+  sweep(): MaybePromise<{ newlyWaiting: string[]; nextAt?: number }>;
+  close(): MaybePromise<void>;
 }
 
 /**

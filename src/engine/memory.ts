@@ -2,7 +2,7 @@
 import { EventLog, type LogEntry } from "../domain/event-log.ts";
 import { Moderation, type Subject, type Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import { RecentWaits } from "../domain/recent-waits.ts";
+import { WaitEstimator } from "../domain/wait-estimate";
 import type { Wishes } from "../domain/ticket.ts";
 import { modes, type LoggedEvent, type Mode, type Status } from "../protocol.ts";
 import { steadyClock, type System } from "../system.ts";
@@ -14,11 +14,11 @@ import type {
   EngineOptions,
   PairRequest,
   Reported,
-  Seen,
+  TicketVersion,
   Stream,
 } from "./engine.ts";
 import { barred, createAvoidance } from "./memory/avoidance.ts";
-import { Calendar } from "./memory/calendar.ts";
+import { TimeBuckets } from "./memory/time-buckets";
 import { createLobby } from "./memory/lobby.ts";
 import { createSession, type Session } from "./memory/sessions.ts";
 import {
@@ -50,7 +50,7 @@ const tokenLifeMs = 7 * 24 * 60 * 60 * 1000;
 class OpenedStream implements Stream {
   readonly session: Session;
   readonly sessionId: string;
-  readonly claim: number;
+  readonly generation: number;
   readonly streamId: string;
   readonly epoch: string;
   readonly after: number;
@@ -58,7 +58,7 @@ class OpenedStream implements Stream {
   constructor(session: Session, streamId: string, epoch: string, after: number) {
     this.session = session;
     this.sessionId = session.id;
-    this.claim = session.claim;
+    this.generation = session.generation;
     this.streamId = streamId;
     this.epoch = epoch;
     this.after = after;
@@ -80,21 +80,21 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   const avoidance = createAvoidance<Session>(options.avoidsMax);
   const roomCount: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   const waits = {
-    video: new RecentWaits(),
-    audio: new RecentWaits(),
-    text: new RecentWaits(),
+    video: new WaitEstimator(),
+    audio: new WaitEstimator(),
+    text: new WaitEstimator(),
   };
   let online = 0;
   let streams = 0;
 
   // Deadlines. Each calendar holds one kind, all of one duration, so that additions come in order.
-  const graces = new Calendar<Session>(1);
-  const cooldowns = new Calendar<Cooldown>(1);
+  const graces = new TimeBuckets<Session>(1);
+  const cooldowns = new TimeBuckets<Cooldown>(1);
   const widenings = {
-    language: new Calendar<Session>(1),
-    anybody: new Calendar<Session>(1),
+    language: new TimeBuckets<Session>(1),
+    anybody: new TimeBuckets<Session>(1),
   };
-  const retentions = { usual: new Calendar<Session>(1), blockers: new Calendar<Session>(1) };
+  const retentions = { usual: new TimeBuckets<Session>(1), blockers: new TimeBuckets<Session>(1) };
   /** Sessions in `retentions.blockers` by the address they last came from, the first to have gone first. */
   const blockersOf = new Map<string, Set<Session>>();
   const calendars = [
@@ -157,7 +157,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
       began({ mode }, waitedMs) {
         roomCount[mode] += 1;
-        waits[mode].note(waitedMs, now());
+        waits[mode].record(waitedMs, now());
       },
 
       ended({ mode }, end) {
@@ -195,10 +195,10 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
   // -------------------------------------------------------------------------------------------
   // Sessions
 
-  /** The session a caller means, if it still holds its claim. */
+  /** The session a caller means, if it still holds its generation. */
   function called(caller: Caller): Session | Rejection | undefined {
     const session = sessions.get(caller.sessionId);
-    if (session && caller.claim < session.claim) return reject("taken-over");
+    if (session && caller.generation < session.generation) return reject("taken-over");
     return session;
   }
 
@@ -223,7 +223,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return answer;
   }
 
-  function asSeen(seen: Seen): Session | undefined {
+  function asSeen(seen: TicketVersion): Session | undefined {
     const session = sessions.get(seen.sessionId);
     return isAsSeen(session, seen) ? session : undefined;
   }
@@ -253,7 +253,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     return until === undefined ? undefined : reject("suspended", { until });
   }
 
-  /** Puts everybody out to whom a suspension applies. Answers whose tickets entered the lobby by that. */
+  /** Puts everybody out to whom a suspension applies. Answers whose tickets entered the lobby because of it. */
   function putOut(suspensions: readonly Suspension[]): string[] {
     return suspensions.flatMap(({ subject }) => suspectsOf(subject).flatMap(moves.putOut));
   }
@@ -271,7 +271,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     session.retention = undefined;
   }
 
-  function keepUntil(session: Session, calendar: Calendar<Session>, at: number) {
+  function keepUntil(session: Session, calendar: TimeBuckets<Session>, at: number) {
     session.retention = { calendar, entry: calendar.add(at, session) };
     setAlarm(at);
   }
@@ -332,13 +332,13 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     if (same.size === 0) blockersOf.delete(addressHash);
   }
 
-  function takeDue<T>(calendar: Calendar<T>, carryOut: (value: T) => string[]): string[] {
-    const entered: string[] = [];
+  function takeDue<T>(calendar: TimeBuckets<T>, carryOut: (value: T) => string[]): string[] {
+    const newlyWaiting: string[] = [];
     for (;;) {
       const { first } = calendar;
-      if (!first || (calendar.firstAt ?? 0) > now()) return entered;
+      if (!first || (calendar.firstAt ?? 0) > now()) return newlyWaiting;
       calendar.remove(first);
-      entered.push(...carryOut(first.value));
+      newlyWaiting.push(...carryOut(first.value));
     }
   }
 
@@ -352,7 +352,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const { position } = request;
       const living = session.log && position?.epoch === session.log.epoch;
       // The tab that lost the session comes back with what it last had: it has lost it still.
-      if (living && request.claim < session.claim) return reject("taken-over");
+      if (living && request.generation < session.generation) return reject("taken-over");
       keepForNow(session);
       forgetBlocker(session);
       comesFrom(session, request.addressHash);
@@ -362,7 +362,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       if (recovery === "none" || recovery === "other-epoch") {
         // Another tab, or one that has been away too long: it starts anew, and alone.
         const { streams } = session;
-        session.claim = Math.max(session.claim, request.claim) + 1;
+        session.generation = Math.max(session.generation, request.generation) + 1;
         session.streams = [];
         for (const { wake } of streams) wake();
       }
@@ -374,12 +374,12 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       const resumed = recovery === "whole";
       const missed = (resumed && position && log.after(position.offset)) || [];
       const after = log.last;
-      const entered = moves.arrive(session, wasPresent, recovery);
+      const newlyWaiting = moves.arrive(session, wasPresent, recovery);
       return {
         stream: new OpenedStream(session, streamId, log.epoch, after),
         missed,
         recovered: resumed,
-        entered,
+        newlyWaiting,
       };
     },
 
@@ -395,7 +395,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
     read(stream: Stream, after: number): LogEntry[] | "behind" | Rejection {
       const { session } = stream as OpenedStream;
-      if (stream.claim < session.claim) return reject("taken-over");
+      if (stream.generation < session.generation) return reject("taken-over");
       if (session.log?.epoch !== stream.epoch) return "behind";
       return session.log.after(after) ?? "behind";
     },
@@ -417,16 +417,16 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
       );
     },
 
-    amend(caller: Caller, status: Status) {
+    updateRecordedResult(caller: Caller, status: Status) {
       const past = sessions.get(caller.sessionId)?.answers?.get(caller.mutationId ?? "");
       if (past) past.answer = { ...past.answer, status };
     },
 
-    candidates(sessionId: string) {
+    matchOptions(sessionId: string) {
       const session = sessions.get(sessionId);
       const ticket = session?.ticket;
       if (!ticket || session.streams.length === 0) return undefined;
-      return { ticket, candidates: lobby.candidates(session, candidatesMax) };
+      return { ticket, eligible: lobby.candidates(session, candidatesMax) };
     },
 
     pair(request: PairRequest) {
@@ -461,7 +461,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     end(caller: Caller, request) {
       const session = called(caller);
       if (isRejection(session)) return session;
-      if (!session) return { status: "idle", entered: [], known: false };
+      if (!session) return { status: "idle", newlyWaiting: [], known: false };
       return once(session, caller, () => moves.end(session, request));
     },
 
@@ -488,11 +488,11 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         system.now(),
         now(),
       );
-      return { ...verdict, reported: parties.reported, entered: putOut(verdict.suspended) };
+      return { ...verdict, reported: parties.reported, newlyWaiting: putOut(verdict.suspended) };
     },
 
     suspend(subject: Subject, until: number) {
-      return { entered: putOut([moderation.suspend(subject, until, system.now())]) };
+      return { newlyWaiting: putOut([moderation.suspend(subject, until, system.now())]) };
     },
 
     lift(subject: Subject) {
@@ -513,7 +513,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
     now,
 
-    onAlarm(listener) {
+    onDeadline(listener) {
       ring = listener;
     },
 
@@ -522,7 +522,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
     },
 
     sweep() {
-      const entered = [
+      const newlyWaiting = [
         ...takeDue(graces, moves.lose),
         ...takeDue(cooldowns, forgive),
         ...takeDue(widenings.language, widen),
@@ -534,7 +534,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
         ...calendars.map((calendar) => calendar.firstAt ?? Number.POSITIVE_INFINITY),
       );
       alarmAt = nextAt;
-      return Number.isFinite(nextAt) ? { entered, nextAt } : { entered };
+      return Number.isFinite(nextAt) ? { newlyWaiting, nextAt } : { newlyWaiting };
     },
 
     close() {

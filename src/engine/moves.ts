@@ -8,9 +8,9 @@ import {
   afterSkip,
   afterSuccess,
   isFrequent,
-  restrainedForMs,
-  type Restraint,
-} from "../domain/restraint.ts";
+  penaltyRemainingMs,
+  type SkipPenalty,
+} from "../domain/skip-penalty";
 import { outcomeOf, roomTable, type Ending, type RoomState } from "../domain/room.ts";
 import { acceptanceAfter, defaultWishes, type Ticket, type Wishes } from "../domain/ticket.ts";
 import { networkOf, type Party, type Reporter } from "../domain/moderation.ts";
@@ -21,9 +21,9 @@ import type {
   Ended,
   EndRequest,
   EngineOptions,
-  Moved,
+  StatusChange,
   PairRequest,
-  Seen,
+  TicketVersion,
 } from "./engine.ts";
 
 const recentRoomsMax = 8;
@@ -36,7 +36,7 @@ export interface Member<M> {
   /** Of the address it last came from; `undefined` until it comes back, if it had been forgotten. */
   addressHash: string | undefined;
   /** Counts take-overs: a caller that holds an older one has lost the session to another tab. */
-  claim: number;
+  generation: number;
   /** Open streams. Present means: there is one. */
   readonly streams: readonly unknown[];
   ticket: Ticket | undefined;
@@ -52,7 +52,7 @@ export interface Member<M> {
   /** Rooms that it was in, and those whose other member it reported or blocked. */
   rooms: number;
   aversions: number;
-  restraint: Restraint | undefined;
+  restraint: SkipPenalty | undefined;
   /** Until when (epoch milliseconds) an absent one is waited for. */
   readonly grace: { readonly at: number } | undefined;
   /** Epoch milliseconds at which it was lost; meaningful while nobody is there. */
@@ -131,7 +131,7 @@ export interface Moves<M> {
   depart(member: M, until: number): void;
   /** Grace is over: the peer is lost. */
   lose(member: M): string[];
-  enqueue(member: M, asked: Wishes | undefined): Moved | Rejection;
+  enqueue(member: M, asked: Wishes | undefined): StatusChange | Rejection;
   /** A ticket's time has come to accept more. */
   widen(member: M): void;
   /** From now on, and for ever, `one` avoids `other`, whom it met in this room. */
@@ -178,9 +178,9 @@ export function createMoves<M extends Member<M>>(
   function stand(member: M) {
     const { ticket } = member;
     if (!ticket || member.streams.length === 0) return;
-    const { sessionId, wishes, since, place } = ticket;
+    const { sessionId, wishes, since, queuedSince } = ticket;
     const { accepts, widensAfterMs } = acceptanceAfter(wishes, now() - since, options.relax);
-    member.ticket = { sessionId, wishes, since, place, accepts, revision: ++member.revision };
+    member.ticket = { sessionId, wishes, since, queuedSince, accepts, revision: ++member.revision };
     const to = widensAfterMs === options.relax.languageAfterMs ? "language" : "anybody";
     keeping.stand(
       member,
@@ -200,7 +200,7 @@ export function createMoves<M extends Member<M>>(
       sessionId: member.id,
       wishes,
       since,
-      place: member.place,
+      queuedSince: member.place,
       accepts: "interest",
       revision: ++member.revision,
     };
@@ -210,7 +210,7 @@ export function createMoves<M extends Member<M>>(
 
   /** `rate-limited` for one whose skipping is to cost it time just now. */
   function restrained(member: M): Rejection | undefined {
-    const retryAfterMs = restrainedForMs(member.restraint, now());
+    const retryAfterMs = penaltyRemainingMs(member.restraint, now());
     return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
   }
 
@@ -220,9 +220,9 @@ export function createMoves<M extends Member<M>>(
   /** What an ending comes to: a call that fails again and again is a skip by another name. */
   function judge(member: M, room: Room<M>, ending: Ending): Ending {
     if (ending !== "failed" || room.state !== "connecting") return ending;
-    const { restraint, believed } = afterFailure(member.restraint, now());
-    member.restraint = restraint;
-    return believed ? ending : "skip";
+    const { penalty, tolerated } = afterFailure(member.restraint, now());
+    member.restraint = penalty;
+    return tolerated ? ending : "skip";
   }
 
   /** Ends a room through one of its members, and answers whose tickets entered the lobby. */
@@ -259,10 +259,10 @@ export function createMoves<M extends Member<M>>(
       keeping.avoid(member, partner, now() + options.skipCooldownMs);
 
     tell(partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
-    const entered: string[] = [];
+    const newlyWaiting: string[] = [];
     if (partner.wishes?.autoRejoin && !keeping.suspended(partner)) {
       enter(partner, partner.wishes, "kept");
-      entered.push(partner.id);
+      newlyWaiting.push(partner.id);
     }
     const rejoins =
       outcome.rejoins === "always" ||
@@ -271,12 +271,12 @@ export function createMoves<M extends Member<M>>(
     const delayed = averse && restrained(member) !== undefined;
     if (rejoins && member.wishes && !delayed && !keeping.suspended(member)) {
       enter(member, member.wishes, frequent ? "new" : outcome.place);
-      entered.push(member.id);
+      newlyWaiting.push(member.id);
     } else {
       member.place = undefined;
       if (delayed && rejoins) tell(member, { type: "resync", state: idle });
     }
-    return entered;
+    return newlyWaiting;
   }
 
   /** Reports count from a room in which media flowed for both, or that lasted; not from one that was just made. */
@@ -288,9 +288,9 @@ export function createMoves<M extends Member<M>>(
   function putOut(member: M): string[] {
     if (statusOf(member) === "idle") return [];
     discard(member);
-    const entered = member.room ? endThrough(member, member.room, "removed") : [];
+    const newlyWaiting = member.room ? endThrough(member, member.room, "removed") : [];
     tell(member, { type: "resync", state: idle });
-    return entered;
+    return newlyWaiting;
   }
 
   return {
@@ -326,11 +326,11 @@ export function createMoves<M extends Member<M>>(
             roomId: member.room.id,
           });
       }
-      const entered = keeping.suspended(member) ? putOut(member) : [];
+      const newlyWaiting = keeping.suspended(member) ? putOut(member) : [];
       const resumed = recovery === "whole";
       tell(member, { type: "session", resumed, state: stateOf(member) });
       if (!resumed && recovery !== "none") tell(member, { type: "resync", state: stateOf(member) });
-      return member.ticket ? [...entered, member.id] : entered;
+      return member.ticket ? [...newlyWaiting, member.id] : newlyWaiting;
     },
 
     depart(member, until) {
@@ -351,16 +351,16 @@ export function createMoves<M extends Member<M>>(
       keeping.awaitNoMore(member);
       member.goneSince = now();
       keeping.release(member);
-      const entered = member.room ? endThrough(member, member.room, "lost") : [];
+      const newlyWaiting = member.room ? endThrough(member, member.room, "lost") : [];
       discard(member);
       member.place = undefined;
-      return entered;
+      return newlyWaiting;
     },
 
     enqueue(member, asked) {
       if (member.streams.length === 0) return reject("not-subscribed");
       const wishes = asked ?? member.wishes ?? defaultWishes;
-      if (member.room) return { status: statusOf(member), entered: [] };
+      if (member.room) return { status: statusOf(member), newlyWaiting: [] };
       const refused = keeping.suspended(member) ?? (member.ticket ? undefined : restrained(member));
       if (refused) return refused;
       member.wishes = wishes;
@@ -369,7 +369,7 @@ export function createMoves<M extends Member<M>>(
         member.ticket = { ...member.ticket, wishes };
         stand(member);
       } else enter(member, wishes, "kept");
-      return { status: "waiting", entered: [member.id] };
+      return { status: "waiting", newlyWaiting: [member.id] };
     },
 
     pair(impolite, polite, { roomId, relayOnly, sharedInterests }) {
@@ -419,11 +419,11 @@ export function createMoves<M extends Member<M>>(
       }
       const known = roomId === undefined ? !!room : memberOf(member, roomId);
       if (!room || (roomId !== undefined && room.id !== roomId))
-        return { status: statusOf(member), entered: [], known };
+        return { status: statusOf(member), newlyWaiting: [], known };
       const refused = ending === "skip" || ending === "failed" ? restrained(member) : undefined;
       if (refused) return refused;
-      const entered = endThrough(member, room, ending);
-      return { status: statusOf(member), entered, known };
+      const newlyWaiting = endThrough(member, room, ending);
+      return { status: statusOf(member), newlyWaiting, known };
     },
 
     metIn(member, roomId) {
@@ -445,7 +445,7 @@ export function memberOf<M>(member: Member<M>, roomId: string): boolean {
 }
 
 /** Whether the ticket is still as it was seen. */
-export function isAsSeen<M>(member: Member<M> | undefined, seen: Seen): boolean {
+export function isAsSeen<M>(member: Member<M> | undefined, seen: TicketVersion): boolean {
   return member?.ticket?.revision === seen.revision;
 }
 

@@ -7,7 +7,7 @@
 import type { Recovery } from "../domain/event-log.ts";
 import type { Subject, Verdict } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import { RecentWaits } from "../domain/recent-waits.ts";
+import { WaitEstimator } from "../domain/wait-estimate";
 import { accepts, type Ticket, type Wishes } from "../domain/ticket.ts";
 import { limits, modes, type Mode, type Status } from "../protocol.ts";
 import type { System } from "../system.ts";
@@ -129,7 +129,11 @@ export function createRedisEngine(
     onBug = () => {},
   }: RedisOptions,
 ): RedisEngine {
-  const waits = { video: new RecentWaits(), audio: new RecentWaits(), text: new RecentWaits() };
+  const waits = {
+    video: new WaitEstimator(),
+    audio: new WaitEstimator(),
+    text: new WaitEstimator(),
+  };
   const inboxes = createInboxes(clock, timeoutMs);
   /** Streams that have ended while Redis was away. */
   const departed = new Set<Stream>();
@@ -246,12 +250,12 @@ export function createRedisEngine(
 
   function hear(first: string, rest: string) {
     if (first === "!") {
-      const [sessionId = "", claim] = rest.split("\n");
-      inboxes.takeOver(sessionId, Number(claim));
+      const [sessionId = "", generation] = rest.split("\n");
+      inboxes.takeOver(sessionId, Number(generation));
     } else if (first === "mod") inBackground("suspensions", account.sync);
     else if (first === "wait") {
       const [mode, waitedMs] = rest.split("\n");
-      waits[mode as Mode].note(Number(waitedMs), now());
+      waits[mode as Mode].record(Number(waitedMs), now());
     } else inboxes.deliver(first, rest);
   }
 
@@ -369,7 +373,7 @@ export function createRedisEngine(
       work<T>([sessionId, ...others], { mutation, caller }, (unit) => {
         const draft = known(unit, sessionId);
         if (!draft) return unknown;
-        if (caller.claim < draft.claim) return reject("taken-over");
+        if (caller.generation < draft.generation) return reject("taken-over");
         return act(draft, unit);
       }),
     );
@@ -394,9 +398,10 @@ export function createRedisEngine(
         const { unit, id, ticket } = draft;
         if (!ticket) return;
         draft.stands = standsOf(ticket);
-        for (const key of draft.stands) unit.commands.push(["ZADD", key, String(ticket.place), id]);
+        for (const key of draft.stands)
+          unit.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
         const { mode } = ticket.wishes;
-        unit.commands.push(["ZADD", `${p}lobby:${mode}`, String(ticket.place), id]);
+        unit.commands.push(["ZADD", `${p}lobby:${mode}`, String(ticket.queuedSince), id]);
         unit.counts.waiting[mode] += 1;
         if (widens) putDue(unit, `widen\n${id}`, widens.at);
       },
@@ -533,7 +538,7 @@ export function createRedisEngine(
   }
 
   async function readLog(stream: Stream, after: number) {
-    const { sessionId, claim, epoch } = stream;
+    const { sessionId, generation, epoch } = stream;
     for (;;) {
       // Until Redis is back there is nothing new; whoever reads is woken then.
       if (!node.available) return [];
@@ -545,7 +550,7 @@ export function createRedisEngine(
           number,
           string[],
         ];
-        if (claim < Number(claimNow)) return reject("taken-over");
+        if (generation < Number(claimNow)) return reject("taken-over");
         if (epochNow !== epoch || after < dropped) return "behind";
         const read = events.map((json, index) => ({ offset: after + index + 1, json }));
         inboxes.catchUp(sessionId, after + read.length);
@@ -575,7 +580,7 @@ export function createRedisEngine(
 
   /** Puts out whom the suspensions concern and who is here; who is nowhere, too, if it is known by its id. */
   async function putOut({ suspended }: Verdict, everywhere: boolean): Promise<string[]> {
-    const entered: string[] = [];
+    const newlyWaiting: string[] = [];
     for (const { subject } of suspended) {
       const isKnown = everywhere || inboxes.has(subject.id);
       const named = isKnown ? [subject.id] : [];
@@ -584,17 +589,17 @@ export function createRedisEngine(
           const draft = known(unit, id);
           return draft ? moves.putOut(draft) : [];
         });
-        if (!isRejection(out)) entered.push(...out);
+        if (!isRejection(out)) newlyWaiting.push(...out);
       }
     }
-    return entered;
+    return newlyWaiting;
   }
 
   /** Another node has said it: whoever enters the lobby by that looks for a partner at the next sweep. */
   async function putOutHere(verdict: Verdict) {
-    const entered = await putOut(verdict, false);
-    looking.push(...entered);
-    if (entered.length > 0) setAlarm(now());
+    const newlyWaiting = await putOut(verdict, false);
+    looking.push(...newlyWaiting);
+    if (newlyWaiting.length > 0) setAlarm(now());
   }
 
   // -------------------------------------------------------------------------------------------
@@ -603,7 +608,7 @@ export function createRedisEngine(
   async function carryOut(deadline: string): Promise<string[]> {
     const [kind, id = "", other = ""] = deadline.split("\n");
     const due = [deadline];
-    const entered = await work(kind === "cool" ? [id, other] : [id], { due }, (unit) => {
+    const newlyWaiting = await work(kind === "cool" ? [id, other] : [id], { due }, (unit) => {
       unit.commands.push(["ZREM", `${p}due`, deadline]);
       const draft = known(unit, id);
       if (!draft) return [];
@@ -619,7 +624,7 @@ export function createRedisEngine(
       unit.commands.push(["ZREM", `${p}v:${id}`, other]);
       return draft.ticket && known(unit, other)?.ticket ? [id] : [];
     });
-    return isRejection(entered) ? [] : entered;
+    return isRejection(newlyWaiting) ? [] : newlyWaiting;
   }
 
   const engine: RedisEngine = {
@@ -629,12 +634,12 @@ export function createRedisEngine(
         const streamId = `${node.id}-${++streamCount}`;
         let epoch = "";
         let recovery: Recovery | "none" = "none";
-        let claim = 0;
+        let generation = 0;
         let answer: Attached | undefined;
         const inbox = inboxes.open(sessionId, streamId, addressHash, request.wake);
         const on = node.id;
         try {
-          const entered = await work<string[]>(
+          const newlyWaiting = await work<string[]>(
             [sessionId],
             { attaching: true },
             (unit) => {
@@ -645,7 +650,11 @@ export function createRedisEngine(
               }
               const living =
                 draft.epoch?.endsWith(`-${node.era}`) === true ? draft.epoch : undefined;
-              if (living !== undefined && position?.epoch === living && request.claim < draft.claim)
+              if (
+                living !== undefined &&
+                position?.epoch === living &&
+                request.generation < draft.generation
+              )
                 return reject("taken-over");
               const key = `${p}s:${sessionId}`;
               unit.commands.push(["PERSIST", key], ["PERSIST", `${p}v:${sessionId}`]);
@@ -665,16 +674,16 @@ export function createRedisEngine(
                       ? "too-old"
                       : "whole";
               if (recovery === "none" || recovery === "other-epoch") {
-                draft.claim = Math.max(draft.claim, request.claim) + 1;
+                draft.generation = Math.max(draft.generation, request.generation) + 1;
                 draft.streams = [];
                 for (const one of before)
                   unit.commands.push([
                     "PUBLISH",
                     `${p}n:${one}`,
-                    `!\n${sessionId}\n${draft.claim}`,
+                    `!\n${sessionId}\n${draft.generation}`,
                   ]);
               }
-              claim = draft.claim;
+              generation = draft.generation;
               draft.streams = [...draft.streams, { id: streamId, node: on }];
               leaveNodes(draft, before);
               if (living === undefined)
@@ -698,26 +707,26 @@ export function createRedisEngine(
                 json,
               }));
               const wasFollowing = inbox.epoch === epoch && inbox.tail !== undefined;
-              Object.assign(inbox, { epoch, claim, addressHash });
+              Object.assign(inbox, { epoch, generation, addressHash });
               if (!wasFollowing) inboxes.follow(inbox, after);
               answer = {
-                stream: { sessionId, claim, streamId, epoch, after },
+                stream: { sessionId, generation, streamId, epoch, after },
                 missed,
                 recovered: recovery === "whole",
-                entered: [],
+                newlyWaiting: [],
               };
             },
           );
-          if (isRejection(entered)) {
+          if (isRejection(newlyWaiting)) {
             inboxes.close(sessionId, streamId);
-            return entered;
+            return newlyWaiting;
           }
           if (!answer) throw new Error("an attachment is always committed");
-          return { ...answer, entered };
+          return { ...answer, newlyWaiting };
         } catch (error) {
           inboxes.close(sessionId, streamId);
           // It may have been done all the same, and then nobody would ever close it.
-          departed.add({ sessionId, claim, streamId, epoch, after: 0 });
+          departed.add({ sessionId, generation, streamId, epoch, after: 0 });
           throw error;
         }
       });
@@ -737,7 +746,7 @@ export function createRedisEngine(
         const unit = openUnit((await node.run(scripts.look, "", caller.sessionId)) as Looked);
         const draft = known(unit, caller.sessionId);
         if (!draft) return { status: "idle" as const };
-        if (caller.claim < draft.claim) return reject("taken-over");
+        if (caller.generation < draft.generation) return reject("taken-over");
         const status = moves.statusOf(draft);
         return draft.room ? { status, roomId: draft.room.id } : { status };
       });
@@ -747,7 +756,7 @@ export function createRedisEngine(
       return workFor(caller, reject("not-subscribed"), (draft) => moves.enqueue(draft, asked));
     },
 
-    async amend({ sessionId, mutationId = "" }: Caller, status: Status) {
+    async updateRecordedResult({ sessionId, mutationId = "" }: Caller, status: Status) {
       const key = `${p}a:${sessionId}`;
       await answering(async () => {
         const kept = await node.command("HGET", key, mutationId);
@@ -758,7 +767,7 @@ export function createRedisEngine(
       });
     },
 
-    async candidates(sessionId: string) {
+    async matchOptions(sessionId: string) {
       const found = await answering(
         async () =>
           (await node.run(scripts.candidates, sessionId, String(now()), String(candidatesMax))) as [
@@ -773,7 +782,7 @@ export function createRedisEngine(
       );
       const [ticket, ...candidates] = tickets;
       if (!ticket) return undefined;
-      return { ticket, candidates: candidates.sort((a, b) => a.place - b.place) };
+      return { ticket, eligible: candidates.sort((a, b) => a.queuedSince - b.queuedSince) };
     },
 
     async pair(request: PairRequest) {
@@ -807,7 +816,7 @@ export function createRedisEngine(
           String(limits.logBytesMax),
           String(answersMax),
           caller.sessionId,
-          String(caller.claim),
+          String(caller.generation),
           roomId,
           signal ?? "",
           caller.mutationId ?? "",
@@ -831,7 +840,7 @@ export function createRedisEngine(
     },
 
     end(caller: Caller, request: EndRequest) {
-      return workFor(caller, { status: "idle", entered: [], known: false }, (draft) =>
+      return workFor(caller, { status: "idle", newlyWaiting: [], known: false }, (draft) =>
         moves.end(draft, request),
       );
     },
@@ -857,15 +866,15 @@ export function createRedisEngine(
       return answering(async () => {
         const parties = { reporter: met.by, reported: met.party, earned: met.votes };
         const verdict = await say({ kind: "report", at: now(), roomId, ...parties });
-        const entered = await putOut(verdict, true);
-        return { ...verdict, reported: met.party, entered };
+        const newlyWaiting = await putOut(verdict, true);
+        return { ...verdict, reported: met.party, newlyWaiting };
       });
     },
 
     suspend(subject: Subject, until: number) {
       return answering(async () => {
         const verdict = await say({ kind: "suspend", at: now(), subject, until });
-        return { entered: await putOut(verdict, true) };
+        return { newlyWaiting: await putOut(verdict, true) };
       });
     },
 
@@ -888,7 +897,7 @@ export function createRedisEngine(
 
     now,
 
-    onAlarm(listener) {
+    onDeadline(listener) {
       ring = listener;
       if (Number.isFinite(alarmAt)) ring(alarmAt);
     },
@@ -898,14 +907,14 @@ export function createRedisEngine(
     },
 
     async sweep() {
-      const entered = looking.splice(0);
+      const newlyWaiting = looking.splice(0);
       alarmAt = Number.POSITIVE_INFINITY;
       try {
         if (lookAgain) {
           lookAgain = false;
           for (const mode of modes) {
             const oldest = ["ZRANGE", `${p}lobby:${mode}`, "0", String(lookAgainMax - 1)];
-            entered.push(...((await node.command(...oldest)) as string[]));
+            newlyWaiting.push(...((await node.command(...oldest)) as string[]));
           }
         }
         for (;;) {
@@ -916,15 +925,15 @@ export function createRedisEngine(
             String(dueMax),
           );
           const [due, nextAt] = taken as [string[], string?];
-          for (const tickets of await Promise.all(due.map(carryOut))) entered.push(...tickets);
+          for (const tickets of await Promise.all(due.map(carryOut))) newlyWaiting.push(...tickets);
           if (due.length > 0) continue;
-          if (nextAt === undefined) return { entered };
+          if (nextAt === undefined) return { newlyWaiting };
           alarmAt = Math.min(alarmAt, Number(nextAt));
-          return { entered, nextAt: alarmAt };
+          return { newlyWaiting, nextAt: alarmAt };
         }
       } catch (error) {
         if (!isAway(error)) throw error;
-        return { entered, nextAt: now() + retryAfterMs };
+        return { newlyWaiting, nextAt: now() + retryAfterMs };
       }
     },
 
@@ -957,7 +966,7 @@ export function createRedisEngine(
       const { sessionId } = caller;
       const unit = openUnit((await node.run(scripts.look, "", sessionId)) as Looked);
       const draft = known(unit, sessionId);
-      if (draft && caller.claim < draft.claim) return reject("taken-over");
+      if (draft && caller.generation < draft.generation) return reject("taken-over");
       const met = draft && moves.metIn(draft, roomId);
       if (!draft || !met) return reject("not-in-room");
       const id = met.partnerId;

@@ -62,7 +62,7 @@ class ConnectionContext implements Context {
 }
 
 /** A caller without a session: idle, in no room. */
-export const nobody: Caller = { sessionId: "", claim: 0 };
+export const nobody: Caller = { sessionId: "", generation: 0 };
 
 export interface ContextParts {
   signaling: Signaling;

@@ -1,7 +1,7 @@
 /** From refusals and faults to what the peer sees: one table, and one shape. */
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
-import { goOn, type Awaitable } from "../awaitable.ts";
+import { chain, type MaybePromise } from "../maybe-promise";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
@@ -62,8 +62,8 @@ export function unwrap<T>(answer: T | Rejection): T {
 }
 
 /** The same of what may be there already: nothing is waited for then. */
-export function answer<T>(given: Awaitable<T | Rejection>): Awaitable<T> {
-  return goOn(given, unwrap<T>);
+export function answer<T>(given: MaybePromise<T | Rejection>): MaybePromise<T> {
+  return chain(given, unwrap<T>);
 }
 
 /** tRPC's own errors that a peer's bad input causes. */

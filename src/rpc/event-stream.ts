@@ -84,7 +84,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
     return this.#context.connection.addressHash;
   }
 
-  claimed(caller: Caller): void {
+  onIdentified(caller: Caller): void {
     this.#context.connection.caller = { ...caller, streaming: true };
     this.#sessionBegun?.();
     this.#sessionBegun = undefined;

@@ -1,7 +1,7 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
 import type { ZodType } from "zod";
 import * as protocol from "../protocol.ts";
-import { goOn } from "../awaitable.ts";
+import { chain } from "../maybe-promise";
 import { worded } from "../transport/answers.ts";
 import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
@@ -91,7 +91,7 @@ function send<Input extends object>(
   const signal = input instanceof WordedSignal ? input : toSignal(input);
   countBytes(call.ctx, sizeOf(signal));
   const sent = answer(call.ctx.signaling.send(callerOf(call), signal));
-  return goOn(sent, ({ delivered }) => (delivered ? deliveredAnswer : droppedAnswer));
+  return chain(sent, ({ delivered }) => (delivered ? deliveredAnswer : droppedAnswer));
 }
 
 /** Bytes on their way to the partner, as far as they vary; SDPs and candidates are ASCII but for what nobody needs. */

@@ -1,7 +1,7 @@
 /**
  * The token that makes a session survive reconnects: made and signed here, opaque to everybody else.
  *
- * `sessionId.claim.expiry.signature`: 128 random bits, the claim (see `Caller`) and the expiry in base 36,
+ * `sessionId.generation.expiry.signature`: 128 random bits, the generation (see `Caller`) and the expiry in base 36,
  * and an HMAC-SHA256 over the three. Whoever does not hold the secret can make none.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -10,7 +10,7 @@ import type { Caller } from "../engine/engine.ts";
 /** A token lives this long from its last renewal, a week; every `session` event renews it. */
 export const tokenTtlMs = 7 * 24 * 60 * 60 * 1000;
 
-export type Identity = Pick<Caller, "sessionId" | "claim">;
+export type Identity = Pick<Caller, "sessionId" | "generation">;
 
 export interface SessionTokens {
   sign(identity: Identity, now: number): string;
@@ -33,21 +33,21 @@ export function createSessionTokens(secrets: readonly string[]): SessionTokens {
     createHmac("sha256", secret).update(payload).digest();
 
   return {
-    sign({ sessionId, claim }, now) {
-      const payload = `${sessionId}.${claim.toString(36)}.${(now + tokenTtlMs).toString(36)}`;
+    sign({ sessionId, generation }, now) {
+      const payload = `${sessionId}.${generation.toString(36)}.${(now + tokenTtlMs).toString(36)}`;
       return `${payload}.${signatureOf(payload, signing).toString("base64url")}`;
     },
     verify(token, now) {
       const parts = /^(([\w-]{22})\.([0-9a-z]{1,8})\.([0-9a-z]{1,10}))\.([\w-]{43})$/.exec(token);
-      const [, payload, sessionId, claim, expiry, signature] = parts ?? [];
-      if (!payload || !sessionId || !claim || !expiry || !signature) return undefined;
+      const [, payload, sessionId, generation, expiry, signature] = parts ?? [];
+      if (!payload || !sessionId || !generation || !expiry || !signature) return undefined;
       const given = Buffer.from(signature, "base64url");
       // Every secret is tried, whichever fits, so that the time tells nothing.
       let genuine = false;
       for (const secret of secrets)
         if (timingSafeEqual(given, signatureOf(payload, secret))) genuine = true;
       if (!genuine || Number.parseInt(expiry, 36) <= now) return undefined;
-      return { sessionId, claim: Number.parseInt(claim, 36) };
+      return { sessionId, generation: Number.parseInt(generation, 36) };
     },
   };
 }

@@ -21,13 +21,13 @@ export type Delivery =
 
 export interface EventsRequest {
   /** Absent: a new session begins. */
-  known?: Pick<Caller, "sessionId" | "claim"> | undefined;
+  known?: Pick<Caller, "sessionId" | "generation"> | undefined;
   /** The id of the session that begins if none is known; the same for all streams of a connection. */
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
   /** Told before the first event, and whenever it changes: who this peer is from now on. */
-  claimed(caller: Caller): void;
+  onIdentified(caller: Caller): void;
   /** Must not throw. */
   deliver(delivery: Delivery): void;
 }
@@ -36,11 +36,11 @@ export interface StreamsParts {
   engine: Pick<Engine, "attach" | "detach" | "read">;
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
-  complete: (event: LoggedEvent, addressHash: string) => PeerEvent<unknown>;
+  enrich: (event: LoggedEvent, addressHash: string) => PeerEvent<unknown>;
   /** Told of each that has begun: with everything missed replayed, with a `resync`, or without having missed anything. */
   began: (outcome: "resumed" | "resync" | "new") => void;
   /** Tickets that should look for a partner. */
-  entered: (sessionIds: readonly string[]) => void;
+  newlyWaiting: (sessionIds: readonly string[]) => void;
   onBug: (bug: unknown) => void;
 }
 
@@ -120,7 +120,7 @@ class Reader implements OpenEvents {
   readonly #parts: StreamsParts;
   readonly #request: EventsRequest;
   readonly #ready: (reader: Reader) => void;
-  #caller: Pick<Caller, "sessionId" | "claim">;
+  #caller: Pick<Caller, "sessionId" | "generation">;
   // The position of the last event that the peer has, as far as is known.
   #epoch: string | undefined;
   #offset = 0;
@@ -135,7 +135,7 @@ class Reader implements OpenEvents {
     this.#parts = parts;
     this.#request = request;
     this.#ready = ready;
-    this.#caller = known ?? { sessionId: newSessionId, claim: 0 };
+    this.#caller = known ?? { sessionId: newSessionId, generation: 0 };
     // An id that no log gives out is of no living epoch.
     if (lastEventId === undefined) return;
     const { epoch, offset } = parsePosition(lastEventId) ?? { epoch: "", offset: 0 };
@@ -192,17 +192,17 @@ class Reader implements OpenEvents {
 
   #attached(attached: Attached | Rejection): void {
     if (isRejection(attached)) return this.#refused(attached);
-    const { stream, missed, recovered, entered } = attached;
-    const { began, entered: look } = this.#parts;
+    const { stream, missed, recovered, newlyWaiting } = attached;
+    const { began, newlyWaiting: look } = this.#parts;
     began(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
-    this.#caller = { sessionId: stream.sessionId, claim: stream.claim };
-    this.#request.claimed(this.#caller);
+    this.#caller = { sessionId: stream.sessionId, generation: stream.generation };
+    this.#request.onIdentified(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
     this.#stream = stream;
     this.#epoch = stream.epoch;
     this.#offset = stream.after;
     // Not waited for: what is told first must not wait, or an answer could overtake it.
-    look(entered);
+    look(newlyWaiting);
     for (const entry of missed) this.#deliver(entry);
     this.#isRung = true;
     this.read();
@@ -214,7 +214,7 @@ class Reader implements OpenEvents {
     if (rejection.reason !== "unavailable" || this.#request.known === undefined)
       return this.#end(rejection);
     // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
-    this.#request.claimed(this.#caller);
+    this.#request.onIdentified(this.#caller);
     const retryAfterMs = rejection.retryAfterMs ?? retryMs;
     this.#cancelRetry = this.#parts.schedule(retryAfterMs, () => this.attach());
   }
@@ -250,7 +250,7 @@ class Reader implements OpenEvents {
     this.#request.deliver(
       isComplete.test(json)
         ? { id, json }
-        : { id, event: this.#parts.complete(JSON.parse(json), addressHash) },
+        : { id, event: this.#parts.enrich(JSON.parse(json), addressHash) },
     );
   }
 

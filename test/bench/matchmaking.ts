@@ -62,13 +62,13 @@ function createLobby(): Lobby {
   async function connect() {
     const attached = await engine.attach({
       sessionId: system.id(),
-      claim: 0,
+      generation: 0,
       addressHash: "",
       wake() {},
     });
     if (isRejection(attached)) throw new Error(attached.reason);
-    const { sessionId, claim } = attached.stream;
-    return { sessionId, claim };
+    const { sessionId, generation } = attached.stream;
+    return { sessionId, generation };
   }
   return {
     engine,
@@ -115,8 +115,8 @@ async function cliqueIn(lobby: Lobby, wishes: Wishes, size: number): Promise<Cal
       await lobby.wait(wishes, one);
       await lobby.wait(wishes, other);
       const [a, b] = [
-        await engine.candidates(one.sessionId),
-        await engine.candidates(other.sessionId),
+        await engine.matchOptions(one.sessionId),
+        await engine.matchOptions(other.sessionId),
       ];
       if (!a || !b) throw new Error("both wait");
       await engine.pair({
@@ -237,7 +237,8 @@ function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () 
       let partnerId: string | undefined;
       lobby.engine.onEnded((end) => (partnerId = end.partnerId));
       await lobby.engine.end(caller, { ending: "leave" });
-      if (partnerId !== undefined) await lobby.wait(wishes(), { sessionId: partnerId, claim: 1 });
+      if (partnerId !== undefined)
+        await lobby.wait(wishes(), { sessionId: partnerId, generation: 1 });
       else if (!("status" in answer) || answer.status !== "waiting")
         throw new Error("a room was due");
     };

@@ -158,9 +158,14 @@ async function pairings() {
     const usedMemory = async () =>
       Number(/used_memory:(\d+)/.exec(await redis.cli("info", "memory"))?.[1]);
     const connect = async (sessionId: string): Promise<Caller> => {
-      const attached = await engine.attach({ sessionId, claim: 0, addressHash: "", wake() {} });
+      const attached = await engine.attach({
+        sessionId,
+        generation: 0,
+        addressHash: "",
+        wake() {},
+      });
       if (isRejection(attached)) throw new Error(attached.reason);
-      return { sessionId, claim: attached.stream.claim };
+      return { sessionId, generation: attached.stream.generation };
     };
     const wait = (caller: Caller, interest: string) =>
       engine.enqueue(caller, { ...defaultWishes, autoRejoin: false, interests: [interest] });
@@ -200,10 +205,10 @@ async function pairings() {
         void n;
         await wait(one, interest);
         await wait(other, interest);
-        const offer = await engine.candidates(other.sessionId);
+        const offer = await engine.matchOptions(other.sessionId);
         const chosen =
           offer &&
-          policy(offer.ticket, offer.candidates, { now: system.now(), random: system.random });
+          policy(offer.ticket, offer.eligible, { now: system.now(), random: system.random });
         if (!offer || !chosen) return;
         await engine.pair({
           roomId: system.id(),

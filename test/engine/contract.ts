@@ -26,23 +26,23 @@ export function describeEngine(name: string, open: OpenEngine) {
       ...engineOptions,
       ...options,
     });
-    engine.onAlarm((at) => void alarms.push(at));
+    engine.onDeadline((at) => void alarms.push(at));
     const ended: RoomEnd[] = [];
     engine.onEnded((end) => void ended.push(end));
     return { system, engine, alarms, ended, ...verbs(engine) };
   }
 
   function verbs(engine: Engine) {
-    const claims = new Map<string, number>();
+    const generations = new Map<string, number>();
     async function attach(
       sessionId: string,
       position?: Stream["after"] | string,
-      claim = claims.get(sessionId) ?? 0,
+      generation = generations.get(sessionId) ?? 0,
     ) {
       const epochAndOffset = typeof position === "string" ? position.split(":") : undefined;
       const attached = await engine.attach({
         sessionId,
-        claim,
+        generation,
         addressHash: `address of ${sessionId}`,
         position: epochAndOffset && {
           epoch: epochAndOffset[0] ?? "",
@@ -51,14 +51,14 @@ export function describeEngine(name: string, open: OpenEngine) {
         wake: () => {},
       });
       if (isRejection(attached)) throw new Error(attached.reason);
-      const { stream, missed, entered } = attached;
-      claims.set(sessionId, stream.claim);
+      const { stream, missed, newlyWaiting } = attached;
+      generations.set(sessionId, stream.generation);
       return {
         sessionId,
-        claim: stream.claim,
+        generation: stream.generation,
         stream,
         missed,
-        waiting: entered.includes(sessionId),
+        waiting: newlyWaiting.includes(sessionId),
       };
     }
     async function enter(sessionId: string, wishes: Partial<Wishes> = {}) {
@@ -68,8 +68,8 @@ export function describeEngine(name: string, open: OpenEngine) {
     }
     /** Pairs two tickets as they are now. */
     async function pair(first: Caller, second: Caller, roomId = "room") {
-      const one = await engine.candidates(first.sessionId);
-      const two = await engine.candidates(second.sessionId);
+      const one = await engine.matchOptions(first.sessionId);
+      const two = await engine.matchOptions(second.sessionId);
       if (!one || !two) throw new Error("both must wait");
       return engine.pair({
         roomId,
@@ -93,7 +93,7 @@ export function describeEngine(name: string, open: OpenEngine) {
     const types = async (peer: Attached, after = 0) =>
       (await events(peer, after)).map(({ type }) => type);
     const candidatesOf = async (sessionId: string) =>
-      (await engine.candidates(sessionId))?.candidates.map((ticket) => ticket.sessionId);
+      (await engine.matchOptions(sessionId))?.eligible.map((ticket) => ticket.sessionId);
     async function stats() {
       const now = await engine.stats();
       if (isRejection(now)) throw new Error(now.reason);
@@ -130,8 +130,8 @@ export function describeEngine(name: string, open: OpenEngine) {
         await enter("alice");
         for (let n = 0; n < 40; n++) {
           const other = await enter(`other ${n}`);
-          expect(await pair({ sessionId: "alice", claim: 1 }, other, `room ${n}`)).toBe(true);
-          await engine.end({ sessionId: "alice", claim: 1 }, { ending: "skip" });
+          expect(await pair({ sessionId: "alice", generation: 1 }, other, `room ${n}`)).toBe(true);
+          await engine.end({ sessionId: "alice", generation: 1 }, { ending: "skip" });
         }
         await enter("new one");
         expect(await candidatesOf("alice")).toEqual(["new one"]);
@@ -146,10 +146,10 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(await candidatesOf("alice")).toEqual(["bob"]);
         expect(await candidatesOf("dave")).toEqual([]);
         await system.advance(5000);
-        expect((await engine.sweep()).entered.sort()).toEqual(["alice", "carol"]);
+        expect((await engine.sweep()).newlyWaiting.sort()).toEqual(["alice", "carol"]);
         expect((await candidatesOf("alice"))?.sort()).toEqual(["bob", "carol"]);
         await system.advance(5000);
-        expect((await engine.sweep()).entered.sort()).toEqual(["alice", "bob", "carol"]);
+        expect((await engine.sweep()).newlyWaiting.sort()).toEqual(["alice", "bob", "carol"]);
         expect((await candidatesOf("dave"))?.sort()).toEqual(["alice", "bob", "carol"]);
       });
 
@@ -200,8 +200,8 @@ export function describeEngine(name: string, open: OpenEngine) {
           const alice = await enter("alice");
           const bob = await enter("bob");
           const carol = await enter("carol");
-          const seen = await engine.candidates("alice");
-          const ticket = seen?.candidates.find(({ sessionId }) => sessionId === "bob");
+          const seen = await engine.matchOptions("alice");
+          const ticket = seen?.eligible.find(({ sessionId }) => sessionId === "bob");
           if (!seen || !ticket) throw new Error("bob must be on offer");
           await spoil(engine, bob, carol);
           const request = { roomId: "room", relayOnly: false, sharedInterests: [] };
@@ -216,7 +216,7 @@ export function describeEngine(name: string, open: OpenEngine) {
       test("never pairs a ticket with itself, or two who avoid each other", async () => {
         const { engine, enter, pair, roomOfTwo } = setUp();
         const carol = await enter("carol");
-        const { ticket } = (await engine.candidates("carol")) ?? {};
+        const { ticket } = (await engine.matchOptions("carol")) ?? {};
         if (!ticket) throw new Error("carol waits");
         const request = { relayOnly: false, sharedInterests: [] };
         expect(
@@ -233,9 +233,9 @@ export function describeEngine(name: string, open: OpenEngine) {
         await enter("alice");
         await enter("bob");
         await enter("carol");
-        const ofBob = await engine.candidates("bob");
-        const ofCarol = await engine.candidates("carol");
-        const alice = ofBob?.candidates.find(({ sessionId }) => sessionId === "alice");
+        const ofBob = await engine.matchOptions("bob");
+        const ofCarol = await engine.matchOptions("carol");
+        const alice = ofBob?.eligible.find(({ sessionId }) => sessionId === "alice");
         if (!ofBob || !ofCarol || !alice) throw new Error("alice must be on offer");
         const request = { relayOnly: false, sharedInterests: [], polite: alice };
         const won = await Promise.all([
@@ -292,8 +292,8 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { alice } = await roomOfTwo();
         await system.advance(60_000);
         await engine.end(alice, { ending: "skip" });
-        expect((await engine.candidates("alice"))?.ticket.place).toBe(startedAt + 60_000);
-        expect((await engine.candidates("bob"))?.ticket.place).toBe(startedAt);
+        expect((await engine.matchOptions("alice"))?.ticket.queuedSince).toBe(startedAt + 60_000);
+        expect((await engine.matchOptions("bob"))?.ticket.queuedSince).toBe(startedAt);
       });
 
       test("are avoided by one session only up to its cap, the newest of them", async () => {
@@ -331,7 +331,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
         await passTime(world);
         await attach("bob");
-        await engine.enqueue({ sessionId: "bob", claim: 99 }, defaultWishes);
+        await engine.enqueue({ sessionId: "bob", generation: 99 }, defaultWishes);
         expect(await candidatesOf("alice")).toEqual([]);
         await enter("carol");
         expect(await candidatesOf("alice")).toEqual(["carol"]);
@@ -353,7 +353,7 @@ export function describeEngine(name: string, open: OpenEngine) {
           await passTime(world, 6.9 * 86_400_000);
           for (const { sessionId } of gone) await attach(sessionId);
           for (const peer of ["alice", "bob"])
-            await engine.enqueue({ sessionId: peer, claim: 99 }, defaultWishes);
+            await engine.enqueue({ sessionId: peer, generation: 99 }, defaultWishes);
           expect(await candidatesOf("alice")).toEqual([]);
           expect(await candidatesOf("bob")).toEqual([]);
           await enter("carol");
@@ -376,7 +376,7 @@ export function describeEngine(name: string, open: OpenEngine) {
           // Never refused: nobody has to stay with a stranger.
           expect(isRejection(await engine.end(bot, { ending, roomId: `room ${n}` }))).toBe(false);
           expect(await engine.status(other)).toMatchObject({ status: "waiting" });
-          places.push((await engine.candidates("bot"))?.ticket.place);
+          places.push((await engine.matchOptions("bot"))?.ticket.queuedSince);
           await engine.end(other, { ending: "leave" });
           if (places.at(-1) === undefined) break;
         }
@@ -474,10 +474,10 @@ export function describeEngine(name: string, open: OpenEngine) {
         await engine.detach(alice.stream);
         expect(Math.min(...alarms)).toBe(system.now() + 15_000);
         await system.advance(14_999);
-        expect((await engine.sweep()).entered).toEqual([]);
+        expect((await engine.sweep()).newlyWaiting).toEqual([]);
         await system.advance(1);
         const sweeps = await Promise.all([engine.sweep(), engine.sweep()]);
-        expect(sweeps.flatMap(({ entered }) => entered)).toEqual(["bob"]);
+        expect(sweeps.flatMap(({ newlyWaiting }) => newlyWaiting)).toEqual(["bob"]);
         expect((await types(bob)).slice(-2)).toEqual(["partner-disconnected", "lobby"]);
       });
 
@@ -487,7 +487,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         await engine.end(alice, { ending: "skip" });
         expect(await candidatesOf("bob")).toEqual([]);
         await system.advance(300_000);
-        expect((await engine.sweep()).entered).toEqual(["alice"]);
+        expect((await engine.sweep()).newlyWaiting).toEqual(["alice"]);
         expect(await candidatesOf("alice")).toEqual(["bob"]);
       });
 
@@ -653,7 +653,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const at = (offset: number) => `${bob.stream.epoch}:${offset}`;
         const last = base + count;
         const comeBack = async (position: string) => {
-          const back = await world.attach("bob", position, bob.claim);
+          const back = await world.attach("bob", position, bob.generation);
           const missed = back.missed.map(({ json }): LoggedEvent => JSON.parse(json));
           const events = [...missed, ...(await world.events(back, back.stream.after))];
           return { back, events, types: events.map(({ type }) => type) };
@@ -706,12 +706,12 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect((await comeBack(at(last + 1))).types).toEqual(["session", "resync"]);
       });
 
-      test("the living epoch, but an older claim: the tab that lost the session has lost it still", async () => {
+      test("the living epoch, but an older generation: the tab that lost the session has lost it still", async () => {
         const { engine, attach, at, base, bob, stats } = await away(1);
         await attach("bob");
         const answer = await engine.attach({
           sessionId: "bob",
-          claim: bob.claim,
+          generation: bob.generation,
           addressHash: "",
           position: { epoch: bob.stream.epoch, offset: base },
           wake: () => {},
@@ -725,7 +725,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { engine, alice, bob, comeBack } = await away(3);
         const { types, back } = await comeBack(`${alice.stream.epoch}:1`);
         expect(types).toEqual(["session", "resync"]);
-        expect(back.claim).toBe(bob.claim + 1);
+        expect(back.generation).toBe(bob.generation + 1);
         expect(await engine.send(bob, "room", offer("room"))).toMatchObject({
           reason: "taken-over",
         });
@@ -746,7 +746,7 @@ export function describeEngine(name: string, open: OpenEngine) {
           { type: "session", resumed: false, state: { status: "idle" } },
           { type: "resync", state: { status: "idle" } },
         ]);
-        expect(back.claim).toBe(4);
+        expect(back.generation).toBe(4);
       });
 
       test("a log that ended with the grace: resync, idle", async () => {

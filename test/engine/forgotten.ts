@@ -33,26 +33,26 @@ export async function expectForgottenToBeAttributed(
   const system = createVirtualSystem();
   const engine = open(system, options);
   const attach = async (sessionId: string) => {
-    const request = { sessionId, claim: 0, addressHash: `address of ${sessionId}`, wake() {} };
+    const request = { sessionId, generation: 0, addressHash: `address of ${sessionId}`, wake() {} };
     const attached = await engine.attach(request);
     if (isRejection(attached)) throw new Error(attached.reason);
-    await engine.enqueue({ sessionId, claim: 1 }, defaultWishes);
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
     return attached.stream;
   };
   await attach("alice");
   const bob = await attach("bob");
-  const offer = await engine.candidates("bob");
-  const [polite] = offer?.candidates ?? [];
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
   // Long enough for a report to count.
   await system.advance(5000);
-  await engine.end({ sessionId: "bob", claim: 1 }, { ending: "leave" });
+  await engine.end({ sessionId: "bob", generation: 1 }, { ending: "leave" });
   await engine.detach(bob);
   await forget(engine, system);
 
-  const reported = await engine.report({ sessionId: "alice", claim: 1 }, "room");
+  const reported = await engine.report({ sessionId: "alice", generation: 1 }, "room");
   if (isRejection(reported)) throw new Error(`refused: ${reported.reason}`);
   expect(reported.counted).toBe(true);
   expect(reported.reported).toEqual({ sessionId: "bob", addressHash: undefined });

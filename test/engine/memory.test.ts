@@ -34,9 +34,9 @@ test("A12 sessions that block each other and go are kept within the bounds, thos
   const blocks = { blockersMax: 40, blockersPerAddressMax: 10 };
   const engine = createMemoryEngine(system, { ...engineOptions, blocks });
   async function attach(sessionId: string, addressHash: string) {
-    const attached = await engine.attach({ sessionId, claim: 0, addressHash, wake() {} });
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash, wake() {} });
     if (isRejection(attached)) throw new Error(attached.reason);
-    await engine.enqueue({ sessionId, claim: attached.stream.claim }, defaultWishes);
+    await engine.enqueue({ sessionId, generation: attached.stream.generation }, defaultWishes);
     return attached.stream;
   }
   /** Two sessions of one address that meet, block each other, and go. */
@@ -44,14 +44,15 @@ test("A12 sessions that block each other and go are kept within the bounds, thos
     const names = [`${name} one`, `${name} two`];
     const streams = [];
     for (const one of names) streams.push(await attach(one, addressHash));
-    const offer = await engine.candidates(names[1] ?? "");
-    const [polite] = offer?.candidates ?? [];
+    const offer = await engine.matchOptions(names[1] ?? "");
+    const [polite] = offer?.eligible ?? [];
     if (!offer || !polite) throw new Error("the two must find each other");
     const terms = { roomId: name, relayOnly: false, sharedInterests: [] };
     await engine.pair({ ...terms, impolite: offer.ticket, polite });
-    for (const sessionId of names) await engine.avoid({ sessionId, claim: 1 }, name);
-    await engine.end({ sessionId: names[0] ?? "", claim: 1 }, { ending: "block" });
-    for (const sessionId of names) await engine.end({ sessionId, claim: 1 }, { ending: "leave" });
+    for (const sessionId of names) await engine.avoid({ sessionId, generation: 1 }, name);
+    await engine.end({ sessionId: names[0] ?? "", generation: 1 }, { ending: "block" });
+    for (const sessionId of names)
+      await engine.end({ sessionId, generation: 1 }, { ending: "leave" });
     for (const stream of streams) await engine.detach(stream);
     await system.advance(1000);
   }
@@ -67,11 +68,11 @@ test("A12 sessions that block each other and go are kept within the bounds, thos
       await attach(`${name} one`, addressHash),
       await attach(`${name} two`, addressHash),
     ];
-    const found = await engine.candidates(`${name} two`);
-    for (const { sessionId, claim } of streams)
-      await engine.end({ sessionId, claim }, { ending: "leave" });
+    const found = await engine.matchOptions(`${name} two`);
+    for (const { sessionId, generation } of streams)
+      await engine.end({ sessionId, generation }, { ending: "leave" });
     for (const stream of streams) await engine.detach(stream);
-    return (found?.candidates.length ?? 0) > 0;
+    return (found?.eligible.length ?? 0) > 0;
   }
 
   for (let n = 0; n < 20; n++) await couple(`flood ${n}`, "of a flooder");

@@ -69,7 +69,7 @@ async function audit(model: Model, world: World) {
   for (const member of model.members) {
     const standing = await world.engine.status(member.peer.caller);
     if ("rejected" in standing) throw new Error("nobody was taken over");
-    const offer = await world.engine.candidates(member.peer.caller.sessionId);
+    const offer = await world.engine.matchOptions(member.peer.caller.sessionId);
     // Who waits is not in a room.
     expect(standing.status === "paired" && offer !== undefined).toBe(false);
     if (standing.roomId !== undefined)

@@ -28,13 +28,13 @@ test("a signal is one round trip to Redis, its acknowledgement and its way to th
   const engine = engines.open(createVirtualSystem(), engineOptions);
   const streams: Stream[] = [];
   for (const sessionId of ["alice", "bob"]) {
-    const attached = await engine.attach({ sessionId, claim: 0, addressHash: "", wake() {} });
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
     if (isRejection(attached)) throw new Error(attached.reason);
     streams.push(attached.stream);
-    await engine.enqueue({ sessionId, claim: 1 }, defaultWishes);
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
   }
-  const offer = await engine.candidates("bob");
-  const [polite] = offer?.candidates ?? [];
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
@@ -46,7 +46,7 @@ test("a signal is one round trip to Redis, its acknowledgement and its way to th
     );
   const signal = JSON.stringify({ type: "offer", roomId: "room", sdp: "v=0" });
   const send = async () =>
-    isRejection(await engine.send({ sessionId: "bob", claim: 1 }, "room", signal));
+    isRejection(await engine.send({ sessionId: "bob", generation: 1 }, "room", signal));
   // The first one brings the script along.
   expect(await send()).toBe(false);
   await redis.cli("config", "resetstat");
@@ -81,20 +81,20 @@ async function blockAndGo(
 ) {
   const streams: Stream[] = [];
   for (const sessionId of [one, other]) {
-    const attached = await engine.attach({ sessionId, claim: 0, addressHash, wake() {} });
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash, wake() {} });
     if (isRejection(attached)) throw new Error(attached.reason);
     streams.push(attached.stream);
-    await engine.enqueue({ sessionId, claim: 1 }, defaultWishes);
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
   }
-  const offer = await engine.candidates(other);
-  const [polite] = offer?.candidates ?? [];
+  const offer = await engine.matchOptions(other);
+  const [polite] = offer?.eligible ?? [];
   if (!offer || !polite) throw new Error("they must be on offer to each other");
   const terms = { roomId: `of ${one}`, relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
-  await engine.avoid({ sessionId: one, claim: 1 }, `of ${one}`);
-  await engine.end({ sessionId: one, claim: 1 }, { ending: "block" });
+  await engine.avoid({ sessionId: one, generation: 1 }, `of ${one}`);
+  await engine.end({ sessionId: one, generation: 1 }, { ending: "block" });
   for (const sessionId of [one, other])
-    await engine.end({ sessionId, claim: 1 }, { ending: "leave" });
+    await engine.end({ sessionId, generation: 1 }, { ending: "leave" });
   for (const stream of streams) await engine.detach(stream);
   await system.advance(engineOptions.graceMs + 1000);
   await engine.sweep();
@@ -147,17 +147,17 @@ test("A9 votes that do not count are not written, and those that do push no susp
 
   for (const sessionId of ["alice", "bob"]) {
     const address = `${sessionId}'s home`;
-    await engine.attach({ sessionId, claim: 0, addressHash: address, wake() {} });
-    await engine.enqueue({ sessionId, claim: 1 }, defaultWishes);
+    await engine.attach({ sessionId, generation: 0, addressHash: address, wake() {} });
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
   }
-  const offer = await engine.candidates("bob");
-  const [polite] = offer?.candidates ?? [];
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   await engine.pair({ ...terms, impolite: offer.ticket, polite });
   const words = async () => Number(await redis.cli("xlen", "one-site:mod"));
   const before = await words();
-  const report = () => engine.report({ sessionId: "alice", claim: 1 }, "room");
+  const report = () => engine.report({ sessionId: "alice", generation: 1 }, "room");
   expect(await report()).toMatchObject({ first: true, counted: false });
   expect(await words()).toBe(before);
   await system.advance(5000);

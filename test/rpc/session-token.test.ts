@@ -3,12 +3,12 @@ import { createSessionTokens, tokenTtlMs } from "../../src/rpc/session-token.ts"
 import { createSystem } from "../../src/system.ts";
 
 const now = 1_700_000_000_000;
-const identity = { sessionId: createSystem().id(), claim: 41 };
+const identity = { sessionId: createSystem().id(), generation: 41 };
 const tokens = createSessionTokens(["the first secret"]);
 const token = tokens.sign(identity, now);
 
 describe("session tokens", () => {
-  test("name their session and claim until they expire", () => {
+  test("name their session and generation until they expire", () => {
     expect(tokens.verify(token, now)).toEqual(identity);
     expect(tokens.verify(token, now + tokenTtlMs - 1)).toEqual(identity);
     expect(tokens.verify(token, now + tokenTtlMs)).toBeUndefined();

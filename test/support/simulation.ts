@@ -52,7 +52,7 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
   const policy: Policy = (ticket, candidates, moment) => {
     const chosen = fair(ticket, candidates, moment);
     const [oldest] = candidates;
-    if (oldest && moment.now - oldest.place >= patienceMs && chosen !== oldest)
+    if (oldest && moment.now - oldest.queuedSince >= patienceMs && chosen !== oldest)
       day.passedOverPastPatience += 1;
     return chosen;
   };

@@ -190,7 +190,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
         newSessionId: name.padEnd(22, "_"),
         addressHash: `address of ${name}`,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
-        claimed: (claimed) => (caller = claimed),
+        onIdentified: (claimed) => (caller = claimed),
         deliver(delivery) {
           if ("bug" in delivery) throw delivery.bug;
           if ("end" in delivery) {

@@ -3,7 +3,7 @@
  * avoided gets a small number, so that a clique, in which everybody has skipped everybody, need not be read
  * through at every join.
  */
-import { clearBit, hasBit, numbersIn, setBit, type Bits } from "./bits.ts";
+import { clearBit, hasBit, members, setBit, type BitSet } from "./bit-set";
 
 export interface Avoider<A> {
   /** Whom it avoids, and until when (epoch milliseconds); for ever is Infinity. Its own word alone. */
@@ -11,7 +11,7 @@ export interface Avoider<A> {
   /** Given once it avoids or is avoided. */
   number: number | undefined;
   /** The numbers of all whom it must not meet, by either one's word. */
-  barred: Bits | undefined;
+  barred: BitSet | undefined;
 }
 
 export interface Avoidance<A> {
@@ -70,7 +70,7 @@ export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoida
       return true;
     },
     blocks(one) {
-      for (const number of numbersIn(one.barred ?? new Map())) {
+      for (const number of members(one.barred ?? new Map())) {
         const other = byNumber[number];
         if (!other) continue;
         const until = Math.max(other.avoids?.get(one) ?? 0, one.avoids?.get(other) ?? 0);
@@ -79,7 +79,7 @@ export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoida
       return false;
     },
     forget(one) {
-      for (const number of numbersIn(one.barred ?? new Map())) {
+      for (const number of members(one.barred ?? new Map())) {
         const other = byNumber[number];
         if (!other) continue;
         other.avoids?.delete(one);

@@ -6,8 +6,8 @@
 import { accepts, type Acceptance, type Ticket, type Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import { barred, type Avoider } from "./avoidance.ts";
-import { clearBit, countShared, setBit, type Bits } from "./bits.ts";
-import { after, Calendar, type Entry } from "./calendar.ts";
+import { clearBit, countShared, setBit, type BitSet } from "./bit-set";
+import { after, TimeBuckets, type Entry } from "./time-buckets";
 
 /** Places are told apart to the second; within one, who came first to the lobby goes first. */
 const placeDayMs = 1000;
@@ -30,9 +30,9 @@ interface Stand<W> {
   /** Where it is kept, and under which word: it goes when nobody stands there. */
   readonly among: Map<string, Stand<W>>;
   readonly word: string;
-  readonly calendar: Calendar<W>;
+  readonly calendar: TimeBuckets<W>;
   /** The numbers of those who stand here. */
-  readonly numbers: Bits;
+  readonly numbers: BitSet;
 }
 
 export interface Lobby<W> {
@@ -63,7 +63,7 @@ function insert(tickets: Ticket[], ticket: Ticket): void {
   let index = tickets.push(ticket) - 1;
   for (; index > 0; index--) {
     const before = tickets[index - 1];
-    if (!before || before.place <= ticket.place) break;
+    if (!before || before.queuedSince <= ticket.queuedSince) break;
     tickets[index] = before;
   }
   tickets[index] = ticket;
@@ -85,7 +85,7 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
   function standAt(among: Map<string, Stand<W>>, word: string): Stand<W> {
     let stand = among.get(word);
     if (!stand) {
-      stand = { among, word, calendar: new Calendar(placeDayMs), numbers: new Map() };
+      stand = { among, word, calendar: new TimeBuckets(placeDayMs), numbers: new Map() };
       among.set(word, stand);
     }
     return stand;
@@ -115,7 +115,7 @@ export function createLobby<W extends Waiter<W>>(): Lobby<W> {
       const standing: Standing<W>[] = [];
       for (const stand of standsOf(ticket)) {
         if (number !== undefined) setBit(stand.numbers, number);
-        standing.push({ stand, entry: stand.calendar.add(ticket.place, waiter) });
+        standing.push({ stand, entry: stand.calendar.add(ticket.queuedSince, waiter) });
       }
       waiter.standing = standing;
     },

@@ -2,7 +2,7 @@
 import type { EventLog } from "../../domain/event-log.ts";
 import type { Ticket } from "../../domain/ticket.ts";
 import type { Member } from "../moves.ts";
-import type { Calendar, Entry } from "./calendar.ts";
+import type { TimeBuckets, Entry } from "./time-buckets";
 import type { Waiter } from "./lobby.ts";
 
 export interface Session extends Waiter<Session>, Member<Session> {
@@ -15,7 +15,7 @@ export interface Session extends Waiter<Session>, Member<Session> {
   // This session's entries in the calendars of deadlines.
   grace: { at: number; entry: Entry<Session> } | undefined;
   widening: { calendar: "language" | "anybody"; entry: Entry<Session> } | undefined;
-  retention: { calendar: Calendar<Session>; entry: Entry<Session> } | undefined;
+  retention: { calendar: TimeBuckets<Session>; entry: Entry<Session> } | undefined;
 }
 
 export interface OpenStream {
@@ -27,7 +27,7 @@ export function createSession(id: string, addressHash: string | undefined): Sess
   return {
     id,
     addressHash,
-    claim: 0,
+    generation: 0,
     log: undefined,
     streams: [],
     ticket: undefined,

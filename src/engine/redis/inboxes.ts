@@ -10,7 +10,7 @@ import type { Stream } from "../engine.ts";
 
 export interface Inbox {
   epoch: string;
-  claim: number;
+  generation: number;
   addressHash: string;
   /** By its id, who to wake. */
   readonly streams: Map<string, () => void>;
@@ -35,8 +35,8 @@ export interface Inboxes {
   read(stream: Stream, after: number): LogEntry[] | "behind" | "detached" | Rejection | undefined;
   /** `offset` and event, as they were published. */
   deliver(sessionId: string, published: string): void;
-  /** Another tab has the session from this claim on. */
-  takeOver(sessionId: string, claim: number): void;
+  /** Another tab has the session from this generation on. */
+  takeOver(sessionId: string, generation: number): void;
   /**
    * Resolves when the news of a change have come that was made here: no answer may overtake the events that led
    * to it, or a peer would be told of a room that it has left already.
@@ -107,7 +107,7 @@ export function createInboxes(
         const streams = new Map<string, () => void>();
         inbox = {
           epoch: "",
-          claim: 0,
+          generation: 0,
           addressHash,
           streams,
           tail: undefined,
@@ -132,10 +132,10 @@ export function createInboxes(
       if (inbox && !inbox.tail) follow(inbox, last);
     },
 
-    read({ sessionId, streamId, claim, epoch }, after) {
+    read({ sessionId, streamId, generation, epoch }, after) {
       const inbox = inboxes.get(sessionId);
       if (!inbox?.streams.has(streamId)) return "detached";
-      if (claim < inbox.claim) return reject("taken-over");
+      if (generation < inbox.generation) return reject("taken-over");
       if (epoch !== inbox.epoch) return "behind";
       return inbox.tail?.after(after);
     },
@@ -149,10 +149,10 @@ export function createInboxes(
       settle(inbox);
     },
 
-    takeOver(sessionId, claim) {
+    takeOver(sessionId, generation) {
       const inbox = inboxes.get(sessionId);
       if (!inbox) return;
-      inbox.claim = Math.max(inbox.claim, claim);
+      inbox.generation = Math.max(inbox.generation, generation);
       wake(inbox);
     },
 

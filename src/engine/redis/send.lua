@@ -1,8 +1,8 @@
--- Relays a signal. ARGV: prefix, node, now, events_max, bytes_max, answers_max, session, claim, room, signal or '',
+-- Relays a signal. ARGV: prefix, node, now, events_max, bytes_max, answers_max, session, generation, room, signal or '',
 -- mutation or '', since when an answer counts.
 local p, id, mutation = ARGV[1], ARGV[7], ARGV[11]
 if fenced(p, ARGV[2]) then return 'fenced' end
-local kept = redis.call('HMGET', p .. 's:' .. id, 'claim', 'room', 'partner')
+local kept = redis.call('HMGET', p .. 's:' .. id, 'generation', 'room', 'partner')
 if not kept[1] then return 'unknown' end
 if tonumber(ARGV[8]) < tonumber(kept[1]) then return 'taken-over' end
 if mutation ~= '' then

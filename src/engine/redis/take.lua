@@ -1,5 +1,5 @@
--- Takes deadlines that are due: for `claim_ms` nobody else does, and after that somebody must again, unless they
--- have been carried out. ARGV: prefix, node, now, claim_ms, max.
+-- Takes deadlines that are due: for `lease_ms` nobody else does, and after that somebody must again, unless they
+-- have been carried out. ARGV: prefix, node, now, lease_ms, max.
 local p, now = ARGV[1], tonumber(ARGV[3])
 if fenced(p, ARGV[2]) then return 'fenced' end
 local due = redis.call('ZRANGEBYSCORE', p .. 'due', '-inf', now, 'LIMIT', 0, ARGV[5])

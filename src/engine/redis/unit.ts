@@ -2,7 +2,7 @@
  * One change to a few sessions: they are read as drafts, the moves work on those, and what has become different
  * is committed in one step, if nobody else was faster.
  */
-import type { Restraint } from "../../domain/restraint.ts";
+import type { SkipPenalty } from "../../domain/skip-penalty";
 import type { RoomState } from "../../domain/room.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import { modes, type LoggedEvent, type Mode } from "../../protocol.ts";
@@ -113,7 +113,7 @@ export function draftOf(unit: Unit, id: string, kept: Fields): Draft {
     kept,
     revision,
     addressHash: kept["address"] || undefined,
-    claim: Number(kept["claim"] ?? 0),
+    generation: Number(kept["generation"] ?? 0),
     streams: parsed<[string, string][]>(kept["streams"])?.map(([id, node]) => ({ id, node })) ?? [],
     epoch: kept["epoch"],
     ticket: ticket && { ...ticket, revision },
@@ -125,7 +125,7 @@ export function draftOf(unit: Unit, id: string, kept: Fields): Draft {
     networksBefore: kept["networks"]?.split(" "),
     rooms: Number(kept["rooms"] ?? 0),
     aversions: Number(kept["aversions"] ?? 0),
-    restraint: parsed<Restraint>(kept["restraint"]),
+    restraint: parsed<SkipPenalty>(kept["restraint"]),
     grace: grace === undefined ? undefined : { at: grace },
     goneSince: Number(kept["gone"] ?? 0),
     avoidances: Number(kept["avoidances"] ?? 0),
@@ -161,7 +161,7 @@ function fieldsFor(draft: Draft): Record<string, string | undefined> {
   const partner = room && (room.polite === draft ? room.impolite : room.polite);
   return {
     address: draft.addressHash,
-    claim: String(draft.claim),
+    generation: String(draft.generation),
     streams: streams.length === 0 ? undefined : json(streams.map(({ id, node }) => [id, node])),
     nodes:
       streams.length === 0 ? undefined : [...new Set(streams.map(({ node }) => node))].join(" "),

@@ -6,32 +6,32 @@
  */
 export interface Entry<T> {
   readonly value: T;
-  readonly day: Day<T>;
+  readonly bucket: Bucket<T>;
   before: Entry<T> | undefined;
   after: Entry<T> | undefined;
 }
 
-interface Day<T> {
+interface Bucket<T> {
   readonly number: number;
   first: Entry<T> | undefined;
   last: Entry<T> | undefined;
-  before: Day<T> | undefined;
-  after: Day<T> | undefined;
+  before: Bucket<T> | undefined;
+  after: Bucket<T> | undefined;
 }
 
 /** From this many days on they are also found by number; a small calendar is walked through faster. */
-const daysIndexed = 16;
+const bucketsIndexed = 16;
 
-export class Calendar<T> {
-  readonly #dayMs: number;
-  #first: Day<T> | undefined;
-  #last: Day<T> | undefined;
-  #days = 0;
+export class TimeBuckets<T> {
+  readonly #bucketMs: number;
+  #first: Bucket<T> | undefined;
+  #last: Bucket<T> | undefined;
+  #count = 0;
   #size = 0;
-  #byNumber: Map<number, Day<T>> | undefined;
+  #byNumber: Map<number, Bucket<T>> | undefined;
 
-  constructor(dayMs: number) {
-    this.#dayMs = dayMs;
+  constructor(bucketMs: number) {
+    this.#bucketMs = bucketMs;
   }
 
   get size(): number {
@@ -45,30 +45,30 @@ export class Calendar<T> {
 
   /** The time by which the oldest entry is due: never before its own, and less than a day after. */
   get firstAt(): number | undefined {
-    return this.#first && this.#first.number * this.#dayMs;
+    return this.#first && this.#first.number * this.#bucketMs;
   }
 
   add(at: number, value: T): Entry<T> {
-    const day = this.#dayOf(Math.ceil(at / this.#dayMs));
-    const entry: Entry<T> = { value, day, before: day.last, after: undefined };
-    if (day.last) day.last.after = entry;
-    else day.first = entry;
-    day.last = entry;
+    const bucket = this.#bucketOf(Math.ceil(at / this.#bucketMs));
+    const entry: Entry<T> = { value, bucket, before: bucket.last, after: undefined };
+    if (bucket.last) bucket.last.after = entry;
+    else bucket.first = entry;
+    bucket.last = entry;
     this.#size += 1;
     return entry;
   }
 
   /** Removes an entry of this calendar; once only. */
-  remove({ day, before, after: next }: Entry<T>): void {
+  remove({ bucket, before, after: next }: Entry<T>): void {
     if (before) before.after = next;
-    else day.first = next;
+    else bucket.first = next;
     if (next) next.before = before;
-    else day.last = before;
+    else bucket.last = before;
     this.#size -= 1;
-    if (!day.first) this.#drop(day);
+    if (!bucket.first) this.#drop(bucket);
   }
 
-  #dayOf(number: number): Day<T> {
+  #bucketOf(number: number): Bucket<T> {
     if (this.#last?.number === number) return this.#last;
     const known = this.#byNumber?.get(number);
     if (known) return known;
@@ -77,7 +77,7 @@ export class Calendar<T> {
     let before = this.#last;
     const first = this.#first;
     if (before && first && number - first.number < before.number - number) {
-      let next: Day<T> | undefined = first;
+      let next: Bucket<T> | undefined = first;
       while (next && next.number <= number) next = next.after;
       before = next?.before;
     } else {
@@ -86,39 +86,40 @@ export class Calendar<T> {
     if (before?.number === number) return before;
 
     const next = before ? before.after : this.#first;
-    const day: Day<T> = {
+    const bucket: Bucket<T> = {
       number,
       first: undefined,
       last: undefined,
       before,
       after: next,
     };
-    if (before) before.after = day;
-    else this.#first = day;
-    if (next) next.before = day;
-    else this.#last = day;
-    this.#days += 1;
-    if (this.#byNumber) this.#byNumber.set(number, day);
-    else if (this.#days > daysIndexed) this.#indexDays();
-    return day;
+    if (before) before.after = bucket;
+    else this.#first = bucket;
+    if (next) next.before = bucket;
+    else this.#last = bucket;
+    this.#count += 1;
+    if (this.#byNumber) this.#byNumber.set(number, bucket);
+    else if (this.#count > bucketsIndexed) this.#indexBuckets();
+    return bucket;
   }
 
-  #indexDays(): void {
+  #indexBuckets(): void {
     this.#byNumber = new Map();
-    for (let day = this.#first; day; day = day.after) this.#byNumber.set(day.number, day);
+    for (let bucket = this.#first; bucket; bucket = bucket.after)
+      this.#byNumber.set(bucket.number, bucket);
   }
 
-  #drop(day: Day<T>): void {
-    if (day.before) day.before.after = day.after;
-    else this.#first = day.after;
-    if (day.after) day.after.before = day.before;
-    else this.#last = day.before;
-    this.#days -= 1;
-    this.#byNumber?.delete(day.number);
+  #drop(bucket: Bucket<T>): void {
+    if (bucket.before) bucket.before.after = bucket.after;
+    else this.#first = bucket.after;
+    if (bucket.after) bucket.after.before = bucket.before;
+    else this.#last = bucket.before;
+    this.#count -= 1;
+    this.#byNumber?.delete(bucket.number);
   }
 }
 
 /** The entry after this one, across days. */
 export function after<T>(entry: Entry<T>): Entry<T> | undefined {
-  return entry.after ?? entry.day.after?.first;
+  return entry.after ?? entry.bucket.after?.first;
 }

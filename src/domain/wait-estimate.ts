@@ -6,13 +6,13 @@ const freshMs = 600_000;
 /** A median is worked out at most this often (milliseconds). */
 const refreshMs = 1000;
 
-export class RecentWaits {
+export class WaitEstimator {
   #samples: { at: number; waitedMs: number }[] = [];
   #median: number | undefined;
   #medianAt = Number.NEGATIVE_INFINITY;
 
   /** Somebody who had to wait was paired after `waitedMs`. */
-  note(waitedMs: number, now: number): void {
+  record(waitedMs: number, now: number): void {
     this.#samples.push({ at: now, waitedMs });
     if (this.#samples.length > 2 * samplesKept) this.#samples = this.#samples.slice(-samplesKept);
   }

@@ -14,7 +14,7 @@ export interface SkipLimits {
 }
 
 /** One session's record. */
-export interface Restraint {
+export interface SkipPenalty {
   skips: Bucket;
   failures: Bucket;
   /** Epoch milliseconds before which it may not skip or join. */
@@ -28,10 +28,10 @@ interface Bucket {
 }
 
 /** Failed calls in short order that are believed. */
-const failuresBelieved = 3;
+const failuresTolerated = 3;
 const failureForgetMs = 60_000;
 
-const empty: Restraint = { skips: { level: 0, at: 0 }, failures: { level: 0, at: 0 }, until: 0 };
+const empty: SkipPenalty = { skips: { level: 0, at: 0 }, failures: { level: 0, at: 0 }, until: 0 };
 
 function fill({ level, at }: Bucket, now: number, forgetMs: number): Bucket {
   return { level: Math.max(0, level - (now - at) / forgetMs) + 1, at: now };
@@ -39,41 +39,41 @@ function fill({ level, at }: Bucket, now: number, forgetMs: number): Bucket {
 
 /** The record after one more skip. */
 export function afterSkip(
-  restraint: Restraint = empty,
+  penalty: SkipPenalty = empty,
   now: number,
   limits: SkipLimits,
-): Restraint {
-  if (limits.burst === 0) return restraint;
-  const skips = fill(restraint.skips, now, limits.forgetMs);
+): SkipPenalty {
+  if (limits.burst === 0) return penalty;
+  const skips = fill(penalty.skips, now, limits.forgetMs);
   const excess = Math.ceil(skips.level - limits.burst);
-  if (excess <= 0) return { ...restraint, skips };
+  if (excess <= 0) return { ...penalty, skips };
   const delayMs = Math.min(limits.delayMs * 2 ** (excess - 1), limits.delayMsMax);
-  return { ...restraint, skips, until: now + delayMs };
+  return { ...penalty, skips, until: now + delayMs };
 }
 
 /** Skips not yet forgotten past which they count as frequent. */
 const frequentLevel = 2;
 
 /** Whether the last one that `afterSkip` noted came soon after others. */
-export function isFrequent(restraint: Restraint | undefined): boolean {
-  return (restraint?.skips.level ?? 0) > frequentLevel;
+export function isFrequent(penalty: SkipPenalty | undefined): boolean {
+  return (penalty?.skips.level ?? 0) > frequentLevel;
 }
 
 /** The record after one more call that never came about, and whether that is still believed. */
 export function afterFailure(
-  restraint: Restraint = empty,
+  penalty: SkipPenalty = empty,
   now: number,
-): { restraint: Restraint; believed: boolean } {
-  const failures = fill(restraint.failures, now, failureForgetMs);
-  return { restraint: { ...restraint, failures }, believed: failures.level <= failuresBelieved };
+): { penalty: SkipPenalty; tolerated: boolean } {
+  const failures = fill(penalty.failures, now, failureForgetMs);
+  return { penalty: { ...penalty, failures }, tolerated: failures.level <= failuresTolerated };
 }
 
 /** The record after a call that did come about. */
-export function afterSuccess(restraint: Restraint): Restraint {
-  return { ...restraint, failures: empty.failures };
+export function afterSuccess(penalty: SkipPenalty): SkipPenalty {
+  return { ...penalty, failures: empty.failures };
 }
 
 /** Milliseconds before it may skip or join again; 0: at once. */
-export function restrainedForMs(restraint: Restraint | undefined, now: number): number {
-  return Math.max(0, (restraint?.until ?? 0) - now);
+export function penaltyRemainingMs(penalty: SkipPenalty | undefined, now: number): number {
+  return Math.max(0, (penalty?.until ?? 0) - now);
 }

@@ -3,19 +3,19 @@ import {
   afterFailure,
   afterSkip,
   afterSuccess,
-  restrainedForMs,
-  type Restraint,
-} from "../../src/domain/restraint.ts";
+  penaltyRemainingMs,
+  type SkipPenalty,
+} from "../../src/domain/skip-penalty";
 
 const limits = { burst: 3, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 };
 
 /** The delay after each of `count` skips in a row, each made as soon as it is allowed. */
 function delays(count: number): number[] {
-  let restraint: Restraint | undefined;
+  let restraint: SkipPenalty | undefined;
   let now = 0;
   return Array.from({ length: count }, () => {
     restraint = afterSkip(restraint, now, limits);
-    const waitMs = restrainedForMs(restraint, now);
+    const waitMs = penaltyRemainingMs(restraint, now);
     now += waitMs;
     return waitMs;
   });
@@ -31,27 +31,27 @@ describe("skipping", () => {
   });
 
   test("is forgotten with time", () => {
-    let restraint: Restraint | undefined;
+    let restraint: SkipPenalty | undefined;
     for (let n = 0; n < 10; n++) restraint = afterSkip(restraint, 0, limits);
-    expect(restrainedForMs(restraint, 0)).toBe(30_000);
+    expect(penaltyRemainingMs(restraint, 0)).toBe(30_000);
     const later = afterSkip(restraint, 60_000, limits);
-    expect(restrainedForMs(later, 60_000)).toBe(0);
+    expect(penaltyRemainingMs(later, 60_000)).toBe(0);
   });
 
   test("is free with a burst of 0", () => {
-    let restraint: Restraint | undefined;
+    let restraint: SkipPenalty | undefined;
     for (let n = 0; n < 100; n++) restraint = afterSkip(restraint, 0, { ...limits, burst: 0 });
-    expect(restrainedForMs(restraint, 0)).toBe(0);
+    expect(penaltyRemainingMs(restraint, 0)).toBe(0);
   });
 });
 
 describe("failed calls", () => {
   test("are believed a few times, and again after one that came about or after a while", () => {
-    let restraint: Restraint | undefined;
+    let restraint: SkipPenalty | undefined;
     const fail = (now: number) => {
       const failure = afterFailure(restraint, now);
-      restraint = failure.restraint;
-      return failure.believed;
+      restraint = failure.penalty;
+      return failure.tolerated;
     };
     expect([fail(0), fail(1000), fail(2000), fail(3000)]).toEqual([true, true, true, false]);
     if (restraint) restraint = afterSuccess(restraint);
