@@ -5,7 +5,7 @@ import { misspeltVariables, readConfig, type Config } from "./config.ts";
 import { createFairPolicy } from "./domain/matchmaker.ts";
 import { networkHashChars } from "./domain/moderation.ts";
 import type { Engine, EngineOptions } from "./engine/engine.ts";
-import { createMemoryEngine } from "./engine/memory.ts";
+import { createMemoryEngine } from "./engine/memory/memory-engine.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
 import { createWarnOnce } from "./observe/sparing-log.ts";
 import { createMetrics } from "./observe/metrics.ts";
@@ -176,7 +176,7 @@ async function start(config: Config, system: System, log: Log) {
       metrics,
       page: await createPage(index, config),
       signaling,
-      available: engine.available,
+      available: () => engine.available(),
       system,
       tokens: createSessionTokens(secrets),
     },
@@ -215,15 +215,15 @@ async function openEngine(
   log: Log,
 ): Promise<{ engine: Engine; addresses?: SharedCounts & { key(): Buffer | undefined } }> {
   if (url === undefined) return { engine: createMemoryEngine(system, options) };
-  const { createRedisEngine } = await import("./engine/redis.ts");
+  const { createRedisEngine } = await import("./engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
     url,
     secrets: sessionSecrets ?? [],
     about: `secrets=${(sessionSecrets ?? []).map(secretFingerprint).join(",")}`,
     clock: system,
-    onBug: log.bug,
-    onAvailable: (how) => log.info("Redis is available", { how }),
-    onAway: ({ kind, message, heals, cure }) =>
+    onBug: (error, where) => log.bug(error, where),
+    onAvailable: (how) => log.info("Redis connected", { how }),
+    onUnavailable: ({ kind, message, heals, cure }) =>
       log[heals ? "warn" : "error"](
         heals
           ? "Redis is unavailable: this node is not ready"

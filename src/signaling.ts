@@ -2,14 +2,15 @@
  * The use cases: what happens when a peer connects, joins, skips, leaves, signals or reports. Everything
  * that decides is in `domain`, everything that keeps state is behind the engine; this puts them together.
  */
-import { chain, type MaybePromise } from "./maybe-promise";
+import { chain, type MaybePromise } from "./maybe-promise.ts";
+import type { Moved } from "./domain/change.ts";
 import type { Party, Subject, Suspension } from "./domain/moderation.ts";
 import { sharedInterests, type Policy } from "./domain/matchmaker.ts";
 import { exceedsMode } from "./domain/media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./domain/relay-filter.ts";
 import { isRejection, reject, type Rejection } from "./domain/rejection.ts";
 import { normaliseWishes, type Ticket, type Wishes } from "./domain/ticket.ts";
-import type { Caller, Engine, StatusChange, PairRequest, Stats } from "./engine/engine.ts";
+import type { Caller, Engine, PairRequest, Stats } from "./engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "./ice.ts";
 import type { Log } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
@@ -215,12 +216,10 @@ export function createSignaling(parts: SignalingParts): Signaling {
   /** Matches those who entered the lobby; the caller's answer says where that leaves it. */
   function settle(
     caller: Caller,
-    moved: StatusChange | Rejection,
+    moved: Moved | Rejection,
   ): MaybePromise<StatusAnswer | Rejection> {
     if (isRejection(moved)) return moved;
     return chain(matchAll(moved.newlyWaiting, caller.sessionId), (paired) => {
-      // No answer may overtake what led to it.
-      streams.flush();
       if (moved.status !== "waiting" || !paired) return { status: moved.status };
       const { mutationId } = caller;
       const amending =
@@ -318,7 +317,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
     skip(caller, roomId) {
       return chain(engine.status(caller), (standing) => {
         if (isRejection(standing)) return standing;
-        const moving: MaybePromise<StatusChange | Rejection> =
+        const moving: MaybePromise<Moved | Rejection> =
           standing.status === "idle"
             ? engine.enqueue(caller)
             : engine.end(caller, { ending: "skip", roomId });
@@ -334,7 +333,7 @@ export function createSignaling(parts: SignalingParts): Signaling {
       const { roomId } = signal;
       const json = allowedIn(roomId, signal);
       if (isRejection(json)) return json;
-      const sending = streams.during(() => engine.send(caller, roomId, json));
+      const sending = engine.send(caller, roomId, json);
       return chain(sending, (delivered) => toResult(signal, delivered));
     },
 

@@ -87,7 +87,7 @@ describe("the laws of the house", () => {
       !inside(file, "engine") &&
       file !== "main.ts" &&
       // What the doctor, a program of its own, has to know.
-      !/^engine\/redis\/(key-prefix|faults)\.ts$/.test(target),
+      !/^engine\/redis\/(keys|faults)\.ts$/.test(target),
   );
   forbid(
     "transport knows nothing of domain, engine, signaling",
@@ -127,7 +127,7 @@ describe("the laws of the house", () => {
     "server.ts":
       "signs tokens, which other nodes verify, and compares an operator's `until` with it",
     "signaling.ts": "signs credentials for TURN, which coturn verifies, and dates reports",
-    "engine/memory.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
     "client/peer.ts": "dates messages, and says since when it waits",
     "client/wake-watch.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",

@@ -3,6 +3,7 @@ import { isRejection } from "../src/domain/rejection.ts";
 import { defaultWishes } from "../src/domain/ticket.ts";
 import type { Delivery } from "../src/signaling/streams.ts";
 import { everyEngine } from "./support/engines.ts";
+import { override } from "./support/override.ts";
 import { createWorld, type OpenEngine, type Peer, type WorldOptions } from "./support/world.ts";
 
 const minuteMs = 60_000;
@@ -540,14 +541,13 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
       let holding = false;
       const slow: OpenEngine = (system, options) => {
         const engine = open(system, options);
-        return {
-          ...engine,
+        return override(engine, {
           async sweep() {
             const answer = await engine.sweep();
             if (holding) await new Promise<void>((resolve) => held.push(resolve));
             return answer;
           },
-        };
+        });
       };
       const { advance, alice, bob, connect } = await pairOf({ open: slow });
       // A deadline that is later than all that follows: the sweep will name it as the next.

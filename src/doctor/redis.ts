@@ -1,7 +1,7 @@
 /** What can be wrong with the Redis of `REDIS_URL`, found with the same client and login that the nodes use. */
 import { createClient, ErrorReply } from "@redis/client";
 import { namedFault } from "../engine/redis/faults.ts";
-import { keyPrefix } from "../engine/redis/key-prefix.ts";
+import { createKeys, defaultPrefix } from "../engine/redis/keys.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
@@ -62,7 +62,7 @@ export async function checkRedis(
     const server = infoOf(String(await command("INFO")));
     const unfit = unfitness(host, server);
     if (unfit) return [unfit];
-    const key = `${keyPrefix}doctor:`;
+    const key = `${defaultPrefix}doctor:`;
     const time = await command("EVAL", writeProbe, "1", key);
     const [seconds, micros] = time as unknown as [string, string];
     const findings = [
@@ -132,7 +132,7 @@ function settings(server: Map<string, string>): Finding[] {
 function skew(ms: number): Finding[] {
   if (Math.abs(ms) <= clockSkewMs) return [];
   const seconds = Math.round(Math.abs(ms) / 100) / 10;
-  const which = ms > 0 ? "ahead of" : "behind";
+  const which = ms > 0 ? "ahead of" : "overflow";
   return [warn(`Redis' clock is ${seconds} s ${which} this machine's`, "keep both by NTP")];
 }
 
@@ -146,11 +146,12 @@ async function secretsOfNodes(
 ): Promise<Finding[]> {
   if (!sessionSecrets) return [];
   const own = sessionSecrets.map(secretFingerprint);
-  const ids = (await command("ZRANGE", `${keyPrefix}nodes`, "0", "-1")) as string[];
+  const keys = createKeys(defaultPrefix);
+  const ids = (await command("ZRANGE", keys.nodes(), "0", "-1")) as string[];
   const findings: Finding[] = [];
   let running = 0;
   for (const id of ids) {
-    const about = await command("GET", `${keyPrefix}node:${id}`);
+    const about = await command("GET", keys.node(id));
     // Nodes whose lease has ended have none; those of earlier versions say nothing about themselves.
     const theirs = typeof about === "string" ? /^secrets=(.+)$/.exec(about)?.[1]?.split(",") : [];
     if (!theirs?.[0] || !own[0]) continue;

@@ -2,7 +2,7 @@
  * What one session was told, kept for when it comes back: bounded in events and bytes, never partly
  * replayed. Positions are `epoch:offset`; an epoch is one life of a log, offsets count from 1.
  */
-import { limits } from "../protocol.ts";
+import { limits, type LoggedEvent } from "../protocol.ts";
 
 export interface Position {
   epoch: string;
@@ -12,12 +12,61 @@ export interface Position {
 
 export interface LogEntry {
   offset: number;
-  /** A `LoggedEvent`: put into words once, however often it is sent. */
+  /** A `LoggedEvent`, serialized once, however often it is sent. */
   json: string;
+  /** Whether it lacks what is added when it is sent: ICE servers, the token. */
+  isPartial: boolean;
+}
+
+/** Before the text of a partial event; no JSON text of an object begins with it. */
+const partialMark = "+";
+
+/** The events that are kept without what is secret or short-lived (see `PeerEvent`). */
+const partialTypes: ReadonlySet<LoggedEvent["type"]> = new Set([
+  "session",
+  "resync",
+  "create-offer",
+  "wait-for-offer",
+]);
+
+/** An event as a log keeps it: its JSON, marked if it is partial. Signals in JSON are kept as they are. */
+export function toLogText(event: LoggedEvent): string {
+  const json = JSON.stringify(event);
+  return partialTypes.has(event.type) ? partialMark + json : json;
+}
+
+/** The inverse of `toLogText`. */
+export function readLogText(offset: number, text: string): LogEntry {
+  const isPartial = text.startsWith(partialMark);
+  return { offset, json: isPartial ? text.slice(1) : text, isPartial };
 }
 
 /** Whether, and if not why, the events after a position can be replayed whole. */
 export type Recovery = "whole" | "other-epoch" | "too-old" | "future";
+
+/** Which events a log holds: those after `dropped`, up to `last`. */
+export interface LogExtent {
+  epoch: string;
+  last: number;
+  dropped: number;
+}
+
+/** Whether everything after `position` can be replayed from a log; `none` if no position is given. */
+export function recoveryOf(
+  position: Position | undefined,
+  log: LogExtent | undefined,
+): Recovery | "none" {
+  if (!position) return "none";
+  if (position.epoch !== log?.epoch) return "other-epoch";
+  if (position.offset > log.last) return "future";
+  return position.offset < log.dropped ? "too-old" : "whole";
+}
+
+/**
+ * A new epoch. It tells the lives of one session's log apart, and nothing else, so it need not be unguessable.
+ * @param random a number in [0, 1).
+ */
+export const newEpoch = (random: number): string => Math.floor(random * 2 ** 52).toString(36);
 
 /** A class, for its memory: there is one log per session, and closures cost each of them. */
 export class EventLog {
@@ -46,10 +95,10 @@ export class EventLog {
   }
 
   /** Adds an event, dropping the oldest ones past the bounds. Answers its offset. */
-  append(json: string): number {
-    this.#events.push(json);
+  append(text: string): number {
+    this.#events.push(text);
     this.#last += 1;
-    this.#bytes += json.length;
+    this.#bytes += text.length;
     while (
       this.#events.length - this.#head > limits.logEventsMax ||
       this.#bytes > limits.logBytesMax
@@ -70,11 +119,9 @@ export class EventLog {
     this.#head = 0;
   }
 
-  /** Can everything after `position` be replayed? */
-  recovery(position: Position): Recovery {
-    if (position.epoch !== this.epoch) return "other-epoch";
-    if (position.offset > this.#last) return "future";
-    return position.offset < this.#dropped ? "too-old" : "whole";
+  /** The offsets that it covers. */
+  get extent(): LogExtent {
+    return { epoch: this.epoch, last: this.#last, dropped: this.#dropped };
   }
 
   /** The entries after `offset`, oldest first; `undefined` when some of them are gone already. */
@@ -83,8 +130,8 @@ export class EventLog {
     if (missing < 0) return undefined;
     const entries: LogEntry[] = [];
     for (let index = this.#head + missing; index < this.#events.length; index++) {
-      const json = this.#events[index];
-      if (json !== undefined) entries.push({ offset: offset + entries.length + 1, json });
+      const text = this.#events[index];
+      if (text !== undefined) entries.push(readLogText(offset + entries.length + 1, text));
     }
     return entries;
   }

@@ -37,10 +37,10 @@ export interface Party {
 /** One who reports, and its record. */
 export interface Reporter extends Party {
   /** Networks that this session came from before: what was voted from there is the same person's. */
-  networksBefore?: readonly string[];
+  earlierNetworks?: readonly string[];
   /** Rooms that it was in before this one, and in how many of them it has reported or blocked the other one. */
-  rooms?: number;
-  aversions?: number;
+  roomCount?: number;
+  roomsRejected?: number;
 }
 
 /**
@@ -58,8 +58,8 @@ export const networkHashChars = 8;
  * Reports and blocks that are always believed. After them, one that turns against nearly everybody it meets is taken to
  * be the reason itself.
  */
-const aversionsBelieved = 3;
-const aversionShareMax = 0.75;
+const rejectionsTolerated = 3;
+const rejectionShareMax = 0.75;
 
 export interface Subject {
   kind: "session" | "address";
@@ -94,7 +94,7 @@ export interface Verdict {
   suspended: Suspension[];
 }
 
-interface Accused {
+interface ReportRecord {
   /** The networks each reporter has come from, joined, and when it last reported (epoch milliseconds), longest ago first. */
   reporters: Map<string, number>;
   latest: number;
@@ -109,9 +109,9 @@ const addressOf = ({ addressHash }: Party): Subject | undefined =>
 export class Moderation {
   readonly #limits: ModerationLimits;
   /** One per reporter and room → when it was given (epoch milliseconds), oldest first. */
-  readonly #voices = new Map<string, number>();
+  readonly #reports = new Map<string, number>();
   /** By subject, longest unreported first. */
-  readonly #accused = new Map<string, Accused>();
+  readonly #records = new Map<string, ReportRecord>();
   readonly #suspensions = new Map<string, Suspension>();
   /** By network, the one that voted least recently first. */
   readonly #votes = new Map<string, TokenBucket>();
@@ -121,14 +121,14 @@ export class Moderation {
   }
 
   /** Whether this reporter's report from this room is known: another one is no news. */
-  knows({ roomId, reporter }: Pick<Report, "roomId" | "reporter">): boolean {
-    return this.#voices.has(voiceOf(roomId, reporter));
+  hasReport({ roomId, reporter }: Pick<Report, "roomId" | "reporter">): boolean {
+    return this.#reports.has(reportKeyOf(roomId, reporter));
   }
 
   /** Whether a report can count at all; the same for all who judge it, whatever else they know. */
   canCount({ reporter, earned = true }: Report): boolean {
     // Reporters are told apart by network: without one, there is nothing to count by.
-    return earned && addressOf(reporter) !== undefined && !isAverse(reporter);
+    return earned && addressOf(reporter) !== undefined && !isHabitualReporter(reporter);
   }
 
   /**
@@ -139,18 +139,18 @@ export class Moderation {
   report(report: Report, now: number, steady = now): Verdict {
     this.#forget(steady);
     const { reporter, reported } = report;
-    if (this.knows(report)) return { first: false, counted: false, suspended: [] };
-    this.#voices.set(voiceOf(report.roomId, reporter), steady);
-    dropPast(this.#voices, this.#limits.recordsMax);
+    if (this.hasReport(report)) return { first: false, counted: false, suspended: [] };
+    this.#reports.set(reportKeyOf(report.roomId, reporter), steady);
+    dropPast(this.#reports, this.#limits.recordsMax);
     const network = addressOf(reporter) && networkOf(addressOf(reporter)?.id ?? "");
     if (network === undefined || !this.canCount(report) || !this.#takeVote(network, steady))
       return { first: true, counted: false, suspended: [] };
-    const from = [network, ...(reporter.networksBefore ?? [])].sort().join(" ");
+    const from = [network, ...(reporter.earlierNetworks ?? [])].sort().join(" ");
 
     const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
     const [session, address] = [sessionOf(reported), addressOf(reported)];
-    const sessionFull = this.#accuse(session, from, sessionReporters, steady);
-    const addressFull = address && this.#accuse(address, from, addressReporters, steady);
+    const sessionFull = this.#addReporter(session, from, sessionReporters, steady);
+    const addressFull = address && this.#addReporter(address, from, addressReporters, steady);
     const suspended: Suspension[] = [];
     if (sessionFull) suspended.push(this.#prolong(session, sessionMs, now));
     if (address && (sessionFull || addressFull))
@@ -196,7 +196,7 @@ export class Moderation {
     const key = keyOf(subject);
     const suspension = this.#suspensions.get(key);
     this.#suspensions.delete(key);
-    this.#accused.delete(key);
+    this.#records.delete(key);
     return suspension !== undefined && suspension.until > now;
   }
 
@@ -208,17 +208,17 @@ export class Moderation {
   }
 
   /** Adds a reporter; whether there are now so many that the subject is suspended, and its count begins anew. */
-  #accuse(subject: Subject, from: string, enough: number, now: number): boolean {
+  #addReporter(subject: Subject, from: string, enough: number, now: number): boolean {
     if (enough === 0) return false;
     const key = keyOf(subject);
-    const { reporters } = this.#accused.get(key) ?? { reporters: new Map<string, number>() };
+    const { reporters } = this.#records.get(key) ?? { reporters: new Map<string, number>() };
     reporters.delete(from);
     reporters.set(from, now);
     dropBefore(reporters, (at) => at, now - this.#limits.windowMs);
-    this.#accused.delete(key);
-    if (personsIn(reporters.keys()) >= enough) return true;
-    this.#accused.set(key, { reporters, latest: now });
-    dropPast(this.#accused, this.#limits.recordsMax);
+    this.#records.delete(key);
+    if (countPersons(reporters.keys()) >= enough) return true;
+    this.#records.set(key, { reporters, latest: now });
+    dropPast(this.#records, this.#limits.recordsMax);
     return false;
   }
 
@@ -245,20 +245,20 @@ export class Moderation {
   /** Drops the reports that count no more. */
   #forget(now: number): void {
     const oldest = now - this.#limits.windowMs;
-    dropBefore(this.#voices, (at) => at, oldest);
-    dropBefore(this.#accused, ({ latest }) => latest, oldest);
+    dropBefore(this.#reports, (at) => at, oldest);
+    dropBefore(this.#records, ({ latest }) => latest, oldest);
   }
 }
 
-const voiceOf = (roomId: string, { sessionId }: Party) => `${roomId} ${sessionId}`;
+const reportKeyOf = (roomId: string, { sessionId }: Party) => `${roomId} ${sessionId}`;
 
 /** Whether somebody reports or blocks nearly everybody it meets. */
-function isAverse({ rooms = 0, aversions = 0 }: Reporter): boolean {
-  return aversions >= aversionsBelieved && aversions > aversionShareMax * rooms;
+function isHabitualReporter({ roomCount = 0, roomsRejected = 0 }: Reporter): boolean {
+  return roomsRejected >= rejectionsTolerated && roomsRejected > rejectionShareMax * roomCount;
 }
 
 /** How many persons these reporters are at most: those who share a network, of now or before, are taken for one. */
-function personsIn(reporters: Iterable<string>): number {
+function countPersons(reporters: Iterable<string>): number {
   let persons: Set<string>[] = [];
   for (const reporter of reporters) {
     const networks = new Set(reporter.split(" "));

@@ -157,16 +157,38 @@ export function acceptanceAfter(
   wishes: Wishes,
   waitedMs: number,
   steps: RelaxSteps,
-): { accepts: Acceptance; widensAfterMs?: number } {
+): { accepts: Acceptance; relaxesAfterMs?: number } {
   const wishesInterest = wishes.interests.length > 0;
   const wishesLanguage = wishes.languages.length > 0;
   if ((!wishesInterest && !wishesLanguage) || waitedMs >= steps.anybodyAfterMs)
     return { accepts: "anybody" };
   const byInterestOnly = wishesInterest && waitedMs < steps.languageAfterMs;
   if (byInterestOnly && wishesLanguage)
-    return { accepts: "interest", widensAfterMs: steps.languageAfterMs };
+    return { accepts: "interest", relaxesAfterMs: steps.languageAfterMs };
   return {
     accepts: wishesLanguage ? "language" : "interest",
-    widensAfterMs: steps.anybodyAfterMs,
+    relaxesAfterMs: steps.anybodyAfterMs,
   };
+}
+
+/** Under which terms a ticket is found, and just as well where it looks: each interest, and what it accepts besides. */
+export function forEachIndexTerm(
+  { wishes, accepts: acceptance }: Pick<Ticket, "wishes" | "accepts">,
+  visit: (kind: Acceptance, word: string) => void,
+): void {
+  for (const word of wishes.interests) visit("interest", word);
+  if (accepts(acceptance, "language")) for (const word of wishes.languages) visit("language", word);
+  if (accepts(acceptance, "anybody")) visit("anybody", "");
+}
+
+/** When a ticket accepts more than now, and what it then accepts; `undefined` for one that accepts anybody. */
+export function nextRelaxation(
+  { wishes, since }: Pick<Ticket, "wishes" | "since">,
+  now: number,
+  steps: RelaxSteps,
+): { to: "language" | "anybody"; at: number } | undefined {
+  const { relaxesAfterMs } = acceptanceAfter(wishes, now - since, steps);
+  if (relaxesAfterMs === undefined) return undefined;
+  const to = relaxesAfterMs === steps.languageAfterMs ? "language" : "anybody";
+  return { to, at: since + relaxesAfterMs };
 }

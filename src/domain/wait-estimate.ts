@@ -1,4 +1,6 @@
 /** How long peers waited lately, for an honest estimate: the median, or nothing while there is too little. */
+import type { Mode } from "../protocol.ts";
+
 const samplesKept = 64;
 const samplesNeeded = 3;
 /** Older samples tell nothing about now (milliseconds). */
@@ -27,3 +29,10 @@ export class WaitEstimator {
     return this.#median;
   }
 }
+
+/** One estimator for each mode. */
+export const createWaitEstimators = (): Record<Mode, WaitEstimator> => ({
+  video: new WaitEstimator(),
+  audio: new WaitEstimator(),
+  text: new WaitEstimator(),
+});

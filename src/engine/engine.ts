@@ -18,15 +18,17 @@
  * done or not, and the same mutation id again finds out. What it has promised (streams, deadlines) it keeps when
  * the storage is back.
  */
-import type { MaybePromise } from "../maybe-promise";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
-import type { SkipLimits } from "../domain/skip-penalty";
+import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Mode, Status } from "../protocol.ts";
-import type { RoomEnd } from "./moves.ts";
+import type { Confirmed, Ended } from "../domain/transitions.ts";
+import type { Moved } from "../domain/change.ts";
+import type { RoomEnd } from "../domain/session.ts";
 
 /** Who calls: a session, and the generation on it. A generation older than the session's is `taken-over`. */
 export interface Caller {
@@ -97,23 +99,6 @@ export interface EndRequest {
   roomId?: string | undefined;
 }
 
-/** What a verb did to the caller, and whose tickets are new in the lobby (each should look for a partner). */
-export interface StatusChange {
-  status: Status;
-  newlyWaiting: string[];
-}
-
-export interface Ended extends StatusChange {
-  /** Whether the named room is or was just the caller's. */
-  known: boolean;
-}
-
-export interface Confirmed {
-  status: Status;
-  /** The first word of it in this room: so long after it was paired. */
-  connectedAfterMs?: number;
-}
-
 export interface Reported {
   /** Who was reported. */
   reported: Party;
@@ -144,11 +129,14 @@ export interface Engine {
   /** Closes a stream; without any left the session is absent and its grace runs. Idempotent. */
   detach(stream: Stream): MaybePromise<void>;
   /**
-   * The events after `after` that have reached this node; none if there are no new ones. `behind` when some are
+   * The events after `after` that have reached this node; none if there are no new ones. `overflow` when some are
    * gone: that reader is too slow and has to start anew. `detached` when the stream is no more, through no
    * fault of its reader's: attach again, from the last event that was read.
    */
-  read(stream: Stream, after: number): MaybePromise<LogEntry[] | "behind" | "detached" | Rejection>;
+  read(
+    stream: Stream,
+    after: number,
+  ): MaybePromise<LogEntry[] | "overflow" | "detached" | Rejection>;
 
   /** Where the session stands; `undefined` for one without any trace. */
   status(caller: Caller): MaybePromise<{ status: Status; roomId?: string } | Rejection>;
@@ -157,7 +145,7 @@ export interface Engine {
    * last ones. `not-subscribed` without an open stream; `rate-limited` for one who skipped too often;
    * `suspended` for one who was reported too often.
    */
-  enqueue(caller: Caller, wishes?: Wishes): MaybePromise<StatusChange | Rejection>;
+  enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
   /** Corrects the recorded answer of a mutation whose matching came after its effect. */
   updateRecordedResult(caller: Caller, status: Status): MaybePromise<void>;
 

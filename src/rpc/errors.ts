@@ -1,7 +1,7 @@
 /** From refusals and faults to what the peer sees: one table, and one shape. */
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
-import { chain, type MaybePromise } from "../maybe-promise";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 

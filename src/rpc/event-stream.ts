@@ -98,7 +98,7 @@ export class EventStream implements Pushing<Tracked>, EventsRequest {
       const { id, json } = delivery;
       this.#sink?.next(tracked(id, new Json(json) as unknown as PeerEvent));
     } else if ("bug" in delivery) this.#sink?.fail(delivery.bug);
-    else if (delivery.end === "behind")
+    else if (delivery.end === "overflow")
       this.#context.connection.socket?.close(closeCodes.tooSlow, "too slow");
     else this.#sink?.fail(refusal(delivery.end));
   }

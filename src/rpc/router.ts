@@ -1,7 +1,7 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
 import type { ZodType } from "zod";
 import * as protocol from "../protocol.ts";
-import { chain } from "../maybe-promise";
+import { chain } from "../maybe-promise.ts";
 import { worded } from "../transport/answers.ts";
 import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";

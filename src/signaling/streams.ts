@@ -16,7 +16,7 @@ export type Delivery =
   | { id: string; event: PeerEvent<unknown> }
   /** An event in JSON that is complete as it was kept. */
   | { id: string; json: string }
-  | { end: Rejection | "behind" }
+  | { end: Rejection | "overflow" }
   | { bug: unknown };
 
 export interface EventsRequest {
@@ -50,12 +50,8 @@ export interface OpenEvents {
 }
 
 export interface Streams {
-  /** The missed events, `session`, and then whatever comes, until it is closed. */
+  /** The missed events, `session`, and then each event as it is appended, until it is closed. */
   open(request: EventsRequest): OpenEvents;
-  /** What rang is delivered at the end of the turn; or now. Not to be called while the engine is at work. */
-  flush(): void;
-  /** Lets the engine do something, and delivers what rang meanwhile before it answers. */
-  during<T>(work: () => T): T;
   /** From now on no new session begins here. */
   drain(): void;
 }
@@ -63,51 +59,17 @@ export interface Streams {
 /** While the engine's storage is away and does not say for how long (milliseconds). */
 const retryMs = 1000;
 
-/** Nothing has to be put into these: they go on as they are kept. */
-const isComplete = /^\{"type":"(?:add-ice-candidate|offer|answer|lobby|partner-[a-z]+)"/;
-
-const settled = Promise.resolve();
-
 export function createStreams(parts: StreamsParts): Streams {
-  const rung: Reader[] = [];
-  let isFlushing = false;
-  /** What rings now is flushed without a promise. */
-  let isDuring = false;
   let isDraining = false;
-
-  /** The engine rings in the middle of its work: nothing may be read, nor closed, before that is done. */
-  function ring(reader: Reader) {
-    if (rung.push(reader) === 1 && !isDuring) void settled.then(flush);
-  }
-
-  function flush() {
-    if (isFlushing) return;
-    isFlushing = true;
-    // It grows while it is gone through.
-    for (let next = 0; next < rung.length; next++) rung[next]?.read();
-    rung.length = 0;
-    isFlushing = false;
-  }
-
   return {
     open(request) {
       if (isDraining && !request.known) {
         request.deliver({ end: reject("draining", { retryAfterMs: 1000 }) });
         return { close() {} };
       }
-      const reader = new Reader(parts, request, ring);
+      const reader = new Reader(parts, request);
       reader.attach();
       return reader;
-    },
-    flush,
-    during(work) {
-      isDuring = true;
-      try {
-        return work();
-      } finally {
-        isDuring = false;
-        flush();
-      }
     },
     drain() {
       isDraining = true;
@@ -119,22 +81,22 @@ export function createStreams(parts: StreamsParts): Streams {
 class Reader implements OpenEvents {
   readonly #parts: StreamsParts;
   readonly #request: EventsRequest;
-  readonly #ready: (reader: Reader) => void;
   #caller: Pick<Caller, "sessionId" | "generation">;
   // The position of the last event that the peer has, as far as is known.
   #epoch: string | undefined;
   #offset = 0;
   #stream: Stream | undefined;
-  #isRung = false;
+  /** Whether there may be something to read. */
+  #isReady = false;
+  /** Whether events are being read or delivered: then the loop that does so also reads what is appended meanwhile. */
   #isReading = false;
   #isClosed = false;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(parts: StreamsParts, request: EventsRequest, ready: (reader: Reader) => void) {
+  constructor(parts: StreamsParts, request: EventsRequest) {
     const { known, newSessionId, lastEventId } = request;
     this.#parts = parts;
     this.#request = request;
-    this.#ready = ready;
     this.#caller = known ?? { sessionId: newSessionId, generation: 0 };
     // An id that no log gives out is of no living epoch.
     if (lastEventId === undefined) return;
@@ -151,7 +113,7 @@ class Reader implements OpenEvents {
         addressHash: this.#request.addressHash,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
-        wake: this.#ring,
+        wake: this.#wake,
       });
       if (attaching instanceof Promise)
         attaching.then((attached) => this.#attached(attached)).catch((bug) => this.#fail(bug));
@@ -161,19 +123,32 @@ class Reader implements OpenEvents {
     }
   }
 
-  /** Delivers what there is, unless that is being read already. */
-  read(): void {
+  /** Called by the engine after a verb has appended events, and by nothing in the middle of one. */
+  readonly #wake = (): void => {
+    this.#isReady = true;
+    this.#read();
+  };
+
+  /** Delivers what there is to read. */
+  #read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    let pending = false;
     try {
-      while (this.#isRung && !this.#isReading && this.#stream && !this.#isClosed) {
-        this.#isRung = false;
+      while (this.#isReady && this.#stream && !this.#isClosed) {
+        this.#isReady = false;
         const read = this.#parts.engine.read(this.#stream, this.#offset);
         if (read instanceof Promise) {
-          this.#isReading = true;
+          pending = true;
           read.then((late) => this.#readLater(late)).catch((bug) => this.#fail(bug));
-        } else this.#take(read);
+          return;
+        }
+        this.#take(read);
       }
     } catch (bug) {
       this.#fail(bug);
+    } finally {
+      this.#isReading = pending;
     }
   }
 
@@ -183,12 +158,6 @@ class Reader implements OpenEvents {
     this.#cancelRetry?.();
     if (this.#stream) void this.#detach(this.#stream);
   }
-
-  readonly #ring = (): void => {
-    if (this.#isRung) return;
-    this.#isRung = true;
-    this.#ready(this);
-  };
 
   #attached(attached: Attached | Rejection): void {
     if (isRejection(attached)) return this.#refused(attached);
@@ -201,11 +170,10 @@ class Reader implements OpenEvents {
     this.#stream = stream;
     this.#epoch = stream.epoch;
     this.#offset = stream.after;
-    // Not waited for: what is told first must not wait, or an answer could overtake it.
-    look(newlyWaiting);
     for (const entry of missed) this.#deliver(entry);
-    this.#isRung = true;
-    this.read();
+    this.#wake();
+    // After the events of this stream, which nothing may overtake.
+    look(newlyWaiting);
   }
 
   #refused(rejection: Rejection) {
@@ -220,15 +188,15 @@ class Reader implements OpenEvents {
   }
 
   #readLater(read: Awaited<ReturnType<Engine["read"]>>): void {
-    this.#isReading = false;
     this.#take(read);
-    // More may have come while this was on its way.
-    if (Array.isArray(read) && read.length > 0) this.#isRung = true;
-    this.read();
+    this.#isReading = false;
+    // More events may have been appended while this was on its way.
+    if (Array.isArray(read) && read.length > 0) this.#isReady = true;
+    this.#read();
   }
 
   #take(read: Awaited<ReturnType<Engine["read"]>>) {
-    if (read === "behind" || isRejection(read)) return this.#end(read);
+    if (read === "overflow" || isRejection(read)) return this.#end(read);
     if (read === "detached") return void this.#attachAgain();
     for (const entry of read) {
       this.#offset = entry.offset;
@@ -243,18 +211,16 @@ class Reader implements OpenEvents {
     if (!this.#isClosed) this.attach();
   }
 
-  #deliver({ offset, json }: LogEntry) {
+  #deliver({ offset, json, isPartial }: LogEntry) {
     if (this.#isClosed) return;
     const id = formatPosition(this.#epoch ?? "", offset);
     const { addressHash } = this.#request;
     this.#request.deliver(
-      isComplete.test(json)
-        ? { id, json }
-        : { id, event: this.#parts.enrich(JSON.parse(json), addressHash) },
+      isPartial ? { id, event: this.#parts.enrich(JSON.parse(json), addressHash) } : { id, json },
     );
   }
 
-  #end(why: Rejection | "behind") {
+  #end(why: Rejection | "overflow") {
     if (this.#isClosed) return;
     this.#request.deliver({ end: why });
     this.close();

@@ -33,12 +33,16 @@ export interface AdmissionOptions extends AdmissionLimits {
 
 /** What an address does on all nodes together. */
 export interface SharedCounts {
-  /** A number: too many handshakes, and so many milliseconds until the next. */
+  /** Counts a handshake, and a socket until it is released. */
   admit(
     addressHash: string,
     handshakesPerMin: number,
     socketsMax: number,
-  ): Promise<{ release: () => void } | "crowded" | number>;
+  ): Promise<
+    | { kind: "admitted"; release: () => void }
+    | { kind: "crowded" }
+    | { kind: "too-often"; retryAfterMs: number }
+  >;
 }
 
 export interface Admitted {
@@ -158,7 +162,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       const { shared } = options;
       if (!shared) return { addressHash, release };
       const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
-      if (typeof everywhere === "object") {
+      if (everywhere.kind === "admitted") {
         const releaseBoth = () => {
           release();
           everywhere.release();
@@ -166,9 +170,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
         return { addressHash, release: releaseBoth };
       }
       release();
-      return everywhere === "crowded"
+      return everywhere.kind === "crowded"
         ? { status: 503, retryAfterS: crowdedRetryAfterS }
-        : { status: 429, retryAfterS: Math.ceil(everywhere / 1000) };
+        : { status: 429, retryAfterS: Math.ceil(everywhere.retryAfterMs / 1000) };
     },
   };
 }

@@ -13,7 +13,7 @@ import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { Signaling } from "../../src/signaling.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { createSignaling } from "../../src/signaling.ts";

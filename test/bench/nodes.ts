@@ -9,7 +9,7 @@ import { defaultWishes } from "../../src/domain/ticket.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import type { Caller } from "../../src/engine/engine.ts";
-import { createRedisEngine } from "../../src/engine/redis.ts";
+import { createRedisEngine } from "../../src/engine/redis/redis-engine.ts";
 import { createSystem } from "../../src/system.ts";
 import { startCluster, unlimited } from "../support/cluster.ts";
 import { engineOptions } from "../support/engine-options.ts";

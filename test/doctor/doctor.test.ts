@@ -14,7 +14,7 @@ import {
   checkTurn,
 } from "../../src/doctor/checks.ts";
 import { checkRedis } from "../../src/doctor/redis.ts";
-import { createRedisEngine } from "../../src/engine/redis.ts";
+import { createRedisEngine } from "../../src/engine/redis/redis-engine.ts";
 import { secretFingerprint } from "../../src/rpc/session-token.ts";
 import { createSystem } from "../../src/system.ts";
 import { startCoturn, type Coturn } from "../support/coturn.ts";

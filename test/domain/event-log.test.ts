@@ -1,6 +1,13 @@
 import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
-import { EventLog, formatPosition, parsePosition } from "../../src/domain/event-log.ts";
+import {
+  EventLog,
+  formatPosition,
+  parsePosition,
+  readLogText,
+  recoveryOf,
+  toLogText,
+} from "../../src/domain/event-log.ts";
 import { limits } from "../../src/protocol.ts";
 
 const signal = (sdp: string) => JSON.stringify({ type: "offer", roomId: "room", sdp });
@@ -12,8 +19,8 @@ describe("the event log", () => {
       1, 2, 3,
     ]);
     expect(log.after(1)).toEqual([
-      { offset: 2, json: signal("b") },
-      { offset: 3, json: signal("c") },
+      { offset: 2, json: signal("b"), isPartial: false },
+      { offset: 3, json: signal("c"), isPartial: false },
     ]);
     expect(log.after(3)).toEqual([]);
   });
@@ -24,8 +31,8 @@ describe("the event log", () => {
     const oldestKept = log.last - limits.logEventsMax;
     expect(log.after(oldestKept - 1)).toBeUndefined();
     expect(log.after(oldestKept)).toHaveLength(limits.logEventsMax);
-    expect(log.recovery({ epoch: "epoch", offset: oldestKept - 1 })).toBe("too-old");
-    expect(log.recovery({ epoch: "epoch", offset: oldestKept })).toBe("whole");
+    expect(recoveryOf({ epoch: "epoch", offset: oldestKept - 1 }, log.extent)).toBe("too-old");
+    expect(recoveryOf({ epoch: "epoch", offset: oldestKept }, log.extent)).toBe("whole");
   });
 
   test("is bounded in bytes too", () => {
@@ -52,9 +59,24 @@ describe("the event log", () => {
   test("tells an unknown epoch and a position from the future", () => {
     const log = new EventLog("epoch");
     log.append(signal("a"));
-    expect(log.recovery({ epoch: "other", offset: 1 })).toBe("other-epoch");
-    expect(log.recovery({ epoch: "epoch", offset: 2 })).toBe("future");
-    expect(log.recovery({ epoch: "epoch", offset: 0 })).toBe("whole");
+    expect(recoveryOf({ epoch: "other", offset: 1 }, log.extent)).toBe("other-epoch");
+    expect(recoveryOf({ epoch: "epoch", offset: 2 }, log.extent)).toBe("future");
+    expect(recoveryOf({ epoch: "epoch", offset: 0 }, log.extent)).toBe("whole");
+  });
+});
+
+describe("the text of an event", () => {
+  test("says whether something is added to it when it is sent", () => {
+    for (const [event, isPartial] of [
+      [{ type: "resync", state: { status: "idle" } }, true],
+      [{ type: "lobby", waiting: 1, online: 2 }, false],
+    ] as const)
+      expect(readLogText(7, toLogText(event))).toEqual({
+        offset: 7,
+        json: JSON.stringify(event),
+        isPartial,
+      });
+    expect(readLogText(1, signal("a"))).toEqual({ offset: 1, json: signal("a"), isPartial: false });
   });
 });
 

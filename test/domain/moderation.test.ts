@@ -278,7 +278,7 @@ describe("A3 votes", () => {
 
   test("A3 of a session that has come from two networks are one with those of either", () => {
     const state = moderation();
-    const both = { ...from("Alice", "mobile"), networksBefore: ["home----"] };
+    const both = { ...from("Alice", "mobile"), earlierNetworks: ["home----"] };
     reports(state, [from("Alice's tab", "home"), from("Alice's phone", "mobile")]);
     // Two so far; this one shows that they are one person.
     reports(state, [both, from("Bob", "two")]);
@@ -305,16 +305,20 @@ describe("A3 votes", () => {
     const no = { first: true, counted: false, suspended: [] };
     expect(state.report({ ...report, earned: false }, 0)).toEqual(no);
     expect(state.report({ ...report, earned: true }, 0)).toMatchObject({ first: false });
-    for (const [rooms, aversions, counted] of [
+    for (const [rooms, roomsRejected, counted] of [
       [2, 2, true],
       [3, 3, false],
       [4, 3, true],
       [100, 76, false],
       [100, 75, true],
     ] as const) {
-      const reporter = { ...party(`peer ${rooms} ${aversions}`), rooms, aversions };
+      const reporter = {
+        ...party(`peer ${rooms} ${roomsRejected}`),
+        roomCount: rooms,
+        roomsRejected,
+      };
       const verdict = state.report({ roomId: "another", reporter, reported: party("Eve") }, 0);
-      expect([rooms, aversions, verdict.counted]).toEqual([rooms, aversions, counted]);
+      expect([rooms, roomsRejected, verdict.counted]).toEqual([rooms, roomsRejected, counted]);
     }
   });
 });

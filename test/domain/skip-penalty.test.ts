@@ -5,7 +5,7 @@ import {
   afterSuccess,
   penaltyRemainingMs,
   type SkipPenalty,
-} from "../../src/domain/skip-penalty";
+} from "../../src/domain/skip-penalty.ts";
 
 const limits = { burst: 3, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 };
 

@@ -34,9 +34,9 @@ describe("a ticket accepts", () => {
   test("interests, then languages, then anybody, with its own waiting time", () => {
     const both = wishes(["jazz"], ["en"]);
     const at = (ms: number) => acceptanceAfter(both, ms, steps);
-    expect(at(0)).toEqual({ accepts: "interest", widensAfterMs: 5000 });
-    expect(at(4999)).toEqual({ accepts: "interest", widensAfterMs: 5000 });
-    expect(at(5000)).toEqual({ accepts: "language", widensAfterMs: 10_000 });
+    expect(at(0)).toEqual({ accepts: "interest", relaxesAfterMs: 5000 });
+    expect(at(4999)).toEqual({ accepts: "interest", relaxesAfterMs: 5000 });
+    expect(at(5000)).toEqual({ accepts: "language", relaxesAfterMs: 10_000 });
     expect(at(10_000)).toEqual({ accepts: "anybody" });
   });
 

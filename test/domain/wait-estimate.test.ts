@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { WaitEstimator } from "../../src/domain/wait-estimate";
+import { WaitEstimator } from "../../src/domain/wait-estimate.ts";
 
 describe("the estimate of a wait", () => {
   test("is absent while there is nothing to base it on", () => {

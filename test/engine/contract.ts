@@ -6,7 +6,7 @@ import type { LogEntry } from "../../src/domain/event-log.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
-import type { RoomEnd } from "../../src/engine/moves.ts";
+import type { RoomEnd } from "../../src/domain/session.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "../support/world.ts";
 import { createVirtualSystem } from "../support/virtual-system.ts";
@@ -805,7 +805,7 @@ export function describeEngine(name: string, open: OpenEngine) {
       const { alice, bob } = await roomOfTwo();
       for (let n = 0; n <= limits.logEventsMax; n++)
         expect(await engine.send(alice, "room", offer("room", `${n}`))).toBe(true);
-      expect(await engine.read(bob.stream, 3)).toBe("behind");
+      expect(await engine.read(bob.stream, 3)).toBe("overflow");
       expect(await engine.read(bob.stream, 4)).toHaveLength(limits.logEventsMax);
     });
 

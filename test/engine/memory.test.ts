@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes } from "../../src/domain/ticket.ts";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { createVirtualSystem, seededRandom } from "../support/virtual-system.ts";
 import { delayed } from "../support/world.ts";

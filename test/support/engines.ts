@@ -1,6 +1,6 @@
 /** Every engine there is, for suites that must hold on each of them. */
 import { afterAll, afterEach } from "bun:test";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { enginesOn, startRedis } from "./redis.ts";
 import { seededRandom } from "./virtual-system.ts";
 import { delayed, type OpenEngine } from "./world.ts";

@@ -2,8 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { EngineOptions } from "../../src/engine/engine.ts";
-import { createRedisEngine, type RedisEngine, type RedisOptions } from "../../src/engine/redis.ts";
+import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
+import {
+  createRedisEngine,
+  type RedisEngine,
+  type RedisOptions,
+} from "../../src/engine/redis/redis-engine.ts";
 import { createSystem, steadyClock } from "../../src/system.ts";
 import { freePort } from "./ports.ts";
 import { settled, type VirtualSystem } from "./virtual-system.ts";
@@ -105,15 +109,17 @@ export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptio
     let begun = 0;
     const landed: (() => void)[] = [];
     const counted = new Proxy(engine, {
-      get(target, verb: keyof RedisEngine) {
-        if (/^(on[A-Z].*|available|now)$/.test(verb)) return target[verb];
+      get(target, verb: keyof Engine) {
+        const call = (target[verb] as (...args: never[]) => unknown).bind(target);
+        if (/^(on[A-Z].*|available|now)$/.test(verb)) return call;
         return async (...args: never[]) => {
           inFlight += 1;
           begun += 1;
           try {
             // What has been published must have come, as it has by itself in time.
-            if (verb !== "close" && (verb === "read" || !target.available())) await target.heard();
-            return await (target[verb] as (...args: never[]) => unknown)(...args);
+            if (verb !== "close" && (verb === "read" || !target.available()))
+              await target.caughtUp();
+            return await call(...args);
           } finally {
             inFlight -= 1;
             if (inFlight === 0) for (const resolve of landed.splice(0)) resolve();
@@ -126,7 +132,7 @@ export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptio
         before = begun;
         await settled();
         if (inFlight > 0) await new Promise<void>((resolve) => landed.push(resolve));
-        await engine.heard();
+        await engine.caughtUp();
         await settled();
       }
     });

@@ -3,7 +3,7 @@ import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } fro
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import type { EngineOptions } from "../../src/engine/engine.ts";
 import { networkHashChars } from "../../src/domain/moderation.ts";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
@@ -99,7 +99,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
       metricsToken: operatorToken,
       adminToken: operatorToken,
       signaling,
-      available: engine.available,
+      available: () => engine.available(),
       tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
       system,
       rates: options.rates ?? {

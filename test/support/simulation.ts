@@ -1,7 +1,8 @@
 /** A day of a site on virtual time: peers arrive, talk, skip, lose their connection, and go. Seeded. */
 import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
 import type { Engine, PairRequest } from "../../src/engine/engine.ts";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
+import { override } from "./override.ts";
 import { seededRandom } from "./virtual-system.ts";
 import { createWorld, type OpenEngine, type Peer } from "./world.ts";
 
@@ -79,8 +80,7 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
 
   /** The engine, with every pairing and every skip seen at the moment it happens. */
   function witnessed(engine: Engine, now: () => number): Engine {
-    return {
-      ...engine,
+    return override(engine, {
       onEnded(listener) {
         engine.onEnded((end) => {
           listener(end);
@@ -90,8 +90,10 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
         });
       },
       async pair(request) {
+        // Looked up before: one of the two may skip while the other one is still being sent its event.
+        const isRematch = avoidEachOther(request, now());
         const paired = await engine.pair(request);
-        if (paired) meet(request, now());
+        if (paired) meet(request, isRematch);
         return paired;
       },
       async end(caller, request) {
@@ -99,14 +101,18 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
         if ("rejected" in answer) day.refusedSkips += 1;
         return answer;
       },
-    };
+    });
   }
 
-  function meet({ impolite, polite, sharedInterests }: PairRequest, now: number) {
+  function avoidEachOther({ impolite, polite }: PairRequest, now: number): boolean {
+    const [a, b] = [impolite.sessionId, polite.sessionId];
+    return [`${a}>${b}`, `${b}>${a}`].some((pair) => (avoids.get(pair) ?? 0) > now);
+  }
+
+  function meet({ impolite, polite, sharedInterests }: PairRequest, isRematch: boolean) {
     const [a, b] = [impolite.sessionId, polite.sessionId];
     day.pairings += 1;
-    for (const pair of [`${a}>${b}`, `${b}>${a}`])
-      if ((avoids.get(pair) ?? 0) > now) day.rematchesInCooldown += 1;
+    if (isRematch) day.rematchesInCooldown += 1;
     if ((wished.get(a) ?? []).length === 0 || (wished.get(b) ?? []).length === 0) return;
     bothWished += 1;
     if (sharedInterests.length > 0) shared += 1;

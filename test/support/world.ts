@@ -5,7 +5,7 @@
 import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
-import { createMemoryEngine } from "../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import type { Log } from "../../src/observe/log.ts";
@@ -59,7 +59,7 @@ export interface Peer {
   comeBack(options?: { lastEventId?: string | undefined }): Promise<void>;
   /** Calls `listener` after each thing it is told, until the answer is called. */
   onTold(listener: () => void): () => void;
-  readonly end: "open" | "closed" | "behind" | "taken-over" | "other";
+  readonly end: "open" | "closed" | "overflow" | "taken-over" | "other";
 }
 
 export interface World {
@@ -195,7 +195,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
           if ("bug" in delivery) throw delivery.bug;
           if ("end" in delivery) {
             const reason = isRejection(delivery.end) ? delivery.end.reason : delivery.end;
-            end = reason === "behind" || reason === "taken-over" ? reason : "other";
+            end = reason === "overflow" || reason === "taken-over" ? reason : "other";
           } else if (!seen.has(delivery.id)) {
             const { id } = delivery;
             seen.add(id);
@@ -219,10 +219,11 @@ export function delayed(open: OpenEngine, random: () => number): OpenEngine {
   return (system, options) =>
     new Proxy(open(system, options), {
       get(engine, verb: keyof Engine) {
-        if (/^(on[A-Z].*|available|now)$/.test(verb)) return engine[verb];
+        const call = (engine[verb] as (...args: never[]) => unknown).bind(engine);
+        if (/^(on[A-Z].*|available|now)$/.test(verb)) return call;
         return async (...args: never[]) => {
           for (let turns = Math.floor(random() * 4); turns > 0; turns--) await Promise.resolve();
-          const answer = await (engine[verb] as (...args: never[]) => unknown)(...args);
+          const answer = await call(...args);
           for (let turns = Math.floor(random() * 4); turns > 0; turns--) await Promise.resolve();
           return answer;
         };

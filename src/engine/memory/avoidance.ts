@@ -3,7 +3,7 @@
  * avoided gets a small number, so that a clique, in which everybody has skipped everybody, need not be read
  * through at every join.
  */
-import { clearBit, hasBit, members, setBit, type BitSet } from "./bit-set";
+import { clearBit, hasBit, members, setBit, type BitSet } from "./bit-set.ts";
 
 export interface Avoider<A> {
   /** Whom it avoids, and until when (epoch milliseconds); for ever is Infinity. Its own word alone. */
@@ -14,11 +14,11 @@ export interface Avoider<A> {
   barred: BitSet | undefined;
 }
 
-export interface Avoidance<A> {
+export interface AvoidanceGraph<A> {
   /** From now on `one` avoids `other`, at least until then; past the cap its oldest word lapses. */
   avoid(one: A, other: A, until: number): void;
   /** Carries out that `one`'s word has run out; `false` if it was renewed or taken back meanwhile. */
-  forgive(one: A, other: A, until: number): boolean;
+  expire(one: A, other: A, until: number): boolean;
   /** Whether it avoids somebody for ever, or somebody avoids it so. */
   blocks(one: A): boolean;
   /** Drops every word of and about one that is gone. */
@@ -26,12 +26,12 @@ export interface Avoidance<A> {
 }
 
 /** Whether the two must not meet. */
-export function barred<A>(one: Avoider<A>, other: Avoider<A>): boolean {
+export function isBarred<A>(one: Avoider<A>, other: Avoider<A>): boolean {
   return one.barred !== undefined && other.number !== undefined && hasBit(one.barred, other.number);
 }
 
 /** @param avoidsMax how many others one session can avoid at a time. */
-export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoidance<A> {
+export function createAvoidanceGraph<A extends Avoider<A>>(avoidsMax: number): AvoidanceGraph<A> {
   const byNumber: (A | undefined)[] = [];
   const free: number[] = [];
 
@@ -64,7 +64,7 @@ export function createAvoidance<A extends Avoider<A>>(avoidsMax: number): Avoida
       const oldest = avoids.keys().next();
       if (!oldest.done) takeBack(one, oldest.value);
     },
-    forgive(one, other, until) {
+    expire(one, other, until) {
       if (one.avoids?.get(other) !== until) return false;
       takeBack(one, other);
       return true;

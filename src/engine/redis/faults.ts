@@ -1,5 +1,5 @@
-/** What is wrong with Redis, as far as its words or the connection tell, and what to do about it. */
-import { keyPrefix } from "./key-prefix.ts";
+/** What is wrong with Redis, as far as its replies or the connection show, and what to do about it. */
+import { defaultPrefix, layoutVersion } from "./keys.ts";
 
 export interface RedisFault {
   kind:
@@ -8,6 +8,7 @@ export interface RedisFault {
     | "database"
     | "cluster"
     | "replica"
+    | "layout"
     | "memory"
     | "disk"
     | "loading"
@@ -38,7 +39,7 @@ const replies: readonly Entry[] = [
     pattern: /NOPERM|user executing the script/,
     heals: false,
     elsewhere: false,
-    cure: `grant this user all commands of data and scripts, and the keys and channels ${keyPrefix}*`,
+    cure: `grant this user all commands of data and scripts, and the keys and channels ${defaultPrefix}*`,
   },
   {
     kind: "database",
@@ -107,4 +108,15 @@ export function faultOf(error: unknown): RedisFault {
       cure: "check REDIS_URL, and that Redis runs and can be reached",
     }
   );
+}
+
+/** Nodes of another release hold this Redis. @param found the version of the layout that they use. */
+export function layoutFault(found: string): RedisFault {
+  return {
+    kind: "layout",
+    message: `nodes with version ${found} of the data's layout are running; this release has version ${layoutVersion}`,
+    heals: false,
+    elsewhere: false,
+    cure: "stop all nodes of the other release before this one starts, or use another database or Redis",
+  };
 }

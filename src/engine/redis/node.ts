@@ -1,70 +1,59 @@
 /**
- * This process as one of the nodes on a Redis: its lease, its ear, and what becomes of both when Redis goes and
- * comes back, or when the process itself was asleep for too long.
+ * This process as one of the nodes on a Redis: its lease, its subscriptions, and what becomes of both when Redis becomes
+ * unavailable and returns, or when the process itself was stopped for too long.
  */
 import type { System } from "../../system.ts";
+import { RedisClient, RedisUnavailable } from "./client.ts";
+import { faultOf, layoutFault, type RedisFault } from "./faults.ts";
+import { createKeys, layoutKey, layoutVersion, versionedPrefix, type Keys } from "./keys.ts";
+import { decodeMessage, encodeMessage, type NodeMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
-import { faultOf, type RedisFault } from "./faults.ts";
-import { createLink, RedisAway } from "./link.ts";
-import { scripts, type Script } from "./scripts.ts";
+import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
 
-/** This node has been fenced off: somebody else has its sessions. */
+/** This node's lease has ended: other nodes have taken over its sessions. */
 export class Fenced extends Error {}
 
-/** Nobody can do anything about it here and now: Redis is away, or this node is no more. */
-export const isAway = (error: unknown) => error instanceof RedisAway || error instanceof Fenced;
+/** Another version of the layout is in use. */
+class WrongLayout extends Error {}
+
+/** Redis is unavailable, or this node is fenced off: no bug, and nothing that can be done about it here and now. */
+export const isUnavailable = (error: unknown) =>
+  error instanceof RedisUnavailable || error instanceof Fenced;
 
 export interface NodeOptions {
   url: string;
+  /** The site's, without the layout's version. */
   prefix: string;
-  /** What anybody with access to Redis may know of this node, in its key `node:<id>`. */
+  /** What anybody with access to Redis may know of this node; `doctor` reads it. */
   about: string;
-  /** Milliseconds: how long it is believed to live when it says nothing, and how long a command may take. */
+  /** How long the node is considered alive without a heartbeat (milliseconds). */
   leaseMs: number;
+  /** How long a command may take (milliseconds). */
   timeoutMs: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
-  /** The time that deadlines go by (epoch milliseconds), if it is not that of Redis. */
+  /** The clock of deadlines (epoch milliseconds), if it is not that of Redis. */
   now?: (() => number) | undefined;
-  /** What was published to this node, or to all: the first line, and the rest. */
-  onPublished: (first: string, rest: string) => void;
-  /** It has become another one: it holds no streams any more. */
-  onBegun: () => void;
-  /** It can listen, and is about to be available. */
-  onRising: () => Promise<unknown>;
-  /** It is available; what was published meanwhile may have been missed. */
-  onAvailable: (why: string) => void;
-  /** It is not available, for this reason; called again when the reason changes. */
-  onAway: (fault: RedisFault) => void;
-  /** Another node's lease has ended; it was last heard of then (epoch milliseconds). */
-  onGone: (node: string, lastBeat: number) => void;
-  /** The first deadline of all there are (epoch milliseconds). */
-  onDue: (at: number) => void;
+  onMessage: (message: NodeMessage) => void;
+  /** The process has registered as a new node, which holds no streams. */
+  onRegistered: () => void;
+  /** Its subscriptions work, and it is about to become available. */
+  onActivating: () => Promise<unknown>;
+  /** It is available. Messages that were published meanwhile may have been missed. */
+  onAvailable: (how: string) => void;
+  /** It is not available; called again when the reason changes. */
+  onUnavailable: (fault: RedisFault) => void;
+  /** Another node's lease has ended; `lastHeartbeat` in epoch milliseconds. */
+  onNodeGone: (node: string, lastHeartbeat: number) => void;
+  /** When the first of all deadlines is due (epoch milliseconds). */
+  onDeadline: (at: number) => void;
 }
 
-export interface Node {
-  readonly id: string;
-  /** The clock that all nodes share: that of Redis, as far as this node knows it, and without steps. */
-  now(): number;
-  /** Changes with each life of the data. */
-  readonly era: string;
-  readonly available: boolean;
-  /** Runs a script as this node. @throws {RedisAway} or {Fenced} */
-  run(script: Script, ...args: string[]): Promise<unknown>;
-  /** @throws {RedisAway} */
-  command(...args: string[]): Promise<unknown>;
-  /** Whether what it says to itself comes back in time: then everything published before has come. */
-  heard(withinMs?: number): Promise<boolean>;
-  /** Resolves when it is available. */
-  ready(): Promise<void>;
-  close(): void;
-}
-
-/** Tried again after this when Redis is away (milliseconds). */
+/** Connecting is tried again after this (milliseconds). */
 const retryMs = 250;
 /** A new connection that is not ready after this is replaced by another one (milliseconds). */
 const reconnectMs = 2000;
-/** A fault that comes back sooner is not told again: it would be at every second call of a stranger (milliseconds). */
+/** A fault that returns sooner is not reported again, or every second call of a stranger could write to the log (milliseconds). */
 const flappingMs = 10_000;
 
 const fencedOff: RedisFault = {
@@ -72,198 +61,265 @@ const fencedOff: RedisFault = {
   message: "its lease has ended: this node was stopped for too long, or Redis has lost its data",
   heals: true,
   elsewhere: false,
-  cure: "none is needed: it has begun as a new node",
+  cure: "none is needed: it has registered as a new node",
 };
 
-export function createNode(options: NodeOptions): Node {
-  const { prefix: p, leaseMs, timeoutMs, clock } = options;
-  const beatMs = leaseMs / 6;
-  let id = "";
-  let era = "0";
-  let available = false;
-  /** When it last came to be, by the monotonic clock. */
-  let availableSince = 0;
-  let lastFault: RedisFault["kind"] | undefined;
-  let closed = false;
-  let lastHeardAt = 0;
-  let comingUp: Promise<void> | undefined;
-  let cancelRetry = () => {};
-  let cancelHeart = () => {};
-  const awaited: (() => void)[] = [];
-  const echoes = new Map<string, () => void>();
+export class Node {
+  readonly keys: Keys;
+  /** The clock that all nodes share: that of Redis, as far as this node knows it. It never steps. */
+  readonly now: () => number;
+  readonly #options: NodeOptions;
+  readonly #prefix: string;
+  readonly #client: RedisClient;
+  readonly #redisClock: ReturnType<typeof createRedisClock>;
+  readonly #heartbeatMs: number;
+  readonly #echoes = new Map<string, () => void>();
+  #id = "";
+  #dataEpoch = "0";
+  #isAvailable = false;
+  /** When it last became available, by the monotonic clock. */
+  #availableSince = 0;
+  #lastFault: RedisFault["kind"] | undefined;
+  #isClosed = false;
+  #lastMessageAt = 0;
+  #connecting: Promise<void> | undefined;
+  #cancelRetry = () => {};
+  #cancelHeartbeat = () => {};
+  #readyListeners: (() => void)[] = [];
 
-  const random36 = () => Math.floor(clock.random() * 2 ** 52).toString(36);
-
-  const link = createLink({
-    url: options.url,
-    timeoutMs,
-    clock,
-    onMessage(_channel, message) {
-      lastHeardAt = clock.elapsed();
-      const end = message.indexOf("\n");
-      const first = message.slice(0, end);
-      const rest = message.slice(end + 1);
-      if (first === "?") echoes.get(rest)?.();
-      else options.onPublished(first, rest);
-    },
-    onConnected: () => void comeUp(),
-    onAway: goDown,
-  });
-
-  const redisClock = createRedisClock(clock, () => link.command("TIME"));
-  const sharedNow = options.now ?? redisClock.now;
-
-  function goDown(error: unknown) {
-    if (closed) return;
-    const fault = faultOf(error);
-    const isSteady = clock.elapsed() - availableSince > flappingMs;
-    // That the connection is not there yet follows from what was told before.
-    if (fault.kind !== "offline") {
-      if ((available && isSteady) || fault.kind !== lastFault) options.onAway(fault);
-      lastFault = fault.kind;
-    }
-    available = false;
-    cancelRetry();
-    cancelRetry = clock.schedule(retryMs, () => retry(fault));
-  }
-
-  function retry(fault: RedisFault) {
-    if (!fault.elsewhere) return void comeUp();
-    // Comes up by itself when it is there, unless that leads nowhere, too.
-    link.reconnect();
-    cancelRetry = clock.schedule(reconnectMs, () => retry(fault));
-  }
-
-  /** Makes sure that this is a node, with a lease and its ear at Redis; one at a time. */
-  function comeUp(): Promise<void> {
-    comingUp ??= (async () => {
-      try {
-        await rise();
-      } catch (error) {
-        goDown(error);
-      } finally {
-        comingUp = undefined;
-      }
-    })();
-    return comingUp;
-  }
-
-  async function rise() {
-    if (closed) return;
-    const replication = String(await link.command("INFO", "replication"));
-    if (/^role:slave/m.test(replication)) throw new RedisAway("this Redis is a replica");
-    await redisClock.sync();
-    const history = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
-    const eraNow = String(await link.run(scripts.era, [p, history]));
-    const alive = id !== "" && eraNow === era && (await beat(false));
-    if (!alive) await begin(eraNow);
-    if (!(await heard())) throw new RedisAway("what is published does not come");
-    await options.onRising();
-    available = true;
-    availableSince = clock.elapsed();
-    cancelRetry();
-    options.onAvailable(alive ? "as before" : "as a new node");
-    for (const resolve of awaited.splice(0)) resolve();
-    armHeart();
-  }
-
-  async function begin(eraNow: string) {
-    const before = id;
-    id = random36();
-    era = eraNow;
-    await link.subscribe(`${p}all`);
-    await link.subscribe(`${p}n:${id}`);
-    await beat(true);
-    if (before !== "") await link.unsubscribe(`${p}n:${before}`);
-    options.onBegun();
-  }
-
-  function armHeart() {
-    cancelHeart();
-    if (!closed) cancelHeart = clock.schedule(beatMs, () => void beatOn());
-  }
-
-  async function beatOn() {
-    try {
-      if (available && !(await beat(false))) restart();
-      if (available) listenForSilence();
-    } catch (error) {
-      goDown(error);
-    }
-    armHeart();
-  }
-
-  /** Prolongs the lease, and finds nodes that have lost theirs. `false`: this one has. */
-  async function beat(begins: boolean): Promise<boolean> {
-    if (!begins) await redisClock.sync();
-    const now = String(sharedNow());
-    const args = [p, id, now, String(leaseMs), begins ? "1" : "0", options.about];
-    const answer = await link.run(scripts.beat, args);
-    if (answer === "fenced") return false;
-    const [gone, firstAt] = answer as [[string, string][], string?];
-    for (const [other, lastBeat] of gone) if (other !== id) options.onGone(other, Number(lastBeat));
-    if (firstAt !== undefined) options.onDue(Number(firstAt));
-    return true;
-  }
-
-  /** A subscription can fall silent without an error: what this node says to itself must come back. */
-  function listenForSilence() {
-    const askedAt = clock.elapsed();
-    void heard(beatMs).then((did) => {
-      if (!did && !closed && lastHeardAt <= askedAt) link.resubscribe();
+  constructor(options: NodeOptions) {
+    const { url, prefix, timeoutMs, leaseMs, clock } = options;
+    this.#options = options;
+    this.#prefix = versionedPrefix(prefix);
+    this.keys = createKeys(prefix);
+    this.#heartbeatMs = leaseMs / 6;
+    this.#client = new RedisClient({
+      url,
+      timeoutMs,
+      clock,
+      onMessage: (text) => this.#receive(text),
+      onConnected: () => void this.#connect(),
+      onUnavailable: (error) => this.#markUnavailable(error),
     });
+    this.#redisClock = createRedisClock(clock, () => this.command("TIME"));
+    this.now = options.now ?? this.#redisClock.now;
   }
 
-  /** Fenced off: a node that was paused must not go on as if nothing had happened. */
-  function restart() {
-    if (available) options.onAway(fencedOff);
-    available = false;
-    void comeUp();
+  get id(): string {
+    return this.#id;
   }
 
-  function heard(withinMs = timeoutMs): Promise<boolean> {
-    const token = random36();
+  /** Counts the lives of the data: what was acknowledged in another one may be lost. */
+  get dataEpoch(): string {
+    return this.#dataEpoch;
+  }
+
+  get available(): boolean {
+    return this.#isAvailable;
+  }
+
+  /** @throws {RedisUnavailable} */
+  command(...args: string[]): Promise<unknown> {
+    return this.#client.command(...args);
+  }
+
+  /** Runs a script as this node. @throws {RedisUnavailable} or {Fenced} */
+  async run<Name extends string, Result>(
+    script: Script<Name, Result>,
+    args: ScriptArguments<Name>,
+    rest: readonly string[] = [],
+  ): Promise<Result> {
+    if (!this.#isAvailable) throw new RedisUnavailable("Redis is unavailable");
+    const reply = await this.#evaluate(script, args, rest);
+    if (reply !== fencedReply) return reply;
+    this.#restart();
+    throw new Fenced();
+  }
+
+  /** Publishes a message. @throws {RedisUnavailable} */
+  async publish(channel: string, message: NodeMessage): Promise<void> {
+    await this.command("PUBLISH", channel, encodeMessage(message));
+  }
+
+  /** Whether a message that it publishes to itself returns in time: then all messages before it have arrived. */
+  hasCaughtUp(withinMs = this.#options.timeoutMs): Promise<boolean> {
+    const token = this.randomId();
     return new Promise((resolve) => {
       const settle = (did: boolean) => {
-        echoes.delete(token);
+        this.#echoes.delete(token);
         cancel();
         resolve(did);
       };
-      const cancel = clock.schedule(withinMs, () => settle(false));
-      echoes.set(token, () => settle(true));
-      link.command("PUBLISH", `${p}n:${id}`, `?\n${token}`).catch(() => settle(false));
+      const cancel = this.#options.clock.schedule(withinMs, () => settle(false));
+      this.#echoes.set(token, () => settle(true));
+      const channel = this.keys.nodeChannel(this.#id);
+      this.publish(channel, { type: "echo", token }).catch(() => settle(false));
     });
   }
 
-  return {
-    get id() {
-      return id;
-    },
-    get era() {
-      return era;
-    },
-    get available() {
-      return available;
-    },
-    now: sharedNow,
-    heard,
-    command: link.command,
-    async run(script, ...args) {
-      if (!available) throw new RedisAway("Redis is away");
-      const answer = await link.run(script, [p, id, ...args]);
-      if (answer !== "fenced") return answer;
-      restart();
-      throw new Fenced();
-    },
-    async ready() {
-      if (available || closed) return;
-      await new Promise<void>((resolve) => awaited.push(resolve));
-    },
-    close() {
-      closed = true;
-      cancelHeart();
-      cancelRetry();
-      link.close();
-    },
-  };
+  /** Resolves when it is available. */
+  async ready(): Promise<void> {
+    if (this.#isAvailable || this.#isClosed) return;
+    await new Promise<void>((resolve) => this.#readyListeners.push(resolve));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelHeartbeat();
+    this.#cancelRetry();
+    this.#client.close();
+  }
+
+  /** 52 random bits: enough to tell nodes and messages apart. */
+  randomId(): string {
+    return Math.floor(this.#options.clock.random() * 2 ** 52).toString(36);
+  }
+
+  async #evaluate<Name extends string, Result>(
+    script: Script<Name, Result>,
+    args: ScriptArguments<Name>,
+    rest: readonly string[] = [],
+  ): Promise<Result | typeof fencedReply> {
+    const values = script.names.map((name) => String(args[name]));
+    const reply = await this.#client.evaluate(script, [this.#prefix, this.#id, ...values, ...rest]);
+    // The one place where a reply gets the type that its script is declared with.
+    return reply as Result | typeof fencedReply;
+  }
+
+  #receive(text: string): void {
+    this.#lastMessageAt = this.#options.clock.elapsed();
+    const message = decodeMessage(text);
+    if (message?.type === "echo") this.#echoes.get(message.token)?.();
+    else if (message) this.#options.onMessage(message);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Availability
+
+  #markUnavailable(error: unknown): void {
+    if (this.#isClosed) return;
+    const { clock, onUnavailable } = this.#options;
+    const fault = error instanceof WrongLayout ? layoutFault(error.message) : faultOf(error);
+    const isSteady = clock.elapsed() - this.#availableSince > flappingMs;
+    // That there is no connection yet follows from what was reported before.
+    if (fault.kind !== "offline") {
+      if ((this.#isAvailable && isSteady) || fault.kind !== this.#lastFault) onUnavailable(fault);
+      this.#lastFault = fault.kind;
+    }
+    this.#isAvailable = false;
+    this.#cancelRetry();
+    this.#cancelRetry = clock.schedule(retryMs, () => this.#retry(fault));
+  }
+
+  #retry(fault: RedisFault): void {
+    if (!fault.elsewhere) return void this.#connect();
+    // The new connection emits `ready` by itself, unless it has the same fault.
+    this.#client.reconnect();
+    this.#cancelRetry = this.#options.clock.schedule(reconnectMs, () => this.#retry(fault));
+  }
+
+  /** Makes this process a node with a lease and working subscriptions; one at a time. */
+  #connect(): Promise<void> {
+    this.#connecting ??= (async () => {
+      try {
+        await this.#activate();
+      } catch (error) {
+        this.#markUnavailable(error);
+      } finally {
+        this.#connecting = undefined;
+      }
+    })();
+    return this.#connecting;
+  }
+
+  async #activate(): Promise<void> {
+    if (this.#isClosed) return;
+    const { clock, onActivating, onAvailable } = this.#options;
+    const replication = String(await this.command("INFO", "replication"));
+    if (/^role:slave/m.test(replication)) throw new RedisUnavailable("this Redis is a replica");
+    await this.#redisClock.sync();
+    const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
+    const dataEpoch = String(
+      await this.#evaluate(scripts.dataEpoch, { replication_id: replicationId }),
+    );
+    const isAlive =
+      this.#id !== "" && dataEpoch === this.#dataEpoch && (await this.#sendHeartbeat(false));
+    if (!isAlive) await this.#register(dataEpoch);
+    if (!(await this.hasCaughtUp())) throw new RedisUnavailable("published messages do not arrive");
+    await onActivating();
+    this.#isAvailable = true;
+    this.#availableSince = clock.elapsed();
+    this.#cancelRetry();
+    onAvailable(isAlive ? "as before" : "as a new node");
+    for (const resolve of this.#readyListeners.splice(0)) resolve();
+    this.#scheduleHeartbeat();
+  }
+
+  async #register(dataEpoch: string): Promise<void> {
+    const before = this.#id;
+    this.#id = this.randomId();
+    this.#dataEpoch = dataEpoch;
+    await this.#client.subscribe(this.keys.allNodes());
+    await this.#client.subscribe(this.keys.nodeChannel(this.#id));
+    await this.#sendHeartbeat(true);
+    if (before !== "") await this.#client.unsubscribe(this.keys.nodeChannel(before));
+    this.#options.onRegistered();
+  }
+
+  /** The lease has ended: a node that was stopped must not continue as if nothing had happened. */
+  #restart(): void {
+    if (this.#isAvailable) this.#options.onUnavailable(fencedOff);
+    this.#isAvailable = false;
+    void this.#connect();
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Heartbeat
+
+  #scheduleHeartbeat(): void {
+    this.#cancelHeartbeat();
+    if (this.#isClosed) return;
+    const { clock } = this.#options;
+    this.#cancelHeartbeat = clock.schedule(this.#heartbeatMs, () => void this.#heartbeat());
+  }
+
+  async #heartbeat(): Promise<void> {
+    try {
+      if (this.#isAvailable && !(await this.#sendHeartbeat(false))) this.#restart();
+      if (this.#isAvailable) this.#checkSubscription();
+    } catch (error) {
+      this.#markUnavailable(error);
+    }
+    this.#scheduleHeartbeat();
+  }
+
+  /** Renews the lease, and finds nodes whose lease has ended. `false`: that of this one has. */
+  async #sendHeartbeat(begins: boolean): Promise<boolean> {
+    const { prefix, leaseMs, about, onNodeGone, onDeadline } = this.#options;
+    if (!begins) await this.#redisClock.sync();
+    const reply = await this.#evaluate(scripts.heartbeat, {
+      layout_key: layoutKey(prefix),
+      layout: layoutVersion,
+      now: this.now(),
+      lease_ms: leaseMs,
+      begins: begins ? "1" : "0",
+      about,
+    });
+    if (reply === fencedReply) return false;
+    if (reply[0] === "layout") throw new WrongLayout(String(reply[1]));
+    const [gone, firstDue] = reply;
+    for (const [node, lastHeartbeat] of gone)
+      if (node !== this.#id) onNodeGone(node, Number(lastHeartbeat));
+    if (firstDue !== undefined) onDeadline(Number(firstDue));
+    return true;
+  }
+
+  /** A subscription can stop delivering without an error: messages of this node to itself must return. */
+  #checkSubscription(): void {
+    const { clock } = this.#options;
+    const askedAt = clock.elapsed();
+    void this.hasCaughtUp(this.#heartbeatMs).then((did) => {
+      if (!did && !this.#isClosed && this.#lastMessageAt <= askedAt) this.#client.resubscribe();
+    });
+  }
 }

@@ -1,81 +1,101 @@
 /**
- * How many sockets each address has open on all nodes. Each node keeps its own counts in a hash of its own in Redis,
- * and writes them whole: a write that is lost is made up for by the next one, and what a dead node has left ends with
- * its lease. Nothing is ever counted down there.
+ * How many sockets each address has open on all nodes. Each node stores its own counts in a hash of its own, and writes
+ * them as absolute numbers: a lost write is corrected by the next one, and the counts of a dead node end with its lease.
  */
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 
-export interface SocketCounts {
-  /**
-   * Counts a handshake, and a socket until it is released. 'crowded': too many are open; a number: too many handshakes,
-   * and so many milliseconds until the next. A limit of 0 is none. While Redis is away nobody is refused.
-   */
-  admit(
-    address: string,
-    handshakesPerMin: number,
-    socketsMax: number,
-  ): Promise<{ release: () => void } | "crowded" | number>;
-  /** This node has another id, or Redis is back: what is there may be of before. */
-  writeAll(): void;
-}
+/** What became of a socket's admission. */
+export type SocketAdmission =
+  /** `release` is to be called when the socket has closed; idempotent. */
+  | { kind: "admitted"; release: () => void }
+  /** Too many sockets are open. */
+  | { kind: "crowded" }
+  /** Too many handshakes. */
+  | { kind: "too-often"; retryAfterMs: number };
 
 export interface SocketCountsOptions {
-  /** Runs `admit.lua` with these arguments. */
-  admit: (...args: string[]) => Promise<unknown | Rejection>;
+  /** Runs `admit_socket.lua`. */
+  admit: (args: {
+    address: string;
+    handshakes_per_min: number;
+    sockets_max: number;
+    own_sockets: number;
+  }) => Promise<"admitted" | "crowded" | number | Rejection>;
   command: (...args: string[]) => Promise<unknown>;
-  /** The hash of this node, as it is called now. */
+  /** The hash of this node; another one after it has registered anew. */
   key: () => string;
 }
 
-export function createSocketCounts({ admit, command, key }: SocketCountsOptions): SocketCounts {
-  const open = new Map<string, number>();
+const addressesPerWrite = 500;
 
-  function add(address: string, count: 1 | -1) {
-    const now = (open.get(address) ?? 0) + count;
-    if (now === 0) open.delete(address);
-    else open.set(address, now);
+export class SocketCounts {
+  readonly #options: SocketCountsOptions;
+  readonly #open = new Map<string, number>();
+
+  constructor(options: SocketCountsOptions) {
+    this.#options = options;
   }
 
-  /** Writes what is open of these addresses now. If that fails, `writeAll` is called before Redis is used again. */
-  function write(addresses: Iterable<string>) {
+  /**
+   * Counts a handshake, and a socket until it is released. A limit of 0 is none. While Redis is unavailable every socket is
+   * admitted.
+   */
+  async admit(
+    address: string,
+    handshakesPerMin: number,
+    socketsMax: number,
+  ): Promise<SocketAdmission> {
+    this.#add(address, 1);
+    const outcome = await this.#options.admit({
+      address,
+      handshakes_per_min: handshakesPerMin,
+      sockets_max: socketsMax,
+      own_sockets: this.#open.get(address) ?? 0,
+    });
+    if (!isRejection(outcome) && outcome !== "admitted") {
+      // The script wrote nothing. If another socket of this address has closed meanwhile, that has been written.
+      this.#add(address, -1);
+      return outcome === "crowded"
+        ? { kind: "crowded" }
+        : { kind: "too-often", retryAfterMs: outcome };
+    }
+    let isHeld = true;
+    const release = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#add(address, -1);
+      this.#write([address]);
+    };
+    return { kind: "admitted", release };
+  }
+
+  /** Writes all counts: this node has another id, or Redis is available again and may hold older ones. */
+  writeAll(): void {
+    const { command, key } = this.#options;
+    const all = [...this.#open.keys()];
+    // The old counts are deleted: those of addresses that have no socket left are not known here.
+    command("DEL", key()).catch(() => {});
+    for (let n = 0; n < all.length; n += addressesPerWrite)
+      this.#write(all.slice(n, n + addressesPerWrite));
+  }
+
+  #add(address: string, change: 1 | -1): void {
+    const count = (this.#open.get(address) ?? 0) + change;
+    if (count === 0) this.#open.delete(address);
+    else this.#open.set(address, count);
+  }
+
+  /** Writes the counts of these addresses. If that fails, `writeAll` is called before Redis is used again. */
+  #write(addresses: Iterable<string>): void {
+    const { command, key } = this.#options;
     const counted: string[] = [];
     const gone: string[] = [];
     for (const address of addresses) {
-      const count = open.get(address);
+      const count = this.#open.get(address);
       if (count === undefined) gone.push(address);
       else counted.push(address, String(count));
     }
     if (counted.length > 0) command("HSET", key(), ...counted).catch(() => {});
     if (gone.length > 0) command("HDEL", key(), ...gone).catch(() => {});
   }
-
-  return {
-    async admit(address, handshakesPerMin, socketsMax) {
-      add(address, 1);
-      const limits = [String(handshakesPerMin), String(socketsMax)];
-      const answer = await admit(address, ...limits, String(open.get(address)));
-      if (!isRejection(answer) && answer !== "in") {
-        add(address, -1);
-        // The script wrote nothing; another socket of this address may have closed meanwhile, and has written that.
-        return answer as "crowded" | number;
-      }
-      let held = true;
-      const release = () => {
-        if (!held) return;
-        held = false;
-        add(address, -1);
-        write([address]);
-      };
-      return { release };
-    },
-    writeAll() {
-      const all = [...open.keys()];
-      // The old counts go: of what has closed meanwhile nothing is known here.
-      command("DEL", key()).catch(() => {});
-      for (let n = 0; n < all.length; n += addressesAtOnce)
-        write(all.slice(n, n + addressesAtOnce));
-    },
-  };
 }
-
-const addressesAtOnce = 500;

@@ -1,6 +1,6 @@
 /** Everything of ours, but with tRPC's own WebSocket handler in the place of the lean one. */
 import { createFairPolicy } from "../../../src/domain/matchmaker.ts";
-import { createMemoryEngine } from "../../../src/engine/memory.ts";
+import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
 import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";

@@ -1,0 +1,173 @@
+/**
+ * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
+ * stores them.
+ */
+import type { EndReason, Mode, Status } from "../protocol.ts";
+import { networkOf, type Party, type Reporter } from "./moderation.ts";
+import type { Ending, RoomState } from "./room.ts";
+import type { SkipPenalty } from "./skip-penalty.ts";
+import type { Ticket, Wishes } from "./ticket.ts";
+
+export interface Session {
+  readonly id: string;
+  /** Keyed hash of the address it last connected from; `undefined` if it was forgotten and has not come back. */
+  readonly addressHash: string | undefined;
+  /** Networks it connected from before the present one (see `networkOf`), the latest last; at most 3. */
+  readonly earlierNetworks: readonly string[];
+  /** Counts take-overs: a caller with a lower number has lost the session to another tab. */
+  readonly generation: number;
+  /** Whether it has an open stream. */
+  readonly present: boolean;
+  readonly ticket: Ticket | undefined;
+  readonly room: Room | undefined;
+  /** The last ones asked for; they outlive ticket and room. */
+  readonly wishes: Wishes | undefined;
+  /** Epoch milliseconds since which it counts as waiting: kept through rooms that others ended. */
+  readonly queuedSince: number | undefined;
+  /** The last rooms that ended, the latest last; at most 8. */
+  readonly recentRooms: readonly PastRoom[];
+  /** Rooms that have ended, and those of them whose other member it reported or blocked. */
+  readonly roomCount: number;
+  readonly roomsRejected: number;
+  readonly skipPenalty: SkipPenalty | undefined;
+  /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
+  readonly graceUntil: number | undefined;
+  /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
+  readonly lostAt: number | undefined;
+  /** Increases with each version of its ticket. */
+  readonly revision: number;
+}
+
+/** The two are members, the impolite one makes the offer. A room that changes is another value with the same id. */
+export interface Room {
+  readonly id: string;
+  readonly mode: Mode;
+  readonly politeId: string;
+  readonly impoliteId: string;
+  readonly relayOnly: boolean;
+  readonly sharedInterests: readonly string[];
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly state: RoomState;
+  /** Whether each member has confirmed that media flows. */
+  readonly politeConnected: boolean;
+  readonly impoliteConnected: boolean;
+}
+
+/** What a member remembers of a room that has ended. */
+export interface PastRoom {
+  readonly roomId: string;
+  readonly partnerId: string;
+  /** Whether a report from it counts: both members confirmed that media flowed, or it lasted. */
+  readonly votes: boolean;
+  /** Whether this member reported or blocked the other one. */
+  readonly rejected: boolean;
+}
+
+/** A room that has ended. */
+export interface RoomEnd {
+  roomId: string;
+  /** The member through which it ended, and the other one. */
+  sessionId: string;
+  partnerId: string;
+  /** What the partner is sent. */
+  reason: EndReason;
+  /** What the member did, or what happened to it. */
+  ending: Ending;
+  lastedMs: number;
+}
+
+const recentRoomsMax = 8;
+const networksMax = 3;
+
+const none: readonly never[] = [];
+
+/** A session without any history. */
+export function newSession(id: string, addressHash: string | undefined): Session {
+  return {
+    id,
+    addressHash,
+    earlierNetworks: none,
+    generation: 0,
+    present: false,
+    ticket: undefined,
+    room: undefined,
+    wishes: undefined,
+    queuedSince: undefined,
+    recentRooms: none,
+    roomCount: 0,
+    roomsRejected: 0,
+    skipPenalty: undefined,
+    graceUntil: undefined,
+    lostAt: undefined,
+    revision: 0,
+  };
+}
+
+export function statusOf({ room, ticket }: Session): Status {
+  if (room) return "paired";
+  return ticket ? "waiting" : "idle";
+}
+
+export function partnerIdOf(sessionId: string, { politeId, impoliteId }: Room): string {
+  return politeId === sessionId ? impoliteId : politeId;
+}
+
+/** Whether the room is the session's, or was one of its last few. */
+export function knowsRoom({ room, recentRooms }: Session, roomId: string): boolean {
+  return room?.id === roomId || recentRooms.some((past) => past.roomId === roomId);
+}
+
+/** What a member is sent about its room; complete but for the ICE servers. */
+export function roomTerms(sessionId: string, room: Room) {
+  return {
+    roomId: room.id,
+    polite: room.politeId === sessionId,
+    relayOnly: room.relayOnly,
+    sharedInterests: [...room.sharedInterests],
+    mode: room.mode,
+  };
+}
+
+/** The session with one more ended room in its memory. */
+export function rememberRoom(session: Session, past: PastRoom): Session {
+  return {
+    ...session,
+    recentRooms: [...session.recentRooms.slice(1 - recentRoomsMax), past],
+    roomCount: session.roomCount + 1,
+    roomsRejected: session.roomsRejected + (past.rejected ? 1 : 0),
+  };
+}
+
+/** The session after it reported or blocked the other member of an ended room; counted once per room. */
+export function rejectPastPartner(session: Session, roomId: string): Session {
+  const past = session.recentRooms.find((one) => one.roomId === roomId);
+  if (!past || past.rejected) return session;
+  return {
+    ...session,
+    recentRooms: session.recentRooms.map((one) =>
+      one === past ? { ...past, rejected: true } : one,
+    ),
+    roomsRejected: session.roomsRejected + 1,
+  };
+}
+
+/** The session after it has connected from an address. */
+export function connectFrom(session: Session, addressHash: string): Session {
+  if (session.addressHash === addressHash) return session;
+  const before = session.addressHash && networkOf(session.addressHash);
+  const network = networkOf(addressHash);
+  if (before === undefined || before === network) return { ...session, addressHash };
+  const others = session.earlierNetworks.filter((one) => one !== before && one !== network);
+  return { ...session, addressHash, earlierNetworks: [...others, before].slice(-networksMax) };
+}
+
+export const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
+
+/** The session as the author of a report, with all that decides whether the report counts. */
+export const reporterOf = (session: Session): Reporter => ({
+  ...partyOf(session),
+  ...(session.earlierNetworks.length > 0 && { earlierNetworks: session.earlierNetworks }),
+  roomCount: session.roomCount,
+  roomsRejected: session.roomsRejected,
+});

@@ -1,0 +1,297 @@
+/**
+ * What each verb does to the sessions it concerns, as pure functions: from sessions as they are to a `Change`, which
+ * says what becomes of them, which events are sent to whom, who avoids whom, and what the caller is answered. An engine
+ * reads the sessions, calls one of these, and applies the change as a whole.
+ *
+ * `partner` is always the other member of the session's room; `undefined` without a room.
+ */
+import type { PeerState, Status } from "../protocol.ts";
+import {
+  changeOf,
+  draftOf,
+  earnsVote,
+  endRoom,
+  enter,
+  evictDraft,
+  penalized,
+  renewTicket,
+  send,
+  withTicket,
+  type Change,
+  type Entered,
+  type Moved,
+  type Surroundings,
+} from "./change.ts";
+import type { Recovery } from "./event-log.ts";
+import { reject, type Rejection } from "./rejection.ts";
+import { roomTable, type Ending } from "./room.ts";
+import {
+  connectFrom,
+  knowsRoom,
+  partnerIdOf,
+  rejectPastPartner,
+  roomTerms,
+  statusOf,
+  type PastRoom,
+  type Room,
+  type Session,
+} from "./session.ts";
+import { afterSuccess } from "./skip-penalty.ts";
+import { defaultWishes, type Wishes } from "./ticket.ts";
+
+export interface Attachment {
+  addressHash: string;
+  /** The lowest generation that the session is known to have had. */
+  generation: number;
+  /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
+  recovery: Recovery | "none";
+}
+
+/**
+ * A stream opens. Without a position of the living log it takes the session over, and the streams before it end. Sends
+ * `session`, and `resync` where the past can't be replayed.
+ */
+export function attach(
+  session: Session,
+  partner: Session | undefined,
+  { addressHash, generation, recovery }: Attachment,
+  around: Surroundings,
+): Change<Entered> {
+  const draft = draftOf(session, partner);
+  const takesOver = recovery === "none" || recovery === "other-epoch";
+  draft.member = {
+    ...connectFrom(session, addressHash),
+    generation: takesOver ? Math.max(session.generation, generation) + 1 : session.generation,
+    present: true,
+    graceUntil: undefined,
+    lostAt: undefined,
+  };
+  if (!session.present) {
+    draft.member = renewTicket(draft.member, around);
+    if (session.graceUntil !== undefined && session.room && partner)
+      send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
+  }
+  if (around.suspended(draft.member)) evictDraft(draft, around);
+  const { member } = draft;
+  const resumed = recovery === "whole";
+  const state = stateOf(member, draft.partner, around);
+  send(draft, member, { type: "session", resumed, state });
+  if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
+  if (member.ticket && !draft.newlyWaiting.includes(member.id)) draft.newlyWaiting.push(member.id);
+  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** The last stream has closed: room and ticket are kept until `graceUntil` (epoch milliseconds). */
+export function detach(
+  session: Session,
+  partner: Session | undefined,
+  graceUntil: number,
+  around: Surroundings,
+): Change<undefined> {
+  const draft = draftOf(session, partner);
+  draft.member = renewTicket({ ...session, present: false, graceUntil }, around);
+  if (session.room && partner)
+    send(draft, partner, {
+      type: "partner-reconnecting",
+      roomId: session.room.id,
+      deadline: graceUntil + around.wallOffsetMs,
+    });
+  return changeOf(draft, undefined);
+}
+
+/** The grace is over: the session leaves lobby and room, and its log ends. */
+export function expireGrace(
+  session: Session,
+  partner: Session | undefined,
+  around: Surroundings,
+): Change<Entered> {
+  const lost: Session = { ...session, graceUntil: undefined, lostAt: around.now };
+  const draft = draftOf(lost, partner);
+  if (lost.room) endRoom(draft, lost.room, "lost", around);
+  draft.member = { ...draft.member, ticket: undefined, queuedSince: undefined };
+  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room. */
+export function enqueue(
+  session: Session,
+  asked: Wishes | undefined,
+  around: Surroundings,
+): Change<Moved> | Rejection {
+  if (!session.present) return reject("not-subscribed");
+  const draft = draftOf(session, undefined);
+  if (session.room) return changeOf(draft, { status: "paired", newlyWaiting: [] });
+  const refused =
+    around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
+  if (refused) return refused;
+  const wishes = asked ?? session.wishes ?? defaultWishes;
+  if (session.ticket) {
+    draft.member = withTicket({ ...session, wishes }, { ...session.ticket, wishes }, around);
+    draft.newlyWaiting.push(session.id);
+  } else enter(draft, "member", { wishes, place: "kept" }, around);
+  return changeOf(draft, { status: "waiting", newlyWaiting: draft.newlyWaiting });
+}
+
+/** The time has come at which the ticket accepts more partners. */
+export function relax(session: Session, around: Surroundings): Change<Entered> {
+  const draft = draftOf(session, undefined);
+  draft.member = renewTicket(session, around);
+  return changeOf(draft, { newlyWaiting: session.ticket ? [session.id] : [] });
+}
+
+/** From now on the session never meets `other` again, whom it met in this room. */
+export function block(
+  session: Session,
+  other: Session,
+  roomId: string,
+  around: Surroundings,
+): Change<{ partnerId: string }> {
+  const draft = draftOf(session, other);
+  // A ticket changes with whom it avoids: a match that was chosen before must fail.
+  draft.member = renewTicket(rejectPastPartner(session, roomId), around);
+  draft.partner = renewTicket(other, around);
+  const until = Number.POSITIVE_INFINITY;
+  draft.avoidances.push({ sessionId: session.id, otherId: other.id, until });
+  return changeOf(draft, { partnerId: other.id });
+}
+
+export interface Pairing {
+  roomId: string;
+  relayOnly: boolean;
+  sharedInterests: string[];
+}
+
+/** Two waiting sessions become the members of a room. */
+export function pair(
+  impolite: Session,
+  polite: Session,
+  { roomId, relayOnly, sharedInterests }: Pairing,
+  around: Surroundings,
+): Change<boolean> {
+  const draft = draftOf(impolite, polite);
+  const since = around.now;
+  const room: Room = {
+    id: roomId,
+    mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    politeId: polite.id,
+    impoliteId: impolite.id,
+    relayOnly,
+    sharedInterests,
+    since,
+    state: "connecting",
+    politeConnected: false,
+    impoliteConnected: false,
+  };
+  const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
+  draft.room = { kind: "began", room, waitedMs: since - waitedSince };
+  draft.member = { ...impolite, ticket: undefined, room };
+  draft.partner = { ...polite, ticket: undefined, room };
+  send(draft, impolite, { type: "create-offer", ...roomTerms(impolite.id, room), polite: false });
+  send(draft, polite, { type: "wait-for-offer", ...roomTerms(polite.id, room), polite: true });
+  return changeOf(draft, true);
+}
+
+export interface Confirmed {
+  status: Status;
+  /** Only with the first confirmation in this room: milliseconds since it began. */
+  connectedAfterMs?: number;
+}
+
+/** The member confirms that media flows. */
+export function confirm(
+  session: Session,
+  partner: Session | undefined,
+  roomId: string,
+  { now }: Surroundings,
+): Change<Confirmed> | Rejection {
+  if (!knowsRoom(session, roomId)) return reject("not-in-room");
+  const draft = draftOf(session, partner);
+  const { room, skipPenalty } = session;
+  if (room?.id !== roomId || !partner) return changeOf(draft, { status: statusOf(session) });
+  const next = roomTable[room.state].connected;
+  const isPolite = room.politeId === session.id;
+  const updated: Room = {
+    ...room,
+    state: typeof next === "string" ? next : room.state,
+    politeConnected: room.politeConnected || isPolite,
+    impoliteConnected: room.impoliteConnected || !isPolite,
+  };
+  draft.member = {
+    ...session,
+    room: updated,
+    skipPenalty: skipPenalty && afterSuccess(skipPenalty),
+  };
+  draft.partner = { ...partner, room: updated };
+  draft.room = { kind: "updated", room: updated };
+  const isFirst = room.state === "connecting";
+  return changeOf(
+    draft,
+    isFirst ? { status: "paired", connectedAfterMs: now - room.since } : { status: "paired" },
+  );
+}
+
+export interface Ended extends Moved {
+  /** Whether the named room is the caller's, or was one of its last few. */
+  known: boolean;
+}
+
+/**
+ * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
+ * ticket out of the lobby.
+ */
+export function end(
+  session: Session,
+  partner: Session | undefined,
+  { ending, roomId }: { ending: Ending; roomId?: string | undefined },
+  around: Surroundings,
+): Change<Ended> | Rejection {
+  if (ending === "skip" && !session.present) return reject("not-subscribed");
+  const { room } = session;
+  const draft = draftOf(session, partner);
+  if (ending === "leave" && session.ticket)
+    draft.member = { ...session, ticket: undefined, queuedSince: undefined };
+  const known = roomId === undefined ? room !== undefined : knowsRoom(session, roomId);
+  if (room && (roomId === undefined || room.id === roomId)) {
+    const refused =
+      ending === "skip" || ending === "failed" ? penalized(session, around.now) : undefined;
+    if (refused) return refused;
+    endRoom(draft, room, ending, around);
+  }
+  const { member, newlyWaiting } = draft;
+  return changeOf(draft, { status: statusOf(member), newlyWaiting, known });
+}
+
+/** A suspension takes effect. */
+export function evict(
+  session: Session,
+  partner: Session | undefined,
+  around: Surroundings,
+): Change<Entered> {
+  const draft = draftOf(session, partner);
+  evictDraft(draft, around);
+  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** The other member of the session's present or recent room, and whether a report from that room counts. */
+export function partnerIn(
+  session: Session,
+  roomId: string,
+  around: Surroundings,
+): Pick<PastRoom, "partnerId" | "votes"> | undefined {
+  const { room } = session;
+  if (room?.id !== roomId) return session.recentRooms.find((past) => past.roomId === roomId);
+  return { partnerId: partnerIdOf(session.id, room), votes: earnsVote(room, around) };
+}
+
+function stateOf(
+  { id, room, ticket }: Session,
+  partner: Session | undefined,
+  { wallOffsetMs }: Surroundings,
+): PeerState<unknown> {
+  if (!room)
+    return ticket ? { status: "waiting", since: ticket.since + wallOffsetMs } : { status: "idle" };
+  const terms = roomTerms(id, room);
+  if (partner?.graceUntil === undefined) return { status: "paired", partner: "here", ...terms };
+  const deadline = partner.graceUntil + wallOffsetMs;
+  return { status: "paired", partner: "reconnecting", deadline, ...terms };
+}

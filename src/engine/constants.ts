@@ -1,0 +1,11 @@
+/** What all engines have in common besides the transitions. */
+
+/** Tickets offered to the policy from the only term under which a ticket looks; half as many from each of several. */
+export const eligibleMax = 4;
+/** How long a session without a stream is remembered at least (milliseconds), so that cooldowns hold. */
+export const retentionMsMin = 600_000;
+/**
+ * How long a session is remembered that has blocked another one or was blocked (milliseconds): as long as an unused token
+ * is valid, so that the two do not meet again while both can come back.
+ */
+export const tokenLifeMs = 7 * 24 * 60 * 60 * 1000;

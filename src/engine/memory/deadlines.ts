@@ -1,0 +1,73 @@
+/** All deadlines of the engine in memory. Each kind has time buckets of its own, as all its deadlines are equally long. */
+import type { DeadlineNotifier } from "../deadline-notifier.ts";
+import type { Scheduled, StoredSession } from "./stored-session.ts";
+import { TimeBuckets } from "./time-buckets.ts";
+
+/** A cooldown during which `session` avoids `other`. */
+export interface Cooldown {
+  session: StoredSession;
+  other: StoredSession;
+  until: number;
+}
+
+export class Deadlines {
+  readonly graces = new TimeBuckets<StoredSession>(1);
+  readonly cooldowns = new TimeBuckets<Cooldown>(1);
+  readonly relaxations = {
+    language: new TimeBuckets<StoredSession>(1),
+    anybody: new TimeBuckets<StoredSession>(1),
+  };
+  /** When a session that is gone is forgotten: those that block, or are blocked, are kept longer. */
+  readonly retentions = new TimeBuckets<StoredSession>(1);
+  readonly blockerRetentions = new TimeBuckets<StoredSession>(1);
+  readonly #notifier: DeadlineNotifier;
+
+  constructor(notifier: DeadlineNotifier) {
+    this.#notifier = notifier;
+  }
+
+  schedule(buckets: TimeBuckets<StoredSession>, at: number, session: StoredSession): Scheduled {
+    const scheduled = { buckets, entry: buckets.add(at, session) };
+    this.#notifier.notify(at);
+    return scheduled;
+  }
+
+  startCooldown(cooldown: Cooldown): void {
+    this.cooldowns.add(cooldown.until, cooldown);
+    this.#notifier.notify(cooldown.until);
+  }
+
+  /** Milliseconds of the engine's clock; `undefined` if there is no deadline. */
+  get earliest(): number | undefined {
+    const { graces, cooldowns, relaxations, retentions, blockerRetentions } = this;
+    const earliest = Math.min(
+      graces.firstAt ?? Number.POSITIVE_INFINITY,
+      cooldowns.firstAt ?? Number.POSITIVE_INFINITY,
+      relaxations.language.firstAt ?? Number.POSITIVE_INFINITY,
+      relaxations.anybody.firstAt ?? Number.POSITIVE_INFINITY,
+      retentions.firstAt ?? Number.POSITIVE_INFINITY,
+      blockerRetentions.firstAt ?? Number.POSITIVE_INFINITY,
+    );
+    return Number.isFinite(earliest) ? earliest : undefined;
+  }
+}
+
+/** Undoes `schedule`; once only. */
+export function cancel({ buckets, entry }: Scheduled): void {
+  buckets.remove(entry);
+}
+
+/** Removes each deadline that is due at `now`, carries it out, and collects what that returns. */
+export function takeDue<T>(
+  buckets: TimeBuckets<T>,
+  now: number,
+  carryOut: (value: T) => readonly string[],
+): string[] {
+  const results: string[] = [];
+  for (;;) {
+    const { first } = buckets;
+    if (!first || (buckets.firstAt ?? 0) > now) return results;
+    buckets.remove(first);
+    results.push(...carryOut(first.value));
+  }
+}

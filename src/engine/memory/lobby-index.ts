@@ -1,0 +1,156 @@
+/**
+ * The lobby's index: every ticket that can be paired now, found by what it accepts, the longest queued first. A ticket is
+ * listed under each of its interests; under its languages and under its mode only once it accepts those. So a ticket that
+ * looks under the same terms finds only tickets that match by the wishes of both sides, without reading any other.
+ */
+import {
+  forEachIndexTerm,
+  type Acceptance,
+  type Ticket,
+  type Wishes,
+} from "../../domain/ticket.ts";
+import type { Mode } from "../../protocol.ts";
+import { isBarred, type Avoider } from "./avoidance.ts";
+import { clearBit, countShared, setBit, type BitSet } from "./bit-set.ts";
+import { after, TimeBuckets, type Entry } from "./time-buckets.ts";
+
+/** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
+const queueBucketMs = 1000;
+/** After so many barred tickets in a row it is worth checking whether all of them are. */
+const barredInARow = 32;
+
+/** A session as the index sees it. */
+export interface WaitingPeer<P> extends Avoider<P> {
+  readonly value: { readonly ticket: Ticket | undefined };
+  /** Where its ticket is listed; absent while it is not. Its `number` must not change meanwhile. */
+  indexEntries: readonly IndexEntry<P>[] | undefined;
+}
+
+export interface IndexEntry<P> {
+  readonly term: Term<P>;
+  readonly entry: Entry<P>;
+}
+
+/** All tickets listed under one word. */
+interface Term<P> {
+  /** The map that holds it, and its key there: an empty one is removed. */
+  readonly terms: Map<string, Term<P>>;
+  readonly word: string;
+  readonly peers: TimeBuckets<P>;
+  /** The numbers of those peers. */
+  readonly numbers: BitSet;
+}
+
+/** The terms of one mode, by kind. */
+type Terms<P> = Record<Acceptance, Map<string, Term<P>>>;
+
+export class LobbyIndex<P extends WaitingPeer<P>> {
+  readonly #terms: Record<Mode, Terms<P>> = {
+    video: newTerms(),
+    audio: newTerms(),
+    text: newTerms(),
+  };
+  readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
+
+  add(peer: P): void {
+    const { number } = peer;
+    const { ticket } = peer.value;
+    if (!ticket) return;
+    const { mode } = ticket.wishes;
+    this.#waiting[mode] += 1;
+    const entries: IndexEntry<P>[] = [];
+    forEachIndexTerm(ticket, (kind, word) => {
+      const term = termAt(this.#terms[mode][kind], word);
+      if (number !== undefined) setBit(term.numbers, number);
+      entries.push({ term, entry: term.peers.add(ticket.queuedSince, peer) });
+    });
+    peer.indexEntries = entries;
+  }
+
+  /** Idempotent. */
+  remove(peer: P): void {
+    const { indexEntries, number } = peer;
+    const { ticket } = peer.value;
+    if (!ticket || !indexEntries) return;
+    this.#waiting[ticket.wishes.mode] -= 1;
+    for (const { term, entry } of indexEntries) {
+      if (number !== undefined) clearBit(term.numbers, number);
+      term.peers.remove(entry);
+      if (term.peers.size === 0) term.terms.delete(term.word);
+    }
+    peer.indexEntries = undefined;
+  }
+
+  /**
+   * The same wishes with the string objects of the tickets that are listed: one object compares several times faster than
+   * two equal ones, and a popular word is kept once.
+   */
+  internStrings(wishes: Wishes): Wishes {
+    if (wishes.interests.length === 0) return wishes;
+    const known = this.#terms[wishes.mode].interest;
+    const interests: string[] = [];
+    for (const word of wishes.interests) interests.push(known.get(word)?.word ?? word);
+    return { ...wishes, interests };
+  }
+
+  /**
+   * The tickets of up to `max` peers who are not barred, from the term under which `peer` is listed, or of half as many
+   * from each of several; the longest queued first.
+   */
+  eligibleFor(peer: P, max: number): Ticket[] {
+    const found: Ticket[] = [];
+    const entries = peer.indexEntries ?? [];
+    const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
+    for (const { term } of entries) {
+      let count = 0;
+      let passed = 0;
+      for (let entry = term.peers.first; entry && count < countMax; entry = after(entry)) {
+        const other = entry.value;
+        if (other === peer || !other.value.ticket) continue;
+        if (isBarred(peer, other)) {
+          if (++passed === barredInARow && count === 0 && areAllBarred(peer, term)) break;
+          continue;
+        }
+        count += 1;
+        insert(found, other.value.ticket);
+      }
+    }
+    return found;
+  }
+
+  waiting(mode: Mode): number {
+    return this.#waiting[mode];
+  }
+}
+
+const newTerms = <P>(): Terms<P> => ({
+  interest: new Map(),
+  language: new Map(),
+  anybody: new Map(),
+});
+
+function termAt<P>(terms: Map<string, Term<P>>, word: string): Term<P> {
+  let term = terms.get(word);
+  if (!term) {
+    term = { terms, word, peers: new TimeBuckets(queueBucketMs), numbers: new Map() };
+    terms.set(word, term);
+  }
+  return term;
+}
+
+/** Whether all other peers of the term are barred for `peer`, which is listed there too. */
+function areAllBarred<P extends Avoider<P>>({ barred }: P, { peers, numbers }: Term<P>): boolean {
+  return barred !== undefined && countShared(barred, numbers) === peers.size - 1;
+}
+
+/** Inserts a ticket, once, into a list that is ordered by queueing. The list is short: a loop instead of `sort`. */
+function insert(tickets: Ticket[], ticket: Ticket): void {
+  if (tickets.includes(ticket)) return;
+  let index = tickets.push(ticket) - 1;
+  for (; index > 0; index--) {
+    const before = tickets[index - 1];
+    if (!before || before.queuedSince <= ticket.queuedSince) break;
+    tickets[index] = before;
+  }
+  tickets[index] = ticket;
+}

@@ -1,0 +1,391 @@
+/** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
+import type { Change, Moved, Surroundings, TransitionOptions } from "../../domain/change.ts";
+import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
+import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
+import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { knowsRoom, partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
+import type { Wishes } from "../../domain/ticket.ts";
+import * as transitions from "../../domain/transitions.ts";
+import type { Status } from "../../protocol.ts";
+import { steadyClock, type System } from "../../system.ts";
+import { eligibleMax } from "../constants.ts";
+import { DeadlineNotifier } from "../deadline-notifier.ts";
+import type {
+  Attached,
+  AttachRequest,
+  Caller,
+  EndRequest,
+  Engine,
+  EngineOptions,
+  MatchOptions,
+  PairRequest,
+  Reported,
+  Stats,
+  Stream,
+  TicketVersion,
+} from "../engine.ts";
+import { isBarred } from "./avoidance.ts";
+import { takeDue } from "./deadlines.ts";
+import { SessionStore, wakeAll } from "./session-store.ts";
+import type { StoredSession } from "./stored-session.ts";
+
+/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
+class OpenedStream implements Stream {
+  readonly session: StoredSession;
+  readonly sessionId: string;
+  readonly generation: number;
+  readonly streamId: string;
+  readonly epoch: string;
+  readonly after: number;
+
+  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
+    this.session = session;
+    this.sessionId = session.id;
+    this.generation = session.value.generation;
+    this.streamId = streamId;
+    this.epoch = epoch;
+    this.after = after;
+  }
+}
+
+export function createMemoryEngine(system: System, options: EngineOptions): Engine {
+  return new MemoryEngine(system, options);
+}
+
+class MemoryEngine implements Engine {
+  readonly now: () => number;
+  readonly #system: System;
+  readonly #options: EngineOptions;
+  readonly #transitionOptions: TransitionOptions;
+  readonly #notifier = new DeadlineNotifier();
+  readonly #store: SessionStore;
+  readonly #moderation: Moderation;
+  #streams = 0;
+
+  constructor(system: System, options: EngineOptions) {
+    this.now = steadyClock(system);
+    this.#system = system;
+    this.#options = options;
+    this.#transitionOptions = { ...options, voteAfterMs: options.moderation.voteAfterMs };
+    this.#store = new SessionStore(this.now, options, this.#notifier);
+    this.#moderation = new Moderation(options.moderation);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Streams
+
+  attach(request: AttachRequest): Attached | Rejection {
+    const { sessionId, addressHash, generation, position } = request;
+    const store = this.#store;
+    const session = store.get(sessionId) ?? store.create(sessionId, addressHash);
+    const recovery = recoveryOf(position, session.log?.extent);
+    // The tab that lost the session comes back with what it last had: it has still lost it.
+    const isKnownEpoch = recovery !== "none" && recovery !== "other-epoch";
+    if (isKnownEpoch && generation < session.value.generation) return reject("taken-over");
+    const log = (session.log ??= new EventLog(newEpoch(this.#system.random())));
+    const change = transitions.attach(
+      session.value,
+      store.partnerOf(session)?.value,
+      { addressHash, generation, recovery },
+      this.#surroundings(),
+    );
+    // Another tab, or one that was away for too long: the streams before it end.
+    const replaced = isKnownEpoch ? [] : session.streams;
+    if (!isKnownEpoch) session.streams = [];
+    const streamId = String(++this.#streams);
+    session.streams.push({ id: streamId, wake: request.wake });
+    // Read before `session` is appended, so that no later event can push it out.
+    const recovered = recovery === "whole";
+    const missed = (recovered && position && log.after(position.offset)) || [];
+    const after = log.last;
+    const { newlyWaiting } = store.apply(change);
+    wakeAll(replaced);
+    return {
+      stream: new OpenedStream(session, streamId, log.epoch, after),
+      missed,
+      recovered,
+      newlyWaiting,
+    };
+  }
+
+  detach({ sessionId, streamId }: Stream): void {
+    const session = this.#store.get(sessionId);
+    const index = session?.streams.findIndex(({ id }) => id === streamId) ?? -1;
+    if (!session || index < 0) return;
+    session.streams.splice(index, 1);
+    if (session.streams.length > 0) return;
+    const graceUntil = this.now() + this.#options.graceMs;
+    const partner = this.#store.partnerOf(session)?.value;
+    const around = this.#surroundings();
+    this.#store.apply(transitions.detach(session.value, partner, graceUntil, around));
+  }
+
+  read(stream: Stream, after: number): LogEntry[] | "overflow" | Rejection {
+    const { session } = stream as OpenedStream;
+    if (stream.generation < session.value.generation) return reject("taken-over");
+    if (session.log?.epoch !== stream.epoch) return "overflow";
+    return session.log.after(after) ?? "overflow";
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Verbs
+
+  status(caller: Caller): { status: Status; roomId?: string } | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    if (!session) return { status: "idle" };
+    const status = statusOf(session.value);
+    const { room } = session.value;
+    return room ? { status, roomId: room.id } : { status };
+  }
+
+  enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
+    const wishes = asked && this.#store.lobby.internStrings(asked);
+    return this.#carryOut<Moved>(caller, reject("not-subscribed"), ({ value }) =>
+      transitions.enqueue(value, wishes, this.#surroundings()),
+    );
+  }
+
+  updateRecordedResult({ sessionId, mutationId }: Caller, status: Status): void {
+    if (mutationId === undefined) return;
+    const recorded = this.#store.get(sessionId)?.results?.get(mutationId);
+    if (recorded) recorded.result = { ...recorded.result, status };
+  }
+
+  matchOptions(sessionId: string): MatchOptions | undefined {
+    const session = this.#store.get(sessionId);
+    const ticket = session?.value.ticket;
+    if (!ticket || !session.value.present) return undefined;
+    return { ticket, eligible: this.#store.lobby.eligibleFor(session, eligibleMax) };
+  }
+
+  pair(request: PairRequest): boolean {
+    const impolite = this.#current(request.impolite);
+    const polite = this.#current(request.polite);
+    if (!impolite || !polite || impolite === polite || isBarred(impolite, polite)) return false;
+    return this.#store.apply(
+      transitions.pair(impolite.value, polite.value, request, this.#surroundings()),
+    );
+  }
+
+  send(caller: Caller, roomId: string, signal: string | undefined): boolean | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    if (!session) return reject("not-in-room");
+    const past = this.#recorded<{ delivered: boolean }>(session, caller);
+    if (past) return past.delivered;
+    const delivered = session.value.room?.id === roomId;
+    if (!delivered && !knowsRoom(session.value, roomId)) return reject("not-in-room");
+    this.#record(session, caller, delivered ? deliveredResult : droppedResult);
+    if (delivered && signal !== undefined) {
+      const partner = this.#store.partnerOf(session);
+      partner?.log?.append(signal);
+      if (partner) wakeAll(partner.streams);
+    }
+    return delivered;
+  }
+
+  confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
+    return this.#carryOut<transitions.Confirmed>(
+      caller,
+      reject("not-in-room"),
+      ({ value }, partner) =>
+        transitions.confirm(value, partner?.value, roomId, this.#surroundings()),
+    );
+  }
+
+  end(caller: Caller, request: EndRequest): transitions.Ended | Rejection {
+    return this.#carryOut<transitions.Ended>(
+      caller,
+      { status: "idle", newlyWaiting: [], known: false },
+      ({ value }, partner) => transitions.end(value, partner?.value, request, this.#surroundings()),
+    );
+  }
+
+  avoid(caller: Caller, roomId: string): { partnerId: string } | Rejection {
+    return this.#carryOut<{ partnerId: string }>(caller, reject("not-in-room"), (session) => {
+      const met = this.#metIn(session, roomId);
+      if (!met) return reject("not-in-room");
+      return transitions.block(session.value, met.partner.value, roomId, this.#surroundings());
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Moderation
+
+  report(caller: Caller, roomId: string): Reported | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    const met = session && this.#metIn(session, roomId);
+    if (!session || !met) return reject("not-in-room");
+    const reported = partyOf(met.partner.value);
+    const verdict = this.#moderation.report(
+      { roomId, reporter: reporterOf(session.value), reported, earned: met.votes },
+      this.#system.now(),
+      this.now(),
+    );
+    return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
+  }
+
+  suspend(subject: Subject, until: number): Pick<Reported, "newlyWaiting"> {
+    const suspension = this.#moderation.suspend(subject, until, this.#system.now());
+    return { newlyWaiting: this.#evict([suspension]) };
+  }
+
+  lift(subject: Subject): boolean {
+    return this.#moderation.lift(subject, this.#system.now());
+  }
+
+  suspensions(): Suspension[] {
+    return this.#moderation.list(this.#system.now());
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // The engine as a whole
+
+  stats(): Stats {
+    return this.#store.stats();
+  }
+
+  available(): boolean {
+    return true;
+  }
+
+  onDeadline(listener: (at: number) => void): void {
+    this.#notifier.listen(listener);
+  }
+
+  onEnded(listener: (end: RoomEnd) => void): void {
+    this.#store.onRoomEnded = listener;
+  }
+
+  sweep(): { newlyWaiting: string[]; nextAt?: number } {
+    const store = this.#store;
+    const { deadlines } = store;
+    const now = this.now();
+    const newlyWaiting = [
+      ...takeDue(deadlines.graces, now, (session) => this.#expireGrace(session)),
+      ...takeDue(deadlines.cooldowns, now, (cooldown) => store.endCooldown(cooldown)),
+      ...takeDue(deadlines.relaxations.language, now, (session) => this.#relax(session)),
+      ...takeDue(deadlines.relaxations.anybody, now, (session) => this.#relax(session)),
+      ...takeDue(deadlines.retentions, now, (session) => store.expire(session)),
+      ...takeDue(deadlines.blockerRetentions, now, (session) => store.forget(session)),
+    ];
+    const nextAt = deadlines.earliest;
+    this.#notifier.reset(nextAt);
+    return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
+  }
+
+  close(): void {
+    this.#store.clear();
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  #surroundings(): Surroundings {
+    const now = this.now();
+    return {
+      now,
+      wallOffsetMs: this.#system.now() - now,
+      options: this.#transitionOptions,
+      lobby: (mode) => this.#store.lobbyCounts(mode),
+      suspended: (session) => {
+        const until = this.#moderation.suspendedUntil(partyOf(session), this.#system.now());
+        return until === undefined ? undefined : reject("suspended", { until });
+      },
+    };
+  }
+
+  /** The caller's session, if it has not been taken over. */
+  #sessionOf(caller: Caller): StoredSession | Rejection | undefined {
+    const session = this.#store.get(caller.sessionId);
+    if (session && caller.generation < session.value.generation) return reject("taken-over");
+    return session;
+  }
+
+  /**
+   * Carries out a verb on the caller's session, once per mutation id.
+   * @param unknown the result for a session that does not exist.
+   */
+  #carryOut<Result extends object>(
+    caller: Caller,
+    unknown: Result | Rejection,
+    verb: (
+      session: StoredSession,
+      partner: StoredSession | undefined,
+    ) => Change<Result> | Rejection,
+  ): Result | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    if (!session) return unknown;
+    const past = this.#recorded<Result>(session, caller);
+    if (past) return past;
+    const change = verb(session, this.#store.partnerOf(session));
+    if (isRejection(change)) return change;
+    this.#record(session, caller, change.result);
+    return this.#store.apply(change);
+  }
+
+  #recorded<Result>(session: StoredSession, { mutationId }: Caller): Result | undefined {
+    if (mutationId === undefined) return undefined;
+    const recorded = session.results?.get(mutationId);
+    return recorded && recorded.at + resultKeptMs > this.now()
+      ? (recorded.result as Result)
+      : undefined;
+  }
+
+  #record(session: StoredSession, { mutationId }: Caller, result: object): void {
+    if (mutationId === undefined) return;
+    const kept = recordedResult(result);
+    if (!kept) return;
+    const results = (session.results ??= new Map());
+    results.delete(mutationId);
+    results.set(mutationId, { at: this.now(), result: kept });
+    if (results.size <= resultsMax) return;
+    const oldest = results.keys().next();
+    if (!oldest.done) results.delete(oldest.value);
+  }
+
+  /** The session whose ticket this is, if it is still this version. */
+  #current({ sessionId, revision }: TicketVersion): StoredSession | undefined {
+    const session = this.#store.get(sessionId);
+    return session?.value.ticket?.revision === revision ? session : undefined;
+  }
+
+  #metIn(session: StoredSession, roomId: string) {
+    const met = transitions.partnerIn(session.value, roomId, this.#surroundings());
+    if (!met) return undefined;
+    const { partnerId, votes } = met;
+    return { partner: this.#store.get(partnerId) ?? this.#store.revive(partnerId), votes };
+  }
+
+  /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
+  #evict(suspensions: readonly Suspension[]): string[] {
+    return suspensions.flatMap(({ subject: { kind, id } }) => {
+      const session = this.#store.get(id);
+      const named = session ? [session] : [];
+      const sessions = kind === "address" ? this.#store.atAddress(id) : named;
+      return sessions.flatMap((one) => {
+        const partner = this.#store.partnerOf(one)?.value;
+        const change = transitions.evict(one.value, partner, this.#surroundings());
+        return this.#store.apply(change).newlyWaiting;
+      });
+    });
+  }
+
+  #expireGrace(session: StoredSession): string[] {
+    session.grace = undefined;
+    const partner = this.#store.partnerOf(session)?.value;
+    const change = transitions.expireGrace(session.value, partner, this.#surroundings());
+    return this.#store.apply(change).newlyWaiting;
+  }
+
+  #relax(session: StoredSession): string[] {
+    session.relaxation = undefined;
+    return this.#store.apply(transitions.relax(session.value, this.#surroundings())).newlyWaiting;
+  }
+}
+
+const deliveredResult = { delivered: true };
+const droppedResult = { delivered: false };

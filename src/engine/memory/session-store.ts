@@ -1,0 +1,217 @@
+/** The sessions in memory, with all that is derived from them: lobby index, counts, deadlines. It applies changes. */
+import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
+import { toLogText } from "../../domain/event-log.ts";
+import { partnerIdOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import { nextRelaxation } from "../../domain/ticket.ts";
+import { createWaitEstimators } from "../../domain/wait-estimate.ts";
+import { modes, type Mode } from "../../protocol.ts";
+import { retentionMsMin, tokenLifeMs } from "../constants.ts";
+import type { DeadlineNotifier } from "../deadline-notifier.ts";
+import type { EngineOptions, Stats } from "../engine.ts";
+import { createAvoidanceGraph, type AvoidanceGraph } from "./avoidance.ts";
+import { BlockerRetention } from "./blocker-retention.ts";
+import { cancel, Deadlines, type Cooldown } from "./deadlines.ts";
+import { LobbyIndex } from "./lobby-index.ts";
+import { StoredSession, type OpenStream } from "./stored-session.ts";
+
+export class SessionStore {
+  readonly lobby = new LobbyIndex<StoredSession>();
+  readonly deadlines: Deadlines;
+  onRoomEnded: (end: RoomEnd) => void = () => {};
+  readonly #sessions = new Map<string, StoredSession>();
+  readonly #avoidance: AvoidanceGraph<StoredSession>;
+  readonly #blockers: BlockerRetention;
+  readonly #rooms: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
+  readonly #waits = createWaitEstimators();
+  readonly #now: () => number;
+  readonly #options: EngineOptions;
+  readonly #retentionMs: number;
+  #online = 0;
+
+  constructor(now: () => number, options: EngineOptions, notifier: DeadlineNotifier) {
+    this.#now = now;
+    this.#options = options;
+    this.deadlines = new Deadlines(notifier);
+    this.#avoidance = createAvoidanceGraph(options.avoidsMax);
+    this.#blockers = new BlockerRetention(options.blocks);
+    this.#retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
+  }
+
+  get(id: string): StoredSession | undefined {
+    return this.#sessions.get(id);
+  }
+
+  create(id: string, addressHash: string | undefined): StoredSession {
+    const session = new StoredSession(id, addressHash);
+    this.#sessions.set(id, session);
+    return session;
+  }
+
+  /** Keeps a session again that was forgotten: its token is still valid, and so must be a block or report of it. */
+  revive(id: string): StoredSession {
+    const session = this.create(id, undefined);
+    const lostAt = this.#now();
+    session.value = { ...session.value, lostAt };
+    const { retentions } = this.deadlines;
+    session.retention = this.deadlines.schedule(retentions, lostAt + this.#retentionMs, session);
+    return session;
+  }
+
+  /** The other member of the session's room. */
+  partnerOf({ value: { id, room } }: StoredSession): StoredSession | undefined {
+    return room && this.#sessions.get(partnerIdOf(id, room));
+  }
+
+  atAddress(addressHash: string): StoredSession[] {
+    return [...this.#sessions.values()].filter(({ value }) => value.addressHash === addressHash);
+  }
+
+  lobbyCounts(mode: Mode): LobbyCounts {
+    return {
+      waiting: this.lobby.waiting(mode),
+      online: this.#online,
+      estimateMs: this.#waits[mode].estimate(this.#now()),
+    };
+  }
+
+  stats(): Stats {
+    const waiting = { video: 0, audio: 0, text: 0 };
+    for (const mode of modes) waiting[mode] = this.lobby.waiting(mode);
+    return { online: this.#online, waiting, rooms: { ...this.#rooms } };
+  }
+
+  clear(): void {
+    this.#sessions.clear();
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Changes
+
+  /** Applies a change as a whole, then wakes the streams that have something to read. Returns its result. */
+  apply<Result>({ sessions, room, events, avoidances, result }: Change<Result>): Result {
+    // A ticket leaves the index before anything changes that the index is built from.
+    for (const next of sessions) {
+      const stored = this.#sessions.get(next.id);
+      if (stored?.indexEntries && (stored.value.ticket !== next.ticket || !next.present))
+        this.#unindex(stored);
+    }
+    for (const next of sessions) this.#replace(next);
+    for (const avoidance of avoidances) this.#avoid(avoidance);
+    for (const next of sessions) this.#index(next);
+    if (room) this.#changeRoom(room);
+    const readers: StoredSession[] = [];
+    for (const { sessionId, event } of events) {
+      const stored = this.#sessions.get(sessionId);
+      if (!stored?.log) continue;
+      stored.log.append(toLogText(event));
+      if (!readers.includes(stored)) readers.push(stored);
+    }
+    for (const { streams } of readers) wakeAll(streams);
+    return result;
+  }
+
+  #replace(next: Session): void {
+    const stored = this.#sessions.get(next.id);
+    if (!stored) throw new Error("only sessions that are stored are changed");
+    const before = stored.value;
+    stored.value = next;
+    if (before.graceUntil !== next.graceUntil) {
+      if (stored.grace) cancel(stored.grace);
+      const { graces } = this.deadlines;
+      stored.grace =
+        next.graceUntil === undefined
+          ? undefined
+          : this.deadlines.schedule(graces, next.graceUntil, stored);
+    }
+    if (before.present !== next.present) {
+      this.#online += next.present ? 1 : -1;
+      if (next.present) this.#cancelRetention(stored);
+    }
+    if (next.lostAt !== undefined && before.lostAt === undefined) {
+      stored.log = undefined;
+      const { retentions } = this.deadlines;
+      const at = next.lostAt + this.#retentionMs;
+      stored.retention = this.deadlines.schedule(retentions, at, stored);
+    }
+  }
+
+  #index({ id, ticket, present }: Session): void {
+    const stored = this.#sessions.get(id);
+    if (!stored || !ticket || !present || stored.indexEntries) return;
+    this.lobby.add(stored);
+    const relaxation = nextRelaxation(ticket, this.#now(), this.#options.relax);
+    if (!relaxation) return;
+    const buckets = this.deadlines.relaxations[relaxation.to];
+    stored.relaxation = this.deadlines.schedule(buckets, relaxation.at, stored);
+  }
+
+  #unindex(stored: StoredSession): void {
+    this.lobby.remove(stored);
+    if (stored.relaxation) cancel(stored.relaxation);
+    stored.relaxation = undefined;
+  }
+
+  #avoid({ sessionId, otherId, until }: Avoidance): void {
+    const session = this.#sessions.get(sessionId);
+    const other = this.#sessions.get(otherId);
+    if (!session || !other) return;
+    this.#avoidance.avoid(session, other, until);
+    if (Number.isFinite(until)) this.deadlines.startCooldown({ session, other, until });
+  }
+
+  #changeRoom(change: RoomChange): void {
+    const { mode } = change.room;
+    if (change.kind === "began") {
+      this.#rooms[mode] += 1;
+      this.#waits[mode].record(change.waitedMs, this.#now());
+    } else if (change.kind === "ended") {
+      this.#rooms[mode] -= 1;
+      this.onRoomEnded(change.end);
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Deadlines
+
+  /** A cooldown is over. If both wait they may meet now, and no event would tell them: the first one looks again. */
+  endCooldown({ session, other, until }: Cooldown): string[] {
+    const ended = this.#avoidance.expire(session, other, until);
+    return ended && session.value.ticket && other.value.ticket ? [session.id] : [];
+  }
+
+  /** Forgets a session that has been gone for long; later if it blocks another one, or is blocked. */
+  expire(session: StoredSession): string[] {
+    session.retention = undefined;
+    if (!this.#avoidance.blocks(session)) return this.forget(session);
+    // What costs memory and is not needed for so long.
+    session.results = undefined;
+    session.value = { ...session.value, recentRooms: [], wishes: undefined };
+    const { blockerRetentions } = this.deadlines;
+    const at = (session.value.lostAt ?? this.#now()) + tokenLifeMs;
+    session.retention = this.deadlines.schedule(blockerRetentions, at, session);
+    for (const dropped of this.#blockers.add(session)) {
+      if (dropped.retention) cancel(dropped.retention);
+      this.forget(dropped);
+    }
+    return [];
+  }
+
+  forget(session: StoredSession): string[] {
+    this.#blockers.remove(session);
+    this.#avoidance.forget(session);
+    this.#sessions.delete(session.id);
+    return [];
+  }
+
+  #cancelRetention(session: StoredSession): void {
+    if (session.retention) cancel(session.retention);
+    session.retention = undefined;
+    this.#blockers.remove(session);
+  }
+}
+
+/** Wakes streams. A reader may close its stream at once, and so change the list. */
+export function wakeAll(streams: readonly OpenStream[]): void {
+  if (streams.length === 1) return streams[0]?.wake();
+  for (const { wake } of streams.slice()) wake();
+}

@@ -1,0 +1,48 @@
+/** What the engine in memory keeps of one session besides its value. */
+import type { EventLog } from "../../domain/event-log.ts";
+import { newSession, type Session } from "../../domain/session.ts";
+import type { BitSet } from "./bit-set.ts";
+import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
+import type { Entry, TimeBuckets } from "./time-buckets.ts";
+
+/** An entry in the time buckets of one kind of deadline. */
+export interface Scheduled {
+  readonly buckets: TimeBuckets<StoredSession>;
+  readonly entry: Entry<StoredSession>;
+}
+
+export interface OpenStream {
+  readonly id: string;
+  readonly wake: () => void;
+}
+
+/** A class, so that all of them share one compact shape. What most sessions never need is made on demand. */
+export class StoredSession implements WaitingPeer<StoredSession> {
+  value: Session;
+  /** Absent once the grace has expired: a peer that returns later starts a new epoch. */
+  log: EventLog | undefined;
+  streams: OpenStream[] = [];
+  /** Recorded results by mutation id. */
+  results: Map<string, RecordedResult> | undefined;
+  grace: Scheduled | undefined;
+  relaxation: Scheduled | undefined;
+  retention: Scheduled | undefined;
+  indexEntries: readonly IndexEntry<StoredSession>[] | undefined;
+  avoids: Map<StoredSession, number> | undefined;
+  number: number | undefined;
+  barred: BitSet | undefined;
+
+  constructor(id: string, addressHash: string | undefined) {
+    this.value = newSession(id, addressHash);
+  }
+
+  get id(): string {
+    return this.value.id;
+  }
+}
+
+export interface RecordedResult {
+  /** Milliseconds of the engine's clock. */
+  at: number;
+  result: object;
+}

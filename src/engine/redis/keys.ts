@@ -1,0 +1,122 @@
+/**
+ * The layout of the data in Redis: every key and channel, with its type, what it holds, and how long it lives. Each begins
+ * with the site's prefix and the version of this layout, so that versions never read each other's data.
+ */
+
+/** Before each key and channel, unless a site has a prefix of its own. */
+export const defaultPrefix = "peer-stream:";
+
+/**
+ * The version of this layout, of the messages between nodes and of the scripts. Increase it with every change that a node
+ * of the version before would misread. Nodes of two versions never share a lobby: one that finds another version in use
+ * refuses to start.
+ */
+export const layoutVersion = "1";
+
+/** Keys of a name in which `{}` stands for each argument. */
+const patterns = {
+  /** hash: a session (see session-codec.ts), and `last`, `dropped`, `bytes` of its log. Expires when it is not needed. */
+  session: "s:{}",
+  /** list: the texts of a session's log, the oldest first. Deleted when its grace has expired. */
+  log: "e:{}",
+  /** hash: mutation id → recorded result (see prelude.lua). Expires after 150 s. */
+  results: "a:{}",
+  /** sorted set: whom a session avoids, by when that ends (epoch milliseconds, `+inf`: a block). Expires as its session. */
+  avoidances: "v:{}",
+  /** hash: a room. Deleted when it ends. */
+  room: "r:{}",
+  /** set: the rooms of a mode. */
+  rooms: "rooms:{}",
+  /** set: the sessions with an open stream. */
+  online: "online",
+  /** sorted set: all tickets of a mode, by when they queued (epoch milliseconds). */
+  lobby: "lobby:{}",
+  /** sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`), likewise. */
+  term: "i:{}:{}:{}",
+  /** sorted set: deadlines (see deadlines.ts) by when they are due (epoch milliseconds). */
+  due: "due",
+  /** string: a node, and what is known of it. Its lease: expires unless it is renewed; without it the node is fenced off. */
+  node: "node:{}",
+  /** sorted set: the nodes, by their last heartbeat (epoch milliseconds). Those that are gone are removed. */
+  nodes: "nodes",
+  /** set: the sessions with streams on a node. Deleted with its last member. */
+  nodeSessions: "ns:{}",
+  /** string: the node that takes over the sessions of one that is gone. Expires after 5 s. */
+  takeOverLock: "heir:{}",
+  /** hash: address hash → sockets that it has open on a node. Expires after ten leases. */
+  sockets: "sockets:{}",
+  /** string: handshakes of an address hash. Expires after a minute. */
+  handshakes: "rate:{}",
+  /** stream: reports and decisions of operators (see moderation-log.ts); at most about 100,000. */
+  moderationLog: "mod",
+  /** hash: subject → suspension, bounded by `recordsMax`. */
+  suspensions: "suspended",
+  /** sorted set: sessions that are gone and have blocked another, by when they went. Bounded; expires as a token does. */
+  blockers: "blockers",
+  /** sorted set: the same of one address hash. */
+  blockersAt: "blockers:{}",
+  /** hash: name of a session secret → the key of address hashes, encrypted (see address-key.ts). */
+  addressKeys: "address-keys",
+  /** string: counts the lives of the data (see data_epoch.lua). */
+  dataEpoch: "era",
+  /** string: the replication id of the life that is counted. */
+  history: "history",
+  /** channel: for one node. */
+  nodeChannel: "n:{}",
+  /** channel: for all nodes. */
+  allNodes: "all",
+} as const;
+
+type KeyName = keyof typeof patterns;
+type Arguments<Pattern> = Pattern extends `${string}{}${infer Rest}`
+  ? [string, ...Arguments<Rest>]
+  : [];
+
+export type Keys = {
+  readonly [Name in KeyName]: (...args: Arguments<(typeof patterns)[Name]>) => string;
+};
+
+/** What all keys of a site begin with. */
+export const versionedPrefix = (prefix: string): string => `${prefix}${layoutVersion}:`;
+
+/** string: the version of the layout in use. Expires ten leases after the last heartbeat. The same for all versions. */
+export const layoutKey = (prefix: string): string => `${prefix}layout`;
+
+/** @param prefix the site's, without the version. */
+export function createKeys(prefix: string): Keys {
+  const whole = versionedPrefix(prefix);
+  const keyOf = (pattern: string) => {
+    const [first = "", ...rest] = pattern.split("{}");
+    if (rest.length === 0) return () => whole + first;
+    return (...args: string[]) =>
+      rest.reduce((key, part, index) => key + (args[index] ?? "") + part, whole + first);
+  };
+  return Object.fromEntries(
+    Object.entries(patterns).map(([name, pattern]) => [name, keyOf(pattern)]),
+  ) as Keys;
+}
+
+/**
+ * The same as functions in Lua, such as `session_key(id)`, for those that a script's text mentions. They use the script's
+ * local `prefix`, which is the versioned one.
+ */
+export function luaKeysFor(script: string): string {
+  return Object.entries(patterns)
+    .map(([name, pattern]) => ({ name: luaNameOf(name), pattern }))
+    .filter(({ name }) => script.includes(`${name}(`))
+    .map(({ name, pattern }) => {
+      const parts = pattern.split("{}");
+      const names = ["a", "b", "c"].slice(0, parts.length - 1);
+      const text = parts.map((part, index) =>
+        [`'${part}'`, names[index]].filter(Boolean).join(" .. "),
+      );
+      return `local function ${name}(${names.join(", ")}) return prefix .. ${text.join(" .. ")} end`;
+    })
+    .join("\n");
+}
+
+/** `nodeSessions` → `node_sessions_key`; channels end in `_channel` by name. */
+function luaNameOf(name: string): string {
+  const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return snake.endsWith("_channel") ? snake : `${snake}_key`;
+}

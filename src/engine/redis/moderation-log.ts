@@ -1,0 +1,170 @@
+/**
+ * Reports and suspensions, the same on every node: each node derives them from the same entries in the same order. The
+ * entries are a bounded stream in Redis. As strangers' reports can push older entries out of it, the suspensions themselves
+ * are also stored in a hash, from which a new node restores them.
+ */
+import {
+  Moderation,
+  type ModerationLimits,
+  type Party,
+  type Report,
+  type Subject,
+  type Suspension,
+  type Verdict,
+} from "../../domain/moderation.ts";
+import type { Keys } from "./keys.ts";
+
+export type Entry =
+  | ({ kind: "report"; at: number } & Report)
+  | { kind: "suspend"; at: number; subject: Subject; until: number }
+  | { kind: "lift"; at: number; subject: Subject };
+
+/** Entries kept; older reports no longer count, or there are too many. */
+const entriesMax = 100_000;
+/** Entries read with one command. */
+const entriesPerRead = 1000;
+
+export interface ModerationLogOptions {
+  limits: ModerationLimits;
+  keys: Keys;
+  /** Milliseconds of the engine's clock. */
+  now: () => number;
+  command: (...args: string[]) => Promise<unknown>;
+  /** Announces a new entry to all nodes. */
+  notifyNodes: () => Promise<unknown>;
+  /** Another node's entry has suspended somebody, who may be connected here. */
+  onVerdict: (verdict: Verdict) => void;
+}
+
+const noEffect: Verdict = { first: false, counted: false, suspended: [] };
+const fieldOf = ({ kind, id }: Subject) => `${kind} ${id}`;
+
+export class ModerationLog {
+  readonly #options: ModerationLogOptions;
+  readonly #moderation: Moderation;
+  /** Entries of this node by their ids, until they have been read back. */
+  readonly #pending = new Map<string, (verdict: Verdict) => void>();
+  #readAfter = "-";
+  #isRestored = false;
+  #syncing: Promise<void> = Promise.resolve();
+
+  constructor(options: ModerationLogOptions) {
+    this.#options = options;
+    this.#moderation = new Moderation(options.limits);
+  }
+
+  /** Reads the entries that are new, one call after the other. Rejects while Redis is unavailable. */
+  sync(): Promise<void> {
+    this.#syncing = this.#syncing.catch(() => {}).then(() => this.#readAll());
+    return this.#syncing;
+  }
+
+  /** Appends an entry for all nodes. Resolves with its effect. */
+  async append(entry: Entry): Promise<Verdict> {
+    const moderation = this.#moderation;
+    if (entry.kind === "report") {
+      // Only what counts is written: strangers can send as many other reports as they like.
+      if (moderation.hasReport(entry)) return noEffect;
+      if (!moderation.canCount(entry)) return moderation.report(entry, entry.at);
+    }
+    const { keys, command, notifyNodes } = this.#options;
+    const trim = ["MAXLEN", "~", String(entriesMax)];
+    const fields = ["*", "entry", JSON.stringify(entry)];
+    const id = String(await command("XADD", keys.moderationLog(), ...trim, ...fields));
+    const reading = Promise.withResolvers<Verdict>();
+    this.#pending.set(id, reading.resolve);
+    try {
+      await notifyNodes();
+      await this.sync();
+      const verdict = await reading.promise;
+      if (entry.kind === "lift") await command("HDEL", keys.suspensions(), fieldOf(entry.subject));
+      await this.#store(verdict.suspended);
+      return verdict;
+    } finally {
+      this.#pending.delete(id);
+    }
+  }
+
+  suspendedUntil(party: Party, now: number): number | undefined {
+    return this.#moderation.suspendedUntil(party, now);
+  }
+
+  list(now: number): Suspension[] {
+    return this.#moderation.list(now);
+  }
+
+  async #readAll(): Promise<void> {
+    await this.#readNew();
+    if (!this.#isRestored) await this.#restore();
+    this.#isRestored = true;
+  }
+
+  async #readNew(): Promise<void> {
+    const { keys, command, onVerdict } = this.#options;
+    for (;;) {
+      const range = [this.#readAfter, "+", "COUNT", String(entriesPerRead)];
+      const reply = await command("XRANGE", keys.moderationLog(), ...range);
+      const entries = reply as [id: string, fields: string[]][];
+      for (const [id, [, json = ""]] of entries) {
+        this.#readAfter = `(${id}`;
+        const verdict = this.#apply(JSON.parse(json) as Entry);
+        const resolve = this.#pending.get(id);
+        if (resolve) resolve(verdict);
+        else if (verdict.suspended.length > 0) onVerdict(verdict);
+      }
+      if (entries.length < entriesPerRead) return;
+    }
+  }
+
+  #apply(entry: Entry): Verdict {
+    const moderation = this.#moderation;
+    switch (entry.kind) {
+      case "report":
+        return moderation.report(entry, entry.at);
+      case "suspend":
+        return {
+          ...noEffect,
+          suspended: [moderation.suspend(entry.subject, entry.until, entry.at)],
+        };
+      case "lift":
+        return { ...noEffect, counted: moderation.lift(entry.subject, entry.at) };
+    }
+  }
+
+  /** Takes in the suspensions whose entries are no longer in the stream, and stores those that the hash lacks. */
+  async #restore(): Promise<void> {
+    const { keys, command, now } = this.#options;
+    const over: string[] = [];
+    const stored = new Set<string>();
+    for (const suspension of await this.#stored()) {
+      const field = fieldOf(suspension.subject);
+      if (suspension.until <= now()) over.push(field);
+      else this.#moderation.restore(suspension, now());
+      stored.add(field);
+    }
+    if (over.length > 0) await command("HDEL", keys.suspensions(), ...over);
+    const missing = this.list(now()).filter(({ subject }) => !stored.has(fieldOf(subject)));
+    await this.#store(missing);
+  }
+
+  async #stored(): Promise<Suspension[]> {
+    const { keys, command } = this.#options;
+    const all = (await command("HVALS", keys.suspensions())) as string[];
+    return all.map((json) => JSON.parse(json) as Suspension);
+  }
+
+  /** Stores suspensions. Past the bound those are dropped first that are over, then those by reports that end soonest. */
+  async #store(suspensions: readonly Suspension[]): Promise<void> {
+    if (suspensions.length === 0) return;
+    const { keys, command, now, limits } = this.#options;
+    const key = keys.suspensions();
+    const fields = suspensions.flatMap((one) => [fieldOf(one.subject), JSON.stringify(one)]);
+    await command("HSET", key, ...fields);
+    const excess = Number(await command("HLEN", key)) - limits.recordsMax;
+    if (excess <= 0) return;
+    const rank = ({ until, by }: Suspension) => (until <= now() ? 0 : by === "reports" ? 1 : 2);
+    const all = await this.#stored();
+    const first = all.sort((a, b) => rank(a) - rank(b) || a.until - b.until).slice(0, excess);
+    await command("HDEL", key, ...first.map(({ subject }) => fieldOf(subject)));
+  }
+}
