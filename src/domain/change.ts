@@ -6,12 +6,13 @@ import type { LoggedEvent, Mode, Status } from "../protocol.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
 import {
+  copyOf,
   rememberRoom,
   statusOf,
-  type PastRoom,
   type Room,
   type RoomEnd,
   type Session,
+  type SessionDraft,
 } from "./session.ts";
 import {
   afterFailure,
@@ -90,21 +91,24 @@ export interface Moved extends Entered {
 // The change in the making
 
 /** A change while a transition works it out. Only the transitions see one. */
-export interface Draft {
-  readonly before: readonly [Session, Session | undefined];
-  member: Session;
-  partner: Session | undefined;
+export interface ChangeDraft {
+  readonly before: Session;
+  readonly member: SessionDraft;
+  /** The partner as it was; and as it becomes, once `changePartner` was called. */
+  readonly partnerBefore: Session | undefined;
+  partner: SessionDraft | undefined;
   room: RoomChange | undefined;
   readonly events: AddressedEvent[];
   readonly avoidances: Avoidance[];
   readonly newlyWaiting: string[];
 }
 
-export function draftOf(member: Session, partner: Session | undefined): Draft {
+export function startChange(member: Session, partner: Session | undefined): ChangeDraft {
   return {
-    before: [member, partner],
-    member,
-    partner,
+    before: member,
+    member: copyOf(member),
+    partnerBefore: partner,
+    partner: undefined,
     room: undefined,
     events: [],
     avoidances: [],
@@ -112,78 +116,80 @@ export function draftOf(member: Session, partner: Session | undefined): Draft {
   };
 }
 
-export function changeOf<Result>(draft: Draft, result: Result): Change<Result> {
-  const { before, member, partner, room, events, avoidances } = draft;
-  const sessions: Session[] = [];
-  if (member !== before[0]) sessions.push(member);
-  if (partner && partner !== before[1]) sessions.push(partner);
-  return { sessions, room, events, avoidances, result };
+/** The partner, to be changed. @throws if there is none. */
+export function changePartner(draft: ChangeDraft): SessionDraft {
+  if (!draft.partnerBefore) throw new Error("a room has two members");
+  return (draft.partner ??= copyOf(draft.partnerBefore));
 }
 
-export function send(draft: Draft, { id }: Session, event: LoggedEvent): void {
+export function finishChange<Result>(draft: ChangeDraft, result: Result): Change<Result> {
+  const { member, partner, room, events, avoidances } = draft;
+  return { sessions: partner ? [member, partner] : [member], room, events, avoidances, result };
+}
+
+export function send(draft: ChangeDraft, { id }: Session, event: LoggedEvent): void {
   draft.events.push({ sessionId: id, event });
+}
+
+/** Tickets of a mode that the change has added to the lobby so far. */
+function countAdded({ member, partner, newlyWaiting }: ChangeDraft, mode: Mode): number {
+  let added = 0;
+  for (const one of [member, partner])
+    if (one?.present && one.ticket?.wishes.mode === mode && newlyWaiting.includes(one.id))
+      added += 1;
+  return added;
 }
 
 // ---------------------------------------------------------------------------------------------
 // Tickets
 
-/** A new version of the session's ticket, with what it accepts by now. Versions seen before become invalid. */
-export function withTicket(
-  session: Session,
+/** Gives the session a new version of its ticket, with what it accepts by now. Versions seen before become invalid. */
+export function setTicket(
+  session: SessionDraft,
   ticket: { wishes: Wishes; since: number; queuedSince: number },
   { now, options }: Surroundings,
-): Session {
+): void {
   const { wishes, since, queuedSince } = ticket;
-  const revision = session.revision + 1;
-  const { accepts } = acceptanceAfter(wishes, now - since, options.relax);
-  return {
-    ...session,
-    revision,
-    ticket: { sessionId: session.id, wishes, since, queuedSince, accepts, revision },
+  session.revision += 1;
+  session.ticket = {
+    sessionId: session.id,
+    wishes,
+    since,
+    queuedSince,
+    accepts: acceptanceAfter(wishes, now - since, options.relax).accepts,
+    revision: session.revision,
   };
 }
 
-export const renewTicket = (session: Session, around: Surroundings): Session =>
-  session.ticket ? withTicket(session, session.ticket, around) : session;
+export function renewTicket(session: SessionDraft, around: Surroundings): void {
+  if (session.ticket) setTicket(session, session.ticket, around);
+}
 
-/** The session with a new ticket, and the `lobby` event for it. */
+/** Gives the session a ticket, and sends it `lobby`. */
 export function enter(
-  draft: Draft,
-  who: "member" | "partner",
-  entry: { wishes: Wishes; place: "kept" | "new" },
+  draft: ChangeDraft,
+  session: SessionDraft,
+  { wishes, place }: { wishes: Wishes; place: "kept" | "new" },
   around: Surroundings,
 ): void {
-  const session = draft[who];
-  if (!session) return;
-  const { wishes, place } = entry;
-  const since = around.now;
-  const queuedSince = place === "new" ? since : (session.queuedSince ?? since);
-  const entered = withTicket(
-    { ...session, wishes, queuedSince },
-    { wishes, since, queuedSince },
-    around,
-  );
-  draft[who] = entered;
-  draft.newlyWaiting.push(entered.id);
-  const { waiting, online, estimateMs } = around.lobby(wishes.mode);
+  const { now } = around;
+  const queuedSince = place === "new" ? now : (session.queuedSince ?? now);
+  session.wishes = wishes;
+  session.queuedSince = queuedSince;
+  setTicket(session, { wishes, since: now, queuedSince }, around);
+  draft.newlyWaiting.push(session.id);
   // The counts are those from before the change.
-  const isNewlyOnline = draft.member.present && !draft.before[0].present;
-  const added = [draft.member, draft.partner].filter(
-    (one) =>
-      one?.present &&
-      one.ticket?.wishes.mode === wishes.mode &&
-      draft.newlyWaiting.includes(one.id),
-  );
-  send(draft, entered, {
-    type: "lobby",
-    waiting: waiting + added.length,
-    online: online + (isNewlyOnline ? 1 : 0),
-    ...(estimateMs !== undefined && { estimateMs }),
-  });
+  const counts = around.lobby(wishes.mode);
+  const waiting = counts.waiting + countAdded(draft, wishes.mode);
+  const online = counts.online + (draft.member.present && !draft.before.present ? 1 : 0);
+  const { estimateMs } = counts;
+  if (estimateMs === undefined) send(draft, session, { type: "lobby", waiting, online });
+  else send(draft, session, { type: "lobby", waiting, online, estimateMs });
 }
 
 /** `rate-limited` while the session still has to wait for having skipped too often. */
 export function penalized({ skipPenalty }: Session, now: number): Rejection | undefined {
+  if (!skipPenalty) return undefined;
   const retryAfterMs = penaltyRemainingMs(skipPenalty, now);
   return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
 }
@@ -198,52 +204,47 @@ export function earnsVote(room: Room, { now, options }: Surroundings): boolean {
 }
 
 /** The ending that counts: a member whose calls fail again and again is treated as one who skips. */
-function effectiveEnding(draft: Draft, room: Room, ending: Ending, now: number): Ending {
+function effectiveEnding(member: SessionDraft, room: Room, ending: Ending, now: number): Ending {
   if (ending !== "failed" || room.state !== "connecting") return ending;
-  const { penalty, tolerated } = afterFailure(draft.member.skipPenalty, now);
-  draft.member = { ...draft.member, skipPenalty: penalty };
+  const { penalty, tolerated } = afterFailure(member.skipPenalty, now);
+  member.skipPenalty = penalty;
   return tolerated ? ending : "skip";
 }
 
 /** Ends the member's room. The partner returns to the lobby if it wishes to, and so does the member by the room's table. */
-export function endRoom(draft: Draft, room: Room, ending: Ending, around: Surroundings): void {
+export function endRoom(
+  draft: ChangeDraft,
+  room: Room,
+  ending: Ending,
+  around: Surroundings,
+): void {
   const { now, options } = around;
-  const { partner } = draft;
-  if (!partner) throw new Error("a room has two members");
-  const outcome = outcomeOf(room.state, effectiveEnding(draft, room, ending, now));
+  const { member } = draft;
+  const partner = changePartner(draft);
+  const outcome = outcomeOf(room.state, effectiveEnding(member, room, ending, now));
   const isRejecting = ending === "report" || ending === "block";
-  const { id: sessionId } = draft.member;
-  draft.room = {
-    kind: "ended",
-    room,
-    end: {
-      roomId: room.id,
-      sessionId,
-      partnerId: partner.id,
-      reason: outcome.reason,
-      ending,
-      lastedMs: now - room.since,
-    },
-  };
+  const { reason } = outcome;
+  const { id: roomId, since } = room;
+  const ids = { roomId, sessionId: member.id, partnerId: partner.id };
+  draft.room = { kind: "ended", room, end: { ...ids, reason, ending, lastedMs: now - since } };
   const votes = earnsVote(room, around);
-  const past = (partnerId: string, rejected: boolean): PastRoom => ({
-    roomId: room.id,
-    partnerId,
-    votes,
-    rejected,
-  });
-  let member = rememberRoom({ ...draft.member, room: undefined }, past(partner.id, isRejecting));
+  member.room = undefined;
+  partner.room = undefined;
+  rememberRoom(member, { roomId, partnerId: partner.id, votes, rejected: isRejecting });
+  rememberRoom(partner, { roomId, partnerId: member.id, votes, rejected: false });
   // Getting rid of a partner counts as a skip, by whichever call.
-  if (outcome.reason === "skipped" || ending === "leave" || isRejecting)
-    member = { ...member, skipPenalty: afterSkip(member.skipPenalty, now, options.skipping) };
-  draft.member = member;
-  draft.partner = rememberRoom({ ...partner, room: undefined }, past(sessionId, false));
+  if (reason === "skipped" || ending === "leave" || isRejecting)
+    member.skipPenalty = afterSkip(member.skipPenalty, now, options.skipping);
   if (outcome.cooldown && options.skipCooldownMs > 0)
-    draft.avoidances.push({ sessionId, otherId: partner.id, until: now + options.skipCooldownMs });
+    draft.avoidances.push({
+      sessionId: member.id,
+      otherId: partner.id,
+      until: now + options.skipCooldownMs,
+    });
 
-  send(draft, partner, { type: "partner-disconnected", roomId: room.id, reason: outcome.reason });
+  send(draft, partner, { type: "partner-disconnected", roomId, reason });
   if (partner.wishes?.autoRejoin && !around.suspended(partner))
-    enter(draft, "partner", { wishes: partner.wishes, place: "kept" }, around);
+    enter(draft, partner, { wishes: partner.wishes, place: "kept" }, around);
 
   const { wishes } = member;
   const rejoins =
@@ -253,18 +254,18 @@ export function endRoom(draft: Draft, room: Room, ending: Ending, around: Surrou
   const isDelayed = isRejecting && penalized(member, now) !== undefined;
   if (rejoins && wishes && !isDelayed && !around.suspended(member)) {
     const place = isRejecting && isFrequent(member.skipPenalty) ? "new" : outcome.place;
-    enter(draft, "member", { wishes, place }, around);
+    enter(draft, member, { wishes, place }, around);
   } else {
-    draft.member = { ...member, queuedSince: undefined };
+    member.queuedSince = undefined;
     if (isDelayed && rejoins) send(draft, member, { type: "resync", state: { status: "idle" } });
   }
 }
 
 /** Takes the member out of lobby and room, because it is suspended. */
-export function evictDraft(draft: Draft, around: Surroundings): void {
+export function evictMember(draft: ChangeDraft, around: Surroundings): void {
   const { member } = draft;
   if (statusOf(member) === "idle") return;
-  draft.member = { ...member, ticket: undefined };
+  member.ticket = undefined;
   if (member.room) endRoom(draft, member.room, "removed", around);
-  send(draft, draft.member, { type: "resync", state: { status: "idle" } });
+  send(draft, member, { type: "resync", state: { status: "idle" } });
 }

@@ -104,6 +104,31 @@ export function newSession(id: string, addressHash: string | undefined): Session
   };
 }
 
+/** A session as a transition works on it. It becomes a value when the transition returns. */
+export type SessionDraft = { -readonly [Field in keyof Session]: Session[Field] };
+
+/** A copy. Field by field, as that is several times faster than spreading, and keeps the compact shape of a literal. */
+export function copyOf(session: Session): SessionDraft {
+  return {
+    id: session.id,
+    addressHash: session.addressHash,
+    earlierNetworks: session.earlierNetworks,
+    generation: session.generation,
+    present: session.present,
+    ticket: session.ticket,
+    room: session.room,
+    wishes: session.wishes,
+    queuedSince: session.queuedSince,
+    recentRooms: session.recentRooms,
+    roomCount: session.roomCount,
+    roomsRejected: session.roomsRejected,
+    skipPenalty: session.skipPenalty,
+    graceUntil: session.graceUntil,
+    lostAt: session.lostAt,
+    revision: session.revision,
+  };
+}
+
 export function statusOf({ room, ticket }: Session): Status {
   if (room) return "paired";
   return ticket ? "waiting" : "idle";
@@ -129,37 +154,31 @@ export function roomTerms(sessionId: string, room: Room) {
   };
 }
 
-/** The session with one more ended room in its memory. */
-export function rememberRoom(session: Session, past: PastRoom): Session {
-  return {
-    ...session,
-    recentRooms: [...session.recentRooms.slice(1 - recentRoomsMax), past],
-    roomCount: session.roomCount + 1,
-    roomsRejected: session.roomsRejected + (past.rejected ? 1 : 0),
-  };
+/** Adds an ended room to the session's memory. */
+export function rememberRoom(session: SessionDraft, past: PastRoom): void {
+  session.recentRooms = [...session.recentRooms.slice(1 - recentRoomsMax), past];
+  session.roomCount += 1;
+  if (past.rejected) session.roomsRejected += 1;
 }
 
-/** The session after it reported or blocked the other member of an ended room; counted once per room. */
-export function rejectPastPartner(session: Session, roomId: string): Session {
+/** The session has reported or blocked the other member of an ended room; counted once per room. */
+export function rejectPastPartner(session: SessionDraft, roomId: string): void {
   const past = session.recentRooms.find((one) => one.roomId === roomId);
-  if (!past || past.rejected) return session;
-  return {
-    ...session,
-    recentRooms: session.recentRooms.map((one) =>
-      one === past ? { ...past, rejected: true } : one,
-    ),
-    roomsRejected: session.roomsRejected + 1,
-  };
+  if (!past || past.rejected) return;
+  session.recentRooms = session.recentRooms.map((one) =>
+    one === past ? { ...past, rejected: true } : one,
+  );
+  session.roomsRejected += 1;
 }
 
-/** The session after it has connected from an address. */
-export function connectFrom(session: Session, addressHash: string): Session {
-  if (session.addressHash === addressHash) return session;
+/** The session has connected from an address. */
+export function connectFrom(session: SessionDraft, addressHash: string): void {
   const before = session.addressHash && networkOf(session.addressHash);
   const network = networkOf(addressHash);
-  if (before === undefined || before === network) return { ...session, addressHash };
+  session.addressHash = addressHash;
+  if (before === undefined || before === network) return;
   const others = session.earlierNetworks.filter((one) => one !== before && one !== network);
-  return { ...session, addressHash, earlierNetworks: [...others, before].slice(-networksMax) };
+  session.earlierNetworks = [...others, before].slice(-networksMax);
 }
 
 export const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });

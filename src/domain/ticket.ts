@@ -183,10 +183,11 @@ export function forEachIndexTerm(
 
 /** When a ticket accepts more than now, and what it then accepts; `undefined` for one that accepts anybody. */
 export function nextRelaxation(
-  { wishes, since }: Pick<Ticket, "wishes" | "since">,
+  { wishes, since, accepts: acceptance }: Pick<Ticket, "wishes" | "since" | "accepts">,
   now: number,
   steps: RelaxSteps,
 ): { to: "language" | "anybody"; at: number } | undefined {
+  if (acceptance === "anybody") return undefined;
   const { relaxesAfterMs } = acceptanceAfter(wishes, now - since, steps);
   if (relaxesAfterMs === undefined) return undefined;
   const to = relaxesAfterMs === steps.languageAfterMs ? "language" : "anybody";

@@ -7,16 +7,17 @@
  */
 import type { PeerState, Status } from "../protocol.ts";
 import {
-  changeOf,
-  draftOf,
+  changePartner,
   earnsVote,
   endRoom,
   enter,
-  evictDraft,
+  evictMember,
+  finishChange,
   penalized,
   renewTicket,
   send,
-  withTicket,
+  setTicket,
+  startChange,
   type Change,
   type Entered,
   type Moved,
@@ -57,28 +58,26 @@ export function attach(
   { addressHash, generation, recovery }: Attachment,
   around: Surroundings,
 ): Change<Entered> {
-  const draft = draftOf(session, partner);
-  const takesOver = recovery === "none" || recovery === "other-epoch";
-  draft.member = {
-    ...connectFrom(session, addressHash),
-    generation: takesOver ? Math.max(session.generation, generation) + 1 : session.generation,
-    present: true,
-    graceUntil: undefined,
-    lostAt: undefined,
-  };
+  const draft = startChange(session, partner);
+  const { member, newlyWaiting } = draft;
+  connectFrom(member, addressHash);
+  if (recovery === "none" || recovery === "other-epoch")
+    member.generation = Math.max(session.generation, generation) + 1;
+  member.present = true;
+  member.graceUntil = undefined;
+  member.lostAt = undefined;
   if (!session.present) {
-    draft.member = renewTicket(draft.member, around);
+    renewTicket(member, around);
     if (session.graceUntil !== undefined && session.room && partner)
       send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
   }
-  if (around.suspended(draft.member)) evictDraft(draft, around);
-  const { member } = draft;
+  if (around.suspended(member)) evictMember(draft, around);
   const resumed = recovery === "whole";
-  const state = stateOf(member, draft.partner, around);
+  const state = stateOf(member, draft.partner ?? partner, around);
   send(draft, member, { type: "session", resumed, state });
   if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
-  if (member.ticket && !draft.newlyWaiting.includes(member.id)) draft.newlyWaiting.push(member.id);
-  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+  if (member.ticket && !newlyWaiting.includes(member.id)) newlyWaiting.push(member.id);
+  return finishChange(draft, { newlyWaiting });
 }
 
 /** The last stream has closed: room and ticket are kept until `graceUntil` (epoch milliseconds). */
@@ -88,15 +87,18 @@ export function detach(
   graceUntil: number,
   around: Surroundings,
 ): Change<undefined> {
-  const draft = draftOf(session, partner);
-  draft.member = renewTicket({ ...session, present: false, graceUntil }, around);
+  const draft = startChange(session, partner);
+  const { member } = draft;
+  member.present = false;
+  member.graceUntil = graceUntil;
+  renewTicket(member, around);
   if (session.room && partner)
     send(draft, partner, {
       type: "partner-reconnecting",
       roomId: session.room.id,
       deadline: graceUntil + around.wallOffsetMs,
     });
-  return changeOf(draft, undefined);
+  return finishChange(draft, undefined);
 }
 
 /** The grace is over: the session leaves lobby and room, and its log ends. */
@@ -105,11 +107,14 @@ export function expireGrace(
   partner: Session | undefined,
   around: Surroundings,
 ): Change<Entered> {
-  const lost: Session = { ...session, graceUntil: undefined, lostAt: around.now };
-  const draft = draftOf(lost, partner);
-  if (lost.room) endRoom(draft, lost.room, "lost", around);
-  draft.member = { ...draft.member, ticket: undefined, queuedSince: undefined };
-  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+  const draft = startChange(session, partner);
+  const { member, newlyWaiting } = draft;
+  member.graceUntil = undefined;
+  member.lostAt = around.now;
+  if (member.room) endRoom(draft, member.room, "lost", around);
+  member.ticket = undefined;
+  member.queuedSince = undefined;
+  return finishChange(draft, { newlyWaiting });
 }
 
 /** Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room. */
@@ -119,24 +124,27 @@ export function enqueue(
   around: Surroundings,
 ): Change<Moved> | Rejection {
   if (!session.present) return reject("not-subscribed");
-  const draft = draftOf(session, undefined);
-  if (session.room) return changeOf(draft, { status: "paired", newlyWaiting: [] });
+  const draft = startChange(session, undefined);
+  const { member, newlyWaiting } = draft;
+  if (session.room) return finishChange(draft, { status: "paired", newlyWaiting });
   const refused =
     around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
   if (refused) return refused;
   const wishes = asked ?? session.wishes ?? defaultWishes;
   if (session.ticket) {
-    draft.member = withTicket({ ...session, wishes }, { ...session.ticket, wishes }, around);
-    draft.newlyWaiting.push(session.id);
-  } else enter(draft, "member", { wishes, place: "kept" }, around);
-  return changeOf(draft, { status: "waiting", newlyWaiting: draft.newlyWaiting });
+    member.wishes = wishes;
+    const { since, queuedSince } = session.ticket;
+    setTicket(member, { wishes, since, queuedSince }, around);
+    newlyWaiting.push(session.id);
+  } else enter(draft, member, { wishes, place: "kept" }, around);
+  return finishChange(draft, { status: "waiting", newlyWaiting });
 }
 
 /** The time has come at which the ticket accepts more partners. */
 export function relax(session: Session, around: Surroundings): Change<Entered> {
-  const draft = draftOf(session, undefined);
-  draft.member = renewTicket(session, around);
-  return changeOf(draft, { newlyWaiting: session.ticket ? [session.id] : [] });
+  const draft = startChange(session, undefined);
+  renewTicket(draft.member, around);
+  return finishChange(draft, { newlyWaiting: session.ticket ? [session.id] : [] });
 }
 
 /** From now on the session never meets `other` again, whom it met in this room. */
@@ -146,13 +154,14 @@ export function block(
   roomId: string,
   around: Surroundings,
 ): Change<{ partnerId: string }> {
-  const draft = draftOf(session, other);
+  const draft = startChange(session, other);
+  rejectPastPartner(draft.member, roomId);
   // A ticket changes with whom it avoids: a match that was chosen before must fail.
-  draft.member = renewTicket(rejectPastPartner(session, roomId), around);
-  draft.partner = renewTicket(other, around);
+  renewTicket(draft.member, around);
+  renewTicket(changePartner(draft), around);
   const until = Number.POSITIVE_INFINITY;
   draft.avoidances.push({ sessionId: session.id, otherId: other.id, until });
-  return changeOf(draft, { partnerId: other.id });
+  return finishChange(draft, { partnerId: other.id });
 }
 
 export interface Pairing {
@@ -168,7 +177,7 @@ export function pair(
   { roomId, relayOnly, sharedInterests }: Pairing,
   around: Surroundings,
 ): Change<boolean> {
-  const draft = draftOf(impolite, polite);
+  const draft = startChange(impolite, polite);
   const since = around.now;
   const room: Room = {
     id: roomId,
@@ -184,11 +193,14 @@ export function pair(
   };
   const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
   draft.room = { kind: "began", room, waitedMs: since - waitedSince };
-  draft.member = { ...impolite, ticket: undefined, room };
-  draft.partner = { ...polite, ticket: undefined, room };
-  send(draft, impolite, { type: "create-offer", ...roomTerms(impolite.id, room), polite: false });
+  for (const session of [draft.member, changePartner(draft)]) {
+    session.ticket = undefined;
+    session.room = room;
+  }
+  const offerer = roomTerms(impolite.id, room);
+  send(draft, impolite, { type: "create-offer", ...offerer, polite: false });
   send(draft, polite, { type: "wait-for-offer", ...roomTerms(polite.id, room), polite: true });
-  return changeOf(draft, true);
+  return finishChange(draft, true);
 }
 
 export interface Confirmed {
@@ -205,9 +217,9 @@ export function confirm(
   { now }: Surroundings,
 ): Change<Confirmed> | Rejection {
   if (!knowsRoom(session, roomId)) return reject("not-in-room");
-  const draft = draftOf(session, partner);
+  const draft = startChange(session, partner);
   const { room, skipPenalty } = session;
-  if (room?.id !== roomId || !partner) return changeOf(draft, { status: statusOf(session) });
+  if (room?.id !== roomId) return finishChange(draft, { status: statusOf(session) });
   const next = roomTable[room.state].connected;
   const isPolite = room.politeId === session.id;
   const updated: Room = {
@@ -216,18 +228,13 @@ export function confirm(
     politeConnected: room.politeConnected || isPolite,
     impoliteConnected: room.impoliteConnected || !isPolite,
   };
-  draft.member = {
-    ...session,
-    room: updated,
-    skipPenalty: skipPenalty && afterSuccess(skipPenalty),
-  };
-  draft.partner = { ...partner, room: updated };
+  draft.member.room = updated;
+  changePartner(draft).room = updated;
+  if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
   const isFirst = room.state === "connecting";
-  return changeOf(
-    draft,
-    isFirst ? { status: "paired", connectedAfterMs: now - room.since } : { status: "paired" },
-  );
+  const status = "paired";
+  return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });
 }
 
 export interface Ended extends Moved {
@@ -247,18 +254,20 @@ export function end(
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
   const { room } = session;
-  const draft = draftOf(session, partner);
-  if (ending === "leave" && session.ticket)
-    draft.member = { ...session, ticket: undefined, queuedSince: undefined };
+  const draft = startChange(session, partner);
+  const { member, newlyWaiting } = draft;
+  if (ending === "leave" && session.ticket) {
+    member.ticket = undefined;
+    member.queuedSince = undefined;
+  }
   const known = roomId === undefined ? room !== undefined : knowsRoom(session, roomId);
   if (room && (roomId === undefined || room.id === roomId)) {
-    const refused =
-      ending === "skip" || ending === "failed" ? penalized(session, around.now) : undefined;
+    const isLimited = ending === "skip" || ending === "failed";
+    const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
     endRoom(draft, room, ending, around);
   }
-  const { member, newlyWaiting } = draft;
-  return changeOf(draft, { status: statusOf(member), newlyWaiting, known });
+  return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
 }
 
 /** A suspension takes effect. */
@@ -267,9 +276,9 @@ export function evict(
   partner: Session | undefined,
   around: Surroundings,
 ): Change<Entered> {
-  const draft = draftOf(session, partner);
-  evictDraft(draft, around);
-  return changeOf(draft, { newlyWaiting: draft.newlyWaiting });
+  const draft = startChange(session, partner);
+  evictMember(draft, around);
+  return finishChange(draft, { newlyWaiting: draft.newlyWaiting });
 }
 
 /** The other member of the session's present or recent room, and whether a report from that room counts. */

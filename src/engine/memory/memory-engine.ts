@@ -1,5 +1,5 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
-import type { Change, Moved, Surroundings, TransitionOptions } from "../../domain/change.ts";
+import type { Change, Moved, Surroundings } from "../../domain/change.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
@@ -49,6 +49,8 @@ class OpenedStream implements Stream {
   }
 }
 
+type MutableSurroundings = { -readonly [Field in keyof Surroundings]: Surroundings[Field] };
+
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
 }
@@ -57,7 +59,7 @@ class MemoryEngine implements Engine {
   readonly now: () => number;
   readonly #system: System;
   readonly #options: EngineOptions;
-  readonly #transitionOptions: TransitionOptions;
+  readonly #around: MutableSurroundings;
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
@@ -67,9 +69,18 @@ class MemoryEngine implements Engine {
     this.now = steadyClock(system);
     this.#system = system;
     this.#options = options;
-    this.#transitionOptions = { ...options, voteAfterMs: options.moderation.voteAfterMs };
     this.#store = new SessionStore(this.now, options, this.#notifier);
     this.#moderation = new Moderation(options.moderation);
+    this.#around = {
+      now: 0,
+      wallOffsetMs: 0,
+      options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
+      lobby: (mode) => this.#store.lobbyCounts(mode),
+      suspended: (session) => {
+        const until = this.#moderation.suspendedUntil(partyOf(session), system.now());
+        return until === undefined ? undefined : reject("suspended", { until });
+      },
+    };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -283,18 +294,12 @@ class MemoryEngine implements Engine {
 
   // -------------------------------------------------------------------------------------------
 
+  /** Of this moment. One object for all verbs, as there is one verb at a time. */
   #surroundings(): Surroundings {
     const now = this.now();
-    return {
-      now,
-      wallOffsetMs: this.#system.now() - now,
-      options: this.#transitionOptions,
-      lobby: (mode) => this.#store.lobbyCounts(mode),
-      suspended: (session) => {
-        const until = this.#moderation.suspendedUntil(partyOf(session), this.#system.now());
-        return until === undefined ? undefined : reject("suspended", { until });
-      },
-    };
+    this.#around.now = now;
+    this.#around.wallOffsetMs = this.#system.now() - now;
+    return this.#around;
   }
 
   /** The caller's session, if it has not been taken over. */
@@ -375,14 +380,14 @@ class MemoryEngine implements Engine {
   }
 
   #expireGrace(session: StoredSession): string[] {
-    session.grace = undefined;
+    session.scheduled = undefined;
     const partner = this.#store.partnerOf(session)?.value;
     const change = transitions.expireGrace(session.value, partner, this.#surroundings());
     return this.#store.apply(change).newlyWaiting;
   }
 
   #relax(session: StoredSession): string[] {
-    session.relaxation = undefined;
+    session.scheduled = undefined;
     return this.#store.apply(transitions.relax(session.value, this.#surroundings())).newlyWaiting;
   }
 }

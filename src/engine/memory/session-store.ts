@@ -53,7 +53,7 @@ export class SessionStore {
     const lostAt = this.#now();
     session.value = { ...session.value, lostAt };
     const { retentions } = this.deadlines;
-    session.retention = this.deadlines.schedule(retentions, lostAt + this.#retentionMs, session);
+    session.scheduled = this.deadlines.schedule(retentions, lostAt + this.#retentionMs, session);
     return session;
   }
 
@@ -89,19 +89,21 @@ export class SessionStore {
 
   /** Applies a change as a whole, then wakes the streams that have something to read. Returns its result. */
   apply<Result>({ sessions, room, events, avoidances, result }: Change<Result>): Result {
-    // A ticket leaves the index before anything changes that the index is built from.
+    const changed: StoredSession[] = [];
     for (const next of sessions) {
-      const stored = this.#sessions.get(next.id);
-      if (stored?.indexEntries && (stored.value.ticket !== next.ticket || !next.present))
+      const stored = this.#stored(next.id);
+      changed.push(stored);
+      // A ticket leaves the index before anything changes that the index is built from.
+      if (stored.indexEntries && (stored.value.ticket !== next.ticket || !next.present))
         this.#unindex(stored);
+      this.#replace(stored, next);
     }
-    for (const next of sessions) this.#replace(next);
     for (const avoidance of avoidances) this.#avoid(avoidance);
-    for (const next of sessions) this.#index(next);
+    for (const stored of changed) this.#index(stored);
     if (room) this.#changeRoom(room);
     const readers: StoredSession[] = [];
     for (const { sessionId, event } of events) {
-      const stored = this.#sessions.get(sessionId);
+      const stored = changed.find(({ value }) => value.id === sessionId) ?? this.get(sessionId);
       if (!stored?.log) continue;
       stored.log.append(toLogText(event));
       if (!readers.includes(stored)) readers.push(stored);
@@ -110,45 +112,53 @@ export class SessionStore {
     return result;
   }
 
-  #replace(next: Session): void {
-    const stored = this.#sessions.get(next.id);
+  #stored(id: string): StoredSession {
+    const stored = this.#sessions.get(id);
     if (!stored) throw new Error("only sessions that are stored are changed");
-    const before = stored.value;
-    stored.value = next;
-    if (before.graceUntil !== next.graceUntil) {
-      if (stored.grace) cancel(stored.grace);
-      const { graces } = this.deadlines;
-      stored.grace =
-        next.graceUntil === undefined
-          ? undefined
-          : this.deadlines.schedule(graces, next.graceUntil, stored);
-    }
-    if (before.present !== next.present) {
-      this.#online += next.present ? 1 : -1;
-      if (next.present) this.#cancelRetention(stored);
-    }
-    if (next.lostAt !== undefined && before.lostAt === undefined) {
-      stored.log = undefined;
-      const { retentions } = this.deadlines;
-      const at = next.lostAt + this.#retentionMs;
-      stored.retention = this.deadlines.schedule(retentions, at, stored);
-    }
+    return stored;
   }
 
-  #index({ id, ticket, present }: Session): void {
-    const stored = this.#sessions.get(id);
-    if (!stored || !ticket || !present || stored.indexEntries) return;
+  #replace(stored: StoredSession, next: Session): void {
+    const before = stored.value;
+    stored.value = next;
+    if (before.present !== next.present) {
+      this.#online += next.present ? 1 : -1;
+      if (next.present) this.#blockers.remove(stored);
+    }
+    if (before.graceUntil !== next.graceUntil || before.lostAt !== next.lostAt)
+      this.#scheduleAbsence(stored, next);
+  }
+
+  /** Of an absent session either the end of its grace is scheduled, or that it is forgotten. */
+  #scheduleAbsence(stored: StoredSession, { graceUntil, lostAt }: Session): void {
+    this.#unschedule(stored);
+    const { graces, retentions } = this.deadlines;
+    if (graceUntil !== undefined)
+      stored.scheduled = this.deadlines.schedule(graces, graceUntil, stored);
+    if (lostAt === undefined) return;
+    stored.log = undefined;
+    stored.scheduled = this.deadlines.schedule(retentions, lostAt + this.#retentionMs, stored);
+  }
+
+  #index(stored: StoredSession): void {
+    const { ticket, present } = stored.value;
+    if (!ticket || !present || stored.indexEntries) return;
     this.lobby.add(stored);
     const relaxation = nextRelaxation(ticket, this.#now(), this.#options.relax);
     if (!relaxation) return;
     const buckets = this.deadlines.relaxations[relaxation.to];
-    stored.relaxation = this.deadlines.schedule(buckets, relaxation.at, stored);
+    stored.scheduled = this.deadlines.schedule(buckets, relaxation.at, stored);
   }
 
+  /** Also cancels its relaxation: only a ticket that is in the index has one. */
   #unindex(stored: StoredSession): void {
     this.lobby.remove(stored);
-    if (stored.relaxation) cancel(stored.relaxation);
-    stored.relaxation = undefined;
+    this.#unschedule(stored);
+  }
+
+  #unschedule(stored: StoredSession): void {
+    if (stored.scheduled) cancel(stored.scheduled);
+    stored.scheduled = undefined;
   }
 
   #avoid({ sessionId, otherId, until }: Avoidance): void {
@@ -181,16 +191,16 @@ export class SessionStore {
 
   /** Forgets a session that has been gone for long; later if it blocks another one, or is blocked. */
   expire(session: StoredSession): string[] {
-    session.retention = undefined;
+    session.scheduled = undefined;
     if (!this.#avoidance.blocks(session)) return this.forget(session);
     // What costs memory and is not needed for so long.
     session.results = undefined;
     session.value = { ...session.value, recentRooms: [], wishes: undefined };
     const { blockerRetentions } = this.deadlines;
     const at = (session.value.lostAt ?? this.#now()) + tokenLifeMs;
-    session.retention = this.deadlines.schedule(blockerRetentions, at, session);
+    session.scheduled = this.deadlines.schedule(blockerRetentions, at, session);
     for (const dropped of this.#blockers.add(session)) {
-      if (dropped.retention) cancel(dropped.retention);
+      this.#unschedule(dropped);
       this.forget(dropped);
     }
     return [];
@@ -201,12 +211,6 @@ export class SessionStore {
     this.#avoidance.forget(session);
     this.#sessions.delete(session.id);
     return [];
-  }
-
-  #cancelRetention(session: StoredSession): void {
-    if (session.retention) cancel(session.retention);
-    session.retention = undefined;
-    this.#blockers.remove(session);
   }
 }
 

@@ -24,9 +24,8 @@ export class StoredSession implements WaitingPeer<StoredSession> {
   streams: OpenStream[] = [];
   /** Recorded results by mutation id. */
   results: Map<string, RecordedResult> | undefined;
-  grace: Scheduled | undefined;
-  relaxation: Scheduled | undefined;
-  retention: Scheduled | undefined;
+  /** Its one deadline: of a waiting one its relaxation, of an absent one the end of its grace, later of its retention. */
+  scheduled: Scheduled | undefined;
   indexEntries: readonly IndexEntry<StoredSession>[] | undefined;
   avoids: Map<StoredSession, number> | undefined;
   number: number | undefined;
