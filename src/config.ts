@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
-import { parseProxyList } from "./transport/address.ts";
+import { parseProxyList } from "./http/client-address.ts";
 
 const list = z.string().transform((text) =>
   text

@@ -37,10 +37,9 @@ export interface Signaling {
   ): MaybePromise<StatusAnswer | Rejection>;
   skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection>;
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection>;
-  send(
-    caller: Caller,
-    signal: Signal | WordedSignal,
-  ): MaybePromise<{ delivered: boolean } | Rejection>;
+  send(caller: Caller, signal: Signal): MaybePromise<Delivered | Rejection>;
+  /** As `send`, for a signal that is serialized already. */
+  relay(caller: Caller, signal: SerializedSignal): MaybePromise<Delivered | Rejection>;
   connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection>;
   report(
@@ -65,8 +64,12 @@ export interface Signaling {
   stop(): void;
 }
 
-/** A signal in JSON: what goes on as it came need not be read. */
-export interface WordedSignal extends Pick<Signal, "type" | "roomId"> {
+export interface Delivered {
+  delivered: boolean;
+}
+
+/** A signal in JSON, which is parsed only where its room restricts what it may contain. */
+export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
   readonly json: string;
 }
 
@@ -257,11 +260,24 @@ export function createSignaling(parts: SignalingParts): Signaling {
     await matchAll(reported.newlyWaiting);
   }
 
-  /** What is dropped is answered like any other: nobody learns here what gets through. */
-  function toResult({ type }: WordedSignal | Signal, delivered: boolean | Rejection) {
-    if (isRejection(delivered)) return delivered;
-    if (delivered) metrics.signaled(type);
-    return { delivered };
+  function send(caller: Caller, signal: Signal): MaybePromise<Delivered | Rejection> {
+    const allowed = restrict(signal);
+    const json = isRejection(allowed) ? allowed : allowed && JSON.stringify(allowed);
+    return relay(caller, signal, json);
+  }
+
+  function relay(
+    caller: Caller,
+    { type, roomId }: Pick<Signal, "type" | "roomId">,
+    json: string | undefined | Rejection,
+  ): MaybePromise<Delivered | Rejection> {
+    if (isRejection(json)) return json;
+    return chain(engine.send(caller, roomId, json), (delivered) => {
+      if (isRejection(delivered)) return delivered;
+      // A signal that was filtered out is answered like any other: the sender must not learn what is let through.
+      if (delivered) metrics.signaled(type);
+      return { delivered };
+    });
   }
 
   // -------------------------------------------------------------------------------------------
@@ -329,12 +345,12 @@ export function createSignaling(parts: SignalingParts): Signaling {
       return chain(engine.end(caller, { ending: "leave" }), (ended) => settle(caller, ended));
     },
 
-    send(caller, signal) {
-      const { roomId } = signal;
-      const json = allowedIn(roomId, signal);
-      if (isRejection(json)) return json;
-      const sending = engine.send(caller, roomId, json);
-      return chain(sending, (delivered) => toResult(signal, delivered));
+    send,
+
+    relay(caller, signal) {
+      const { roomId, type, json } = signal;
+      if (isRestricted(roomId, type)) return send(caller, JSON.parse(json) as Signal);
+      return relay(caller, signal, json);
     },
 
     async connected(caller, roomId) {
@@ -424,19 +440,27 @@ function roomIdPrefix(relayOnly: boolean, mode: Mode): string {
   return (relayOnly ? relayOnlyPrefix : "") + modePrefix;
 }
 
-/** The signal in JSON as its room lets it through: `undefined` if nothing of it is left. */
-function allowedIn(roomId: string, signal: Signal | WordedSignal): string | undefined | Rejection {
+/** What a room's id says about its signals. */
+function readRoomId(roomId: string): { isRelayOnly: boolean; mode: Mode } {
   const isRelayOnly = roomId.startsWith(relayOnlyPrefix);
   const rest = isRelayOnly ? roomId.slice(relayOnlyPrefix.length) : roomId;
   const mode = modePrefixes.find(([prefix]) => rest.startsWith(prefix))?.[1] ?? "video";
-  const isUnread = "json" in signal;
-  if (!isRelayOnly && (mode === "video" || signal.type === "add-ice-candidate"))
-    return isUnread ? signal.json : JSON.stringify(signal);
-  const read = isUnread ? (JSON.parse(signal.json) as Signal) : signal;
-  const passed = isRelayOnly ? relayOnly(read) : read;
-  // What the partner gets is what counts.
+  return { isRelayOnly, mode };
+}
+
+/** Whether signals of this type have to be looked into in this room. */
+function isRestricted(roomId: string, type: Signal["type"]): boolean {
+  const { isRelayOnly, mode } = readRoomId(roomId);
+  return isRelayOnly || (mode !== "video" && type !== "add-ice-candidate");
+}
+
+/** The signal as its room lets it through: `undefined` if nothing of it is left. */
+function restrict(signal: Signal): Signal | undefined | Rejection {
+  const { isRelayOnly, mode } = readRoomId(signal.roomId);
+  const passed = isRelayOnly ? relayOnly(signal) : signal;
+  // What the partner would get is what counts.
   if (passed && "sdp" in passed && exceedsMode(passed.sdp, mode)) return reject("wrong-mode");
-  return passed && JSON.stringify(passed);
+  return passed;
 }
 
 /** The signal without anything that says where its sender is; `undefined` if nothing is left. */

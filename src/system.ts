@@ -23,7 +23,7 @@ export interface System {
   /** Runs `task` once, `delayMs` from now (0 or more). The answer cancels it. */
   schedule(delayMs: number, task: () => void): () => void;
   /** Runs `task` when all that has arrived by now has been worked off. */
-  soon(task: () => void): void;
+  defer(task: () => void): void;
 }
 
 /**
@@ -60,7 +60,7 @@ export function createSystem(): System {
       used += idBytes;
       return pool.toString("base64url", used - idBytes, used);
     },
-    soon: (task) => void setImmediate(task),
+    defer: (task) => void setImmediate(task),
     schedule(delayMs, task) {
       const timer = setTimeout(task, Math.min(Math.max(0, delayMs), delayMsMax));
       return () => clearTimeout(timer);

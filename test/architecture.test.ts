@@ -74,32 +74,52 @@ describe("the laws of the house", () => {
     ({ file, target }) => inside(file, "domain") && !inside(target, "domain", "protocol"),
   );
   forbid(
-    "engine knows nothing of rpc, transport, signaling, config",
+    "engine knows nothing of rpc, trpc-ws, http, signaling, config and app",
     ({ file, target }) =>
       inside(file, "engine") &&
-      inside(target, "rpc", "transport", "signaling", "config", "server", "main"),
+      inside(target, "rpc", "trpc-ws", "http", "signaling", "config", "app", "main"),
   );
   forbid(
-    "only main opens engines",
+    "only app creates engines",
     ({ file, target, typeOnly }) =>
       inside(target, "engine") &&
       !typeOnly &&
-      !inside(file, "engine") &&
-      file !== "main.ts" &&
+      !inside(file, "engine", "app") &&
       // What the doctor, a program of its own, has to know.
       !/^engine\/redis\/(keys|faults)\.ts$/.test(target),
   );
   forbid(
-    "transport knows nothing of domain, engine, signaling",
+    "trpc-ws knows nothing of this project: it could be published as it is",
     ({ file, target }) =>
-      inside(file, "transport") && inside(target, "domain", "engine", "signaling", "rpc"),
+      inside(file, "trpc-ws") &&
+      !inside(target, "trpc-ws") &&
+      !target.startsWith("@trpc/server") &&
+      target !== "bun",
   );
   forbid(
-    "only server and transport know Elysia or Bun's server",
+    "http knows nothing of domain, engine, signaling, rpc and app",
     ({ file, target }) =>
-      /^(elysia|@elysiajs\/.*|bun|bun:.*)$/.test(target) &&
-      file !== "server.ts" &&
-      !inside(file, "transport"),
+      inside(file, "http") && inside(target, "domain", "engine", "signaling", "rpc", "app"),
+  );
+  forbid(
+    "only app and the adapter of its tRPC plugin know Elysia",
+    ({ file, target }) =>
+      /^(elysia|@elysiajs\/.*)$/.test(target) &&
+      !inside(file, "app") &&
+      file !== "http/trpc-http.ts",
+  );
+  forbid(
+    "only app, the binding to Bun and the page know Bun's server",
+    ({ file, target }) =>
+      /^(bun|bun:.*)$/.test(target) &&
+      !inside(file, "app") &&
+      !["trpc-ws/bun.ts", "http/page.ts"].includes(file),
+  );
+  forbid(
+    "rpc knows neither Bun nor Elysia, nor how it is served",
+    ({ file, target }) =>
+      inside(file, "rpc") &&
+      (inside(target, "http", "app", "main") || /^(elysia|bun)/.test(target)),
   );
   forbid(
     "client and web take types, and protocol; no server code reaches the browser",
@@ -124,8 +144,8 @@ describe("the laws of the house", () => {
   const readsWallClock: Readonly<Record<string, string>> = {
     "system.ts": "is where it is",
     "doctor.ts": "looks at it",
-    "server.ts":
-      "signs tokens, which other nodes verify, and compares an operator's `until` with it",
+    "app/peer-stream.ts": "signs tokens, which other nodes verify",
+    "app/routes.ts": "compares an operator's `until` with it",
     "signaling.ts": "signs credentials for TURN, which coturn verifies, and dates reports",
     "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
     "client/peer.ts": "dates messages, and says since when it waits",
@@ -144,7 +164,7 @@ describe("the laws of the house", () => {
   );
   forbidText(
     "Redis' client is loaded only with REDIS_URL: nothing of the server outside its engine imports it but by import()",
-    /from "(@redis\/client|[./]*engine\/redis(\.ts|\/[^"]*))"/,
+    /from "(@redis\/client|[./]*engine\/redis\/[^"]*)"/,
     (file) => file === "engine/redis.ts" || inside(file, "engine/redis", "doctor"),
   );
   forbidText("no module-level mutable state", /^(export )?(let|var)\s/, () => false);
@@ -161,7 +181,7 @@ describe("the laws of the house", () => {
  * nothing to make.
  */
 const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
-  "transport/admission.ts": [
+  "http/admission.ts": [
     "address bucket",
     "an IPv4 address or IPv6 /64 is what a stranger has few of",
   ],
@@ -169,7 +189,6 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "session; over HTTP without one the address; on a socket without one the socket",
     "a session lasts as long as its socket, and sockets and handshakes are limited by address",
   ],
-  "server.ts": ["socket", "sockets and handshakes are limited by address"],
   "rpc/operator-access.ts": ["address bucket", "who guesses tokens has few addresses"],
   "domain/moderation.ts": [
     "network",

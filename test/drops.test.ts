@@ -110,10 +110,13 @@ describe("connections that are cut", () => {
 });
 
 describe("half-open and mute connections", () => {
-  const deadlines = { pingMs: 200, pongWaitMs: 100, firstMessageMs: 200 };
+  const deadlines = {
+    keepAlive: { pingMs: 200, pongWaitMs: 100 },
+    initTimeoutMs: 200,
+  };
 
   test("a frozen connection is found by an unanswered ping, also while the server keeps sending", async () => {
-    await using server = startServer({ deadlines });
+    await using server = startServer(deadlines);
     await using proxy = await createTcpProxy(server.server.url);
     await using alice = await connectPeer(proxy);
     await using bob = await connectPeer(server);
@@ -133,7 +136,7 @@ describe("half-open and mute connections", () => {
   });
 
   test("a first message that was announced and never comes ends the socket by name", async () => {
-    await using server = startServer({ deadlines });
+    await using server = startServer(deadlines);
     const socket = new WebSocket(`${server.ws}/trpc?connectionParams=1`);
     socket.onmessage = ({ data }) => data === "PING" && socket.send("PONG");
     const code = await new Promise((resolve) => (socket.onclose = (event) => resolve(event.code)));
@@ -141,9 +144,9 @@ describe("half-open and mute connections", () => {
   });
 
   test("one who talks in time stays", async () => {
-    await using server = startServer({ deadlines });
+    await using server = startServer(deadlines);
     await using peer = await connectPeer(server);
-    await Bun.sleep(2 * (deadlines.pingMs + deadlines.pongWaitMs));
+    await Bun.sleep(2 * (deadlines.keepAlive.pingMs + deadlines.keepAlive.pongWaitMs));
     expect(peer.types).toEqual(["session"]);
     expect(await peer.client.stats.query()).toMatchObject({ online: 1 });
   });

@@ -27,7 +27,7 @@ beforeAll(async () => {
         intents: { perS: 2, burst: 5 },
         bytes: { perS: 32_768, burst: 131_072 },
       },
-      deadlines: { pingMs: 10_000, pongWaitMs: 5000, firstMessageMs },
+      initTimeoutMs: firstMessageMs,
     }),
   );
   honest = [];

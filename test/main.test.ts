@@ -1,7 +1,7 @@
 /** The process as an operator meets it: what it prints, what it refuses, how it ends. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { watchWrappers, type ProcessInfo } from "../src/wrappers.ts";
+import { watchWrappers, type ProcessInfo } from "../src/app/wrappers.ts";
 import { connectPeer } from "./support/server.ts";
 
 const main = join(import.meta.dir, "..", "src", "main.ts");

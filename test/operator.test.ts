@@ -5,8 +5,8 @@ import { describe, expect, test } from "bun:test";
 import { networkHashChars } from "../src/domain/moderation.ts";
 import { createWebhook } from "../src/observe/webhook.ts";
 import type { adminRouter } from "../src/rpc/admin.ts";
-import { createAdmission } from "../src/transport/admission.ts";
-import { parseProxyList } from "../src/transport/address.ts";
+import { createAdmission } from "../src/http/admission.ts";
+import { parseProxyList } from "../src/http/client-address.ts";
 import {
   connectPeer,
   operatorToken,

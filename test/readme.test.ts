@@ -11,7 +11,7 @@ import { codeOf } from "../src/rpc/errors.ts";
 import { appRouter } from "../src/rpc/router.ts";
 import { createWebhook } from "../src/observe/webhook.ts";
 import { createSystem } from "../src/system.ts";
-import { closeCodes } from "../src/transport/close-codes.ts";
+import { closeCodes } from "../src/trpc-ws/close-codes.ts";
 import { createWorld } from "./support/world.ts";
 
 const readme = await Bun.file(new URL("../README.md", import.meta.url)).text();

@@ -55,6 +55,8 @@ function createBuckets(elapsed: () => number): (of: string | object) => TokenBuc
 
 /** Lets so many through at a time; the rest wait, in the order they came. */
 export interface Turnstile {
+  /** Whether the next one has to wait. */
+  readonly isFull: boolean;
   enter(): Promise<void> | undefined;
   leave(): void;
 }
@@ -71,6 +73,10 @@ class Counter implements Turnstile {
 
   constructor(inFlightMax: number) {
     this.#inFlightMax = inFlightMax;
+  }
+
+  get isFull(): boolean {
+    return this.#inside >= this.#inFlightMax;
   }
 
   enter(): Promise<void> | undefined {

@@ -2,6 +2,7 @@
 import { initTRPC } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 import { createTurnstile, type CallKind, type Turnstile } from "./call-limits.ts";
 import { nobody, type Connection, type Context } from "./context.ts";
@@ -45,12 +46,19 @@ function callable({ withSession, kind }: Terms) {
     const { kind: way, caller } = ctx.connection;
     if (withSession && way === "http" && !caller) throw refusal(reject("unauthorized"));
     if (kind) count(ctx, kind);
-    return through(ctx.connection, () => proceed(options));
+    // tRPC's types know of promises alone; the binding takes a plain value as well.
+    return through(ctx.connection, () => proceed(options)) as ReturnType<typeof options.next>;
   });
 }
 
-/** A few at a time. One that is done at once is nobody's time: only who has to be waited for is counted. */
-function through<Result>(connection: Connection, call: () => Promise<Result>): Promise<Result> {
+/**
+ * Lets a few calls of a connection run at a time. A call that returns at once takes no time of others, so only those that
+ * have to be awaited are counted.
+ */
+export function through<Result>(
+  connection: Connection,
+  call: () => MaybePromise<Result>,
+): MaybePromise<Result> {
   const { turnstile, beginning } = connection;
   const turn = turnstile?.enter() ?? beginning;
   const made = turn ? turn.then(call) : call();

@@ -1,11 +1,9 @@
 /** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
-import type { ZodType } from "zod";
 import * as protocol from "../protocol.ts";
-import { chain } from "../maybe-promise.ts";
-import { worded } from "../transport/answers.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
-import { EventStream } from "./event-stream.ts";
+import { EventStream } from "./events.ts";
 import {
   callerOf,
   countBytes,
@@ -16,15 +14,6 @@ import {
   signalProcedure,
   streamProcedure,
 } from "./procedures.ts";
-import { WordedSignal } from "./usual-frames.ts";
-
-const description = unlessWorded(protocol.descriptionInput);
-const candidate = unlessWorded(protocol.candidateInput);
-
-/** What was recognised in its frame has been checked; nothing in JSON can look like it. Its procedure takes either. */
-function unlessWorded<Output>(schema: ZodType<Output>): (raw: unknown) => Output {
-  return (raw) => (raw instanceof WordedSignal ? (raw as Output) : schema.parse(raw));
-}
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
@@ -42,13 +31,13 @@ export const appRouter = router({
     return answer(call.ctx.signaling.leave(callerOf(call)));
   }),
 
-  offer: signalProcedure.input(description).mutation((call) => {
+  offer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
     return send(call, ({ roomId, sdp }) => ({ type: "offer", roomId, sdp }));
   }),
-  answer: signalProcedure.input(description).mutation((call) => {
+  answer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
     return send(call, ({ roomId, sdp }) => ({ type: "answer", roomId, sdp }));
   }),
-  addIceCandidate: signalProcedure.input(candidate).mutation((call) => {
+  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation((call) => {
     return send(call, ({ roomId, candidate }) => ({
       type: "add-ice-candidate",
       roomId,
@@ -82,28 +71,22 @@ export const appRouter = router({
     .query(async ({ ctx }): Promise<protocol.Stats> => unwrap(await ctx.signaling.stats())),
 });
 
-/** Sends what is worded already as it is. */
-function send<Input extends object>(
+/** Relays a signal. Its size counts, as the partner receives its own answers behind it. */
+function send<Input extends { id?: string | undefined }>(
   call: { ctx: Context; path: string; input: Input },
   toSignal: (input: Input) => protocol.Signal,
-) {
-  const { input } = call;
-  const signal = input instanceof WordedSignal ? input : toSignal(input);
+): MaybePromise<{ delivered: boolean }> {
+  const signal = toSignal(call.input);
   countBytes(call.ctx, sizeOf(signal));
-  const sent = answer(call.ctx.signaling.send(callerOf(call), signal));
-  return chain(sent, ({ delivered }) => (delivered ? deliveredAnswer : droppedAnswer));
+  return answer(call.ctx.signaling.send(callerOf(call), signal));
 }
 
-/** Bytes on their way to the partner, as far as they vary; SDPs and candidates are ASCII but for what nobody needs. */
-function sizeOf(signal: WordedSignal | protocol.Signal): number {
-  if ("json" in signal) return signal.json.length;
+/** Bytes of the part that varies: SDPs and candidates are ASCII. */
+function sizeOf(signal: protocol.Signal): number {
   return signal.type === "add-ice-candidate"
     ? signal.candidate.candidate.length
     : signal.sdp.length;
 }
-
-const deliveredAnswer = worded({ delivered: true });
-const droppedAnswer = worded({ delivered: false });
 
 /** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
 export type AppRouter = typeof appRouter;

@@ -9,14 +9,12 @@
  * of the rounds.
  */
 import { heapStats } from "bun:jsc";
-import { createFairPolicy } from "../../src/domain/matchmaker.ts";
+import { createLobby } from "../../src/app/peer-stream.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { Signaling } from "../../src/signaling.ts";
-import { createMetrics } from "../../src/observe/metrics.ts";
-import { createSignaling } from "../../src/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 import { engineOptions } from "../support/engine-options.ts";
@@ -40,25 +38,15 @@ interface Lobby {
   wait(wishes: Wishes, caller?: Caller): Promise<Caller>;
 }
 
-function createLobby(): Lobby {
+function openLobby(): Lobby {
   // Its clock stands still: no ticket relaxes and no alarm goes off in the middle of a measurement.
   const system = { ...createSystem(), now: () => 1_000_000, schedule: () => () => {} };
   const engine = createMemoryEngine(system, {
     ...engineOptions,
   });
   const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
-  const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
   const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
-  const signaling = createSignaling({
-    engine,
-    system,
-    policy,
-    ice,
-    forceRelay: false,
-    onReport: () => {},
-    metrics: createMetrics(async () => engine.stats()),
-    log,
-  });
+  const { signaling } = createLobby({ engine, system, log, ice });
   async function connect() {
     const attached = await engine.attach({
       sessionId: system.id(),
@@ -155,7 +143,7 @@ const control: Case = async (size) => {
 
 const cases: Record<string, Case> = {
   async "join, nobody fits"(size) {
-    const lobby = createLobby();
+    const lobby = openLobby();
     for (let n = 0; n < size; n++) await lobby.wait(asked([`interest ${n}`]));
     const joiner = await joiners(lobby, asked(["unshared"]));
     return async (n) => {
@@ -167,14 +155,14 @@ const cases: Record<string, Case> = {
   },
 
   async "join and pair, without interests"(size) {
-    const lobby = createLobby();
+    const lobby = openLobby();
     for (let n = 0; n < size; n++) await lobby.wait(asked());
     const joiner = await joiners(lobby, asked());
     return pairAndRestore(lobby, joiner, () => asked());
   },
 
   async "join and pair, with three interests"(size) {
-    const lobby = createLobby();
+    const lobby = openLobby();
     const random = seededRandom(2);
     const words = wordsOfPeople(random);
     const some = () => asked([0, 1, 2].map(() => words[Math.floor(random() * words.length)] ?? ""));
@@ -184,7 +172,7 @@ const cases: Record<string, Case> = {
   },
 
   async "leave, with three interests"(size) {
-    const lobby = createLobby();
+    const lobby = openLobby();
     const random = seededRandom(3);
     const words = wordsOfPeople(random);
     const some = () => asked([0, 1, 2].map(() => words[Math.floor(random() * words.length)] ?? ""));
@@ -200,7 +188,7 @@ const cases: Record<string, Case> = {
   },
 
   async "join a clique that avoids each other"(size) {
-    const lobby = createLobby();
+    const lobby = openLobby();
     const clique = await cliqueIn(lobby, asked(["clique"]), Math.min(cliqueSize, size));
     for (let n = clique.length; n < size; n++) await lobby.wait(asked([`interest ${n}`]));
     let outside = clique[0] as Caller;
@@ -318,7 +306,7 @@ const count = 100_000;
 let idleBytes: number | undefined;
 const memory = async (name: string, wishes?: (n: number) => Wishes) => {
   const bytes = await heapOf(async () => {
-    const lobby = createLobby();
+    const lobby = openLobby();
     for (let n = 0; n < count; n++) await (wishes ? lobby.wait(wishes(n)) : lobby.connect());
     return lobby;
   }, count);

@@ -5,7 +5,7 @@ import { createCallLimits } from "../../src/rpc/call-limits.ts";
 import { createContexts } from "../../src/rpc/context.ts";
 import { appRouter } from "../../src/rpc/router.ts";
 import { createSessionTokens } from "../../src/rpc/session-token.ts";
-import { createRpcSockets } from "../../src/transport/rpc-socket.ts";
+import { createSockets, fakeSocket, requestFor } from "../support/trpc-sockets.ts";
 import { createWorld } from "../support/world.ts";
 
 test("a few calls at a time, the rest in order; what is done at once leaves no trace", async () => {
@@ -24,21 +24,21 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
     newId: system.id,
   });
   const answered: number[] = [];
-  const socket = {
+  const socket = fakeSocket({
     open: true,
     send: (text: string) => void answered.push((JSON.parse(text) as { id: number }).id),
     close() {},
     terminate() {},
-  };
+  });
   const context = contexts.forSocket(undefined, "address", socket);
-  const listener = createRpcSockets({
+  const listener = createSockets({
     router: appRouter,
     createContext: () => context,
     onError: () => {},
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },
     elapsed: system.elapsed,
     schedule: system.schedule,
-  })(socket, { url: "/trpc", addressHash: "address", release() {} });
+  })(socket, requestFor("/trpc"));
   const call = (id: number, path: string, method = "query") =>
     listener.message(JSON.stringify({ id, method, params: { path } }));
   const settle = () => new Promise((resolve) => setImmediate(resolve));

@@ -1,23 +1,19 @@
 /** A real server on a free port, with real clients: nothing between them is made up. */
 import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } from "@trpc/client";
-import { createFairPolicy } from "../../src/domain/matchmaker.ts";
+import { listen, type RunningServer } from "../../src/app/listen.ts";
+import { createPeerStream, type PeerStream } from "../../src/app/peer-stream.ts";
 import type { EngineOptions } from "../../src/engine/engine.ts";
-import { networkHashChars } from "../../src/domain/moderation.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
+import type { AdmissionOptions } from "../../src/http/admission.ts";
+import type { OriginPolicy } from "../../src/http/origin.ts";
+import type { Page } from "../../src/http/page.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
 import type { CallRates } from "../../src/rpc/call-limits.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
-import { createSessionTokens } from "../../src/rpc/session-token.ts";
-import { createServer, type RunningServer } from "../../src/server.ts";
-import { createMetrics } from "../../src/observe/metrics.ts";
-import { createSignaling } from "../../src/signaling.ts";
 import { createSystem, type System } from "../../src/system.ts";
-import { createAdmission, type AdmissionOptions } from "../../src/transport/admission.ts";
-import type { Page } from "../../src/transport/page.ts";
-import type { OriginPolicy } from "../../src/transport/origin.ts";
-import type { SocketDeadlines } from "../../src/transport/deadlines.ts";
+import type { KeepAliveOptions } from "../../src/trpc-ws/options.ts";
 import { engineOptions } from "./engine-options.ts";
 
 export interface TestServerOptions {
@@ -31,7 +27,8 @@ export interface TestServerOptions {
   trustLoopback?: boolean;
   /** Told of every timer that is set. */
   onSchedule?: (delayMs: number) => void;
-  deadlines?: SocketDeadlines;
+  keepAlive?: KeepAliveOptions;
+  initTimeoutMs?: number;
   admission?: Partial<AdmissionOptions>;
   /** No limit on calls unless given. */
   rates?: CallRates;
@@ -40,7 +37,7 @@ export interface TestServerOptions {
 }
 
 export interface TestServer extends AsyncDisposable {
-  readonly server: RunningServer;
+  readonly server: RunningServer & Pick<PeerStream, "drain" | "askToReconnect">;
   /** Without the last slash. */
   readonly http: string;
   readonly ws: string;
@@ -69,57 +66,49 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     ...engineOptions,
     ...options.engine,
   });
-  const metrics = createMetrics(async () => engine.stats());
   const reports: object[] = [];
-  const signaling = createSignaling({
-    engine,
+  const peerStream = createPeerStream({
     system,
-    policy: createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
-    ice: { stunUrls: [], turnUrls: [], turnTtlS: 300, ...options.ice },
-    forceRelay: false,
-    onReport: (report) => void reports.push(report),
-    metrics,
+    engine,
     log,
-  });
-  const server = createServer(
-    {
-      admission: createAdmission({
-        socketsPerAddress: 0,
-        handshakesPerMin: 0,
-        peersMax: 0,
-        trustedProxies: { includes: () => options.trustLoopback === true },
-        hashKey: () => "a key of the tests",
-        isKeyKnown: () => true,
-        networkHashChars,
-        onUnannouncedProxy: () => void lines.push("unannounced proxy"),
-        onFull: () => void lines.push("full"),
-        ...options.admission,
-      }),
-      metrics,
-      metricsToken: operatorToken,
-      adminToken: operatorToken,
-      signaling,
-      available: () => engine.available(),
-      tokens: createSessionTokens(options.secrets ?? ["a secret of the tests"]),
-      system,
-      rates: options.rates ?? {
-        signals: { perS: 0, burst: 1 },
-        intents: { perS: 0, burst: 1 },
-        bytes: { perS: 0, burst: 1 },
-      },
-      ...(options.page ? { page: options.page } : {}),
-      ...(options.deadlines ? { deadlines: options.deadlines } : {}),
-      origins: {
-        allowed: ["http://site.example"],
-        allowNone: true,
-        allowLoopback: false,
-        ownHosts: [],
-        ...options.origins,
-      },
-      log,
+    ice: { stunUrls: [], turnUrls: [], turnTtlS: 300, ...options.ice },
+    onReport: (report) => void reports.push(report),
+    admission: {
+      socketsPerAddress: 0,
+      handshakesPerMin: 0,
+      peersMax: 0,
+      trustedProxies: { includes: () => options.trustLoopback === true },
+      hashKey: () => "a key of the tests",
+      isKeyKnown: () => true,
+      onUnannouncedProxy: () => void lines.push("unannounced proxy"),
+      onFull: () => void lines.push("full"),
+      ...options.admission,
     },
-    { host: "127.0.0.1", port: options.port ?? 0 },
-  );
+    metricsToken: operatorToken,
+    adminToken: operatorToken,
+    sessionSecrets: options.secrets ?? ["a secret of the tests"],
+    rates: options.rates ?? {
+      signals: { perS: 0, burst: 1 },
+      intents: { perS: 0, burst: 1 },
+      bytes: { perS: 0, burst: 1 },
+    },
+    page: options.page,
+    ...(options.keepAlive && { keepAlive: options.keepAlive }),
+    ...(options.initTimeoutMs !== undefined && { initTimeoutMs: options.initTimeoutMs }),
+    origins: {
+      allowed: ["http://site.example"],
+      allowNone: true,
+      allowLoopback: false,
+      ownHosts: [],
+      ...options.origins,
+    },
+  });
+  const listening = listen(peerStream, { host: "127.0.0.1", port: options.port ?? 0 });
+  const server = {
+    ...listening,
+    drain: (windowMs: number) => peerStream.drain(windowMs),
+    askToReconnect: () => peerStream.askToReconnect(),
+  };
   const http = server.url.origin;
   return {
     server,
@@ -128,7 +117,6 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     lines,
     reports,
     async [Symbol.asyncDispose]() {
-      signaling.stop();
       await server.stop();
     },
   };

@@ -5,16 +5,16 @@
 import { EventEmitter } from "node:events";
 import { getWSConnectionHandler } from "@trpc/server/adapters/ws";
 import { limits } from "../../src/protocol.ts";
-import type { RpcSocketOptions } from "../../src/transport/rpc-socket.ts";
-import type { AcceptSocket, Socket, Upgrade } from "../../src/transport/socket.ts";
+import type { SocketsOptions } from "./trpc-sockets.ts";
+import type { AcceptSocket, Socket, UpgradeRequest } from "../../src/trpc-ws/socket.ts";
 
 const openState = 1;
 const closedState = 3;
 
 /** Takes what ours takes; its timers are the process' own. */
 export function createStockSockets<Context>(
-  options: Omit<RpcSocketOptions<Context>, "elapsed" | "schedule">,
-): AcceptSocket {
+  options: Omit<SocketsOptions<Context>, "elapsed" | "schedule" | "fastPath">,
+): AcceptSocket<unknown> {
   const { pingMs, pongWaitMs } = options.deadlines;
   const handle = getWSConnectionHandler({
     router: options.router,
@@ -45,9 +45,9 @@ export function createStockSockets<Context>(
 /** As much of the `ws` package's WebSocket as tRPC's handler uses. */
 class Shim extends EventEmitter {
   readonly socket: Socket;
-  readonly upgrade: Upgrade;
+  readonly upgrade: UpgradeRequest<unknown>;
 
-  constructor(socket: Socket, upgrade: Upgrade) {
+  constructor(socket: Socket, upgrade: UpgradeRequest<unknown>) {
     super();
     this.socket = socket;
     this.upgrade = upgrade;

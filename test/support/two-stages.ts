@@ -2,8 +2,8 @@
 import type { TRPCError } from "@trpc/server";
 import { parseTRPCMessage } from "@trpc/server/unstable-core-do-not-import";
 import { limits } from "../../src/protocol.ts";
-import { createRpcSockets } from "../../src/transport/rpc-socket.ts";
-import type { AcceptSocket, Socket } from "../../src/transport/socket.ts";
+import { createSockets, fakeSocket, requestFor } from "./trpc-sockets.ts";
+import type { AcceptSocket, Socket } from "../../src/trpc-ws/socket.ts";
 import { createStockSockets } from "./stock.ts";
 import { createTroupe, type Cue, type TroupeOptions } from "./troupe.ts";
 
@@ -54,14 +54,14 @@ async function play(
     router: ReturnType<typeof createTroupe>["router"];
     createContext: (params: Record<string, unknown>) => { name: string };
     onError: (error: TRPCError, path: string | undefined) => void;
-  }) => AcceptSocket,
+  }) => AcceptSocket<unknown>,
   script: readonly Step[],
   options: StageOptions,
 ): Promise<Outcome> {
   const troupe = createTroupe(options);
   const outcome: Outcome = { answers: {}, closed: [], errors: [], journal: troupe.journal };
   let open = true;
-  const socket: Socket = {
+  const socket: Socket = fakeSocket({
     get open() {
       return open;
     },
@@ -92,7 +92,7 @@ async function play(
       open = false;
       outcome.closed.push("terminated");
     },
-  };
+  });
   const listener = accept({
     router: troupe.router,
     createContext: options.createContext ?? (({ name = "Alice" }) => ({ name: String(name) })),
@@ -102,7 +102,7 @@ async function play(
       outcome.errors.push(`${known}: ${error.code} ${error.message}`);
       options.onError?.();
     },
-  })(socket, { url: options.url ?? "/trpc", addressHash: "", release() {} });
+  })(socket, requestFor(options.url ?? "/trpc"));
   await settle();
   for (const step of script) {
     if (step === "closing") open = false;
@@ -126,7 +126,7 @@ const deadlines = { pingMs: 2 ** 30, pongWaitMs: 2 ** 30, firstMessageMs: 2 ** 3
 export function playOurs(script: readonly Step[], options: StageOptions = {}): Promise<Outcome> {
   return play(
     (stage) =>
-      createRpcSockets({
+      createSockets({
         ...stage,
         deadlines,
         elapsed: () => 0,
@@ -152,7 +152,7 @@ export function playStock(script: readonly Step[], options: StageOptions = {}): 
       return (socket, upgrade) => {
         let relabelled: { id?: unknown; jsonrpc?: unknown } | undefined;
         const listener = accept(
-          {
+          fakeSocket({
             get open() {
               return socket.open;
             },
@@ -163,7 +163,7 @@ export function playStock(script: readonly Step[], options: StageOptions = {}): 
             },
             close: (code, reason) => socket.close(code, reason),
             terminate: () => socket.terminate(),
-          },
+          }),
           upgrade,
         );
         let isFirst = upgrade.url.includes("connectionParams=1");

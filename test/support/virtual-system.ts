@@ -58,7 +58,7 @@ export function createVirtualSystem(seed = 1, startAt = 1_000_000): VirtualSyste
     elapsed: () => elapsed,
     random,
     id: () => `id${String(++ids).padStart(20, "0")}`,
-    soon: (task) => void Promise.resolve().then(task),
+    defer: (task) => void Promise.resolve().then(task),
     schedule(delayMs, task) {
       const entry = { at: elapsed + delayMs, task };
       tasks.splice(indexAfter(entry.at), 0, entry);

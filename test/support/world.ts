@@ -2,15 +2,15 @@
  * A whole site without sockets: signaling over an engine on virtual time, and peers with names who join,
  * skip and are told things.
  */
-import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
+import { createLobby } from "../../src/app/peer-stream.ts";
+import type { Policy } from "../../src/domain/matchmaker.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
-import { createMetrics } from "../../src/observe/metrics.ts";
 import type { Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
-import { createSignaling, type Signaling } from "../../src/signaling.ts";
+import type { Signaling } from "../../src/signaling.ts";
 import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 
@@ -97,14 +97,11 @@ export function createWorld(options: WorldOptions = {}): World {
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
   });
-  const signaling = createSignaling({
+  const { signaling } = createLobby({
     engine,
     system,
-    policy: options.policy ?? createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
+    policy: options.policy,
     ice: { stunUrls: ["stun:stun.example"], turnUrls: [], turnTtlS: 300, ...options.ice },
-    forceRelay: false,
-    onReport: () => {},
-    metrics: createMetrics(async () => engine.stats()),
     log,
   });
 

@@ -1,30 +1,22 @@
-/** Everything of ours, but with tRPC's own WebSocket handler in the place of the lean one. */
-import { createFairPolicy } from "../../../src/domain/matchmaker.ts";
+/** The same server, but with tRPC's own WebSocket handler in place of `trpc-ws`. */
+import { createLobby } from "../../../src/app/peer-stream.ts";
 import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
 import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
-import { createMetrics } from "../../../src/observe/metrics.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
 import { appRouter } from "../../../src/rpc/router.ts";
 import { createSessionTokens } from "../../../src/rpc/session-token.ts";
-import { createSignaling } from "../../../src/signaling.ts";
 import { createSystem } from "../../../src/system.ts";
-import { bunSocketSettings, createUpgrade } from "../../../src/transport/bun.ts";
-import { defaultDeadlines } from "../../../src/transport/deadlines.ts";
+import { bunSocketSettings, createUpgrade } from "../../../src/trpc-ws/bun.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { createStockSockets } from "../../support/stock.ts";
 
 const system = createSystem();
-const engine = createMemoryEngine(system, engineOptions);
-const signaling = createSignaling({
-  engine,
+const { signaling } = createLobby({
+  engine: createMemoryEngine(system, engineOptions),
   system,
-  policy: createFairPolicy({ patienceMs: 30_000, windowMs: 2000 }),
   ice: { stunUrls: [], turnUrls: [], turnTtlS: 300 },
-  forceRelay: false,
-  onReport: () => {},
-  metrics: createMetrics(async () => engine.stats()),
-  log: createLog("info", toStandardOutput(system.soon)),
+  log: createLog("info", toStandardOutput(system.defer)),
 });
 const rate = { perS: 100_000, burst: 250_000 };
 const contexts = createContexts({
@@ -36,13 +28,12 @@ const contexts = createContexts({
 });
 const accept = createStockSockets({
   router: appRouter,
-  createContext: ({ token }, socket, { addressHash }) =>
-    contexts.forSocket(token as string | undefined, addressHash, socket),
+  createContext: ({ token }, socket) =>
+    contexts.forSocket(token as string | undefined, "an address", socket),
   onError: () => {},
-  deadlines: defaultDeadlines,
+  deadlines: { pingMs: 10_000, pongWaitMs: 5000, firstMessageMs: 10_000 },
 });
-
-const upgradeSocket = createUpgrade(system);
+const upgrade = createUpgrade<unknown>(system, accept);
 
 interface Listener {
   open(ws: unknown): void;
@@ -53,13 +44,8 @@ interface Listener {
 const server = Bun.serve<Listener>({
   hostname: "127.0.0.1",
   port: 0,
-  fetch(request, bun) {
-    const upgraded = upgradeSocket(bun as never, request, accept, {
-      addressHash: "",
-      release() {},
-    });
-    return upgraded ? undefined : new Response("stock");
-  },
+  fetch: (request, bun) =>
+    upgrade(bun as never, request, undefined) ? undefined : new Response("stock"),
   websocket: {
     ...bunSocketSettings,
     open: (ws) => ws.data.open(ws),

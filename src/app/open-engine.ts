@@ -1,0 +1,74 @@
+/** Opens the engine that a configuration asks for. */
+import type { Config } from "../config.ts";
+import type { Engine, EngineOptions } from "../engine/engine.ts";
+import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
+import type { SharedCounts } from "../http/admission.ts";
+import type { Log } from "../observe/log.ts";
+import { secretFingerprint } from "../rpc/session-token.ts";
+import type { System } from "../system.ts";
+
+/** Skips that are forgotten in the time of one (milliseconds); the longest delay is so many times the first one. */
+const skipForgetMs = 3000;
+const skipDelayFactorMax = 30;
+/** Others that a session can avoid at a time, at least. */
+const avoidsMin = 1024;
+/** Reports, report records and suspensions that are kept, each. */
+const moderationRecordsMax = 100_000;
+
+function engineOptionsFor(config: Config): EngineOptions {
+  const { skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
+  return {
+    graceMs,
+    skipCooldownMs,
+    skipping: {
+      burst: skipBurst,
+      forgetMs: skipForgetMs,
+      delayMs: skipDelayMs,
+      delayMsMax: skipDelayFactorMax * skipDelayMs,
+    },
+    moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
+    blocks: config.blocks,
+    // Past the burst the growing delay lets through one skip each 3 s at most.
+    avoidsMax: Math.max(avoidsMin, skipBurst + Math.ceil(skipCooldownMs / 1000)),
+    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+  };
+}
+
+export interface OpenedEngine {
+  engine: Engine;
+  /** What addresses do on all nodes together; only with Redis. */
+  addresses?: SharedCounts & { key(): Buffer | undefined };
+}
+
+/**
+ * The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then.
+ * @param onFatal called with what is to be done if this node can never join the others.
+ */
+export async function openEngine(
+  config: Config,
+  { system, log, onFatal }: { system: System; log: Log; onFatal: (why: string) => void },
+): Promise<OpenedEngine> {
+  const options = engineOptionsFor(config);
+  const { redisUrl: url, sessionSecrets = [] } = config;
+  if (url === undefined) return { engine: createMemoryEngine(system, options) };
+  const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
+  const engine = createRedisEngine(system, options, {
+    url,
+    secrets: sessionSecrets,
+    about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
+    clock: system,
+    onBug: (error, where) => log.bug(error, where),
+    onAvailable: (how) => log.info("Redis connected", { how }),
+    onUnavailable({ kind, message, heals, cure }) {
+      const fields = { fault: kind, why: message, cure };
+      if (heals) log.warn("Redis is unavailable: this node is not ready", fields);
+      else
+        log.error(
+          "Redis is unavailable until its configuration is changed: this node is not ready",
+          fields,
+        );
+      if (kind === "layout") onFatal(`${message}; ${cure}`);
+    },
+  });
+  return { engine, addresses: engine.addresses };
+}

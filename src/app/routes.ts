@@ -1,0 +1,189 @@
+/** All routes as one Elysia plugin: `/trpc`, `/admin`, `/metrics`, `/livez`, `/readyz`, and the page at `/`. */
+import { cors } from "@elysiajs/cors";
+import { Elysia } from "elysia";
+import { reject } from "../domain/rejection.ts";
+import type { Admission } from "../http/admission.ts";
+import type { Page } from "../http/page.ts";
+import { createTrpcHttp } from "../http/trpc-http.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import { adminRouter, type AdminContext } from "../rpc/admin.ts";
+import type { createContexts } from "../rpc/context.ts";
+import { refusal } from "../rpc/errors.ts";
+import { createOperatorAccess } from "../rpc/operator-access.ts";
+import { appRouter } from "../rpc/router.ts";
+import type { Signaling } from "../signaling.ts";
+import type { System } from "../system.ts";
+import type { UpgradeSocket } from "../trpc-ws/bun.ts";
+import type { Failure } from "../trpc-ws/options.ts";
+import { Guards } from "./guards.ts";
+import { retryLater, textResponse } from "./responses.ts";
+
+/** What is known of a socket when it is upgraded. */
+export interface AdmittedSocket {
+  addressHash: string;
+  /** Gives its place back; called when it has closed. */
+  release: () => void;
+}
+
+export interface RoutesParts {
+  signaling: Signaling;
+  contexts: ReturnType<typeof createContexts>;
+  admission: Admission;
+  upgrade: UpgradeSocket<AdmittedSocket>;
+  origins: ConstructorParameters<typeof Guards>[0]["origins"];
+  /** Served at `/`; nothing without it. */
+  page?: Page | undefined;
+  /** They give access to `/metrics` and `/admin`; without them there is none. */
+  metricsToken?: string | undefined;
+  adminToken?: string | undefined;
+  metrics: Metrics;
+  log: Log;
+  onError: (failure: Pick<Failure, "error" | "path">) => void;
+  system: Pick<System, "now" | "elapsed">;
+  /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
+  unreadiness: () => string | undefined;
+  /** Whether sockets are refused because the server shuts down. */
+  isDraining: () => boolean;
+  /** The address at the other end of a request's connection. */
+  addressOf: (request: Request) => string | undefined;
+}
+
+export function createRoutes(parts: RoutesParts) {
+  const { admission, metrics, origins, log, addressOf, system } = parts;
+  const guards = new Guards({
+    origins,
+    admission,
+    metrics,
+    log,
+    addressOf,
+    elapsed: system.elapsed,
+  });
+  return new Elysia({
+    // Accepts host names of one to three characters without a port, such as `http://web/livez`.
+    handler: { standardHostname: false },
+  })
+    .onError(({ code, error, set }) => {
+      if (code === "NOT_FOUND") return new Response("Not found", { status: 404 });
+      // The connection was closed before the whole body had arrived.
+      const isAborted = error instanceof DOMException && error.name === "AbortError";
+      if (code === "PARSE" || code === "VALIDATION" || isAborted) {
+        metrics.refused("bad-input");
+        return textResponse("Bad request\n", 400);
+      }
+      log.bug(error, "http");
+      set.status = 500;
+      return new Response("Internal server error", { status: 500 });
+    })
+    .onRequest(({ request }) => guards.refuse(request))
+    .use(
+      cors({
+        origin: (request) => guards.isOriginAllowed(request),
+        methods: ["GET", "POST"],
+        allowedHeaders: ["authorization", "content-type"],
+        credentials: false,
+        maxAge: 600,
+      }),
+    )
+    .get("/livez", () => textResponse("alive\n"))
+    .get("/readyz", () => {
+      const unreadiness = parts.unreadiness();
+      return unreadiness === undefined
+        ? textResponse("ready\n")
+        : textResponse(`${unreadiness}\n`, 503);
+    })
+    .use(operatorRoutes(parts, guards))
+    .get("/trpc", ({ request, server }) => upgradeSocket(parts, request, server))
+    .use(
+      createTrpcHttp({
+        router: appRouter,
+        endpoint: "/trpc",
+        createContext: (request) =>
+          parts.contexts.forRequest(
+            request.headers.get("authorization"),
+            admission.addressHash(request.headers, addressOf(request)),
+          ),
+        onError: parts.onError,
+      }),
+    )
+    .get("/", ({ request }) => servePage(parts, guards, request))
+    .get("/*", ({ request }) => servePage(parts, guards, request));
+}
+
+async function servePage(
+  { page }: RoutesParts,
+  guards: Guards,
+  request: Request,
+): Promise<Response> {
+  const refused = page && guards.refuseHost(request);
+  return refused ?? (await page?.(request)) ?? new Response("Not found", { status: 404 });
+}
+
+async function upgradeSocket(
+  { admission, metrics, upgrade, isDraining, addressOf }: RoutesParts,
+  request: Request,
+  server: Parameters<UpgradeSocket<AdmittedSocket>>[0] | null,
+): Promise<Response | undefined> {
+  if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
+  if (!server || request.headers.get("upgrade")?.toLowerCase() !== "websocket")
+    return expectedWebSocket();
+  const admitted = await admission.admit(request.headers, addressOf(request));
+  if ("status" in admitted) {
+    const { status, retryAfterS } = admitted;
+    metrics.refused(status === 429 ? "rate-limited" : "unavailable");
+    const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
+    return retryLater(status, retryAfterS, text);
+  }
+  if (upgrade(server, request, admitted)) return undefined;
+  admitted.release();
+  return expectedWebSocket();
+}
+
+const expectedWebSocket = () => new Response("Expected a WebSocket\n", { status: 426 });
+
+/** `/metrics` and `/admin`, each for those who have its token. */
+function operatorRoutes(parts: RoutesParts, guards: Guards) {
+  const { admission, metrics, signaling, system, addressOf } = parts;
+  const checkAccess = createOperatorAccess({
+    elapsed: system.elapsed,
+    onWrongToken: (addressHash) => guards.onWrongToken(addressHash),
+  });
+  const accessOf = (request: Request, token: string | undefined) =>
+    checkAccess(
+      token,
+      request.headers.get("authorization"),
+      admission.addressHash(request.headers, addressOf(request)),
+    );
+
+  async function renderMetrics(request: Request): Promise<Response> {
+    const access = accessOf(request, parts.metricsToken);
+    if (access.granted)
+      return new Response(await metrics.render(), {
+        headers: { "content-type": "text/plain; version=0.0.4" },
+      });
+    const { retryAfterMs } = access;
+    return retryAfterMs === undefined
+      ? new Response("Not found", { status: 404 })
+      : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
+  }
+
+  function adminContext(request: Request): AdminContext {
+    const access = accessOf(request, parts.adminToken);
+    if (access.granted)
+      return { signaling, now: system.now, hashOfAddress: (address) => admission.hashOf(address) };
+    const { retryAfterMs } = access;
+    if (retryAfterMs !== undefined) throw refusal(reject("rate-limited", { retryAfterMs }));
+    throw refusal(reject("unauthorized"), "The operator's token is needed: see ADMIN_TOKEN");
+  }
+
+  return new Elysia()
+    .get("/metrics", ({ request }) => renderMetrics(request))
+    .use(
+      createTrpcHttp({
+        router: adminRouter,
+        endpoint: "/admin",
+        createContext: adminContext,
+        onError: parts.onError,
+      }),
+    );
+}

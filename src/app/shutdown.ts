@@ -1,0 +1,47 @@
+/** Shuts the process down on a signal: it drains, and exits. */
+import type { Log } from "../observe/log.ts";
+import type { System } from "../system.ts";
+
+/**
+ * A wrapper passes on a signal that the terminal has already sent to the whole process group: a second signal so soon after
+ * the first one is the same (milliseconds).
+ */
+const sameSignalMs = 1000;
+
+export interface ShutdownParts {
+  system: System;
+  log: Log;
+  /** The process exits after this even if draining hangs (milliseconds). */
+  drainMs: number;
+  exit: (code: number) => never;
+}
+
+export class Shutdown {
+  /** What is to be done before the exit; set once there is something. */
+  drain: () => Promise<void> = async () => {};
+  readonly #parts: ShutdownParts;
+  /** When the first signal came, by the monotonic clock. */
+  #startedAt: number | undefined;
+
+  constructor(parts: ShutdownParts) {
+    this.#parts = parts;
+  }
+
+  get hasStarted(): boolean {
+    return this.#startedAt !== undefined;
+  }
+
+  /** @param cause the signal, or what else. A second call exits at once. */
+  async start(cause: string): Promise<void> {
+    const { system, log, drainMs, exit } = this.#parts;
+    if (this.#startedAt !== undefined) {
+      if (system.elapsed() - this.#startedAt >= sameSignalMs) exit(1);
+      return;
+    }
+    this.#startedAt = system.elapsed();
+    log.info("leaving", { signal: cause });
+    system.schedule(drainMs, () => exit(0));
+    await this.drain();
+    exit(0);
+  }
+}

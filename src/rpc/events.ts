@@ -1,0 +1,110 @@
+/** A session's events as a subscription yields them: tracked, and with the token that only `rpc` can make. */
+import { tracked, type TrackedEnvelope } from "@trpc/server";
+import { observable, observableToAsyncIterable } from "@trpc/server/observable";
+import type { Caller } from "../engine/engine.ts";
+import type { PeerEvent } from "../protocol.ts";
+import type { Delivery, EventsRequest, OpenEvents } from "../signaling/streams.ts";
+import { closeCodes } from "../trpc-ws/close-codes.ts";
+import { observe, type Observer, type PushSource } from "../trpc-ws/observer.ts";
+import type { Context } from "./context.ts";
+import { refusal } from "./errors.ts";
+import { beginSession, openStream } from "./procedures.ts";
+
+type Tracked = TrackedEnvelope<PeerEvent>;
+
+/**
+ * Counts as one of the connection's open streams until it ends. It is what it asks `signaling` for, since each
+ * object more is one for every idle peer.
+ */
+export class EventStream implements PushSource<Tracked>, EventsRequest {
+  readonly lastEventId: string | undefined;
+  readonly #context: Context;
+  #sessionBegun: (() => void) | undefined;
+  #observer: Observer<Tracked> | undefined;
+  #stream: OpenEvents | undefined;
+  #isOver = false;
+
+  /** @throws a refusal when the connection has too many streams open. */
+  constructor(context: Context, lastEventId: string | undefined) {
+    openStream(context.connection);
+    this.#context = context;
+    this.lastEventId = lastEventId;
+    this.#sessionBegun = beginSession(context.connection);
+  }
+
+  [observe](observer: Observer<Tracked>): void {
+    this.#observer = observer;
+    this.#stream = this.#context.signaling.events(this);
+  }
+
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stream?.close();
+    this.#sessionBegun?.();
+    const { connection } = this.#context;
+    if (connection.caller) connection.caller = { ...connection.caller, streaming: false };
+    this.#context.connection.subscriptions -= 1;
+  }
+
+  /** For whoever can't be pushed to. */
+  [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
+    const events = observable<Tracked>(({ next, error }) => {
+      this[observe]({
+        next,
+        nextSerialized: (id, json) => next(tracked(id, JSON.parse(json) as PeerEvent)),
+        error,
+      });
+      return () => this.stop();
+    });
+    let iterator: AsyncIterator<Tracked> | undefined;
+    return {
+      next: () => {
+        iterator ??= observableToAsyncIterable(events, new AbortController().signal);
+        return iterator.next();
+      },
+      return: async () => {
+        await iterator?.return?.();
+        // Also if it never began.
+        this.stop();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // What is asked for
+
+  get known(): Caller | undefined {
+    return this.#context.connection.caller;
+  }
+
+  get newSessionId(): string {
+    return this.#context.connection.newSessionId;
+  }
+
+  get addressHash(): string {
+    return this.#context.connection.addressHash;
+  }
+
+  onIdentified(caller: Caller): void {
+    this.#context.connection.caller = { ...caller, streaming: true };
+    this.#sessionBegun?.();
+    this.#sessionBegun = undefined;
+  }
+
+  deliver(delivery: Delivery): void {
+    if ("event" in delivery) {
+      const { id, event } = delivery;
+      this.#observer?.next(tracked(id, this.#withToken(event)));
+    } else if ("json" in delivery) this.#observer?.nextSerialized(delivery.id, delivery.json);
+    else if ("bug" in delivery) this.#observer?.error(delivery.bug);
+    else if (delivery.end === "overflow")
+      this.#context.connection.socket?.close(closeCodes.slowConsumer, "too slow");
+    else this.#observer?.error(refusal(delivery.end));
+  }
+
+  #withToken(event: PeerEvent<unknown>): PeerEvent {
+    return event.type === "session" ? { ...event, token: this.#context.signToken() } : event;
+  }
+}

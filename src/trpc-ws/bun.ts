@@ -1,0 +1,197 @@
+/** The binding to Bun's server, which passes raw frames to the `data` that an upgrade was given. */
+import type { Server, ServerWebSocket } from "bun";
+import { closeCodes } from "./close-codes.ts";
+import type { AcceptSocket, Socket, SocketListener, UpgradeRequest } from "./socket.ts";
+
+/** Bytes that a peer may leave unread. Past that its socket is closed, so that it reconnects and resumes. */
+const unreadBytesMax = 256 * 1024;
+/** Bytes past which a source that can wait is asked to. */
+const congestedBytes = 16 * 1024;
+/** How long a socket that is being closed has to take the close frame (milliseconds). */
+const closingMs = 1000;
+
+/** Server-wide settings of Bun's WebSockets, for `websocket` of `Bun.serve` or of the framework on top of it. */
+export const bunSocketSettings = {
+  // Larger than the limit of frames, so that a frame somewhat over it can be refused by name.
+  maxPayloadLength: 256 * 1024,
+  // A safety net under `unreadBytesMax`: past this limit Bun drops messages silently, unless it closes.
+  backpressureLimit: 1024 * 1024,
+  closeOnBackpressureLimit: true,
+  /** Seconds. Pings find a dead peer sooner; this ends sockets that are not pinged. */
+  idleTimeout: 60,
+  sendPings: false,
+} as const;
+
+export interface Scheduler {
+  schedule: (delayMs: number, task: () => void) => () => void;
+  /** Runs `task` when everything that has arrived by now has been processed. */
+  defer: (task: () => void) => void;
+}
+
+/** Upgrades a request; `false` if it is not a WebSocket handshake. `data` is passed on to `createContext` and `onClose`. */
+export type UpgradeSocket<Data> = (
+  server: Server<unknown>,
+  request: Request,
+  data: Data,
+) => boolean;
+
+export function createUpgrade<Data>(
+  scheduler: Scheduler,
+  accept: AcceptSocket<Data>,
+): UpgradeSocket<Data> {
+  const batcher = new WriteBatcher(scheduler);
+  return (server, request, data) => {
+    const { pathname, search } = new URL(request.url);
+    // Copied, as Bun's own object is not readable after the upgrade.
+    const headers = new Headers(request.headers);
+    const upgrade = { url: pathname + search, headers, data };
+    return server.upgrade(request, { data: new SocketData(accept, upgrade, batcher) });
+  };
+}
+
+/**
+ * Has each socket write at the end of the next turn all that was sent until then. Writing to the kernel is most of what a
+ * signal costs, and two peers who trickle candidates at each other are sent several messages at a time.
+ */
+class WriteBatcher {
+  readonly scheduler: Scheduler;
+  #due: BunSocket[] = [];
+
+  constructor(scheduler: Scheduler) {
+    this.scheduler = scheduler;
+  }
+
+  add(socket: BunSocket): void {
+    if (this.#due.push(socket) === 1) this.scheduler.defer(this.#flushNextTurn);
+  }
+
+  /** What has arrived during this turn is answered along with it. */
+  readonly #flushNextTurn = () => this.scheduler.defer(this.#flushAll);
+
+  readonly #flushAll = () => {
+    const due = this.#due;
+    this.#due = [];
+    for (const socket of due) socket.flush();
+  };
+}
+
+// Classes, as there is one of each per socket, and closures would cost memory for each of them.
+
+class BunSocket implements Socket {
+  readonly #ws: ServerWebSocket<SocketData>;
+  readonly #batcher: WriteBatcher;
+  /** What was sent since the last write. */
+  #unwritten: string | string[] | undefined;
+  #whenWritable: (() => void)[] | undefined;
+  #cancelTermination: (() => void) | undefined;
+  open = true;
+
+  constructor(ws: ServerWebSocket<SocketData>, batcher: WriteBatcher) {
+    this.#ws = ws;
+    this.#batcher = batcher;
+  }
+
+  get congested(): boolean {
+    let bytes = this.#ws.getBufferedAmount();
+    for (const text of [this.#unwritten ?? []].flat()) bytes += text.length;
+    return bytes > congestedBytes;
+  }
+
+  send(text: string): void {
+    if (!this.open) return;
+    if (this.#unwritten === undefined) {
+      this.#unwritten = text;
+      this.#batcher.add(this);
+    } else if (typeof this.#unwritten === "string") this.#unwritten = [this.#unwritten, text];
+    else this.#unwritten.push(text);
+  }
+
+  whenWritable(task: () => void): void {
+    (this.#whenWritable ??= []).push(task);
+  }
+
+  flush(): void {
+    const unwritten = this.#unwritten;
+    this.#unwritten = undefined;
+    if (unwritten === undefined || !this.open) return;
+    if (typeof unwritten === "string") this.#write(unwritten);
+    else
+      this.#ws.cork(() => {
+        for (const text of unwritten) this.#write(text);
+      });
+    if (this.#whenWritable) this.drained();
+  }
+
+  /** The kernel has taken something: those who wait for it may go on. */
+  drained(): void {
+    const waiting = this.#whenWritable;
+    if (!waiting || !this.open || this.congested) return;
+    this.#whenWritable = undefined;
+    for (const task of waiting) task();
+  }
+
+  #write(text: string): void {
+    if (!this.open) return;
+    const sent = this.#ws.send(text);
+    if (sent === 0) this.open = false;
+    // Only after a write that has to wait is it worth checking how much waits.
+    else if (sent < 0 && this.#ws.getBufferedAmount() > unreadBytesMax)
+      this.close(closeCodes.slowConsumer, "slow consumer");
+  }
+
+  close(code: number, reason: string): void {
+    this.flush();
+    if (!this.open) return;
+    this.open = false;
+    this.#ws.close(code, reason);
+    // A peer that reads nothing never gets to the close frame.
+    const { schedule } = this.#batcher.scheduler;
+    this.#cancelTermination = schedule(closingMs, () => this.#ws.terminate());
+  }
+
+  terminate(): void {
+    this.open = false;
+    this.#ws.terminate();
+  }
+
+  /** The socket has closed. */
+  end(): void {
+    this.open = false;
+    this.#cancelTermination?.();
+  }
+}
+
+/** Receives the events of one socket: Bun's server calls these as methods. */
+class SocketData<Data = unknown> {
+  /** What it is opened with; released then. */
+  #opening:
+    | { accept: AcceptSocket<Data>; request: UpgradeRequest<Data>; batcher: WriteBatcher }
+    | undefined;
+  #socket: BunSocket | undefined;
+  #listener: SocketListener | undefined;
+
+  constructor(accept: AcceptSocket<Data>, request: UpgradeRequest<Data>, batcher: WriteBatcher) {
+    this.#opening = { accept, request, batcher };
+  }
+
+  open(ws: ServerWebSocket<SocketData>): void {
+    if (!this.#opening) return;
+    const { accept, request, batcher } = this.#opening;
+    this.#opening = undefined;
+    this.#socket = new BunSocket(ws, batcher);
+    this.#listener = accept(this.#socket, request);
+  }
+
+  message(_: unknown, frame: string | Buffer): void {
+    if (this.#socket?.open) this.#listener?.message(frame);
+  }
+
+  drain(): void {
+    this.#socket?.drained();
+  }
+
+  close(): void {
+    this.#socket?.end();
+    this.#listener?.close();
+  }
+}

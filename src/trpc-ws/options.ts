@@ -1,0 +1,94 @@
+/** The options of the binding. */
+import type { AnyTRPCRouter, TRPCError, TRPCProcedureType } from "@trpc/server";
+import type { UpgradeRequest } from "./socket.ts";
+
+export interface TrpcWebSocketOptions<Context, Data> {
+  router: AnyTRPCRouter;
+  /**
+   * Called once per socket: after the first message if the URL announces connection parameters (`?connectionParams=1`),
+   * else when the socket opens. While a promise is pending, calls wait. What it throws or rejects with is sent to the
+   * client, and the socket is closed: no procedure runs without a context.
+   */
+  createContext: (connect: ConnectRequest<Data>) => Context | Promise<Context>;
+  /**
+   * Called for everything that is refused or fails. `path` is undefined for a procedure that does not exist, whose name the
+   * client made up. What it throws is ignored.
+   */
+  onError?: (failure: Failure) => void;
+  /**
+   * A shortcut for frames that can be answered without being parsed: `true` if it has answered, or will. Called only once
+   * there is a context. Must not throw.
+   */
+  fastPath?: (frame: string, context: Context, reply: FastReply) => boolean;
+  /** Called once for each socket that has closed. */
+  onClose?: (data: Data) => void;
+  limits?: Partial<TrpcWebSocketLimits>;
+  keepAlive?: KeepAliveOptions;
+  /** How long the first message, and `createContext`, may take (milliseconds). Default: 10,000. */
+  initTimeoutMs?: number;
+  /** A monotonic clock (milliseconds), such as `performance.now`. */
+  elapsed: () => number;
+  /** Runs `task` once after `delayMs` milliseconds, as `setTimeout` does; the returned function cancels it. */
+  schedule: (delayMs: number, task: () => void) => () => void;
+}
+
+/** What `createContext` may base a context on. */
+export interface ConnectRequest<Data> extends UpgradeRequest<Data> {
+  /** Those that the client sent, or none. */
+  readonly connectionParams: Readonly<Record<string, unknown>>;
+  /** Closes the socket. */
+  close(code: number, reason: string): void;
+}
+
+export interface Failure {
+  error: TRPCError;
+  path: string | undefined;
+  type: TRPCProcedureType | "unknown";
+  input: unknown;
+}
+
+/** What a fast path answers with. */
+export interface FastReply {
+  /** Sends a whole response. */
+  send(text: string): void;
+  /** Sends the error as the response to the call, in the shape of the router's formatter. */
+  fail(call: FastCall, cause: unknown): void;
+}
+
+export interface FastCall {
+  id: number;
+  path: string;
+  type: TRPCProcedureType;
+}
+
+export interface TrpcWebSocketLimits {
+  /** Bytes of one frame. Larger ones are refused, each call in them by its id. Default: 65,536. */
+  frameBytesMax: number;
+  /** Calls in one frame. Default: 128. */
+  batchCallsMax: number;
+  /** Frames that wait for `createContext`; past that the socket is closed. Default: 16. */
+  pendingFramesMax: number;
+  /**
+   * Calls of one socket, counted on parsed frames: refused, malformed and unknown ones too, since refusing costs as much.
+   * A socket that exceeds it is closed. Default: 300 a second after a burst of 3000. `perS: 0`: no limit.
+   */
+  calls: { perS: number; burst: number };
+}
+
+export const defaultLimits: TrpcWebSocketLimits = {
+  frameBytesMax: 64 * 1024,
+  batchCallsMax: 128,
+  pendingFramesMax: 16,
+  calls: { perS: 300, burst: 3000 },
+};
+
+export interface KeepAliveOptions {
+  /** Without it sockets are not pinged, and one whose peer has vanished stays open. Default: true. */
+  enabled?: boolean;
+  /** The peer is pinged after so many milliseconds without a message of its own. Default: 10,000. */
+  pingMs?: number;
+  /** How long the answer to a ping may take (milliseconds). Default: 5,000. */
+  pongWaitMs?: number;
+}
+
+export const defaultInitTimeoutMs = 10_000;
