@@ -146,7 +146,8 @@ describe("the laws of the house", () => {
     "doctor.ts": "looks at it",
     "app/peer-stream.ts": "signs tokens, which other nodes verify",
     "app/routes.ts": "compares an operator's `until` with it",
-    "signaling.ts": "signs credentials for TURN, which coturn verifies, and dates reports",
+    "signaling/signaling.ts":
+      "signs credentials for TURN, which coturn verifies, and dates reports",
     "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
     "client/peer.ts": "dates messages, and says since when it waits",
     "client/wake-watch.ts":

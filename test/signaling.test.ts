@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { isRejection } from "../src/domain/rejection.ts";
 import { defaultWishes } from "../src/domain/ticket.ts";
-import type { Delivery } from "../src/signaling/streams.ts";
+import type { Delivery } from "../src/signaling/event-streams.ts";
 import { everyEngine } from "./support/engines.ts";
 import { override } from "./support/override.ts";
 import { createWorld, type OpenEngine, type Peer, type WorldOptions } from "./support/world.ts";

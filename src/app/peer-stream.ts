@@ -17,7 +17,7 @@ import { isBug, reasonOf } from "../rpc/errors.ts";
 import { relayUsualFrame } from "../rpc/fast-path.ts";
 import { appRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
-import { createSignaling, type ReportNotice, type Signaling } from "../signaling.ts";
+import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
 import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
@@ -74,7 +74,7 @@ export function createLobby({
   nodeName,
 }: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
   const metrics = createMetrics(async () => engine.stats(), nodeName);
-  const signaling = createSignaling({
+  const signaling = new Signaling({
     engine,
     system,
     policy,

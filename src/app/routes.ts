@@ -12,7 +12,7 @@ import type { createContexts } from "../rpc/context.ts";
 import { refusal } from "../rpc/errors.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
 import { appRouter } from "../rpc/router.ts";
-import type { Signaling } from "../signaling.ts";
+import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import type { UpgradeSocket } from "../trpc-ws/bun.ts";
 import type { Failure } from "../trpc-ws/options.ts";

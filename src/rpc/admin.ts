@@ -5,7 +5,7 @@ import { z } from "zod";
 import type { Subject } from "../domain/moderation.ts";
 import { reject } from "../domain/rejection.ts";
 import { wireString } from "../protocol.ts";
-import type { Signaling } from "../signaling.ts";
+import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
 
 export interface AdminContext {

@@ -1,7 +1,7 @@
 /** What a procedure knows of the connection it is called on. */
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
-import type { Signaling } from "../signaling.ts";
+import type { Signaling } from "../signaling/signaling.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { SessionTokens } from "./session-token.ts";

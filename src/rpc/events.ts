@@ -3,7 +3,7 @@ import { tracked, type TrackedEnvelope } from "@trpc/server";
 import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
-import type { Delivery, EventsRequest, OpenEvents } from "../signaling/streams.ts";
+import type { Delivery, EventsRequest, OpenEvents } from "../signaling/event-streams.ts";
 import { closeCodes } from "../trpc-ws/close-codes.ts";
 import { observe, type Observer, type PushSource } from "../trpc-ws/observer.ts";
 import type { Context } from "./context.ts";

@@ -10,7 +10,7 @@
 import type { Caller } from "../engine/engine.ts";
 import { isRejection } from "../domain/rejection.ts";
 import { limits, type Signal } from "../protocol.ts";
-import type { Delivered } from "../signaling.ts";
+import type { Delivered } from "../signaling/signaling.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
 import { through } from "./procedures.ts";

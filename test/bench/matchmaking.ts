@@ -14,7 +14,7 @@ import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
-import type { Signaling } from "../../src/signaling.ts";
+import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 import { engineOptions } from "../support/engine-options.ts";

@@ -6,15 +6,15 @@ import { createContexts } from "../../src/rpc/context.ts";
 import { appRouter } from "../../src/rpc/router.ts";
 import { createSessionTokens } from "../../src/rpc/session-token.ts";
 import { createSockets, fakeSocket, requestFor } from "../support/trpc-sockets.ts";
+import { override } from "../support/override.ts";
 import { createWorld } from "../support/world.ts";
 
 test("a few calls at a time, the rest in order; what is done at once leaves no trace", async () => {
   const { signaling, system } = createWorld();
   const pending: ((stats: Awaited<ReturnType<typeof signaling.stats>>) => void)[] = [];
-  const slow = {
-    ...signaling,
+  const slow = override(signaling, {
     stats: () => new Promise<never>((done) => pending.push(done as never)),
-  };
+  });
   const rate = { perS: 0, burst: 1 };
   const contexts = createContexts({
     signaling: slow,

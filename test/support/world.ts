@@ -10,7 +10,7 @@ import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import type { Log } from "../../src/observe/log.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
-import type { Signaling } from "../../src/signaling.ts";
+import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 

@@ -1,7 +1,7 @@
 /**
- * The streams of events: each attached to the engine, read whenever the engine rings, and pushed to whoever opened
- * it. Pushed and not pulled, since a signal then gets from socket to socket in one go: every promise between them
- * costs a turn of the loop, and every idle peer the memory of one that waits.
+ * The streams of events. Each is attached to the engine, read whenever the engine wakes it, and pushes what it reads to the
+ * one that opened it. Pushed instead of pulled: so a signal gets from socket to socket without a promise, each of which would
+ * cost a turn of the event loop, and an idle peer keeps none.
  */
 import { formatPosition, parsePosition, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
@@ -9,12 +9,12 @@ import type { Attached, Caller, Engine, Stream } from "../engine/engine.ts";
 import type { LoggedEvent, PeerEvent } from "../protocol.ts";
 
 /**
- * An event on its way to its peer, complete but for the token, which only `rpc` can make. Or, last of all,
- * why the stream ends by itself: another tab has the session, this reader was too slow, or a bug.
+ * An event on its way to its peer, complete but for the token, which only `rpc` can sign. Or, at last, why the stream has
+ * ended: another tab has the session, this reader was too slow, or a bug.
  */
 export type Delivery =
   | { id: string; event: PeerEvent<unknown> }
-  /** An event in JSON that is complete as it was kept. */
+  /** An event that is sent as it was logged, in JSON. */
   | { id: string; json: string }
   | { end: Rejection | "overflow" }
   | { bug: unknown };
@@ -26,21 +26,21 @@ export interface EventsRequest {
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
-  /** Told before the first event, and whenever it changes: who this peer is from now on. */
+  /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
   onIdentified(caller: Caller): void;
   /** Must not throw. */
   deliver(delivery: Delivery): void;
 }
 
-export interface StreamsParts {
+export interface EventStreamsParts {
   engine: Pick<Engine, "attach" | "detach" | "read">;
   schedule: (delayMs: number, task: () => void) => () => void;
-  /** Puts in what is short-lived; it is made anew whenever an event is sent again. */
+  /** Adds what is short-lived, each time an event is sent. */
   enrich: (event: LoggedEvent, addressHash: string) => PeerEvent<unknown>;
-  /** Told of each that has begun: with everything missed replayed, with a `resync`, or without having missed anything. */
-  began: (outcome: "resumed" | "resync" | "new") => void;
+  /** A stream has begun: with all missed events replayed, with a `resync`, or without a position. */
+  onBegun: (outcome: "resumed" | "resync" | "new") => void;
   /** Tickets that should look for a partner. */
-  newlyWaiting: (sessionIds: readonly string[]) => void;
+  onNewlyWaiting: (sessionIds: readonly string[]) => void;
   onBug: (bug: unknown) => void;
 }
 
@@ -49,40 +49,39 @@ export interface OpenEvents {
   close(): void;
 }
 
-export interface Streams {
-  /** The missed events, `session`, and then each event as it is appended, until it is closed. */
-  open(request: EventsRequest): OpenEvents;
-  /** From now on no new session begins here. */
-  drain(): void;
-}
-
-/** While the engine's storage is away and does not say for how long (milliseconds). */
+/** A peer is asked to try again after this, unless the engine says otherwise (milliseconds). */
 const retryMs = 1000;
 
-export function createStreams(parts: StreamsParts): Streams {
-  let isDraining = false;
-  return {
-    open(request) {
-      if (isDraining && !request.known) {
-        request.deliver({ end: reject("draining", { retryAfterMs: 1000 }) });
-        return { close() {} };
-      }
-      const reader = new Reader(parts, request);
-      reader.attach();
-      return reader;
-    },
-    drain() {
-      isDraining = true;
-    },
-  };
+export class EventStreams {
+  readonly #parts: EventStreamsParts;
+  #isDraining = false;
+
+  constructor(parts: EventStreamsParts) {
+    this.#parts = parts;
+  }
+
+  open(request: EventsRequest): OpenEvents {
+    if (this.#isDraining && !request.known) {
+      request.deliver({ end: reject("draining", { retryAfterMs: retryMs }) });
+      return { close() {} };
+    }
+    const reader = new Reader(this.#parts, request);
+    reader.attach();
+    return reader;
+  }
+
+  /** From now on no new session begins here. */
+  drain(): void {
+    this.#isDraining = true;
+  }
 }
 
-/** A class, for its memory: there is one per stream, and closures cost each of them. */
+/** A class, as there is one per stream, and closures would cost memory for each of them. */
 class Reader implements OpenEvents {
-  readonly #parts: StreamsParts;
+  readonly #parts: EventStreamsParts;
   readonly #request: EventsRequest;
   #caller: Pick<Caller, "sessionId" | "generation">;
-  // The position of the last event that the peer has, as far as is known.
+  // The position of the last event that the peer has received, as far as is known.
   #epoch: string | undefined;
   #offset = 0;
   #stream: Stream | undefined;
@@ -93,12 +92,12 @@ class Reader implements OpenEvents {
   #isClosed = false;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(parts: StreamsParts, request: EventsRequest) {
+  constructor(parts: EventStreamsParts, request: EventsRequest) {
     const { known, newSessionId, lastEventId } = request;
     this.#parts = parts;
     this.#request = request;
     this.#caller = known ?? { sessionId: newSessionId, generation: 0 };
-    // An id that no log gives out is of no living epoch.
+    // An id that no log can have given out is of no existing epoch.
     if (lastEventId === undefined) return;
     const { epoch, offset } = parsePosition(lastEventId) ?? { epoch: "", offset: 0 };
     this.#epoch = epoch;
@@ -162,8 +161,8 @@ class Reader implements OpenEvents {
   #attached(attached: Attached | Rejection): void {
     if (isRejection(attached)) return this.#refused(attached);
     const { stream, missed, recovered, newlyWaiting } = attached;
-    const { began, newlyWaiting: look } = this.#parts;
-    began(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
+    const { onBegun, onNewlyWaiting } = this.#parts;
+    onBegun(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
     this.#caller = { sessionId: stream.sessionId, generation: stream.generation };
     this.#request.onIdentified(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
@@ -173,15 +172,15 @@ class Reader implements OpenEvents {
     for (const entry of missed) this.#deliver(entry);
     this.#wake();
     // After the events of this stream, which nothing may overtake.
-    look(newlyWaiting);
+    onNewlyWaiting(newlyWaiting);
   }
 
   #refused(rejection: Rejection) {
     if (this.#isClosed) return;
-    // A newcomer has no session that would be missed, and is told; its client tries again by itself.
+    // A newcomer has no session to lose, and is refused; its client tries again by itself.
     if (rejection.reason !== "unavailable" || this.#request.known === undefined)
       return this.#end(rejection);
-    // The socket stays open: the peer has nothing to gain by coming back, and nobody may wait for this.
+    // The socket stays open, as reconnecting would not help; calls must not wait for the stream.
     this.#request.onIdentified(this.#caller);
     const retryAfterMs = rejection.retryAfterMs ?? retryMs;
     this.#cancelRetry = this.#parts.schedule(retryAfterMs, () => this.attach());
@@ -231,7 +230,6 @@ class Reader implements OpenEvents {
     try {
       this.#request.deliver({ bug });
     } catch (another) {
-      // Others wait for their turn behind this one.
       this.#parts.onBug(another);
     }
     this.close();

@@ -1,0 +1,117 @@
+/** Pairs tickets: asks the engine who is eligible, lets the policy choose, and has the engine pair the two. */
+import { sharedInterests, type Policy } from "../domain/matchmaker.ts";
+import type { Ticket } from "../domain/ticket.ts";
+import type { Engine, PairRequest } from "../engine/engine.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { System } from "../system.ts";
+import { roomIdFor } from "./room-id.ts";
+
+export interface MatcherParts {
+  engine: Pick<Engine, "matchOptions" | "pair" | "now">;
+  system: Pick<System, "random" | "id">;
+  policy: Policy;
+  /** Every room is relay-only. */
+  forceRelay: boolean;
+  log: Log;
+  metrics: Pick<Metrics, "paired">;
+  /** A ticket is to be matched again, after a bug: `takeRetries` soon. */
+  onRetry: () => void;
+}
+
+export class Matcher {
+  readonly #parts: MatcherParts;
+  #retryQueue: string[] = [];
+
+  constructor(parts: MatcherParts) {
+    this.#parts = parts;
+  }
+
+  /** Tickets whose matching failed because of a bug. */
+  takeRetries(): string[] {
+    const retries = this.#retryQueue;
+    this.#retryQueue = [];
+    return retries;
+  }
+
+  /**
+   * Pairs each of these tickets that can be paired now, one after the other.
+   * @returns whether `callerId` was paired.
+   */
+  matchAll(sessionIds: readonly string[], callerId?: string): MaybePromise<boolean> {
+    let isCallerPaired = false;
+    const note = (sessionId: string, partnerId: string | undefined) => {
+      if (partnerId === undefined) return;
+      isCallerPaired ||= callerId === sessionId || callerId === partnerId;
+    };
+    const remaining = sessionIds.values();
+    // Once one match has to be awaited, so have those after it.
+    const continueAfter = async (first: string, matching: Promise<string | undefined>) => {
+      note(first, await matching);
+      for (const sessionId of remaining) note(sessionId, await this.#tryMatch(sessionId));
+      return isCallerPaired;
+    };
+    for (const sessionId of remaining) {
+      const matching = this.#tryMatch(sessionId);
+      if (matching instanceof Promise) return continueAfter(sessionId, matching);
+      note(sessionId, matching);
+    }
+    return isCallerPaired;
+  }
+
+  /** Isolates failures: an exception, of the policy perhaps, retries this ticket only. */
+  #tryMatch(sessionId: string): MaybePromise<string | undefined> {
+    const retry = (bug: unknown) => {
+      this.#parts.log.bug(bug, "matching");
+      this.#retryQueue.push(sessionId);
+      this.#parts.onRetry();
+      return undefined;
+    };
+    try {
+      const matching = this.#match(sessionId);
+      return matching instanceof Promise ? matching.catch(retry) : matching;
+    } catch (bug) {
+      return retry(bug);
+    }
+  }
+
+  /** The partner's session id, if the ticket was paired. */
+  #match(sessionId: string): MaybePromise<string | undefined> {
+    const { engine, policy, system } = this.#parts;
+    return chain(engine.matchOptions(sessionId), (options) => {
+      if (!options || options.eligible.length === 0) return undefined;
+      const { ticket, eligible } = options;
+      const partner = policy(ticket, eligible, { now: engine.now(), random: system.random });
+      if (!partner) return undefined;
+      const request = this.#pairRequest(ticket, partner);
+      return chain(engine.pair(request), (paired) => {
+        // One of the two has changed meanwhile: choose again among those who are left.
+        if (!paired) return this.#match(sessionId);
+        this.#observe(ticket, partner, request.roomId);
+        return partner.sessionId;
+      });
+    });
+  }
+
+  #pairRequest(newcomer: Ticket, partner: Ticket): PairRequest {
+    const { forceRelay, system } = this.#parts;
+    const relayOnly = forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
+    return {
+      roomId: roomIdFor({ relayOnly, mode: newcomer.wishes.mode }, system.id()),
+      impolite: newcomer,
+      polite: partner,
+      relayOnly,
+      sharedInterests: sharedInterests(newcomer, partner),
+    };
+  }
+
+  #observe(newcomer: Ticket, partner: Ticket, room: string): void {
+    const { engine, log, metrics } = this.#parts;
+    const { mode } = newcomer.wishes;
+    const now = engine.now();
+    const waitedMs = [now - newcomer.since, now - partner.since];
+    log.info("paired", { room, mode, waitedMs });
+    metrics.paired(mode, waitedMs);
+  }
+}
