@@ -62,7 +62,7 @@ async function writeAppRouter() {
   const router = (await read("rpc/router.d.ts"))
     .replace(/^import .*\n/gm, "")
     .replaceAll('import("./context.ts").Context', "object")
-    .replaceAll(/import\("\.\.\/(?:protocol|signaling)\.ts"\)\./g, "")
+    .replaceAll(/import\("\.\.\/(?:protocol|signaling\/signaling)\.ts"\)\./g, "")
     .replaceAll("protocol.", "")
     .replace("export declare const appRouter", "declare const appRouter");
   const text = [...protocol, router, "export {};\n"].join("\n");

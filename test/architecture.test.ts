@@ -73,6 +73,7 @@ describe("the laws of the house", () => {
     "domain imports only domain and protocol",
     ({ file, target }) => inside(file, "domain") && !inside(target, "domain", "protocol"),
   );
+  forbid("protocol imports nothing", ({ file }) => file === "protocol.ts");
   forbid(
     "engine knows nothing of rpc, trpc-ws, http, signaling, config and app",
     ({ file, target }) =>

@@ -4,7 +4,7 @@ import { initTRPC } from "@trpc/server";
 import { z } from "zod";
 import type { Subject } from "../domain/moderation.ts";
 import { reject } from "../domain/rejection.ts";
-import { wireString } from "../protocol.ts";
+import { wireString } from "./schemas.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
 

@@ -1,5 +1,5 @@
-/** Every procedure a peer can call. The words are `protocol.ts`; what they do is `signaling.ts`. */
-import * as protocol from "../protocol.ts";
+/** Every procedure that a peer can call. Their inputs are in `schemas.ts`; what they do is in `signaling/`. */
+import type { Signal, Stats } from "../protocol.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
@@ -14,30 +14,31 @@ import {
   signalProcedure,
   streamProcedure,
 } from "./procedures.ts";
+import * as schemas from "./schemas.ts";
 
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
-  events: streamProcedure.input(protocol.eventsInput).subscription((call): EventStream => {
+  events: streamProcedure.input(schemas.eventsInput).subscription((call): EventStream => {
     return new EventStream(call.ctx, call.input.lastEventId);
   }),
 
-  join: intentProcedure.input(protocol.joinInput).mutation((call) => {
+  join: intentProcedure.input(schemas.joinInput).mutation((call) => {
     return answer(call.ctx.signaling.join(callerOf(call), call.input));
   }),
-  skip: intentProcedure.input(protocol.skipInput).mutation((call) => {
+  skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
     return answer(call.ctx.signaling.skip(callerOf(call), call.input.roomId));
   }),
-  leave: freeProcedure.input(protocol.leaveInput).mutation((call) => {
+  leave: freeProcedure.input(schemas.leaveInput).mutation((call) => {
     return answer(call.ctx.signaling.leave(callerOf(call)));
   }),
 
-  offer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
+  offer: signalProcedure.input(schemas.descriptionInput).mutation((call) => {
     return send(call, ({ roomId, sdp }) => ({ type: "offer", roomId, sdp }));
   }),
-  answer: signalProcedure.input(protocol.descriptionInput).mutation((call) => {
+  answer: signalProcedure.input(schemas.descriptionInput).mutation((call) => {
     return send(call, ({ roomId, sdp }) => ({ type: "answer", roomId, sdp }));
   }),
-  addIceCandidate: signalProcedure.input(protocol.candidateInput).mutation((call) => {
+  addIceCandidate: signalProcedure.input(schemas.candidateInput).mutation((call) => {
     return send(call, ({ roomId, candidate }) => ({
       type: "add-ice-candidate",
       roomId,
@@ -45,36 +46,36 @@ export const appRouter = router({
     }));
   }),
 
-  connected: signalProcedure.input(protocol.verdictInput).mutation(async (call) => {
+  connected: signalProcedure.input(schemas.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
   }),
-  failed: intentProcedure.input(protocol.verdictInput).mutation(async (call) => {
+  failed: intentProcedure.input(schemas.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.failed(callerOf(call), call.input.roomId));
   }),
 
-  report: intentProcedure.input(protocol.reportInput).mutation(async (call) => {
+  report: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
   }),
-  block: intentProcedure.input(protocol.reportInput).mutation(async (call) => {
+  block: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
   }),
 
-  iceServers: signalProcedure.input(protocol.noInput).query(async ({ ctx }) => {
+  iceServers: signalProcedure.input(schemas.noInput).query(async ({ ctx }) => {
     return unwrap(
       await ctx.signaling.iceServers(ctx.connection.caller, ctx.connection.addressHash),
     );
   }),
   stats: publicProcedure
-    .input(protocol.noInput)
-    .query(async ({ ctx }): Promise<protocol.Stats> => unwrap(await ctx.signaling.stats())),
+    .input(schemas.noInput)
+    .query(async ({ ctx }): Promise<Stats> => unwrap(await ctx.signaling.stats())),
 });
 
 /** Relays a signal. Its size counts, as the partner receives its own answers behind it. */
 function send<Input extends { id?: string | undefined }>(
   call: { ctx: Context; path: string; input: Input },
-  toSignal: (input: Input) => protocol.Signal,
+  toSignal: (input: Input) => Signal,
 ): MaybePromise<{ delivered: boolean }> {
   const signal = toSignal(call.input);
   countBytes(call.ctx, sizeOf(signal));
@@ -82,7 +83,7 @@ function send<Input extends { id?: string | undefined }>(
 }
 
 /** Bytes of the part that varies: SDPs and candidates are ASCII. */
-function sizeOf(signal: protocol.Signal): number {
+function sizeOf(signal: Signal): number {
   return signal.type === "add-ice-candidate"
     ? signal.candidate.candidate.length
     : signal.sdp.length;

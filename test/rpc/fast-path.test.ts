@@ -15,7 +15,8 @@ import {
   uuid,
   type Arbitrary,
 } from "fast-check";
-import { candidateInput, descriptionInput, limits } from "../../src/protocol.ts";
+import { limits } from "../../src/protocol.ts";
+import { candidateInput, descriptionInput } from "../../src/rpc/schemas.ts";
 import { findSignal } from "../../src/rpc/fast-path.ts";
 import { readMessage } from "../../src/trpc-ws/requests.ts";
 import { defaultTransformer } from "@trpc/server/unstable-core-do-not-import";

@@ -1,0 +1,86 @@
+/** What each procedure takes, as zod schemas. An unknown field is refused. */
+import { z } from "zod";
+import { limits, modes, reportReasons } from "../protocol.ts";
+
+/**
+ * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8 (RFC 8259, 8.2),
+ * so that two parsers of the same text would disagree about it.
+ */
+export const wireString = () =>
+  z.string().refine((text) => text.isWellFormed(), "must be well-formed Unicode");
+
+const utf8 = new TextEncoder();
+
+/** A string of at most `bytes` bytes of UTF-8. Its length decides all but the near misses. */
+const bounded = (bytes: number) =>
+  wireString().refine((text) => text.length * 3 <= bytes || utf8.encode(text).length <= bytes, {
+    message: `must be at most ${bytes} bytes`,
+  });
+
+const mutationId = wireString().min(1).max(limits.mutationIdCharsMax).optional();
+const roomId = wireString().min(1).max(64);
+
+const interest = wireString()
+  .regex(/\S/, "must not be blank")
+  .max(limits.interestCharsMax * 2)
+  .refine((text) => [...text].length <= limits.interestCharsMax, {
+    message: `must be at most ${limits.interestCharsMax} characters`,
+  });
+
+/** A BCP 47 language tag. Only its primary subtag is matched; a malformed tag is ignored. */
+const language = wireString().max(limits.languageCharsMax);
+
+/** `join`: enter the lobby with these wishes; while waiting, replace them and keep the place in the queue. */
+export const joinInput = z
+  .strictObject({
+    id: mutationId,
+    interests: z.array(interest).max(limits.interestsMax).default([]),
+    languages: z.array(language).max(limits.languagesMax).default([]),
+    mode: z.enum(modes).default("video"),
+    /** Hide both peers' addresses from each other: media goes through TURN only. */
+    relayOnly: z.boolean().default(false),
+    /** Return to the lobby automatically when the partner leaves. */
+    autoRejoin: z.boolean().default(true),
+  })
+  .prefault({});
+
+/** `skip`: leave this partner, find another. It names the room, so that a late call can't end the next one. */
+export const skipInput = z.strictObject({ id: mutationId, roomId: roomId.optional() }).prefault({});
+
+/** `leave`: leave lobby or room. */
+export const leaveInput = z.strictObject({ id: mutationId }).prefault({});
+
+/** `offer`, `answer`: an SDP (RFC 8829), relayed unchanged. */
+export const descriptionInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  sdp: bounded(limits.sdpBytesMax).min(1),
+});
+
+const candidateInit = z.strictObject({
+  candidate: bounded(limits.candidateBytesMax),
+  sdpMid: wireString().max(64).nullish(),
+  sdpMLineIndex: z.int().min(0).max(0xffff).nullish(),
+  usernameFragment: wireString().max(256).nullish(),
+});
+
+/** `addIceCandidate` */
+export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
+
+/** `connected`, `failed`: whether the media path was established. */
+export const verdictInput = z.strictObject({ id: mutationId, roomId });
+
+/** `report`, `block`: the partner in the present room, or in one of the last few. */
+export const reportInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  reason: z.enum(reportReasons).optional(),
+});
+
+/** `iceServers`, `stats` */
+export const noInput = z.strictObject({}).prefault({});
+
+/** `events`: resume after this event id. tRPC's client fills it in by itself. */
+export const eventsInput = z
+  .strictObject({ lastEventId: wireString().max(128).optional() })
+  .prefault({});
