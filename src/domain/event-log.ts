@@ -1,6 +1,6 @@
 /**
- * What one session was told, kept for when it comes back: bounded in events and bytes, never partly
- * replayed. Positions are `epoch:offset`; an epoch is one life of a log, offsets count from 1.
+ * The events of one session, kept for resuming: bounded in number and bytes, replayed completely or not at all. Positions are
+ * `epoch:offset`; an epoch is one life of a log, offsets count from 1.
  */
 import { limits, type LoggedEvent } from "../protocol.ts";
 
@@ -63,17 +63,17 @@ export function recoveryOf(
 }
 
 /**
- * A new epoch. It tells the lives of one session's log apart, and nothing else, so it need not be unguessable.
+ * A new epoch. It only distinguishes the lives of one session's log, so it need not be unguessable.
  * @param random a number in [0, 1).
  */
 export const newEpoch = (random: number): string => Math.floor(random * 2 ** 52).toString(36);
 
-/** A class, for its memory: there is one log per session, and closures cost each of them. */
+/** A class, as there is one log per session, and closures would cost memory for each of them. */
 export class EventLog {
   readonly epoch: string;
-  /** As texts, since each object more is one for the garbage collector to look at for as long as it is kept. */
+  /** As texts: every object would be visited by the garbage collector for as long as it is kept. */
   #events: string[] = [];
-  /** Index of the oldest live event: dropping is moving this, and now and then a slice. */
+  /** Index of the oldest event that is kept: dropping moves this, and slices the array now and then. */
   #head = 0;
   #bytes = 0;
   #last = 0;
@@ -94,7 +94,7 @@ export class EventLog {
     return this.#last - (this.#events.length - this.#head);
   }
 
-  /** Adds an event, dropping the oldest ones past the bounds. Answers its offset. */
+  /** Adds an event, dropping the oldest ones past the bounds. Returns its offset. */
   append(text: string): number {
     this.#events.push(text);
     this.#last += 1;
@@ -109,9 +109,9 @@ export class EventLog {
 
   #dropOldest(): void {
     const oldest = this.#events[this.#head];
-    if (oldest === undefined) throw new Error("an empty log weighs nothing");
+    if (oldest === undefined) throw new Error("an empty log is within its bounds");
     this.#bytes -= oldest.length;
-    // Let go of now: until the slice it would weigh as much as ever.
+    // Released now: until the slice it would keep its memory.
     this.#events[this.#head] = "";
     this.#head += 1;
     if (this.#head <= limits.logEventsMax) return;
@@ -124,7 +124,7 @@ export class EventLog {
     return { epoch: this.epoch, last: this.#last, dropped: this.#dropped };
   }
 
-  /** The entries after `offset`, oldest first; `undefined` when some of them are gone already. */
+  /** The entries after `offset`, the oldest first; `undefined` when some of them are dropped already. */
   after(offset: number): LogEntry[] | undefined {
     const missing = offset - this.#dropped;
     if (missing < 0) return undefined;
@@ -137,7 +137,7 @@ export class EventLog {
   }
 }
 
-/** `epoch:offset` → Position; `undefined` for anything that no log could have given out. */
+/** `epoch:offset` → Position; `undefined` for a text that no log can have given out. */
 export function parsePosition(id: string): Position | undefined {
   const match = /^([A-Za-z0-9_-]{1,64}):(0|[1-9][0-9]{0,14})$/.exec(id);
   if (!match?.[1] || !match[2]) return undefined;

@@ -1,7 +1,7 @@
 /**
- * Who is paired with whom: pure functions of the ticket that looks, the tickets that it may have, the
- * time, and a source of randomness. The engine has applied the hard rules (same mode, both present,
- * neither avoids the other, each accepts the other); what is left here is taste and fairness.
+ * Who is paired with whom: pure functions of the ticket that looks for a partner, the tickets that are eligible, the time, and
+ * a source of randomness. The engine has applied the hard rules (same mode, both present, neither avoids the other, each
+ * accepts the other); preference and fairness are decided here.
  */
 import { includes, type Ticket } from "./ticket.ts";
 
@@ -13,8 +13,8 @@ export interface MatchContext {
 }
 
 /**
- * Chooses a partner for `ticket` from `candidates` (never empty, oldest place first, bounded), or nobody.
- * Must be pure. Whoever is not chosen goes on waiting and is offered again.
+ * Chooses a partner for `ticket` from `eligible` (never empty, the longest queued first, bounded), or none. Must be pure.
+ * Tickets that are not chosen keep waiting, and are offered again.
  */
 export type Policy = (
   ticket: Ticket,
@@ -29,14 +29,14 @@ export function sharedInterests(a: Ticket, b: Ticket): string[] {
   return shared;
 }
 
-/** How many words two lists share. */
+/** How many items two lists share. */
 function countShared(mine: readonly string[], yours: readonly string[]): number {
   let count = 0;
-  for (const word of mine) if (includes(yours, word)) count += 1;
+  for (const item of mine) if (includes(yours, item)) count += 1;
   return count;
 }
 
-/** Shared interests first, then a shared language, then anybody. */
+/** Shared interests count most, then a shared language. */
 function scoreOf(a: Ticket, b: Ticket): number {
   const interests = countShared(a.wishes.interests, b.wishes.interests);
   if (interests > 0) return 1 + interests;
@@ -46,12 +46,11 @@ function scoreOf(a: Ticket, b: Ticket): number {
 /**
  * The policy that is used when the operator gives none.
  *
- * Fairness, as a contract:
- * - Once a fitting ticket has waited `patienceMs` since its place, the next ticket that looks takes it,
- *   whatever else is on offer; only a ticket with an older place goes before it.
- * - Before that, among equally good partners nobody is passed over for one whose place is more than
- *   `windowMs` younger; inside that window the choice is random, so that two who know each other's
- *   rhythm can't force a meeting.
+ * Its fairness is a contract:
+ * - Once an eligible ticket has been queued for `patienceMs`, the next ticket that looks is paired with it, whatever its score;
+ *   only a ticket that has been queued longer precedes it.
+ * - Before that, among equal scores no ticket is passed over for one that queued more than `windowMs` later. Within that window
+ *   the choice is random, so that two who time their joins can't force a meeting.
  */
 export function createFairPolicy({
   patienceMs,

@@ -1,7 +1,4 @@
-/**
- * A rejection is an expected refusal, as a value: the caller asked for what it can't have. It is not an
- * exception; `rpc/errors.ts` turns it into what the peer sees.
- */
+/** A rejection is an expected refusal, as a value and not as an exception. `rpc/errors.ts` maps it to what the peer is sent. */
 import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
 export interface Rejection extends RejectionFields {
@@ -9,7 +6,7 @@ export interface Rejection extends RejectionFields {
   reason: RejectionReason;
 }
 
-/** Makes a rejection; `fields` says what helps the peer (when to try again, until when). */
+/** Makes a rejection. `fields` tell the peer when to try again, or until when. */
 export function reject(
   reason: RejectionReason,
   fields: Omit<RejectionFields, "reason"> = {},
@@ -17,7 +14,7 @@ export function reject(
   return { rejected: true, reason, ...fields };
 }
 
-/** Whether an answer is a refusal. */
+/** Whether a result is a rejection. */
 export function isRejection(answer: unknown): answer is Rejection {
   return typeof answer === "object" && answer !== null && "rejected" in answer;
 }

@@ -1,13 +1,13 @@
 /**
- * A room's life as a table: its state × what happens to it → what becomes of it. A room begins in
- * `connecting`, turns `connected` when either browser says that media flows, and ends once.
+ * The life of a room as a table: state × input → next state or ending. A room begins in `connecting`, becomes `connected` when
+ * either browser confirms that media flows, and ends once.
  */
 import type { EndReason } from "../protocol.ts";
 
 export const roomStates = ["connecting", "connected"] as const;
 export type RoomState = (typeof roomStates)[number];
 
-/** What one of the two members does, or suffers (`lost`, `removed`). */
+/** What one of the two members does, or what happens to it (`lost`, `removed`). */
 export const roomInputs = [
   "connected",
   "failed",
@@ -23,15 +23,15 @@ export type RoomInput = (typeof roomInputs)[number];
 /** The inputs that end a room. */
 export type Ending = Exclude<RoomInput, "connected">;
 
-/** How a room ends, seen from the member it ends through; the partner always keeps its place. */
+/** How a room ends, seen from the member through which it ends. The partner always keeps its place in the queue. */
 export interface Outcome {
-  /** What the partner is told. */
+  /** What the partner is sent. */
   reason: EndReason;
-  /** Whether the two then avoid each other for the cooldown. A block is a word of its own, and lasts. */
+  /** Whether the two then avoid each other for the cooldown. A block is separate, and permanent. */
   cooldown: boolean;
-  /** Whether the member waits again: always, never, or if its own `autoRejoin` says so. */
+  /** Whether the member returns to the lobby: always, never, or by its own `autoRejoin`. */
   rejoins: "always" | "never" | "if-wished";
-  /** Whether it keeps the place that its first waiting gave it, or goes to the back. */
+  /** Whether it keeps its place in the queue, or goes to the end. */
   place: "kept" | "new";
 }
 
@@ -47,7 +47,7 @@ const connectFailed: Outcome = {
   place: "kept",
 };
 
-/** Either the state the room goes on in, or how it ends. */
+/** Either the next state, or how the room ends. */
 export const roomTable: Readonly<Record<RoomState, Record<RoomInput, RoomState | Outcome>>> = {
   connecting: {
     connected: "connected",
@@ -61,7 +61,7 @@ export const roomTable: Readonly<Record<RoomState, Record<RoomInput, RoomState |
   },
   connected: {
     connected: "connected",
-    // Media did flow: who says otherwise now wants somebody else, and pays what that costs.
+    // Media did flow: a member that reports a failure now wants another partner, and that counts as a skip.
     failed: skipped,
     skip: skipped,
     leave: left,

@@ -1,7 +1,7 @@
 /**
- * What too much skipping costs, and whom: the skipper, in time. Skips fill a leaky bucket; past its rim each
- * further one has to be waited for, twice as long as the one before. Failed calls have a bucket of their own:
- * one that fails again and again is skipping by another name.
+ * The price of skipping too often, paid by the one who skips: time. Skips fill a leaky bucket. When it is full each further one
+ * delays the next, twice as long as the one before. Failed calls have a bucket of their own: a peer whose calls fail again and
+ * again is treated as one who skips.
  */
 export interface SkipLimits {
   /** Skips in a row that cost nothing; 0: skipping never costs anything. */
@@ -54,7 +54,7 @@ export function afterSkip(
 /** Skips not yet forgotten past which they count as frequent. */
 const frequentLevel = 2;
 
-/** Whether the last one that `afterSkip` noted came soon after others. */
+/** Whether the last skip came soon after others. */
 export function isFrequent(penalty: SkipPenalty | undefined): boolean {
   return (penalty?.skips.level ?? 0) > frequentLevel;
 }

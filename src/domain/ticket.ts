@@ -1,7 +1,7 @@
-/** A ticket is a peer that waits, with its wishes and since when. */
+/** A ticket is a waiting peer, with its wishes and since when it waits. */
 import { limits, type Mode } from "../protocol.ts";
 
-/** What a peer asked for in `join`, normalised so that two peers' words can be compared. */
+/** What a peer asked for in `join`, normalised so that the wishes of two peers can be compared. */
 export interface Wishes {
   mode: Mode;
   interests: readonly string[];
@@ -11,7 +11,7 @@ export interface Wishes {
   autoRejoin: boolean;
 }
 
-/** What a peer wishes that never said. */
+/** The wishes of a peer that has never stated any. */
 export const defaultWishes: Wishes = {
   mode: "video",
   interests: [],
@@ -21,14 +21,14 @@ export const defaultWishes: Wishes = {
 };
 
 /**
- * Whom a ticket takes at the moment: only who shares an interest; also who shares a language; or anybody
- * in its mode. It widens with the ticket's own waiting time and never narrows.
+ * Whom a ticket accepts at the moment: only those who share an interest; also those who share a language; or anybody in its
+ * mode. It relaxes with the ticket's own waiting time and never becomes stricter.
  */
 export type Acceptance = "interest" | "language" | "anybody";
 
 const acceptances: readonly Acceptance[] = ["interest", "language", "anybody"];
 
-/** Whether `acceptance` is at least as wide as `wanted`. */
+/** Whether `acceptance` is at least as relaxed as `wanted`. */
 export function accepts(acceptance: Acceptance, wanted: Acceptance): boolean {
   return acceptances.indexOf(acceptance) >= acceptances.indexOf(wanted);
 }
@@ -36,25 +36,25 @@ export function accepts(acceptance: Acceptance, wanted: Acceptance): boolean {
 export interface Ticket {
   sessionId: string;
   wishes: Wishes;
-  /** Epoch milliseconds at which this waiting began: wishes relax from here. */
+  /** When this waiting began (epoch milliseconds): wishes relax from here. */
   since: number;
-  /** Epoch milliseconds of its first waiting: the older, the sooner it is its turn. */
+  /** Since when it is queued (epoch milliseconds): its place is kept through rooms that others ended. */
   queuedSince: number;
   accepts: Acceptance;
-  /** Changes with wishes, acceptance, presence and avoidance: a pair is made only of tickets as they were seen. */
+  /** Changes with wishes, acceptance, presence and avoidance: two tickets are paired only at the versions that were compared. */
   revision: number;
 }
 
-/** After how much waiting (milliseconds) a wish gives way: to a shared language, then to anybody. */
+/** After how much waiting (milliseconds) a wish relaxes: to a shared language, then to anybody. */
 export interface RelaxSteps {
   languageAfterMs: number;
   anybodyAfterMs: number;
 }
 
-/** What nearly everybody types is in the normal form already, and normalising costs more than pairing. */
+/** Most input is in the normal form already, and normalising costs more than pairing. */
 const plainWords = /^[a-z0-9]+(?: [a-z0-9]+)*$/;
 
-/** Characters that stand for the same one in what people type, by the one that is kept. */
+/** Characters that people use for the same one, and the one that replaces them. */
 const sameCharacters: readonly (readonly [RegExp, string])[] = [
   [/[\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\u0060\uff07]/g, "'"],
   [/[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]/g, "-"],
@@ -63,7 +63,7 @@ const sameCharacters: readonly (readonly [RegExp, string])[] = [
   [/\u0643/g, "\u06a9"],
 ];
 
-/** One pass of the folding: what it makes can have something to fold again. */
+/** One pass of the folding. Its result may have to be folded again. */
 function fold(text: string): string {
   let folded = text;
   // Before NFKC, which makes a space and an accent of U+00B4.
@@ -79,16 +79,16 @@ function fold(text: string): string {
     .replace(/[\s\u2800]+/g, " ")
     .replace(/^(?: ?#)+/, "")
     .trim();
-  // NFKC can make eighteen characters of one; the bound is on what is kept and told.
+  // NFKC can turn one character into eighteen; the bound is on the result.
   return [...folded].slice(0, limits.interestCharsMax).join("").trim();
 }
 
-/** More than any text was seen to need: each pass makes it simpler or leaves it. */
+/** More passes than any text was found to need. Each simplifies the text or leaves it unchanged. */
 const foldsMax = 8;
 
 /**
- * NFKC, case-folded, without what can't be seen and without a leading '#', blanks collapsed: 'Jazz ' meets '#jazz'.
- * Empty where nothing is left. Idempotent.
+ * NFKC, case-folded, without invisible characters and leading '#', blanks collapsed: 'Jazz ' equals '#jazz'. Empty if nothing
+ * is left. Idempotent.
  */
 function normaliseInterest(interest: string): string {
   if (plainWords.test(interest) && interest.length <= limits.interestCharsMax) return interest;
@@ -101,13 +101,13 @@ function normaliseInterest(interest: string): string {
   return folded;
 }
 
-/** Whether the word is among these: on lists as short as ours a loop is several times faster than `includes`. */
-export function includes(words: readonly string[], word: string): boolean {
-  for (const other of words) if (other === word) return true;
+/** `Array.prototype.includes` as a loop, which is several times faster on short lists. */
+export function includes(items: readonly string[], item: string): boolean {
+  for (const other of items) if (other === item) return true;
   return false;
 }
 
-/** Each word once, in order, and none that is empty. */
+/** Each item once, normalised, in order, and without empty ones. */
 function unique(words: readonly string[], normalise: (word: string) => string): string[] {
   const known: string[] = [];
   for (const word of words) {
@@ -117,14 +117,14 @@ function unique(words: readonly string[], normalise: (word: string) => string): 
   return known;
 }
 
-/** Bokmål is what `no` means nearly everywhere (CLDR's likely subtags); their speakers are to meet. */
+/** Tags of languages whose speakers should meet, besides the aliases of `Intl`. `no` nearly always means Bokmål (CLDR, likely subtags). */
 const sameLanguage: ReadonlyMap<string, string> = new Map([
   ["nb", "no"],
-  // Filipino is standardised Tagalog; CLDR takes the one for the other.
+  // Filipino is standardised Tagalog; CLDR maps one to the other.
   ["tl", "fil"],
 ]);
 
-/** A BCP 47 tag's primary subtag by today's name (CLDR's aliases: `iw` is `he`); empty for what is no tag. */
+/** The primary subtag of a BCP 47 tag in its canonical form (`iw` is `he`); empty for a malformed tag. */
 function primarySubtag(tag: string): string {
   try {
     const [canonical = ""] = Intl.getCanonicalLocales(tag);
@@ -135,7 +135,7 @@ function primarySubtag(tag: string): string {
   }
 }
 
-/** What a peer asked for, in the form in which two peers' wishes are compared. */
+/** The wishes of a peer in the form in which two are compared. */
 export function normaliseWishes(asked: {
   mode: Mode;
   interests: string[];
@@ -152,7 +152,7 @@ export function normaliseWishes(asked: {
   };
 }
 
-/** Whom a ticket with these wishes takes after `waitedMs`, and after which waiting that widens next. */
+/** Whom a ticket with these wishes accepts after `waitedMs`, and after which waiting time it accepts more. */
 export function acceptanceAfter(
   wishes: Wishes,
   waitedMs: number,

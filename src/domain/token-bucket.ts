@@ -1,7 +1,7 @@
 /**
- * How often something may be done: a bucket of `burst` tokens that fills with `perS` tokens a second. Kept as
- * the one time at which it will be full again (the generic cell rate algorithm), so that nothing has to be
- * refilled, and "wait that long" is exact to the millisecond.
+ * How often something may be done: a bucket of `burst` tokens that is refilled with `perS` tokens a second. Stored as the time
+ * at which it will be full again (generic cell rate algorithm), so that nothing has to be refilled, and the time to wait is
+ * exact to the millisecond.
  */
 export interface Rate {
   /** Tokens a second, more than 0; a rate of 0 is no limit at all. */
@@ -11,13 +11,13 @@ export interface Rate {
 }
 
 export interface TokenBucket {
-  /** Milliseconds of the clock that `takeToken` is given; a bucket whose time has come is as good as new, and can be thrown away. */
+  /** Milliseconds of the clock that `takeToken` is given. After that time the bucket is full, and can be forgotten. */
   fullAt: number;
 }
 
 /**
- * Takes a token, or several at once, at `now` (milliseconds of a monotonic clock): 0 if there was one, otherwise the milliseconds, rounded up,
- * after which there is one. What was refused costs nothing.
+ * Takes tokens at `now` (milliseconds of a monotonic clock). Returns 0 if there were enough, else the milliseconds, rounded up,
+ * after which there are; then none is taken.
  */
 export function takeToken(
   bucket: TokenBucket,

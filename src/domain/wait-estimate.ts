@@ -1,11 +1,11 @@
-/** How long peers waited lately, for an honest estimate: the median, or nothing while there is too little. */
+/** Estimates how long a peer will wait: the median of recent waits, or nothing while there are too few. */
 import type { Mode } from "../protocol.ts";
 
 const samplesKept = 64;
 const samplesNeeded = 3;
-/** Older samples tell nothing about now (milliseconds). */
+/** Older samples are ignored (milliseconds). */
 const freshMs = 600_000;
-/** A median is worked out at most this often (milliseconds). */
+/** The median is calculated at most this often (milliseconds). */
 const refreshMs = 1000;
 
 export class WaitEstimator {
@@ -13,13 +13,13 @@ export class WaitEstimator {
   #median: number | undefined;
   #medianAt = Number.NEGATIVE_INFINITY;
 
-  /** Somebody who had to wait was paired after `waitedMs`. */
+  /** A peer was paired after `waitedMs`. */
   record(waitedMs: number, now: number): void {
     this.#samples.push({ at: now, waitedMs });
     if (this.#samples.length > 2 * samplesKept) this.#samples = this.#samples.slice(-samplesKept);
   }
 
-  /** Milliseconds, or `undefined` when there is nothing to base it on. */
+  /** Milliseconds; `undefined` while there are too few samples. */
   estimate(now: number): number | undefined {
     if (now - this.#medianAt < refreshMs) return this.#median;
     const fresh = this.#samples.slice(-samplesKept).filter(({ at }) => now - at <= freshMs);
