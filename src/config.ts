@@ -1,4 +1,4 @@
-/** The environment → a frozen configuration; every problem is reported at once, with its variable's name. */
+/** The environment → a frozen configuration. All problems are reported at once, each with the name of its variable. */
 import { z } from "zod";
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
@@ -30,8 +30,8 @@ const proxies = z.string().transform((text, context) => {
 });
 
 /**
- * Why a text is no origin as browsers send it (RFC 6454, 6.2), and how to write it; `undefined` for one that is. Apps in a
- * web view have schemes of their own, such as `capacitor://localhost`.
+ * Why a text is not an origin as browsers send it (RFC 6454, 6.2), and how to write it; `undefined` for an origin. Apps in a web
+ * view have schemes of their own, such as `capacitor://localhost`.
  */
 function originProblem(text: string): string | undefined {
   const quoted = `"${text}"`;
@@ -61,7 +61,7 @@ function originProblem(text: string): string | undefined {
   return `${quoted} is not written as browsers send it: write ${origin}`;
 }
 
-/** Schemes that no page is loaded by, or whose pages have no origin. */
+/** Schemes by which no page is loaded, or whose pages have no origin. */
 const noPageSchemes: ReadonlySet<string> = new Set([
   ..."about blob data file filesystem ftp ftps javascript mailto redis rediss ssh stun stuns".split(
     " ",
@@ -97,7 +97,7 @@ const iceUrls = (pattern: RegExp, form: string) =>
 
 const portFits = (url: string) => Number(/:(\d{1,5})(?:\?|$)/.exec(url)?.[1] ?? 1) <= 65535;
 
-/** Fewer different characters than this are no random secret, however often they are repeated. */
+/** A text with fewer different characters is no random secret. */
 const secretCharactersMin = 8;
 
 const secret = (what: string) =>
@@ -115,10 +115,10 @@ const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\//.test(
 
 const dayMs = 86_400_000;
 
-/** A developer's two tabs are all the strangers there are: after Next they must meet again soon. */
+/** In development two tabs are often the only peers: after Next they have to meet again soon. */
 const skipCooldownDefaultMs = { production: 300_000, test: 300_000, development: 5000 };
 
-/** Each variable: how it is read, and what it is without. `.env.example` says what each means. */
+/** Each variable: how it is parsed, and its default. `.env.example` explains each. */
 const variables = z.object({
   NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
   LOG_LEVEL: z.enum(logLevels).default("info"),
@@ -171,10 +171,10 @@ const variables = z.object({
   MODERATION_SECRET: secret("it").optional(),
 });
 
-/** The burst that goes with a rate: the default's, or two and a half seconds' worth of a higher one. */
+/** The burst for a rate: that of the default, or what a higher rate allows in two and a half seconds. */
 const burstOf = (perS: number, burst: number) => Math.max(burst, Math.ceil(2.5 * perS));
 
-/** The variables' names, for the test that holds `.env.example` and the README to them. */
+/** The names of the variables, for the test that compares them with `.env.example` and the documentation. */
 export const variableNames = Object.keys(variables.shape);
 
 const config = variables
@@ -198,7 +198,7 @@ const config = variables
       });
   })
   .superRefine((env, context) => {
-    // Each opens something else: who may read the metrics must not be able to suspend peers or sign tokens.
+    // Each gives access to something else: metrics, suspensions, session tokens.
     const holders = new Map<string, string>();
     for (const name of [
       "SESSION_SECRET",
@@ -253,7 +253,7 @@ const config = variables
     publicUrl: env.PUBLIC_URL,
     sessionSecrets: env.SESSION_SECRET,
     skipCooldownMs: env.SKIP_COOLDOWN_MS ?? skipCooldownDefaultMs[env.NODE_ENV],
-    // Who takes the limits off, to measure or to flood, means this one too.
+    // Without limits on intents, as for a measurement, skipping is free as well.
     skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
@@ -275,7 +275,7 @@ const config = variables
     ice: {
       stunUrls: env.STUN_URLS,
       turnUrls: env.TURN_URLS,
-      // The first makes the credentials; a TURN server that is being given a new one accepts the others too.
+      // The first signs credentials; the others are accepted by a TURN server while the secret is rotated.
       turnSecret: env.TURN_SECRET?.[0],
       turnTtlS: env.TURN_TTL_S,
     },
@@ -306,7 +306,7 @@ const config = variables
 
 export type Config = Readonly<z.output<typeof config>>;
 
-/** Variables that look like a misspelling of one of ours: one line each. They are not read, and refuse no start. */
+/** Variables that look like a misspelling of one of ours: one line each. They are ignored, and prevent no start. */
 export function misspeltVariables(env: Record<string, string | undefined>): string[] {
   const known = new Set(variableNames);
   return Object.keys(env).flatMap((name) => {
@@ -316,7 +316,7 @@ export function misspeltVariables(env: Record<string, string | undefined>): stri
   });
 }
 
-/** Whether `name` becomes `ours` by adding, leaving out, changing or swapping one character, or by its letters' case. */
+/** Whether `name` becomes `ours` by adding, omitting, changing or swapping one character, or by changing case. */
 function isMisspelling(name: string, ours: string): boolean {
   if (Math.abs(name.length - ours.length) > 1) return false;
   if (name.toUpperCase() === ours) return true;
@@ -334,12 +334,12 @@ function isMisspelling(name: string, ours: string): boolean {
   return left.length === 2 && left[0] === right[1] && left[1] === right[0];
 }
 
-/** What is wrong with the environment: one line per variable. */
+/** The problems of the environment: one line per variable. */
 export interface ConfigProblems {
   problems: string[];
 }
 
-/** Reads the configuration; an empty variable counts as unset. */
+/** Reads the configuration. An empty variable counts as unset. */
 export function readConfig(env: Record<string, string | undefined>): Config | ConfigProblems {
   const set = Object.fromEntries(
     variableNames.flatMap((name) => {

@@ -1,4 +1,4 @@
-/** `bun run doctor`: looks at an installation from where it runs, and says what to do about what it finds. */
+/** `bun run doctor`: checks an installation from where it runs, and prints what to do about what it finds. */
 import { readConfig, type Config } from "./config.ts";
 import {
   checkCertificate,
@@ -25,7 +25,7 @@ process.stdout.write(
 );
 process.exit(failed > 0 ? 1 : 0);
 
-/** Makes all the checks at once. One that throws is a finding itself: the others must still be heard. */
+/** Runs all checks at once. One that throws is itself a finding: the others must still be reported. */
 async function examine(config: Config): Promise<Finding[]> {
   const system = createSystem();
   const checks: [name: string, check: () => Finding[] | Promise<Finding[]>][] = [

@@ -1,14 +1,11 @@
-/**
- * Everything impure that the rest needs, behind one interface, so that tests run on virtual time and
- * a seeded simulation is repeatable.
- */
+/** Everything impure that the rest needs, behind one interface: so tests run on virtual time, and a simulation is repeatable. */
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, readFileSync } from "node:fs";
 
 export interface System {
   /**
-   * The wall clock, in epoch milliseconds. It can be set forward or back at any moment: only for what is shown,
-   * signed, or kept across restarts and nodes.
+   * The wall clock, in epoch milliseconds. It can be set forward or back at any moment: only for what is shown, signed, or
+   * kept across restarts and nodes.
    */
   now(): number;
   /**
@@ -20,15 +17,15 @@ export interface System {
   random(): number;
   /** 128 unguessable random bits, as 22 characters of base64url. */
   id(): string;
-  /** Runs `task` once, `delayMs` from now (0 or more). The answer cancels it. */
+  /** Runs `task` once, `delayMs` from now (0 or more). The returned function cancels it. */
   schedule(delayMs: number, task: () => void): () => void;
-  /** Runs `task` when all that has arrived by now has been worked off. */
+  /** Runs `task` when everything that has arrived by now has been processed. */
   defer(task: () => void): void;
 }
 
 /**
- * A clock that shows epoch milliseconds, as the wall clock did when it was made, and goes on with the monotonic one: it
- * never steps. For deadlines that are also told to somebody, who is then told by how much the wall clock has moved.
+ * A clock in epoch milliseconds that starts with the wall clock and continues with the monotonic one, so that it never steps.
+ * For deadlines that are also shown: what is shown is corrected by how much the wall clock has moved.
  */
 export function steadyClock({ now, elapsed }: Pick<System, "now" | "elapsed">): () => number {
   const offset = now() - elapsed();

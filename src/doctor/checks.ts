@@ -1,4 +1,4 @@
-/** What can be wrong with an installation, looked at one by one. */
+/** The checks of an installation. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
@@ -9,7 +9,7 @@ import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 import { allocate, askForAddress } from "./stun.ts";
 import { openWire, type Address } from "./wire.ts";
 
-/** Bits below which a secret can be guessed by trying. */
+/** Bits of entropy below which a secret can be guessed. */
 const SECRET_BITS_MIN = 100;
 const makeOne = "make one with: openssl rand -base64 32";
 
@@ -17,7 +17,7 @@ type Secrets = Pick<Config, "sessionSecrets" | "metricsToken" | "adminToken" | "
   ice: Pick<Config["ice"], "turnSecret">;
 };
 
-/** Whether the secrets are there, and hard to guess. */
+/** Whether the secrets are set, and hard to guess. */
 export function checkSecrets(config: Secrets): Finding[] {
   const { sessionSecrets } = config;
   const missing = "SESSION_SECRET is not set: each restart ends every session";
@@ -42,7 +42,7 @@ export function checkSecrets(config: Secrets): Finding[] {
   return findings;
 }
 
-/** An upper bound of a secret's chance: how often each character comes, times how many there are (Shannon). */
+/** An upper bound of a secret's entropy (Shannon): that of its characters' frequencies, times its length. */
 function bitsOf(secret: string): number {
   const counts = new Map<string, number>();
   for (const character of secret) counts.set(character, (counts.get(character) ?? 0) + 1);
@@ -51,7 +51,7 @@ function bitsOf(secret: string): number {
   return bits;
 }
 
-/** Whether the pages that may connect are the ones that are meant. */
+/** Whether the pages that may connect are the intended ones. */
 export function checkOrigins({
   production,
   origins,
@@ -210,7 +210,7 @@ function relayFinding(url: string, relayed: string, production: boolean): Findin
     : ok(`${url} gives a relayed address, ${relayed}`);
 }
 
-/** Whether this machine's clock is right, by SNTP (RFC 5905, 14): credentials for TURN depend on it. */
+/** Whether this machine's clock is right, by SNTP (RFC 5905, 14): TURN credentials depend on it. */
 export async function checkClock(
   server: Omit<Address, "over">,
   system: System,
@@ -239,7 +239,7 @@ export async function checkClock(
   }
 }
 
-/** Where a `stun:` or `turn:` URL leads (RFC 7064, RFC 7065). */
+/** Host and port of a `stun:` or `turn:` URL (RFC 7064, RFC 7065). */
 function addressOf(url: string): Address {
   const [, scheme = "", rest = ""] = /^(\w+):([^?]*)/.exec(url) ?? [];
   const secure = scheme.endsWith("s");

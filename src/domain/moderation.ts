@@ -1,25 +1,24 @@
 /**
- * Who was reported by whom, and who is suspended. A report counts as a vote if its room earned one, once per reporter
- * and room, and for few rooms per hour and network. Votes are counted by network, not by session or address: a session
- * costs nothing, and whoever has an IPv6 /48 has 65,536 address buckets. Addresses come as keyed hashes of their
- * buckets; nothing here knows one.
+ * Who was reported by whom, and who is suspended. A report counts as a vote if its room earned one, once per reporter and room,
+ * and for few rooms per hour and network. Votes are counted by network, not by session or address: a session costs nothing, and
+ * an IPv6 /48 has 65,536 address buckets. Addresses are given as keyed hashes of their buckets.
  */
 import { takeToken, type TokenBucket } from "./token-bucket.ts";
 
 export interface ModerationLimits {
   /** How long a report counts (milliseconds). */
   windowMs: number;
-  /** Reporters from distinct addresses within the window that suspend a session; 0: reports suspend nobody. */
+  /** Reporters from distinct addresses within the window that suspend a session. 0: reports suspend no session. */
   sessionReporters: number;
   /**
-   * The same for an address, whatever sessions it had: a new session costs nothing. Larger, because many
-   * share one. 0: an address is suspended only along with a session.
+   * The same for an address, over all its sessions, as a new session costs nothing. Larger, as many peers can share one. 0: an
+   * address is suspended only along with a session.
    */
   addressReporters: number;
-  /** For how long each is suspended (milliseconds); an address for less, as others may have it next. */
+  /** For how long each is suspended (milliseconds); an address for less, as others may get it next. */
   sessionMs: number;
   addressMs: number;
-  /** Voices, accused and suspensions kept, each; past that the oldest lapse, or the soonest to end. */
+  /** Reports, records and suspensions kept, each. Past that the oldest are dropped, or the suspensions that end soonest. */
   recordsMax: number;
   /** A room has to last this long (milliseconds) for a report from it to count, unless media flowed for both. */
   voteAfterMs: number;
@@ -27,36 +26,36 @@ export interface ModerationLimits {
   votesPerHour: number;
 }
 
-/** A session and the keyed hash of the address bucket it comes from. */
+/** A session and the keyed hash of the bucket of the address that it connects from. */
 export interface Party {
   sessionId: string;
-  /** `undefined` for a session that was forgotten: its address is unknown, which is not an address itself. */
+  /** `undefined` for a session that was forgotten: its address is unknown. */
   addressHash: string | undefined;
 }
 
-/** One who reports, and its record. */
+/** The author of a report. */
 export interface Reporter extends Party {
-  /** Networks that this session came from before: what was voted from there is the same person's. */
+  /** Networks that the session connected from before: votes from there count as those of the same person. */
   earlierNetworks?: readonly string[];
-  /** Rooms that it was in before this one, and in how many of them it has reported or blocked the other one. */
+  /** Rooms that it was in before, and in how many of them it reported or blocked its partner. */
   roomCount?: number;
   roomsRejected?: number;
 }
 
 /**
- * The network of an address: its IPv4 /24 or IPv6 /48, as the beginning of the address' keyed hash. The admission makes
- * the hashes so.
+ * The network of an address: its IPv4 /24 or IPv6 /48, as the beginning of the address' keyed hash (see `hashOf` in
+ * http/admission.ts).
  */
 export function networkOf(addressHash: string): string {
   return addressHash.slice(0, networkHashChars);
 }
 
-/** 48 bits: two networks among the few that report somebody are not taken for one. */
+/** 48 bits: enough to distinguish the few networks that report the same subject. */
 export const networkHashChars = 8;
 
 /**
- * Reports and blocks that are always believed. After them, one that turns against nearly everybody it meets is taken to
- * be the reason itself.
+ * Reports and blocks of a session that always count. After them, a session that rejects nearly all its partners is considered
+ * to be the cause itself.
  */
 const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
@@ -78,61 +77,60 @@ export interface Suspension {
 export interface Report {
   roomId: string;
   reporter: Reporter;
-  /** Whom the server paired the reporter with in that room; the caller has made sure. */
+  /** The partner in that room; the caller has verified it. */
   reported: Party;
-  /** Whether the room earned a vote: media flowed for both, or it lasted. Earlier versions did not say. */
+  /** Whether the room earned a vote: media flowed for both, or it lasted. Default: true. */
   earned?: boolean;
 }
 
-/** What became of a report. */
+/** The effect of a report. */
 export interface Verdict {
-  /** Whether it was the first of this reporter in this room; another one is no news. */
+  /** Whether it was the reporter's first report of this room; another one changes nothing. */
   first: boolean;
   /** Whether it counts as a vote towards a suspension. */
   counted: boolean;
-  /** Who is suspended because of it. */
+  /** Suspensions that it caused. */
   suspended: Suspension[];
 }
 
 interface ReportRecord {
-  /** The networks each reporter has come from, joined, and when it last reported (epoch milliseconds), longest ago first. */
+  /** The networks of each reporter, joined, and when it last reported (epoch milliseconds), the longest ago first. */
   reporters: Map<string, number>;
   latest: number;
 }
 
 const keyOf = ({ kind, id }: Subject) => `${kind} ${id}`;
 const sessionOf = ({ sessionId }: Party): Subject => ({ kind: "session", id: sessionId });
-/** Earlier versions recorded `""` for an unknown address. */
 const addressOf = ({ addressHash }: Party): Subject | undefined =>
   addressHash ? { kind: "address", id: addressHash } : undefined;
 
 export class Moderation {
   readonly #limits: ModerationLimits;
-  /** One per reporter and room → when it was given (epoch milliseconds), oldest first. */
+  /** Reporter and room → when it was reported (epoch milliseconds), the oldest first. */
   readonly #reports = new Map<string, number>();
-  /** By subject, longest unreported first. */
+  /** By subject, the least recently reported first. */
   readonly #records = new Map<string, ReportRecord>();
   readonly #suspensions = new Map<string, Suspension>();
-  /** By network, the one that voted least recently first. */
+  /** By network, the one that has voted least recently first. */
   readonly #votes = new Map<string, TokenBucket>();
 
   constructor(limits: ModerationLimits) {
     this.#limits = limits;
   }
 
-  /** Whether this reporter's report from this room is known: another one is no news. */
+  /** Whether this reporter has reported this room before. */
   hasReport({ roomId, reporter }: Pick<Report, "roomId" | "reporter">): boolean {
     return this.#reports.has(reportKeyOf(roomId, reporter));
   }
 
-  /** Whether a report can count at all; the same for all who judge it, whatever else they know. */
+  /** Whether a report can count at all, judged by the report alone. */
   canCount({ reporter, earned = true }: Report): boolean {
-    // Reporters are told apart by network: without one, there is nothing to count by.
+    // Reporters are distinguished by network, so one without a network can't be counted.
     return earned && addressOf(reporter) !== undefined && !isHabitualReporter(reporter);
   }
 
   /**
-   * Takes in a report.
+   * Processes a report.
    * @param now epoch milliseconds, by which suspensions begin and end.
    * @param steady the same by a clock that never steps, for the windows in which votes count.
    */
@@ -181,12 +179,12 @@ export class Moderation {
     return Math.max(own ?? 0, shared ?? 0) || undefined;
   }
 
-  /** An operator's word: it takes the place of any suspension there was, also of a longer one. */
+  /** An operator's decision. It replaces any suspension of the subject, also a longer one. */
   suspend(subject: Subject, until: number, now: number): Suspension {
     return this.#put({ subject, since: now, until, by: "operator" }, now);
   }
 
-  /** Takes in a suspension that was kept elsewhere; one that is known already stays as it is. */
+  /** Restores a stored suspension. One that is known already is unchanged. */
   restore(suspension: Suspension, now: number): void {
     if (!this.#suspensions.has(keyOf(suspension.subject))) this.#put(suspension, now);
   }
@@ -207,7 +205,7 @@ export class Moderation {
       .sort((a, b) => a.until - b.until);
   }
 
-  /** Adds a reporter; whether there are now so many that the subject is suspended, and its count begins anew. */
+  /** Adds a reporter. Returns whether there are enough to suspend the subject; then its count starts again at 0. */
   #addReporter(subject: Subject, from: string, enough: number, now: number): boolean {
     if (enough === 0) return false;
     const key = keyOf(subject);
@@ -252,7 +250,7 @@ export class Moderation {
 
 const reportKeyOf = (roomId: string, { sessionId }: Party) => `${roomId} ${sessionId}`;
 
-/** Whether somebody reports or blocks nearly everybody it meets. */
+/** Whether a session reports or blocks nearly all its partners. */
 function isHabitualReporter({ roomCount = 0, roomsRejected = 0 }: Reporter): boolean {
   return roomsRejected >= rejectionsTolerated && roomsRejected > rejectionShareMax * roomCount;
 }

@@ -1,20 +1,20 @@
 /**
- * What a relay-only room lets through of a candidate or a description: nothing that says where a peer is.
- * Whatever does not parse is dropped, and what passes is written anew from its parsed fields, so that nothing
- * rides along in what one parser skips and another reads.
+ * What a relay-only room lets through of a candidate or a description: nothing that reveals a peer's address. Input that does
+ * not parse is dropped, and output is written from the parsed fields, so that nothing passes that one parser skips and another
+ * reads.
  *
- * Two things are out of a filter's reach: whether an address that calls itself relayed is one, and what a peer
- * that wants to be found encodes in, say, its fingerprint.
+ * Two things are beyond a filter: whether an address that is declared as relayed is one, and what a peer that wants to be found
+ * encodes, for example in its fingerprint.
  */
 import { limits, type Candidate } from "../protocol.ts";
 
-/** Candidates kept of one description; browsers make 4–20 for all their sections together. */
+/** Candidates of one description that are kept; browsers make 4–20 for all sections together. */
 const candidatesMax = 64;
 
 /**
- * What stands for an address that is not told, in its own family. RFC 8839, 5.1: a relayed candidate MUST
+ * What replaces an address that is hidden, by family. RFC 8839, 5.1: a relayed candidate MUST
  * carry `raddr` and `rport`; for privacy they are the unspecified address and port 9. Leaving them out would
- * suit Chromium and Safari, but Firefox then refuses the candidate.
+ * work in Chromium and Safari, but Firefox then rejects the candidate.
  */
 const unspecified = { IP4: "0.0.0.0", IP6: "::" } as const;
 const discardPort = "9";
@@ -36,7 +36,7 @@ const extensions: ReadonlyMap<string, RegExp> = new Map([
 
 /**
  * The attributes that pass, being those that browsers write for a call. RFC 8866, 5.13: a receiver ignores
- * what it does not understand, so one that is left out costs a feature, never the call.
+ * what it does not understand, so a missing one costs a feature, never the call.
  */
 const attributes: ReadonlySet<string> = new Set(
   [

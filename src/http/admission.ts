@@ -1,31 +1,31 @@
 /**
- * Who is let in before the upgrade, where refusing costs least: by address, and by what this node can hold.
- * The stock client backs off when it is refused here; accepted and then closed it would come back at once.
+ * Decides before the upgrade whether a socket is admitted: by address, and by the capacity of this node. Refusing is cheapest
+ * there, and tRPC's client backs off; a socket that is accepted and then closed would reconnect at once.
  */
 import { createHmac } from "node:crypto";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { addressBucket, addressNetwork, clientAddress, type ProxyList } from "./client-address.ts";
 
-/** 0 switches a limit off. */
+/** 0: no limit. */
 export interface AdmissionLimits {
-  /** Open at a time, per IPv4 address or IPv6 /64. */
+  /** Open sockets per IPv4 address or IPv6 /64. */
   socketsPerAddress: number;
   handshakesPerMin: number;
-  /** Sockets on this node, all in all. */
+  /** Open sockets on this node. */
   peersMax: number;
 }
 
 export interface AdmissionOptions extends AdmissionLimits {
   trustedProxies: ProxyList;
-  /** Keys the hashes that addresses are known by from here on. */
+  /** The key of the hashes by which addresses are known from here on. */
   hashKey: () => string | Buffer;
-  /** Whether that is the key for good; until then no socket is admitted. */
+  /** Whether that key is final; until then no socket is admitted. */
   isKeyKnown: () => boolean;
-  /** How many characters of such a hash are the same for all addresses of one network. */
+  /** How many characters of a hash are the same for all addresses of one network. */
   networkHashChars: number;
-  /** Where an address is counted besides here: on all nodes together. */
+  /** Counts addresses on all nodes together. */
   shared?: SharedCounts | undefined;
-  /** Told once: a proxy forwards that is not trusted, so everybody behind it counts as one address. */
+  /** Called once: a proxy forwards that is not trusted, so all peers behind it count as one address. */
   onUnannouncedProxy: () => void;
   /** Called for each socket that is refused because this node has `peersMax`. */
   onFull: () => void;
@@ -47,7 +47,7 @@ export interface SharedCounts {
 
 export interface Admitted {
   addressHash: string;
-  /** The socket is gone; idempotent. */
+  /** To be called when the socket has closed; idempotent. */
   release: () => void;
 }
 
@@ -58,17 +58,17 @@ export interface Refused {
 }
 
 export interface Admission {
-  /** The keyed hash of the address bucket of whoever sent this. */
+  /** Keyed hash of the bucket of the address that sent a request. */
   addressHash(headers: Headers, socketAddress: string | undefined): string;
-  /** Whether its forwarding headers contradict each other: then it is to be refused (see `ClientAddress`). */
+  /** Whether the forwarding headers contradict each other: then the request is to be refused (see `ClientAddress`). */
   isAmbiguous(headers: Headers, socketAddress: string | undefined): boolean;
-  /** The keyed hash of the bucket of an IP address. */
+  /** Keyed hash of the bucket of an IP address. */
   hashOf(address: string): string;
   admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
 }
 
 const handshakeWindowS = 60;
-/** What to wait when a place has to become free first (seconds). */
+/** When to try again if a place has to become free first (seconds). */
 const crowdedRetryAfterS = 5;
 
 export function createAdmission(options: AdmissionOptions): Admission {
@@ -80,7 +80,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   });
   const openByBucket = new Map<string, number>();
   let open = 0;
-  let told = false;
+  let hasWarned = false;
 
   async function tooOften(bucket: string): Promise<Refused | undefined> {
     if (handshakesPerMin === 0) return undefined;
@@ -88,9 +88,9 @@ export function createAdmission(options: AdmissionOptions): Admission {
       await handshakes.consume(bucket);
       return undefined;
     } catch (refusal) {
-      // The library throws its answer when there are no points left, and an Error when it failed.
+      // The library throws its result when there are no points left, and an Error when it failed.
       if (!(refusal instanceof RateLimiterRes)) throw refusal;
-      // The library reckons by the wall clock, which may have been set back meanwhile.
+      // The library uses the wall clock, which may have been set back meanwhile.
       const retryAfterS = Math.min(handshakeWindowS, Math.ceil(refusal.msBeforeNext / 1000));
       return { status: 429, retryAfterS };
     }
@@ -106,16 +106,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   function addressIn(headers: Headers, socketAddress: string | undefined): string {
     const { address, unannouncedProxy } = clientOf(headers, socketAddress);
-    if (unannouncedProxy && !told) {
-      told = true;
+    if (unannouncedProxy && !hasWarned) {
+      hasWarned = true;
       options.onUnannouncedProxy();
     }
     return address;
   }
 
   /**
-   * Takes a place, and answers how to give it back. Apart from `admit`, all of whose variables would live as
-   * long as the place does.
+   * Takes a place. Returns how to give it back. Not inside `admit`, whose variables would then be kept for as long.
    */
   function occupy(bucket: string): () => void {
     open += 1;
@@ -131,7 +130,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     };
   }
 
-  /** 22 characters: the first ones say the network, all of them the bucket. */
+  /** 22 characters: the first ones identify the network, all of them the bucket. */
   function hashOf(address: string): string {
     const hmac = (text: string) => createHmac("sha256", hashKey()).update(text).digest("base64url");
     const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
@@ -145,7 +144,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     isAmbiguous: (headers, socketAddress) =>
       headers.has("forwarded") && clientOf(headers, socketAddress).ambiguous,
     async admit(headers, socketAddress) {
-      // Its hash would be another one as soon as the key is known.
+      // With the final key its hash would be another one.
       if (!options.isKeyKnown()) return { status: 503, retryAfterS: 1 };
       const from = addressIn(headers, socketAddress);
       const bucket = addressBucket(from);
@@ -157,7 +156,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (full || (socketsPerAddress > 0 && mine >= socketsPerAddress))
         return { status: 503, retryAfterS: crowdedRetryAfterS };
       const addressHash = hashOf(from);
-      // Taken before anything is waited for, or two could have the last place.
+      // Taken before anything is awaited, or two sockets could get the last place.
       const release = occupy(bucket);
       const { shared } = options;
       if (!shared) return { addressHash, release };

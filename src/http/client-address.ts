@@ -1,23 +1,23 @@
 /**
- * Whose address counts against the limits. Behind proxies it is in what they say (`X-Forwarded-For`, or
- * RFC 7239's `Forwarded`), which anybody can also write himself: only what a trusted proxy has added is
- * believed, so it is read from the right, where each proxy adds who came to it.
+ * The client's address, against which limits count. Behind proxies it is in a header (`X-Forwarded-For`, or `Forwarded` of
+ * RFC 7239) that clients can also send themselves: only entries of trusted proxies are used, so it is read from the right, where
+ * each proxy appends the address that it received the request from.
  */
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 
-/** Proxies whose word is believed. */
+/** Proxies whose headers are trusted. */
 export interface ProxyList {
   /** @param address as `clientAddress` gives it. */
   includes(address: string): boolean;
 }
 
-/** What is wrong with a list of proxies: one line per item. */
+/** The problems of a list of proxies: one line per item. */
 export interface ProxyListProblems {
   problems: string[];
 }
 
 export interface Hop {
-  /** The address at the other end of the socket; without one (a Unix socket) nothing is believed. */
+  /** The address at the other end of the connection; without one (a Unix socket) no header is trusted. */
   socketAddress: string | undefined;
   /** The header `X-Forwarded-For`, its lines joined by commas; `null`: there is none. */
   forwardedFor: string | null;
@@ -30,39 +30,39 @@ export interface ClientAddress {
   /** In normal form: IPv6 as eight lower-case groups, IPv4-mapped IPv6 as IPv4; `unknown` if it is none. */
   address: string;
   /**
-   * Forwarded headers came from where no trusted proxy is: either there is a proxy that nobody told of, and
-   * everybody behind it shares one address, or somebody forges them.
+   * Forwarding headers came from an address that is no trusted proxy: either there is a proxy that was not announced, and all
+   * peers behind it share one address, or a client forges them.
    */
   unannouncedProxy: boolean;
   /**
-   * A trusted proxy passed on headers that contradict each other, or a `Forwarded` that can't be read. Whoever sent
-   * them may have written one of them, to be taken for somebody else: they are to be refused.
+   * A trusted proxy passed on headers that contradict each other, or a malformed `Forwarded`. The client may have sent one of
+   * them, to be taken for another: the request is to be refused.
    */
   ambiguous: boolean;
 }
 
-/** The bucket of whatever is no address: one for all of it. */
+/** The one bucket of everything that is no address. */
 const unknown = "unknown";
 
-/** Who is at the other end, as far as trusted proxies can tell; at worst the nearest of them. */
+/** The client's address as far as trusted proxies know it; at worst that of the nearest proxy. */
 export function clientAddress(hop: Hop): ClientAddress {
   const { forwardedFor, forwarded, trustedProxies } = hop;
   const nearest = normalAddress(hop.socketAddress ?? "") ?? unknown;
-  const told = [
+  const given = [
     ...(forwardedFor === null ? [] : [forwardedFor.split(",").map(nodeAddress)]),
     ...(forwarded === null ? [] : [forwardedNodes(forwarded)]),
   ];
   if (!trustedProxies.includes(nearest))
-    return { address: nearest, unannouncedProxy: told.length > 0, ambiguous: false };
+    return { address: nearest, unannouncedProxy: given.length > 0, ambiguous: false };
 
-  const chains = told.flatMap((chain) => (chain ? [walk(nearest, chain, trustedProxies)] : []));
+  const chains = given.flatMap((chain) => (chain ? [walk(nearest, chain, trustedProxies)] : []));
   const [address = nearest, ...others] = chains;
-  // A proxy that writes one header passes on the other as it came: where the two disagree one is forged.
-  const agreed = chains.length === told.length && others.every((other) => other === address);
+  // A proxy that writes one header passes on the other unchanged: if the two disagree, one is forged.
+  const agreed = chains.length === given.length && others.every((other) => other === address);
   return { address: agreed ? address : nearest, unannouncedProxy: false, ambiguous: !agreed };
 }
 
-/** From the nearest leftwards past trusted proxies, as far as each has named an address. */
+/** From the nearest address leftwards past trusted proxies. */
 function walk(
   nearest: string,
   chain: readonly (string | undefined)[],
@@ -78,8 +78,8 @@ function walk(
 }
 
 /**
- * The addresses named by `Forwarded` (RFC 7239, 4); `undefined` if it is malformed. A client can see to that: an open
- * quotation mark in what it sends makes one value of all that proxies append.
+ * The addresses in `Forwarded` (RFC 7239, 4); `undefined` if it is malformed. A client can cause that: an open quotation mark
+ * makes one value of everything that proxies append.
  */
 function forwardedNodes(header: string): (string | undefined)[] | undefined {
   const pair = /[ \t]*([\w!#$%&'*+.^`|~-]+)=("(?:[^"\\]|\\.)*"|[^ \t",;]+)[ \t]*([;,]|$)/y;
@@ -90,7 +90,7 @@ function forwardedNodes(header: string): (string | undefined)[] | undefined {
     if (name === undefined || next === undefined) return undefined;
     separator = next;
     if (name.toLowerCase() === "for") {
-      // Said twice of one hop: neither is believed.
+      // Two for the same hop: neither is trusted.
       if (node !== undefined) return undefined;
       node = value.startsWith('"') ? value.slice(1, -1).replace(/\\(.)/g, "$1") : value;
     }
@@ -110,8 +110,8 @@ function nodeAddress(node: string): string | undefined {
 }
 
 /**
- * What one limit counts: an IPv4 address, or a network of IPv6's usual smallest size (/64), all of which one
- * machine can have. Whatever is no address shares one bucket.
+ * What a limit counts: an IPv4 address, or an IPv6 /64, all of which one machine can have. Everything that is no address shares
+ * one bucket.
  */
 export function addressBucket(address: string): string {
   const normal = normalAddress(address);
@@ -130,7 +130,7 @@ export function addressNetwork(address: string): string {
   return normal.split(separator, 3).join(separator);
 }
 
-/** The one way to write an address, without zone; `undefined` if it is none. */
+/** The canonical form of an address, without zone; `undefined` if it is none. */
 function normalAddress(text: string): string | undefined {
   const [address = ""] = text.split("%", 1);
   if (isIPv4(address)) return address;
@@ -175,7 +175,7 @@ export function parseProxyList(text: string): ProxyList | ProxyListProblems {
 
 const familyOf = (address: string) => (isIPv4(address) ? "ipv4" : "ipv6");
 
-/** Adds an address or range to the list, or says what is wrong with it. */
+/** Adds an address or range to the list. Returns its problem, if it has one. */
 function addRange(list: BlockList, item: string): string | undefined {
   const [, written = "", prefix] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(item) ?? [];
   const address = normalAddress(written);
@@ -187,7 +187,7 @@ function addRange(list: BlockList, item: string): string | undefined {
   // Of an IPv4-mapped range what counts is the IPv4 range in it.
   const ownBits = isIPv4(address) ? bits - (writtenBits - 32) : bits;
   if (ownBits <= 0)
-    return "is everybody: then anybody could name any address. Name your proxies' range";
+    return "includes all addresses: then any client could claim any address. Name your proxies' range";
   list.addSubnet(address, ownBits, familyOf(address));
   return undefined;
 }

@@ -2,9 +2,9 @@
  * Which pages may talk to this server. A WebSocket is not held back by CORS (RFC 6455, 10.2), so the upgrade
  * is checked against the same list as every other call.
  *
- * The `Host` header alone proves nothing: whoever owns a name can point it at this server and let a browser
- * load a page by that name (DNS rebinding). So a page of the same host is accepted only by a name that the
- * operator gave, or by one that nobody else can point here: a loopback name or an IP address.
+ * The `Host` header alone proves nothing: the owner of any name can point it at this server and have a browser load a page by
+ * that name (DNS rebinding). So a page of the same host is accepted only by a name that the operator gave, or by one that can't
+ * be pointed here by others: a loopback name or an IP address.
  */
 import { isIP } from "node:net";
 

@@ -1,8 +1,8 @@
 /**
- * The demo page and its assets, with the headers that keep it to itself: its scripts are its own, it can be
- * framed by nobody, and no other page shares a browsing context with it.
+ * The demo page and its assets, with headers that isolate it: it loads only its own scripts, can't be framed, and shares no
+ * browsing context with other pages.
  *
- * Bun could serve the imported bundle by itself, but its routes for bundles carry no headers.
+ * Bun could serve the imported bundle by itself, but its routes for bundles have no headers.
  */
 import { basename, resolve } from "node:path";
 import type { HTMLBundle } from "bun";
@@ -11,7 +11,7 @@ import type { HTMLBundle } from "bun";
 export type Page = (request: Request) => Promise<Response | undefined>;
 
 export interface PageOptions {
-  /** Bundled once, minified. Otherwise each load of the page is bundled anew, to show what was just changed. */
+  /** Bundled once, minified. Otherwise each load of the page bundles it again, to show the latest changes. */
   production: boolean;
 }
 
@@ -43,11 +43,11 @@ export async function createPage(bundle: HTMLBundle, options: PageOptions): Prom
     if (!file) return undefined;
     const headers = new Headers({
       ...securityHeaders,
-      // An asset's name changes with its content, so a copy is good for ever; the page names them.
+      // The name of an asset changes with its content, so copies never expire; the page contains the names.
       "cache-control": file.isPage ? "no-cache" : "public, max-age=31536000, immutable",
       etag: file.etag,
     });
-    // A client that forges this header gets one that it has to ignore without TLS (RFC 6797, 8.1).
+    // A client that forges this header gets a header that it must ignore without TLS (RFC 6797, 8.1).
     const secure = protocol === "https:" || request.headers.get("x-forwarded-proto") === "https";
     if (secure) headers.set("strict-transport-security", "max-age=31536000");
     if (hasCopy(request.headers.get("if-none-match"), file.etag))
@@ -73,7 +73,7 @@ const contentSecurityPolicy = [
   "trusted-types 'none'",
 ].join("; ");
 
-/** What the page could ask for and has no use of. */
+/** Permissions that the page does not use. */
 const unusedPermissions = [
   "accelerometer",
   "bluetooth",

@@ -1,24 +1,21 @@
-/**
- * What happened, one JSON line each. Never an SDP, a candidate, an address, a token or chat: the callers
- * pass only what the types here name, and rooms are told apart by their ids.
- */
+/** The log: one JSON line per event. It never contains an SDP, a candidate, an address, a token or chat. Rooms are identified by id. */
 import { pino, type DestinationStream } from "pino";
 
 export interface Log {
   debug(what: string, fields?: object): void;
   info(what: string, fields?: object): void;
   warn(what: string, fields?: object): void;
-  /** What keeps the server from working, and does not pass by itself. */
+  /** The server can't work, and that does not pass by itself. */
   error(what: string, fields?: object): void;
-  /** A broken invariant of ours, with its stack. */
+  /** A broken invariant, with its stack. */
   bug(error: unknown, where: string): void;
 }
 
-/** The levels an operator may choose from, in pino's order. */
+/** The levels that an operator can choose, in pino's order. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Writes what is at this level or above it, each line with its time (epoch milliseconds). */
+/** Writes lines of this level and above, each with its time (epoch milliseconds). */
 export function createLog(level: LogLevel, destination: DestinationStream): Log {
   const logger = pino({ level, base: null }, destination);
   return {
@@ -30,34 +27,34 @@ export function createLog(level: LogLevel, destination: DestinationStream): Log 
   };
 }
 
-/** Standard output, written to once a turn. */
-export function toStandardOutput(soon: (task: () => void) => void): DestinationStream {
-  // At once, or what is written while the process leaves would be lost.
-  const lines = new Collected(pino.destination({ dest: 1, sync: true }), soon);
+/** Standard output, written to once per turn of the event loop. */
+export function toStandardOutput(defer: (task: () => void) => void): DestinationStream {
+  // Synchronously, or what is written during the exit would be lost.
+  const lines = new Collected(pino.destination({ dest: 1, sync: true }), defer);
   process.on("exit", lines.flush);
   return lines;
 }
 
 /**
- * Writes at the end of a turn what was logged in it: the kernel asks as much for a short line as for many. What is
- * logged in a turn that a kill or a power cut ends is lost with it.
+ * Writes at the end of a turn what was logged in it, as a write costs the same for one line as for many. If a kill or a power
+ * cut ends a turn, its lines are lost.
  */
 export class Collected implements DestinationStream {
   readonly #output: DestinationStream;
-  readonly #soon: (task: () => void) => void;
+  readonly #defer: (task: () => void) => void;
   #lines = "";
 
-  constructor(output: DestinationStream, soon: (task: () => void) => void) {
+  constructor(output: DestinationStream, defer: (task: () => void) => void) {
     this.#output = output;
-    this.#soon = soon;
+    this.#defer = defer;
   }
 
   write(line: string): void {
-    if (this.#lines === "") this.#soon(this.flush);
+    if (this.#lines === "") this.#defer(this.flush);
     this.#lines += line;
   }
 
-  /** Now, since nothing may come after. */
+  /** Writes at once, as there may be no later turn. */
   readonly flush = (): void => {
     const lines = this.#lines;
     this.#lines = "";

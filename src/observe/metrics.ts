@@ -1,4 +1,4 @@
-/** What Prometheus reads at `/metrics`. Names bear their units; labels come from closed lists only. */
+/** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {

@@ -1,13 +1,13 @@
 /**
- * Logs what strangers cause. They can make a new origin, host or address for nothing, so each distinct thing is
- * logged once, and only so many in an hour.
+ * Logs what strangers can cause. A new origin, host or address costs them nothing, so each distinct case is logged once, and only
+ * a few per hour.
  */
 import { takeToken, type TokenBucket } from "../domain/token-bucket.ts";
 import type { Log } from "./log.ts";
 
-/** A warning a minute, in bursts of twenty, for each kind of thing. */
+/** One warning a minute after a burst of twenty, for each kind. */
 const rate = { perS: 1 / 60, burst: 20 };
-/** Distinct things remembered for each kind; past that the longest known is forgotten, and may be logged again. */
+/** Distinct cases remembered for each kind. Past that the oldest one is forgotten, and may be logged again. */
 const keysMax = 1000;
 
 /**

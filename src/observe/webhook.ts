@@ -1,5 +1,5 @@
 /**
- * Reports, posted to an operator's own system: signed, retried, bounded, and never in anybody's way. The body
+ * Reports, posted to an operator's own system: signed, retried, bounded, and without delaying any call. The body
  * is JSON; the header `x-peer-stream-signature` is `sha256=` and the HMAC-SHA256 of the body in hex.
  */
 import { createHmac } from "node:crypto";

@@ -1,4 +1,4 @@
-/** What an operator may do, over HTTP at `/admin/*`, with `Authorization: Bearer <ADMIN_TOKEN>`. */
+/** The operator's procedures, over HTTP at `/admin/*`, with `Authorization: Bearer <ADMIN_TOKEN>`. */
 import { isIP } from "node:net";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";

@@ -2,16 +2,16 @@
 import { reject, type Rejection } from "../domain/rejection.ts";
 import { takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.ts";
 
-/** What is counted together: signals (and queries), intents, or the bytes of what is relayed to the partner. */
+/** What is counted together: signals and queries, intents, or bytes that are relayed to the partner. */
 export type CallKind = "signals" | "intents" | "bytes";
 export type CallRates = Readonly<Record<CallKind, Rate>>;
 
 export interface CallLimits {
-  /** Takes tokens, one unless told otherwise, of a session or an address, by name; or of a connection that has neither. */
+  /** Takes tokens (default: one) of a session or an address, by name; or of a connection that has neither. */
   take(kind: CallKind, of: string | object, tokens?: number): Rejection | undefined;
 }
 
-/** A bucket that is full again is forgotten; this many are kept before looking for such. */
+/** Full buckets are dropped when there are more than this many. */
 const bucketsSwept = 10_000;
 
 /** @param elapsed the monotonic clock, in milliseconds. */
@@ -31,7 +31,7 @@ export function createCallLimits(rates: CallRates, elapsed: () => number): CallL
   };
 }
 
-/** Buckets of one kind, each made when it is first asked for. */
+/** Buckets of one kind, each created when it is first used. */
 function createBuckets(elapsed: () => number): (of: string | object) => TokenBucket {
   const byName = new Map<string, TokenBucket>();
   const byConnection = new WeakMap<object, TokenBucket>();
@@ -53,7 +53,7 @@ function createBuckets(elapsed: () => number): (of: string | object) => TokenBuc
   };
 }
 
-/** Lets so many through at a time; the rest wait, in the order they came. */
+/** Limits how many run at a time; the others wait in the order of their arrival. */
 export interface Turnstile {
   /** Whether the next one has to wait. */
   readonly isFull: boolean;
@@ -65,7 +65,7 @@ export function createTurnstile(inFlightMax: number): Turnstile {
   return new Counter(inFlightMax);
 }
 
-/** A class, for its memory: there is one per connection, and hardly any of them has anybody waiting. */
+/** A class, as there is one per connection, and closures would cost memory for each of them. */
 class Counter implements Turnstile {
   readonly #inFlightMax: number;
   #inside = 0;

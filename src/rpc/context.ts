@@ -1,4 +1,4 @@
-/** What a procedure knows of the connection it is called on. */
+/** What a procedure knows about the connection that it is called on. */
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import type { Signaling } from "../signaling/signaling.ts";
@@ -13,17 +13,17 @@ interface Closable {
 /** Once per socket, or once per HTTP request. */
 export interface Connection {
   readonly kind: "socket" | "http";
-  /** Whom the token names, or the session that `events` began. */
+  /** The session of the token, or the one that `events` began. */
   caller: Caller | undefined;
-  /** While an `events` is beginning: whoever calls in that moment calls as the session that it begins. */
+  /** While `events` is beginning a session: calls wait for it, and are made as that session. */
   beginning: Promise<void> | undefined;
-  /** The session that `events` begins here, if the token names none. */
+  /** The id of the session that `events` begins here if there is no valid token. */
   readonly newSessionId: string;
   /** Absent over HTTP. */
   readonly socket: Closable | undefined;
-  /** A keyed hash of the address bucket it comes from. */
+  /** Keyed hash of the bucket of the address that it comes from. */
   readonly addressHash: string;
-  /** Made for the first call that has to be waited for. */
+  /** Created for the first call that has to be awaited. */
   turnstile: Turnstile | undefined;
   /** Subscriptions open on it. */
   subscriptions: number;
@@ -33,11 +33,11 @@ export interface Context {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
-  /** The connection's session token, its life renewed. */
+  /** A session token of this connection, valid from now on. */
   signToken(): string;
 }
 
-/** A class, for its memory: there is one per socket, and closures cost each of them. */
+/** A class, as there is one per socket, and closures would cost memory for each of them. */
 class ConnectionContext implements Context {
   readonly #parts: ContextParts;
   readonly connection: Connection;
@@ -57,12 +57,12 @@ class ConnectionContext implements Context {
 
   signToken(): string {
     const { tokens, now } = this.#parts;
-    return tokens.sign(this.connection.caller ?? nobody, now());
+    return tokens.sign(this.connection.caller ?? anonymous, now());
   }
 }
 
 /** A caller without a session: idle, in no room. */
-export const nobody: Caller = { sessionId: "", generation: 0 };
+export const anonymous: Caller = { sessionId: "", generation: 0 };
 
 export interface ContextParts {
   signaling: Signaling;
@@ -96,7 +96,7 @@ export function createContexts(parts: ContextParts) {
   }
 
   return {
-    /** An invalid or expired token locks nobody out: `events` begins a new session. */
+    /** With an invalid or expired token `events` begins a new session. */
     forSocket(token: string | undefined, addressHash: string, socket: Closable): Context {
       const caller = token === undefined ? undefined : tokens.verify(token, now());
       return contextOf({ kind: "socket", caller, addressHash, socket });

@@ -1,4 +1,4 @@
-/** From refusals and faults to what the peer sees: one table, and one shape. */
+/** Maps rejections and errors to what the peer is sent: one table, and one shape. */
 import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
@@ -7,7 +7,7 @@ import type { RejectionFields, RejectionReason } from "../protocol.ts";
 
 type Code = TRPCError["code"];
 
-/** Every reason's tRPC code. A new reason does not compile until it stands here. */
+/** The tRPC code of each reason. A new reason does not compile until it is added here. */
 export const codeOf = {
   "bad-input": "BAD_REQUEST",
   "not-subscribed": "PRECONDITION_FAILED",
@@ -47,26 +47,26 @@ class Refusal extends Error {
 }
 
 /**
- * The rejection as what a procedure throws.
- * @param message says more than the reason does, where one reason has several causes.
+ * The rejection as the error that a procedure throws.
+ * @param message replaces the default one where a reason has several causes.
  */
 export function refusal(rejection: Rejection, message = messageOf[rejection.reason]): TRPCError {
   const cause = new Refusal(rejection, message);
   return new TRPCError({ code: codeOf[rejection.reason], message: cause.message, cause });
 }
 
-/** The answer, unless it is a rejection: that is thrown. */
+/** Returns a result, and throws a rejection. */
 export function unwrap<T>(answer: T | Rejection): T {
   if (isRejection(answer)) throw refusal(answer);
   return answer;
 }
 
-/** The same of what may be there already: nothing is waited for then. */
+/** The same for a result that may be a promise. */
 export function answer<T>(given: MaybePromise<T | Rejection>): MaybePromise<T> {
   return chain(given, unwrap<T>);
 }
 
-/** tRPC's own errors that a peer's bad input causes. */
+/** tRPC's own errors that are caused by bad input. */
 const inputFaults: ReadonlySet<Code> = new Set<Code>([
   "BAD_REQUEST",
   "PARSE_ERROR",
@@ -76,12 +76,12 @@ const inputFaults: ReadonlySet<Code> = new Set<Code>([
   "PAYLOAD_TOO_LARGE",
 ]);
 
-/** Which field a schema refused, and why, in one sentence. */
+/** The field that a schema rejected, and why. */
 function explain(error: ZodError): { field: string; message: string } {
   const [issue] = error.issues;
   const path = (issue?.path ?? []).map(String);
   if (issue?.code === "unrecognized_keys") path.push(issue.keys[0] ?? "");
-  // Bounded: a peer chooses its unknown keys.
+  // Bounded, as the peer chooses the names of unknown keys.
   const field = path.join(".").slice(0, 64);
   const what = issue?.code === "unrecognized_keys" ? "unknown key" : (issue?.message ?? "invalid");
   return { field, message: field === "" ? what : `${field}: ${what}` };
@@ -92,7 +92,7 @@ interface Faulty {
   shape: TRPCDefaultErrorShape;
 }
 
-/** tRPC's error formatter: `data` gets the stable `reason` and its fields; a bug shows no detail. */
+/** tRPC's error formatter: `data` gets the stable `reason` and its fields; the details of a bug are hidden. */
 export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
   data: RejectionFields;
 } {
@@ -114,13 +114,13 @@ export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
   return { ...shape, message: "Internal server error", data };
 }
 
-/** Why an error was refused, as the peer is told; `undefined` for a bug of ours. */
+/** The reason that the peer is sent for an error; `undefined` for a bug. */
 export function reasonOf({ cause, code }: TRPCError): RejectionReason | undefined {
   if (cause instanceof Refusal) return cause.rejection.reason;
   return cause instanceof ZodError || inputFaults.has(code) ? "bad-input" : undefined;
 }
 
-/** Whether an error is a bug of ours, to be logged with its stack. */
+/** Whether an error is a bug, to be logged with its stack. */
 export function isBug(error: TRPCError): boolean {
   return error.code === "INTERNAL_SERVER_ERROR";
 }

@@ -1,4 +1,4 @@
-/** A session's events as a subscription yields them: tracked, and with the token that only `rpc` can make. */
+/** The events of a session as a subscription: tracked, and with the token that only `rpc` can sign. */
 import { tracked, type TrackedEnvelope } from "@trpc/server";
 import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
@@ -13,8 +13,8 @@ import { beginSession, openStream } from "./procedures.ts";
 type Tracked = TrackedEnvelope<PeerEvent>;
 
 /**
- * Counts as one of the connection's open streams until it ends. It is what it asks `signaling` for, since each
- * object more is one for every idle peer.
+ * Counts as one of the connection's open streams until it ends. It is also the request that it passes to `signaling`, as every
+ * further object would be one for each idle peer.
  */
 export class EventStream implements PushSource<Tracked>, EventsRequest {
   readonly lastEventId: string | undefined;
@@ -47,7 +47,7 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     this.#context.connection.subscriptions -= 1;
   }
 
-  /** For whoever can't be pushed to. */
+  /** For callers that can't be pushed to. */
   [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
     const events = observable<Tracked>(({ next, error }) => {
       this[observe]({
@@ -65,7 +65,7 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
       },
       return: async () => {
         await iterator?.return?.();
-        // Also if it never began.
+        // Also if iterating never began.
         this.stop();
         return { done: true, value: undefined };
       },
@@ -73,7 +73,7 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
   }
 
   // -------------------------------------------------------------------------------------------
-  // What is asked for
+  // The request
 
   get known(): Caller | undefined {
     return this.#context.connection.caller;

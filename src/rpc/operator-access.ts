@@ -4,18 +4,18 @@ import { takeToken, type TokenBucket } from "../domain/token-bucket.ts";
 
 /** Wrong tokens that an address may send: ten, then one more each six seconds. */
 const wrongTokenRate = { perS: 1 / 6, burst: 10 };
-/** Addresses remembered; past that the one that was wrong least recently is forgotten. */
+/** Addresses remembered; past that the one whose last wrong token is the oldest is forgotten. */
 const addressesMax = 1000;
 
 export type Access = { granted: true } | { granted: false; retryAfterMs?: number };
 
 /**
- * Whether a request may do what `token` permits. An address that has sent too many wrong tokens is told when to try
- * again (`retryAfterMs`). A right one is always accepted: strangers at an operator's address, as behind a proxy that
- * was not announced, must not be able to shut the operator out, and no token can be found by trying (see config.ts).
- * @param token the right one; without it nobody has access.
+ * Whether a request may do what `token` permits. An address that has sent too many wrong tokens is answered when to try again
+ * (`retryAfterMs`). The right token is always accepted: strangers who share the operator's address, as behind a proxy that was
+ * not announced, must not be able to lock the operator out, and no token can be found by guessing (see config.ts).
+ * @param token the right one; without it there is no access.
  * @param authorization the request's header.
- * @param addressHash the keyed hash of the address that asks.
+ * @param addressHash keyed hash of the request's address.
  */
 export type CheckAccess = (
   token: string | undefined,

@@ -1,29 +1,29 @@
-/** The kinds of procedures, and who may call them. */
+/** The kinds of procedures: who may call them, and how they are limited. */
 import { initTRPC } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 import { createTurnstile, type CallKind, type Turnstile } from "./call-limits.ts";
-import { nobody, type Connection, type Context } from "./context.ts";
+import { anonymous, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
 const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: formatError });
 
 export const { router } = t;
 
-/** Counts a call, or the bytes of one, for its session, or for what else lasts. @throws a refusal for one too many. */
+/** Counts a call, or its bytes, by session; by address or socket where there is none. @throws a refusal past the limit. */
 function count({ connection, limits: callLimits }: Context, kind: CallKind, tokens?: number) {
   const { caller, kind: way, addressHash } = connection;
-  // An HTTP request is a connection of its own: without a session its address is all that lasts.
+  // Each HTTP request is a connection: without a session only its address lasts.
   const of = caller?.sessionId ?? (way === "http" ? addressHash : connection);
   const refused = callLimits.take(kind, of, tokens);
   if (refused) throw refusal(refused);
 }
 
 /**
- * Counts what is relayed to the partner by its size: a peer on a slow line is to have its own answers in time, and they
- * come behind what its partner has sent. @throws a refusal for too much.
+ * Counts what is relayed to the partner by its size: on a slow line the partner's own answers arrive behind it. @throws a
+ * refusal past the limit.
  */
 export function countBytes(ctx: Context, bytes: number): void {
   count(ctx, "bytes", bytes);
@@ -31,15 +31,15 @@ export function countBytes(ctx: Context, bytes: number): void {
 
 interface Terms {
   /**
-   * Only for a session. On a socket that has none yet the caller is nobody: idle, in no room. An HTTP request
-   * has no events to begin a session with, so there it needs a valid token.
+   * Whether a session is needed. On a socket without one the caller is anonymous: idle, in no room. An HTTP request can't begin
+   * a session, so it needs a valid token.
    */
   withSession: boolean;
-  /** How it is limited; not at all without. */
+  /** How it is limited; absent: not at all. */
   kind?: CallKind;
 }
 
-/** Everything but subscriptions: a few at a time per connection, the rest in order. */
+/** Queries and mutations: a few at a time per connection, the others in order. */
 function callable({ withSession, kind }: Terms) {
   return t.procedure.use((options) => {
     const { ctx } = options;
@@ -78,42 +78,39 @@ function firstInto(connection: Connection): Turnstile {
   return connection.turnstile;
 }
 
-/**
- * To the next step: at once where the socket's way of calling can, and in a promise where only tRPC's is at hand.
- * tRPC's types know of promises alone.
- */
+/** Calls the next middleware: synchronously where the WebSocket binding offers it, else by tRPC's `next`. */
 function proceed<Result>(options: { next: () => Promise<Result> }): Promise<Result> {
   return "proceed" in options
     ? (options as { proceed: typeof options.next }).proceed()
     : options.next();
 }
 
-/** For everybody, with or without a session. */
+/** Open to all, with or without a session. */
 export const publicProcedure = callable({ withSession: false, kind: "signals" });
-/** What is told to the partner, and questions. */
+/** Messages to the partner, and queries. */
 export const signalProcedure = callable({ withSession: true, kind: "signals" });
-/** What changes where a peer stands. */
+/** Mutations that change the peer's status. */
 export const intentProcedure = callable({ withSession: true, kind: "intents" });
-/** To go is always allowed. */
+/** Never rate-limited: leaving must always work. */
 export const freeProcedure = callable({ withSession: true });
 
 /**
- * A stream for everybody. Of the wide bucket: tRPC's client gives up a
- * subscription that is refused, and one on a bad network opens it often.
+ * A subscription that is open to all. Limited as signals are: tRPC's client gives up a subscription that is refused, and on a
+ * bad network it is opened often.
  */
 export const streamProcedure = t.procedure.use((options) => {
   count(options.ctx, "signals");
   return proceed(options);
 });
 
-/** Counts a stream more. @throws a refusal for one too many. */
+/** Counts one more stream. @throws a refusal past the limit. */
 export function openStream(connection: Connection): void {
   if (connection.subscriptions >= limits.subscriptionsMax)
     throw refusal(reject("rate-limited", { retryAfterMs: 1000 }));
   connection.subscriptions += 1;
 }
 
-/** Until the answer is called, calls wait: the session they are made for is only just beginning. */
+/** Has calls wait, until the returned function is called, for the session that is beginning. */
 export function beginSession(connection: Connection): () => void {
   const { promise, resolve } = Promise.withResolvers<void>();
   connection.beginning = promise;
@@ -123,13 +120,13 @@ export function beginSession(connection: Connection): () => void {
   };
 }
 
-/** Who calls, and under which id: the same id in another procedure is another mutation. */
+/** The caller, with the id of its mutation. The same id in another procedure is another mutation. */
 export function callerOf(call: {
   ctx: Context;
   path: string;
   input: { id?: string | undefined };
 }): Caller {
-  const caller = call.ctx.connection.caller ?? nobody;
+  const caller = call.ctx.connection.caller ?? anonymous;
   if (call.input.id === undefined) return caller;
   return { ...caller, mutationId: `${call.path} ${call.input.id}` };
 }

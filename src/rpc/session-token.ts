@@ -1,8 +1,8 @@
 /**
- * The token that makes a session survive reconnects: made and signed here, opaque to everybody else.
+ * The token by which a session survives reconnects: signed here, opaque to clients.
  *
  * `sessionId.generation.expiry.signature`: 128 random bits, the generation (see `Caller`) and the expiry in base 36,
- * and an HMAC-SHA256 over the three. Whoever does not hold the secret can make none.
+ * and an HMAC-SHA256 over the three.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Caller } from "../engine/engine.ts";
@@ -14,11 +14,11 @@ export type Identity = Pick<Caller, "sessionId" | "generation">;
 
 export interface SessionTokens {
   sign(identity: Identity, now: number): string;
-  /** Whom a token names; `undefined` for one that is forged, damaged or expired at `now`. */
+  /** The session of a token; `undefined` for a token that is forged, damaged or expired at `now`. */
   verify(token: string, now: number): Identity | undefined;
 }
 
-/** Tells secrets apart without giving them away: 66 bits of an HMAC that nothing else uses. */
+/** Distinguishes secrets without revealing them: 66 bits of an HMAC that nothing else uses. */
 export function secretFingerprint(secret: string): string {
   const digest = createHmac("sha256", secret).update("peer-stream: which secret is this").digest();
   return digest.toString("base64url").slice(0, 11);
@@ -42,7 +42,7 @@ export function createSessionTokens(secrets: readonly string[]): SessionTokens {
       const [, payload, sessionId, generation, expiry, signature] = parts ?? [];
       if (!payload || !sessionId || !generation || !expiry || !signature) return undefined;
       const given = Buffer.from(signature, "base64url");
-      // Every secret is tried, whichever fits, so that the time tells nothing.
+      // All secrets are tried, so that the time does not depend on which one fits.
       let genuine = false;
       for (const secret of secrets)
         if (timingSafeEqual(given, signatureOf(payload, secret))) genuine = true;

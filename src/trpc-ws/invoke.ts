@@ -1,6 +1,6 @@
 /**
- * Calls procedures as tRPC's own `callTRPCProcedure` does, which spends more on copying its options from
- * middleware to middleware than all of them do on their work.
+ * Calls procedures as tRPC's own `callTRPCProcedure` does, which spends more on copying its options from middleware to middleware
+ * than the middlewares themselves do.
  */
 import {
   callTRPCProcedure,
@@ -23,13 +23,13 @@ interface Invocation {
   type: TRPCProcedureType;
   ctx: unknown;
   rawInput: unknown;
-  /** Whose `signal` it is made with, if anybody asks. */
+  /** The `signal` of the call is read from here, if a procedure uses it. */
   abort: { readonly signal: AbortSignal };
-  /** Its place in its batch. */
+  /** Its index in its batch. */
   batchIndex: number;
 }
 
-/** What a built procedure carries. */
+/** The definition of a built procedure. */
 interface Definition {
   type: TRPCProcedureType;
   meta: unknown;
@@ -43,7 +43,7 @@ interface Definition {
 
 type Result = MiddlewareResult<unknown>;
 
-/** A step of a procedure's way, with what the steps before it have made of context and input. */
+/** A step of a procedure, with context and input as the steps before it have left them. */
 type Step = (
   call: Invocation,
   ctx: unknown,
@@ -51,7 +51,7 @@ type Step = (
   getRawInput: (() => Promise<unknown>) | undefined,
 ) => Result | Promise<Result>;
 
-/** What a middleware may hand on to the next. */
+/** What a middleware may pass to `next`. */
 interface Changes {
   ctx?: object;
   input?: unknown;
@@ -59,14 +59,14 @@ interface Changes {
 }
 
 /**
- * A procedure's result, at once if nothing had to be waited for; otherwise it resolves with it.
- * @throws, or rejects with, whatever it throws; `NOT_FOUND` if there is none of that type.
+ * Returns the result of a procedure, or a promise of it if something had to be awaited.
+ * @throws, or rejects with, what the procedure throws; `NOT_FOUND` if there is none of that type.
  */
 export type Invoke = (call: Invocation) => unknown;
 
 /**
- * Calls the procedures of a router. Each one's steps are put together once; a call waits only where there is
- * something to wait for.
+ * Calls the procedures of a router. The steps of each are composed once; a call uses promises only where something has to be
+ * awaited.
  */
 export function createInvoke(router: AnyTRPCRouter): Invoke {
   const routes = new Map<string, { type: TRPCProcedureType; first: Step }>();
@@ -77,7 +77,7 @@ export function createInvoke(router: AnyTRPCRouter): Invoke {
 
   return (call) => {
     const route = routes.get(call.path);
-    // What is loaded late, called in a way of its own, or not there at all is tRPC's to find.
+    // Lazy routers, experimental callers and unknown procedures are left to tRPC.
     if (route?.type !== call.type)
       return callTRPCProcedure({
         ...call,
@@ -100,7 +100,7 @@ function unpack(result: Result | undefined): unknown {
   return result.data;
 }
 
-/** From the last to the first, each knowing the next. */
+/** Composed from the last to the first, each with a reference to the next. */
 function stepsOf(definition: Definition): Step {
   const { middlewares, inputs, meta } = definition;
   let step = resolverStep(definition);
@@ -114,7 +114,7 @@ function stepsOf(definition: Definition): Step {
   return step;
 }
 
-/** What a resolver is given. What hardly any asks for is made when it does. */
+/** The options of a resolver. Those that are rarely used are created on access. */
 class ResolverOptions {
   readonly ctx: unknown;
   readonly type: TRPCProcedureType;
@@ -160,7 +160,7 @@ class MiddlewareOptions extends ResolverOptions {
     return async (changes) => this.proceed(changes);
   }
 
-  /** As `next`, but at once where nothing has to be waited for: a middleware of ours can do without its promise. */
+  /** As `next`, but synchronous where nothing has to be awaited, for middlewares that know it. */
   proceed(changes?: Changes): Result | Promise<Result> {
     return this.#after(
       this.call,

@@ -299,7 +299,8 @@ describe("a list of proxies", () => {
 
   test("names everything that is wrong with it", () => {
     const neither = "is neither an address nor a range like 10.0.0.0/8 or 2001:db8::/32";
-    const everybody = "is everybody: then anybody could name any address. Name your proxies' range";
+    const everybody =
+      "includes all addresses: then any client could claim any address. Name your proxies' range";
     expect(
       parseProxyList("10.0.0.1, nginx, 10.0.0.0/33, ::1/129, 10.0.0/8, 1.2.3.4/, 0.0.0.0/0, ::/0"),
     ).toEqual({

@@ -1,8 +1,7 @@
 /**
- * Things in the order of a time each bears: insertion, removal and the oldest one in constant time, however
- * many there are. Times fall into days of `dayMs`; between days the order is exact, within a day it is that
- * of arrival. Both levels are linked lists, because deleting from the front of a `Map` or array gets slow
- * with its size.
+ * Values in the order of a time that each has: insertion, removal and access to the first one take constant time, however many
+ * there are. Times fall into buckets of `bucketMs`; the order between buckets is exact, within a bucket it is that of arrival.
+ * Both levels are linked lists, because deleting from the front of a `Map` or array gets slower with its size.
  */
 export interface Entry<T> {
   readonly value: T;
@@ -19,7 +18,7 @@ interface Bucket<T> {
   after: Bucket<T> | undefined;
 }
 
-/** From this many days on they are also found by number; a small calendar is walked through faster. */
+/** From this many buckets on they are also indexed by number; a few are searched faster by walking. */
 const bucketsIndexed = 16;
 
 export class TimeBuckets<T> {
@@ -43,7 +42,7 @@ export class TimeBuckets<T> {
     return this.#first?.first;
   }
 
-  /** The time by which the oldest entry is due: never before its own, and less than a day after. */
+  /** The time by which the first entry is due: not before its own, and less than a bucket later. */
   get firstAt(): number | undefined {
     return this.#first && this.#first.number * this.#bucketMs;
   }
@@ -73,7 +72,7 @@ export class TimeBuckets<T> {
     const known = this.#byNumber?.get(number);
     if (known) return known;
 
-    // New days are nearly always the newest; a kept place may reach far back, so start at the nearer end.
+    // A new bucket is nearly always the last one; a kept place may be far back, so start at the nearer end.
     let before = this.#last;
     const first = this.#first;
     if (before && first && number - first.number < before.number - number) {
@@ -119,7 +118,7 @@ export class TimeBuckets<T> {
   }
 }
 
-/** The entry after this one, across days. */
+/** The entry after this one, across buckets. */
 export function after<T>(entry: Entry<T>): Entry<T> | undefined {
   return entry.after ?? entry.bucket.after?.first;
 }
