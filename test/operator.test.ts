@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { networkHashChars } from "../src/domain/moderation.ts";
 import { createWebhook } from "../src/observe/webhook.ts";
 import type { adminRouter } from "../src/rpc/admin.ts";
-import { createAdmission } from "../src/http/admission.ts";
+import { Admission } from "../src/http/admission.ts";
 import { parseProxyList } from "../src/http/client-address.ts";
 import {
   connectPeer,
@@ -421,8 +421,8 @@ describe("admission", () => {
   const from = (address: string) => new Headers({ "x-forwarded-for": address });
 
   test("lets in so many sockets per address and in all, at n and not at n + 1", async () => {
-    const { admit } = createAdmission(options);
-    const come = async (address: string) => admit(from(address), "127.0.0.1");
+    const admission = new Admission(options);
+    const come = async (address: string) => admission.admit(from(address), "127.0.0.1");
     const first = await come("192.0.2.1");
     expect(first).toHaveProperty("addressHash");
     expect(await come("192.0.2.1")).toHaveProperty("addressHash");
@@ -438,28 +438,32 @@ describe("admission", () => {
   });
 
   test("refuses one handshake too many in a minute, an IPv6 network as one", async () => {
-    const { admit } = createAdmission({ ...options, socketsPerAddress: 0, peersMax: 0 });
+    const admission = new Admission({ ...options, socketsPerAddress: 0, peersMax: 0 });
     for (let n = 1; n <= 5; n++)
-      expect(await admit(from(`2001:db8:0:1::${n}`), "127.0.0.1")).toHaveProperty("addressHash");
-    const refused = await admit(from("2001:db8:0:1::6"), "127.0.0.1");
+      expect(await admission.admit(from(`2001:db8:0:1::${n}`), "127.0.0.1")).toHaveProperty(
+        "addressHash",
+      );
+    const refused = await admission.admit(from("2001:db8:0:1::6"), "127.0.0.1");
     expect(refused).toMatchObject({ status: 429 });
     if ("retryAfterS" in refused) expect(refused.retryAfterS).toBeGreaterThan(0);
-    expect(await admit(from("2001:db8:0:2::1"), "127.0.0.1")).toHaveProperty("addressHash");
+    expect(await admission.admit(from("2001:db8:0:2::1"), "127.0.0.1")).toHaveProperty(
+      "addressHash",
+    );
   });
 
   test("ten thousand forged headers of one who is no proxy are one address, told once", async () => {
     let told = 0;
-    const { admit } = createAdmission({
+    const admission = new Admission({
       ...options,
       handshakesPerMin: 0,
       socketsPerAddress: 1,
       onUnannouncedProxy: () => (told += 1),
     });
-    expect(await admit(from("192.0.2.0"), "203.0.113.9")).toHaveProperty("addressHash");
+    expect(await admission.admit(from("192.0.2.0"), "203.0.113.9")).toHaveProperty("addressHash");
     for (let n = 1; n <= 10_000; n++)
-      expect(await admit(from(`10.0.${n >> 8}.${n & 255}`), "203.0.113.9")).toHaveProperty(
-        "status",
-      );
+      expect(
+        await admission.admit(from(`10.0.${n >> 8}.${n & 255}`), "203.0.113.9"),
+      ).toHaveProperty("status");
     expect(told).toBe(1);
   });
 

@@ -5,7 +5,7 @@
 import { networkHashChars } from "../domain/moderation.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
-import { createAdmission, type AdmissionOptions } from "../http/admission.ts";
+import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
@@ -108,7 +108,7 @@ export interface PeerStream {
 export function createPeerStream(options: PeerStreamOptions): PeerStream {
   const { system, engine, log, origins, page, metricsToken, adminToken } = options;
   const { signaling, metrics } = createLobby(options);
-  const admission = createAdmission({ ...options.admission, networkHashChars });
+  const admission = new Admission({ ...options.admission, networkHashChars });
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),

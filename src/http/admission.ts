@@ -57,35 +57,86 @@ export interface Refused {
   retryAfterS: number;
 }
 
-export interface Admission {
-  /** Keyed hash of the bucket of the address that sent a request. */
-  addressHash(headers: Headers, socketAddress: string | undefined): string;
-  /** Whether the forwarding headers contradict each other: then the request is to be refused (see `ClientAddress`). */
-  isAmbiguous(headers: Headers, socketAddress: string | undefined): boolean;
-  /** Keyed hash of the bucket of an IP address. */
-  hashOf(address: string): string;
-  admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused>;
-}
-
 const handshakeWindowS = 60;
 /** When to try again if a place has to become free first (seconds). */
 const crowdedRetryAfterS = 5;
 
-export function createAdmission(options: AdmissionOptions): Admission {
-  const { socketsPerAddress, handshakesPerMin, peersMax, trustedProxies } = options;
-  const { hashKey, networkHashChars } = options;
-  const handshakes = new RateLimiterMemory({
-    points: Math.max(1, handshakesPerMin),
-    duration: handshakeWindowS,
-  });
-  const openByBucket = new Map<string, number>();
-  let open = 0;
-  let hasWarned = false;
+/** Characters of a hash: 132 bits. */
+const hashChars = 22;
 
-  async function tooOften(bucket: string): Promise<Refused | undefined> {
-    if (handshakesPerMin === 0) return undefined;
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #handshakes: RateLimiterMemory;
+  readonly #openByBucket = new Map<string, number>();
+  #open = 0;
+  #hasWarned = false;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+    this.#handshakes = new RateLimiterMemory({
+      points: Math.max(1, options.handshakesPerMin),
+      duration: handshakeWindowS,
+    });
+  }
+
+  /** Keyed hash of the bucket of the address that sent a request. */
+  addressHash(headers: Headers, socketAddress: string | undefined): string {
+    return this.hashOf(this.#addressIn(headers, socketAddress));
+  }
+
+  /** Keyed hash of the bucket of an IP address: the first characters identify the network, all of them the bucket. */
+  hashOf(address: string): string {
+    const { hashKey, networkHashChars } = this.#options;
+    const hmac = (text: string) => createHmac("sha256", hashKey()).update(text).digest("base64url");
+    const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
+    return (network + hmac(addressBucket(address))).slice(0, hashChars);
+  }
+
+  /** Whether the forwarding headers contradict each other: then the request is to be refused (see `ClientAddress`). */
+  isAmbiguous(headers: Headers, socketAddress: string | undefined): boolean {
+    // Without `Forwarded` there is nothing to contradict.
+    return headers.has("forwarded") && this.#client(headers, socketAddress).ambiguous;
+  }
+
+  async admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused> {
+    const { isKeyKnown, peersMax, socketsPerAddress, onFull } = this.#options;
+    // With the final key the hash of the address would be another one.
+    if (!isKeyKnown()) return { status: 503, retryAfterS: 1 };
+    const address = this.#addressIn(headers, socketAddress);
+    const bucket = addressBucket(address);
+    const tooOften = await this.#countHandshake(bucket);
+    if (tooOften) return tooOften;
+    const isFull = peersMax > 0 && this.#open >= peersMax;
+    if (isFull) onFull();
+    const ofBucket = this.#openByBucket.get(bucket) ?? 0;
+    if (isFull || (socketsPerAddress > 0 && ofBucket >= socketsPerAddress))
+      return { status: 503, retryAfterS: crowdedRetryAfterS };
+    // Taken before anything is awaited, or two sockets could get the last place.
+    return this.#admitEverywhere(this.hashOf(address), this.#occupy(bucket));
+  }
+
+  /** Counts the socket on all nodes together, where there are several. */
+  async #admitEverywhere(addressHash: string, release: () => void): Promise<Admitted | Refused> {
+    const { shared, handshakesPerMin, socketsPerAddress } = this.#options;
+    if (!shared) return { addressHash, release };
+    const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
+    if (everywhere.kind === "admitted") {
+      const releaseBoth = () => {
+        release();
+        everywhere.release();
+      };
+      return { addressHash, release: releaseBoth };
+    }
+    release();
+    return everywhere.kind === "crowded"
+      ? { status: 503, retryAfterS: crowdedRetryAfterS }
+      : { status: 429, retryAfterS: Math.ceil(everywhere.retryAfterMs / 1000) };
+  }
+
+  async #countHandshake(bucket: string): Promise<Refused | undefined> {
+    if (this.#options.handshakesPerMin === 0) return undefined;
     try {
-      await handshakes.consume(bucket);
+      await this.#handshakes.consume(bucket);
       return undefined;
     } catch (refusal) {
       // The library throws its result when there are no points left, and an Error when it failed.
@@ -96,82 +147,36 @@ export function createAdmission(options: AdmissionOptions): Admission {
     }
   }
 
-  const clientOf = (headers: Headers, socketAddress: string | undefined) =>
-    clientAddress({
+  #client(headers: Headers, socketAddress: string | undefined) {
+    return clientAddress({
       socketAddress,
       forwardedFor: headers.get("x-forwarded-for"),
       forwarded: headers.get("forwarded"),
-      trustedProxies,
+      trustedProxies: this.#options.trustedProxies,
     });
+  }
 
-  function addressIn(headers: Headers, socketAddress: string | undefined): string {
-    const { address, unannouncedProxy } = clientOf(headers, socketAddress);
-    if (unannouncedProxy && !hasWarned) {
-      hasWarned = true;
-      options.onUnannouncedProxy();
+  #addressIn(headers: Headers, socketAddress: string | undefined): string {
+    const { address, unannouncedProxy } = this.#client(headers, socketAddress);
+    if (unannouncedProxy && !this.#hasWarned) {
+      this.#hasWarned = true;
+      this.#options.onUnannouncedProxy();
     }
     return address;
   }
 
-  /**
-   * Takes a place. Returns how to give it back. Not inside `admit`, whose variables would then be kept for as long.
-   */
-  function occupy(bucket: string): () => void {
-    open += 1;
-    openByBucket.set(bucket, (openByBucket.get(bucket) ?? 0) + 1);
-    let released = false;
+  /** Takes a place. Returns how to give it back. A method of its own, so that its closure keeps no more than it needs. */
+  #occupy(bucket: string): () => void {
+    this.#open += 1;
+    this.#openByBucket.set(bucket, (this.#openByBucket.get(bucket) ?? 0) + 1);
+    let isReleased = false;
     return () => {
-      if (released) return;
-      released = true;
-      open -= 1;
-      const left = (openByBucket.get(bucket) ?? 1) - 1;
-      if (left === 0) openByBucket.delete(bucket);
-      else openByBucket.set(bucket, left);
+      if (isReleased) return;
+      isReleased = true;
+      this.#open -= 1;
+      const remaining = (this.#openByBucket.get(bucket) ?? 1) - 1;
+      if (remaining === 0) this.#openByBucket.delete(bucket);
+      else this.#openByBucket.set(bucket, remaining);
     };
   }
-
-  /** 22 characters: the first ones identify the network, all of them the bucket. */
-  function hashOf(address: string): string {
-    const hmac = (text: string) => createHmac("sha256", hashKey()).update(text).digest("base64url");
-    const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
-    return (network + hmac(addressBucket(address))).slice(0, 22);
-  }
-
-  return {
-    addressHash: (headers, socketAddress) => hashOf(addressIn(headers, socketAddress)),
-    hashOf,
-    // Without `Forwarded` there is nothing to contradict.
-    isAmbiguous: (headers, socketAddress) =>
-      headers.has("forwarded") && clientOf(headers, socketAddress).ambiguous,
-    async admit(headers, socketAddress) {
-      // With the final key its hash would be another one.
-      if (!options.isKeyKnown()) return { status: 503, retryAfterS: 1 };
-      const from = addressIn(headers, socketAddress);
-      const bucket = addressBucket(from);
-      const refused = await tooOften(bucket);
-      if (refused) return refused;
-      const mine = openByBucket.get(bucket) ?? 0;
-      const full = peersMax > 0 && open >= peersMax;
-      if (full) options.onFull();
-      if (full || (socketsPerAddress > 0 && mine >= socketsPerAddress))
-        return { status: 503, retryAfterS: crowdedRetryAfterS };
-      const addressHash = hashOf(from);
-      // Taken before anything is awaited, or two sockets could get the last place.
-      const release = occupy(bucket);
-      const { shared } = options;
-      if (!shared) return { addressHash, release };
-      const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
-      if (everywhere.kind === "admitted") {
-        const releaseBoth = () => {
-          release();
-          everywhere.release();
-        };
-        return { addressHash, release: releaseBoth };
-      }
-      release();
-      return everywhere.kind === "crowded"
-        ? { status: 503, retryAfterS: crowdedRetryAfterS }
-        : { status: 429, retryAfterS: Math.ceil(everywhere.retryAfterMs / 1000) };
-    },
-  };
 }

@@ -40,46 +40,61 @@ interface Stats {
 }
 
 /**
- * @param stats is asked at each reading; while it refuses, the whole lobby's numbers stay as they were.
- * @param node labels what this process counts; the lobby's numbers are of all nodes, and bear no such label.
+ * @param stats is called at each scrape; while it rejects, the numbers of the whole lobby stay as they were.
+ * @param node labels what this process counts. The numbers of the lobby are those of all nodes, and have no such label.
  */
 export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: string): Metrics {
-  const lobby = new Registry();
+  const lobby = createLobbyGauges(stats);
   const own = new Registry();
   if (node !== undefined) own.setDefaultLabels({ node });
   const registers = [own];
   const counter = <Label extends string>(name: string, help: string, label: Label) =>
     new Counter({ name, help, labelNames: [label], registers });
+
+  const { waits, connects, lag } = createHistograms(registers);
+  const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
+  const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
+  // Transferred at each scrape: looking up the label for each signal would cost more than counting it.
+  const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
+  new Counter({
+    name: "peer_stream_signals_total",
+    help: "Signals relayed",
+    labelNames: ["type"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [type, count] of Object.entries(relayed)) this.inc({ type }, count);
+    },
+  });
+  const refusals = counter("peer_stream_refusals_total", "Calls refused, by reason", "reason");
+  const turnedAway = counter(
+    "peer_stream_requests_turned_away_total",
+    "Requests answered before they became calls, by cause",
+    "because",
+  );
+  // A series that exists from the start can be watched for its first increase.
+  for (const reason of endReasons) ends.inc({ reason }, 0);
+  for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
+  for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
+
+  return {
+    paired(mode, waitedMs) {
+      for (const ms of waitedMs) waits[mode].observe(ms / 1000);
+    },
+    connected: (afterMs) => connects.observe(afterMs / 1000),
+    ended: (reason) => ends.inc({ reason }),
+    began: (outcome) => streams.inc({ outcome }),
+    signaled: (type) => void (relayed[type] += 1),
+    refused: (reason) => refusals.inc({ reason }),
+    turnedAway: (because) => turnedAway.inc({ because }),
+    lagged: (lateMs) => lag.observe(lateMs / 1000),
+    render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
+  };
+}
+
+function createHistograms(registers: Registry[]) {
   const seconds = (name: string, help: string, labelNames: string[], buckets: number[]) =>
     new Histogram({ name, help, labelNames, buckets, registers });
-
-  const gauge = (name: string, help: string, read: (stats: Stats) => number) =>
-    new Gauge({
-      name,
-      help,
-      registers: [lobby],
-      async collect() {
-        const now = await stats();
-        if (!isRejection(now)) this.set(read(now));
-      },
-    });
-  const gaugeByMode = (name: string, help: string, read: (stats: Stats) => Record<Mode, number>) =>
-    new Gauge({
-      name,
-      help,
-      labelNames: ["mode"],
-      registers: [lobby],
-      async collect() {
-        const now = await stats();
-        if (isRejection(now)) return;
-        const byMode = read(now);
-        for (const mode of modes) this.set({ mode }, byMode[mode]);
-      },
-    });
-
-  gauge("peer_stream_peers_online", "Sessions with an open events stream", (now) => now.online);
-  gaugeByMode("peer_stream_peers_waiting", "Tickets in the lobby", (now) => now.waiting);
-  gaugeByMode("peer_stream_rooms", "Rooms of two", (now) => now.rooms);
   const waits = seconds(
     "peer_stream_match_wait_seconds",
     "From entering the lobby to being paired",
@@ -98,48 +113,45 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     [],
     [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
   );
-  const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
-  const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
-  // Handed over when they are read: a look-up of the label for each signal would cost more than counting it.
-  const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
-  new Counter({
-    name: "peer_stream_signals_total",
-    help: "Signals relayed",
-    labelNames: ["type"],
+  return {
+    connects,
+    lag,
+    // Looked up once, as looking up a label costs more than observing a value.
+    waits: {
+      video: waits.labels("video"),
+      audio: waits.labels("audio"),
+      text: waits.labels("text"),
+    },
+  };
+}
+
+/** The numbers of the whole lobby, read at each scrape. */
+function createLobbyGauges(stats: () => Promise<Stats | Rejection>): Registry {
+  const lobby = new Registry();
+  const registers = [lobby];
+  new Gauge({
+    name: "peer_stream_peers_online",
+    help: "Sessions with an open events stream",
     registers,
-    collect() {
-      this.reset();
-      for (const [type, count] of Object.entries(relayed)) this.inc({ type }, count);
+    async collect() {
+      const now = await stats();
+      if (!isRejection(now)) this.set(now.online);
     },
   });
-  const refusals = counter("peer_stream_refusals_total", "Calls refused, by reason", "reason");
-  const away = counter(
-    "peer_stream_requests_turned_away_total",
-    "Requests answered before they became calls, by cause",
-    "because",
-  );
-  // Looking a label up costs more than counting.
-  const waitsIn = {
-    video: waits.labels("video"),
-    audio: waits.labels("audio"),
-    text: waits.labels("text"),
-  };
-  // A series that is there from the start can be watched for its first increase.
-  for (const reason of endReasons) ends.inc({ reason }, 0);
-  for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
-  for (const because of turnedAwayReasons) away.inc({ because }, 0);
-
-  return {
-    paired(mode, waitedMs) {
-      for (const ms of waitedMs) waitsIn[mode].observe(ms / 1000);
-    },
-    connected: (afterMs) => connects.observe(afterMs / 1000),
-    ended: (reason) => ends.inc({ reason }),
-    began: (outcome) => streams.inc({ outcome }),
-    signaled: (type) => void (relayed[type] += 1),
-    refused: (reason) => refusals.inc({ reason }),
-    turnedAway: (because) => away.inc({ because }),
-    lagged: (lateMs) => lag.observe(lateMs / 1000),
-    render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
-  };
+  const gaugeByMode = (name: string, help: string, read: (stats: Stats) => Record<Mode, number>) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["mode"],
+      registers,
+      async collect() {
+        const now = await stats();
+        if (isRejection(now)) return;
+        const byMode = read(now);
+        for (const mode of modes) this.set({ mode }, byMode[mode]);
+      },
+    });
+  gaugeByMode("peer_stream_peers_waiting", "Tickets in the lobby", (now) => now.waiting);
+  gaugeByMode("peer_stream_rooms", "Rooms of two", (now) => now.rooms);
+  return lobby;
 }

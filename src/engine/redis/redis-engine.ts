@@ -6,23 +6,14 @@
  */
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
-import type { Subject, Suspension, Verdict } from "../../domain/moderation.ts";
-import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import {
-  knowsRoom,
-  partyOf,
-  reporterOf,
-  statusOf,
-  type RoomEnd,
-  type Session,
-} from "../../domain/session.ts";
-import type { Ticket, Wishes } from "../../domain/ticket.ts";
+import { partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
+import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { createWaitEstimators } from "../../domain/wait-estimate.ts";
-import { limits, type Status } from "../../protocol.ts";
+import type { Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
-import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -38,15 +29,16 @@ import type {
   Stream,
 } from "../engine.ts";
 import { sharedAddressKey } from "./address-key.ts";
-import { RedisUnavailable } from "./client.ts";
 import type { RedisFault } from "./faults.ts";
 import { Inboxes } from "./inbox.ts";
 import { defaultPrefix } from "./keys.ts";
+import { Lobby } from "./lobby.ts";
 import type { NodeMessage } from "./messages.ts";
-import { ModerationLog, type Entry } from "./moderation-log.ts";
 import { isUnavailable, Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
+import { SignalRelay } from "./signal-relay.ts";
 import { SocketCounts } from "./socket-counts.ts";
+import { Suspensions } from "./suspensions.ts";
 import { RedisStreams } from "./streams.ts";
 import { Sweeper } from "./sweeper.ts";
 import { parseRecorded, Transactor } from "./transactor.ts";
@@ -101,9 +93,11 @@ export class RedisEngine implements Engine {
   readonly #inboxes: Inboxes;
   readonly #waits = createWaitEstimators();
   readonly #notifier = new DeadlineNotifier();
-  readonly #moderation: ModerationLog;
+  readonly #suspensions: Suspensions;
   readonly #transactor: Transactor;
   readonly #streams: RedisStreams;
+  readonly #lobby: Lobby;
+  readonly #relay: SignalRelay;
   readonly #sweeper: Sweeper;
   readonly #sockets: SocketCounts;
   #addressKey: Buffer | undefined;
@@ -124,7 +118,7 @@ export class RedisEngine implements Engine {
       onMessage: (message) => this.#receive(message),
       onRegistered: () => this.#inboxes.clear(),
       onActivating: async () => {
-        await this.#moderation.sync();
+        await this.#suspensions.sync();
         if (secrets.length === 0) return;
         this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, {
           command: (...args) => node.command(...args),
@@ -140,16 +134,6 @@ export class RedisEngine implements Engine {
     });
     this.#node = node;
     this.now = () => node.now();
-    this.#moderation = new ModerationLog({
-      limits: options.moderation,
-      keys: node.keys,
-      now: this.now,
-      command: (...args) => node.command(...args),
-      notifyNodes: () => node.publish(node.keys.allNodes(), { type: "moderation" }),
-      onVerdict: (verdict) => {
-        if (node.available) this.#inBackground("a suspension", () => this.#evictHere(verdict));
-      },
-    });
     this.#transactor = new Transactor({
       node,
       keys: node.keys,
@@ -158,7 +142,7 @@ export class RedisEngine implements Engine {
       options,
       now: this.now,
       onDeadline: (at) => this.#notifier.notify(at),
-      suspended: (session) => this.#suspended(session),
+      suspended: (session) => this.#suspensions.of(session),
       onRoomEnded: (end) => this.#onRoomEnded(end),
     });
     const inBackground = (what: string, task: () => Promise<unknown>) =>
@@ -167,6 +151,16 @@ export class RedisEngine implements Engine {
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes: this.#inboxes, random, inBackground });
     this.#sweeper = new Sweeper({ ...shared, streams: this.#streams, notifier: this.#notifier });
+    this.#lobby = new Lobby(node, this.#transactor);
+    this.#relay = new SignalRelay(node, this.#transactor);
+    this.#suspensions = new Suspensions({
+      node,
+      transactor: this.#transactor,
+      inboxes: this.#inboxes,
+      limits: options.moderation,
+      inBackground,
+      onNewlyWaiting: (sessionIds) => this.#sweeper.matchAtNextSweep(sessionIds),
+    });
     this.#sockets = new SocketCounts({
       admit: (args) => this.#transactor.answering(() => node.run(scripts.admitSocket, args)),
       command: (...args) => node.command(...args),
@@ -244,84 +238,16 @@ export class RedisEngine implements Engine {
     });
   }
 
-  async matchOptions(sessionId: string): Promise<MatchOptions | undefined> {
-    const args = { session: sessionId, now: this.now(), max: eligibleMax };
-    const found = await this.#transactor.answering(() => this.#node.run(scripts.eligible, args));
-    if (isRejection(found)) return undefined;
-    const [ticket, ...eligible] = found.flatMap(([, revision, json]): Ticket[] =>
-      json === null ? [] : [{ ...(JSON.parse(json) as Ticket), revision: Number(revision) }],
-    );
-    if (!ticket) return undefined;
-    return { ticket, eligible: eligible.sort((a, b) => a.queuedSince - b.queuedSince) };
+  matchOptions(sessionId: string): Promise<MatchOptions | undefined> {
+    return this.#lobby.matchOptions(sessionId);
   }
 
-  async pair(request: PairRequest): Promise<boolean> {
-    const { impolite, polite } = request;
-    const ids: [string, string] = [impolite.sessionId, polite.sessionId];
-    if (ids[0] === ids[1]) return false;
-    const paired = await this.#transactor.answering(async () => {
-      // A session that comes to avoid the other one after this has another revision.
-      if (await this.#avoidEachOther(...ids)) return false;
-      return this.#transactor.transact({ ids }, (transaction) => {
-        const [first, second] = ids.map((id) => transaction.get(id)?.value);
-        if (first?.ticket?.revision !== impolite.revision) return false;
-        if (second?.ticket?.revision !== polite.revision) return false;
-        const around = this.#transactor.surroundings(transaction);
-        return transaction.apply(transitions.pair(first, second, request, around));
-      });
-    });
-    return paired === true;
-  }
-
-  async #avoidEachOther(one: string, other: string): Promise<boolean> {
-    const { keys } = this.#node;
-    const until = (session: string, avoided: string) =>
-      this.#node.command("ZSCORE", keys.avoidances(session), avoided);
-    const ends = await Promise.all([until(one, other), until(other, one)]);
-    return ends.some((end) => end !== null && Number(end) > this.now());
+  pair(request: PairRequest): Promise<boolean> {
+    return this.#lobby.pair(request);
   }
 
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
-    return this.#transactor.answering<boolean | Rejection>(async () => {
-      const now = this.now();
-      const outcome = await this.#node.run(scripts.relaySignal, {
-        now,
-        events_max: limits.logEventsMax,
-        bytes_max: limits.logBytesMax,
-        results_max: resultsMax,
-        session: caller.sessionId,
-        generation: caller.generation,
-        room: roomId,
-        signal: signal ?? "",
-        mutation: caller.mutationId ?? "",
-        recorded_since: now - resultKeptMs,
-      });
-      switch (outcome) {
-        case "delivered":
-          return true;
-        case "dropped":
-          return false;
-        case "taken-over":
-          return reject("taken-over");
-        case "unknown session":
-          return reject("not-in-room");
-        case "another room":
-          return this.#sendToPastRoom(caller, roomId);
-      }
-    });
-  }
-
-  /** Not delivered if the room was the caller's; else it is refused. */
-  async #sendToPastRoom(caller: Caller, roomId: string): Promise<boolean | Rejection> {
-    const outcome = await this.#transactor.forCaller<{ delivered: boolean }>(
-      caller,
-      reject("not-in-room"),
-      ({ value }) =>
-        knowsRoom(value, roomId)
-          ? { ...noChange, result: { delivered: false } }
-          : reject("not-in-room"),
-    );
-    return isRejection(outcome) ? outcome : outcome.delivered;
+    return this.#relay.send(caller, roomId, signal);
   }
 
   confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {
@@ -386,74 +312,21 @@ export class RedisEngine implements Engine {
     const met = await this.#metIn(caller, roomId);
     if (isRejection(met)) return met;
     const { reporter, partner: reported, votes: earned } = met;
-    return this.#transactor.answering(async () => {
-      const at = this.now();
-      const verdict = await this.#moderate({
-        kind: "report",
-        at,
-        roomId,
-        reporter,
-        reported,
-        earned,
-      });
-      return { ...verdict, reported, newlyWaiting: await this.#evict(verdict, "all nodes") };
-    });
+    return this.#transactor.answering(() =>
+      this.#suspensions.report({ roomId, reporter, reported, earned }),
+    );
   }
 
   suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting"> | Rejection> {
-    return this.#transactor.answering(async () => {
-      const verdict = await this.#moderate({ kind: "suspend", at: this.now(), subject, until });
-      return { newlyWaiting: await this.#evict(verdict, "all nodes") };
-    });
+    return this.#transactor.answering(() => this.#suspensions.suspend(subject, until));
   }
 
   lift(subject: Subject): Promise<boolean | Rejection> {
-    return this.#transactor.answering(async () => {
-      const { counted } = await this.#moderate({ kind: "lift", at: this.now(), subject });
-      return counted;
-    });
+    return this.#transactor.answering(() => this.#suspensions.lift(subject));
   }
 
   suspensions(): Suspension[] {
-    return this.#moderation.list(this.now());
-  }
-
-  async #moderate(entry: Entry): Promise<Verdict> {
-    if (!this.#node.available) throw new RedisUnavailable("Redis is unavailable");
-    return this.#moderation.append(entry);
-  }
-
-  #suspended(session: Session): Rejection | undefined {
-    const until = this.#moderation.suspendedUntil(partyOf(session), this.now());
-    return until === undefined ? undefined : reject("suspended", { until });
-  }
-
-  /**
-   * Takes sessions out of lobby and room to which a suspension applies: those that are connected here, and for `all nodes`
-   * also one that is named by its id, wherever it is. Returns whose tickets entered the lobby.
-   */
-  async #evict({ suspended }: Verdict, where: "here" | "all nodes"): Promise<string[]> {
-    const newlyWaiting: string[] = [];
-    for (const { subject } of suspended) {
-      const isNamed = where === "all nodes" || this.#inboxes.has(subject.id);
-      const named = isNamed ? [subject.id] : [];
-      for (const id of subject.kind === "address" ? this.#inboxes.at(subject.id) : named) {
-        const evicted = await this.#transactor.transact({ ids: [id] }, (transaction) => {
-          const draft = transaction.get(id);
-          if (!draft) return { newlyWaiting: [] };
-          const around = this.#transactor.surroundings(transaction);
-          const partner = transaction.partnerOf(draft);
-          return transaction.apply(transitions.evict(draft.value, partner, around));
-        });
-        if (!isRejection(evicted)) newlyWaiting.push(...evicted.newlyWaiting);
-      }
-    }
-    return newlyWaiting;
-  }
-
-  /** Another node has suspended: a partner that enters the lobby because of it looks for a new one at the next sweep. */
-  async #evictHere(verdict: Verdict): Promise<void> {
-    this.#sweeper.matchAtNextSweep(await this.#evict(verdict, "here"));
+    return this.#suspensions.list();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -490,7 +363,7 @@ export class RedisEngine implements Engine {
       case "take-over":
         return this.#inboxes.onTakeOver(message.sessionId, message.generation);
       case "moderation":
-        return this.#inBackground("suspensions", () => this.#moderation.sync());
+        return this.#inBackground("suspensions", () => this.#suspensions.sync());
       case "paired":
         return this.#waits[message.mode].record(message.waitedMs, this.now());
       case "echo":
@@ -517,5 +390,3 @@ export class RedisEngine implements Engine {
     });
   }
 }
-
-const noChange = { sessions: [], room: undefined, events: [], avoidances: [] };
