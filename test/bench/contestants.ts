@@ -1,6 +1,7 @@
 /** Who is compared, how each is started, and the words each speaks. */
 import { scripts } from "../../package.json";
 import type { Program } from "../support/server-process.ts";
+import { root } from "../support/root.ts";
 
 /** What a frame of the server's means to the load. */
 export type Heard =
@@ -34,8 +35,6 @@ export interface Contestant {
   env: Record<string, string>;
   dialect: Dialect;
 }
-
-const root = new URL("../..", import.meta.url).pathname;
 
 /** A candidate's line of 150 bytes, with the signal's number in it. */
 function candidateOf(n: number): string {

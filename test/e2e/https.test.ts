@@ -7,6 +7,7 @@ import { launchBrowser } from "../support/browser.ts";
 import { freePort } from "../support/ports.ts";
 import { startServer } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
+import { root } from "../support/root.ts";
 
 setDefaultTimeout(60_000);
 
@@ -16,7 +17,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "peer-stream-https-"));
   tls = { TLS_CERT: join(folder, "cert.pem"), TLS_KEY: join(folder, "key.pem") };
   // The README's own line.
-  const readme = await Bun.file(new URL("../../README.md", import.meta.url)).text();
+  const readme = await Bun.file(join(root, "README.md")).text();
   const line = /^openssl req .*$/m.exec(readme)?.[0] ?? "the README has no line for a certificate";
   const made = Bun.spawn(["sh", "-c", line], { cwd: folder, stderr: "ignore" });
   expect(await made.exited).toBe(0);
@@ -94,7 +95,7 @@ async function startNginx(port: string) {
     throw new Error(
       "There is no nginx (Debian's package nginx-light). The README's test line installs it.",
     );
-  const readme = await Bun.file(new URL("../../README.md", import.meta.url)).text();
+  const readme = await Bun.file(join(root, "README.md")).text();
   const listenAt = await freePort();
   const block = (/```nginx\n([\s\S]*?)```/.exec(readme)?.[1] ?? "")
     .replace("listen 443 ssl", `listen 127.0.0.1:${listenAt} ssl`)
@@ -123,7 +124,7 @@ async function startCaddy(port: string) {
     throw new Error(
       "There is no caddy (Debian's package caddy). The README's test line installs it.",
     );
-  const readme = await Bun.file(new URL("../../README.md", import.meta.url)).text();
+  const readme = await Bun.file(join(root, "README.md")).text();
   const listenAt = await freePort();
   // In the place of the certificate that it would get by itself.
   const site = (/```caddy\n([\s\S]*?)```/.exec(readme)?.[1] ?? "")

@@ -1,5 +1,6 @@
 /** A site of somebody else's: one page with the client library and a picture of the stranger in it. */
 import { join } from "node:path";
+import { root } from "./root.ts";
 
 export interface ClientSite extends Disposable {
   readonly origin: string;
@@ -24,7 +25,7 @@ const page = `<!doctype html><title>A site</title><link rel="icon" href="data:,"
 
 /** Bundles the client and serves it, and the page at `/?server=ws://…`. */
 export async function startClientSite(): Promise<ClientSite> {
-  const entry = join(import.meta.dir, "../../src/client/peer-stream.ts");
+  const entry = join(root, "src/client/peer-stream.ts");
   const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser" });
   const code = await outputs[0]?.text();
   if (code === undefined) throw new Error("the client was not bundled");

@@ -1,5 +1,6 @@
 /** The real server as a process of its own, on a port of its own. */
 import { join } from "node:path";
+import { root } from "./root.ts";
 
 export interface ServerProcess extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, or `https:` with TLS_CERT */
@@ -18,8 +19,6 @@ export interface ServerProcess extends AsyncDisposable {
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 40_000;
-
-const root = new URL("../..", import.meta.url).pathname;
 
 /** How it is started, if not from its sources. */
 export interface Program {

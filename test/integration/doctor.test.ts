@@ -1,0 +1,288 @@
+/** The doctor, against real servers: what is well is found well, and what is not is named, with a way out. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { createSocket } from "node:dgram";
+import { mkdtemp } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { readConfig } from "../../src/config.ts";
+import {
+  checkCertificate,
+  checkClock,
+  checkOrigins,
+  checkSecrets,
+  checkTurn,
+} from "../../src/doctor/checks.ts";
+import { checkRedis } from "../../src/doctor/redis.ts";
+import { createRedisEngine } from "../../src/engine/redis/redis-engine.ts";
+import { secretFingerprint } from "../../src/rpc/session-token.ts";
+import { createSystem } from "../../src/system.ts";
+import { startCoturn, type Coturn } from "../support/coturn.ts";
+import { engineOptions } from "../support/engine-options.ts";
+import { freePort } from "../support/ports.ts";
+import { startRedis } from "../support/redis.ts";
+import { root } from "../support/root.ts";
+
+setDefaultTimeout(30_000);
+
+const system = createSystem();
+const good = "q0V1nGzB7yT3mXk9LwRs4HdJ8cFpA2uE6oNi5vCx";
+let coturn: Coturn;
+beforeAll(async () => void (coturn = await startCoturn()));
+afterAll(() => coturn[Symbol.asyncDispose]());
+
+function configOf(env: Record<string, string>) {
+  const config = readConfig(env);
+  if ("problems" in config) throw new Error(config.problems.join());
+  return config;
+}
+
+const stunUrl = () => coturn.url.replace("turn:", "stun:").replace(/\?.*/, "");
+
+async function doctor(env: Record<string, string>) {
+  const { PATH = "" } = process.env;
+  const child = Bun.spawn([process.execPath, "run", "--silent", "doctor"], {
+    cwd: join(root, ".."),
+    env: { PATH, ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const printed = await new Response(child.stdout).text();
+  return { printed, exitCode: await child.exited };
+}
+
+describe("bun run doctor", () => {
+  test("finds a sound installation sound, with a real allocation, and ends with 0", async () => {
+    const { printed, exitCode } = await doctor({
+      NODE_ENV: "production",
+      SESSION_SECRET: good,
+      CORS_ORIGIN: "https://chat.example",
+      STUN_URLS: stunUrl(),
+      TURN_URLS: `${coturn.url},turn:127.0.0.1:${coturn.port}?transport=tcp`,
+      TURN_SECRET: coturn.secret,
+    });
+    expect(printed).toContain("ok    the environment is understood");
+    expect(printed).toContain("ok    SESSION_SECRET is hard to guess");
+    expect(printed).toContain("ok    pages of https://chat.example may connect");
+    expect(printed).toMatch(/ok {4}stun:\S+ answers, and sees this machine at 127\.0\.0\.1:\d+/);
+    expect(printed.match(/gives the relayed address 127\.0\.0\.1:\d+/g)).toHaveLength(2);
+    expect(printed).toContain(", 0 failed, ");
+    expect(exitCode).toBe(0);
+    expect(coturn.log).toMatch(/ALLOCATE processed, success/);
+    for (const secret of [good, coturn.secret]) expect(printed).not.toContain(secret);
+  });
+
+  test("names what is wrong and what to do about it, and ends with 1", async () => {
+    const { printed, exitCode } = await doctor({
+      NODE_ENV: "production",
+      SESSION_SECRET: "abcdefghabcdefgh",
+      CORS_ORIGIN: "http://chat.example",
+      STUN_URLS: "stun:127.0.0.1:9",
+      TURN_URLS: coturn.url,
+      TURN_SECRET: good,
+      REDIS_URL: "redis://127.0.0.1:9",
+    });
+    expect(printed).toMatch(
+      /fail {2}SESSION_SECRET looks like 48 bits .*\n +→ make one with: openssl/,
+    );
+    expect(printed).toMatch(/fail {2}CORS_ORIGIN lets in http:\/\/chat.example/);
+    expect(printed).toMatch(/fail {2}stun:127.0.0.1:9 does not answer: /);
+    expect(printed).toMatch(
+      /fail {2}turn:\S+ refuses the credentials \(401\)\n.*static-auth-secret/,
+    );
+    expect(printed).toMatch(/fail {2}Redis at 127.0.0.1:9 does not answer: /);
+    expect(printed).toContain(" 5 failed, ");
+    expect(exitCode).toBe(1);
+  });
+
+  test("says which variable is not understood", async () => {
+    const { printed, exitCode } = await doctor({ PORT: "none", GRACE_MS: "soon" });
+    expect(printed).toContain("fail  PORT: must be a whole number");
+    expect(printed).toContain("fail  GRACE_MS: must be a whole number");
+    expect(exitCode).toBe(1);
+  });
+});
+
+describe("looked at one by one", () => {
+  const verdicts = (findings: { verdict: string }[]) => findings.map(({ verdict }) => verdict);
+
+  test("a missing secret is worth a thought in development", () => {
+    expect(verdicts(checkSecrets(configOf({})))).toEqual(["warn"]);
+  });
+
+  test("a secret that openssl made is hard to guess, a long word is not", () => {
+    const secrets = [good, "correcthorsebatterystaple"];
+    const findings = checkSecrets(configOf({ SESSION_SECRET: secrets.join(",") }));
+    expect(verdicts(findings)).toEqual(["ok", "fail"]);
+  });
+
+  test("the default origin in production is worth a thought", () => {
+    expect(
+      verdicts(checkOrigins(configOf({ NODE_ENV: "production", SESSION_SECRET: good }))),
+    ).toEqual(["warn"]);
+  });
+
+  test("no TURN server is worth a thought", async () => {
+    expect(verdicts(await checkTurn(configOf({}), system))).toEqual(["warn"]);
+  });
+
+  test("a certificate that is not there is a fault", () => {
+    const tls = { cert: "/nowhere/cert.pem", key: "/nowhere/key.pem" };
+    expect(verdicts(checkCertificate({ tls, publicUrl: undefined }, 0))).toEqual(["fail"]);
+    expect(checkCertificate(configOf({}), 0)).toEqual([]);
+  });
+
+  test.each([
+    [0, "ok"],
+    [10, "warn"],
+    [-3600, "fail"],
+  ])("a clock that is %d s off is %s", async (offS, verdict) => {
+    const server = createSocket("udp4");
+    server.on("message", (_, from) => {
+      const answer = Buffer.alloc(48);
+      answer.writeUInt32BE(Math.floor(Date.now() / 1000) + 2_208_988_800 + offS, 40);
+      answer.writeUInt32BE(((Date.now() % 1000) * 4_294_967) >>> 0, 44);
+      server.send(answer, from.port, from.address);
+    });
+    await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    expect(verdicts(await checkClock({ host: "127.0.0.1", port }, system))).toEqual([verdict]);
+    server.close();
+  });
+});
+
+/** A self-signed certificate for 127.0.0.1 and chat.example, and its key; made by openssl. */
+async function certificate(...more: string[]) {
+  const directory = await mkdtemp(join(tmpdir(), "peer-stream-doctor-"));
+  const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+  const names = "subjectAltName=IP:127.0.0.1,DNS:chat.example";
+  await Bun.$`openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=chat.example -addext ${names} -keyout ${key} -out ${cert} ${more}`.quiet();
+  return { cert, key };
+}
+
+const withTls = (tls: { cert: string; key: string }, publicUrl = "https://chat.example") =>
+  configOf({ TLS_CERT: tls.cert, TLS_KEY: tls.key, PUBLIC_URL: publicUrl });
+
+describe("D17 a certificate", () => {
+  const said = async (tls: { cert: string; key: string }, publicUrl?: string, inDays = 0) =>
+    checkCertificate(withTls(tls, publicUrl), Date.now() + inDays * 86_400_000)
+      .map(({ verdict, what }) => `${verdict} ${what}`)
+      .join("\n");
+
+  test("that nobody else has signed, or that ends soon, is worth a thought", async () => {
+    const tls = await certificate();
+    expect(await said(tls)).toMatch(/^warn .* self-signed[^\n]*$/);
+    expect(await said(tls, "https://127.0.0.1")).toMatch(/^warn .* self-signed[^\n]*$/);
+    expect(await said(tls, undefined, 20)).toMatch(/warn .* ends in \d days/);
+  });
+
+  test("that can't be used is a fault, with the reason", async () => {
+    const [tls, other] = [await certificate(), await certificate()];
+    expect(await said({ ...tls, key: other.key })).toMatch(/^fail the key of TLS_KEY is not that/);
+    expect(await said({ ...tls, key: tls.cert })).toMatch(/^fail TLS_KEY can't be read/);
+    expect(await said({ ...tls, cert: tls.key })).toMatch(/^fail TLS_CERT can't be read/);
+    expect(await said(tls, undefined, 31)).toMatch(/^fail .* ended on/);
+    expect(await said(tls, undefined, -2)).toMatch(/^fail .* begins on/);
+    expect(await said(tls, "https://other.example")).toMatch(/^fail .* not for other\.example/);
+    expect(await said(tls, "https://192.0.2.1")).toMatch(/^fail .* not for 192\.0\.2\.1/);
+    const encrypted = join(dirname(tls.key), "encrypted.pem");
+    await Bun.$`openssl pkey -in ${tls.key} -aes128 -passout pass:word -out ${encrypted}`.quiet();
+    expect(await said({ ...tls, key: encrypted })).toMatch(/^fail TLS_KEY can't be read/);
+  });
+});
+
+describe("D17 Redis", () => {
+  const said = async (url: string, secrets?: string[]) => {
+    const findings = await checkRedis(url, secrets, system);
+    expect(JSON.stringify(findings)).not.toContain("hidden");
+    return findings.map(({ verdict, what }) => `${verdict} ${what}`).join("\n");
+  };
+
+  test("is looked at as the nodes use it: replica, database, login, rights, memory, TLS at an IP address", async () => {
+    await using stack = new AsyncDisposableStack();
+    const tlsPort = await freePort();
+    const { cert, key } = await certificate();
+    const redis = stack.use(
+      await startRedis(
+        `--tls-port ${tlsPort} --tls-cert-file ${cert} --tls-key-file ${key} --tls-auth-clients no`.split(
+          " ",
+        ),
+      ),
+    );
+    expect(await said(redis.url)).toMatch(
+      /^ok Redis \d\S+ at 127\.0\.0\.1:\d+ answers, and can be/,
+    );
+    expect(await said(`${redis.url}/99`)).toMatch(/^fail .* DB index/);
+    expect(await said(redis.url.replace("//", "//who:hidden@"))).toMatch(/^fail .*WRONGPASS/);
+    expect(await said(redis.url.replace("redis:", "http:"))).toMatch(/^fail REDIS_URL is not/);
+    expect(await said(`redis://127.0.0.1:${await freePort()}`)).toMatch(/^fail .* does not answer/);
+    expect(await said(`rediss://127.0.0.1:${tlsPort}`)).toMatch(/^fail .*self.signed/);
+
+    await redis.cli("ACL", "SETUSER", "narrow", "on", ">hidden", "~other:*", "&*", "+@all");
+    const narrow = redis.url.replace("//", "//narrow:hidden@");
+    expect(await said(narrow)).toMatch(/^fail .*(NOPERM|permission)/);
+    await redis.cli("ACL", "SETUSER", "narrow", "~peer-stream:*", "resetchannels");
+    expect(await said(narrow)).toMatch(/^fail .*publish to the channel/);
+    await redis.cli("ACL", "SETUSER", "narrow", "&peer-stream:*");
+    expect(await said(narrow)).toMatch(/^ok /);
+
+    await redis.cli("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru");
+    expect(await said(redis.url)).toMatch(/fail .*maxmemory-policy is allkeys-lru/);
+    await redis.cli("CONFIG", "SET", "maxmemory", "1mb", "maxmemory-policy", "noeviction");
+    expect(await said(redis.url)).toMatch(/^fail .*OOM/);
+    await redis.cli("CONFIG", "SET", "maxmemory", "0", "appendonly", "no");
+    expect(await said(redis.url)).toMatch(/warn a restart of Redis loses sessions/);
+
+    const replica = stack.use(await startRedis(["--replicaof", "127.0.0.1", String(redis.port)]));
+    expect(await said(replica.url)).toMatch(
+      new RegExp(`^fail .* is a replica of 127\\.0\\.0\\.1:${redis.port}`),
+    );
+    replica.freeze();
+    expect(await said(replica.url)).toMatch(/^fail .* no answer within 5 s/);
+    replica.thaw();
+  });
+
+  test("D12 whether the session secrets of the nodes that run fit this one's", async () => {
+    await using redis = await startRedis();
+    const node = async (...secrets: string[]) => {
+      const about = `secrets=${secrets.map(secretFingerprint).join(",")}`;
+      const engine = createRedisEngine(system, engineOptions, {
+        url: redis.url,
+        clock: system,
+        about,
+      });
+      await engine.opened();
+      return { [Symbol.asyncDispose]: async () => engine.close() };
+    };
+    await using _first = await node("old", "new");
+    await using _second = await node("old");
+    expect(await said(redis.url, ["old"])).toContain("ok SESSION_SECRET fits the 2 running nodes");
+    const early = await said(redis.url, ["new", "old"]);
+    expect(early.match(/fail node \w+ does not accept tokens signed with the first/g)).toHaveLength(
+      1,
+    );
+    expect((await said(redis.url, ["new"])).match(/fail /g)).toHaveLength(2);
+    expect(await redis.cli("GET", await redis.cli("KEYS", "*node:*"))).not.toContain("old");
+  });
+});
+
+test("D17 turns: at an IP address is looked at, and its certificate named", async () => {
+  const { cert, key } = await certificate();
+  const port = await freePort();
+  await using relay = await startCoturn([
+    `--tls-listening-port=${port}`,
+    `--cert=${cert}`,
+    `--pkey=${key}`,
+  ]);
+  const { printed, exitCode } = await doctor({
+    TURN_URLS: `turns:127.0.0.1:${port}?transport=tcp`,
+    TURN_SECRET: relay.secret,
+    STUN_URLS: stunUrl(),
+    REDIS_URL: "rediss://127.0.0.1:9",
+    SESSION_SECRET: good,
+  });
+  expect(printed).toMatch(/fail {2}turns:\S+ does not answer: .*self.signed/);
+  expect(printed).toMatch(/fail {2}Redis at 127\.0\.0\.1:9 does not answer/);
+  expect(printed).toMatch(/\d+ looked at, 2 failed/);
+  expect(exitCode).toBe(1);
+});

@@ -1,0 +1,267 @@
+import { expect, test } from "bun:test";
+import { defaultWishes } from "../../../src/domain/ticket.ts";
+import { isRejection } from "../../../src/domain/rejection.ts";
+import type { Engine, Stream } from "../../../src/engine/engine.ts";
+import { createRedisEngine, type RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
+import { createSystem } from "../../../src/system.ts";
+import { engineOptions } from "../../support/engine-options.ts";
+import { everyEngine } from "../../support/engines.ts";
+import { enginesOn, startRedis } from "../../support/redis.ts";
+import { createTcpProxy } from "../../support/tcp-proxy.ts";
+import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-system.ts";
+import { describeEngine } from "../../support/engine-contract.ts";
+import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
+import { describeProperties } from "../../support/engine-properties.ts";
+
+/** A history takes a thousand round trips and more. */
+const runs = Number(process.env["REDIS_HISTORIES"] ?? 150);
+
+const { "in Redis": open } = await everyEngine(1);
+if (!open) throw new Error("there must be an engine in Redis");
+
+describeEngine("in Redis", open);
+describeProperties("in Redis", open, runs);
+
+test("a signal is one round trip to Redis, its acknowledgement and its way to the partner included", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  const engine = engines.open(createVirtualSystem(), engineOptions);
+  const streams: Stream[] = [];
+  for (const sessionId of ["alice", "bob"]) {
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
+    if (isRejection(attached)) throw new Error(attached.reason);
+    streams.push(attached.stream);
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
+  }
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
+  if (!offer || !polite) throw new Error("alice must be on offer");
+  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  const callsOf = async (command: string) =>
+    Number(
+      new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(
+        await redis.cli("info", "commandstats"),
+      )?.[1] ?? 0,
+    );
+  const signal = JSON.stringify({ type: "offer", roomId: "room", sdp: "v=0" });
+  const send = async () =>
+    isRejection(await engine.send({ sessionId: "bob", generation: 1 }, "room", signal));
+  // The first one brings the script along.
+  expect(await send()).toBe(false);
+  await redis.cli("config", "resetstat");
+  for (let n = 0; n < 50; n++) expect(await send()).toBe(false);
+  const [ofAlice] = streams;
+  const told = ofAlice && (await engine.read(ofAlice, 0));
+  if (!Array.isArray(told)) throw new Error("alice must be able to read");
+  expect(told.filter(({ json }) => json === signal)).toHaveLength(51);
+  expect(await callsOf("evalsha")).toBe(50);
+  expect(await callsOf("eval")).toBe(0);
+  await engines.close();
+});
+
+test("A16 a report about a session that was forgotten counts against that session, and against no address", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  await expectForgottenToBeAttributed(engines.open, async () => {
+    // What its expiry does: that goes by Redis' own clock.
+    const keys = (await redis.cli("keys", "*s:bob")).split("\n").filter(Boolean);
+    expect(keys).not.toBeEmpty();
+    await redis.cli("del", ...keys);
+  });
+  await engines.close();
+});
+
+/** Two sessions of one address that meet, one of which blocks the other, and both go for good. */
+async function blockAndGo(
+  engine: Engine,
+  system: VirtualSystem,
+  [one, other]: [string, string],
+  addressHash: string,
+) {
+  const streams: Stream[] = [];
+  for (const sessionId of [one, other]) {
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash, wake() {} });
+    if (isRejection(attached)) throw new Error(attached.reason);
+    streams.push(attached.stream);
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
+  }
+  const offer = await engine.matchOptions(other);
+  const [polite] = offer?.eligible ?? [];
+  if (!offer || !polite) throw new Error("they must be on offer to each other");
+  const terms = { roomId: `of ${one}`, relayOnly: false, sharedInterests: [] };
+  expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  await engine.avoid({ sessionId: one, generation: 1 }, `of ${one}`);
+  await engine.end({ sessionId: one, generation: 1 }, { ending: "block" });
+  for (const sessionId of [one, other])
+    await engine.end({ sessionId, generation: 1 }, { ending: "leave" });
+  for (const stream of streams) await engine.detach(stream);
+  await system.advance(engineOptions.graceMs + 1000);
+  await engine.sweep();
+}
+
+test("A2, A12 a block is kept in Redis as long as a token lives, within bounds by number and by address", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  const system = createVirtualSystem();
+  const blocks = { blockersMax: 4, blockersPerAddressMax: 2 };
+  const engine = engines.open(system, { ...engineOptions, blocks });
+  const dayS = 86_400;
+  const lifeS = async (sessionId: string) => {
+    const keys = (await redis.cli("keys", `*:[sv]:${sessionId}`)).split("\n").filter(Boolean);
+    return Promise.all(keys.map(async (key) => Number(await redis.cli("ttl", key))));
+  };
+  const isKept = async (sessionId: string) =>
+    (await lifeS(sessionId)).every((seconds) => seconds > 6.9 * dayS);
+
+  await blockAndGo(engine, system, ["alice", "bob"], "a household");
+  expect(await lifeS("alice")).toHaveLength(2);
+  expect(await isKept("alice")).toBe(true);
+  // Whoever was only blocked is remembered as any other: the word is the blocker's.
+  expect(Math.max(...(await lifeS("bob")))).toBeLessThanOrEqual(600);
+
+  for (const n of [0, 1, 2])
+    await blockAndGo(engine, system, [`flood ${n}`, `x ${n}`], "a flooder");
+  expect(await Promise.all([0, 1, 2].map((n) => isKept(`flood ${n}`)))).toEqual([
+    false,
+    true,
+    true,
+  ]);
+  expect(await isKept("alice")).toBe(true);
+  for (const n of [0, 1]) await blockAndGo(engine, system, [`anybody ${n}`, `y ${n}`], `home ${n}`);
+  expect(await isKept("anybody 1")).toBe(true);
+  expect(await isKept("alice")).toBe(false);
+  await engines.close();
+});
+
+test("A9 votes that do not count are not written, and those that do push no suspension out for a new node", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis, { prefix: "one-site:" });
+  const system = createVirtualSystem();
+  const engine = engines.open(system, engineOptions);
+  const until = system.now() + 86_400_000;
+  await engine.suspend({ kind: "session", id: "mallory" }, until);
+  await engine.suspend({ kind: "session", id: "lifted" }, until);
+  expect(await engine.lift({ kind: "session", id: "lifted" })).toBe(true);
+  await engine.suspend({ kind: "session", id: "over" }, system.now() + 1);
+
+  for (const sessionId of ["alice", "bob"]) {
+    const address = `${sessionId}'s home`;
+    await engine.attach({ sessionId, generation: 0, addressHash: address, wake() {} });
+    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
+  }
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
+  if (!offer || !polite) throw new Error("alice must be on offer");
+  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  await engine.pair({ ...terms, impolite: offer.ticket, polite });
+  const words = async () => Number(await redis.cli("xlen", "one-site:1:mod"));
+  const before = await words();
+  const report = () => engine.report({ sessionId: "alice", generation: 1 }, "room");
+  expect(await report()).toMatchObject({ first: true, counted: false });
+  expect(await words()).toBe(before);
+  await system.advance(5000);
+  for (let n = 0; n < 20; n++) expect(await report()).toMatchObject({ first: false });
+  expect(await words()).toBe(before);
+
+  // As if a flood of votes had pushed all older words out.
+  await redis.cli("xtrim", "one-site:1:mod", "maxlen", "0");
+  const another = engines.open(system, engineOptions);
+  // Asks Redis, so it waits until the node is there.
+  await another.stats();
+  const known = await another.suspensions();
+  if (isRejection(known)) throw new Error(known.reason);
+  expect(known.map(({ subject, by }) => [subject.id, by])).toEqual([["mallory", "operator"]]);
+  expect(await redis.cli("hkeys", "one-site:1:suspended")).toBe("session mallory\n");
+  await engines.close();
+});
+
+/** A node of its own in real time, with its line to Redis. */
+async function nodeBehind(line: { http: string }, options: Partial<RedisOptions> = {}) {
+  const system = createSystem();
+  const engine = createRedisEngine(system, engineOptions, {
+    url: line.http.replace("http:", "redis:"),
+    clock: system,
+    timeoutMs: 300,
+    leaseMs: 1200,
+    ...options,
+  });
+  await engine.opened();
+  return engine;
+}
+
+/** Resolves once `holds` does. @throws after ten seconds, with `what`. */
+async function until(what: string, holds: () => unknown | Promise<unknown>) {
+  const deadline = performance.now() + 10_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`within 10 s it did not come about: ${what}`);
+    await Bun.sleep(20);
+  }
+}
+
+test("A4, D14 the sockets of an address are those that are open, whatever was lost on the way to Redis", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  await using line = await createTcpProxy(new URL(redis.url));
+  const engine = await nodeBehind(line);
+  const another = await nodeBehind({ http: redis.url });
+  const max = 12;
+  const admit = (on = engine) => on.addresses.admit("an address", 0, max);
+  const counts = async () =>
+    (
+      await redis.cli(
+        "eval",
+        "local t = {} for _, k in ipairs(redis.call('keys', '*sockets:*')) do for _, v in ipairs(redis.call('hvals', k)) do t[#t + 1] = v end end return table.concat(t, ' ')",
+        "0",
+      )
+    ).trim();
+  const held: { release: () => void }[] = [];
+  const take = async (count: number, on = engine) => {
+    for (let n = 0; n < count; n++) {
+      const admitted = await admit(on);
+      if (admitted.kind !== "admitted") throw new Error(`refused: ${admitted.kind}`);
+      held.push(admitted);
+    }
+  };
+
+  for (let times = 0; times < 2; times++) {
+    await take(max);
+    expect(await admit()).toEqual({ kind: "crowded" });
+    expect(await admit(another)).toEqual({ kind: "crowded" });
+    line.refuse(true);
+    line.cut();
+    await until("the node knows that Redis is away", () => !engine.available());
+    // All close while nobody can be told.
+    for (const { release } of held.splice(0)) release();
+    // One opens: whom nobody can count is let in, and is counted when Redis is back.
+    await take(1);
+    line.refuse(false);
+    await until("Redis is back", () => engine.available());
+    await until("the counts are right", async () => (await counts()) === "1");
+    await take(max - 1, another);
+    expect(await admit()).toEqual({ kind: "crowded" });
+    for (const { release } of held.splice(0)) release();
+    await until("nothing is open", async () => (await counts()) === "");
+    // Where nothing is open nothing is kept.
+    expect(await redis.cli("keys", "*sockets:*")).toBe("\n");
+  }
+
+  // An answer that never comes: nobody knows whether it was counted.
+  line.freeze();
+  const lost = await admit();
+  if (lost.kind !== "admitted") throw new Error("it must be let in");
+  lost.release();
+  line.thaw();
+  await until("Redis is back", () => engine.available());
+  await until("nothing is open", async () => (await counts()) === "");
+
+  // Redis forgets everything; what is open is counted again.
+  await take(5);
+  await redis.cli("flushall");
+  await until("the counts are back", async () => (await counts()) === "5");
+  await take(max - 5);
+  expect(await admit(another)).toEqual({ kind: "crowded" });
+  await engine.close();
+  // What a node leaves that dies counts for nobody once its lease has ended.
+  await until("the lease has ended", async () => (await admit(another)).kind === "admitted");
+  await another.close();
+}, 60_000);

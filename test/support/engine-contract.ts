@@ -1,0 +1,821 @@
+/**
+ * What every engine must keep, tried through its port alone. An engine's own test is a call of this.
+ */
+import { describe, expect, test } from "bun:test";
+import type { LogEntry } from "../../src/domain/event-log.ts";
+import { isRejection } from "../../src/domain/rejection.ts";
+import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
+import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
+import type { RoomEnd } from "../../src/domain/session.ts";
+import { limits, type LoggedEvent } from "../../src/protocol.ts";
+import type { OpenEngine } from "./world.ts";
+import { createVirtualSystem } from "./virtual-system.ts";
+import { engineOptions } from "./engine-options.ts";
+
+interface Attached extends Caller {
+  stream: Stream;
+  missed: LogEntry[];
+  waiting: boolean;
+}
+
+export function describeEngine(name: string, open: OpenEngine) {
+  function setUp(options: Partial<EngineOptions> = {}) {
+    const system = createVirtualSystem();
+    const alarms: number[] = [];
+    const engine = open(system, {
+      ...engineOptions,
+      ...options,
+    });
+    engine.onDeadline((at) => void alarms.push(at));
+    const ended: RoomEnd[] = [];
+    engine.onEnded((end) => void ended.push(end));
+    return { system, engine, alarms, ended, ...verbs(engine) };
+  }
+
+  function verbs(engine: Engine) {
+    const generations = new Map<string, number>();
+    async function attach(
+      sessionId: string,
+      position?: Stream["after"] | string,
+      generation = generations.get(sessionId) ?? 0,
+    ) {
+      const epochAndOffset = typeof position === "string" ? position.split(":") : undefined;
+      const attached = await engine.attach({
+        sessionId,
+        generation,
+        addressHash: `address of ${sessionId}`,
+        position: epochAndOffset && {
+          epoch: epochAndOffset[0] ?? "",
+          offset: Number(epochAndOffset[1]),
+        },
+        wake: () => {},
+      });
+      if (isRejection(attached)) throw new Error(attached.reason);
+      const { stream, missed, newlyWaiting } = attached;
+      generations.set(sessionId, stream.generation);
+      return {
+        sessionId,
+        generation: stream.generation,
+        stream,
+        missed,
+        waiting: newlyWaiting.includes(sessionId),
+      };
+    }
+    async function enter(sessionId: string, wishes: Partial<Wishes> = {}) {
+      const peer = await attach(sessionId);
+      await engine.enqueue(peer, { ...defaultWishes, ...wishes });
+      return peer;
+    }
+    /** Pairs two tickets as they are now. */
+    async function pair(first: Caller, second: Caller, roomId = "room") {
+      const one = await engine.matchOptions(first.sessionId);
+      const two = await engine.matchOptions(second.sessionId);
+      if (!one || !two) throw new Error("both must wait");
+      return engine.pair({
+        roomId,
+        impolite: one.ticket,
+        polite: two.ticket,
+        relayOnly: false,
+        sharedInterests: [],
+      });
+    }
+    async function roomOfTwo() {
+      const alice = await enter("alice");
+      const bob = await enter("bob");
+      expect(await pair(alice, bob)).toBe(true);
+      return { alice, bob };
+    }
+    async function events({ stream }: Attached, after = 0): Promise<LoggedEvent[]> {
+      const entries = await engine.read(stream, after);
+      if (!Array.isArray(entries)) throw new Error("unreadable");
+      return entries.map(({ json }) => JSON.parse(json));
+    }
+    const types = async (peer: Attached, after = 0) =>
+      (await events(peer, after)).map(({ type }) => type);
+    const candidatesOf = async (sessionId: string) =>
+      (await engine.matchOptions(sessionId))?.eligible.map((ticket) => ticket.sessionId);
+    async function stats() {
+      const now = await engine.stats();
+      if (isRejection(now)) throw new Error(now.reason);
+      return now;
+    }
+    return { attach, enter, pair, roomOfTwo, events, types, candidatesOf, stats };
+  }
+
+  const offer = (roomId: string, sdp = "v=0") => JSON.stringify({ type: "offer", roomId, sdp });
+
+  describe(`the contract of engines: ${name}`, () => {
+    describe("tickets", () => {
+      test("are offered to each other oldest first, within their mode only", async () => {
+        const { system, enter, candidatesOf } = setUp();
+        for (const peer of ["ann", "bob", "cem"]) {
+          await enter(peer);
+          await system.advance(1000);
+        }
+        await enter("dan", { mode: "text" });
+        expect(await candidatesOf("cem")).toEqual(["ann", "bob"]);
+        expect(await candidatesOf("dan")).toEqual([]);
+      });
+
+      test("are bounded in what is offered, however many wait", async () => {
+        const { enter, candidatesOf } = setUp();
+        for (let n = 0; n < 200; n++) await enter(`peer ${n}`);
+        const offered = (await candidatesOf("peer 199")) ?? [];
+        expect(offered.length).toBeGreaterThan(0);
+        expect(offered.length).toBeLessThan(50);
+      });
+
+      test("read on past those who avoid each other until one fits", async () => {
+        const { engine, enter, pair, candidatesOf } = setUp();
+        await enter("alice");
+        for (let n = 0; n < 40; n++) {
+          const other = await enter(`other ${n}`);
+          expect(await pair({ sessionId: "alice", generation: 1 }, other, `room ${n}`)).toBe(true);
+          await engine.end({ sessionId: "alice", generation: 1 }, { ending: "skip" });
+        }
+        await enter("new one");
+        expect(await candidatesOf("alice")).toEqual(["new one"]);
+      });
+
+      test("with interests are offered only by them, until they relax step by step", async () => {
+        const { system, engine, enter, candidatesOf } = setUp();
+        await enter("alice", { interests: ["jazz"], languages: ["en"] });
+        await enter("bob", { interests: ["jazz", "chess"] });
+        await enter("carol", { interests: ["go"], languages: ["en"] });
+        await enter("dave");
+        expect(await candidatesOf("alice")).toEqual(["bob"]);
+        expect(await candidatesOf("dave")).toEqual([]);
+        await system.advance(5000);
+        expect((await engine.sweep()).newlyWaiting.sort()).toEqual(["alice", "carol"]);
+        expect((await candidatesOf("alice"))?.sort()).toEqual(["bob", "carol"]);
+        await system.advance(5000);
+        expect((await engine.sweep()).newlyWaiting.sort()).toEqual(["alice", "bob", "carol"]);
+        expect((await candidatesOf("dave"))?.sort()).toEqual(["alice", "bob", "carol"]);
+      });
+
+      test("are not offered while their owner is away, and are again when it is back", async () => {
+        const { engine, attach, enter, candidatesOf } = setUp();
+        const alice = await enter("alice");
+        await enter("bob");
+        await engine.detach(alice.stream);
+        expect(await candidatesOf("bob")).toEqual([]);
+        expect(await candidatesOf("alice")).toBeUndefined();
+        const back = await attach("alice", `${alice.stream.epoch}:1`);
+        expect(back.waiting).toBe(true);
+        expect(await candidatesOf("bob")).toEqual(["alice"]);
+      });
+
+      test("leave with `leave`, and nobody else's goes with them", async () => {
+        const { engine, enter, candidatesOf } = setUp();
+        const alice = await enter("alice");
+        await enter("bob");
+        await enter("carol");
+        expect(await engine.end(alice, { ending: "leave" })).toMatchObject({ status: "idle" });
+        expect(await candidatesOf("carol")).toEqual(["bob"]);
+        expect(await candidatesOf("alice")).toBeUndefined();
+      });
+    });
+
+    describe("pair", () => {
+      test("makes one room of two tickets and tells each its role", async () => {
+        const { engine, roomOfTwo, types } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        expect(await types(alice)).toEqual(["session", "lobby", "create-offer"]);
+        expect(await types(bob)).toEqual(["session", "lobby", "wait-for-offer"]);
+        expect(await engine.status(alice)).toEqual({ status: "paired", roomId: "room" });
+        expect(await engine.stats()).toMatchObject({ waiting: { video: 0 }, rooms: { video: 1 } });
+      });
+
+      const spoilers: [string, (engine: Engine, bob: Attached, carol: Attached) => unknown][] = [
+        ["left", (engine, bob) => engine.end(bob, { ending: "leave" })],
+        ["went away", (engine, bob) => engine.detach(bob.stream)],
+        [
+          "changed its wishes",
+          (engine, bob) => engine.enqueue(bob, { ...defaultWishes, interests: ["chess"] }),
+        ],
+      ];
+      for (const [what, spoil] of spoilers) {
+        test(`does nothing when one of them ${what} since it was seen`, async () => {
+          const { engine, enter, types } = setUp();
+          const alice = await enter("alice");
+          const bob = await enter("bob");
+          const carol = await enter("carol");
+          const seen = await engine.matchOptions("alice");
+          const ticket = seen?.eligible.find(({ sessionId }) => sessionId === "bob");
+          if (!seen || !ticket) throw new Error("bob must be on offer");
+          await spoil(engine, bob, carol);
+          const request = { roomId: "room", relayOnly: false, sharedInterests: [] };
+          expect(await engine.pair({ ...request, impolite: seen.ticket, polite: ticket })).toBe(
+            false,
+          );
+          expect(await types(alice)).toEqual(["session", "lobby"]);
+          expect(await engine.status(alice)).toEqual({ status: "waiting" });
+        });
+      }
+
+      test("never pairs a ticket with itself, or two who avoid each other", async () => {
+        const { engine, enter, pair, roomOfTwo } = setUp();
+        const carol = await enter("carol");
+        const { ticket } = (await engine.matchOptions("carol")) ?? {};
+        if (!ticket) throw new Error("carol waits");
+        const request = { relayOnly: false, sharedInterests: [] };
+        expect(
+          await engine.pair({ ...request, roomId: "self", impolite: ticket, polite: ticket }),
+        ).toBe(false);
+        await engine.end(carol, { ending: "leave" });
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        expect(await pair(alice, bob, "again")).toBe(false);
+      });
+
+      test("lets only one of two who want the same ticket have it", async () => {
+        const { engine, enter } = setUp();
+        await enter("alice");
+        await enter("bob");
+        await enter("carol");
+        const ofBob = await engine.matchOptions("bob");
+        const ofCarol = await engine.matchOptions("carol");
+        const alice = ofBob?.eligible.find(({ sessionId }) => sessionId === "alice");
+        if (!ofBob || !ofCarol || !alice) throw new Error("alice must be on offer");
+        const request = { relayOnly: false, sharedInterests: [], polite: alice };
+        const won = await Promise.all([
+          engine.pair({ ...request, roomId: "1", impolite: ofBob.ticket }),
+          engine.pair({ ...request, roomId: "2", impolite: ofCarol.ticket }),
+        ]);
+        expect(won.filter(Boolean)).toHaveLength(1);
+      });
+    });
+
+    describe("signals", () => {
+      test("reach the other member in the order they were sent", async () => {
+        const { engine, roomOfTwo, events } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await Promise.all(
+          Array.from({ length: 100 }, (_, n) => engine.send(alice, "room", offer("room", `${n}`))),
+        );
+        const offers = (await events(bob)).filter((event) => event.type === "offer");
+        expect(offers).toHaveLength(100);
+        expect((await events(alice)).filter((event) => event.type === "offer")).toEqual([]);
+      });
+
+      test("into an ended room are not delivered; into any other they are refused", async () => {
+        const { engine, enter, roomOfTwo } = setUp();
+        const { alice } = await roomOfTwo();
+        const carol = await enter("carol");
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.send(alice, "room", offer("room"))).toBe(false);
+        for (const roomId of ["room", "unknown"])
+          expect(await engine.send(carol, roomId, offer(roomId))).toMatchObject({
+            reason: "not-in-room",
+          });
+      });
+    });
+
+    describe("rooms", () => {
+      test("end once, whoever and however many end them", async () => {
+        const { engine, ended, roomOfTwo, types, stats } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await Promise.all([
+          engine.end(alice, { ending: "skip", roomId: "room" }),
+          engine.end(bob, { ending: "leave", roomId: "room" }),
+          engine.end(alice, { ending: "failed", roomId: "room" }),
+        ]);
+        expect(ended).toMatchObject([{ roomId: "room" }]);
+        const told = [...(await types(alice)), ...(await types(bob))];
+        expect(told.filter((type) => type === "partner-disconnected")).toHaveLength(1);
+        expect((await stats()).rooms.video).toBe(0);
+      });
+
+      test("ended through another keep the place; ended by oneself they give it up", async () => {
+        const { system, engine, roomOfTwo } = setUp();
+        const startedAt = system.now();
+        const { alice } = await roomOfTwo();
+        await system.advance(60_000);
+        await engine.end(alice, { ending: "skip" });
+        expect((await engine.matchOptions("alice"))?.ticket.queuedSince).toBe(startedAt + 60_000);
+        expect((await engine.matchOptions("bob"))?.ticket.queuedSince).toBe(startedAt);
+      });
+
+      test("are avoided by one session only up to its cap, the newest of them", async () => {
+        const { engine, enter, pair, candidatesOf } = setUp({ avoidsMax: 20 });
+        const alice = await enter("alice");
+        for (let n = 0; n < 100; n++) {
+          const other = await enter(`other ${n}`);
+          expect(await pair(alice, other, `room ${n}`)).toBe(true);
+          await engine.end(alice, { ending: "skip" });
+          await engine.end(other, { ending: "leave" });
+        }
+        await enter("other 79");
+        expect(await candidatesOf("alice")).toEqual(["other 79"]);
+        for (let n = 80; n < 100; n++) await enter(`other ${n}`);
+        expect(await candidatesOf("alice")).toEqual(["other 79"]);
+      });
+
+      /** So long that every session without a connection is forgotten that need not be kept. */
+      async function passTime({ system, engine }: ReturnType<typeof setUp>, ms = 3_600_000) {
+        // Each sweep may set a later deadline for a session.
+        for (let sweeps = 0; sweeps < 3; sweeps++) {
+          await system.advance(ms / 3);
+          await engine.sweep();
+        }
+      }
+
+      test("A2 stay blocked though the blocked one is already forgotten, whose token lives", async () => {
+        const world = setUp();
+        const { engine, attach, enter, roomOfTwo, candidatesOf } = world;
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(bob, { ending: "leave" });
+        await engine.detach(bob.stream);
+        await passTime(world);
+        // Bob is forgotten by now; Alice remembers the room.
+        expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
+        await passTime(world);
+        await attach("bob");
+        await engine.enqueue({ sessionId: "bob", generation: 99 }, defaultWishes);
+        expect(await candidatesOf("alice")).toEqual([]);
+        await enter("carol");
+        expect(await candidatesOf("alice")).toEqual(["carol"]);
+      });
+
+      test.each(["alice", "bob", "both"] as const)(
+        "A2 stay blocked though %s was away for nearly as long as a token lives",
+        async (away) => {
+          const world = setUp();
+          const { engine, enter, attach, roomOfTwo, candidatesOf } = world;
+          const { alice, bob } = await roomOfTwo();
+          await engine.avoid(alice, "room");
+          await engine.end(alice, { ending: "block" });
+          const gone = [alice, bob].filter(
+            ({ sessionId }) => away === "both" || away === sessionId,
+          );
+          for (const { stream } of gone) await engine.detach(stream);
+          await passTime(world);
+          await passTime(world, 6.9 * 86_400_000);
+          for (const { sessionId } of gone) await attach(sessionId);
+          for (const peer of ["alice", "bob"])
+            await engine.enqueue({ sessionId: peer, generation: 99 }, defaultWishes);
+          expect(await candidatesOf("alice")).toEqual([]);
+          expect(await candidatesOf("bob")).toEqual([]);
+          await enter("carol");
+          expect(await candidatesOf("alice")).toEqual(["carol"]);
+        },
+      );
+
+      test("A7 blocking or reporting in a row costs what skipping costs, and keeps no place", async () => {
+        const { system, engine, enter, pair, types } = setUp({
+          skipping: { burst: 4, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+        });
+        const bot = await enter("bot");
+        const startedAt = system.now();
+        const places: (number | undefined)[] = [];
+        for (let n = 0; n < 6; n++) {
+          await system.advance(100);
+          const other = await enter(`other ${n}`);
+          expect(await pair(bot, other, `room ${n}`)).toBe(true);
+          const ending = n % 2 === 0 ? "block" : "report";
+          // Never refused: nobody has to stay with a stranger.
+          expect(isRejection(await engine.end(bot, { ending, roomId: `room ${n}` }))).toBe(false);
+          expect(await engine.status(other)).toMatchObject({ status: "waiting" });
+          places.push((await engine.matchOptions("bot"))?.ticket.queuedSince);
+          await engine.end(other, { ending: "leave" });
+          if (places.at(-1) === undefined) break;
+        }
+        // The first two keep the place, the next two go to the back, and then there is a wait before the next.
+        expect(places).toEqual([startedAt, startedAt, startedAt + 300, startedAt + 400, undefined]);
+        expect((await types(bot)).at(-1)).toBe("resync");
+        expect(await engine.enqueue(bot)).toMatchObject({
+          reason: "rate-limited",
+          retryAfterMs: 1000,
+        });
+        await system.advance(1000);
+        expect(await engine.enqueue(bot)).toMatchObject({ status: "waiting" });
+      });
+
+      test("D10 are told once when they end, with how, in whatever way", async () => {
+        const world = setUp({ graceMs: 5000 });
+        const { system, engine, ended, enter, pair } = world;
+        const alice = await enter("alice");
+        const ways = {
+          skip: () => engine.end(alice, { ending: "skip" }),
+          leave: () => engine.end(alice, { ending: "leave" }),
+          failed: () => engine.end(alice, { ending: "failed", roomId: "failed" }),
+          report: () => engine.end(alice, { ending: "report", roomId: "report" }),
+          block: () => engine.end(alice, { ending: "block", roomId: "block" }),
+          "removed by id": () =>
+            engine.suspend({ kind: "session", id: "peer of removed by id" }, 2e12),
+          "removed by address": () =>
+            engine.suspend({ kind: "address", id: "address of peer of removed by address" }, 2e12),
+          lost: async () => {
+            await system.advance(5000);
+            await engine.sweep();
+          },
+        };
+        for (const [name, act] of Object.entries(ways)) {
+          await engine.enqueue(alice);
+          const other = await enter(`peer of ${name}`);
+          expect(await pair(alice, other, name)).toBe(true);
+          await system.advance(20);
+          if (name === "lost") await engine.detach(other.stream);
+          await act();
+          await engine.end(other, { ending: "leave" });
+        }
+        expect(ended.map(({ roomId, reason, ending }) => [roomId, reason, ending])).toEqual([
+          ["skip", "skipped", "skip"],
+          ["leave", "left", "leave"],
+          ["failed", "connect-failed", "failed"],
+          ["report", "left", "report"],
+          ["block", "left", "block"],
+          ["removed by id", "removed", "removed"],
+          ["removed by address", "removed", "removed"],
+          ["lost", "lost", "lost"],
+        ]);
+        expect(ended.every(({ lastedMs }) => lastedMs >= 20)).toBe(true);
+      });
+
+      test("cost a skipper time past the burst, and whoever it skips nothing", async () => {
+        const { system, engine, enter, pair } = setUp({
+          skipping: { burst: 2, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+        });
+        const alice = await enter("alice");
+        const skips: unknown[] = [];
+        for (let n = 0; n < 4; n++) {
+          const other = await enter(`other ${n}`);
+          await pair(alice, other, `room ${n}`);
+          skips.push(await engine.end(alice, { ending: "skip" }));
+          await engine.end(other, { ending: "leave" });
+          expect(await engine.enqueue(other)).toMatchObject({ status: "waiting" });
+          await engine.end(other, { ending: "leave" });
+        }
+        expect(skips.slice(0, 3).every((answer) => !isRejection(answer))).toBe(true);
+        expect(skips[3]).toMatchObject({ reason: "rate-limited", retryAfterMs: 1000 });
+        // Leaving is free, but no way around.
+        expect(await engine.end(alice, { ending: "leave" })).toMatchObject({ status: "idle" });
+        expect(await engine.enqueue(alice)).toMatchObject({ reason: "rate-limited" });
+        await system.advance(60_000);
+        expect(await engine.enqueue(alice)).toMatchObject({ status: "waiting" });
+      });
+
+      test("are avoided for as long as the session lives once blocked", async () => {
+        const { system, engine, roomOfTwo, candidatesOf } = setUp();
+        const { alice } = await roomOfTwo();
+        expect(await engine.avoid(alice, "room")).toEqual({ partnerId: "bob" });
+        await engine.end(alice, { ending: "block" });
+        await system.advance(3_600_000);
+        await engine.sweep();
+        expect(await candidatesOf("bob")).toEqual([]);
+        expect(await engine.avoid(alice, "unknown")).toMatchObject({ reason: "not-in-room" });
+      });
+    });
+
+    describe("deadlines", () => {
+      test("ring the alarm before they are due, and are claimed once", async () => {
+        const { system, engine, alarms, roomOfTwo, types } = setUp();
+        const { alice, bob } = await roomOfTwo();
+        await engine.detach(alice.stream);
+        expect(Math.min(...alarms)).toBe(system.now() + 15_000);
+        await system.advance(14_999);
+        expect((await engine.sweep()).newlyWaiting).toEqual([]);
+        await system.advance(1);
+        const sweeps = await Promise.all([engine.sweep(), engine.sweep()]);
+        expect(sweeps.flatMap(({ newlyWaiting }) => newlyWaiting)).toEqual(["bob"]);
+        expect((await types(bob)).slice(-2)).toEqual(["partner-disconnected", "lobby"]);
+      });
+
+      test("of a cooldown make two who wait for nobody else look again", async () => {
+        const { system, engine, roomOfTwo, candidatesOf } = setUp();
+        const { alice } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        expect(await candidatesOf("bob")).toEqual([]);
+        await system.advance(300_000);
+        expect((await engine.sweep()).newlyWaiting).toEqual(["alice"]);
+        expect(await candidatesOf("alice")).toEqual(["bob"]);
+      });
+
+      test("leave nothing behind of a session that never comes back", async () => {
+        const { system, engine, enter } = setUp();
+        const alice = await enter("alice");
+        await engine.detach(alice.stream);
+        await system.advance(15_000);
+        await engine.sweep();
+        expect(await engine.stats()).toMatchObject({ online: 0, waiting: { video: 0 } });
+        await system.advance(3_600_000);
+        await engine.sweep();
+        expect(await engine.status(alice)).toEqual({ status: "idle" });
+        expect((await engine.sweep()).nextAt).toBeUndefined();
+      });
+    });
+
+    describe("A5 a wall clock that is set forward or back", () => {
+      const steps = [-3_600_000, -60_000, 60_000, 86_400_000];
+
+      test.each(steps)("A5 by %d ms ends no grace early or late", async (step) => {
+        const { system, engine, ended, roomOfTwo, events } = setUp({ graceMs: 15_000 });
+        const { alice, bob } = await roomOfTwo();
+        await engine.detach(bob.stream);
+        await system.advance(7000);
+        system.stepWallClock(step);
+        await system.advance(7900);
+        await engine.sweep();
+        expect(ended).toEqual([]);
+        await system.advance(200);
+        await engine.sweep();
+        expect(ended).toMatchObject([{ reason: "lost", lastedMs: 15_100 }]);
+        expect((await events(alice)).map(({ type }) => type)).toContain("partner-disconnected");
+      });
+
+      test.each(steps)("A5 by %d ms ends no cooldown and no waiting for a skip", async (step) => {
+        const { system, engine, roomOfTwo, enter, pair, candidatesOf } = setUp({
+          skipCooldownMs: 60_000,
+          skipping: { burst: 1, forgetMs: 30_000, delayMs: 10_000, delayMsMax: 10_000 },
+        });
+        const { alice } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        const carol = await enter("carol");
+        await pair(alice, carol, "another");
+        await engine.end(alice, { ending: "skip" });
+        await engine.end(alice, { ending: "leave" });
+        system.stepWallClock(step);
+        await system.advance(9000);
+        expect(await engine.enqueue(alice)).toMatchObject({ reason: "rate-limited" });
+        await system.advance(1000);
+        await engine.sweep();
+        expect(await engine.enqueue(alice)).toMatchObject({ status: "waiting" });
+        expect(await candidatesOf("alice")).toEqual([]);
+        await system.advance(50_001);
+        await engine.sweep();
+        expect((await candidatesOf("alice"))?.sort()).toEqual(["bob", "carol"]);
+      });
+
+      test.each(steps)("A5 by %d ms keeps and forgets answers in their time", async (step) => {
+        const { system, engine, enter } = setUp();
+        const alice = { ...(await enter("alice")), mutationId: "one" };
+        await engine.end(alice, { ending: "leave" });
+        await engine.enqueue({ ...alice, mutationId: undefined });
+        system.stepWallClock(step);
+        await system.advance(119_000);
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.status(alice)).toMatchObject({ status: "waiting" });
+        await system.advance(2000);
+        await engine.end(alice, { ending: "leave" });
+        expect(await engine.status(alice)).toMatchObject({ status: "idle" });
+      });
+    });
+
+    describe("A3 a report counts", () => {
+      async function reportedIn(
+        before: (world: ReturnType<typeof setUp> & { alice: Caller; bob: Caller }) => unknown,
+      ) {
+        const world = setUp();
+        const { alice, bob } = await world.roomOfTwo();
+        await before({ ...world, alice, bob });
+        const reported = await world.engine.report(alice, "room");
+        if (isRejection(reported)) throw new Error(reported.reason);
+        return reported;
+      }
+
+      test.each([
+        ["at once", false, () => {}],
+        ["after 4.9 s", false, ({ system }) => system.advance(4900)],
+        ["after 5 s", true, ({ system }) => system.advance(5000)],
+        [
+          "when the reporter said connected",
+          false,
+          ({ engine, alice }) => engine.confirm(alice, "room"),
+        ],
+        [
+          "when the other one said connected",
+          false,
+          ({ engine, bob }) => engine.confirm(bob, "room"),
+        ],
+        [
+          "when both said connected",
+          true,
+          async ({ engine, alice, bob }) => {
+            await engine.confirm(alice, "room");
+            await engine.confirm(bob, "room");
+          },
+        ],
+        [
+          "afterwards, of a room that lasted",
+          true,
+          async ({ engine, system, bob }) => {
+            await system.advance(5000);
+            await engine.end(bob, { ending: "leave" });
+          },
+        ],
+        [
+          "afterwards, of a room that did not last",
+          false,
+          async ({ engine, system, bob }) => {
+            await engine.end(bob, { ending: "leave" });
+            await system.advance(5000);
+          },
+        ],
+      ] satisfies [string, boolean, Parameters<typeof reportedIn>[0]][])(
+        "A3 %s: %p",
+        async (_, counted, before) => {
+          expect(await reportedIn(before)).toMatchObject({ first: true, counted, suspended: [] });
+        },
+      );
+
+      test("A3 never by one who turns against everybody it meets", async () => {
+        const { system, engine, enter, pair } = setUp();
+        const alice = await enter("alice");
+        const counted: boolean[] = [];
+        for (let n = 0; n < 8; n++) {
+          const other = await enter(`other ${n}`);
+          await pair(alice, other, `room ${n}`);
+          await system.advance(5000);
+          // By the third one and later, one in two is only left.
+          if (n <= 3 || n === 7) {
+            const reported = await engine.report(alice, `room ${n}`);
+            if (isRejection(reported)) throw new Error(reported.reason);
+            counted.push(reported.counted);
+            await engine.end(alice, { ending: "report", roomId: `room ${n}` });
+          } else await engine.end(alice, { ending: "leave" });
+          await engine.end(other, { ending: "leave" });
+          await engine.enqueue(alice);
+        }
+        // Three are believed, the fourth is not; after others that were only left, the next one is.
+        expect(counted).toEqual([true, true, true, false, true]);
+      });
+    });
+
+    describe("recovery", () => {
+      /** A session that was told `count` signals after its room began, and has no stream any more. */
+      async function away(count: number) {
+        const world = setUp({ graceMs: 60_000 });
+        const { alice, bob } = await world.roomOfTwo();
+        const base = (await world.events(bob)).length;
+        await world.engine.detach(bob.stream);
+        for (let n = 0; n < count; n++)
+          await world.engine.send(alice, "room", offer("room", `${n}`));
+        const at = (offset: number) => `${bob.stream.epoch}:${offset}`;
+        const last = base + count;
+        const comeBack = async (position: string) => {
+          const back = await world.attach("bob", position, bob.generation);
+          const missed = back.missed.map(({ json }): LoggedEvent => JSON.parse(json));
+          const events = [...missed, ...(await world.events(back, back.stream.after))];
+          return { back, events, types: events.map(({ type }) => type) };
+        };
+        return { ...world, alice, bob, base, last, at, comeBack };
+      }
+      const sdps = (events: LoggedEvent[]) =>
+        events.flatMap((event) => (event.type === "offer" ? [event.sdp] : []));
+
+      test("nothing missed: only the session event", async () => {
+        const { at, base, comeBack } = await away(0);
+        const { events, types } = await comeBack(at(base));
+        expect(types).toEqual(["session"]);
+        expect(events[0]).toMatchObject({ resumed: true, state: { status: "paired" } });
+      });
+
+      test("some missed: exactly those, in order, then the session event", async () => {
+        const { at, base, comeBack } = await away(5);
+        const { events } = await comeBack(at(base + 2));
+        expect(sdps(events)).toEqual(["2", "3", "4"]);
+        expect(events.at(-1)).toMatchObject({ type: "session", resumed: true });
+      });
+
+      test("exactly the log's length missed: all of them", async () => {
+        const { at, base, last, comeBack } = await away(limits.logEventsMax);
+        expect(last - base).toBe(limits.logEventsMax);
+        const { events } = await comeBack(at(base));
+        expect(sdps(events)).toEqual(Array.from({ length: limits.logEventsMax }, (_, n) => `${n}`));
+        expect(events.at(-1)).toMatchObject({ type: "session", resumed: true });
+      });
+
+      test("one more than the log: resync, never a part of them", async () => {
+        const { at, base, comeBack } = await away(limits.logEventsMax + 1);
+        const { events, types } = await comeBack(at(base));
+        expect(types).toEqual(["session", "resync"]);
+        expect(events[0]).toMatchObject({ resumed: false });
+        expect(events[1]).toMatchObject({ state: { status: "paired", roomId: "room" } });
+      });
+
+      test("more bytes than the log holds: resync", async () => {
+        const { engine, alice, at, base, comeBack } = await away(0);
+        const sdp = "x".repeat(limits.sdpBytesMax);
+        const count = limits.logBytesMax / limits.sdpBytesMax + 1;
+        for (let n = 0; n < count; n++) await engine.send(alice, "room", offer("room", sdp));
+        expect((await comeBack(at(base))).types).toEqual(["session", "resync"]);
+      });
+
+      test("a position from the future: resync", async () => {
+        const { at, last, comeBack } = await away(3);
+        expect((await comeBack(at(last + 1))).types).toEqual(["session", "resync"]);
+      });
+
+      test("the living epoch, but an older generation: the tab that lost the session has lost it still", async () => {
+        const { engine, attach, at, base, bob, stats } = await away(1);
+        await attach("bob");
+        const answer = await engine.attach({
+          sessionId: "bob",
+          generation: bob.generation,
+          addressHash: "",
+          position: { epoch: bob.stream.epoch, offset: base },
+          wake: () => {},
+        });
+        expect(answer).toMatchObject({ reason: "taken-over" });
+        expect(at(base)).toStartWith(bob.stream.epoch);
+        expect((await stats()).online).toBe(2);
+      });
+
+      test("another epoch, or another session's position: resync, and the old streams end", async () => {
+        const { engine, alice, bob, comeBack } = await away(3);
+        const { types, back } = await comeBack(`${alice.stream.epoch}:1`);
+        expect(types).toEqual(["session", "resync"]);
+        expect(back.generation).toBe(bob.generation + 1);
+        expect(await engine.send(bob, "room", offer("room"))).toMatchObject({
+          reason: "taken-over",
+        });
+      });
+
+      test("no position at all: a new stream with the state, nothing replayed", async () => {
+        const { attach, events } = await away(3);
+        const back = await attach("bob");
+        expect(await events(back, back.stream.after)).toMatchObject([
+          { type: "session", resumed: false, state: { status: "paired" } },
+        ]);
+      });
+
+      test("an empty log of a session nobody knows: resync, idle", async () => {
+        const { attach, events } = setUp();
+        const back = await attach("nobody", "elsewhere:7", 3);
+        expect(await events(back, back.stream.after)).toMatchObject([
+          { type: "session", resumed: false, state: { status: "idle" } },
+          { type: "resync", state: { status: "idle" } },
+        ]);
+        expect(back.generation).toBe(4);
+      });
+
+      test("a log that ended with the grace: resync, idle", async () => {
+        const { system, engine, at, last, comeBack } = await away(3);
+        await system.advance(60_000);
+        await engine.sweep();
+        const { events, types } = await comeBack(at(last));
+        expect(types).toEqual(["session", "resync"]);
+        expect(events[1]).toMatchObject({ state: { status: "idle" } });
+      });
+    });
+
+    test("the same mutation again is answered as the first time, whatever has happened since", async () => {
+      const { engine, ended, enter, roomOfTwo } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      const as = (caller: Caller, mutationId: string) => ({ ...caller, mutationId });
+      const tries = [
+        () => engine.send(as(bob, "offer"), "room", offer("room")),
+        () => engine.confirm(as(bob, "connected"), "room"),
+        () => engine.avoid(as(bob, "avoid"), "room"),
+        () => engine.end(as(bob, "skip"), { ending: "skip", roomId: "room" }),
+      ];
+      const first: unknown[] = [];
+      for (const act of tries) first.push(await act());
+      await engine.detach(bob.stream);
+      for (let n = 0; n < 20; n++) await enter(`somebody ${n}`);
+      const again: unknown[] = [];
+      for (const act of tries) again.push(await act());
+      // How long it took to connect is news for the first answer alone.
+      const told = (answer: unknown) => {
+        if (typeof answer !== "object") return answer;
+        return Object.fromEntries(
+          Object.entries({ ...answer }).filter(([name]) => name !== "connectedAfterMs"),
+        );
+      };
+      expect(again).toEqual(first.map(told));
+      expect(ended).toHaveLength(1);
+      expect(await engine.status(alice)).toEqual({ status: "waiting" });
+    });
+
+    test("a suspended address is put out also when its peer comes back paired, and enters no more", async () => {
+      const { engine, attach, roomOfTwo, types } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      await engine.suspend({ kind: "address", id: "address of bob" }, 2_000_000_000_000);
+      expect((await types(alice)).slice(-2)).toEqual(["partner-disconnected", "lobby"]);
+      expect(await engine.status(bob)).toEqual({ status: "idle" });
+      await engine.detach(bob.stream);
+      await attach("bob", `${bob.stream.epoch}:1`);
+      expect(await engine.enqueue(bob)).toMatchObject({ reason: "suspended" });
+      expect(await engine.lift({ kind: "address", id: "address of bob" })).toBe(true);
+      expect(await engine.enqueue(bob)).toMatchObject({ status: "waiting" });
+    });
+
+    test("a reader that falls behind the log is told so, and delays nobody", async () => {
+      const { engine, roomOfTwo } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      for (let n = 0; n <= limits.logEventsMax; n++)
+        expect(await engine.send(alice, "room", offer("room", `${n}`))).toBe(true);
+      expect(await engine.read(bob.stream, 3)).toBe("overflow");
+      expect(await engine.read(bob.stream, 4)).toHaveLength(limits.logEventsMax);
+    });
+
+    test("a taken-over stream reads nothing more", async () => {
+      const { engine, attach, stats } = setUp();
+      const first = await attach("alice");
+      await attach("alice");
+      expect(await engine.read(first.stream, 0)).toMatchObject({ reason: "taken-over" });
+      await engine.detach(first.stream);
+      expect((await stats()).online).toBe(1);
+    });
+  });
+}

@@ -1,0 +1,272 @@
+/**
+ * Whatever peers do, in whatever order: the invariants of matching, tried with fast-check's model-based
+ * commands through the use cases, on any engine. The model is only what the peers themselves could know.
+ */
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
+import { createWorld, type Asked, type OpenEngine, type Peer, type World } from "./world.ts";
+
+const skipCooldownMs = 60_000;
+const relaxAfterMs = 10_000;
+const graceMs = 15_000;
+
+interface Member {
+  peer: Peer;
+  present: boolean;
+  asked: Required<Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin">>;
+  /** How many of the peer's events have been accounted for. */
+  read: number;
+  room: string | undefined;
+}
+
+interface Model {
+  members: Member[];
+  /** `one>other` → until when one avoids the other. */
+  avoids: Map<string, number>;
+  /** Room → the names of those who were told of it, with their role. */
+  rooms: Map<string, Map<string, "polite" | "impolite">>;
+  /** Room → how often each was told of its end. */
+  ends: Map<string, number>;
+}
+
+type Command = fc.AsyncCommand<Model, World>;
+
+const key = (one: string, other: string) => `${one}>${other}`;
+
+/** Reads what everybody was told since, and holds every invariant. */
+async function audit(model: Model, world: World) {
+  const now = world.system.elapsed();
+  const barred = (a: string, b: string) =>
+    Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0) > now;
+
+  for (const member of model.members) {
+    const { peer } = member;
+    for (const { event } of peer.told.slice(member.read)) {
+      if (event.type === "create-offer" || event.type === "wait-for-offer") {
+        const room = model.rooms.get(event.roomId) ?? new Map();
+        room.set(peer.name, event.polite ? "polite" : "impolite");
+        model.rooms.set(event.roomId, room);
+        member.room = event.roomId;
+      }
+      if (event.type === "partner-disconnected") {
+        const told = key(event.roomId, peer.name);
+        model.ends.set(told, (model.ends.get(told) ?? 0) + 1);
+        expect({ told, times: model.ends.get(told) }).toEqual({ told, times: 1 });
+      }
+    }
+    member.read = peer.told.length;
+  }
+
+  const waiting: { member: Member; since: number }[] = [];
+  const inRoom = new Map<string, string[]>();
+  for (const member of model.members) {
+    const standing = await world.engine.status(member.peer.caller);
+    if ("rejected" in standing) throw new Error("nobody was taken over");
+    const offer = await world.engine.matchOptions(member.peer.caller.sessionId);
+    // Who waits is not in a room.
+    expect(standing.status === "paired" && offer !== undefined).toBe(false);
+    if (standing.roomId !== undefined)
+      inRoom.set(standing.roomId, [...(inRoom.get(standing.roomId) ?? []), member.peer.name]);
+    if (offer) waiting.push({ member, since: offer.ticket.since });
+  }
+  // Nobody is in two rooms (a session has one), and a room has two different members, one of each role.
+  for (const [roomId, names] of inRoom) {
+    expect(new Set(names).size).toBe(2);
+    const told = model.rooms.get(roomId);
+    const absent = model.members.some(({ present, peer }) => !present && names.includes(peer.name));
+    if (!absent) expect([...(told?.values() ?? [])].sort()).toEqual(["impolite", "polite"]);
+  }
+  // Nobody waits while a fitting partner waits.
+  const steps = { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs };
+  for (const [index, one] of waiting.entries())
+    for (const other of waiting.slice(index + 1)) {
+      const [a, b] = [one.member, other.member];
+      if (a.asked.mode !== b.asked.mode || barred(a.peer.name, b.peer.name)) continue;
+      const level = ({ member, since }: typeof one) =>
+        acceptanceAfter({ ...defaultWishes, ...member.asked }, now - since, steps).accepts;
+      const share = (words: "interests" | "languages") =>
+        a.asked[words].some((word) => b.asked[words].includes(word));
+      const both = (wanted: "language" | "anybody") =>
+        accepts(level(one), wanted) && accepts(level(other), wanted);
+      const fit = share("interests") || (share("languages") && both("language")) || both("anybody");
+      expect({ a: a.peer.name, b: b.peer.name, fit }).toMatchObject({ fit: false });
+    }
+}
+
+/** Nobody meets whom it avoids: looked at for each room at the moment it is made. */
+function meetings(model: Model, world: World, before: Set<string>) {
+  const now = world.system.elapsed();
+  for (const [roomId, members] of model.rooms) {
+    if (before.has(roomId)) continue;
+    const [a, b] = [...members.keys()];
+    if (a === undefined || b === undefined) continue;
+    const until = Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0);
+    expect({ a, b, tooSoon: until > now }).toEqual({ a, b, tooSoon: false });
+  }
+}
+
+function command(
+  name: string,
+  who: number,
+  act: (member: Member, model: Model, world: World) => Promise<unknown>,
+): Command {
+  return {
+    check: () => true,
+    async run(model, world) {
+      const member = model.members[who];
+      if (!member) return;
+      const before = new Set(model.rooms.keys());
+      await act(member, model, world);
+      await audit(model, world);
+      meetings(model, world, before);
+    },
+    toString: () => `${name}(${who})`,
+  };
+}
+
+/** The member's room and partner at this moment, if both are in it. */
+async function roomOf(member: Member, model: Model, world: World) {
+  const standing = await world.engine.status(member.peer.caller);
+  if ("rejected" in standing || standing.roomId === undefined) return undefined;
+  for (const other of model.members) {
+    if (other === member) continue;
+    const its = await world.engine.status(other.peer.caller);
+    if ("roomId" in its && its.roomId === standing.roomId)
+      return { roomId: standing.roomId, partner: other };
+  }
+  return undefined;
+}
+
+const whom = (peers: number) => fc.nat(peers - 1);
+const words = (...choices: string[]) => fc.subarray(choices);
+
+function commands(peers: number): fc.Arbitrary<Command>[] {
+  const someone = whom(peers);
+  return [
+    fc
+      .record({
+        mode: fc.constantFrom("video", "video", "video", "text"),
+        interests: words("jazz", "chess", "go"),
+        languages: words("en", "de"),
+        autoRejoin: fc.constantFrom(true, true, false),
+      })
+      .chain((asked) =>
+        someone.map((who) =>
+          command(`join ${JSON.stringify(asked)}`, who, async (member, _, world) => {
+            const standing = await world.engine.status(member.peer.caller);
+            const answer = await member.peer.join(asked);
+            const took = "status" in standing && standing.status !== "paired";
+            if (took && (answer === "waiting" || answer === "paired")) member.asked = asked;
+          }),
+        ),
+      ),
+    someone.map((who) =>
+      command("skip", who, async (member, model, world) => {
+        const room = await roomOf(member, model, world);
+        const now = world.system.elapsed();
+        if (room && member.present)
+          model.avoids.set(key(member.peer.name, room.partner.peer.name), now + skipCooldownMs);
+        await member.peer.skip(room?.roomId);
+      }),
+    ),
+    someone.map((who) =>
+      command("both skip at once", who, async (member, model, world) => {
+        const room = await roomOf(member, model, world);
+        if (!room || !member.present || !room.partner.present) return;
+        const until = world.system.elapsed() + skipCooldownMs;
+        // Whose skip ends the room is open; either way the two avoid each other.
+        model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
+        await Promise.all([member.peer.skip(room.roomId), room.partner.peer.skip(room.roomId)]);
+      }),
+    ),
+    someone.map((who) => command("leave", who, (member) => member.peer.leave())),
+    someone.map((who) =>
+      command("failed", who, async (member, model, world) => {
+        const room = await roomOf(member, model, world);
+        if (!room) return;
+        const until = world.system.elapsed() + skipCooldownMs;
+        model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
+        await world.signaling.failed(member.peer.caller, room.roomId);
+        await world.advance(0);
+      }),
+    ),
+    someone.map((who) =>
+      command("block", who, async (member, model, world) => {
+        const room = await roomOf(member, model, world);
+        if (!room) return;
+        model.avoids.set(key(member.peer.name, room.partner.peer.name), Number.POSITIVE_INFINITY);
+        await world.signaling.report(member.peer.caller, "block", room.roomId);
+        await world.advance(0);
+      }),
+    ),
+    someone.map((who) =>
+      command("drop", who, async (member) => {
+        member.present = false;
+        await member.peer.drop();
+      }),
+    ),
+    someone.map((who) =>
+      command("come back", who, async (member) => {
+        if (member.present) return;
+        member.present = true;
+        await member.peer.comeBack();
+      }),
+    ),
+    someone.map((who) =>
+      command("open a second tab", who, async (member) => {
+        member.present = true;
+        await member.peer.comeBack({ lastEventId: undefined });
+      }),
+    ),
+    fc
+      .constantFrom(100, 4000, relaxAfterMs, graceMs, skipCooldownMs)
+      .map((ms) => command(`${ms} ms pass`, 0, (_, __, world) => world.advance(ms))),
+    // No time passes by that, and nothing may come of it.
+    fc
+      .constantFrom(-3_600_000, -60_000, 60_000, 86_400_000)
+      .map((ms) =>
+        command(`the wall clock is set by ${ms} ms`, 0, async (_, __, world) =>
+          world.system.stepWallClock(ms),
+        ),
+      ),
+  ];
+}
+
+/** The whole suite over one engine; `runs` sequences of up to 40 commands each. */
+export function describeProperties(name: string, open: OpenEngine, runs: number) {
+  const peers = 5;
+  test(`${runs} random histories of ${peers} peers keep every invariant: ${name}`, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.commands(commands(peers), { maxCommands: 40, size: "max" }),
+        async (history) => {
+          const world = createWorld({ open, skipCooldownMs, relaxAfterMs, graceMs, skipBurst: 0 });
+          const names = ["Alice", "Bob", "Carol", "Dave", "Erin"].slice(0, peers);
+          const members: Member[] = [];
+          for (const each of names)
+            members.push({
+              peer: await world.connect(each),
+              present: true,
+              asked: { mode: "video", interests: [], languages: [], autoRejoin: true },
+              read: 0,
+              room: undefined,
+            });
+          const model: Model = { members, avoids: new Map(), rooms: new Map(), ends: new Map() };
+          await fc.asyncModelRun(() => ({ model, real: world }), history);
+          // Everybody goes; nothing stays behind.
+          for (const { peer } of members) await peer.drop();
+          await world.advance(graceMs);
+          expect(await world.engine.stats()).toEqual({
+            online: 0,
+            waiting: { video: 0, audio: 0, text: 0 },
+            rooms: { video: 0, audio: 0, text: 0 },
+          });
+          await world.advance(8 * 24 * 3_600_000);
+          expect((await world.engine.sweep()).nextAt).toBeUndefined();
+        },
+      ),
+      { numRuns: runs },
+    );
+  }, 1_200_000);
+}

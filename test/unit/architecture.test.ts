@@ -1,0 +1,212 @@
+/** The laws of the house, held by reading every import and global of the sources. */
+import { describe, expect, test } from "bun:test";
+import { Glob } from "bun";
+import { dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dir, "../../src");
+
+interface Import {
+  file: string;
+  /** A path under `src`, or a package's name. */
+  target: string;
+  typeOnly: boolean;
+}
+
+const files = await Promise.all(
+  [...new Glob("**/*.ts").scanSync(root)].sort().map(async (file) => {
+    const text = await Bun.file(join(root, file)).text();
+    return {
+      file,
+      text,
+      code: text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, ""),
+    };
+  }),
+);
+
+const imports: Import[] = files.flatMap(({ file, code }) =>
+  [...code.matchAll(/^(import|export)\s+(type\s)?([^;]*?\sfrom\s+)?"([^"]+)"/gm)].map(
+    ([, , type, names, path]) => {
+      const specifier = path ?? "";
+      const target = specifier.startsWith(".")
+        ? relative(root, join(root, dirname(file), specifier))
+        : specifier;
+      const members = /\{([\s\S]*)\}/.exec(names ?? "")?.[1]?.split(",") ?? [];
+      const allTypes = members.length > 0 && members.every((name) => /^\s*(type\s|$)/.test(name));
+      return { file, target, typeOnly: type !== undefined || allTypes };
+    },
+  ),
+);
+
+const inside = (path: string, ...places: string[]) =>
+  places.some((place) => path === `${place}.ts` || path.startsWith(`${place}/`));
+
+/** Fails with the law in one sentence and every import that breaks it. */
+function forbid(law: string, breaks: (entry: Import) => boolean) {
+  test(law, () => {
+    const offending = imports
+      .filter(breaks)
+      .map(({ file, target }) => `src/${file} imports ${target}: ${law}`);
+    expect(offending).toEqual([]);
+  });
+}
+
+function forbidText(law: string, pattern: RegExp, allowed: (file: string) => boolean) {
+  test(law, () => {
+    const offending = files
+      .filter(({ file }) => !allowed(file))
+      .flatMap(({ file, code }) =>
+        code
+          .split("\n")
+          .flatMap((line) => (pattern.test(line) ? [`src/${file}: ${line.trim()}: ${law}`] : [])),
+      );
+    expect(offending).toEqual([]);
+  });
+}
+
+describe("the laws of the house", () => {
+  test("there are sources to hold them against", () => {
+    expect(files.length).toBeGreaterThan(20);
+    expect(imports.length).toBeGreaterThan(60);
+  });
+
+  forbid(
+    "domain imports only domain and protocol",
+    ({ file, target }) => inside(file, "domain") && !inside(target, "domain", "protocol"),
+  );
+  forbid("protocol imports nothing", ({ file }) => file === "protocol.ts");
+  forbid(
+    "engine knows nothing of rpc, trpc-ws, http, signaling, config and app",
+    ({ file, target }) =>
+      inside(file, "engine") &&
+      inside(target, "rpc", "trpc-ws", "http", "signaling", "config", "app", "main"),
+  );
+  forbid(
+    "only app creates engines",
+    ({ file, target, typeOnly }) =>
+      inside(target, "engine") &&
+      !typeOnly &&
+      !inside(file, "engine", "app") &&
+      // What the doctor, a program of its own, has to know.
+      !/^engine\/redis\/(keys|faults)\.ts$/.test(target),
+  );
+  forbid(
+    "trpc-ws knows nothing of this project: it could be published as it is",
+    ({ file, target }) =>
+      inside(file, "trpc-ws") &&
+      !inside(target, "trpc-ws") &&
+      !target.startsWith("@trpc/server") &&
+      target !== "bun",
+  );
+  forbid(
+    "http knows nothing of domain, engine, signaling, rpc and app",
+    ({ file, target }) =>
+      inside(file, "http") && inside(target, "domain", "engine", "signaling", "rpc", "app"),
+  );
+  forbid(
+    "only app and the adapter of its tRPC plugin know Elysia",
+    ({ file, target }) =>
+      /^(elysia|@elysiajs\/.*)$/.test(target) &&
+      !inside(file, "app") &&
+      file !== "http/trpc-http.ts",
+  );
+  forbid(
+    "only app, the binding to Bun and the page know Bun's server",
+    ({ file, target }) =>
+      /^(bun|bun:.*)$/.test(target) &&
+      !inside(file, "app") &&
+      !["trpc-ws/bun.ts", "http/page.ts"].includes(file),
+  );
+  forbid(
+    "rpc knows neither Bun nor Elysia, nor how it is served",
+    ({ file, target }) =>
+      inside(file, "rpc") &&
+      (inside(target, "http", "app", "main") || /^(elysia|bun)/.test(target)),
+  );
+  forbid(
+    "client and web take types, and protocol; no server code reaches the browser",
+    ({ file, target, typeOnly }) =>
+      inside(file, "client", "web") &&
+      !typeOnly &&
+      !inside(target, "client", "web", "protocol") &&
+      !target.startsWith("@trpc/client") &&
+      !/\.(css|svg)$/.test(target),
+  );
+  forbid(
+    "client knows nothing of web",
+    ({ file, target }) => inside(file, "client") && inside(target, "web"),
+  );
+
+  const impure = (file: string) =>
+    file === "system.ts" ||
+    file === "main.ts" ||
+    file === "doctor.ts" ||
+    inside(file, "client", "web");
+  /** Who reads the wall clock, and why; every deadline, rate and bound goes by a clock that never steps. */
+  const readsWallClock: Readonly<Record<string, string>> = {
+    "system.ts": "is where it is",
+    "doctor.ts": "looks at it",
+    "app/peer-stream.ts": "signs tokens, which other nodes verify",
+    "app/routes.ts": "compares an operator's `until` with it",
+    "signaling/signaling.ts":
+      "signs credentials for TURN, which coturn verifies, and dates reports",
+    "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "client/peer.ts": "dates messages, and says since when it waits",
+    "client/wake-watch.ts":
+      "finds out that the machine has slept: the monotonic clock may stand still then",
+  };
+  forbidText(
+    "only those files read the wall clock that say why",
+    /\b(system\.now|Date\.now|new Date\(\))/,
+    (file) => Object.hasOwn(readsWallClock, file) || inside(file, "doctor"),
+  );
+  forbidText(
+    "clock, randomness, timers and the environment are touched in system, main, doctor, client and web alone",
+    /\b(Date\.now|new Date\(|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
+    impure,
+  );
+  forbidText(
+    "Redis' client is loaded only with REDIS_URL: nothing of the server outside its engine imports it but by import()",
+    /from "(@redis\/client|[./]*engine\/redis\/[^"]*)"/,
+    (file) => file === "engine/redis.ts" || inside(file, "engine/redis", "doctor"),
+  );
+  forbidText("no module-level mutable state", /^(export )?(let|var)\s/, () => false);
+  forbidText("no default exports", /^export default\b/, () => false);
+  forbidText(
+    "no barrels: a file exports only what it defines",
+    /^export\s+(\*|\{[^}]*\}\s+from|type\s+\{)/,
+    () => false,
+  );
+});
+
+/**
+ * What each limit is kept by, and why a stranger can't have as many of these as it likes. A room is no such key: it costs
+ * nothing to make.
+ */
+const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
+  "http/admission.ts": [
+    "address bucket",
+    "an IPv4 address or IPv6 /64 is what a stranger has few of",
+  ],
+  "rpc/call-limits.ts": [
+    "session; over HTTP without one the address; on a socket without one the socket",
+    "a session lasts as long as its socket, and sockets and handshakes are limited by address",
+  ],
+  "rpc/operator-access.ts": ["address bucket", "who guesses tokens has few addresses"],
+  "domain/moderation.ts": [
+    "network",
+    "an IPv6 /48 is one party's, and an IPv4 /24 rarely more than a few",
+  ],
+  "observe/sparing-log.ts": ["kind of line", "there are as many as the code has"],
+};
+
+test("each limit is on a list, with what it is kept by and why that is no key that a stranger makes for nothing", () => {
+  const found = files
+    .filter(({ file }) => file !== "domain/token-bucket.ts")
+    .filter(({ code }) => /\b(takeToken\(|RateLimiter\w+\()/.test(code))
+    .map(({ file }) => file);
+  expect(found.sort()).toEqual(Object.keys(limiters).sort());
+  for (const [key, reason] of Object.values(limiters)) {
+    expect(key).not.toMatch(/\broom\b/);
+    expect(reason.length).toBeGreaterThan(10);
+  }
+});

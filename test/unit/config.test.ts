@@ -1,0 +1,208 @@
+import { describe, expect, test } from "bun:test";
+import { misspeltVariables, readConfig, variableNames } from "../../src/config.ts";
+import { join } from "node:path";
+import { root } from "../support/root.ts";
+
+describe("the configuration", () => {
+  test("has the defaults of the systems it replaces", () => {
+    expect(readConfig({})).toMatchObject({
+      port: 3000,
+      host: "0.0.0.0",
+      origins: { allowed: ["http://localhost:5173"], allowNone: true },
+      graceMs: 15_000,
+    });
+    const SESSION_SECRET = "a secret of the tests";
+    expect(readConfig({ NODE_ENV: "production", SESSION_SECRET })).toMatchObject({
+      skipCooldownMs: 300_000,
+    });
+    expect(readConfig({ NODE_ENV: "test" })).toMatchObject({ skipCooldownMs: 300_000 });
+  });
+
+  test("B13 in development two who skipped meet again after 5 s, unless the operator says otherwise", () => {
+    expect(readConfig({})).toMatchObject({ skipCooldownMs: 5000 });
+    expect(readConfig({ NODE_ENV: "development" })).toMatchObject({ skipCooldownMs: 5000 });
+    expect(readConfig({ SKIP_COOLDOWN_MS: "300000" })).toMatchObject({ skipCooldownMs: 300_000 });
+    expect(readConfig({ SKIP_COOLDOWN_MS: "0" })).toMatchObject({ skipCooldownMs: 0 });
+  });
+
+  test("reports every problem at once, each with its variable's name", () => {
+    const answer = readConfig({
+      PORT: "http",
+      GRACE_MS: "-1",
+      CORS_ORIGIN: "https://a.example, https://b.example/path",
+      SESSION_SECRET: "short",
+      TURN_URLS: "http://turn.example",
+    });
+    if (!("problems" in answer)) throw new Error("it must be refused");
+    for (const name of ["PORT", "GRACE_MS", "CORS_ORIGIN", "SESSION_SECRET", "TURN_URLS"])
+      expect(answer.problems.filter((problem) => problem.startsWith(`${name}: `))).toHaveLength(1);
+  });
+
+  test.each([
+    ["https://*.example.com", "has a wildcard"],
+    ["*", "has a wildcard"],
+    ["ftp://example.com", "can't be the origin of a page (ftp:)"],
+    ["file:///index.html", "can't be the origin of a page (file:)"],
+    ["wss://example.com", "name the page's origin, https://example.com"],
+    ["ws://localhost:3000", "name the page's origin, http://localhost:3000"],
+    [
+      "https://example.com:443",
+      "names the default port, which browsers leave out: write https://example.com",
+    ],
+    [
+      "http://example.com:80",
+      "names the default port, which browsers leave out: write http://example.com",
+    ],
+    [
+      "https://example.com/",
+      "has a path or a trailing slash, which an origin has not: write https://example.com",
+    ],
+    [
+      "https://example.com:443/chat",
+      "has a path or a trailing slash, which an origin has not: write https://example.com",
+    ],
+    ["capacitor://localhost/", "write capacitor://localhost"],
+    ["https://Example.com", "is not written as browsers send it: write https://example.com"],
+    ["https://bücher.example", "write https://xn--bcher-kva.example"],
+    ["https://user@example.com", "has a user name in it"],
+    ["null", "can't be allowed"],
+    ["example.com", "is not an origin"],
+    ["localhost:5173", "is not an origin"],
+    ["https://", "is not an origin"],
+    ["javascript:alert(1)", "is not an origin"],
+  ])("D16 CORS_ORIGIN=%s is refused by name, with the cure", (origin, cure) => {
+    expect(readConfig({ CORS_ORIGIN: `https://good.example, ${origin}` })).toEqual({
+      problems: [expect.stringMatching(/^CORS_ORIGIN: /)],
+    });
+    expect(JSON.stringify(readConfig({ CORS_ORIGIN: origin }))).toContain(cure);
+  });
+
+  test("C the origins of apps in a web view can be allowed", () => {
+    const allowed = [
+      "capacitor://localhost",
+      "ionic://localhost",
+      "tauri://localhost",
+      "https://tauri.localhost",
+      "app://-",
+      "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    ];
+    expect(readConfig({ CORS_ORIGIN: allowed.join() })).toMatchObject({ origins: { allowed } });
+  });
+
+  test("A14 PUBLIC_URL is one more origin, and is one", () => {
+    expect(
+      readConfig({ PUBLIC_URL: "https://chat.example", CORS_ORIGIN: "https://a.example" }),
+    ).toMatchObject({ origins: { allowed: ["https://chat.example", "https://a.example"] } });
+    for (const PUBLIC_URL of ["chat.example", "https://chat.example/path", "wss://chat.example"])
+      expect(readConfig({ PUBLIC_URL })).toMatchObject({
+        problems: [expect.stringMatching(/^PUBLIC_URL: /)],
+      });
+    expect(readConfig({ PUBLIC_URL: "tauri://localhost" })).toMatchObject({
+      problems: [expect.stringContaining("must begin with http:// or https://")],
+    });
+  });
+
+  test("B9 in development, and only there, pages of this machine may connect from any port", () => {
+    expect(readConfig({})).toMatchObject({ origins: { allowLoopback: true } });
+    const SESSION_SECRET = "a secret of the tests";
+    expect(readConfig({ NODE_ENV: "production", SESSION_SECRET })).toMatchObject({
+      origins: { allowLoopback: false },
+    });
+  });
+
+  test("refuses what could not work", () => {
+    for (const [env, name] of [
+      [{ TURN_URLS: "turn:turn.example" }, "TURN_SECRET"],
+      [{ FORCE_RELAY: "true" }, "TURN_URLS"],
+      [{ TLS_CERT: "cert.pem" }, "TLS_KEY"],
+      [{ TLS_KEY: "key.pem" }, "TLS_CERT"],
+    ] as const) {
+      const answer = readConfig(env);
+      expect("problems" in answer && answer.problems.join()).toStartWith(name);
+    }
+  });
+
+  test("an empty variable is an unset one", () => {
+    expect(readConfig({ PORT: "", SESSION_SECRET: " " })).toMatchObject({ port: 3000 });
+  });
+
+  test("in production lets in nobody without an Origin, unless told to", () => {
+    const env = { NODE_ENV: "production", SESSION_SECRET: "a secret of the tests" };
+    expect(readConfig(env)).toMatchObject({ origins: { allowNone: false } });
+    expect(readConfig({ ...env, ALLOW_NO_ORIGIN: "1" })).toMatchObject({
+      origins: { allowNone: true },
+    });
+  });
+
+  test("refuses Redis without a secret that all nodes share, and what is no URL of a Redis", () => {
+    expect(readConfig({ REDIS_URL: "redis://localhost" })).toMatchObject({
+      problems: [expect.stringMatching(/^SESSION_SECRET: is needed with REDIS_URL/)],
+    });
+    const SESSION_SECRET = "a secret of the tests";
+    expect(readConfig({ REDIS_URL: "localhost:6379", SESSION_SECRET })).toMatchObject({
+      problems: [expect.stringMatching(/^REDIS_URL: /)],
+    });
+    const redisUrl = "rediss://user:password@redis.example:6380/1";
+    expect(readConfig({ REDIS_URL: redisUrl, SESSION_SECRET })).toMatchObject({ redisUrl });
+  });
+
+  const TURN_SECRET = "a secret of the tests";
+  const refused: [line: string, env: Record<string, string>, problem: RegExp][] = [
+    ["B2", { STUN_URLS: "stun:127.0.0.1:3478?transport=udp" }, /^STUN_URLS: .*no query/],
+    ["B2", { STUN_URLS: "stun://127.0.0.1:3478" }, /^STUN_URLS: .*no slashes/],
+    ["B2", { STUN_URLS: "stun:" }, /^STUN_URLS: /],
+    ["B2", { STUN_URLS: "stun:a:99999" }, /^STUN_URLS: /],
+    ["B2", { TURN_URLS: "turn://127.0.0.1:3478", TURN_SECRET }, /^TURN_URLS: .*no slashes/],
+    ["B2", { TURN_URLS: "turn:a?transport=tls", TURN_SECRET }, /^TURN_URLS: /],
+    ["B2", { TURN_URLS: "turn:user@a", TURN_SECRET }, /^TURN_URLS: /],
+    ["D16", { SESSION_SECRET: "a".repeat(16) }, /^SESSION_SECRET: .*openssl/],
+    ["D16", { ADMIN_TOKEN: "abab".repeat(8) }, /^ADMIN_TOKEN: .*openssl/],
+    ["D16", { NODE_ENV: "production" }, /^SESSION_SECRET: is needed in production.*openssl/],
+    [
+      "D16",
+      { METRICS_TOKEN: TURN_SECRET, ADMIN_TOKEN: TURN_SECRET },
+      /^ADMIN_TOKEN: is the same as METRICS_TOKEN/,
+    ],
+    [
+      "D16",
+      { SESSION_SECRET: TURN_SECRET, METRICS_TOKEN: TURN_SECRET },
+      /^METRICS_TOKEN: is the same/,
+    ],
+    [
+      "D16",
+      { MODERATION_WEBHOOK: "javascript:alert(1)", MODERATION_SECRET: TURN_SECRET },
+      /^MODERATION_WEBHOOK: .*https/,
+    ],
+  ];
+  for (const [line, env, problem] of refused)
+    test(`${line} ${JSON.stringify(env)} is refused by name, with the cure`, () => {
+      expect(readConfig(env)).toMatchObject({ problems: [expect.stringMatching(problem)] });
+    });
+
+  test("B2 what browsers take is taken", () => {
+    const STUN_URLS = "stun:stun.example, stuns:stun.example:5349, stun:[2001:db8::1]:3478";
+    const TURN_URLS = "turn:turn.example?transport=tcp, turns:turn.example:443, turn:192.0.2.1";
+    expect(readConfig({ STUN_URLS, TURN_URLS, TURN_SECRET })).not.toHaveProperty("problems");
+  });
+
+  test("D16 a misspelt variable is noticed, and what is somebody else's is not", () => {
+    const notice = (name: string) => misspeltVariables({ [name]: "1" });
+    for (const name of ["SESSION_SECERT", "GRACE_M", "TURN_URL", "CORS_ORIGINS", "redis_url"])
+      expect(notice(name)).toEqual([expect.stringContaining(`${name} is not read; did you mean`)]);
+    for (const name of ["PATH", "HOME", "HOSTNAME", "PORTS", "SECRET", "NODE_OPTIONS", "GRACE_MS"])
+      expect(notice(name)).toEqual([]);
+  });
+
+  test("is described, each variable with its default, in .env.example", async () => {
+    const example = await Bun.file(join(root, ".env.example")).text();
+    const described = [...example.matchAll(/^#?\s?([A-Z][A-Z_]+)=/gm)].map(
+      ([, name]) => name ?? "",
+    );
+    expect(described.sort()).toEqual([...variableNames].sort());
+    // Uncommented, the example must itself be a configuration that starts.
+    const env = Object.fromEntries(
+      [...example.matchAll(/^#?\s?([A-Z][A-Z_]+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+    );
+    expect(JSON.stringify(readConfig(env))).toBe(JSON.stringify(readConfig({})));
+  });
+});

@@ -1,0 +1,83 @@
+import { expect, test } from "bun:test";
+import { isRejection } from "../../../src/domain/rejection.ts";
+import { defaultWishes } from "../../../src/domain/ticket.ts";
+import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
+import { engineOptions } from "../../support/engine-options.ts";
+import { createVirtualSystem, seededRandom } from "../../support/virtual-system.ts";
+import { delayed } from "../../support/world.ts";
+import { describeEngine } from "../../support/engine-contract.ts";
+import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
+
+describeEngine("in memory", createMemoryEngine);
+describeEngine("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(3)));
+test("A16 a report about a session that was forgotten counts against that session, and against no address", () =>
+  expectForgottenToBeAttributed(createMemoryEngine, async (engine, system) => {
+    // The first sweep ends bob's grace, the second one his retention.
+    for (let sweeps = 0; sweeps < 2; sweeps++) {
+      await system.advance(3_600_000);
+      await engine.sweep();
+    }
+  }));
+
+test("A12 sessions that block each other and go are kept within the bounds, those that went last", async () => {
+  const system = createVirtualSystem();
+  const blocks = { blockersMax: 40, blockersPerAddressMax: 10 };
+  const engine = createMemoryEngine(system, { ...engineOptions, blocks });
+  async function attach(sessionId: string, addressHash: string) {
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash, wake() {} });
+    if (isRejection(attached)) throw new Error(attached.reason);
+    await engine.enqueue({ sessionId, generation: attached.stream.generation }, defaultWishes);
+    return attached.stream;
+  }
+  /** Two sessions of one address that meet, block each other, and go. */
+  async function couple(name: string, addressHash: string) {
+    const names = [`${name} one`, `${name} two`];
+    const streams = [];
+    for (const one of names) streams.push(await attach(one, addressHash));
+    const offer = await engine.matchOptions(names[1] ?? "");
+    const [polite] = offer?.eligible ?? [];
+    if (!offer || !polite) throw new Error("the two must find each other");
+    const terms = { roomId: name, relayOnly: false, sharedInterests: [] };
+    await engine.pair({ ...terms, impolite: offer.ticket, polite });
+    for (const sessionId of names) await engine.avoid({ sessionId, generation: 1 }, name);
+    await engine.end({ sessionId: names[0] ?? "", generation: 1 }, { ending: "block" });
+    for (const sessionId of names)
+      await engine.end({ sessionId, generation: 1 }, { ending: "leave" });
+    for (const stream of streams) await engine.detach(stream);
+    await system.advance(1000);
+  }
+  async function passTime(ms: number) {
+    for (let sweeps = 0; sweeps < 3; sweeps++) {
+      await system.advance(ms / 3);
+      await engine.sweep();
+    }
+  }
+  /** Whether the two would be paired again. */
+  async function meet(name: string, addressHash: string) {
+    const streams = [
+      await attach(`${name} one`, addressHash),
+      await attach(`${name} two`, addressHash),
+    ];
+    const found = await engine.matchOptions(`${name} two`);
+    for (const { sessionId, generation } of streams)
+      await engine.end({ sessionId, generation }, { ending: "leave" });
+    for (const stream of streams) await engine.detach(stream);
+    return (found?.eligible.length ?? 0) > 0;
+  }
+
+  for (let n = 0; n < 20; n++) await couple(`flood ${n}`, "of a flooder");
+  await couple("alice and bob", "of a household");
+  await passTime(3_600_000);
+  // Of one address: five couples of ten sessions, and nobody else's.
+  const met = async (numbers: number[]) =>
+    Promise.all(numbers.map((n) => meet(`flood ${n}`, "of a flooder")));
+  expect(await met([0])).toEqual([true]);
+  expect(await met([19])).toEqual([false]);
+  expect(await meet("alice and bob", "of a household")).toBe(false);
+  // In all: whoever comes from anywhere pushes out those that went first.
+  await passTime(3_600_000);
+  for (let n = 0; n < 30; n++) await couple(`everywhere ${n}`, `address ${n}`);
+  await passTime(3_600_000);
+  expect(await meet("everywhere 29", "address 29")).toBe(false);
+  expect(await meet("everywhere 0", "address 0")).toBe(true);
+});

@@ -1,0 +1,172 @@
+import { describe, expect, test } from "bun:test";
+import type { PeerStreamError, PeerStreamState } from "../../../src/client/state.ts";
+import { rejectionReasons } from "../../../src/protocol.ts";
+import { parseInterests } from "../../../src/web/interests.ts";
+import {
+  cameraWords,
+  coverWords,
+  errorWords,
+  isPictureOff,
+  onlineWords,
+  statusWords,
+} from "../../../src/web/words.ts";
+
+const connected: PeerStreamState = {
+  status: "connected",
+  roomId: "r",
+  sharedInterests: [],
+  remote: {} as MediaStream,
+};
+
+describe("the status line", () => {
+  test.each<[PeerStreamState, string]>([
+    [{ status: "idle" }, "Ready when you are."],
+    [{ status: "idle", ended: "lost" }, "The stranger's connection was lost."],
+    [{ status: "waiting", since: 0 }, "Looking for somebody…"],
+    [
+      { status: "waiting", since: 0, ended: "left" },
+      "The stranger left. Looking for somebody else…",
+    ],
+    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found somebody. Connecting…"],
+    [
+      { ...connected, orphaned: true } as PeerStreamState,
+      "The server lost track of this call. It goes on until you press Next.",
+    ],
+    [{ status: "reconnecting", what: "signaling" }, "The server is out of reach. Trying again…"],
+    [
+      { status: "idle", error: { kind: "taken-over", cause: undefined } },
+      "Another tab took over. Press Start to go on in this one.",
+    ],
+  ])("for %j says %p", (state, words) => {
+    expect(statusWords(state)).toBe(words);
+  });
+
+  test("has words for every refusal", () => {
+    for (const reason of rejectionReasons) {
+      if (reason === "taken-over") continue;
+      expect(errorWords({ kind: "rejected", reason, message: "", cause: undefined })).toMatch(
+        /^[A-Z].+\.$/,
+      );
+    }
+    expect(
+      errorWords({
+        kind: "rejected",
+        reason: "rate-limited",
+        message: "",
+        cause: undefined,
+        retryAfterMs: 1500,
+      }),
+    ).toBe("That was a little fast. Try again in 2 seconds.");
+  });
+
+  test.each<[PeerStreamError, RegExp]>([
+    [
+      { kind: "unsupported", what: "WebRTC", message: "", cause: undefined },
+      /^This browser has no WebRTC/,
+    ],
+    [{ kind: "call-setup", message: "", cause: undefined }, /^Your browser could not set up/],
+    [
+      {
+        kind: "origin-not-allowed",
+        origin: "http://localhost:8080",
+        message: "",
+        cause: undefined,
+      },
+      /^The server does not accept pages of http:\/\/localhost:8080\. .*CORS_ORIGIN/,
+    ],
+    [
+      { kind: "wrong-url", url: "ws://localhost/", message: "", cause: undefined },
+      /^There is no Peer Stream server at ws:\/\/localhost\/\.$/,
+    ],
+    [{ kind: "turned-away", code: 4500, message: "", cause: undefined }, /closed .* for good/],
+    [{ kind: "closed", message: "", cause: undefined }, /reload/],
+  ])("for the error %j says what is wrong", (error, words) => {
+    expect(statusWords({ status: "idle", error })).toMatch(words);
+  });
+
+  test("B14 says that the stranger has gone while the server is out of reach", () => {
+    expect(statusWords({ status: "reconnecting", what: "signaling", ended: "left" })).toBe(
+      "The stranger left. The server is out of reach. Trying again…",
+    );
+  });
+
+  test("has words for every trouble with the camera", () => {
+    for (const kind of [
+      "denied",
+      "not-found",
+      "in-use",
+      "insecure-context",
+      "overconstrained",
+      "ended",
+      "unknown",
+    ] as const) {
+      expect(cameraWords(kind).text).toMatch(/^[A-Z].+\.$/);
+    }
+  });
+
+  test("counts in English", () => {
+    expect(onlineWords(12_345)).toBe("12,345 online");
+  });
+});
+
+describe("the words over the stage while waiting", () => {
+  test.each<[number | undefined, number | undefined, RegExp]>([
+    [undefined, undefined, /^One moment/],
+    [1, 1, /^You are the first one here/],
+    [1, 2, /^Nobody else was waiting when you came/],
+    [
+      2,
+      2,
+      /^One other person was waiting when you came, but you have just met, or your interests differ/,
+    ],
+    [4, 9, /^3 others were waiting when you came, but you have just met, or/],
+  ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
+    const counts = { ...(waiting && { waiting }), ...(online && { online }) };
+    expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);
+  });
+});
+
+describe("interests", () => {
+  test("are split, trimmed, and told once", () => {
+    expect(parseInterests(" chess , Jazz;chess, CHESS,, rock   climbing ")).toEqual([
+      "chess",
+      "Jazz",
+      "rock climbing",
+    ]);
+    expect(parseInterests(" , ")).toEqual([]);
+  });
+
+  test("keep within what the server takes: ten, of 32 characters", () => {
+    const line = Array.from({ length: 20 }, (_, n) => `${n}${"😀".repeat(40)}`).join(",");
+    const interests = parseInterests(line);
+    expect(interests).toHaveLength(10);
+    for (const interest of interests) expect([...interest]).toHaveLength(32);
+  });
+
+  test("C the separators of the world's scripts part interests", () => {
+    expect(parseInterests("音乐，电影、书")).toEqual(["音乐", "电影", "书"]);
+    expect(parseInterests("موسيقى، شعر؛ كتب")).toEqual(["موسيقى", "شعر", "كتب"]);
+    expect(parseInterests("jazz；rock\nfolk")).toEqual(["jazz", "rock", "folk"]);
+  });
+});
+
+describe("B6 a partner whose camera or microphone is off", () => {
+  const connected = (audio: boolean, video: boolean): PeerStreamState => ({
+    status: "connected",
+    roomId: "r",
+    sharedInterests: [],
+    remote: {} as MediaStream,
+    partnerMedia: { audio, video },
+  });
+
+  test("B6 is shown as that", () => {
+    expect(coverWords(connected(true, false)).text).toContain("camera is off");
+    expect(coverWords(connected(false, false)).text).toContain("camera and microphone are off");
+    expect(statusWords(connected(false, true))).toContain("microphone is off");
+    expect(statusWords(connected(true, true))).toBe("You are connected. Say hello!");
+    expect([true, false].map((video) => isPictureOff(connected(true, video)))).toEqual([
+      false,
+      true,
+    ]);
+  });
+});
