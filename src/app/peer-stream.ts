@@ -21,6 +21,7 @@ import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
 import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
+import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { createRoutes, type AdmittedSocket } from "./routes.ts";
 
@@ -94,6 +95,8 @@ export interface PeerStream {
   readonly routes: ReturnType<typeof createRoutes>;
   /** Given once the server listens: the address at the other end of a request's connection. */
   setAddressLookup(addressOf: (request: Request) => string | undefined): void;
+  /** Takes a socket that has just opened, however it came about. */
+  accept: AcceptSocket<AdmittedSocket>;
   /** Asks every client at once to reconnect. */
   askToReconnect(): void;
   /**
@@ -144,11 +147,12 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     schedule: system.schedule,
   });
 
+  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
   const routes = createRoutes({
     signaling,
     contexts,
     admission,
-    upgrade: createUpgrade(system, (socket, request) => sockets.accept(socket, request)),
+    upgrade: createUpgrade(system, accept),
     origins,
     page,
     metricsToken,
@@ -167,6 +171,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     signaling,
     metrics,
     routes,
+    accept,
     setAddressLookup(lookup) {
       addressOf = lookup;
     },

@@ -13,7 +13,7 @@ import { limits, type Signal } from "../protocol.ts";
 import type { Delivered } from "../signaling/signaling.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
-import { through } from "./procedures.ts";
+import { countRunning } from "./procedures.ts";
 
 /** A signal as it was found in its frame. */
 export interface FoundSignal {
@@ -49,12 +49,11 @@ export function relayUsualFrame(frame: string, context: Context, reply: Reply): 
     reply.send(`{"id":${id},"result":{"type":"data","data":{"delivered":${delivered}}}}`);
   const fail = (cause: unknown) => reply.fail({ id, path, type: "mutation" }, cause);
   try {
-    const relayed = through(connection, () =>
-      signaling.relay(withMutation(caller, found), { type, roomId, json }),
-    );
-    if (relayed instanceof Promise)
+    const relayed = signaling.relay(withMutation(caller, found), { type, roomId, json });
+    if (relayed instanceof Promise) {
+      countRunning(connection, relayed);
       relayed.then((late) => (isRejection(late) ? fail(refusal(late)) : respond(late)), fail);
-    else if (isRejection(relayed)) fail(refusal(relayed));
+    } else if (isRejection(relayed)) fail(refusal(relayed));
     else respond(relayed);
   } catch (cause) {
     fail(cause);

@@ -55,7 +55,7 @@ function callable({ withSession, kind }: Terms) {
  * Lets a few calls of a connection run at a time. A call that returns at once takes no time of others, so only those that
  * have to be awaited are counted.
  */
-export function through<Result>(
+function through<Result>(
   connection: Connection,
   call: () => MaybePromise<Result>,
 ): MaybePromise<Result> {
@@ -66,16 +66,21 @@ export function through<Result>(
     turnstile?.leave();
     return made;
   }
-  const inside = turnstile ?? firstInto(connection);
-  const leave = () => inside.leave();
-  void made.then(leave, leave);
+  if (turnstile) leaveAfter(turnstile, made);
+  else countRunning(connection, made);
   return made;
 }
 
-function firstInto(connection: Connection): Turnstile {
-  connection.turnstile = createTurnstile(limits.callsInFlightMax);
+/** Counts a call that has begun already, and has to be awaited, as one of those that run. */
+export function countRunning(connection: Connection, made: Promise<unknown>): void {
+  connection.turnstile ??= createTurnstile(limits.callsInFlightMax);
   void connection.turnstile.enter();
-  return connection.turnstile;
+  leaveAfter(connection.turnstile, made);
+}
+
+function leaveAfter(turnstile: Turnstile, made: Promise<unknown>): void {
+  const leave = () => turnstile.leave();
+  void made.then(leave, leave);
 }
 
 /** Calls the next middleware: synchronously where the WebSocket binding offers it, else by tRPC's `next`. */

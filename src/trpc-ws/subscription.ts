@@ -10,7 +10,7 @@ import type { Socket } from "./socket.ts";
 /** The connection as its subscriptions need it. */
 export interface SubscriptionHost {
   readonly encoder: ResponseEncoder;
-  readonly socket: Pick<Socket, "congested" | "whenWritable">;
+  readonly socket: Pick<Socket, "send" | "congested" | "whenWritable">;
   /** Whether what is sent can still reach the peer. */
   readonly isOpen: boolean;
   send(text: string): void;
@@ -116,7 +116,7 @@ export class Subscription implements Observer<unknown> {
     const host = this.#host;
     if (this.#isStopped || !host.isOpen) return;
     try {
-      host.send(host.encoder.trackedJson(this.#call.prefix, trackedId, json));
+      host.socket.send(host.encoder.trackedJson(this.#call.prefix, trackedId, json));
     } catch (cause) {
       this.error(cause);
     }

@@ -1,13 +1,13 @@
-/** Calls over TLS: by the server itself, and through a real nginx and a real Caddy with the README's configuration. */
+/** Calls over TLS: by the server itself, and through a real nginx and a real Caddy with the documented configuration. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { operating } from "../support/documents.ts";
 import { launchBrowser } from "../support/browser.ts";
 import { freePort } from "../support/ports.ts";
 import { startServer } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
-import { root } from "../support/root.ts";
 
 setDefaultTimeout(60_000);
 
@@ -17,8 +17,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "peer-stream-https-"));
   tls = { TLS_CERT: join(folder, "cert.pem"), TLS_KEY: join(folder, "key.pem") };
   // The README's own line.
-  const readme = await Bun.file(join(root, "README.md")).text();
-  const line = /^openssl req .*$/m.exec(readme)?.[0] ?? "the README has no line for a certificate";
+  const line =
+    /^openssl req .*$/m.exec(operating)?.[0] ?? "the documents have no line for a certificate";
   const made = Bun.spawn(["sh", "-c", line], { cwd: folder, stderr: "ignore" });
   expect(await made.exited).toBe(0);
 });
@@ -38,7 +38,7 @@ test("a certificate that is none is an error at the start", async () => {
   );
 });
 
-test("through nginx, as the README configures it, calls are made, and each peer has an address of its own", async () => {
+test("through nginx, as documented, calls are made, and each peer has an address of its own", async () => {
   await using server = await startServer({
     TRUSTED_PROXIES: "127.0.0.1",
     ALLOW_NO_ORIGIN: "false",
@@ -64,7 +64,7 @@ test("through nginx, as the README configures it, calls are made, and each peer 
   for (const { socket } of sockets) socket.close();
 });
 
-test("through Caddy, as the README configures it, calls are made", async () => {
+test("through Caddy, as documented, calls are made", async () => {
   await using server = await startServer({
     TRUSTED_PROXIES: "127.0.0.1",
     ALLOW_NO_ORIGIN: "false",
@@ -88,16 +88,15 @@ async function callAt(origin: string) {
   expect(browser.complaints).toEqual([]);
 }
 
-/** A real nginx in front of the server at that port, with the README's server block. */
+/** A real nginx in front of the server at that port, with the documented server block. */
 async function startNginx(port: string) {
   const program = Bun.which("nginx") ?? Bun.which("nginx", { PATH: "/usr/sbin" });
   if (!program)
     throw new Error(
       "There is no nginx (Debian's package nginx-light). The README's test line installs it.",
     );
-  const readme = await Bun.file(join(root, "README.md")).text();
   const listenAt = await freePort();
-  const block = (/```nginx\n([\s\S]*?)```/.exec(readme)?.[1] ?? "")
+  const block = (/```nginx\n([\s\S]*?)```/.exec(operating)?.[1] ?? "")
     .replace("listen 443 ssl", `listen 127.0.0.1:${listenAt} ssl`)
     .replace("/etc/ssl/chat.example.com.crt", tls.TLS_CERT)
     .replace("/etc/ssl/chat.example.com.key", tls.TLS_KEY)
@@ -117,17 +116,16 @@ ${block}
   return startProxy(listenAt, [program, "-c", config, "-p", folder]);
 }
 
-/** A real Caddy in front of the server at that port, with the README's lines. */
+/** A real Caddy in front of the server at that port, with the documented lines. */
 async function startCaddy(port: string) {
   const program = Bun.which("caddy");
   if (!program)
     throw new Error(
       "There is no caddy (Debian's package caddy). The README's test line installs it.",
     );
-  const readme = await Bun.file(join(root, "README.md")).text();
   const listenAt = await freePort();
   // In the place of the certificate that it would get by itself.
-  const site = (/```caddy\n([\s\S]*?)```/.exec(readme)?.[1] ?? "")
+  const site = (/```caddy\n([\s\S]*?)```/.exec(operating)?.[1] ?? "")
     .replace(
       "chat.example.com {",
       `https://127.0.0.1:${listenAt} {\n\ttls ${tls.TLS_CERT} ${tls.TLS_KEY}`,

@@ -8,6 +8,7 @@ import { variableNames } from "../../src/config.ts";
 import { checkTurn } from "../../src/doctor/checks.ts";
 import { readConfig } from "../../src/config.ts";
 import { createSystem } from "../../src/system.ts";
+import { operating } from "../support/documents.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/redis.ts";
 import { connectPeer, refusalOf } from "../support/server.ts";
@@ -56,9 +57,8 @@ test("names only variables that there are, and that .env.example explains", asyn
     expect(["SITE", ...variableNames]).toContain(name ?? "");
 });
 
-test("D7 the relay is as hardened as the README's, and the nodes get what .env.example describes", async () => {
-  const readme = await Bun.file(join(root, "README.md")).text();
-  const block = /```\n(listening-port=3478[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+test("D7 the relay is as hardened as the documented, and the nodes get what .env.example describes", async () => {
+  const block = /```\n(listening-port=3478[\s\S]*?)```/.exec(operating)?.[1] ?? "";
   const flags = words("coturn", { SITE: "turn.example.com", TURN_SECRET: "the-secret" });
   const settings = block
     .trim()
@@ -78,11 +78,11 @@ test("everything says whether it is well", async () => {
   }
 });
 
-test("the image sets for the runtime what `bun run start` sets, and the README for the executable", async () => {
+test("the image sets for the runtime what `bun run start` sets, and the documents for the executable", async () => {
   const { scripts } = await Bun.file(join(root, "package.json")).json();
   const settings: string[] = scripts.start.match(/\S+=\S+/g);
   expect(settings.length).toBeGreaterThan(0);
-  for (const file of ["Dockerfile", "README.md"]) {
+  for (const file of ["Dockerfile", "src/app/README.md"]) {
     const text = await Bun.file(join(root, file)).text();
     for (const setting of settings) expect(text).toContain(setting);
   }

@@ -42,7 +42,7 @@ const stunUrl = () => coturn.url.replace("turn:", "stun:").replace(/\?.*/, "");
 async function doctor(env: Record<string, string>) {
   const { PATH = "" } = process.env;
   const child = Bun.spawn([process.execPath, "run", "--silent", "doctor"], {
-    cwd: join(root, ".."),
+    cwd: root,
     env: { PATH, ...env },
     stdout: "pipe",
     stderr: "pipe",

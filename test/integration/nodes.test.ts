@@ -1,6 +1,7 @@
 /** Many nodes, one lobby: real processes on a real Redis, which die, sleep, leave and come back. */
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { describe, expect, test } from "bun:test";
+import { operating } from "../support/documents.ts";
 import { startCluster } from "../support/cluster.ts";
 import { startRedis } from "../support/redis.ts";
 import {
@@ -11,8 +12,6 @@ import {
   tallySignals,
   type TestPeer,
 } from "../support/server.ts";
-import { join } from "node:path";
-import { root } from "../support/root.ts";
 
 /** How long a node that says nothing is believed to live, as `engine/redis.ts` has it. */
 const leaseMs = 6000;
@@ -29,9 +28,8 @@ async function until(holds: () => unknown | Promise<unknown>): Promise<void> {
   while (!(await holds())) await Bun.sleep(20);
 }
 
-test("A15, D12 a session secret is rotated as the README says, node by node: no session and no suspension is lost", async () => {
-  const readme = await Bun.file(join(root, "README.md")).text();
-  const steps = [...readme.matchAll(/^ *\d\. `SESSION_SECRET=([a-z,]+)`/gm)].map(
+test("A15, D12 a session secret is rotated as documented, node by node: no session and no suspension is lost", async () => {
+  const steps = [...operating.matchAll(/^ *\d\. `SESSION_SECRET=([a-z,]+)`/gm)].map(
     ([, step]) => step,
   );
   expect(steps).toEqual(["old", "old,new", "new,old", "new"]);

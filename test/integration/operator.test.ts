@@ -7,6 +7,7 @@ import { createWebhook } from "../../src/observe/webhook.ts";
 import type { adminRouter } from "../../src/rpc/admin.ts";
 import { Admission } from "../../src/http/admission.ts";
 import { parseProxyList } from "../../src/http/client-address.ts";
+import { operating } from "../support/documents.ts";
 import {
   connectPeer,
   operatorToken,
@@ -15,8 +16,6 @@ import {
   type TestPeer,
   type TestServer,
 } from "../support/server.ts";
-import { join } from "node:path";
-import { root } from "../support/root.ts";
 
 const admin = ({ http }: TestServer, token = operatorToken) =>
   createTRPCClient<typeof adminRouter>({
@@ -235,13 +234,12 @@ describe("D11 moderation by hand", () => {
     expect(logged[0]).not.toContain("203.0.113.7");
   });
 
-  test("D11 a report's body has the fields that the README shows", async () => {
+  test("D11 a report's body has the fields that are documented", async () => {
     await using server = startServer({ trustLoopback: true });
     await using troll = await connectPeer(server, { address: "192.0.2.66" });
     await troll.client.join.mutate();
     await reportedBy(server, troll, "198.51.100.1");
-    const readme = await Bun.file(join(root, "README.md")).text();
-    const shown = JSON.parse(/```json\n(\{\n {2}"at"[\s\S]*?)```/.exec(readme)?.[1] ?? "null");
+    const shown = JSON.parse(/```json\n(\{\n {2}"at"[\s\S]*?)```/.exec(operating)?.[1] ?? "null");
     const [report] = server.reports as (typeof shown)[];
     expect(Object.keys(report)).toEqual(Object.keys(shown));
     expect(Object.keys(report.reported)).toEqual(Object.keys(shown.reported));

@@ -4,6 +4,7 @@ import { YAML } from "bun";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { operating } from "../support/documents.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis, type Redis } from "../support/redis.ts";
 import { connectPeer, httpClient, type TestPeer } from "../support/server.ts";
@@ -24,11 +25,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** What the README has for several nodes behind nginx; without TLS, which it does not change. */
+/** What is documented for several nodes behind nginx; without TLS, which it does not change. */
 async function nginx(listenAt: number, nodes: readonly string[]): Promise<string[]> {
   const program = Bun.which("nginx") ?? Bun.which("nginx", { PATH: "/usr/sbin" }) ?? "nginx";
-  const readme = await Bun.file(join(root, "README.md")).text();
-  const block = (/```nginx\n(upstream[\s\S]*?)```/.exec(readme)?.[1] ?? "")
+  const block = (/```nginx\n(upstream[\s\S]*?)```/.exec(operating)?.[1] ?? "")
     .replace("listen 443 ssl", `listen 127.0.0.1:${listenAt}`)
     .replace(/^ *ssl_.*\n/gm, "")
     .replace("10.0.0.11:3000", nodes[0] ?? "")
@@ -75,7 +75,7 @@ async function until(what: string, holds: () => unknown | Promise<unknown>, with
 }
 
 test.each([
-  ["D6 nginx, as the README has it", nginx],
+  ["D6 nginx, as documented", nginx],
   ["D7 Caddy, as compose.yaml has it", caddy],
 ])(
   `%s, loses none of ${peerCount} sessions when a node dies and both are replaced`,

@@ -1,5 +1,6 @@
-/** The README's tables are held to the code, row by row. */
+/** The tables and examples of the documents are held to the code, row by row. */
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,13 +14,19 @@ import { createWebhook } from "../../src/observe/webhook.ts";
 import { createSystem } from "../../src/system.ts";
 import { closeCodes } from "../../src/trpc-ws/close-codes.ts";
 import { createWorld } from "../support/world.ts";
+import {
+  clientReference,
+  documents,
+  operating,
+  readme,
+  wireProtocol,
+} from "../support/documents.ts";
 import { root } from "../support/root.ts";
-
-const readme = await Bun.file(join(root, "README.md")).text();
+import { documentedTree, sourceTree } from "../support/source-tree.ts";
 
 /** The cells of the table under a heading, without its head; back-ticks taken off. */
-function table(heading: string): string[][] {
-  const section = readme.split(new RegExp(`^#+ ${heading}$`, "m"))[1]?.split(/^#/m)[0] ?? "";
+function table(document: string, heading: string): string[][] {
+  const section = document.split(new RegExp(`^#+ ${heading}$`, "m"))[1]?.split(/^#/m)[0] ?? "";
   return rowsOf(section);
 }
 
@@ -36,11 +43,12 @@ function rowsOf(text: string): string[][] {
     );
 }
 
-const firstCells = (heading: string) => table(heading).map(([cell]) => cell ?? "");
+const firstCells = (document: string, heading: string) =>
+  table(document, heading).map(([cell]) => cell ?? "");
 
-describe("the README", () => {
+describe("the documents", () => {
   test("shows the room's table as the code has it", () => {
-    const rows = rowsOf(readme.split("A room's whole life")[1]?.split("\n## ")[0] ?? "");
+    const rows = rowsOf(readme.split("The life of a room is a table")[1]?.split("\n## ")[0] ?? "");
     const expected = roomStates.map((state) => [
       state,
       ...roomInputs.map((input) => {
@@ -73,29 +81,83 @@ describe("the README", () => {
     expect(dan.roomId()).toBe(ann.roomId());
   });
 
+  test("show the tree of the sources as it is", async () => {
+    // `bun test/support/source-tree.ts` writes it.
+    expect(await documentedTree()).toBe(await sourceTree());
+  });
+
+  test("have a README of at most 200 lines", () => {
+    expect(readme.split("\n").length).toBeLessThanOrEqual(201);
+  });
+
+  test("link only to files and headings that exist", async () => {
+    const slug = (heading: string) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-");
+    const folders = {
+      readme: "",
+      operating: "src/app",
+      clientReference: "src/client",
+      wireProtocol: "src/rpc",
+      architecture: "src",
+    };
+    for (const [name, text] of Object.entries(documents))
+      for (const [, link = ""] of text.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)) {
+        const [path = "", anchor] = link.split("#");
+        const folder = folders[name as keyof typeof folders];
+        const target = path === "" ? text : undefined;
+        const file = join(root, folder, path);
+        expect([name, link, target !== undefined || existsSync(file)]).toEqual([name, link, true]);
+        if (anchor === undefined) continue;
+        const headings = [...(target ?? (await Bun.file(file).text())).matchAll(/^#+ (.*)$/gm)];
+        expect([name, link, headings.map(([, heading = ""]) => slug(heading))]).toEqual([
+          name,
+          link,
+          expect.arrayContaining([anchor]),
+        ]);
+      }
+  });
+
+  test("list every option of a peer stream", async () => {
+    const source = await Bun.file(join(root, "src/client/peer-stream.ts")).text();
+    const body = source.split("export interface PeerStreamOptions {")[1]?.split(/^}/m)[0] ?? "";
+    const options = [...body.matchAll(/^  (\w+)\??:/gm)].map(([, name]) => name ?? "");
+    expect(options.length).toBeGreaterThan(3);
+    expect(firstCells(clientReference, "Options").sort()).toEqual(options.sort());
+  });
+
+  test("list every state of a peer stream", async () => {
+    const state = await Bun.file(join(root, "src/client/state.ts")).text();
+    const union = state.split("export type PeerStreamState")[1]?.split("export type")[0] ?? "";
+    const statuses = [...union.matchAll(/status: "([a-z]+)"/g)].map(([, status]) => status ?? "");
+    expect(firstCells(clientReference, "States")).toEqual(statuses);
+  });
+
   test("lists every procedure", () => {
     const names = Object.keys(appRouter._def.procedures).filter((name) => name !== "events");
-    expect(firstCells("Procedures").sort()).toEqual(names.sort());
+    expect(firstCells(wireProtocol, "Procedures").sort()).toEqual(names.sort());
   });
 
   test("lists every event", async () => {
     const protocol = await Bun.file(join(root, "src/protocol.ts")).text();
     const types = [...protocol.matchAll(/type: "([a-z-]+)"/g)].map(([, type]) => type ?? "");
-    expect(firstCells("Events").sort()).toEqual([...new Set(types)].sort());
+    expect(firstCells(wireProtocol, "Events").sort()).toEqual([...new Set(types)].sort());
   });
 
   test("lists every refusal with its code", () => {
-    const rows = table("Refusals").map(([reason, code]) => [reason, code]);
+    const rows = table(wireProtocol, "Refusals").map(([reason, code]) => [reason, code]);
     expect(rows).toEqual(rejectionReasons.map((reason) => [reason, codeOf[reason]]));
   });
 
   test("lists every close code", () => {
-    const rows = table("Close codes").map(([code, name]) => [name, Number(code)]);
+    const rows = table(wireProtocol, "Close codes").map(([code, name]) => [name, Number(code)]);
     expect(rows).toEqual(Object.entries(closeCodes));
   });
 
   test("lists every variable", () => {
-    expect(firstCells("Run it").sort()).toEqual([...variableNames].sort());
+    expect(firstCells(operating, "Running the server").sort()).toEqual([...variableNames].sort());
   });
 
   test("lists all that a peer stream has, and nothing else", async () => {
@@ -104,7 +166,7 @@ describe("the README", () => {
     const members = [...body.matchAll(/^  (?:readonly )?(\w+)[(:]/gm)].map(
       ([, name]) => name ?? "",
     );
-    const listed = firstCells("With the client library")
+    const listed = firstCells(clientReference, "Methods")
       .flatMap((cell) => cell.split(","))
       .map((name) => name.trim().replace("()", ""));
     expect(members.length).toBeGreaterThan(10);
@@ -116,11 +178,11 @@ describe("the README", () => {
     const union = state.split("export type PeerStreamError")[1]?.split("export type")[0] ?? "";
     const kinds = [...union.matchAll(/kind: "([a-z-]+)"/g)].map(([, kind]) => kind ?? "");
     expect(kinds.length).toBeGreaterThan(5);
-    expect(firstCells("When it is idle with an error")).toEqual(kinds);
+    expect(firstCells(clientReference, "Errors")).toEqual(kinds);
   });
 
   test("shows a receiver of reports that knows the server's from others", async () => {
-    const source = /```ts\n(import \{ createHmac[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    const source = /```ts\n(import \{ createHmac[\s\S]*?)```/.exec(operating)?.[1] ?? "";
     const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "receiver.ts");
     await Bun.write(file, source);
     const { isGenuine } = (await import(file)) as {
@@ -149,15 +211,17 @@ describe("the README", () => {
     const { scripts } = (await Bun.file(join(root, "package.json")).json()) as {
       scripts: Record<string, string>;
     };
-    const named = [...readme.matchAll(/bun(?:@[\d.]+)? run ([\w:]+)/g)].map(
-      ([, name]) => name ?? "",
-    );
+    const named = [
+      ...Object.values(documents)
+        .join("\n")
+        .matchAll(/bun(?:@[\d.]+)? run ([\w:]+)/g),
+    ].map(([, name]) => name ?? "");
     expect(named.length).toBeGreaterThan(4);
     for (const name of named) expect(Object.keys(scripts)).toContain(name);
   });
 
   test("states every limit's number", () => {
-    const numbers = [...JSON.stringify(table("Limits")).matchAll(/\d+/g)].map(Number);
+    const numbers = [...JSON.stringify(table(wireProtocol, "Limits")).matchAll(/\d+/g)].map(Number);
     for (const limit of Object.values(limits)) expect(numbers).toContain(limit);
   });
 });

@@ -1,0 +1,16 @@
+/** The documents whose tables and examples are compared with the code. */
+import { join } from "node:path";
+import { root } from "./root.ts";
+
+const read = (file: string) => Bun.file(join(root, file)).text();
+
+export const readme = await read("README.md");
+/** How the server is run. */
+export const operating = await read("src/app/README.md");
+/** The client's reference. */
+export const clientReference = await read("src/client/README.md");
+/** The wire protocol. */
+export const wireProtocol = await read("src/rpc/README.md");
+export const architecture = await read("src/README.md");
+
+export const documents = { readme, operating, clientReference, wireProtocol, architecture };
