@@ -11,6 +11,6 @@ export const operating = await read("src/app/README.md");
 export const clientReference = await read("src/client/README.md");
 /** The wire protocol. */
 export const wireProtocol = await read("src/rpc/README.md");
-export const architecture = await read("src/README.md");
+const architecture = await read("src/README.md");
 
 export const documents = { readme, operating, clientReference, wireProtocol, architecture };
