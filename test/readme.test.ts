@@ -98,7 +98,7 @@ describe("the README", () => {
   });
 
   test("lists all that a peer stream has, and nothing else", async () => {
-    const surface = await Bun.file(new URL("../src/client/surface.ts", import.meta.url)).text();
+    const surface = await Bun.file(new URL("../src/client/types.ts", import.meta.url)).text();
     const body = surface.split("export interface PeerStream {")[1] ?? "";
     const members = [...body.matchAll(/^  (?:readonly )?(\w+)[(:]/gm)].map(
       ([, name]) => name ?? "",
