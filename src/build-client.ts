@@ -10,7 +10,7 @@ const dist = join(root, "dist");
 const declarations = join(dist, "declarations");
 
 /** What `peer-stream/client` exports, beside the protocol's types. */
-const clientFiles = ["peer-stream", "surface", "state", "camera", "call-stats"];
+const clientFiles = ["peer-stream", "types", "state", "camera", "call-stats"];
 
 await Bun.build({
   entrypoints: [join(root, "src/client/peer-stream.ts")],

@@ -1,28 +1,28 @@
 /**
- * How a call fares, read out of `RTCPeerConnection.getStats()` (W3C Identifiers for WebRTC's Statistics API).
- * What a browser does not tell is absent.
+ * Statistics of a call, from `RTCPeerConnection.getStats()` (W3C Identifiers for WebRTC's Statistics API). What a browser
+ * does not report is absent.
  */
 export interface CallStats {
   roomId: string;
-  /** `relayed` when either end of the path is a TURN server's. */
+  /** `relayed` if the selected candidate of either side is that of a TURN server. */
   path?: "direct" | "relayed";
-  /** To the partner and back, in milliseconds. */
+  /** Round-trip time to the partner, in milliseconds. */
   roundTripMs?: number;
-  /** Bits a second since the last look, or since the call began. */
+  /** Bits per second since the previous reading, or since the call began. */
   sentBitsPerS: number;
   receivedBitsPerS: number;
-  /** The share of the partner's media packets that never arrived, since the last look: 0 to 1. */
+  /** Packet loss of the partner's media since the previous reading: 0 to 1. */
   lossRatio?: number;
-  /** What the partner's media is encoded with, such as `opus` and `VP8`. */
+  /** The codecs of the partner's media, such as `opus` and `VP8`. */
   codecs: { audio?: string; video?: string };
-  /** The partner's picture as it arrives. */
+  /** The partner's video as it is received. */
   picture?: { width: number; height: number; framesPerS: number };
-  /** Milliseconds from looking for a partner to being paired, and from that to the call standing. */
+  /** Milliseconds from the start of the search to the pairing, and from the pairing to the first connection. */
   matchMs: number;
   connectMs?: number;
 }
 
-/** What counters said at one moment; rates are the difference of two. */
+/** Counter values at one moment, in milliseconds of a monotonic clock. Rates are the difference of two readings. */
 export interface CallCounters {
   at: number;
   sentBytes: number;
@@ -33,7 +33,12 @@ export interface CallCounters {
 
 export type CallReading = Omit<CallStats, "roomId" | "matchMs" | "connectMs">;
 
-/** Reads a report. `before` are the counters of the last look; `at` is now, in milliseconds of the same clock. */
+/**
+ * Evaluates a report.
+ *
+ * @param before - the counters of the previous reading.
+ * @param at - the current time, in milliseconds of the same clock.
+ */
 export function readCallStats(
   report: RTCStatsReport,
   before: CallCounters,
@@ -47,7 +52,7 @@ export function readCallStats(
   const transport = of("transport")[0];
   const pair =
     byId(transport?.["selectedCandidatePairId"]) ??
-    // Firefox has no transport in its report, but marks the pair.
+    // Firefox reports no transport, but marks the selected pair.
     of("candidate-pair").find(
       ({ selected, nominated, state }) =>
         selected === true || (nominated === true && state === "succeeded"),
@@ -64,7 +69,7 @@ export function readCallStats(
 
   const elapsedS = Math.max(0.001, (at - before.at) / 1000);
   const perS = (now: number, then: number) => Math.max(0, ((now - then) * 8) / elapsedS);
-  // A late packet is found again, so the count of lost ones may go down.
+  // A late packet is subtracted again, so that the count of lost packets may decrease.
   const lost = Math.max(0, counters.lostPackets - before.lostPackets);
   const packets = lost + counters.receivedPackets - before.receivedPackets;
   const roundTripS = number(pair?.["currentRoundTripTime"]);

@@ -1,73 +1,74 @@
+import { readDeviceChoice, writeDeviceChoice } from "./device-choice.ts";
 import { createEmitter } from "./emitter.ts";
+import { requestMedia, type Kind } from "./media-request.ts";
 
 /** Why there is no camera or microphone. `cause` is what the browser threw. */
 export type CameraError =
-  /** The person or the system said no. */
+  /** The user or the system has denied access. */
   | { kind: "denied"; cause: unknown }
   /** No such device is connected. */
   | { kind: "not-found"; cause: unknown }
-  /** Another program has it, or the hardware failed. */
+  /** Another program uses the device, or the hardware failed. */
   | { kind: "in-use"; cause: unknown }
-  /** The page came over plain HTTP from another machine; browsers hide cameras from such pages. */
+  /** The page was loaded over plain HTTP from another machine; browsers hide media devices from such pages. */
   | { kind: "insecure-context"; cause: unknown }
-  /** No device can do what was asked for. */
+  /** No device meets the constraints. */
   | { kind: "overconstrained"; cause: unknown }
-  /** `close`, or a later `open` or `choose`, came before the devices did. What came is off again. */
+  /** `close`, or a later `open` or `choose`, was called before the devices opened. They have been closed again. */
   | { kind: "superseded"; cause: undefined }
-  /** The peer stream that the camera belongs to has been closed for good. */
+  /** The peer stream that the camera belongs to has been closed. */
   | { kind: "closed"; cause: undefined }
   | { kind: "unknown"; cause: unknown };
 
 export type CameraResult = { ok: true; stream: MediaStream } | { ok: false; error: CameraError };
 
-/** A camera or microphone to choose from. Labels are empty until the person has allowed one. */
+/** A camera or microphone. Labels are empty until the user has granted access to one. */
 export interface Device {
   id: string;
   label: string;
 }
 
-/** What can be chosen, and what is in use. */
+/** The available devices, and those in use. */
 export interface Devices {
   cameras: Device[];
   microphones: Device[];
-  /** The ids in use, as far as there are any. */
+  /** The ids of the devices in use, if any. */
   camera?: string;
   microphone?: string;
 }
 
-/** What a camera tells on its own account. */
+/** What a camera reports. */
 export type CameraEvent =
-  /** Another stream than before; undefined when it was closed. `opened`: because the page called `open`. */
+  /** Another stream than before; undefined after `close`. `opened`: because the page called `open`. */
   | { type: "stream"; stream: MediaStream | undefined; opened?: true }
-  /** Something was plugged in or out: look at `devices()` again. */
+  /** A device was connected or disconnected: `devices()` has a new result. */
   | { type: "devices" }
-  /** A device went away and no other could take its place. It is opened by itself when one comes. */
+  /** A device was disconnected and no other could replace it. The next one that is connected is opened automatically. */
   | { type: "lost"; error: CameraError };
 
 /**
- * The person's camera and microphone: chosen, remembered, and replaced by another one when one is pulled
- * out in the middle of a call.
+ * The user's camera and microphone: selectable, remembered, and replaced automatically when one is disconnected during a
+ * call.
  */
 export interface Camera {
   /** What is open now. */
   readonly stream: MediaStream | undefined;
-  /** Opens both, or the microphone alone; asks the person for permission where that is needed. Never throws. */
+  /** Opens both, or the microphone alone; the browser asks for permission if necessary. Never rejects. */
   open(kinds?: { video?: boolean }): Promise<CameraResult>;
   /**
-   * Takes other devices, by their ids, and remembers them for the next time. Undefined when none of them
-   * is open now. Never throws.
+   * Switches to other devices, and remembers them. Undefined if no device of these kinds is open now. Never rejects.
    */
   choose(choice: Choice): Promise<CameraResult | undefined>;
-  /** What there is to choose from. Never throws. */
+  /** The available devices. Never rejects. */
   devices(): Promise<Devices>;
   subscribe(listener: (event: CameraEvent) => void): () => void;
-  /** Turns the devices off. `open` turns them on again. */
+  /** Closes the devices. `open` opens them again. */
   close(): void;
 }
 
-/** A camera as its owner has it. */
+/** A camera with the methods of its owner. */
 export interface OwnedCamera extends Camera {
-  /** Turns the devices off for good: `open` and `choose` answer `closed` from now on, and ask for nothing. */
+  /** Closes the devices permanently: from now on `open` and `choose` return the error `closed`. */
   dispose(): void;
 }
 
@@ -77,7 +78,7 @@ export interface Choice {
   microphone?: string;
 }
 
-/** As much of `navigator.mediaDevices` as is needed. Browsers leave it out on insecure pages. */
+/** The required part of `navigator.mediaDevices`, which is undefined in insecure contexts. */
 export type MediaSource = Pick<
   MediaDevices,
   "getUserMedia" | "enumerateDevices" | "addEventListener" | "removeEventListener"
@@ -86,176 +87,203 @@ export type MediaSource = Pick<
 /** What a camera is made of. */
 export interface CameraParts {
   source: MediaSource | undefined;
-  /** Puts tracks into a stream. */
+  /** Creates a stream of tracks. */
   stream(tracks: MediaStreamTrack[]): MediaStream;
-  /** Where the choice is remembered, for good: `localStorage` fits. */
+  /** Stores the chosen devices: `localStorage` is suitable. */
   storage: Pick<Storage, "getItem" | "setItem"> | undefined;
 }
 
-type Kind = "video" | "audio";
 const kinds = ["video", "audio"] as const;
 
-const KEY = "peer-stream.devices";
-
 /**
- * What was asked of the devices. It counts for each of its kinds until something else is asked of that kind, and for
- * none once the camera is closed. Whoever has waited for devices checks it before doing anything with them.
+ * A request for devices. It is valid for each of its kinds until there is another request for that kind, and for none
+ * once the camera is closed. This is checked again after each wait for a device.
  */
-interface Request {
+interface DeviceRequest {
   kinds: readonly Kind[];
-  counts(kind: Kind): boolean;
+  isValid(kind: Kind): boolean;
   /** The page called `open`. */
   opened: boolean;
 }
 
 /** Creates a camera that is closed. */
 export function createCamera(parts: CameraParts): OwnedCamera {
-  const { source } = parts;
-  const events = createEmitter<CameraEvent>();
-  let choice = recall(parts.storage);
-  let stream: MediaStream | undefined;
-  /** What the person wants open; empty when closed. */
-  let wanted: Kind[] = [];
-  /** Kinds whose device went away. */
-  let missing: Kind[] = [];
-  /** How often something was asked of each kind. */
-  const asked: Record<Kind, number> = { video: 0, audio: 0 };
-  let disposed = false;
+  const camera = new DeviceCamera(parts);
+  // Closures instead of methods, so that the page may pass them on detached, as event listeners.
+  return {
+    get stream() {
+      return camera.stream;
+    },
+    open: (options) => camera.open(options),
+    choose: (choice) => camera.choose(choice),
+    devices: () => camera.devices(),
+    subscribe: (listener) => camera.subscribe(listener),
+    close: () => camera.close(),
+    dispose: () => camera.dispose(),
+  };
+}
 
-  const onDeviceChange = () => {
-    events.emit({ type: "devices" });
-    if (missing.length > 0) void refill();
+class DeviceCamera implements OwnedCamera {
+  readonly #parts: CameraParts;
+  readonly #source: MediaSource | undefined;
+  readonly #events = createEmitter<CameraEvent>();
+  #choice: Choice;
+  #stream: MediaStream | undefined;
+  /** The kinds that the page wants open; empty when closed. */
+  #wanted: Kind[] = [];
+  /** Kinds whose device was disconnected. */
+  #missing: Kind[] = [];
+  /** The number of requests so far, by kind. */
+  readonly #requests: Record<Kind, number> = { video: 0, audio: 0 };
+  #isDisposed = false;
+
+  constructor(parts: CameraParts) {
+    this.#parts = parts;
+    this.#source = parts.source;
+    this.#choice = readDeviceChoice(parts.storage);
+  }
+
+  get stream(): MediaStream | undefined {
+    return this.#stream;
+  }
+
+  async open({ video = true }: { video?: boolean } = {}): Promise<CameraResult> {
+    if (this.#isDisposed) return closed();
+    this.#wanted = video ? [...kinds] : ["audio"];
+    this.#source?.addEventListener("devicechange", this.#onDeviceChange);
+    // Invalidates all earlier requests, also those for video if only audio is requested now.
+    this.#createRequest(kinds);
+    return this.#openDevices(this.#createRequest(this.#wanted, true));
+  }
+
+  async choose({ camera, microphone }: Choice): Promise<CameraResult | undefined> {
+    if (this.#isDisposed) return closed();
+    this.#choice = {
+      ...this.#choice,
+      ...(camera && { camera }),
+      ...(microphone && { microphone }),
+    };
+    writeDeviceChoice(this.#parts.storage, this.#choice);
+    const chosen: Kind[] = [];
+    if (camera !== undefined && this.#wanted.includes("video")) chosen.push("video");
+    if (microphone !== undefined && this.#wanted.includes("audio")) chosen.push("audio");
+    if (chosen.length === 0) return undefined;
+    const request = this.#createRequest(chosen);
+    const result = await this.#openDevices(request, this.#choice);
+    if (result.ok || result.error.kind !== "in-use" || !this.#stream) return result;
+    // Many phones open only one camera at a time, so the current one is closed first.
+    for (const track of this.#stream.getTracks())
+      if (includesKind(chosen.filter(request.isValid), track.kind)) track.stop();
+    const retried = await this.#openDevices(request, this.#choice);
+    const lost = chosen.filter(request.isValid);
+    if (!retried.ok && lost.length > 0) this.#replaceMissing(lost);
+    return retried;
+  }
+
+  async devices(): Promise<Devices> {
+    const all = await (this.#source?.enumerateDevices() ?? Promise.resolve([])).catch(() => []);
+    const ofKind = (kind: MediaDeviceKind) =>
+      all
+        .filter((device) => device.kind === kind && device.deviceId !== "")
+        .map(({ deviceId, label }) => ({ id: deviceId, label }));
+    const camera = deviceIdOf(this.#stream?.getVideoTracks());
+    const microphone = deviceIdOf(this.#stream?.getAudioTracks());
+    return {
+      cameras: ofKind("videoinput"),
+      microphones: ofKind("audioinput"),
+      ...(camera && { camera }),
+      ...(microphone && { microphone }),
+    };
+  }
+
+  subscribe(listener: (event: CameraEvent) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  close(): void {
+    this.#createRequest(kinds);
+    this.#wanted = [];
+    this.#missing = [];
+    const old = this.#stream;
+    this.#stream = undefined;
+    this.#source?.removeEventListener("devicechange", this.#onDeviceChange);
+    for (const track of old?.getTracks() ?? []) track.stop();
+    if (old) this.#events.emit({ type: "stream", stream: undefined });
+  }
+
+  dispose(): void {
+    this.#isDisposed = true;
+    this.close();
+    this.#events.close();
+  }
+
+  readonly #onDeviceChange = (): void => {
+    this.#events.emit({ type: "devices" });
+    if (this.#missing.length > 0) void this.#openMissing();
   };
 
-  function request(of: readonly Kind[], opened = false): Request {
-    const numbers = new Map(of.map((kind) => [kind, ++asked[kind]]));
-    return { kinds: of, opened, counts: (kind) => numbers.get(kind) === asked[kind] };
+  /** Creates a request, which invalidates earlier ones for the same kinds. */
+  #createRequest(requested: readonly Kind[], opened = false): DeviceRequest {
+    const numbers = new Map(requested.map((kind) => [kind, ++this.#requests[kind]]));
+    const isValid = (kind: Kind) => numbers.get(kind) === this.#requests[kind];
+    return { kinds: requested, opened, isValid };
   }
 
-  /**
-   * Asks the browser for these kinds. Devices that are `chosen` are meant; those remembered, which may be gone by now,
-   * may be stood in for. (As `ideal` they would be one wish among many: Chromium may take another.)
-   */
-  async function ask({ kinds: of, counts }: Request, chosen?: Choice): Promise<CameraResult> {
-    const result = await get(constraintsFor(of, chosen ?? choice));
-    if (result.ok || chosen || result.error.kind !== "overconstrained") return result;
-    const still = of.filter(counts);
-    return still.length === 0 ? superseded() : get(constraintsFor(still, {}));
-  }
-
-  async function get(constraints: MediaStreamConstraints): Promise<CameraResult> {
-    if (!source) return { ok: false, error: { kind: "insecure-context", cause: undefined } };
-    try {
-      return { ok: true, stream: await source.getUserMedia(constraints) };
-    } catch (cause) {
-      return { ok: false, error: { kind: kindOf(cause), cause } };
-    }
-  }
-
-  /** Opens the kinds of a request that still count, beside what is open of the others. */
-  async function take(req: Request, chosen?: Choice): Promise<CameraResult> {
-    const result = await ask(req, chosen);
-    const kindsNow = req.kinds.filter(req.counts);
+  /** Opens the kinds of a request that are still valid, and keeps the open devices of the other kinds. */
+  async #openDevices(request: DeviceRequest, chosen?: Choice): Promise<CameraResult> {
+    const result = await this.#requestMedia(request, chosen);
+    const valid = request.kinds.filter(request.isValid);
     if (result.ok)
-      for (const track of result.stream.getTracks()) if (!isOf(kindsNow, track.kind)) track.stop();
-    if (kindsNow.length === 0) return superseded();
+      for (const track of result.stream.getTracks())
+        if (!includesKind(valid, track.kind)) track.stop();
+    if (valid.length === 0) return superseded();
     if (!result.ok) return result;
-    const old = stream?.getTracks() ?? [];
+    const old = this.#stream?.getTracks() ?? [];
     const kept = old.filter(
       ({ kind, readyState }) =>
-        readyState === "live" && isOf(wanted, kind) && !isOf(kindsNow, kind),
+        readyState === "live" && includesKind(this.#wanted, kind) && !includesKind(valid, kind),
     );
     for (const track of old) if (!kept.includes(track)) track.stop();
-    const fresh = result.stream.getTracks().filter(({ kind }) => isOf(kindsNow, kind));
-    for (const track of fresh)
-      // Fires only when the device ends it, never for a stop from here (Media Capture and Streams, 4.3.1).
-      track.addEventListener("ended", () => {
-        if (stream?.getTracks().includes(track)) gone([track.kind as Kind]);
-      });
-    missing = missing.filter((kind) => !kindsNow.includes(kind));
-    stream = parts.stream([...kept, ...fresh]);
-    events.emit({ type: "stream", stream, ...(req.opened && { opened: true }) });
+    const added = result.stream.getTracks().filter(({ kind }) => includesKind(valid, kind));
+    for (const track of added) this.#observe(track);
+    this.#missing = this.#missing.filter((kind) => !valid.includes(kind));
+    const stream = this.#parts.stream([...kept, ...added]);
+    this.#stream = stream;
+    this.#events.emit({ type: "stream", stream, ...(request.opened && { opened: true }) });
     return { ok: true, stream };
   }
 
-  function gone(of: readonly Kind[]): void {
-    missing = [...new Set([...missing, ...of])];
-    void refill();
+  /**
+   * Requests the kinds from the browser. Devices that are `chosen` now are required; remembered ones, which may have been
+   * disconnected since, may be replaced by others. (With `ideal` instead of `exact` Chromium may use another device
+   * although the remembered one is connected.)
+   */
+  async #requestMedia(request: DeviceRequest, chosen?: Choice): Promise<CameraResult> {
+    const result = await requestMedia(this.#source, request.kinds, chosen ?? this.#choice);
+    if (result.ok || chosen || result.error.kind !== "overconstrained") return result;
+    const valid = request.kinds.filter(request.isValid);
+    return valid.length === 0 ? superseded() : requestMedia(this.#source, valid, {});
   }
 
-  /** Takes any other device in the place of what went away. */
-  async function refill(): Promise<void> {
-    const req = request(missing);
-    const result = await take(req);
-    if (!result.ok && req.kinds.some(req.counts))
-      events.emit({ type: "lost", error: result.error });
+  #observe(track: MediaStreamTrack): void {
+    // `ended` fires only when the device ends the track, and not for `stop()` (Media Capture and Streams, 4.3.1).
+    track.addEventListener("ended", () => {
+      if (this.#stream?.getTracks().includes(track)) this.#replaceMissing([track.kind as Kind]);
+    });
   }
 
-  function close(): void {
-    request(kinds);
-    wanted = [];
-    missing = [];
-    const old = stream;
-    stream = undefined;
-    source?.removeEventListener("devicechange", onDeviceChange);
-    for (const track of old?.getTracks() ?? []) track.stop();
-    if (old) events.emit({ type: "stream", stream: undefined });
+  #replaceMissing(lost: readonly Kind[]): void {
+    this.#missing = [...new Set([...this.#missing, ...lost])];
+    void this.#openMissing();
   }
 
-  return {
-    get stream() {
-      return stream;
-    },
-    async open({ video = true } = {}) {
-      if (disposed) return closed();
-      wanted = video ? [...kinds] : ["audio"];
-      source?.addEventListener("devicechange", onDeviceChange);
-      // What was asked of the picture no longer counts where only the sound is wanted.
-      request(kinds);
-      return take(request(wanted, true));
-    },
-    async choose({ camera, microphone }) {
-      if (disposed) return closed();
-      choice = { ...choice, ...(camera && { camera }), ...(microphone && { microphone }) };
-      remember(parts.storage, choice);
-      const of: Kind[] = [];
-      if (camera !== undefined && wanted.includes("video")) of.push("video");
-      if (microphone !== undefined && wanted.includes("audio")) of.push("audio");
-      if (of.length === 0) return undefined;
-      const req = request(of);
-      const result = await take(req, choice);
-      if (result.ok || result.error.kind !== "in-use" || !stream) return result;
-      // Many phones open one camera at a time: the old one first has to go.
-      for (const track of stream.getTracks())
-        if (isOf(of.filter(req.counts), track.kind)) track.stop();
-      const again = await take(req, choice);
-      const lost = of.filter(req.counts);
-      if (!again.ok && lost.length > 0) gone(lost);
-      return again;
-    },
-    async devices() {
-      const all = await (source?.enumerateDevices() ?? Promise.resolve([])).catch(() => []);
-      const of = (kind: MediaDeviceKind) =>
-        all
-          .filter((device) => device.kind === kind && device.deviceId !== "")
-          .map(({ deviceId, label }) => ({ id: deviceId, label }));
-      const camera = inUse(stream?.getVideoTracks());
-      const microphone = inUse(stream?.getAudioTracks());
-      return {
-        cameras: of("videoinput"),
-        microphones: of("audioinput"),
-        ...(camera && { camera }),
-        ...(microphone && { microphone }),
-      };
-    },
-    subscribe: (listener) => events.subscribe(listener),
-    close,
-    dispose() {
-      disposed = true;
-      close();
-      events.close();
-    },
-  };
+  /** Opens any other device in place of a disconnected one. */
+  async #openMissing(): Promise<void> {
+    const request = this.#createRequest(this.#missing);
+    const result = await this.#openDevices(request);
+    if (!result.ok && request.kinds.some(request.isValid))
+      this.#events.emit({ type: "lost", error: result.error });
+  }
 }
 
 function superseded(): CameraResult {
@@ -266,74 +294,10 @@ function closed(): CameraResult {
   return { ok: false, error: { kind: "closed", cause: undefined } };
 }
 
-function isOf(asked: readonly Kind[], kind: string): boolean {
-  return asked.some((one) => one === kind);
+function includesKind(some: readonly Kind[], kind: string): boolean {
+  return some.some((one) => one === kind);
 }
 
-function inUse(tracks: MediaStreamTrack[] | undefined): string | undefined {
+function deviceIdOf(tracks: MediaStreamTrack[] | undefined): string | undefined {
   return tracks?.[0]?.getSettings().deviceId;
-}
-
-function constraintsFor(
-  asked: readonly Kind[],
-  { camera, microphone }: Choice,
-): MediaStreamConstraints {
-  const video = {
-    width: { ideal: 1280 },
-    height: { ideal: 720 },
-    ...(camera === undefined ? { facingMode: "user" } : { deviceId: { exact: camera } }),
-  };
-  const audio = {
-    echoCancellation: true,
-    noiseSuppression: true,
-    ...(microphone !== undefined && { deviceId: { exact: microphone } }),
-  };
-  return {
-    ...(asked.includes("video") && { video }),
-    ...(asked.includes("audio") && { audio }),
-  };
-}
-
-function remember(storage: CameraParts["storage"], choice: Choice): void {
-  try {
-    storage?.setItem(KEY, JSON.stringify(choice));
-  } catch {
-    // Then it is chosen again next time.
-  }
-}
-
-function recall(storage: CameraParts["storage"]): Choice {
-  try {
-    const kept: unknown = JSON.parse(storage?.getItem(KEY) ?? "{}");
-    if (typeof kept !== "object" || kept === null) return {};
-    const id = (name: string) => {
-      const value: unknown = Reflect.get(kept, name);
-      return typeof value === "string" ? value : undefined;
-    };
-    const [camera, microphone] = [id("camera"), id("microphone")];
-    return { ...(camera && { camera }), ...(microphone && { microphone }) };
-  } catch {
-    return {};
-  }
-}
-
-/** By the names of W3C Media Capture and Streams, 10.3, and those older browsers use. */
-function kindOf(cause: unknown): Exclude<CameraError["kind"], "superseded" | "closed"> {
-  switch (cause instanceof Error ? cause.name : "") {
-    case "NotAllowedError":
-    case "PermissionDeniedError":
-    case "SecurityError":
-      return "denied";
-    case "NotFoundError":
-    case "DevicesNotFoundError":
-      return "not-found";
-    case "NotReadableError":
-    case "TrackStartError":
-    case "AbortError":
-      return "in-use";
-    case "OverconstrainedError":
-      return "overconstrained";
-    default:
-      return "unknown";
-  }
 }

@@ -1,306 +1,235 @@
-import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
-import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import type { TRPCClientError } from "@trpc/client";
 import type { IceServer, PeerEvent } from "../protocol.ts";
 import type { AppRouter } from "../rpc/router.ts";
-import { diagnose, type Fetch } from "./diagnosis.ts";
-import { guardSockets } from "./guarded-web-socket.ts";
-import { impatientWebSocket } from "./impatient-web-socket.ts";
+import type { Fetch } from "./diagnosis.ts";
+import { httpUrlOf } from "./endpoint-url.ts";
+import {
+  callMutation,
+  type Answer,
+  type Input,
+  type MutationName,
+  type Outputs,
+} from "./mutations.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
-import { httpUrlOf } from "./endpoint-url.ts";
+import { RpcSocket } from "./rpc-socket.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
 
-type Inputs = inferRouterInputs<AppRouter>;
-type Outputs = inferRouterOutputs<AppRouter>;
-
-export type MutationName =
-  | "join"
-  | "skip"
-  | "leave"
-  | "offer"
-  | "answer"
-  | "addIceCandidate"
-  | "connected"
-  | "failed"
-  | "report"
-  | "block";
-export type Input<K extends MutationName> = NonNullable<Inputs[K]>;
-export type Answer<K extends MutationName> = Outputs[K];
-/** How many peers are online, wait in each mode, and talk in rooms of each mode. */
+/** The number of peers online, and per mode of those that wait and of rooms. */
 export type Counts = Outputs["stats"];
 
-const KEEP_ALIVE = { enabled: true, intervalMs: 5000, pongTimeoutMs: 2500 };
-
-/**
- * Answers that the browser hides may be those of a proxy whose server is being restarted, so a page keeps trying for
- * this long before it takes them for a wrong URL (milliseconds).
- */
-const UNREADABLE_MS_MAX = 60_000;
-
-/** What a connection tells. Nothing is told after `close()`. */
+/** What a connection reports. Nothing is reported after `close()`. */
 export interface ConnectionListener {
   event(event: PeerEvent): void;
-  /** The socket dropped, or can't be opened. It is back when the next `session` event says so. */
-  away(): void;
-  /** A socket opened, which may be to take the place of one that still works. */
+  /** The socket dropped, or cannot be opened. The next `session` event means that it is connected again. */
+  disconnected(): void;
+  /** A socket opened, possibly to replace one that still works. */
   opened(): void;
-  /** The stream of events was ended for good; `open()` begins another. */
+  /** The event stream has ended permanently; `open()` begins another. */
   ended(error: PeerStreamError): void;
 }
 
 /**
- * The way to the server: one WebSocket that comes back by itself, and the stream of events on it. The socket is opened
- * by the first `open`, `call` or `counts`, not before.
+ * The connection to the server: one WebSocket, which reconnects automatically, and the event stream on it. The socket is
+ * opened by the first `open`, `call`, `iceServers` or `counts`.
  */
 export interface Connection {
   /**
-   * Subscribes to the events, unless that is done already. Returns whether it is a new stream, which
-   * takes the session over from any other tab.
+   * Subscribes to the events, unless there is a subscription. Returns whether this is a new stream, which takes the
+   * session over from any other tab.
    */
   open(listener: ConnectionListener): boolean;
-  /** One mutation. Rejects with what `readRefusal` reads. */
+  /** Calls a mutation. Rejects with an error for `readRefusal`. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(): Promise<Counts>;
-  /** The ICE servers for the present room, with credentials that are good from now on. */
+  /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
-  /** The machine has slept or changed its network: the socket is given up for a new one. */
-  renew(): void;
   /**
-   * Tells the server that this peer goes away, behind everything that it has been told before, and in a way that
-   * outlives the page.
+   * The machine was asleep, or its network has changed: replaces the socket. It may look open and deliver nothing, and
+   * the keep-alive would detect that later.
    */
-  goodbye(): void;
-  /** Ends everything for good: no socket is left open and none is opened any more. */
+  renew(): void;
+  /** Sends `leave` behind everything that was sent before, in a way that survives the unloading of the page. */
+  sendLeaveOnUnload(): void;
+  /** Closes the socket permanently. No other is opened. */
   close(): void;
 }
 
 /** What a connection is made of. */
 export interface ConnectionParts {
-  /** `ws:` or `wss:`, with the path of tRPC's endpoint; a function is asked when the socket is needed. */
+  /** The `ws:` or `wss:` URL of tRPC's endpoint; a function is called when the socket is needed. */
   url: string | (() => string);
   tokens: TokenStore;
-  /** Replaceable for tests; the globals are used otherwise. */
+  /** Replaceable for tests; the globals by default. */
   WebSocket?: typeof WebSocket;
   fetch?: Fetch;
   random?: () => number;
 }
 
-/** Makes a connection. From its first use until `close()` it keeps trying to reach the server. */
+/** Creates a connection. From its first use until `close()` it keeps trying to reach the server. */
 export function createConnection(parts: ConnectionParts): Connection {
-  const { tokens, random = Math.random } = parts;
-  const fetchIt: Fetch = parts.fetch ?? ((target, init) => fetch(target, init));
-  const addressOf = () => (typeof parts.url === "string" ? parts.url : parts.url());
+  return new RpcConnection(parts);
+}
 
-  let link: ReturnType<typeof createLink> | undefined;
-  let stream: { unsubscribe(): void } | undefined;
-  let hearing: ConnectionListener | undefined;
-  let lastEventId: string | undefined;
-  let resubscribing: ReturnType<typeof setTimeout> | undefined;
-  let failures = 0;
-  /** Whether the server knows this session through this connection. */
-  let known = false;
-  let closed = false;
+class RpcConnection implements Connection {
+  readonly #parts: ConnectionParts;
+  readonly #fetch: Fetch;
+  readonly #random: () => number;
+  #socket: RpcSocket | undefined;
+  #subscription: { unsubscribe(): void } | undefined;
+  #listener: ConnectionListener | undefined;
+  #lastEventId: string | undefined;
+  #resubscribeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Failed attempts to subscribe since the last event. */
+  #failures = 0;
+  /** The server has a session for this connection. */
+  #hasSession = false;
+  #isClosed = false;
 
-  /** The socket with tRPC on it; made by the first use. */
-  function reach() {
-    if (closed) throw new Error("this peer stream has been closed");
-    return (link ??= createLink(addressOf()));
+  constructor(parts: ConnectionParts) {
+    this.#parts = parts;
+    this.#fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    this.#random = parts.random ?? Math.random;
   }
 
-  function createLink(url: string) {
-    /** Whether a server of this kind has ever answered: from then on, failures are its own or the network's. */
-    let proven = false;
-    let asking = false;
-    let unreadableSince: number | undefined;
-
-    const guarded = guardSockets(impatientWebSocket(parts.WebSocket ?? WebSocket), {
-      closed(event) {
-        if (event.code >= 4500 && event.code <= 4999) {
-          const { code, reason } = event;
-          const message = `the server closed the connection for good: ${code} ${reason}`;
-          giveUp(own, { kind: "turned-away", code, message, cause: event });
-        } else if (!proven) void findOut();
-      },
-      refused(cause) {
-        const message = `the browser opens no WebSocket to ${url}: ${String(cause)}`;
-        giveUp(own, { kind: "wrong-url", url, message, cause });
-      },
-      // A call that waits for a reconnect makes tRPC's client forget that it was closed.
-      late: () => void socket.close(),
-    });
-    const socket = createWSClient({
-      url,
-      WebSocket: guarded.WebSocket,
-      // Asked for at every connect, so the newest token is the one that resumes the session.
-      connectionParams: async () => {
-        const token = tokens.read();
-        return token === undefined ? {} : { token };
-      },
-      keepAlive: KEEP_ALIVE,
-      onOpen: () => hearing?.opened(),
-      retryDelayMs: (attempt) => retryDelayMs(attempt, random()),
-    });
-    const rpc = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
-
-    async function findOut(): Promise<void> {
-      if (asking) return;
-      asking = true;
-      const diagnosis = await diagnose(url, fetchIt);
-      asking = false;
-      if (proven) return;
-      if (typeof diagnosis === "object") return giveUp(own, diagnosis);
-      if (diagnosis === "down") unreadableSince = undefined;
-      else unreadableSince ??= performance.now();
-      if (unreadableSince === undefined) return;
-      if (performance.now() - unreadableSince < UNREADABLE_MS_MAX) return;
-      const message = `what answers at ${url} is no Peer Stream server, or its proxy hides that it is down`;
-      giveUp(own, { kind: "wrong-url", url, message, cause: undefined });
-    }
-
-    const own = {
-      url,
-      rpc,
-      proved() {
-        proven = true;
-      },
-      renew() {
-        if (socket.connection?.state === "open") socket.connection.ws.close();
-      },
-      /** Sends a frame behind all that was sent on any socket: tRPC's client would hold it back for a timer. */
-      sendLast: guarded.send,
-      end() {
-        // First, so that tRPC's client does not open another one for those that close now.
-        void socket.close();
-        guarded.end();
-      },
-    };
-    return own;
+  open(listener: ConnectionListener): boolean {
+    if (this.#isClosed || this.#subscription) return false;
+    this.#subscribe(listener);
+    return true;
   }
 
-  /** The server can't be used, whatever is tried: everything stops, and the next use makes a new socket. */
-  function giveUp(which: ReturnType<typeof createLink>, error: PeerStreamError): void {
-    if (closed || link !== which) return;
-    const listener = hearing;
-    forget();
-    link = undefined;
-    known = false;
-    which.end();
+  async call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>> {
+    return callMutation(this.#useSocket().rpc, name, input);
+  }
+
+  async iceServers(): Promise<IceServer[]> {
+    const answer = await this.#useSocket().rpc.iceServers.query();
+    return answer.iceServers;
+  }
+
+  async counts(): Promise<Counts> {
+    const socket = this.#useSocket();
+    const counts = await socket.rpc.stats.query();
+    socket.confirm();
+    return counts;
+  }
+
+  renew(): void {
+    this.#socket?.renew();
+  }
+
+  sendLeaveOnUnload(): void {
+    const token = this.#parts.tokens.read();
+    const socket = this.#socket;
+    if (!this.#hasSession || !socket || token === undefined) return;
+    socket.sendLast({
+      id: "leave-on-unload",
+      method: "mutation",
+      params: { path: "leave", input: {} },
+    });
+    // The frame may not be transmitted before the page is gone. A fetch with `keepalive` outlives it (Fetch, 2.2.5).
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const init = { method: "POST", keepalive: true, headers, body: "{}" };
+    this.#fetch(httpUrlOf(socket.url, "/leave"), init).catch(() => {
+      // The server detects the closed socket instead, and its grace expires.
+    });
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unsubscribe();
+    this.#socket?.end();
+    this.#socket = undefined;
+  }
+
+  /** The socket; created on first use. */
+  #useSocket(): RpcSocket {
+    if (this.#isClosed) throw new Error("this peer stream has been closed");
+    return (this.#socket ??= this.#createSocket());
+  }
+
+  #createSocket(): RpcSocket {
+    const { url, tokens } = this.#parts;
+    const socket = new RpcSocket(
+      {
+        url: typeof url === "string" ? url : url(),
+        tokens,
+        WebSocket: this.#parts.WebSocket ?? WebSocket,
+        fetch: this.#fetch,
+        random: this.#random,
+      },
+      {
+        opened: () => this.#listener?.opened(),
+        failed: (error) => this.#onSocketFailed(socket, error),
+      },
+    );
+    return socket;
+  }
+
+  /** Stops everything. The next use creates a new socket. */
+  #onSocketFailed(socket: RpcSocket, error: PeerStreamError): void {
+    if (this.#isClosed || this.#socket !== socket) return;
+    const listener = this.#listener;
+    this.#unsubscribe();
+    this.#socket = undefined;
+    this.#hasSession = false;
+    socket.end();
     listener?.ended(error);
   }
 
-  function subscribe(listener: ConnectionListener): void {
-    const { rpc, proved } = reach();
-    hearing = listener;
-    stream = rpc.events.subscribe(lastEventId === undefined ? {} : { lastEventId }, {
-      onData({ id, data }) {
-        failures = 0;
-        known = true;
-        proved();
-        lastEventId = id;
-        if (data.type === "session") tokens.write(data.token);
+  #subscribe(listener: ConnectionListener): void {
+    const socket = this.#useSocket();
+    const input = this.#lastEventId === undefined ? {} : { lastEventId: this.#lastEventId };
+    this.#listener = listener;
+    this.#subscription = socket.rpc.events.subscribe(input, {
+      onData: ({ id, data }) => {
+        this.#failures = 0;
+        this.#hasSession = true;
+        socket.confirm();
+        this.#lastEventId = id;
+        if (data.type === "session") this.#parts.tokens.write(data.token);
         listener.event(data);
       },
       onConnectionStateChange({ state, error }) {
-        // Without an error it is the first connect, and nothing was lost.
-        if (state === "connecting" && error) listener.away();
+        // Without an error it is the first connect, and no connection was lost.
+        if (state === "connecting" && error) listener.disconnected();
       },
-      onError(error) {
-        const refusal = readRefusal(error);
-        const retryMs = retryAfterRefusalMs(refusal);
-        // A fault may pass by itself; a plain refusal does not.
-        if (
-          refusal.kind === "unanswered" ||
-          refusal.kind === "server-fault" ||
-          retryMs !== undefined
-        ) {
-          listener.away();
-          return again(listener, retryMs ?? 0);
-        }
-        forget();
-        listener.ended(refusal);
-      },
-      // The server may end a stream at any time, such as one that reads too slowly; not its session.
-      onComplete() {
-        if (!stream) return;
-        listener.away();
-        again(listener, 0);
+      onError: (error) => this.#onStreamError(listener, error),
+      // The server may end a stream at any time, for example that of a slow consumer. The session continues.
+      onComplete: () => {
+        if (!this.#subscription) return;
+        listener.disconnected();
+        this.#resubscribe(listener, 0);
       },
     });
   }
 
-  function again(listener: ConnectionListener, afterMs: number): void {
-    clearTimeout(resubscribing);
-    const delayMs = afterMs + retryDelayMs(failures++, random());
-    resubscribing = setTimeout(() => subscribe(listener), delayMs);
+  #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
+    const refusal = readRefusal(error);
+    const retryMs = retryAfterRefusalMs(refusal);
+    // A fault may be temporary; a rejection without a retry time is not.
+    if (refusal.kind === "unanswered" || refusal.kind === "server-fault" || retryMs !== undefined) {
+      listener.disconnected();
+      return this.#resubscribe(listener, retryMs ?? 0);
+    }
+    this.#unsubscribe();
+    listener.ended(refusal);
   }
 
-  function forget(): void {
-    clearTimeout(resubscribing);
-    const old = stream;
-    stream = undefined;
-    hearing = undefined;
-    lastEventId = undefined;
-    old?.unsubscribe();
+  #resubscribe(listener: ConnectionListener, afterMs: number): void {
+    clearTimeout(this.#resubscribeTimer);
+    const delayMs = afterMs + retryDelayMs(this.#failures++, this.#random());
+    this.#resubscribeTimer = setTimeout(() => this.#subscribe(listener), delayMs);
   }
 
-  return {
-    open(listener) {
-      if (closed || stream) return false;
-      subscribe(listener);
-      return true;
-    },
-    async call(name, input) {
-      return mutate(reach().rpc, name, input);
-    },
-    async iceServers() {
-      const answer = await reach().rpc.iceServers.query();
-      return answer.iceServers;
-    },
-    async counts() {
-      const { rpc, proved } = reach();
-      const counts = await rpc.stats.query();
-      proved();
-      return counts;
-    },
-    // It may look open and lead nowhere; the keep-alive would take its time to find out.
-    renew: () => link?.renew(),
-    goodbye() {
-      const token = tokens.read();
-      if (!known || !link || token === undefined) return;
-      link.sendLast({ id: "goodbye", method: "mutation", params: { path: "leave", input: {} } });
-      // An unloading page may not get the frame out; a fetch with `keepalive` outlives the page (Fetch, 2.2.5).
-      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
-      const init = { method: "POST", keepalive: true, headers, body: "{}" };
-      fetchIt(httpUrlOf(link.url, "/leave"), init).catch(() => {
-        // Nobody is left to tell; the server notices the closed socket.
-      });
-    },
-    close() {
-      if (closed) return;
-      closed = true;
-      forget();
-      link?.end();
-      link = undefined;
-    },
-  };
-}
-
-type Rpc = ReturnType<typeof createTRPCClient<AppRouter>>;
-
-const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
-  join: (rpc, input) => rpc.join.mutate(input),
-  skip: (rpc, input) => rpc.skip.mutate(input),
-  leave: (rpc, input) => rpc.leave.mutate(input),
-  offer: (rpc, input) => rpc.offer.mutate(input),
-  answer: (rpc, input) => rpc.answer.mutate(input),
-  addIceCandidate: (rpc, input) => rpc.addIceCandidate.mutate(input),
-  connected: (rpc, input) => rpc.connected.mutate(input),
-  failed: (rpc, input) => rpc.failed.mutate(input),
-  report: (rpc, input) => rpc.report.mutate(input),
-  block: (rpc, input) => rpc.block.mutate(input),
-};
-
-function mutate<K extends MutationName>(rpc: Rpc, name: K, input: Input<K>): Promise<Answer<K>> {
-  return mutations[name](rpc, input);
+  #unsubscribe(): void {
+    clearTimeout(this.#resubscribeTimer);
+    const subscription = this.#subscription;
+    this.#subscription = undefined;
+    this.#listener = undefined;
+    this.#lastEventId = undefined;
+    subscription?.unsubscribe();
+  }
 }

@@ -1,71 +1,71 @@
 import { httpUrlOf } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 
-/** A server that does not answer within this time is down (milliseconds). */
-const ANSWER_MS_MAX = 10_000;
+/** A server that does not respond within this time is down (milliseconds). */
+const RESPONSE_MS_MAX = 10_000;
 
-/** What stands between a page and its server. */
+/** Why a WebSocket does not open. */
 export type Diagnosis =
-  /** Nothing that trying again would not get over: the server is down, busy or restarting. */
+  /** Temporary: the server is down, busy or restarting. */
   | "down"
-  /** Something answers, and the browser hides the answer from this page's origin. */
+  /** Something responds, and the browser hides the response from this page's origin. */
   | "unreadable"
-  /** Trying again is of no use. */
+  /** Permanent. */
   | PeerStreamError;
 
-/** As much of `fetch` as is needed. */
+/** The required part of `fetch`. */
 export type Fetch = (url: string, init: RequestInit) => Promise<unknown>;
 
 /**
- * Finds out why a WebSocket does not open. Browsers keep the answer to an upgrade from the page (WHATWG WebSockets, 3.1:
- * "fail the WebSocket connection" tells no reason), so the same URL is asked over HTTP. A Peer Stream server answers a
- * plain GET of its endpoint with 426, or with 403 and its own JSON to a page that it does not accept.
+ * Finds out why a WebSocket does not open. Browsers do not show a page the response to an upgrade (WHATWG WebSockets, 3.1:
+ * "fail the WebSocket connection" gives no reason), so the same URL is requested over HTTP. A Peer Stream server responds
+ * to a plain GET of its endpoint with 426, or with 403 and its own JSON to a page that it does not accept.
  */
 export async function diagnose(serverUrl: string, fetch: Fetch): Promise<Diagnosis> {
   const url = httpUrlOf(serverUrl);
-  const ask = (init: RequestInit) =>
+  const request = (init: RequestInit) =>
     fetch(url, {
       cache: "no-store",
       credentials: "omit",
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
+      signal: AbortSignal.timeout(RESPONSE_MS_MAX),
       ...init,
     });
-  let answer: unknown;
+  let response: unknown;
   try {
-    answer = await ask({ headers: { accept: "application/json" } });
+    response = await request({ headers: { accept: "application/json" } });
   } catch {
-    // No answer, or one without CORS headers: a `no-cors` request tells the two apart.
-    return ask({ mode: "no-cors" }).then(
+    // There is no response, or it has no CORS headers. A `no-cors` request distinguishes the two.
+    return request({ mode: "no-cors" }).then(
       () => "unreadable",
       () => "down",
     );
   }
-  return answer instanceof Response ? judge(answer, serverUrl) : "down";
+  return response instanceof Response ? classify(response, serverUrl) : "down";
 }
 
-/** Answers that pass by themselves (RFC 9110, 15.5 and 15.6; RFC 6585; RFC 8470). */
-const passing: ReadonlySet<number> = new Set([408, 425, 426, 429]);
+/** Temporary statuses below 500 (RFC 9110, 15.5; RFC 6585; RFC 8470), and the server's own response. */
+const temporary: ReadonlySet<number> = new Set([408, 425, 426, 429]);
 
-async function judge(answer: Response, serverUrl: string): Promise<Diagnosis> {
-  const { status } = answer;
-  const origin = status === 403 ? await refusedOrigin(answer) : undefined;
+async function classify(response: Response, serverUrl: string): Promise<Diagnosis> {
+  const { status } = response;
+  const origin = status === 403 ? await refusedOrigin(response) : undefined;
   if (origin !== undefined) {
     const message = `the server does not accept pages of ${origin}: add it to CORS_ORIGIN there`;
-    return { kind: "origin-not-allowed", origin, message, cause: answer };
+    return { kind: "origin-not-allowed", origin, message, cause: response };
   }
-  if (answer.redirected) {
-    const message = `${serverUrl} is redirected, which a WebSocket does not follow: use the URL that ${answer.url} has as a WebSocket`;
-    return { kind: "wrong-url", url: serverUrl, status, message, cause: answer };
+  if (response.redirected) {
+    const message = `${serverUrl} is redirected, which a WebSocket does not follow: use the URL that ${response.url} has as a WebSocket`;
+    return { kind: "wrong-url", url: serverUrl, status, message, cause: response };
   }
-  if (status >= 500 || passing.has(status)) return "down";
+  if (status >= 500 || temporary.has(status)) return "down";
   const message = `no Peer Stream server answers at ${serverUrl}: HTTP status ${status} instead of 426`;
-  return { kind: "wrong-url", url: serverUrl, status, message, cause: answer };
+  return { kind: "wrong-url", url: serverUrl, status, message, cause: response };
 }
 
-/** The origin in the server's own refusal; undefined for a 403 that another server or a proxy sent. */
-async function refusedOrigin(answer: Response): Promise<string | undefined> {
+/** The origin in the server's own 403; undefined for a 403 of another server or of a proxy. */
+async function refusedOrigin(response: Response): Promise<string | undefined> {
   try {
-    const body: unknown = await answer.clone().json();
+    const body: unknown = await response.clone().json();
     if (typeof body !== "object" || body === null) return undefined;
     if (Reflect.get(body, "error") !== "origin-not-allowed") return undefined;
     const origin: unknown = Reflect.get(body, "origin");

@@ -1,82 +1,84 @@
-/** Tells listeners of values, as callbacks and as async iterables. */
+/** Delivers values to callbacks and async iterators. */
 export interface Emitter<T> {
   emit(value: T): void;
-  /** Calls `listener` with every value from now on, until the returned function is called. */
+  /** Calls `listener` with every further value, until the returned function is called. */
   subscribe(listener: (value: T) => void): () => void;
   /**
-   * Every value from the moment of iterating on, `first` before them if given. A reader that is slow
-   * loses nothing; `keepLatest` makes it skip to the newest instead.
+   * Iterates over all further values, preceded by `first` if given. Values are buffered for a slow consumer; with
+   * `keepLatest` only the newest one is.
    */
   iterate(options?: { first?: () => T; keepLatest?: boolean }): AsyncIterableIterator<T>;
-  /** Ends all iterations and forgets all listeners. */
+  /** Ends all iterations and removes all listeners. */
   close(): void;
 }
 
-/** Creates an emitter. A listener that throws does not keep the others from hearing. */
+/** Creates an emitter. An exception in one listener does not affect the others: it is reported as uncaught. */
 export function createEmitter<T>(): Emitter<T> {
   const listeners = new Set<(value: T) => void>();
-  const enders = new Set<() => void>();
+  const iterations = new Set<() => void>();
   let closed = false;
 
+  function emit(value: T): void {
+    for (const listener of listeners) {
+      try {
+        listener(value);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  function iterate({ first, keepLatest = false }: { first?: () => T; keepLatest?: boolean } = {}) {
+    const buffer: T[] = first ? [first()] : [];
+    const consumers: ((result: IteratorResult<T>) => void)[] = [];
+    let done = closed;
+    const push = (value: T) => {
+      const consumer = consumers.shift();
+      if (consumer) return consumer({ value, done: false });
+      if (keepLatest) buffer.length = 0;
+      buffer.push(value);
+    };
+    const end = () => {
+      done = true;
+      listeners.delete(push);
+      iterations.delete(end);
+      for (const consumer of consumers.splice(0)) consumer({ value: undefined, done: true });
+    };
+    if (!done) {
+      listeners.add(push);
+      iterations.add(end);
+    }
+    const iterator: AsyncIterableIterator<T> = {
+      async next() {
+        const value = buffer.shift();
+        if (value !== undefined) return { value, done: false };
+        if (done) return { value: undefined, done: true };
+        return new Promise((resolve) => consumers.push(resolve));
+      },
+      async return() {
+        end();
+        buffer.length = 0;
+        return { value: undefined, done: true };
+      },
+      [Symbol.asyncIterator]: () => iterator,
+    };
+    return iterator;
+  }
+
   return {
-    emit(value) {
-      for (const listener of listeners) {
-        try {
-          listener(value);
-        } catch (error) {
-          // Reported as uncaught, where a developer looks for it.
-          queueMicrotask(() => {
-            throw error;
-          });
-        }
-      }
-    },
+    emit,
     subscribe(listener) {
-      // Its own function, so that the same listener given twice is two subscriptions.
-      const own = (value: T) => listener(value);
-      listeners.add(own);
-      return () => listeners.delete(own);
+      // A new function, so that subscribing the same listener twice makes two subscriptions.
+      const subscription = (value: T) => listener(value);
+      listeners.add(subscription);
+      return () => listeners.delete(subscription);
     },
-    iterate({ first, keepLatest = false } = {}) {
-      const ready: T[] = first ? [first()] : [];
-      const readers: ((result: IteratorResult<T>) => void)[] = [];
-      let done = closed;
-      const hear = (value: T) => {
-        const reader = readers.shift();
-        if (reader) return reader({ value, done: false });
-        if (keepLatest) ready.length = 0;
-        ready.push(value);
-      };
-      const end = () => {
-        done = true;
-        listeners.delete(hear);
-        enders.delete(end);
-        for (const reader of readers.splice(0)) reader({ value: undefined, done: true });
-      };
-      if (!done) {
-        listeners.add(hear);
-        enders.add(end);
-      }
-      return {
-        async next() {
-          const value = ready.shift();
-          if (value !== undefined) return { value, done: false };
-          if (done) return { value: undefined, done: true };
-          return new Promise((resolve) => readers.push(resolve));
-        },
-        async return() {
-          end();
-          ready.length = 0;
-          return { value: undefined, done: true };
-        },
-        [Symbol.asyncIterator]() {
-          return this;
-        },
-      };
-    },
+    iterate,
     close() {
       closed = true;
-      for (const end of enders) end();
+      for (const end of iterations) end();
       listeners.clear();
     },
   };

@@ -1,10 +1,10 @@
 /**
- * Reads where the server is, in the forms that a `WebSocket` takes (WHATWG WebSockets, 3.1): an absolute `ws:`, `wss:`,
- * `http:` or `https:` URL, or a path on the page's own host. Without one, it is `/trpc` on the page's own host.
+ * Parses the URL of the server's endpoint, in the forms that a `WebSocket` accepts (WHATWG WebSockets, 3.1): an absolute
+ * `ws:`, `wss:`, `http:` or `https:` URL, or a path on the page's own host. The default is `/trpc` on the page's own host.
  *
- * @param pageUrl - the page's own URL; undefined outside a browser, where a path leads nowhere.
+ * @param pageUrl - the page's own URL; undefined outside a browser, where a path cannot be resolved.
  * @returns the `ws:` or `wss:` URL, or undefined for a path outside a browser.
- * @throws TypeError for anything else, with what is wrong.
+ * @throws TypeError for anything else, with the reason.
  */
 export function readEndpointUrl(
   given: string | undefined,
@@ -16,7 +16,7 @@ export function readEndpointUrl(
       `createPeerStream: url ${JSON.stringify(text)} ${why}, like wss://example.com/trpc`,
     );
   if (typeof text !== "string") throw refuse("must be a string");
-  // Any other text without a scheme would be taken for a path, as `example.com/trpc` would.
+  // Any other text without a scheme, such as `example.com/trpc`, would be resolved as a path.
   const isPath = /^\/(?!\/)/.test(text);
   if (!isPath && !/^(wss?|https?):\/\//i.test(text))
     throw refuse("must begin with ws://, wss://, http://, https:// or /");
@@ -30,7 +30,11 @@ export function readEndpointUrl(
   return url.href;
 }
 
-/** The same endpoint over HTTP, without user and password, which `fetch` refuses; `path` is added to its path. */
+/**
+ * The same endpoint over HTTP, without user name and password, which `fetch` does not accept.
+ *
+ * @param path - appended to the endpoint's path.
+ */
 export function httpUrlOf(serverUrl: string, path = ""): string {
   const url = new URL(serverUrl);
   url.protocol = url.protocol.replace("ws", "http");

@@ -1,52 +1,56 @@
-/** What a guard tells. After `end()` only `late` is told. */
-interface SocketWatcher {
-  /** A socket closed, or never opened. */
+/** What the sockets report. After `end()` only `late` is called. */
+interface SocketListener {
+  /** A socket closed, or failed to open. */
   closed(event: CloseEvent): void;
-  /** The browser would not even make one: a page over HTTPS and a server without TLS, or a policy of the page. */
-  refused(cause: unknown): void;
-  /** A socket was asked for after the end, and not made. */
+  /**
+   * The constructor threw, as it does on a page over HTTPS for a server without TLS, and where the page's Content Security
+   * Policy forbids the URL.
+   */
+  failed(cause: unknown): void;
+  /** A socket was requested after `end()`, and was not created. */
   late(): void;
 }
 
-/** A WebSocket class, and all that was made of it. */
+/** A WebSocket class, and control over all its instances. */
 export interface GuardedSockets {
   readonly WebSocket: typeof WebSocket;
-  /** Sends a message on every socket on which the server has spoken. */
+  /** Sends a message on every open socket on which the server has sent something. */
   send(message: object): void;
-  /** Closes every socket at once. From now on none is made: the constructor throws. */
+  /** Closes all sockets. From then on the constructor throws. */
   end(): void;
 }
 
 /**
- * Derives a WebSocket class whose sockets can be ended all at once. tRPC's client opens sockets by itself: for a
- * reconnect, for a hand-over, and for any call, even one after its own `close()`, which also leaves sockets open until
- * the calls on them have been answered.
+ * Derives a WebSocket class whose instances can be closed together.
+ *
+ * tRPC's client opens sockets on its own: for a reconnect, for a hand-over, and for any call, even after its own
+ * `close()`. That method also leaves sockets open until the calls on them have been answered.
  */
-export function guardSockets(base: typeof WebSocket, watcher: SocketWatcher): GuardedSockets {
+export function guardSockets(base: typeof WebSocket, listener: SocketListener): GuardedSockets {
   const open = new Set<WebSocket>();
-  const spoken = new WeakSet<WebSocket>();
+  const withServerMessage = new WeakSet<WebSocket>();
   let ended = false;
 
   class GuardedWebSocket extends base {
     constructor(url: string | URL, protocols?: string | string[]) {
       if (ended) {
-        watcher.late();
+        listener.late();
         throw new Error("the connection has been closed");
       }
       try {
         super(url, protocols);
       } catch (cause) {
-        // Later, as tRPC's client is in the middle of opening it.
+        // Deferred, because tRPC's client is opening the socket at this moment and has to finish that first.
         queueMicrotask(() => {
-          if (!ended) watcher.refused(cause);
+          if (!ended) listener.failed(cause);
         });
         throw cause;
       }
       open.add(this);
-      this.addEventListener("message", () => spoken.add(this), { once: true });
+      this.addEventListener("message", () => withServerMessage.add(this), { once: true });
       this.addEventListener("close", (event) => {
         open.delete(this);
-        if (!ended) watcher.closed(event);
+        if (!ended) listener.closed(event);
       });
     }
   }
@@ -55,7 +59,7 @@ export function guardSockets(base: typeof WebSocket, watcher: SocketWatcher): Gu
     WebSocket: GuardedWebSocket,
     send(message) {
       for (const socket of open)
-        if (socket.readyState === base.OPEN && spoken.has(socket))
+        if (socket.readyState === base.OPEN && withServerMessage.has(socket))
           socket.send(JSON.stringify(message));
     },
     end() {

@@ -1,25 +1,26 @@
-/** What the partner gets to see and hear: of each kind one track, the camera's or one that the page has chosen. */
 const kinds = ["audio", "video"] as const;
 type Kind = (typeof kinds)[number];
 
+/** What the partner receives: at most one track per kind, from the camera or chosen by the page. */
 export interface Outgoing {
-  /** What is to be sent; undefined for nothing. The same object until its tracks are others. */
+  /** What to send; undefined for nothing. The same object until its tracks change. */
   readonly stream: MediaStream | undefined;
   /**
-   * The page chooses what is sent. A track of the camera's stands for the camera, so that what the camera takes in its
-   * place is sent as well; any other track, and a kind that `stream` lacks, stays as it is until the page chooses again.
+   * The page chooses what to send. A track of the camera stands for the camera: its replacement is sent as well. Any other
+   * track, and a kind that `stream` does not have, remain until the next call.
    */
   choose(stream: MediaStream | undefined): void;
   /**
-   * The camera has other tracks now. They replace its own, and nothing that the page has chosen.
-   * @param opened the page has opened it, and so wants it sent where nothing was.
+   * The camera has other tracks. They replace the camera's previous tracks, and never a track that the page has chosen.
+   *
+   * @param opened - the page has opened the camera, so it is also sent for kinds for which nothing was chosen.
    */
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void;
-  /** Silences or blackens what is sent, now and later. */
+  /** Enables or disables what is sent, now and later. */
   mute(change: { audio?: boolean; video?: boolean }): void;
 }
 
-/** @param newStream makes an empty stream. */
+/** @param newStream - creates an empty stream. */
 export function createOutgoing(newStream: () => MediaStream): Outgoing {
   const chosen: Record<Kind, MediaStreamTrack | "camera" | undefined> = {
     audio: "camera",
@@ -29,15 +30,15 @@ export function createOutgoing(newStream: () => MediaStream): Outgoing {
   let camera: MediaStream | undefined;
   let stream: MediaStream | undefined;
 
-  /** @param given a stream to use as it is if it holds just what is to be sent. */
-  function compose(given: MediaStream | undefined): void {
+  /** @param given - a stream that is used as it is if it contains exactly the tracks to send. */
+  function updateStream(given: MediaStream | undefined): void {
     const tracks = kinds.flatMap((kind) => {
       const track = chosen[kind] === "camera" ? trackOf(camera, kind) : chosen[kind];
       return track ?? [];
     });
-    if (!holds(stream, tracks)) {
+    if (!hasExactly(stream, tracks)) {
       if (tracks.length === 0) stream = undefined;
-      else if (holds(given, tracks)) stream = given;
+      else if (hasExactly(given, tracks)) stream = given;
       else {
         stream = newStream();
         for (const track of tracks) stream.addTrack(track);
@@ -55,17 +56,17 @@ export function createOutgoing(newStream: () => MediaStream): Outgoing {
       return stream;
     },
     choose(given) {
-      const own = camera?.getTracks() ?? [];
+      const cameraTracks = camera?.getTracks() ?? [];
       for (const kind of kinds) {
         const track = trackOf(given, kind);
-        chosen[kind] = track && own.includes(track) ? "camera" : track;
+        chosen[kind] = track && cameraTracks.includes(track) ? "camera" : track;
       }
-      compose(given);
+      updateStream(given);
     },
     cameraChanged(given, opened) {
       camera = given;
       if (opened) for (const kind of kinds) if (trackOf(given, kind)) chosen[kind] ??= "camera";
-      compose(given);
+      updateStream(given);
     },
     mute(change) {
       Object.assign(muted, change);
@@ -78,7 +79,7 @@ function trackOf(stream: MediaStream | undefined, kind: Kind): MediaStreamTrack 
   return stream?.getTracks().find((track) => track.kind === kind);
 }
 
-function holds(stream: MediaStream | undefined, tracks: readonly MediaStreamTrack[]): boolean {
-  const held = stream?.getTracks() ?? [];
-  return held.length === tracks.length && tracks.every((track) => held.includes(track));
+function hasExactly(stream: MediaStream | undefined, tracks: readonly MediaStreamTrack[]): boolean {
+  const present = stream?.getTracks() ?? [];
+  return present.length === tracks.length && tracks.every((track) => present.includes(track));
 }

@@ -1,35 +1,37 @@
-/** Found by every copy of this library on a page, so that two bundles of one page know of each other, too. */
-const PLACE = Symbol.for("peer-stream.page-peers");
+/** A registered symbol, so that several copies of this library on one page share the registry. */
+const REGISTRY = Symbol.for("peer-stream.page-peers");
 
-/** One of possibly several peers on a page. They share the page's storage, and must not be paired with each other. */
+/**
+ * One of possibly several peers on a page. They share the page's storage, and must not be paired with each other.
+ */
 export interface PagePeer {
-  /** The key under which this peer keeps its token: none that another peer on this page uses. */
+  /** The key under which this peer stores its token. No other peer on this page uses it. */
   storageKey(): string;
   /**
-   * Says that this peer is in a room. False if another peer on this page is in it: both are told, this one by the answer
-   * and the other by `met`.
+   * Registers this peer in a room. Returns false if another peer on this page is in it already, whose `onSamePage` is
+   * called then.
    */
-  enter(roomId: string, met: () => void): boolean;
+  enter(roomId: string, onSamePage: () => void): boolean;
   leave(roomId: string): void;
-  /** Gives key and rooms back, when the peer is closed. */
+  /** Releases the key and all rooms. */
   release(): void;
 }
 
-interface Page {
+interface Registry {
   keys: Set<string>;
-  /** By room, how the peer that entered it first is told that it met itself. */
+  /** By room: the `onSamePage` callback of the peer that entered it first. */
   rooms: Map<string, () => void>;
 }
 
 /**
- * Makes a peer that knows the others on its page. The first one gets `key` itself, and so does the first one after a
- * reload, which then finds its session again; the others get `key` with a number.
+ * Creates a page peer. The first one gets `key` itself. After a reload it is the first one again, and finds its session.
+ * The others get `key` with a number.
  */
 export function createPagePeer(key: string): PagePeer {
   let ownKey: string | undefined;
   const ownRooms = new Set<string>();
 
-  function take(keys: Set<string>): string {
+  function reserveKey(keys: Set<string>): string {
     let free = key;
     for (let number = 2; keys.has(free); number += 1) free = `${key}.${number}`;
     keys.add(free);
@@ -37,34 +39,34 @@ export function createPagePeer(key: string): PagePeer {
   }
 
   return {
-    storageKey: () => (ownKey ??= take(page().keys)),
-    enter(roomId, met) {
-      const { rooms } = page();
-      const other = rooms.get(roomId);
-      if (other && !ownRooms.has(roomId)) {
-        other();
+    storageKey: () => (ownKey ??= reserveKey(registry().keys)),
+    enter(roomId, onSamePage) {
+      const { rooms } = registry();
+      const notifyFirst = rooms.get(roomId);
+      if (notifyFirst && !ownRooms.has(roomId)) {
+        notifyFirst();
         return false;
       }
-      rooms.set(roomId, met);
+      rooms.set(roomId, onSamePage);
       ownRooms.add(roomId);
       return true;
     },
     leave(roomId) {
-      if (ownRooms.delete(roomId)) page().rooms.delete(roomId);
+      if (ownRooms.delete(roomId)) registry().rooms.delete(roomId);
     },
     release() {
-      for (const roomId of ownRooms) page().rooms.delete(roomId);
+      for (const roomId of ownRooms) registry().rooms.delete(roomId);
       ownRooms.clear();
-      if (ownKey !== undefined) page().keys.delete(ownKey);
+      if (ownKey !== undefined) registry().keys.delete(ownKey);
       ownKey = undefined;
     },
   };
 }
 
-function page(): Page {
-  const known: unknown = Reflect.get(globalThis, PLACE);
-  if (known !== undefined) return known as Page;
-  const made: Page = { keys: new Set(), rooms: new Map() };
-  Reflect.set(globalThis, PLACE, made);
-  return made;
+function registry(): Registry {
+  const existing: unknown = Reflect.get(globalThis, REGISTRY);
+  if (existing !== undefined) return existing as Registry;
+  const created: Registry = { keys: new Set(), rooms: new Map() };
+  Reflect.set(globalThis, REGISTRY, created);
+  return created;
 }

@@ -1,5 +1,5 @@
 /**
- * What a frontend imports: a random one-to-one video chat in a handful of calls.
+ * The entry point of the client package: random one-to-one chat in a few calls.
  *
  *     const peer = createPeerStream({ url: "wss://chat.example/trpc" });
  *     peer.subscribe((state) => show(state));
@@ -11,38 +11,38 @@ import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
-import { createPeer } from "./peer.ts";
+import { createPeer, type Peer } from "./peer.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
+import { detectSleep } from "./sleep-detector.ts";
 import type { PeerStreamError } from "./state.ts";
-import type { PeerStream } from "./surface.ts";
 import { createTokenStore, defaultTokenKey, type TokenStorage } from "./token-store.ts";
-import { watchForWaking } from "./wake-watch.ts";
+import type { PeerStream } from "./types.ts";
 
-/** Options of `createPeerStream`; all of them may be left out. */
+/** Options of `createPeerStream`. All are optional. */
 export interface PeerStreamOptions {
   /**
    * The server's tRPC endpoint: a `ws:`, `wss:`, `http:` or `https:` URL, or a path on the page's own host. Default:
    * `/trpc`.
    */
   url?: string;
-  /** Where the session's token is kept. Default: `sessionStorage`, because a tab is a session. */
+  /** Stores the session's token. Default: `sessionStorage`, because a tab is a session. */
   storage?: TokenStorage;
   /**
-   * The key under which it is kept there. Default: `peer-stream.token`. If another peer stream on the page uses that key
-   * already, a number is added: each one has a session of its own.
+   * The token's key in that storage. Default: `peer-stream.token`. If another peer stream on the page uses that key
+   * already, a number is appended: each one has its own session.
    */
   storageKey?: string;
-  /** Where the chosen camera and microphone are remembered. Default: `localStorage`. */
+  /** Stores the chosen camera and microphone. Default: `localStorage`. */
   deviceStorage?: TokenStorage;
-  /** Used instead of the ICE servers that the server names. */
+  /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** Replaces the browser's WebRTC, for tests. */
   rtc?: Rtc;
 }
 
 /**
- * Creates an idle peer. Nothing of the browser is used, and nothing is opened, before `start`, `next`, `counts` or
- * `camera` is: it may also be created on a server that renders pages.
+ * Creates an idle peer. No browser API is used, and no connection is opened, before `start`, `next`, `counts` or `camera`
+ * is used, so that it may also be created during server-side rendering.
  *
  * @throws TypeError if `url` is malformed.
  */
@@ -52,76 +52,99 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
     pagePeer.storageKey(),
   );
-  const connection = createConnection({ url: serverUrl, tokens });
   const peer = createPeer({
-    connection,
+    connection: createConnection({ url: () => requireEndpointUrl(options.url), tokens }),
     rtc: options.rtc ?? browserRtc,
     pagePeer,
-    lacking: () => lackingFor(options),
+    findUnsupported: () => findUnsupported(options),
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
+  const closing = new AbortController();
+  const observePage = createPageObserver(peer, options, closing.signal);
+  const ownCamera = createLazyCamera(peer, options, closing.signal);
 
-  const { depart, comeBack, wake, cameraChanged, close, start, next, ...methods } = peer;
-  const leaving = new AbortController();
+  // Closures instead of methods, so that the page may pass them on detached, as event listeners.
+  return {
+    get state() {
+      return peer.state;
+    },
+    get camera() {
+      return ownCamera();
+    },
+    start(wishes) {
+      observePage();
+      peer.start(wishes);
+    },
+    next() {
+      observePage();
+      peer.next();
+    },
+    stop: () => peer.stop(),
+    sendChat: (text) => peer.sendChat(text),
+    sendTyping: (typing) => peer.sendTyping(typing),
+    replaceTracks: (stream) => peer.replaceTracks(stream),
+    setMuted: (muted) => peer.setMuted(muted),
+    report: (reason) => peer.report(reason),
+    block: () => peer.block(),
+    stats: () => peer.stats(),
+    counts: () => peer.counts(),
+    subscribe: (listener) => peer.subscribe(listener),
+    onEvent: (listener) => peer.onEvent(listener),
+    states: () => peer.states(),
+    events: () => peer.events(),
+    close() {
+      closing.abort();
+      peer.close();
+      pagePeer.release();
+    },
+  };
+}
+
+/** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
+function createPageObserver(
+  peer: Peer,
+  options: PeerStreamOptions,
+  closing: AbortSignal,
+): () => void {
+  let isObserving = false;
+  return () => {
+    if (isObserving || closing.aborted || findUnsupported(options)) return;
+    isObserving = true;
+    const signal = closing;
+    addEventListener("pagehide", () => peer.onPageHide(), { signal });
+    // The back-forward cache restores a page with its state, but without its connections (HTML, 7.4.6.1).
+    const onPageShow = ({ persisted }: PageTransitionEvent) => {
+      if (persisted) peer.onPageShow();
+    };
+    addEventListener("pageshow", onPageShow, { signal });
+    signal.addEventListener(
+      "abort",
+      detectSleep(() => peer.onResume()),
+    );
+  };
+}
+
+/** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
+function createLazyCamera(
+  peer: Peer,
+  options: PeerStreamOptions,
+  closing: AbortSignal,
+): () => Camera {
   let camera: OwnedCamera | undefined;
-  let attending = false;
-
-  function serverUrl(): string {
-    const url = readEndpointUrl(options.url, pageUrl());
-    if (url === undefined) throw new Error("outside a browser, url must be a whole URL");
-    return url;
-  }
-
-  function openCamera(): Camera {
+  return () => {
     if (camera) return camera;
-    camera = createCamera({
+    const created = createCamera({
       source: globalThis.navigator?.mediaDevices,
       stream: (tracks) => new MediaStream(tracks),
       storage: options.deviceStorage ?? lazyStorage("localStorage"),
     });
-    camera.subscribe((event) => {
-      if (event.type === "stream") cameraChanged(event.stream, event.opened === true);
+    camera = created;
+    created.subscribe((event) => {
+      if (event.type === "stream") peer.cameraChanged(event.stream, event.opened === true);
     });
-    if (leaving.signal.aborted) camera.dispose();
-    return camera;
-  }
-
-  /** Begins to follow the page's comings and goings. */
-  function attend(): void {
-    if (attending || leaving.signal.aborted || lackingFor(options)) return;
-    attending = true;
-    const { signal } = leaving;
-    addEventListener("pagehide", () => depart(), { signal });
-    // From the back-forward cache a page comes back as it was, with its connections cut (HTML, 7.4.6.1).
-    const onPageShow = ({ persisted }: PageTransitionEvent) => {
-      if (persisted) comeBack();
-    };
-    addEventListener("pageshow", onPageShow, { signal });
-    signal.addEventListener("abort", watchForWaking(wake));
-  }
-
-  return {
-    ...methods,
-    get camera() {
-      return openCamera();
-    },
-    start(wishes) {
-      attend();
-      start(wishes);
-    },
-    next() {
-      attend();
-      next();
-    },
-    get state() {
-      return peer.state;
-    },
-    close() {
-      leaving.abort();
-      camera?.dispose();
-      close();
-      pagePeer.release();
-    },
+    if (closing.aborted) created.dispose();
+    else closing.addEventListener("abort", () => created.dispose());
+    return created;
   };
 }
 
@@ -130,8 +153,8 @@ const browserRtc: Rtc = {
   stream: () => new MediaStream(),
 };
 
-/** What this environment lacks for a call. */
-function lackingFor({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | undefined {
+/** What this environment lacks for a call; undefined for nothing. */
+function findUnsupported({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | undefined {
   const lacks = (what: "WebSocket" | "WebRTC"): PeerStreamError => {
     const message = `there is no ${what} here: it is switched off, or this is no browser`;
     return { kind: "unsupported", what, message, cause: undefined };
@@ -140,7 +163,7 @@ function lackingFor({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | u
   if (rtc) return undefined;
   if (typeof RTCPeerConnection === "undefined") return lacks("WebRTC");
   try {
-    // A constructor that throws would do so for every stranger.
+    // A configuration that the constructor rejects would fail in every room.
     new RTCPeerConnection(iceServers && { iceServers }).close();
     return undefined;
   } catch (cause) {
@@ -149,11 +172,18 @@ function lackingFor({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | u
   }
 }
 
+/** @throws Error for a path outside a browser. */
+function requireEndpointUrl(given: string | undefined): string {
+  const url = readEndpointUrl(given, pageUrl());
+  if (url === undefined) throw new Error("outside a browser, url must be a whole URL");
+  return url;
+}
+
 function pageUrl(): string | undefined {
   return globalThis.location?.href;
 }
 
-/** A storage that is looked for at every use: even that throws where cookies are blocked. */
+/** Looks the storage up at every access, because the look-up itself throws where cookies are blocked. */
 function lazyStorage(name: "sessionStorage" | "localStorage"): TokenStorage {
   return {
     getItem: (key) => globalThis[name]?.getItem(key) ?? null,

@@ -1,14 +1,14 @@
 import type { RejectionReason } from "../protocol.ts";
 import type { PeerStreamError } from "./state.ts";
 
-/** What became of a call that brought no answer. */
+/** Why a call has failed. */
 export type Refusal =
-  /** Nobody knows whether it was done: the connection dropped before the answer. */
+  /** The connection dropped before the answer. It is unknown whether the server executed the call. */
   { kind: "unanswered" } | PeerStreamError;
 
 /**
- * Reads what a failed tRPC call means. An error that comes from the server bears `data` as the
- * server's error formatter shaped it; one that comes from the dropped socket bears none.
+ * Interprets the error of a failed tRPC call. An error from the server has `data`, in the shape that the server's error
+ * formatter gives it; an error of the dropped socket has none.
  */
 export function readRefusal(error: unknown): Refusal {
   const message = error instanceof Error ? error.message : String(error);
@@ -19,7 +19,7 @@ export function readRefusal(error: unknown): Refusal {
   if (reason === "taken-over") return { kind: "taken-over", cause: error };
   return {
     kind: "rejected",
-    // Words this version does not know yet are passed on as they are.
+    // Reasons of later server versions are passed through.
     reason: reason as RejectionReason,
     message,
     cause: error,
@@ -35,19 +35,19 @@ function dataOf(error: unknown): Record<string, unknown> | undefined {
   return typeof data === "object" && data !== null ? { ...data } : undefined;
 }
 
-const passing: readonly RejectionReason[] = [
+const temporary: readonly RejectionReason[] = [
   "rate-limited",
   "draining",
   "unavailable",
-  // The stream of events is being replaced this very moment.
+  // The event stream is being replaced at this moment.
   "not-subscribed",
 ];
 
 /**
- * Milliseconds after which the same call may be tried again, or undefined when trying again can't help.
- * Never less than 100 ms, so that a server that says 0 is not hammered.
+ * Milliseconds after which the call may be retried; undefined if a retry cannot succeed. At least 100 ms, which limits
+ * the load on a server that sends 0.
  */
 export function retryAfterRefusalMs(refusal: Refusal): number | undefined {
-  if (refusal.kind !== "rejected" || !passing.includes(refusal.reason)) return undefined;
+  if (refusal.kind !== "rejected" || !temporary.includes(refusal.reason)) return undefined;
   return Math.max(100, refusal.retryAfterMs ?? 1000);
 }

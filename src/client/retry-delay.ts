@@ -2,11 +2,13 @@ const DELAY_MS_MIN = 200;
 const DELAY_MS_MAX = 10_000;
 
 /**
- * Milliseconds to wait before a reconnect: full jitter over an exponentially growing range, 200 ms to
- * 10 s. Never 0, not even the first time: after a restart of the server everybody comes back at once,
- * and only chance spreads them out. (Exponential Backoff and Jitter, AWS Architecture Blog, 2015.)
+ * Milliseconds to wait before a reconnect: full jitter over an exponentially growing range, 200 ms to 10 s. (Exponential
+ * Backoff and Jitter, AWS Architecture Blog, 2015.)
  *
- * @param attempt - how many attempts have failed so far, from 0.
+ * Even the first delay is random and never 0: when a server restarts all its clients reconnect at once, and only jitter
+ * distributes them.
+ *
+ * @param attempt - the number of failed attempts so far, from 0.
  * @param random - a number in [0, 1).
  */
 export function retryDelayMs(attempt: number, random: number): number {

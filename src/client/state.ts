@@ -1,61 +1,61 @@
-import type { PartnerMedia } from "./chat.ts";
+import type { PartnerMedia } from "./data-channel-message.ts";
 import type { EndReason, RejectionReason } from "../protocol.ts";
 
 /**
- * Why there is no call and none is looked for, when that was not this peer's own wish. `cause` is what was thrown or
- * received: the error that tRPC threw with all the server sent, the browser's exception, a close event, a response.
+ * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
+ * the server sent, the browser's exception, a close event, or a response.
  */
 export type PeerStreamError =
-  /** Another tab has this session now; `start()` takes it back. */
+  /** Another tab has taken the session over; `start()` takes it back. */
   | { kind: "taken-over"; cause: unknown }
-  /** The server refused, in its own stable words (see `rejectionReasons`). */
+  /** The server refused, with one of the `rejectionReasons`. */
   | {
       kind: "rejected";
       reason: RejectionReason;
       message: string;
       cause: unknown;
-      /** The input's field that is wrong; with `bad-input`. */
+      /** The invalid field of the input; with `bad-input`. */
       field?: string;
-      /** Milliseconds after which trying again makes sense. */
+      /** Milliseconds after which a retry makes sense. */
       retryAfterMs?: number;
       /** Epoch milliseconds; with `suspended`. */
       until?: number;
     }
-  /** The server failed in a way it does not explain. */
+  /** The server failed for a reason that it does not reveal. */
   | { kind: "server-fault"; message: string; cause: unknown }
-  /** This is no browser, or one in which `what` is missing or switched off. Nothing was sent to the server. */
+  /** `what` is missing or switched off in this environment. Nothing was sent to the server. */
   | { kind: "unsupported"; what: "WebSocket" | "WebRTC"; message: string; cause: unknown }
-  /** The browser threw while a call was set up, as for ICE servers it can't read. The partner was told at once. */
+  /** The browser threw while a call was set up, for example for invalid ICE servers. The partner was notified at once. */
   | { kind: "call-setup"; message: string; cause: unknown }
-  /** The server does not accept pages of this origin: it has to be added to its CORS_ORIGIN. */
+  /** The server does not accept pages of this origin: it has to be added to the server's CORS_ORIGIN. */
   | { kind: "origin-not-allowed"; origin: string; message: string; cause: unknown }
-  /** No Peer Stream server answers at `url`. `status` is that of HTTP, as far as it is known. */
+  /** No Peer Stream server responds at `url`. `status` is the HTTP status, if known. */
   | { kind: "wrong-url"; url: string; status?: number; message: string; cause: unknown }
-  /** The server closed the socket with a code that means not to come back (4500–4999). */
+  /** The server closed the socket with a code that forbids reconnecting (4500–4999). */
   | { kind: "turned-away"; code: number; message: string; cause: unknown }
   /** `close()` was called before. */
   | { kind: "closed"; message: string; cause: unknown };
 
 /**
- * Why the last room ended, as far as this peer did not end it itself: what the server told, or
- * `media-lost` when the path between the two broke and could not be mended.
+ * Why the last room ended, if this peer did not end it itself: the reason that the server sent, or `media-lost` when the
+ * media path broke and could not be restored.
  */
 export type RoomEnd = EndReason | "media-lost";
 
-/** What is being brought back while the room goes on. */
+/** What is being restored while the room continues. */
 type Missing = "signaling" | "partner" | "media";
 
-/** Where a peer stands, discriminated by `status`. Times are epoch milliseconds. */
+/** The state of a peer, discriminated by `status`. Times are epoch milliseconds. */
 export type PeerStreamState =
   | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd }
   | {
       status: "waiting";
       since: number;
-      /** Peers in the lobby of this mode, and all that are online; once the server has told. */
+      /** Peers in the lobby of this mode, and all that are online; absent until the server has sent them. */
       waiting?: number;
       online?: number;
       estimateMs?: number;
-      /** Why the room before ended; absent when this peer ended it or there was none. */
+      /** Why the previous room ended; absent if this peer ended it, or there was none. */
       ended?: RoomEnd;
     }
   | { status: "connecting"; roomId: string; sharedInterests: string[] }
@@ -64,37 +64,40 @@ export type PeerStreamState =
       roomId: string;
       sharedInterests: string[];
       remote: MediaStream;
-      /** What the partner sends, once it has told: a camera that is off shows its last picture, or none. */
+      /**
+       * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
+       * was ever received.
+       */
       partnerMedia?: PartnerMedia;
       /**
-       * The server has lost this room: it was restarted, or one of the two could not reach it for longer than
-       * its grace. The call continues without it, until one leaves or the path between them breaks.
+       * The server has lost this room: it was restarted, or one of the two peers could not reach it for longer than its
+       * grace. The call continues without the server, until a peer leaves or the media path breaks.
        */
       orphaned?: true;
     }
   | {
       status: "reconnecting";
       what: Missing;
-      /** Absent while there is no room yet (the lobby's connection dropped). */
+      /** Absent without a room (the connection dropped in the lobby). */
       roomId?: string;
       sharedInterests?: string[];
-      /** Goes on showing what still arrives. */
+      /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;
-      /** Until when the partner may come back; with `what: "partner"`. */
+      /** When the partner's grace expires; with `what: "partner"`. */
       deadline?: number;
-      /** Why the room before ended; without a room. */
+      /** Why the previous room ended; without a room. */
       ended?: RoomEnd;
     };
 
-/** What happens in a room beside its states. */
+/** What happens in a room besides its states. */
 export type PeerStreamEvent =
-  /** A message in either direction. `at` is epoch milliseconds of this peer's clock. */
+  /** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
   | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number }
-  /** The partner has begun to write, or has stopped without sending. */
+  /** The partner has started to type, or has stopped without sending. */
   | { type: "typing"; roomId: string; typing: boolean };
 
-/** Tells whether two states would look the same to a listener. */
+/** Whether two states are equal: the same fields with identical values. */
 export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {
   const left: Record<string, unknown> = { ...a };
   const right: Record<string, unknown> = { ...b };

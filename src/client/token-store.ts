@@ -1,29 +1,30 @@
-/** Where the token is kept, unless the page says otherwise. */
+/** The storage key of the token, unless the page sets another one. */
 export const defaultTokenKey = "peer-stream.token";
 
-/** The part of the Web Storage API that is needed: `sessionStorage` fits. */
+/** The required part of the Web Storage API: `sessionStorage` is suitable. */
 export type TokenStorage = Pick<Storage, "getItem" | "setItem">;
 
-/** Keeps the session's token. */
+/** Stores the session's token. */
 export interface TokenStore {
   read(): string | undefined;
   write(token: string): void;
 }
 
 /**
- * Keeps the token in `storage`, and in memory as well: storage may be missing or throw on any use
- * (blocked cookies, private windows, a full quota), which must cost no more than the resuming of the
- * session after a reload. The fitting storage is `sessionStorage`, because a tab is a session. Neither `storage` nor
- * `key` is asked before the first use.
+ * Creates a store that keeps the token in `storage` and in memory. Storage may be missing or may throw on any access
+ * (blocked cookies, private windows, an exceeded quota). The session is then only not resumed after a reload.
+ *
+ * `sessionStorage` is the suitable storage, because a tab is a session. Neither `storage` nor `key` is used before the
+ * first access.
  */
 export function createTokenStore(
   storage: TokenStorage | undefined,
   key: () => string = () => defaultTokenKey,
 ): TokenStore {
-  let remembered: string | undefined;
+  let inMemory: string | undefined;
   return {
     read() {
-      if (remembered !== undefined) return remembered;
+      if (inMemory !== undefined) return inMemory;
       try {
         return storage?.getItem(key()) ?? undefined;
       } catch {
@@ -31,11 +32,11 @@ export function createTokenStore(
       }
     },
     write(token) {
-      remembered = token;
+      inMemory = token;
       try {
         storage?.setItem(key(), token);
       } catch {
-        // Memory has it; see above.
+        // The token remains in memory.
       }
     },
   };

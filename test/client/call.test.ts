@@ -14,13 +14,13 @@ interface SideOptions {
   canSignal?: () => boolean;
   mode?: Mode;
   iceServers?: IceServer[];
-  freshIceServers?: () => Promise<IceServer[] | undefined>;
+  fetchIceServers?: () => Promise<IceServer[] | undefined>;
 }
 
-/** One end of a room: its call, and a diary of all it tells. */
+/** One end of a room: its call, and a log of all it tells. */
 function side(network: FakeNetwork, name: string, options: SideOptions) {
   const browser = network.browser(name);
-  const diary: string[] = [];
+  const log: string[] = [];
   const sent: Signal[] = [];
   /** What the partner says that it sends, sound and picture. */
   const media: string[] = [];
@@ -34,7 +34,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       mode: options.mode ?? "video",
       iceServers: options.iceServers ?? [{ urls: ["stun:stun.example"] }],
     },
-    ...(options.freshIceServers && { freshIceServers: options.freshIceServers }),
+    ...(options.fetchIceServers && { fetchIceServers: options.fetchIceServers }),
     local: "local" in options ? options.local : fakeCamera(),
     rtc: browser,
     ...(options.canSignal && { canSignal: options.canSignal }),
@@ -43,21 +43,21 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
         sent.push(signal);
         deliver?.(signal);
       },
-      connected: () => diary.push("connected"),
-      interrupted: (broken) => diary.push(broken ? "interrupted" : "mended"),
-      failed: () => diary.push("failed"),
-      hungUp: () => diary.push("hung up"),
-      word(word) {
-        if (word.type === "chat") diary.push(`chat: ${word.text}`);
-        if (word.type === "typing") diary.push(`typing: ${word.typing}`);
-        if (word.type === "media") media.push(`${word.audio} ${word.video}`);
+      connected: () => log.push("connected"),
+      interrupted: (broken) => log.push(broken ? "interrupted" : "mended"),
+      failed: () => log.push("failed"),
+      hungUp: () => log.push("hung up"),
+      message(message) {
+        if (message.type === "chat") log.push(`chat: ${message.text}`);
+        if (message.type === "typing") log.push(`typing: ${message.typing}`);
+        if (message.type === "media") media.push(`${message.audio} ${message.video}`);
       },
     },
   });
   const kinds = () => sent.map(({ type }) => type);
   return {
     call,
-    diary,
+    log,
     media,
     sent,
     kinds,
@@ -101,8 +101,8 @@ describe("the first offer", () => {
   test("Alice offers, Bob answers, both connect and see each other's tracks", async () => {
     const { alice, bob } = room();
     await settle();
-    expect(alice.diary).toEqual(["connected"]);
-    expect(bob.diary).toEqual(["connected"]);
+    expect(alice.log).toEqual(["connected"]);
+    expect(bob.log).toEqual(["connected"]);
     expect(alice.kinds()).toContain("offer");
     expect(bob.kinds()).not.toContain("offer");
     expect(alice.call.remote.getTracks().map(({ kind }) => kind)).toEqual(["audio", "video"]);
@@ -118,7 +118,7 @@ describe("the first offer", () => {
   test("Alice without a camera still gets Bob's picture", async () => {
     const { alice, bob } = room({ alice: undefined });
     await settle();
-    expect(alice.diary).toEqual(["connected"]);
+    expect(alice.log).toEqual(["connected"]);
     expect(alice.call.remote.getTracks()).toHaveLength(2);
     // Bob's tracks were not in Alice's offer, so he makes the second one.
     expect(bob.call.remote.getTracks()).toHaveLength(0);
@@ -136,7 +136,7 @@ describe("the first offer", () => {
     const bob = side(new FakeNetwork(), "bob", { polite: true });
     bob.call.receive({ type: "offer", roomId: "room", sdp: "nonsense" });
     await settle();
-    expect(bob.diary).toEqual(["failed"]);
+    expect(bob.log).toEqual(["failed"]);
   });
 
   test("what is no SDP leaves a call alone that stands", async () => {
@@ -144,7 +144,7 @@ describe("the first offer", () => {
     await settle();
     bob.call.receive({ type: "offer", roomId: "room", sdp: "nonsense" });
     await settle();
-    expect([...alice.diary, ...bob.diary]).toEqual(["connected", "connected"]);
+    expect([...alice.log, ...bob.log]).toEqual(["connected", "connected"]);
   });
 
   test("signals of another room are not for this call", async () => {
@@ -165,7 +165,7 @@ describe("offers that cross", () => {
     expect(alice.pc.signalingState).toBe("stable");
     expect(bob.pc.signalingState).toBe("stable");
     expect(alice.pc.iceConnectionState).toBe("connected");
-    expect(alice.diary).toEqual(["connected"]);
+    expect(alice.log).toEqual(["connected"]);
   });
 
   test("Alice, who is impolite, ignores the crossing offer and its candidates", async () => {
@@ -180,7 +180,7 @@ describe("offers that cross", () => {
     });
     await settle();
     expect(alice.pc.remoteDescription).toBeNull();
-    expect(alice.diary).toEqual([]);
+    expect(alice.log).toEqual([]);
   });
 
   test("Bob, who is polite, rolls back and makes his offer again afterwards", async () => {
@@ -206,7 +206,7 @@ describe("offers that cross", () => {
     alice.call.receive(answer);
     await settle();
     expect(alice.pc.signalingState).toBe("stable");
-    expect(alice.diary).toEqual(["connected"]);
+    expect(alice.log).toEqual(["connected"]);
   });
 
   test("an answer that comes twice while the path is not there yet ends nothing", async () => {
@@ -216,7 +216,7 @@ describe("offers that cross", () => {
     alice.call.receive(bob.sent.find(({ type }) => type === "answer") as Signal);
     await settle();
     network.mend();
-    expect(alice.diary).toEqual(["connected"]);
+    expect(alice.log).toEqual(["connected"]);
   });
 });
 
@@ -231,7 +231,7 @@ describe("candidates", () => {
     const candidates = alice.sent.filter(({ type }) => type !== "offer");
     for (const signal of [...candidates, ...offer]) bob.call.receive(signal);
     await settle();
-    expect(bob.diary).toEqual(["connected"]);
+    expect(bob.log).toEqual(["connected"]);
   });
 
   test("the empty string that ends a generation is passed on, null never is", async () => {
@@ -264,16 +264,16 @@ describe("a call that does not connect", () => {
   test("has failed after 20 s, once", async () => {
     const alice = side(new FakeNetwork(), "alice", { polite: false });
     await pass(19_900);
-    expect(alice.diary).toEqual([]);
+    expect(alice.log).toEqual([]);
     await pass(60_000);
-    expect(alice.diary).toEqual(["failed"]);
+    expect(alice.log).toEqual(["failed"]);
   });
 
   test("has failed at once when the encryption could not be agreed on", async () => {
     const { alice } = room();
     await settle();
     alice.pc.failDtls();
-    expect(alice.diary).toEqual(["connected", "failed"]);
+    expect(alice.log).toEqual(["connected", "failed"]);
   });
 
   test("B1 a connection that fails before its ICE state does is mended by a restart", async () => {
@@ -283,11 +283,11 @@ describe("a call that does not connect", () => {
     // The order in which Chromium changes the two.
     alice.pc.connection("failed");
     alice.pc.ice("failed");
-    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    expect(alice.log).toEqual(["connected", "interrupted"]);
     expect(alice.pc.restarts).toBe(1);
     alice.pc.ice("connected");
     alice.pc.connection("connected");
-    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
+    expect(alice.log).toEqual(["connected", "interrupted", "mended"]);
   });
 });
 
@@ -300,7 +300,7 @@ describe("a path that breaks", () => {
     alice.pc.ice("connected");
     await pass(60_000);
     expect(alice.pc.restarts).toBe(0);
-    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
+    expect(alice.log).toEqual(["connected", "interrupted", "mended"]);
   });
 
   test("for longer is mended by a restart", async () => {
@@ -310,8 +310,8 @@ describe("a path that breaks", () => {
     await pass(2000);
     network.whole = true;
     await pass(3000);
-    expect(alice.diary).toEqual(["connected", "interrupted", "mended"]);
-    expect(bob.diary).toEqual(["connected", "interrupted", "mended"]);
+    expect(alice.log).toEqual(["connected", "interrupted", "mended"]);
+    expect(bob.log).toEqual(["connected", "interrupted", "mended"]);
     expect(alice.pc.restarts + bob.pc.restarts).toBeGreaterThan(0);
   });
 
@@ -320,12 +320,12 @@ describe("a path that breaks", () => {
     await settle();
     network.cut();
     await pass(26_000);
-    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    expect(alice.log).toEqual(["connected", "interrupted"]);
     await pass(4500);
     expect(alice.pc.restarts).toBe(4);
-    expect(alice.diary).toEqual(["connected", "interrupted", "failed"]);
+    expect(alice.log).toEqual(["connected", "interrupted", "failed"]);
     await pass(60_000);
-    expect(alice.diary).toHaveLength(3);
+    expect(alice.log).toHaveLength(3);
   });
 
   test("that the browser calls failed is restarted at once", async () => {
@@ -343,17 +343,17 @@ describe("a path that breaks", () => {
     network.cut();
     await pass(20_000);
     expect(alice.pc.restarts).toBe(3);
-    alice.call.wake();
+    alice.call.onResume();
     expect(alice.pc.restarts).toBe(4);
     await pass(23_000);
-    expect(alice.diary).toEqual(["connected", "interrupted"]);
+    expect(alice.log).toEqual(["connected", "interrupted"]);
     expect(alice.pc.restarts).toBe(7);
   });
 
   test("and is whole when the machine wakes up needs no restart", async () => {
     const { alice } = room();
     await settle();
-    alice.call.wake();
+    alice.call.onResume();
     await pass(30_000);
     expect(alice.pc.restarts).toBe(0);
   });
@@ -367,9 +367,9 @@ describe("a path that breaks", () => {
     alice.pc.ice("connected");
     alice.pc.ice("disconnected");
     await pass(5000);
-    expect(alice.diary).toEqual(["connected", "interrupted", "mended", "interrupted"]);
+    expect(alice.log).toEqual(["connected", "interrupted", "mended", "interrupted"]);
     alice.pc.ice("failed");
-    expect(alice.diary.at(-1)).toBe("failed");
+    expect(alice.log.at(-1)).toBe("failed");
     expect(alice.pc.restarts).toBe(0);
   });
 
@@ -393,8 +393,8 @@ describe("chat", () => {
     await settle();
     expect(alice.call.send({ type: "chat", text: "hello" })).toBe(true);
     expect(bob.call.send({ type: "chat", text: "hi 👋" })).toBe(true);
-    expect(bob.diary).toContain("chat: hello");
-    expect(alice.diary).toContain("chat: hi 👋");
+    expect(bob.log).toContain("chat: hello");
+    expect(alice.log).toContain("chat: hi 👋");
   });
 
   test("is announced by a typing sign", async () => {
@@ -402,7 +402,7 @@ describe("chat", () => {
     await settle();
     alice.call.send({ type: "typing", typing: true });
     alice.call.send({ type: "typing", typing: false });
-    expect(bob.diary.slice(-2)).toEqual(["typing: true", "typing: false"]);
+    expect(bob.log.slice(-2)).toEqual(["typing: true", "typing: false"]);
   });
 
   test("cannot be said too early, too long, blank, or into a full channel", async () => {
@@ -430,7 +430,7 @@ describe("chat", () => {
     await settle();
     alice.pc.channel.send(frame);
     alice.pc.channel.send(new ArrayBuffer(8) as unknown as string);
-    expect(bob.diary).toEqual(["connected"]);
+    expect(bob.log).toEqual(["connected"]);
   });
 });
 
@@ -471,8 +471,8 @@ describe("the end", () => {
     expect(alice.pc.channel.readyState).toBe("closed");
     expect(track?.readyState).toBe("ended");
     expect(alice.call.remote.getTracks()).toEqual([]);
-    expect(alice.diary).toEqual(["connected"]);
-    expect(bob.diary).toContain("hung up");
+    expect(alice.log).toEqual(["connected"]);
+    expect(bob.log).toContain("hung up");
     expect(alice.call.send({ type: "chat", text: "hello" })).toBe(false);
     bob.call.end();
     expect(jest.getTimerCount()).toBe(0);
@@ -544,12 +544,12 @@ describe("B4 credentials for TURN", () => {
     const alice = side(network, "alice", {
       polite: false,
       iceServers: turn("alice"),
-      freshIceServers: of("alice"),
+      fetchIceServers: of("alice"),
     });
     const bob = side(network, "bob", {
       polite: true,
       iceServers: turn("bob"),
-      freshIceServers: of("bob"),
+      fetchIceServers: of("bob"),
     });
     alice.reaches(bob.call);
     bob.reaches(alice.call);
@@ -568,9 +568,9 @@ describe("B4 credentials for TURN", () => {
     await pass(3000);
     expect(asked).toEqual(["alice", "bob"]);
     expect(usernames()).toEqual(["alice 1", "bob 2"]);
-    for (const [index, { pc, diary }] of [alice, bob].entries()) {
+    for (const [index, { pc, log }] of [alice, bob].entries()) {
       expect({ ...pc.configuration, iceServers: [] }).toEqual({ ...before[index], iceServers: [] });
-      expect(diary).toEqual(["connected", "interrupted", "mended"]);
+      expect(log).toEqual(["connected", "interrupted", "mended"]);
     }
   });
 
@@ -580,8 +580,8 @@ describe("B4 credentials for TURN", () => {
     network.whole = true;
     await pass(3000);
     expect(usernames()).toEqual(["alice", "bob"]);
-    expect(alice.diary.at(-1)).toBe("mended");
-    expect(bob.diary.at(-1)).toBe("mended");
+    expect(alice.log.at(-1)).toBe("mended");
+    expect(bob.log.at(-1)).toBe("mended");
   });
 
   test("B4 keep the signals behind an offer in their order while they are waited for", async () => {
@@ -595,12 +595,12 @@ describe("B4 credentials for TURN", () => {
     network.whole = true;
     await pass(3000);
     // Alice's offer and all of her candidates have come by now.
-    expect(bob.diary.at(-1)).toBe("interrupted");
+    expect(bob.log.at(-1)).toBe("interrupted");
     give(turn("bob at last"));
     await settle();
     expect(usernames()[1]).toBe("bob at last");
-    expect(alice.diary.at(-1)).toBe("mended");
-    expect(bob.diary.at(-1)).toBe("mended");
+    expect(alice.log.at(-1)).toBe("mended");
+    expect(bob.log.at(-1)).toBe("mended");
   });
 
   test("B4 that come after the end change nothing", async () => {
@@ -631,7 +631,7 @@ describe("B5 two that restart", () => {
       network.cut();
       network.whole = true;
       await settle();
-      for (const call of both) call.wake();
+      for (const call of both) call.onResume();
       await settle();
     },
   };
@@ -643,8 +643,8 @@ describe("B5 two that restart", () => {
       await happens(network, [alice.call, bob.call]);
       await pass(20_000);
       expect([alice.pc.restarts, bob.pc.restarts]).toEqual([1, 0]);
-      for (const { diary } of [alice, bob])
-        expect(diary).toEqual(["connected", "interrupted", "mended"]);
+      for (const { log } of [alice, bob])
+        expect(log).toEqual(["connected", "interrupted", "mended"]);
     },
   );
 
@@ -656,7 +656,7 @@ describe("B5 two that restart", () => {
     expect(bob.pc.restarts).toBe(0);
     await pass(200);
     expect([alice.pc.restarts, bob.pc.restarts]).toEqual([0, 1]);
-    expect(bob.diary.at(-1)).toBe("mended");
+    expect(bob.log.at(-1)).toBe("mended");
   });
 
   test("B5 takes over when the impolite one's restart does not help", async () => {
@@ -670,8 +670,8 @@ describe("B5 two that restart", () => {
     expect(alice.pc.restarts).toBeGreaterThan(1);
     network.mend();
     await pass(7000);
-    expect(alice.diary.at(-1)).toBe("mended");
-    expect(bob.diary.at(-1)).toBe("mended");
+    expect(alice.log.at(-1)).toBe("mended");
+    expect(bob.log.at(-1)).toBe("mended");
   });
 });
 

@@ -7,7 +7,7 @@ import { pass } from "./virtual-time.ts";
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** Alice's connection, with a diary of what it tells. */
+/** Alice's connection, with a log of what it tells. */
 function alice() {
   const sockets = fakeWebSockets();
   const posts: { url: string; init: RequestInit }[] = [];
@@ -18,20 +18,20 @@ function alice() {
     random: () => 0.5,
     fetch: async (url, init) => void posts.push({ url, init }),
   });
-  const diary: string[] = [];
+  const log: string[] = [];
   const opened: number[] = [];
   const listener = {
-    event: (event: { type: string }) => void diary.push(event.type),
-    away: () => void diary.push("away"),
+    event: (event: { type: string }) => void log.push(event.type),
+    disconnected: () => void log.push("disconnected"),
     // Every socket opens; a test that cares about it looks for it by itself.
     opened: () => void opened.push(sockets.all.length),
-    ended: (error: { kind: string }) => void diary.push(`ended: ${error.kind}`),
+    ended: (error: { kind: string }) => void log.push(`ended: ${error.kind}`),
   };
   return {
     sockets,
     posts,
     connection,
-    diary,
+    log,
     opened,
     listener,
     open: () => connection.open(listener),
@@ -48,7 +48,7 @@ async function aliceOnline() {
   all.sockets.last.open();
   await pass(50);
   all.sockets.last.event("e:1", session);
-  all.diary.length = 0;
+  all.log.length = 0;
   return all;
 }
 
@@ -71,7 +71,7 @@ describe("the token", () => {
 
   test("says goodbye over HTTP, in a way that outlives the page", async () => {
     const { connection, posts } = await aliceOnline();
-    connection.goodbye();
+    connection.sendLeaveOnUnload();
     expect(posts).toEqual([
       {
         url: "https://chat.example/trpc/leave",
@@ -87,17 +87,17 @@ describe("the token", () => {
 
   test("that was never given says nothing", () => {
     const { connection, posts } = alice();
-    connection.goodbye();
+    connection.sendLeaveOnUnload();
     expect(posts).toEqual([]);
   });
 });
 
 describe("a socket that drops", () => {
   test("is told, and comes back after a moment, from the last event on", async () => {
-    const { sockets, diary } = await aliceOnline();
+    const { sockets, log } = await aliceOnline();
     sockets.last.event("e:7", { type: "lobby", waiting: 1, online: 1 });
     sockets.last.gone();
-    expect(diary).toEqual(["lobby", "away"]);
+    expect(log).toEqual(["lobby", "disconnected"]);
     await pass(150);
     expect(sockets.all).toHaveLength(1);
     await pass(1000);
@@ -122,16 +122,16 @@ describe("a socket that drops", () => {
   });
 
   test("without a word, on a half-open network, is noticed and replaced within ten seconds", async () => {
-    const { sockets, diary } = await aliceOnline();
+    const { sockets, log } = await aliceOnline();
     const [first] = sockets.all;
     if (first) first.alive = false;
     await pass(10_000);
-    expect(diary).toEqual(["away"]);
+    expect(log).toEqual(["disconnected"]);
     expect(sockets.all.length).toBeGreaterThan(1);
     // What the first one still has to say is nobody's.
     first?.gone();
     await pass(50);
-    expect(diary).toEqual(["away"]);
+    expect(log).toEqual(["disconnected"]);
   });
 
   test("while opening, is given up after ten seconds", async () => {
@@ -144,7 +144,7 @@ describe("a socket that drops", () => {
 
 describe("a server that asks to be left for another socket", () => {
   test("is left for one that is there first, and nothing is told of it", async () => {
-    const { sockets, diary, opened } = await aliceOnline();
+    const { sockets, log, opened } = await aliceOnline();
     const [first] = sockets.all;
     if (!first) throw new Error("there is no first socket");
     first.receive({ id: null, method: "reconnect" });
@@ -158,20 +158,20 @@ describe("a server that asks to be left for another socket", () => {
     expect(opened).toEqual([1, 2]);
     const moved = sockets.last.subscription;
     expect(moved?.params.lastEventId).toBe("e:2");
-    // Told on both at once, as both are the session's: it is heard once.
+    // Told on both at once, as both are the session's: it is received once.
     first.event("e:3", { type: "partner-reconnected", roomId: "r" });
     sockets.last.receive({ id: moved?.id, result: { type: "started" } });
     sockets.last.event("e:3", { type: "partner-reconnected", roomId: "r" });
     sockets.last.event("e:4", { ...session, resumed: true });
     await pass(50);
     expect(first.readyState).toBe(3);
-    expect(diary).toEqual(["lobby", "partner-reconnected", "session"]);
+    expect(log).toEqual(["lobby", "partner-reconnected", "session"]);
     await pass(30_000);
     expect(sockets.all).toHaveLength(2);
   });
 
-  test("still gets through what it was asked for, and the answer is heard", async () => {
-    const { sockets, connection, diary } = await aliceOnline();
+  test("still gets through what it was asked for, and the answer is received", async () => {
+    const { sockets, connection, log } = await aliceOnline();
     const [first] = sockets.all;
     const answer = connection.call("leave", { id: "leave-1" });
     await pass(50);
@@ -187,11 +187,11 @@ describe("a server that asks to be left for another socket", () => {
     expect(await answer).toEqual({ status: "idle" });
     await pass(50);
     expect(first?.readyState).toBe(3);
-    expect(diary).toEqual([]);
+    expect(log).toEqual([]);
   });
 
   test("and lets nobody in yet stays in use until somebody does", async () => {
-    const { sockets, diary } = await aliceOnline();
+    const { sockets, log } = await aliceOnline();
     const [first] = sockets.all;
     first?.receive({ id: null, method: "reconnect" });
     await pass(2000);
@@ -199,7 +199,7 @@ describe("a server that asks to be left for another socket", () => {
     await pass(3000);
     expect(sockets.all).toHaveLength(3);
     expect(first?.readyState).toBe(1);
-    expect(diary).toEqual([]);
+    expect(log).toEqual([]);
   });
 });
 
@@ -212,14 +212,14 @@ describe("the stream of events", () => {
   });
 
   test("that another tab took over has ended for good; opening it again begins a new one", async () => {
-    const { sockets, diary, open } = await aliceOnline();
+    const { sockets, log, open } = await aliceOnline();
     const id = sockets.last.subscription?.id;
     sockets.last.receive({
       id,
       error: { code: -32009, message: "taken over", data: { reason: "taken-over" } },
     });
     await pass(30_000);
-    expect(diary.at(-1)).toBe("ended: taken-over");
+    expect(log.at(-1)).toBe("ended: taken-over");
     expect(sockets.last.calls.filter(({ method }) => method === "subscription")).toHaveLength(1);
     expect(open()).toBe(true);
     await pass(50);
@@ -235,21 +235,21 @@ describe("the stream of events", () => {
     ],
     ["the server's wish", { result: { type: "stopped" } }],
   ])("that ends by %s is opened again, from the last event on", async (_why, message) => {
-    const { sockets, diary } = await aliceOnline();
+    const { sockets, log } = await aliceOnline();
     sockets.last.receive({ id: sockets.last.subscription?.id, ...message });
-    expect(diary).toEqual(["away"]);
+    expect(log).toEqual(["disconnected"]);
     await pass(2000);
     expect(sockets.last.calls.filter(({ method }) => method === "subscription")).toHaveLength(2);
     expect(sockets.last.subscription?.params.input).toMatchObject({ lastEventId: "e:1" });
   });
 
   test("is over after close, and nothing is tried again", async () => {
-    const { connection, sockets, diary } = await aliceOnline();
+    const { connection, sockets, log } = await aliceOnline();
     connection.close();
     await pass(60_000);
     expect(sockets.all).toHaveLength(1);
     expect(sockets.last.readyState).toBe(3);
-    expect(diary).toEqual([]);
+    expect(log).toEqual([]);
     expect(jest.getTimerCount()).toBe(0);
   });
 });

@@ -1,10 +1,5 @@
-import type {
-  Answer,
-  Connection,
-  ConnectionListener,
-  Input,
-  MutationName,
-} from "../../src/client/connection.ts";
+import type { Connection, ConnectionListener } from "../../src/client/connection.ts";
+import type { Answer, Input, MutationName } from "../../src/client/mutations.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
 import type {
   IceServer,
@@ -22,12 +17,12 @@ interface Call {
   settled: boolean;
 }
 
-/** A server that says what the test tells it to, and writes down all it is told. */
+/** A connection whose server is the test: the test emits the events, and answers the recorded calls. */
 export class FakeConnection implements Connection {
   readonly calls: Call[] = [];
-  goodbyes = 0;
+  unloadLeaves = 0;
   closed = false;
-  /** Answers every call at once, unless a test wants to do it by hand. */
+  /** Answers every call immediately; false to let the test do that. */
   answering = true;
   #listener: ConnectionListener | undefined;
 
@@ -67,50 +62,50 @@ export class FakeConnection implements Connection {
     this.renewals += 1;
   }
 
-  /** What the next query of ICE servers is answered with. */
+  /** The answer of the `iceServers` query. */
   fresh: () => Promise<IceServer[]> = () => Promise.reject(new Error("none"));
   iceServers(): Promise<IceServer[]> {
     return this.fresh();
   }
 
   async counts(): Promise<never> {
-    throw new Error("not asked for in these tests");
+    throw new Error("not used in these tests");
   }
 
-  goodbye(): void {
-    this.goodbyes += 1;
+  sendLeaveOnUnload(): void {
+    this.unloadLeaves += 1;
   }
 
   close(): void {
     this.closed = true;
   }
 
-  /** The names of what was called, in order. */
+  /** The names of the recorded calls, in order. */
   get names(): string[] {
     return this.calls.map(({ name }) => name);
   }
 
-  /** Forgets what was called so far, and returns it. */
+  /** Removes the recorded calls, and returns them. */
   take(): Call[] {
     return this.calls.splice(0);
   }
 
-  tell(event: PeerEvent): void {
+  emit(event: PeerEvent): void {
     this.#listener?.event(event);
   }
 
   session(state: PeerState, resumed = true): void {
-    this.tell({ type: "session", token: "token", resumed, state });
+    this.emit({ type: "session", token: "token", resumed, state });
   }
 
-  /** The socket drops: what has no answer gets none. */
+  /** The socket drops: calls without an answer fail. */
   drop(): void {
     for (const call of this.calls) if (!call.settled) call.refuse(new Error("WebSocket closed"));
-    this.#listener?.away();
+    this.#listener?.disconnected();
   }
 
-  /** Another socket opens to take over from this one. */
-  turnOver(): void {
+  /** A new socket opens to replace the current one. */
+  handOver(): void {
     this.#listener?.opened();
   }
 
@@ -126,7 +121,7 @@ export function refusal(fields: RejectionFields): Error {
   return Object.assign(new Error("refused"), { data: { code: "X", ...fields } });
 }
 
-/** What a peer is told of a room. */
+/** What a peer receives about a room. */
 function terms(roomId: string): RoomTerms & { iceServers: [] } {
   return {
     roomId,

@@ -90,7 +90,7 @@ export class FakePeerConnection extends EventTarget {
   #generation = 0;
   #wantsNewGeneration = true;
   #connectedGenerations = "";
-  #heard = new Set<number>();
+  #received = new Set<number>();
 
   constructor(network: FakeNetwork, name: string, configuration: RTCConfiguration) {
     super();
@@ -185,7 +185,7 @@ export class FakePeerConnection extends EventTarget {
       if (generation !== this.remoteSdp.generation) {
         throw new DOMException("unknown ufrag", "OperationError");
       }
-      this.#heard.add(generation);
+      this.#received.add(generation);
       this.#network.check(this);
     });
   }
@@ -201,7 +201,7 @@ export class FakePeerConnection extends EventTarget {
   reaches(partner: FakePeerConnection): boolean {
     return (
       this.signalingState === "stable" &&
-      this.#heard.has(partner.#generation) &&
+      this.#received.has(partner.#generation) &&
       this.sctp.transport.state !== "failed"
     );
   }

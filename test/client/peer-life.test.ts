@@ -34,7 +34,7 @@ async function waiting(parts: Partial<PeerParts> = {}) {
 /** In room 1, connected, and the chat's channel is open. */
 async function inCall() {
   const all = await waiting();
-  all.server.tell(createOffer("room-1"));
+  all.server.emit(createOffer("room-1"));
   await settle();
   const { last } = all.browser;
   last.ice("connected");
@@ -72,17 +72,19 @@ function faulty(step: "connect" | "createDataChannel" | "addTrack" | "setLocalDe
 
 describe("B3 a browser that can't make calls", () => {
   test("B3 without WebRTC says so at once, and nothing is sent", async () => {
-    const lacking = {
+    const unsupported = {
       kind: "unsupported",
       what: "WebRTC",
       message: "there is no WebRTC here",
       cause: undefined,
     } as const;
     let missing = true;
-    const { server, peer, seen } = alice({ lacking: () => (missing ? lacking : undefined) });
+    const { server, peer, seen } = alice({
+      findUnsupported: () => (missing ? unsupported : undefined),
+    });
     for (const ask of [() => peer.start(), () => peer.next()]) {
       ask();
-      expect(peer.state).toEqual({ status: "idle", error: lacking });
+      expect(peer.state).toEqual({ status: "idle", error: unsupported });
     }
     await pass(1000);
     expect(server.opened).toBe(false);
@@ -98,7 +100,7 @@ describe("B3 a browser that can't make calls", () => {
     test(`B3 that throws at ${step} tells the server that the call failed, and is idle with the reason`, async () => {
       const rtc = faulty(step);
       const { server, peer } = await waiting({ rtc });
-      server.tell(createOffer("room-1"));
+      server.emit(createOffer("room-1"));
       await pass(100);
       expect(server.names).toEqual(["failed", "leave"]);
       expect(server.calls[0]?.input).toMatchObject({ roomId: "room-1" });
@@ -107,8 +109,8 @@ describe("B3 a browser that can't make calls", () => {
         error: { kind: "call-setup", message: expect.stringContaining(`${step} failed`) },
       });
       for (const made of rtc.made) expect(made.connectionState).toBe("closed");
-      // The server has put it into the lobby before it heard of the leaving.
-      server.tell({ type: "lobby", waiting: 1, online: 1 });
+      // The server has put it into the lobby before it received of the leaving.
+      server.emit({ type: "lobby", waiting: 1, online: 1 });
       await pass(60_000);
       expect(peer.state.status).toBe("idle");
       expect(jest.getTimerCount()).toBe(0);
@@ -117,9 +119,9 @@ describe("B3 a browser that can't make calls", () => {
   test("B3 that can't make an answer does so as well", async () => {
     const rtc = faulty("setLocalDescription");
     const { server, peer } = await waiting({ rtc });
-    server.tell({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
+    server.emit({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
     const sdp = JSON.stringify({ connection: "bob", generation: 1, kinds: [] });
-    server.tell({ type: "offer", roomId: "room-1", sdp });
+    server.emit({ type: "offer", roomId: "room-1", sdp });
     await pass(100);
     expect(server.names).toEqual(["failed", "leave"]);
     expect(peer.state).toMatchObject({ status: "idle", error: { kind: "call-setup" } });
@@ -127,8 +129,8 @@ describe("B3 a browser that can't make calls", () => {
 
   test("B3 nonsense from the partner is not taken for the own browser's fault", async () => {
     const { server, peer } = await waiting();
-    server.tell({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
-    server.tell({ type: "offer", roomId: "room-1", sdp: "nonsense" });
+    server.emit({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
+    server.emit({ type: "offer", roomId: "room-1", sdp: "nonsense" });
     await pass(100);
     expect(server.names).toEqual(["failed"]);
     expect(peer.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
@@ -159,7 +161,7 @@ describe("B10 a peer that was closed", () => {
     server.answering = false;
     peer.stop();
     peer.close();
-    expect(server.goodbyes).toBe(1);
+    expect(server.unloadLeaves).toBe(1);
   });
 
   type All = ReturnType<typeof alice>;
@@ -173,16 +175,16 @@ describe("B10 a peer that was closed", () => {
     typing: ({ peer }) => peer.sendTyping(true),
     tracks: ({ peer }) => peer.replaceTracks(fakeCamera()),
     camera: ({ peer }) => peer.cameraChanged(fakeCamera(), true),
-    depart: ({ peer }) => peer.depart(),
-    comeBack: ({ peer }) => peer.comeBack(),
-    wake: ({ peer }) => peer.wake(),
+    pageHide: ({ peer }) => peer.onPageHide(),
+    pageShow: ({ peer }) => peer.onPageShow(),
+    resume: ({ peer }) => peer.onResume(),
     idle: ({ server }) => server.session({ status: "idle" }),
     waiting: ({ server }) => server.session({ status: "waiting", since: 5 }),
     paired: ({ server }) => server.session(paired("room-1") as PeerState),
-    lobby: ({ server }) => server.tell({ type: "lobby", waiting: 1, online: 1 }),
-    offer: ({ server }) => server.tell(createOffer("room-1")),
-    another: ({ server }) => server.tell(createOffer("room-2")),
-    left: ({ server }) => server.tell(partnerLeft),
+    lobby: ({ server }) => server.emit({ type: "lobby", waiting: 1, online: 1 }),
+    offer: ({ server }) => server.emit(createOffer("room-1")),
+    another: ({ server }) => server.emit(createOffer("room-2")),
+    left: ({ server }) => server.emit(partnerLeft),
     drop: ({ server }) => server.drop(),
     over: ({ server }) => server.end({ kind: "taken-over", cause: undefined }),
     connected({ browser }) {
@@ -211,19 +213,19 @@ describe("B10 a peer that was closed", () => {
         };
         for (const step of before) await live(step);
         peer.close();
-        const heard: unknown[] = [];
-        peer.subscribe((state) => heard.push(state));
-        peer.onEvent((event) => heard.push(event));
-        const { goodbyes, renewals } = server;
+        const received: unknown[] = [];
+        peer.subscribe((state) => received.push(state));
+        peer.onEvent((event) => received.push(event));
+        const { unloadLeaves, renewals } = server;
         const calls = server.calls.length;
         const connections = browser.all.length;
         for (const step of after) await live(step);
         await pass(31_000);
         expect(peer.state.status).toBe("idle");
-        expect(heard).toEqual([]);
+        expect(received).toEqual([]);
         expect(server.calls.length).toBe(calls);
-        expect({ goodbyes, renewals }).toEqual({
-          goodbyes: server.goodbyes,
+        expect({ unloadLeaves, renewals }).toEqual({
+          unloadLeaves: server.unloadLeaves,
           renewals: server.renewals,
         });
         expect(browser.all).toHaveLength(connections);
@@ -252,9 +254,9 @@ describe("B12 two peers on one page", () => {
       ["one", "two"].map((name) => waiting({ pagePeer: createPagePeer(name) })),
     );
     if (!one || !two) throw new Error("there are two");
-    one.server.tell(createOffer("room-1"));
+    one.server.emit(createOffer("room-1"));
     await settle();
-    two.server.tell({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
+    two.server.emit({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
     await settle();
     expect(two.server.names).toEqual(["block"]);
     expect(one.server.names).not.toContain("block");
@@ -262,11 +264,11 @@ describe("B12 two peers on one page", () => {
     expect(two.seen).not.toContain("connecting");
     expect(two.browser.all).toHaveLength(0);
     for (const { server } of [one, two]) server.take();
-    one.server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
-    for (const { server } of [one, two]) server.tell({ type: "lobby", waiting: 2, online: 2 });
+    one.server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    for (const { server } of [one, two]) server.emit({ type: "lobby", waiting: 2, online: 2 });
     expect(one.peer.state).not.toHaveProperty("ended");
     // Somebody else is met as ever.
-    two.server.tell(createOffer("room-2"));
+    two.server.emit(createOffer("room-2"));
     await settle();
     expect(two.peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
     for (const { peer } of [one, two]) peer.close();
@@ -300,11 +302,11 @@ describe("B14 a partner that goes while the server is out of reach", () => {
 
   test("B14 and of which the server can tell more is waited for until it does", async () => {
     const { server, browser, peer } = await inCall();
-    server.tell({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
+    server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
     browser.last.channel.end();
     await settle();
     expect(peer.state).toMatchObject({ status: "reconnecting", what: "partner" });
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "skipped" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "skipped" });
     expect(peer.state).toMatchObject({ status: "waiting", ended: "skipped" });
     expect(server.names).toEqual([]);
   });
@@ -322,14 +324,14 @@ describe("B14 a partner that goes while the server is out of reach", () => {
 describe("B15 a call whose partner the server has lost", () => {
   test("B15 goes on while it lives, outside of the lobby, and no other stranger ends it", async () => {
     const { server, browser, peer } = await inCall();
-    server.tell({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
-    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    server.emit({ type: "lobby", waiting: 1, online: 2 });
     expect(peer.state).toMatchObject({ status: "connected", roomId: "room-1", orphaned: true });
     expect(server.names).toEqual(["leave"]);
     await settle();
     server.take();
-    server.tell(createOffer("room-2"));
+    server.emit(createOffer("room-2"));
     expect(server.names).toEqual(["leave"]);
     await settle();
     server.take();
@@ -349,14 +351,14 @@ describe("B15 a call whose partner the server has lost", () => {
     const { server, browser, peer } = await inCall();
     happens(browser.last);
     await settle();
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
     expect(peer.state).toMatchObject({ status: "waiting", ended: "lost" });
     expect(browser.last.connectionState).toBe("closed");
   });
 
   test("B15 of a partner that a moderator removed ends, however alive it is", async () => {
     const { server, peer } = await inCall();
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "removed" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "removed" });
     expect(peer.state).toMatchObject({ status: "waiting", ended: "removed" });
   });
 });
@@ -376,10 +378,10 @@ describe("B11 the page's own tracks", () => {
     await settle();
     expect(sent(all)).toEqual(blurred.getTracks());
     peer.next();
-    server.tell(partnerLeft);
+    server.emit(partnerLeft);
     // Wishes alone change nothing of what is sent.
     peer.start();
-    server.tell(createOffer("room-2"));
+    server.emit(createOffer("room-2"));
     await settle();
     expect(browser.all).toHaveLength(2);
     expect(sent(all)).toEqual(blurred.getTracks());

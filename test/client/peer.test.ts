@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createPeer } from "../../src/client/peer.ts";
 import type { PeerState } from "../../src/protocol.ts";
-import type { StartOptions, Wishes } from "../../src/client/surface.ts";
+import type { StartOptions, Wishes } from "../../src/client/types.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
@@ -34,7 +34,7 @@ async function aliceWaiting(options: StartOptions = {}) {
 /** Alice is in room 1; the path to Bob stands if `connected`. */
 async function aliceInRoom({ connected = true, ...wishes }: { connected?: boolean } & Wishes = {}) {
   const all = await aliceWaiting(wishes);
-  all.server.tell(createOffer("room-1"));
+  all.server.emit(createOffer("room-1"));
   await settle();
   if (connected) connect(all.browser);
   await settle();
@@ -89,7 +89,7 @@ describe("starting", () => {
 
   test("the lobby's figures are shown", async () => {
     const { server, peer } = await aliceWaiting();
-    server.tell({ type: "lobby", waiting: 3, online: 12, estimateMs: 4000 });
+    server.emit({ type: "lobby", waiting: 3, online: 12, estimateMs: 4000 });
     expect(peer.state).toMatchObject({
       status: "waiting",
       waiting: 3,
@@ -133,7 +133,7 @@ describe("a room", () => {
   test("is entered, connected, and told so", async () => {
     const { server, browser, peer, seen } = await aliceWaiting();
     seen.length = 0;
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await settle();
     expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-1" });
     expect(server.names[0]).toBe("offer");
@@ -146,8 +146,8 @@ describe("a room", () => {
 
   test("that the partner leaves ends in the lobby, with the reason", async () => {
     const { server, browser, peer } = await aliceInRoom();
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
-    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.emit({ type: "lobby", waiting: 1, online: 2 });
     expect(peer.state).toMatchObject({ status: "waiting", ended: "left", online: 2 });
     expect(browser.last.connectionState).toBe("closed");
     expect(server.names).toEqual([]);
@@ -155,7 +155,7 @@ describe("a room", () => {
 
   test("that the partner leaves ends idle, when Alice does not want another by itself", async () => {
     const { server, peer } = await aliceInRoom({ autoRejoin: false });
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
     expect(peer.state).toEqual({ status: "idle", ended: "lost" });
   });
 
@@ -172,27 +172,27 @@ describe("a room", () => {
     await settle();
     expect(server.names).toEqual([]);
     expect(browser.last.connectionState).toBe("connected");
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
-    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.emit({ type: "lobby", waiting: 1, online: 2 });
     expect(server.names).toEqual(["join"]);
     expect(server.calls[0]?.input).toMatchObject({ interests: ["jazz"] });
     await settle();
-    server.tell({ type: "lobby", waiting: 1, online: 2 });
+    server.emit({ type: "lobby", waiting: 1, online: 2 });
     expect(server.names).toEqual(["join"]);
   });
 
   test("the end of another room changes nothing", async () => {
     const { server, peer } = await aliceInRoom();
-    server.tell({ type: "partner-disconnected", roomId: "another", reason: "left" });
+    server.emit({ type: "partner-disconnected", roomId: "another", reason: "left" });
     expect(peer.state.status).toBe("connected");
   });
 
   test("a partner whose connection drops is waited for while the picture goes on", async () => {
     const { server, peer, seen } = await aliceInRoom();
-    server.tell({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
+    server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
     expect(peer.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
     expect(peer.state).toHaveProperty("remote");
-    server.tell({ type: "partner-reconnected", roomId: "room-1" });
+    server.emit({ type: "partner-reconnected", roomId: "room-1" });
     expect(seen).toEqual(["reconnecting partner", "connected"]);
   });
 
@@ -205,14 +205,14 @@ describe("a room", () => {
 
   test("chat of both sides is told, and only what could be said", async () => {
     const { browser, peer } = await aliceInRoom();
-    const heard: string[] = [];
-    peer.onEvent((event) => event.type === "chat" && heard.push(`${event.from}: ${event.text}`));
+    const received: string[] = [];
+    peer.onEvent((event) => event.type === "chat" && received.push(`${event.from}: ${event.text}`));
     expect(peer.sendChat("too early")).toBe(false);
     browser.last.channel.readyState = "open";
     expect(peer.sendChat("hello")).toBe(true);
     const data = JSON.stringify({ type: "chat", text: "hi" });
     browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
-    expect(heard).toEqual(["me: hello", "partner: hi"]);
+    expect(received).toEqual(["me: hello", "partner: hi"]);
   });
 });
 
@@ -241,8 +241,8 @@ describe("next and stop", () => {
     peer.next();
     await pass(2000);
     expect(server.names).toEqual([]);
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
-    server.tell(createOffer("room-2"));
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.emit(createOffer("room-2"));
     server.session(paired("room-2"));
     await settle();
     expect(server.names).not.toContain("skip");
@@ -265,7 +265,7 @@ describe("next and stop", () => {
     peer.stop();
     await settle();
     server.take();
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     expect(browser.all).toHaveLength(0);
     expect(server.names).toEqual(["leave"]);
     expect(peer.state).toEqual({ status: "idle" });
@@ -275,9 +275,9 @@ describe("next and stop", () => {
     const { server, browser, peer } = await aliceWaiting();
     peer.stop();
     peer.start();
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await settle();
-    server.tell({ type: "lobby", waiting: 1, online: 1 });
+    server.emit({ type: "lobby", waiting: 1, online: 1 });
     expect(peer.state.status).toBe("waiting");
     expect(browser.last.connectionState).toBe("closed");
   });
@@ -317,7 +317,7 @@ describe("next and stop", () => {
 
   test("a block that comes a moment late names the room that was", async () => {
     const { server, peer } = await aliceInRoom();
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
     await peer.block();
     expect(server.calls[0]).toMatchObject({ name: "block", input: { roomId: "room-1" } });
   });
@@ -349,7 +349,7 @@ describe("a connection that drops", () => {
   test("repeats what it left unanswered, in order and with the same ids", async () => {
     const { server } = await aliceWaiting();
     server.answering = false;
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await settle();
     const before = server.take();
     expect(before.map(({ name }) => name)).toEqual([
@@ -372,11 +372,11 @@ describe("a connection that drops", () => {
   test("repeats no signal of a room that is over", async () => {
     const { server } = await aliceWaiting();
     server.answering = false;
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await settle();
     server.drop();
     server.take();
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
     server.session({ status: "waiting", since: 5 });
     await pass(5000);
     expect(server.names).toEqual([]);
@@ -466,7 +466,7 @@ describe("a connection that drops", () => {
     await settle();
     expect(peer.state).toMatchObject({ status: "reconnecting", what: "signaling" });
     server.session({ status: "idle" }, false);
-    server.tell({ type: "resync", state: { status: "idle" } });
+    server.emit({ type: "resync", state: { status: "idle" } });
     expect(server.names).toEqual(["join"]);
     expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
   });
@@ -475,7 +475,7 @@ describe("a connection that drops", () => {
     const { server, peer } = await aliceWaiting();
     server.drop();
     server.session({ status: "idle" }, false);
-    server.tell({ type: "resync", state: paired("room-2") });
+    server.emit({ type: "resync", state: paired("room-2") });
     await settle();
     expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
   });
@@ -507,7 +507,7 @@ describe("a server that was restarted", () => {
     const { server, browser, peer } = await aliceInRoom();
     server.drop();
     server.session({ status: "idle" }, false);
-    server.tell({ type: "resync", state: { status: "idle" } });
+    server.emit({ type: "resync", state: { status: "idle" } });
     await settle();
     expect(server.names).toEqual([]);
     expect(peer.state).toMatchObject({ status: "connected", orphaned: true });
@@ -573,7 +573,7 @@ describe("a server that was restarted", () => {
 describe("a hand-over to another socket", () => {
   test("is told to nobody: the state stays, and nothing is sent", async () => {
     const { server, browser, seen } = await aliceInRoom();
-    server.turnOver();
+    server.handOver();
     server.session(paired("room-1"));
     await pass(5000);
     expect(seen).toEqual([]);
@@ -586,7 +586,7 @@ describe("a hand-over to another socket", () => {
     const { state } = peer;
     if (state.status !== "waiting") throw new Error("Alice should be waiting");
     seen.length = 0;
-    server.turnOver();
+    server.handOver();
     server.session({ status: "waiting", since: state.since });
     await pass(5000);
     expect(seen).toEqual([]);
@@ -596,12 +596,12 @@ describe("a hand-over to another socket", () => {
   test("keeps the order of signals: those on the second socket wait for the answers on the first", async () => {
     const { server } = await aliceWaiting();
     server.answering = false;
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await Promise.resolve();
     await Promise.resolve();
     await Promise.resolve();
     expect(server.names).toEqual(["offer"]);
-    server.turnOver();
+    server.handOver();
     await settle();
     expect(server.names).toEqual(["offer"]);
     server.calls[0]?.answer({ delivered: true });
@@ -635,11 +635,11 @@ describe("another tab", () => {
 describe("a page that goes away", () => {
   test("says goodbye, closes the call, and joins again if it comes back", async () => {
     const { server, browser, peer } = await aliceInRoom();
-    peer.depart();
-    expect(server.goodbyes).toBe(1);
+    peer.onPageHide();
+    expect(server.unloadLeaves).toBe(1);
     expect(browser.last.connectionState).toBe("closed");
     server.drop();
-    peer.comeBack();
+    peer.onPageShow();
     expect(server.names).toEqual([]);
     server.session({ status: "idle" });
     expect(server.names).toEqual(["join"]);
@@ -647,9 +647,9 @@ describe("a page that goes away", () => {
 
   test("says nothing when it was idle", () => {
     const { server, peer } = alice();
-    peer.depart();
+    peer.onPageHide();
     peer.close();
-    expect(server.goodbyes).toBe(0);
+    expect(server.unloadLeaves).toBe(0);
     expect(server.closed).toBe(true);
   });
 
@@ -660,7 +660,7 @@ describe("a page that goes away", () => {
     peer.close();
     expect((await states.next()).value).toMatchObject({ status: "idle" });
     expect((await states.next()).done).toBe(true);
-    expect(server.goodbyes).toBe(1);
+    expect(server.unloadLeaves).toBe(1);
     expect(jest.getTimerCount()).toBe(0);
   });
 });
@@ -669,7 +669,7 @@ describe("a moderator", () => {
   test("who takes a peer out of its room ends the call, and the peer learns why by joining", async () => {
     const { server, peer } = await aliceInRoom();
     server.answering = false;
-    server.tell({ type: "resync", state: { status: "idle" } });
+    server.emit({ type: "resync", state: { status: "idle" } });
     await settle();
     expect(peer.state.status).toBe("waiting");
     expect(server.names).toEqual(["join"]);
@@ -683,14 +683,14 @@ describe("a machine that wakes up", () => {
   test("takes a new socket, and mends a broken path at once", async () => {
     const { server, browser, peer } = await aliceInRoom();
     browser.last.ice("disconnected");
-    peer.wake();
+    peer.onResume();
     expect(server.renewals).toBe(1);
     expect(browser.last.restarts).toBe(1);
   });
 
   test("does nothing while idle", () => {
     const { server, peer } = alice();
-    peer.wake();
+    peer.onResume();
     expect(server.renewals).toBe(0);
   });
 });
@@ -699,7 +699,7 @@ describe("the figures of a call", () => {
   test("say how long it took to match and to connect, each from its own beginning", async () => {
     const { server, browser, peer } = await aliceWaiting();
     await pass(1200);
-    server.tell(createOffer("room-1"));
+    server.emit(createOffer("room-1"));
     await pass(300);
     expect(await peer.stats()).toMatchObject({ roomId: "room-1", matchMs: 1200 });
     connect(browser);
@@ -712,17 +712,17 @@ describe("the figures of a call", () => {
 describe("the typing sign", () => {
   test("of the partner is told, with its room", async () => {
     const { browser, peer } = await aliceInRoom();
-    const heard: unknown[] = [];
-    peer.onEvent((event) => heard.push(event));
+    const received: unknown[] = [];
+    peer.onEvent((event) => received.push(event));
     const data = JSON.stringify({ type: "typing", typing: true });
     browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
-    expect(heard).toEqual([{ type: "typing", typing: true, roomId: "room-1" }]);
+    expect(received).toEqual([{ type: "typing", typing: true, roomId: "room-1" }]);
   });
 
   test("B17 lapses after 6 s unless it is renewed, and ends with a message", async () => {
     const { browser, peer } = await aliceInRoom();
-    const heard: unknown[] = [];
-    peer.onEvent((event) => heard.push(event.type === "typing" ? event.typing : event.type));
+    const received: unknown[] = [];
+    peer.onEvent((event) => received.push(event.type === "typing" ? event.typing : event.type));
     const frame = (word: object) =>
       browser.last.channel.dispatchEvent(
         new MessageEvent("message", { data: JSON.stringify(word) }),
@@ -731,13 +731,13 @@ describe("the typing sign", () => {
     await pass(5000);
     frame({ type: "typing", typing: true });
     await pass(5900);
-    expect(heard).toEqual([true]);
+    expect(received).toEqual([true]);
     await pass(200);
-    expect(heard).toEqual([true, false]);
+    expect(received).toEqual([true, false]);
     frame({ type: "typing", typing: true });
     frame({ type: "chat", text: "Hello" });
     await pass(10_000);
-    expect(heard).toEqual([true, false, true, false, "chat"]);
+    expect(received).toEqual([true, false, true, false, "chat"]);
   });
 
   test("B17 of one's own is one frame, however often the page says so, renewed every 3 s", async () => {
@@ -796,8 +796,8 @@ describe("B6 what the partner sends", () => {
     ])
       says(word);
     expect(media()).toEqual({ audio: true, video: false });
-    server.tell({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
-    server.tell(createOffer("room-2"));
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    server.emit(createOffer("room-2"));
     await settle();
     connect(browser);
     await settle();

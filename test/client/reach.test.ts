@@ -84,18 +84,18 @@ describe("a connection", () => {
         return response;
       },
     });
-    const diary: string[] = [];
+    const log: string[] = [];
     const errors: PeerStreamError[] = [];
     const listener = {
-      event: (event: { type: string }) => void diary.push(event.type),
-      away: () => void diary.push("away"),
-      opened: () => void diary.push("opened"),
+      event: (event: { type: string }) => void log.push(event.type),
+      disconnected: () => void log.push("disconnected"),
+      opened: () => void log.push("opened"),
       ended(error: PeerStreamError) {
-        diary.push(`ended: ${error.kind}`);
+        log.push(`ended: ${error.kind}`);
         errors.push(error);
       },
     };
-    return { sockets, asked, connection, diary, errors, open: () => connection.open(listener) };
+    return { sockets, asked, connection, log, errors, open: () => connection.open(listener) };
   }
 
   /** Lets every socket fail before it opens, for `ms`. */
@@ -114,7 +114,7 @@ describe("a connection", () => {
   test("B16 opens no socket before it is used", async () => {
     const { sockets, connection, open } = alice();
     connection.renew();
-    connection.goodbye();
+    connection.sendLeaveOnUnload();
     await pass(1000);
     expect(sockets.all).toHaveLength(0);
     open();
@@ -123,13 +123,13 @@ describe("a connection", () => {
   });
 
   test("B16 opens one to count, and is not away before anything was lost", async () => {
-    const { sockets, connection, diary, open } = alice();
+    const { sockets, connection, log, open } = alice();
     void connection.counts().catch(() => {});
     await pass(50);
     expect(sockets.all).toHaveLength(1);
     open();
     await pass(50);
-    expect(diary).toEqual([]);
+    expect(log).toEqual([]);
   });
 
   test("B9 that the server does not accept this page's origin ends it, with what to do", async () => {
@@ -192,7 +192,7 @@ describe("a connection", () => {
     await refuse(all, 300_000);
     expect(all.errors).toEqual([]);
     expect(all.sockets.all.length).toBeGreaterThan(25);
-    expect(new Set(all.diary)).toEqual(new Set(["away"]));
+    expect(new Set(all.log)).toEqual(new Set(["disconnected"]));
   });
 
   test("B9 an answer that the browser hides may be a proxy's: it is a wrong URL after a minute", async () => {
@@ -231,7 +231,7 @@ describe("a connection", () => {
       fetch: async () => undefined,
     });
     const ended = (error: PeerStreamError) => void errors.push(error);
-    connection.open({ event() {}, away() {}, opened() {}, ended });
+    connection.open({ event() {}, disconnected() {}, opened() {}, ended });
     await pass(5000);
     expect(errors).toMatchObject([
       { kind: "wrong-url", message: expect.stringContaining("insecure") },
@@ -276,7 +276,7 @@ describe("a connection", () => {
     sockets.last.event("e:1", session);
     void connection.call("join", { id: "join-1" }).catch(() => {});
     await pass(50);
-    connection.goodbye();
+    connection.sendLeaveOnUnload();
     connection.close();
     const paths = sockets.last.calls.map(({ params }) => params?.path);
     expect(paths.filter(Boolean)).toEqual(["events", "join", "leave"]);
@@ -324,12 +324,12 @@ describe("a connection", () => {
         };
         for (const step of before) await live(step);
         close(all.connection);
-        all.diary.length = 0;
+        all.log.length = 0;
         const made = all.sockets.all.length;
         const sent = all.sockets.all.map((socket) => socket.sent.length);
         for (const step of after) await live(step);
         await pass(31_000);
-        expect(all.diary).toEqual([]);
+        expect(all.log).toEqual([]);
         expect(all.sockets.all).toHaveLength(made);
         for (const { readyState } of all.sockets.all) expect(readyState).toBeGreaterThanOrEqual(2);
         expect(all.sockets.all.map((socket) => socket.sent.length)).toEqual(sent);
@@ -340,7 +340,7 @@ describe("a connection", () => {
   }, 120_000);
 
   function close(connection: Connection): void {
-    connection.goodbye();
+    connection.sendLeaveOnUnload();
     connection.close();
   }
 });

@@ -85,12 +85,12 @@ describe("a failed call", () => {
 describe("an emitter", () => {
   test("tells every listener until it unsubscribes", () => {
     const emitter = createEmitter<number>();
-    const heard: number[] = [];
-    const stop = emitter.subscribe((value) => heard.push(value));
+    const received: number[] = [];
+    const stop = emitter.subscribe((value) => received.push(value));
     emitter.emit(1);
     stop();
     emitter.emit(2);
-    expect(heard).toEqual([1]);
+    expect(received).toEqual([1]);
   });
 
   test("loses nothing for a slow reader, and ends it on close", async () => {
@@ -126,14 +126,14 @@ describe("an emitter", () => {
 
   test("keeps on telling when one listener throws", () => {
     const emitter = createEmitter<number>();
-    const heard: number[] = [];
+    const received: number[] = [];
     const queue = jest.spyOn(globalThis, "queueMicrotask").mockImplementation(() => {});
     emitter.subscribe(() => {
       throw new Error("the listener's own");
     });
-    emitter.subscribe((value) => heard.push(value));
+    emitter.subscribe((value) => received.push(value));
     emitter.emit(1);
-    expect(heard).toEqual([1]);
+    expect(received).toEqual([1]);
     expect(queue).toHaveBeenCalledTimes(1);
     queue.mockRestore();
   });

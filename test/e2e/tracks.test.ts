@@ -1,7 +1,7 @@
 /** What the client library sends, and what it turns on and off: on a page of somebody else's, in a real call. */
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Page } from "playwright-core";
-import type { PeerStream } from "../../src/client/surface.ts";
+import type { PeerStream } from "../../src/client/types.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { startClientSite, type ClientSite } from "../support/client-site.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";

@@ -150,8 +150,8 @@ describe("the laws of the house", () => {
     "signaling/signaling.ts":
       "signs credentials for TURN, which coturn verifies, and dates reports",
     "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
-    "client/peer.ts": "dates messages, and says since when it waits",
-    "client/wake-watch.ts":
+    "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
+    "client/sleep-detector.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",
   };
   forbidText(

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, jest, setSystemTime, test } from "bun:test";
-import { watchForWaking } from "../../src/client/wake-watch.ts";
+import { detectSleep } from "../../src/client/sleep-detector.ts";
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
@@ -7,7 +7,7 @@ afterEach(() => void jest.useRealTimers());
 test("a sleep and a network that is back are noticed; a page that runs on is left alone", () => {
   const page = new EventTarget();
   let wakings = 0;
-  const stop = watchForWaking(() => (wakings += 1), page);
+  const stop = detectSleep(() => (wakings += 1), page);
   jest.advanceTimersByTime(600_000);
   expect(wakings).toBe(0);
   // While the machine sleeps the clock goes on and the timers do not.

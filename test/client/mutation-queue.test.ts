@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import type { MutationName } from "../../src/client/connection.ts";
-import { createOutbox } from "../../src/client/outbox.ts";
+import { MutationQueue } from "../../src/client/mutation-queue.ts";
+import type { MutationName } from "../../src/client/mutations.ts";
 import { refusal } from "./fake-connection.ts";
 import { pass, settle } from "./virtual-time.ts";
 
@@ -18,11 +18,11 @@ interface Sent {
 
 const dropped = new Error("WebSocket closed");
 
-/** Alice's outbox, open, and what comes out of it. */
+/** An open queue, what it has sent, and the results it has reported. */
 function alice() {
   const sent: Sent[] = [];
   let ids = 0;
-  const outbox = createOutbox(
+  const queue = new MutationQueue(
     (name, input) =>
       new Promise((resolve, reject) => {
         const { id = "", roomId = "" } = input as { id?: string; roomId?: string };
@@ -30,25 +30,25 @@ function alice() {
       }),
     () => `id-${++ids}`,
   );
-  outbox.open();
-  const told: string[] = [];
+  queue.open();
+  const results: string[] = [];
   const over = new Set<string>();
   return {
-    outbox,
+    queue,
     sent,
-    told,
+    results,
     /** The rooms of what was sent since last asked. */
     take: () => sent.splice(0),
     rooms: () => sent.splice(0).map(({ room }) => room),
     put(roomId: string) {
-      outbox.put(
+      queue.enqueue(
         "skip",
         { roomId },
         {
-          relevant: () => !over.has(roomId),
-          answered: () => told.push(`${roomId} answered`),
-          refused: (error) => told.push(`${roomId} refused: ${error.kind}`),
-          dropped: () => told.push(`${roomId} dropped`),
+          isRelevant: () => !over.has(roomId),
+          answered: () => results.push(`${roomId} answered`),
+          refused: (error) => results.push(`${roomId} refused: ${error.kind}`),
+          dropped: () => results.push(`${roomId} dropped`),
         },
       );
     },
@@ -57,10 +57,10 @@ function alice() {
 }
 
 /** Alice's connection drops: what has no answer gets none. */
-async function drop({ outbox, take }: ReturnType<typeof alice>) {
+async function drop({ queue, take }: ReturnType<typeof alice>) {
   const lost = take();
   for (const { fail } of lost) fail(dropped);
-  outbox.hold();
+  queue.hold();
   await settle();
   return lost;
 }
@@ -75,7 +75,7 @@ describe("what a drop left unanswered", () => {
     all.put("d");
     await pass(5000);
     expect(all.sent).toEqual([]);
-    all.outbox.open();
+    all.queue.open();
     const again = all.take();
     expect(again.map(({ room }) => room)).toEqual(["a", "c", "d"]);
     expect(again[0]?.id).toBe(before[0]?.id as string);
@@ -88,14 +88,14 @@ describe("what a drop left unanswered", () => {
     const ids = new Set<string | undefined>();
     for (let drops = 0; drops < 20; drops += 1) {
       ids.add((await drop(all))[0]?.id);
-      all.outbox.open();
+      all.queue.open();
     }
     expect(ids.size).toBe(1);
     all.sent[0]?.answer();
     await settle();
-    expect(all.told).toEqual(["a answered"]);
+    expect(all.results).toEqual(["a answered"]);
     await drop(all);
-    all.outbox.open();
+    all.queue.open();
     expect(all.rooms()).toEqual([]);
   });
 
@@ -105,17 +105,17 @@ describe("what a drop left unanswered", () => {
     all.put("b");
     await drop(all);
     all.end("a");
-    all.outbox.open();
+    all.queue.open();
     expect(all.rooms()).toEqual(["b"]);
-    expect(all.told).toEqual(["a dropped"]);
+    expect(all.results).toEqual(["a dropped"]);
   });
 
   test("is not sent twice when a late failure of the first sending comes in", async () => {
     const all = alice();
     all.put("a");
     const [first] = all.take();
-    all.outbox.hold();
-    all.outbox.open();
+    all.queue.hold();
+    all.queue.open();
     first?.fail(dropped);
     await pass(1000);
     expect(all.take()).toHaveLength(1);
@@ -143,7 +143,7 @@ describe("a refusal", () => {
     all.take()[0]?.fail(refusal({ reason: "bad-input", field: "roomId" }));
     await pass(10_000);
     expect(all.sent).toEqual([]);
-    expect(all.told).toEqual(["a refused: rejected"]);
+    expect(all.results).toEqual(["a refused: rejected"]);
   });
 });
 
@@ -153,7 +153,7 @@ describe("when another socket takes over", () => {
     all.put("a");
     all.put("b");
     const [a, b] = all.take();
-    all.outbox.turnOver();
+    all.queue.handOver();
     all.put("c");
     a?.answer();
     await settle();
@@ -170,7 +170,7 @@ describe("when another socket takes over", () => {
     all.put("a");
     all.put("b");
     const [a, b] = all.take();
-    all.outbox.turnOver();
+    all.queue.handOver();
     all.put("c");
     a?.fail(dropped);
     b?.fail(dropped);
@@ -180,7 +180,7 @@ describe("when another socket takes over", () => {
 
   test("nothing waits when nothing is under way", () => {
     const all = alice();
-    all.outbox.turnOver();
+    all.queue.handOver();
     all.put("a");
     expect(all.rooms()).toEqual(["a"]);
   });

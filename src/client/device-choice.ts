@@ -1,0 +1,31 @@
+import type { Choice } from "./camera.ts";
+
+const STORAGE_KEY = "peer-stream.devices";
+
+/** Remembers the chosen devices. Without a working storage the choice is valid for this page only. */
+export function writeDeviceChoice(
+  storage: Pick<Storage, "setItem"> | undefined,
+  choice: Choice,
+): void {
+  try {
+    storage?.setItem(STORAGE_KEY, JSON.stringify(choice));
+  } catch {
+    // Blocked cookies, or an exceeded quota.
+  }
+}
+
+/** The remembered devices; empty if there are none, or the stored value is invalid. */
+export function readDeviceChoice(storage: Pick<Storage, "getItem"> | undefined): Choice {
+  try {
+    const stored: unknown = JSON.parse(storage?.getItem(STORAGE_KEY) ?? "{}");
+    if (typeof stored !== "object" || stored === null) return {};
+    const id = (name: string) => {
+      const value: unknown = Reflect.get(stored, name);
+      return typeof value === "string" ? value : undefined;
+    };
+    const [camera, microphone] = [id("camera"), id("microphone")];
+    return { ...(camera && { camera }), ...(microphone && { microphone }) };
+  } catch {
+    return {};
+  }
+}

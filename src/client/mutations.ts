@@ -1,0 +1,57 @@
+/** The mutations that this client calls, with the types that the server's router gives them. */
+import type { createTRPCClient } from "@trpc/client";
+import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
+import type { Signal } from "../protocol.ts";
+import type { AppRouter } from "../rpc/router.ts";
+
+type Inputs = inferRouterInputs<AppRouter>;
+export type Outputs = inferRouterOutputs<AppRouter>;
+
+export type MutationName =
+  | "join"
+  | "skip"
+  | "leave"
+  | "offer"
+  | "answer"
+  | "addIceCandidate"
+  | "connected"
+  | "failed"
+  | "report"
+  | "block";
+export type Input<K extends MutationName> = NonNullable<Exclude<Inputs[K], void>>;
+export type Answer<K extends MutationName> = Outputs[K];
+
+/** One call of a mutation, discriminated by `name`. Its `id` is added by the mutation queue. */
+export type Mutation = { [K in MutationName]: { name: K; input: Input<K> } }[MutationName];
+
+/** The mutation that relays a signal to the partner. */
+export function signalMutation(signal: Signal): Mutation {
+  const { roomId } = signal;
+  if (signal.type === "add-ice-candidate")
+    return { name: "addIceCandidate", input: { roomId, candidate: signal.candidate } };
+  return { name: signal.type, input: { roomId, sdp: signal.sdp } };
+}
+
+export type Rpc = ReturnType<typeof createTRPCClient<AppRouter>>;
+
+const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
+  join: (rpc, input) => rpc.join.mutate(input),
+  skip: (rpc, input) => rpc.skip.mutate(input),
+  leave: (rpc, input) => rpc.leave.mutate(input),
+  offer: (rpc, input) => rpc.offer.mutate(input),
+  answer: (rpc, input) => rpc.answer.mutate(input),
+  addIceCandidate: (rpc, input) => rpc.addIceCandidate.mutate(input),
+  connected: (rpc, input) => rpc.connected.mutate(input),
+  failed: (rpc, input) => rpc.failed.mutate(input),
+  report: (rpc, input) => rpc.report.mutate(input),
+  block: (rpc, input) => rpc.block.mutate(input),
+};
+
+/** Calls a mutation over tRPC. Rejects with a `TRPCClientError`. */
+export function callMutation<K extends MutationName>(
+  rpc: Rpc,
+  name: K,
+  input: Input<K>,
+): Promise<Answer<K>> {
+  return mutations[name](rpc, input);
+}

@@ -1,0 +1,134 @@
+import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
+import type { AppRouter } from "../rpc/router.ts";
+import { diagnose, type Fetch } from "./diagnosis.ts";
+import { guardSockets } from "./guarded-web-socket.ts";
+import type { Rpc } from "./mutations.ts";
+import { retryDelayMs } from "./retry-delay.ts";
+import type { PeerStreamError } from "./state.ts";
+import type { TokenStore } from "./token-store.ts";
+import { webSocketWithTimeouts } from "./web-socket-with-timeouts.ts";
+
+const KEEP_ALIVE = { enabled: true, intervalMs: 5000, pongTimeoutMs: 2500 };
+
+/**
+ * A response that the browser hides may be that of a proxy whose server is being restarted, so a page keeps trying for
+ * this long before it considers the URL wrong (milliseconds).
+ */
+const UNREADABLE_MS_MAX = 60_000;
+
+/** What an RPC socket is made of. */
+export interface RpcSocketParts {
+  url: string;
+  tokens: TokenStore;
+  WebSocket: typeof WebSocket;
+  fetch: Fetch;
+  /** Returns a number in [0, 1). */
+  random: () => number;
+}
+
+/** What an RPC socket reports. */
+export interface RpcSocketListener {
+  /** A WebSocket opened, possibly to replace one that still works. */
+  opened(): void;
+  /** The server cannot be used, and trying again does not help. */
+  failed(error: PeerStreamError): void;
+}
+
+/**
+ * tRPC over one WebSocket, which tRPC's client reopens whenever it drops.
+ *
+ * While no Peer Stream server has responded yet, each failure is diagnosed over HTTP, because a wrong URL or a refused
+ * origin is permanent. After that, all failures are treated as temporary.
+ */
+export class RpcSocket {
+  readonly url: string;
+  readonly rpc: Rpc;
+  readonly #fetch: Fetch;
+  readonly #listener: RpcSocketListener;
+  readonly #sockets;
+  readonly #client;
+  /** A Peer Stream server has responded on this socket. */
+  #isConfirmed = false;
+  #isDiagnosing = false;
+  #unreadableSinceMs: number | undefined;
+
+  constructor(parts: RpcSocketParts, listener: RpcSocketListener) {
+    const { url, tokens, random } = parts;
+    this.url = url;
+    this.#fetch = parts.fetch;
+    this.#listener = listener;
+    this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket), {
+      closed: (event) => this.#onClosed(event),
+      failed: (cause) => {
+        const message = `the browser opens no WebSocket to ${url}: ${String(cause)}`;
+        listener.failed({ kind: "wrong-url", url, message, cause });
+      },
+      // tRPC's client forgets its `close()` when a call waits for a reconnect.
+      late: () => void this.#client.close(),
+    });
+    this.#client = createWSClient({
+      url,
+      WebSocket: this.#sockets.WebSocket,
+      // Called at every connect, so that the newest token resumes the session.
+      connectionParams: async () => {
+        const token = tokens.read();
+        return token === undefined ? {} : { token };
+      },
+      keepAlive: KEEP_ALIVE,
+      onOpen: () => listener.opened(),
+      retryDelayMs: (attempt) => retryDelayMs(attempt, random()),
+    });
+    this.rpc = createTRPCClient<AppRouter>({ links: [wsLink({ client: this.#client })] });
+  }
+
+  /** A Peer Stream server has responded. */
+  confirm(): void {
+    this.#isConfirmed = true;
+  }
+
+  /** Closes the current WebSocket, so that tRPC's client opens a new one. */
+  renew(): void {
+    const { connection } = this.#client;
+    if (connection?.state === "open") connection.ws.close();
+  }
+
+  /**
+   * Sends a frame behind everything that was sent, immediately: tRPC's client would delay it until a timer fires, which
+   * an unloading page does not reach.
+   */
+  sendLast(message: object): void {
+    this.#sockets.send(message);
+  }
+
+  end(): void {
+    // Before the sockets, because tRPC's client opens a new one for any that closes.
+    void this.#client.close();
+    this.#sockets.end();
+  }
+
+  #onClosed(event: CloseEvent): void {
+    const { code, reason } = event;
+    if (code >= 4500 && code <= 4999) {
+      const message = `the server closed the connection for good: ${code} ${reason}`;
+      this.#listener.failed({ kind: "turned-away", code, message, cause: event });
+    } else if (!this.#isConfirmed) void this.#diagnose();
+  }
+
+  async #diagnose(): Promise<void> {
+    if (this.#isDiagnosing) return;
+    this.#isDiagnosing = true;
+    const { url } = this;
+    const diagnosis = await diagnose(url, this.#fetch);
+    this.#isDiagnosing = false;
+    if (this.#isConfirmed) return;
+    if (typeof diagnosis === "object") return this.#listener.failed(diagnosis);
+    if (diagnosis === "down") {
+      this.#unreadableSinceMs = undefined;
+      return;
+    }
+    this.#unreadableSinceMs ??= performance.now();
+    if (performance.now() - this.#unreadableSinceMs < UNREADABLE_MS_MAX) return;
+    const message = `what answers at ${url} is no Peer Stream server, or its proxy hides that it is down`;
+    this.#listener.failed({ kind: "wrong-url", url, message, cause: undefined });
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * The session model: what the page wants, what the server last reported, and how the current call is doing.
+ *
+ * The model is an immutable value. `updateSession` computes the next one from an input, and `deriveState` computes the
+ * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
+ * reference.
+ */
+import type { IceServer, RoomTerms } from "../protocol.ts";
+import type { PartnerMedia } from "./data-channel-message.ts";
+import type { Mutation, MutationName } from "./mutations.ts";
+import type { PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { Wishes } from "./types.ts";
+
+/** The moment at which an input is processed. */
+export interface Time {
+  /** Wall clock, in epoch milliseconds: for what the page shows. */
+  readonly nowMs: number;
+  /** Monotonic clock, in milliseconds: for durations. */
+  readonly elapsedMs: number;
+}
+
+/** What `create-offer`, `wait-for-offer` and a `paired` state contain. */
+export type Room = RoomTerms & { iceServers: IceServer[] };
+
+/** What the server reports about the lobby. */
+export type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "ended">;
+
+/** The call with the current partner. */
+export interface CallModel {
+  readonly roomId: string;
+  readonly sharedInterests: string[];
+  /** What the partner sends. */
+  readonly remote: MediaStream;
+  /** Whether the media path has ever connected. */
+  readonly established: boolean;
+  /** The media path is broken and is being restored. */
+  readonly interrupted: boolean;
+  /** The partner has closed the data channel. */
+  readonly hungUp: boolean;
+  /**
+   * The server has no room for this call any more, because it restarted or because the grace of one of the two peers
+   * expired. The call continues peer to peer.
+   */
+  readonly orphaned: boolean;
+  /** Epoch milliseconds by which a disconnected partner must reconnect to the server. */
+  readonly partnerDeadline: number | undefined;
+  /** What the partner sends, once it has announced that. */
+  readonly partnerMedia: PartnerMedia | undefined;
+  /** When the two were paired, by the monotonic clock. */
+  readonly pairedAtMs: number;
+  /** When the media path first connected, by the monotonic clock. */
+  readonly connectedAtMs: number | undefined;
+}
+
+/** A mutation that has been enqueued and has no final answer yet. Signals are not tracked here. */
+export interface PendingMutation {
+  /** Identifies the mutation in the inputs that report its result. */
+  readonly key: number;
+  readonly mutation: Mutation;
+  /** The page's `report()` or `block()` call that waits for the result. */
+  readonly request: number | undefined;
+}
+
+export interface SessionModel {
+  /** `close()` has been called. */
+  readonly closed: boolean;
+  /** Whether the page wants a partner. */
+  readonly wanted: boolean;
+  readonly wishes: Required<Wishes>;
+  /** The wishes have changed since the last `join`. */
+  readonly wishesDirty: boolean;
+  /**
+   * The event stream: `none` before its first event and after its end, `connected` since a `session` event, `lost` while
+   * it is reconnecting.
+   */
+  readonly signaling: "none" | "connected" | "lost";
+  /** The stream is new and has not delivered `session` yet. That event may describe the state of an earlier page. */
+  readonly newStream: boolean;
+  /** The room that this peer is in, according to the server. */
+  readonly serverRoom: string | undefined;
+  /** The most recent room, for a report that is made after its end. */
+  readonly lastRoom: string | undefined;
+  /** A room shared with another peer on the same page, until the server ends it. */
+  readonly samePageRoom: string | undefined;
+  readonly lobby: Lobby;
+  readonly error: PeerStreamError | undefined;
+  /** Why the previous room ended. */
+  readonly ended: RoomEnd | undefined;
+  /** When the search for a partner began, by the monotonic clock. */
+  readonly searchingSinceMs: number;
+  readonly call: CallModel | undefined;
+  /** In the order in which they were enqueued. */
+  readonly pending: readonly PendingMutation[];
+  readonly nextKey: number;
+}
+
+/** The model of an idle peer. */
+export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
+  return {
+    closed: false,
+    wanted: false,
+    wishes: withDefaults({}),
+    wishesDirty: false,
+    signaling: "none",
+    newStream: false,
+    serverRoom: undefined,
+    lastRoom: undefined,
+    samePageRoom: undefined,
+    lobby: { since: nowMs },
+    error: undefined,
+    ended: undefined,
+    searchingSinceMs: elapsedMs,
+    call: undefined,
+    pending: [],
+    nextKey: 0,
+  };
+}
+
+/** Fills in the defaults of the `join` mutation. */
+export function withDefaults(wishes: Wishes): Required<Wishes> {
+  return {
+    interests: wishes.interests ?? [],
+    languages: wishes.languages ?? [],
+    mode: wishes.mode ?? "video",
+    relayOnly: wishes.relayOnly ?? false,
+    autoRejoin: wishes.autoRejoin ?? true,
+  };
+}
+
+/** The public state. */
+export function deriveState(model: SessionModel): PeerStreamState {
+  const { call, lobby, error } = model;
+  const isLost = model.signaling === "lost";
+  const ended = model.ended === undefined ? {} : { ended: model.ended };
+  if (call) return deriveCallState(call, isLost);
+  if (!model.wanted) return { status: "idle", ...(error && { error }), ...ended };
+  if (isLost) return { status: "reconnecting", what: "signaling", ...ended };
+  return { status: "waiting", ...lobby, ...ended };
+}
+
+function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
+  const { roomId, sharedInterests, remote, established, partnerDeadline } = call;
+  const media = call.partnerMedia && { partnerMedia: call.partnerMedia };
+  const reconnecting = {
+    status: "reconnecting",
+    roomId,
+    sharedInterests,
+    ...(established && { remote, ...media }),
+  } as const;
+  if (isLost) return { ...reconnecting, what: "signaling" };
+  if (partnerDeadline !== undefined)
+    return { ...reconnecting, what: "partner", deadline: partnerDeadline };
+  if (!established) return { status: "connecting", roomId, sharedInterests };
+  if (call.interrupted) return { ...reconnecting, what: "media" };
+  const orphaned = call.orphaned && { orphaned: call.orphaned };
+  return { status: "connected", roomId, sharedInterests, remote, ...media, ...orphaned };
+}
+
+/**
+ * Whether sending a queued mutation still makes sense. The queue checks this before every transmission, because a
+ * mutation may wait for a reconnect while the situation changes.
+ */
+export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
+  switch (mutation.name) {
+    case "join":
+      // `join` names no room, so it must not be sent late: the next `session` event decides whether to join.
+      return model.signaling === "connected" && model.wanted;
+    case "skip":
+    case "connected":
+    case "failed":
+      return model.serverRoom === mutation.input.roomId;
+    case "leave":
+    // They name their room, so they are never too late.
+    case "report":
+    case "block":
+      return true;
+    case "offer":
+    case "answer":
+    case "addIceCandidate":
+      return model.call?.roomId === mutation.input.roomId && !model.call.orphaned;
+    default:
+      return mutation satisfies never;
+  }
+}
+
+/** The most recently enqueued of these mutations that has no answer yet. */
+export function lastPending(
+  { pending }: SessionModel,
+  ...names: MutationName[]
+): MutationName | undefined {
+  return pending.findLast(({ mutation }) => names.includes(mutation.name))?.mutation.name;
+}
+
+/** Whether the server may have this peer in a lobby or room, or is about to receive a request that puts it there. */
+export function isEngaged(model: SessionModel): boolean {
+  if (model.closed) return false;
+  return model.wanted || lastPending(model, "join", "skip", "leave") !== undefined;
+}

@@ -1,0 +1,287 @@
+import type { IceServer, Signal } from "../protocol.ts";
+import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
+import type { Connection, ConnectionListener } from "./connection.ts";
+import { createEmitter } from "./emitter.ts";
+import { MutationQueue } from "./mutation-queue.ts";
+import { signalMutation, type Mutation } from "./mutations.ts";
+import { createOutgoing } from "./outgoing.ts";
+import type { PagePeer } from "./page-peers.ts";
+import type { SessionCommand, SessionInput } from "./session-input.ts";
+import {
+  createSessionModel,
+  deriveState,
+  isRelevant,
+  type Room,
+  type SessionModel,
+  type Time,
+} from "./session-model.ts";
+import { updateSession } from "./session-update.ts";
+import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
+import type { Outcome } from "./types.ts";
+import { createTypingIndicator } from "./typing-indicator.ts";
+
+/** What a session runner is made of. */
+export interface SessionParts {
+  connection: Connection;
+  rtc: Rtc;
+  /** Replaces the ICE servers that the server sends. */
+  iceServers?: IceServer[];
+  /** Detects a partner that is another peer on the same page. */
+  pagePeer?: Pick<PagePeer, "enter" | "leave">;
+}
+
+/** An ICE restart waits for new credentials for at most this long (milliseconds). */
+const ICE_SERVERS_MS_MAX = 2000;
+
+/**
+ * Runs the session model: turns what happens into inputs, and executes the resulting commands.
+ *
+ * All decisions are made in `updateSession`. An input that results from a command, such as `call-begun`, is processed
+ * before the remaining commands. The page's listeners are called last, so that what they call takes effect immediately.
+ */
+export class SessionRunner {
+  readonly states = createEmitter<PeerStreamState>();
+  readonly events = createEmitter<PeerStreamEvent>();
+  readonly outgoing;
+  readonly typing = createTypingIndicator({
+    send: (typing) => this.#call?.send({ type: "typing", typing }) ?? false,
+    partnerTyping: (typing) => {
+      if (this.#call) this.#emit({ type: "typing", typing, roomId: this.#call.roomId });
+    },
+  });
+
+  readonly #parts: SessionParts;
+  // Two queues, so that a delayed signal never delays a `leave`.
+  readonly #mutations: MutationQueue;
+  readonly #signals: MutationQueue;
+  readonly #requests = new Map<number, (outcome: Outcome) => void>();
+  #nextRequest = 0;
+  #call: Call | undefined;
+
+  #model = createSessionModel(currentTime());
+  #state = deriveState(this.#model);
+  #areListenersClosed = false;
+  /** Events for the page that are emitted when the current input has been processed. */
+  readonly #unsentEvents: PeerStreamEvent[] = [];
+  /** The number of nested `process` calls. */
+  #depth = 0;
+
+  constructor(parts: SessionParts) {
+    const { connection, rtc } = parts;
+    this.#parts = parts;
+    this.#mutations = new MutationQueue((name, input) => connection.call(name, input));
+    this.#signals = new MutationQueue((name, input) => connection.call(name, input));
+    this.outgoing = createOutgoing(() => rtc.stream());
+  }
+
+  get model(): SessionModel {
+    return this.#model;
+  }
+
+  get state(): PeerStreamState {
+    return this.#state;
+  }
+
+  get call(): Call | undefined {
+    return this.#call;
+  }
+
+  /** Processes an input that is answered by a `resolve-request` command. */
+  request(input: (request: number) => SessionInput): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const request = this.#nextRequest++;
+      this.#requests.set(request, resolve);
+      this.process(input(request));
+    });
+  }
+
+  close(): void {
+    this.process({ type: "close" });
+    this.#areListenersClosed = true;
+    this.states.close();
+    this.events.close();
+  }
+
+  /** Applies an input. What the page receives is emitted after the outermost one. */
+  process(input: SessionInput): void {
+    this.#depth += 1;
+    try {
+      const { model, commands } = updateSession(this.#model, input, currentTime());
+      this.#model = model;
+      for (const command of commands) this.#execute(command);
+    } finally {
+      this.#depth -= 1;
+    }
+    if (this.#depth > 0) return;
+    this.#emitEvents();
+    this.#publish();
+  }
+
+  #publish(): void {
+    const next = deriveState(this.#model);
+    if (sameState(this.#state, next)) return;
+    this.#state = next;
+    if (!this.#areListenersClosed) this.states.emit(next);
+  }
+
+  #emit(event: PeerStreamEvent): void {
+    this.#unsentEvents.push(event);
+    if (this.#depth === 0) this.#emitEvents();
+  }
+
+  #emitEvents(): void {
+    for (let next = this.#unsentEvents.shift(); next; next = this.#unsentEvents.shift())
+      this.events.emit(next);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Commands
+
+  #execute(command: SessionCommand): void {
+    const { connection } = this.#parts;
+    switch (command.type) {
+      case "enqueue":
+        return this.#enqueue(command.key, command.mutation);
+      case "enqueue-signal":
+        return this.#enqueueSignal(command.signal);
+      case "hold-queues":
+        this.#mutations.hold();
+        return this.#signals.hold();
+      case "open-queues":
+        this.#mutations.open();
+        return this.#signals.open();
+      case "hand-over-queues":
+        this.#mutations.handOver();
+        return this.#signals.handOver();
+      case "clear-mutations":
+        return this.#mutations.clear();
+      case "clear-signals":
+        return this.#signals.clear();
+      case "open-connection":
+        if (connection.open(this.#connectionListener)) this.process({ type: "stream-opened" });
+        return;
+      case "renew-connection":
+        return connection.renew();
+      case "close-connection":
+        return connection.close();
+      case "send-leave-on-unload":
+        return connection.sendLeaveOnUnload();
+      case "begin-call":
+        return this.#beginCall(command.room);
+      case "end-call":
+        return this.#endCall(command.roomId);
+      case "receive-signal":
+        return this.#call?.receive(command.signal);
+      case "repeat-offer":
+        return this.#call?.repeatOffer();
+      case "resume-call":
+        return this.#call?.onResume();
+      case "set-partner-typing":
+        return this.typing.setPartner(command.typing);
+      case "end-own-typing":
+        return this.typing.ownMessageSent();
+      case "emit":
+        return this.#emit(command.event);
+      case "resolve-request":
+        this.#requests.get(command.request)?.(command.outcome);
+        this.#requests.delete(command.request);
+        return;
+      default:
+        command satisfies never;
+    }
+  }
+
+  readonly #connectionListener: ConnectionListener = {
+    event: (event) => {
+      this.process({ type: "server-event", event, callAlive: this.#call?.alive ?? false });
+    },
+    disconnected: () => this.process({ type: "disconnected" }),
+    opened: () => this.process({ type: "socket-opened" }),
+    ended: (error) => this.process({ type: "stream-ended", error }),
+  };
+
+  #enqueue(key: number, mutation: Mutation): void {
+    this.#mutations.enqueue(mutation.name, mutation.input, {
+      isRelevant: () => isRelevant(this.#model, mutation),
+      answered: (answer) => {
+        const accepted = "accepted" in answer && answer.accepted;
+        this.process({ type: "mutation-answered", key, accepted });
+      },
+      refused: (error) => this.process({ type: "mutation-refused", key, error }),
+      dropped: () => this.process({ type: "mutation-dropped", key }),
+    });
+  }
+
+  #enqueueSignal(signal: Signal): void {
+    const mutation = signalMutation(signal);
+    this.#signals.enqueue(mutation.name, mutation.input, {
+      isRelevant: () => isRelevant(this.#model, mutation),
+      // The call survives the loss of a candidate.
+      ...(signal.type !== "add-ice-candidate" && {
+        refused: (error) => this.process({ type: "signal-refused", error }),
+      }),
+    });
+  }
+
+  #beginCall(room: Room): void {
+    const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
+    const { roomId, polite, relayOnly, mode } = room;
+    const onSamePage = (detected: boolean) =>
+      this.process({ type: "same-page-partner", roomId, detected });
+    if (pagePeer?.enter(roomId, () => onSamePage(false)) === false) return onSamePage(true);
+    const sharedInterests = [...room.sharedInterests];
+    try {
+      this.#call = createCall({
+        room: { roomId, polite, relayOnly, sharedInterests, mode, iceServers },
+        local: this.outgoing.stream,
+        rtc,
+        canSignal: () => this.#model.call?.orphaned !== true,
+        fetchIceServers: () => this.#fetchIceServers(),
+        listener: this.#callListener(roomId),
+      });
+    } catch (cause) {
+      return this.process({ type: "call-setup-failed", roomId, cause });
+    }
+    const { remote } = this.#call;
+    this.process({ type: "call-begun", roomId, sharedInterests, remote });
+  }
+
+  #callListener(roomId: string): CallListener {
+    return {
+      signal: (signal) => this.process({ type: "local-signal", signal }),
+      connected: () => this.process({ type: "call-connected" }),
+      interrupted: (interrupted) => this.process({ type: "call-interrupted", interrupted }),
+      failed: (cause) =>
+        this.process(
+          cause === undefined
+            ? { type: "call-failed" }
+            : { type: "call-setup-failed", roomId, cause },
+        ),
+      hungUp: () => this.process({ type: "call-hung-up" }),
+      message: (message) => this.process({ type: "data-channel-message", message }),
+    };
+  }
+
+  #endCall(roomId: string): void {
+    this.typing.stop();
+    this.#parts.pagePeer?.leave(roomId);
+    this.#call?.end();
+    this.#call = undefined;
+  }
+
+  /** ICE servers with new credentials; undefined if the page has set its own, or the server does not respond in time. */
+  async #fetchIceServers(): Promise<IceServer[] | undefined> {
+    const { connection, iceServers } = this.#parts;
+    if (iceServers || this.#model.signaling === "lost" || this.#model.closed) return undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
+    });
+    const response = connection.iceServers().catch(() => undefined);
+    return Promise.race([response, timeout]).finally(() => clearTimeout(timer));
+  }
+}
+
+function currentTime(): Time {
+  return { nowMs: Date.now(), elapsedMs: performance.now() };
+}

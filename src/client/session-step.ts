@@ -1,0 +1,158 @@
+import type { Mutation } from "./mutations.ts";
+import type { SessionCommand } from "./session-input.ts";
+import {
+  lastPending,
+  type CallModel,
+  type Room,
+  type SessionModel,
+  type Time,
+} from "./session-model.ts";
+import type { PeerStreamError, RoomEnd } from "./state.ts";
+
+type Draft = { -readonly [K in keyof SessionModel]: SessionModel[K] };
+
+/**
+ * One transition of the session model while it is computed: a copy of the model that may be changed, and the commands so
+ * far. The methods are the steps that several inputs have in common.
+ */
+export class SessionStep {
+  readonly model: Draft;
+  readonly commands: SessionCommand[] = [];
+  readonly time: Time;
+
+  constructor(model: SessionModel, time: Time) {
+    this.model = { ...model };
+    this.time = time;
+  }
+
+  emit(...commands: SessionCommand[]): void {
+    this.commands.push(...commands);
+  }
+
+  changeCall(changes: Partial<CallModel>): void {
+    const { call } = this.model;
+    if (call) this.model.call = { ...call, ...changes };
+  }
+
+  enqueue(mutation: Mutation, request?: number): void {
+    const key = this.model.nextKey++;
+    this.model.pending = [...this.model.pending, { key, mutation, request }];
+    this.emit({ type: "enqueue", key, mutation });
+  }
+
+  /** Does nothing before the server has reported this peer's state: `reconcile` joins then. */
+  join(): void {
+    const { model } = this;
+    if (model.signaling !== "connected" || lastPending(model, "join", "leave") === "join") return;
+    model.wishesDirty = false;
+    this.enqueue({ name: "join", input: { ...model.wishes } });
+  }
+
+  skip(roomId: string): void {
+    if (lastPending(this.model, "skip") === undefined)
+      this.enqueue({ name: "skip", input: { roomId } });
+  }
+
+  /** Leaves lobby and room. This may be sent late, because only a `join` that is enqueued after it puts the peer back. */
+  leave(): void {
+    if (lastPending(this.model, "join", "skip", "leave") !== "leave")
+      this.enqueue({ name: "leave", input: {} });
+  }
+
+  /** Starts a call in `room`, unless there is one already. */
+  enterRoom(room: Room): void {
+    const { model } = this;
+    if (room.roomId === model.call?.roomId) return;
+    this.endCall();
+    // Servers of earlier versions do not send the mode. Only peers of the same mode are paired.
+    this.emit({ type: "begin-call", room: { ...room, mode: room.mode ?? model.wishes.mode } });
+  }
+
+  endCall(): void {
+    const { call } = this.model;
+    if (!call) return;
+    this.model.call = undefined;
+    this.emit({ type: "end-call", roomId: call.roomId });
+  }
+
+  /** The time at which the search for a partner begins. */
+  beginSearch(): void {
+    this.model.searchingSinceMs = this.time.elapsedMs;
+    this.model.lobby = { since: this.time.nowMs };
+  }
+
+  /** After the end of a room: waits for the next partner if the page wants that. The server does the same by itself. */
+  endRoom(reason: RoomEnd): void {
+    this.endCall();
+    this.model.ended = reason;
+    this.model.wanted = this.model.wishes.autoRejoin;
+    this.beginSearch();
+  }
+
+  /** The partner of an orphaned call has left. The server has no room that it could put this peer back from. */
+  endOrphanedCall(reason: RoomEnd): void {
+    this.endRoom(reason);
+    if (this.model.wanted) this.join();
+  }
+
+  /**
+   * Ends the call if the partner has closed the data channel and the server cannot report why.
+   *
+   * A partner that leaves, skips or reloads its page closes the data channel; a crash or a lost network does not. While
+   * the server is connected, its event follows and contains the reason.
+   */
+  checkHungUp(): void {
+    const { call, signaling } = this.model;
+    if (!call?.hungUp) return;
+    if (call.orphaned) this.endOrphanedCall("left");
+    // If the server still has the room after the reconnect, `reconcile` leaves it.
+    else if (signaling === "lost") this.endRoom("left");
+  }
+
+  /** This browser cannot set up a call. It would fail with the next partner as well, so the search ends. */
+  failSetup(roomId: string, cause: unknown): void {
+    this.endCall();
+    this.enqueue({ name: "failed", input: { roomId } });
+    const message = `the browser can't set up a call: ${String(cause)}`;
+    this.fail({ kind: "call-setup", message, cause });
+  }
+
+  /** A mutation was refused permanently. */
+  refused(error: PeerStreamError): void {
+    // The room has ended, and the event that reports this is on its way.
+    if (error.kind === "rejected" && error.reason === "not-in-room") return;
+    this.fail(error);
+  }
+
+  /** Ends everything: idle with an error. */
+  fail(error: PeerStreamError, streamEnded = error.kind === "taken-over"): void {
+    const { model } = this;
+    if (streamEnded) {
+      model.signaling = "none";
+      model.newStream = true;
+      model.serverRoom = undefined;
+      this.emit({ type: "hold-queues" });
+      this.clearMutations();
+    } else if (model.serverRoom !== undefined) this.leave();
+    this.emit({ type: "clear-signals" });
+    this.endCall();
+    model.wanted = false;
+    model.error = error;
+    model.ended = undefined;
+  }
+
+  /** Drops all queued mutations. Requests of the page that wait for one of them are resolved as not accepted. */
+  clearMutations(): void {
+    const { pending } = this.model;
+    this.model.pending = [];
+    this.emit({ type: "clear-mutations" });
+    for (const { request } of pending) this.resolve(request, { ok: true, accepted: false });
+  }
+
+  resolve(
+    request: number | undefined,
+    outcome: Extract<SessionCommand, { type: "resolve-request" }>["outcome"],
+  ): void {
+    if (request !== undefined) this.emit({ type: "resolve-request", request, outcome });
+  }
+}

@@ -1,0 +1,310 @@
+import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
+import { isEngaged, withDefaults, type SessionModel, type Time } from "./session-model.ts";
+import { onServerEvent } from "./session-events.ts";
+import { SessionStep } from "./session-step.ts";
+import type { PeerStreamError } from "./state.ts";
+
+/**
+ * Computes what follows from an input: the next model, and the commands to execute in their order.
+ *
+ * Pure: the result depends on the arguments alone, and `model` is not changed.
+ */
+export function updateSession(
+  model: SessionModel,
+  input: SessionInput,
+  time: Time,
+): { model: SessionModel; commands: SessionCommand[] } {
+  const step = new SessionStep(model, time);
+  if (model.closed) updateClosed(step, input);
+  else update(step, input);
+  return { model: step.model, commands: step.commands };
+}
+
+/** After `close()` nothing is done any more. Attempts to continue are answered with the error `closed`. */
+function updateClosed(step: SessionStep, input: SessionInput): void {
+  const message = "close() has been called: make another peer stream";
+  const error: PeerStreamError = { kind: "closed", message, cause: undefined };
+  if (input.type === "start" || input.type === "next") step.model.error = error;
+  if (input.type === "report" || input.type === "block")
+    step.resolve(input.request, { ok: false, error });
+}
+
+function update(step: SessionStep, input: SessionInput): void {
+  const { model } = step;
+  switch (input.type) {
+    case "start":
+      model.wishes = withDefaults(input.wishes);
+      model.wishesDirty = true;
+      return search(step, input.unsupported);
+    case "next":
+      return onNext(step, input.unsupported);
+    case "stop":
+      return onStop(step);
+    case "report":
+    case "block":
+      return onReport(step, input);
+    case "page-hide":
+      return onPageHide(step);
+    case "page-show":
+      if (model.wanted) step.join();
+      return;
+    case "resume":
+      if (!model.wanted) return;
+      step.emit({ type: "renew-connection" });
+      if (model.call) step.emit({ type: "resume-call" });
+      return;
+    case "close":
+      return onClose(step);
+    case "server-event":
+      return onServerEvent(step, input.event, input.callAlive);
+    case "disconnected":
+      model.signaling = "lost";
+      step.emit({ type: "hold-queues" });
+      return step.checkHungUp();
+    case "socket-opened":
+      return step.emit({ type: "hand-over-queues" });
+    case "stream-opened":
+      model.newStream = true;
+      return;
+    case "stream-ended":
+      return step.fail(input.error, true);
+    case "mutation-answered":
+    case "mutation-refused":
+    case "mutation-dropped":
+      return onMutationResult(step, input);
+    case "signal-refused":
+      return step.refused(input.error);
+    default:
+      return onCallInput(step, input);
+  }
+}
+
+// ---------------------------------------------------------------------------------------------
+// The page
+
+function search(step: SessionStep, unsupported: PeerStreamError | undefined): void {
+  const { model } = step;
+  if (unsupported && !model.wanted) return step.fail(unsupported);
+  model.error = undefined;
+  model.ended = undefined;
+  if (!model.wanted) step.beginSearch();
+  model.wanted = true;
+  step.emit({ type: "open-connection" });
+  // A peer in a room stays there, and the server changes nothing for it either.
+  if (!model.call) step.join();
+}
+
+function onNext(step: SessionStep, unsupported: PeerStreamError | undefined): void {
+  const { model } = step;
+  const { call } = model;
+  if (!call) {
+    if (!model.wanted) search(step, unsupported);
+    return;
+  }
+  step.endCall();
+  step.beginSearch();
+  model.ended = undefined;
+  if (call.orphaned) step.join();
+  else step.skip(call.roomId);
+}
+
+function onStop(step: SessionStep): void {
+  const { model } = step;
+  if (model.wanted) step.leave();
+  model.wanted = false;
+  model.error = undefined;
+  model.ended = undefined;
+  step.endCall();
+}
+
+function onReport(
+  step: SessionStep,
+  input: Extract<SessionInput, { type: "report" | "block" }>,
+): void {
+  const { model } = step;
+  const { request } = input;
+  const roomId = model.call?.roomId ?? model.lastRoom;
+  if (roomId === undefined) return step.resolve(request, { ok: true, accepted: false });
+  // The call ends at once; the server ends the room.
+  if (model.call) {
+    step.endCall();
+    model.wanted = model.wishes.autoRejoin;
+    step.beginSearch();
+    model.ended = undefined;
+  }
+  if (input.type === "block") return step.enqueue({ name: "block", input: { roomId } }, request);
+  const { reason } = input;
+  step.enqueue({ name: "report", input: { roomId, ...(reason && { reason }) } }, request);
+}
+
+function onPageHide(step: SessionStep): void {
+  if (!isEngaged(step.model)) return;
+  step.emit({ type: "send-leave-on-unload" });
+  step.endCall();
+  step.model.serverRoom = undefined;
+  step.clearMutations();
+  step.emit({ type: "clear-signals" });
+  step.beginSearch();
+}
+
+function onClose(step: SessionStep): void {
+  const { model } = step;
+  if (isEngaged(model)) step.emit({ type: "send-leave-on-unload" });
+  model.closed = true;
+  model.wanted = false;
+  model.error = undefined;
+  model.ended = undefined;
+  step.endCall();
+  step.emit({ type: "hold-queues" }, { type: "close-connection" });
+  step.clearMutations();
+  step.emit({ type: "clear-signals" });
+}
+
+// ---------------------------------------------------------------------------------------------
+// The call
+
+function onCallInput(
+  step: SessionStep,
+  input: CallInput | Extract<SessionInput, { type: "chat-sent" }>,
+): void {
+  const { model, time } = step;
+  switch (input.type) {
+    case "call-begun":
+      return onCallBegun(step, input);
+    case "call-setup-failed":
+      model.lastRoom = input.roomId;
+      return step.failSetup(input.roomId, input.cause);
+    case "same-page-partner":
+      return onSamePagePartner(step, input);
+    case "call-connected":
+      if (!model.call) return;
+      step.changeCall({ established: true, connectedAtMs: time.elapsedMs });
+      return step.enqueue({ name: "connected", input: { roomId: model.call.roomId } });
+    case "call-interrupted":
+      return step.changeCall({ interrupted: input.interrupted });
+    case "call-failed":
+      return onCallFailed(step);
+    case "call-hung-up":
+      step.changeCall({ hungUp: true });
+      return step.checkHungUp();
+    case "data-channel-message":
+      return onDataChannelMessage(step, input);
+    case "chat-sent":
+      if (!model.call) return;
+      step.emit({ type: "end-own-typing" });
+      return emitChat(step, model.call.roomId, "me", input.text);
+    case "local-signal":
+      return step.emit({ type: "enqueue-signal", signal: input.signal });
+    default:
+      input satisfies never;
+  }
+}
+
+function onCallBegun(
+  { model, time }: SessionStep,
+  { roomId, sharedInterests, remote }: Extract<CallInput, { type: "call-begun" }>,
+): void {
+  model.lastRoom = roomId;
+  model.ended = undefined;
+  model.call = {
+    roomId,
+    sharedInterests,
+    remote,
+    established: false,
+    interrupted: false,
+    hungUp: false,
+    orphaned: false,
+    partnerDeadline: undefined,
+    partnerMedia: undefined,
+    pairedAtMs: time.elapsedMs,
+    connectedAtMs: undefined,
+  };
+}
+
+function onSamePagePartner(
+  step: SessionStep,
+  { roomId, detected }: Extract<CallInput, { type: "same-page-partner" }>,
+): void {
+  step.model.samePageRoom = roomId;
+  if (!detected) return step.endCall();
+  step.model.lastRoom = roomId;
+  // The server then never pairs the two again.
+  step.enqueue({ name: "block", input: { roomId } });
+}
+
+function onCallFailed(step: SessionStep): void {
+  const { call } = step.model;
+  if (!call) return;
+  if (call.orphaned) return step.endOrphanedCall("media-lost");
+  step.endRoom(call.established ? "media-lost" : "connect-failed");
+  step.enqueue({ name: "failed", input: { roomId: call.roomId } });
+}
+
+function onDataChannelMessage(
+  step: SessionStep,
+  { message }: Extract<CallInput, { type: "data-channel-message" }>,
+): void {
+  const { call } = step.model;
+  if (!call) return;
+  switch (message.type) {
+    case "typing":
+      return step.emit({ type: "set-partner-typing", typing: message.typing });
+    case "media": {
+      const { audio, video } = message;
+      const { partnerMedia: known } = call;
+      // The same object as long as nothing changes, so that the public state is the same, too.
+      if (known?.audio === audio && known.video === video) return;
+      return step.changeCall({ partnerMedia: { audio, video } });
+    }
+    case "chat":
+      step.emit({ type: "set-partner-typing", typing: false });
+      return emitChat(step, call.roomId, "partner", message.text);
+    default:
+      message satisfies never;
+  }
+}
+
+function emitChat(step: SessionStep, roomId: string, from: "me" | "partner", text: string): void {
+  const event = { type: "chat", roomId, from, text, at: step.time.nowMs } as const;
+  step.emit({ type: "emit", event });
+}
+
+// ---------------------------------------------------------------------------------------------
+// Results of mutations
+
+function onMutationResult(
+  step: SessionStep,
+  input: Exclude<MutationInput, { type: "signal-refused" }>,
+): void {
+  const { model } = step;
+  const entry = model.pending.find(({ key }) => key === input.key);
+  if (!entry) return;
+  const { mutation, request } = entry;
+  const remove = () => (model.pending = model.pending.filter(({ key }) => key !== input.key));
+  const rejoin = () => {
+    if (model.wanted && !model.call) step.join();
+  };
+  switch (input.type) {
+    case "mutation-answered":
+      remove();
+      if (request === undefined) return;
+      rejoin();
+      return step.resolve(request, { ok: true, accepted: input.accepted });
+    case "mutation-refused":
+      if (mutation.name === "join" || mutation.name === "skip") step.refused(input.error);
+      if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {
+        const { roomId } = mutation.input;
+        // The refused mutation has not ended the room.
+        if (model.serverRoom === roomId) step.skip(roomId);
+        else rejoin();
+        step.resolve(request, { ok: false, error: input.error });
+      }
+      remove();
+      return;
+    case "mutation-dropped":
+      remove();
+      return step.resolve(request, { ok: true, accepted: false });
+    default:
+      input satisfies never;
+  }
+}

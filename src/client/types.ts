@@ -1,0 +1,83 @@
+/** The public types of a peer stream, except for its states and events. */
+import type { Mode, ReportReason } from "../protocol.ts";
+import type { CallStats } from "./call-stats.ts";
+import type { Camera } from "./camera.ts";
+import type { Counts } from "./connection.ts";
+import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
+
+/** What a peer wishes for. All fields are optional. */
+export interface Wishes {
+  /** At most 10, of at most 32 characters each. Peers that share one are preferred. */
+  interests?: string[];
+  /** At most 5 BCP 47 tags, such as `en` or `pt-BR`. */
+  languages?: string[];
+  /** Only peers of the same mode are paired. Default: `video`. */
+  mode?: Mode;
+  /** Hides this peer's IP address from its partners: media goes through a relay only. Default: false. */
+  relayOnly?: boolean;
+  /** Searches for the next partner when one leaves. Default: true. */
+  autoRejoin?: boolean;
+}
+
+/** The options of `start`. */
+export interface StartOptions extends Wishes {
+  /**
+   * What the partner receives from now on, as with `replaceTracks`. Default: what was chosen before, initially what
+   * `camera` has open. Without either, this peer only receives.
+   */
+  stream?: MediaStream;
+}
+
+/** The result of a `report` or `block`. */
+export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
+
+/**
+ * One anonymous peer and its calls. The effect of a method is visible in `state`; only methods that request something from
+ * the server return a promise.
+ */
+export interface PeerStream {
+  /** The current state. */
+  readonly state: PeerStreamState;
+  /** The user's devices. What it opens is sent automatically, also during a call, unless the page chose other tracks. */
+  readonly camera: Camera;
+  /** Searches for a partner, and for further ones, until `stop()`. In a room it only changes the wishes. */
+  start(options?: StartOptions): void;
+  /** Leaves the partner and searches for another; searches again when idle; does nothing while waiting. */
+  next(): void;
+  /** Leaves lobby and room. */
+  stop(): void;
+  /** Sends the partner a message of 1 to 2000 characters. False if it could not be sent. */
+  sendChat(text: string): boolean;
+  /**
+   * Shows the partner that the user types, or has stopped. May be called on every key press: while the user keeps typing the
+   * indicator is sent every 3 s, and it expires at the partner after 6 s without a renewal.
+   */
+  sendTyping(typing: boolean): void;
+  /**
+   * Sends the tracks of `stream` from now on, in this call without a new one and in those that follow; undefined sends
+   * nothing. This applies until the next `replaceTracks`, or `start` with a stream: the camera's tracks never replace a
+   * track that the page made. A track that is the camera's own stands for the camera: its replacement is sent as well.
+   * Where nothing is sent, `camera.open()` sends what it opens.
+   */
+  replaceTracks(stream: MediaStream | undefined): Promise<void>;
+  /** Turns the sent audio or video off or on, also for later tracks. */
+  setMuted(muted: { audio?: boolean; video?: boolean }): void;
+  /** Reports the current or last partner, who is not paired with this session again. */
+  report(reason?: ReportReason): Promise<Outcome>;
+  /** The current or last partner is not paired with this session again. */
+  block(): Promise<Outcome>;
+  /** Statistics of the current call; undefined without one. */
+  stats(): Promise<CallStats | undefined>;
+  /** How many peers are online, waiting, and in rooms. Rejects when the server cannot be reached. */
+  counts(): Promise<Counts>;
+  /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
+  subscribe(listener: (state: PeerStreamState) => void): () => void;
+  /** Calls `listener` with every event. Returns a function that unsubscribes. */
+  onEvent(listener: (event: PeerStreamEvent) => void): () => void;
+  /** The current state and all that follow; a slow consumer receives only the newest. */
+  states(): AsyncIterableIterator<PeerStreamState>;
+  /** All further events; they are buffered for a slow consumer. */
+  events(): AsyncIterableIterator<PeerStreamEvent>;
+  /** Ends everything permanently, `camera` included. Streams that were given to `start` remain open. */
+  close(): void;
+}

@@ -1,0 +1,876 @@
+/** The session model: values in, values out. There are no fakes, clocks or timers here. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { MutationName } from "../../src/client/mutations.ts";
+import type { SessionCommand, SessionInput } from "../../src/client/session-input.ts";
+import {
+  createSessionModel,
+  deriveState,
+  isRelevant,
+  type SessionModel,
+} from "../../src/client/session-model.ts";
+import { updateSession } from "../../src/client/session-update.ts";
+import type { PeerStreamError } from "../../src/client/state.ts";
+import type { EndReason, PeerEvent, PeerState, RoomTerms } from "../../src/protocol.ts";
+
+const remote = { id: "the partner's stream" } as MediaStream;
+const suspended: PeerStreamError = {
+  kind: "rejected",
+  reason: "suspended",
+  message: "refused",
+  cause: undefined,
+};
+const notInRoom: PeerStreamError = { ...suspended, reason: "not-in-room" };
+const takenOver: PeerStreamError = { kind: "taken-over", cause: undefined };
+
+const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
+  roomId,
+  polite: false,
+  relayOnly: false,
+  sharedInterests: ["chess"],
+  mode: "video",
+  iceServers: [],
+});
+const paired = (roomId: string): PeerState => ({
+  ...room(roomId),
+  status: "paired",
+  partner: "here",
+});
+const idle: PeerState = { status: "idle" };
+const waiting: PeerState = { status: "waiting", since: 5 };
+
+// The inputs, in short.
+const start: SessionInput = { type: "start", wishes: {} };
+const next: SessionInput = { type: "next" };
+const stop: SessionInput = { type: "stop" };
+const disconnected: SessionInput = { type: "disconnected" };
+const hungUp: SessionInput = { type: "call-hung-up" };
+const opened: SessionInput = { type: "stream-opened" };
+const event = (of: PeerEvent, callAlive = true): SessionInput => ({
+  type: "server-event",
+  event: of,
+  callAlive,
+});
+const session = (state: PeerState) =>
+  event({ type: "session", token: "token", resumed: true, state });
+const resync = (state: PeerState) => event({ type: "resync", state });
+const lobby = event({ type: "lobby", waiting: 3, online: 9 });
+const createOffer = (roomId: string) =>
+  event({ ...room(roomId), type: "create-offer", polite: false });
+const begun = (roomId: string): SessionInput => ({
+  type: "call-begun",
+  roomId,
+  sharedInterests: ["chess"],
+  remote,
+});
+const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
+  event({ type: "partner-disconnected", roomId, reason }, callAlive);
+
+/** What a sequence of inputs leads to. Each one is processed a millisecond after the previous one. */
+class Run {
+  model: SessionModel;
+  /** The commands of the last `apply`. */
+  commands: SessionCommand[] = [];
+  nowMs: number;
+
+  constructor(model = createSessionModel({ nowMs: 1000, elapsedMs: 0 }), nowMs = 1000) {
+    this.model = model;
+    this.nowMs = nowMs;
+  }
+
+  apply(...inputs: SessionInput[]): this {
+    this.commands = [];
+    for (const input of inputs) {
+      this.nowMs += 1;
+      const time = { nowMs: this.nowMs, elapsedMs: this.nowMs - 1000 };
+      const { model, commands } = updateSession(this.model, input, time);
+      this.model = model;
+      this.commands.push(...commands);
+    }
+    return this;
+  }
+
+  /** The server answers all pending mutations. */
+  answerAll(): this {
+    for (const { key } of this.model.pending)
+      this.apply({ type: "mutation-answered", key, accepted: true });
+    return this;
+  }
+
+  /** The key of the pending mutation of this name. */
+  key(name: MutationName): number {
+    const entry = this.model.pending.findLast(({ mutation }) => mutation.name === name);
+    if (!entry) throw new Error(`${name} is not pending`);
+    return entry.key;
+  }
+
+  get state() {
+    return deriveState(this.model);
+  }
+
+  /** The types of the last commands, with the names of mutations. */
+  get types(): string[] {
+    return this.commands.map((command) =>
+      command.type === "enqueue" ? command.mutation.name : command.type,
+    );
+  }
+
+  /** The names of the last mutations. */
+  get mutations(): string[] {
+    return this.commands.flatMap((command) =>
+      command.type === "enqueue" ? command.mutation.name : [],
+    );
+  }
+}
+
+const inLobby = () => new Run().apply(start, opened, session(idle), lobby).answerAll();
+const connecting = () => inLobby().apply(createOffer("room-1"), begun("room-1")).answerAll();
+const connected = () => connecting().apply({ type: "call-connected" }).answerAll();
+/** The server has restarted, and the call continues. */
+const orphaned = () => connected().apply(disconnected, session(idle));
+
+describe("start", () => {
+  test("opens the connection, and joins with the wishes when the server has reported a state", () => {
+    const run = new Run().apply({ type: "start", wishes: { interests: ["chess"] } });
+    expect(run.commands).toEqual([{ type: "open-connection" }]);
+    expect(run.state).toEqual({ status: "waiting", since: 1001 });
+    run.apply(opened, session(idle));
+    expect(run.types).toEqual(["join", "open-queues"]);
+    expect(run.commands[0]).toEqual({
+      type: "enqueue",
+      key: 0,
+      mutation: {
+        name: "join",
+        input: {
+          interests: ["chess"],
+          languages: [],
+          mode: "video",
+          relayOnly: false,
+          autoRejoin: true,
+        },
+      },
+    });
+  });
+
+  test("in an unsupported environment is idle with that error, and opens nothing", () => {
+    const unsupported: PeerStreamError = {
+      kind: "unsupported",
+      what: "WebRTC",
+      message: "no WebRTC",
+      cause: undefined,
+    };
+    const run = new Run().apply({ type: "start", wishes: {}, unsupported });
+    expect(run.state).toEqual({ status: "idle", error: unsupported });
+    expect(run.types).not.toContain("open-connection");
+  });
+
+  test("in a room changes the wishes only: they are sent with the next lobby", () => {
+    const run = connected().apply({ type: "start", wishes: { interests: ["jazz"] } });
+    expect(run.types).toEqual(["open-connection"]);
+    expect(run.state.status).toBe("connected");
+    run.apply(partnerGone("room-1", "left"), lobby);
+    expect(run.mutations).toEqual(["join"]);
+    expect(run.answerAll().apply(lobby).mutations).toEqual([]);
+  });
+
+  test("after a reload leaves the old room instead of entering it", () => {
+    const run = new Run().apply(start, opened, session(paired("old-room")));
+    expect(run.mutations).toEqual(["leave", "join"]);
+    expect(run.types).not.toContain("begin-call");
+    expect(run.state.status).toBe("waiting");
+  });
+
+  test("and stop, while the server has not answered, end as requested last", () => {
+    const run = new Run().apply(start, opened, session(idle), stop, start);
+    expect(run.mutations).toEqual(["join", "leave", "join"]);
+    expect(run.state.status).toBe("waiting");
+    expect(run.apply(stop).mutations).toEqual(["leave"]);
+    expect(run.apply(stop).mutations).toEqual([]);
+    expect(run.state.status).toBe("idle");
+  });
+
+  test("after stop, with the leave still queued, leaves the state that the server reports", () => {
+    for (const state of [waiting, paired("room-1")]) {
+      const run = connected().apply(disconnected, stop, start);
+      expect(run.mutations).toEqual(["leave"]);
+      run.apply(session(state));
+      expect(run.mutations).toEqual(["join"]);
+      expect(run.types).not.toContain("begin-call");
+      expect(run.state.status).toBe("waiting");
+    }
+  });
+});
+
+describe("a room", () => {
+  test("is entered: a call begins, connects, and is reported to the server", () => {
+    const run = inLobby().apply(createOffer("room-1"));
+    expect(run.commands).toEqual([
+      {
+        type: "begin-call",
+        room: { ...room("room-1"), type: "create-offer", polite: false } as never,
+      },
+    ]);
+    run.apply(begun("room-1"));
+    expect(run.state).toEqual({
+      status: "connecting",
+      roomId: "room-1",
+      sharedInterests: ["chess"],
+    });
+    run.apply({ type: "call-connected" });
+    expect(run.mutations).toEqual(["connected"]);
+    expect(run.state).toEqual({
+      status: "connected",
+      roomId: "room-1",
+      sharedInterests: ["chess"],
+      remote,
+    });
+  });
+
+  test("measures the search and the connecting by the monotonic clock", () => {
+    const { call, searchingSinceMs } = connected().model;
+    expect(searchingSinceMs).toBe(1);
+    expect(call?.pairedAtMs).toBeGreaterThan(searchingSinceMs);
+    expect(call?.connectedAtMs).toBeGreaterThan(call?.pairedAtMs ?? 0);
+  });
+
+  test.each(["left", "skipped", "connect-failed", "removed"] as const)(
+    "whose partner is gone (%s) ends, and the peer waits for the next one",
+    (reason) => {
+      const run = connected().apply(partnerGone("room-1", reason));
+      expect(run.commands).toEqual([{ type: "end-call", roomId: "room-1" }]);
+      expect(run.state).toEqual({ status: "waiting", since: run.nowMs, ended: reason });
+    },
+  );
+
+  test("ends idle without autoRejoin", () => {
+    const run = new Run().apply({ type: "start", wishes: { autoRejoin: false } });
+    run.apply(opened, session(idle), createOffer("room-1"), begun("room-1"));
+    run.apply(partnerGone("room-1", "left"));
+    expect(run.state).toEqual({ status: "idle", ended: "left" });
+  });
+
+  test("is not affected by the end of another one", () => {
+    expect(connected().apply(partnerGone("room-0", "left")).commands).toEqual([]);
+  });
+
+  test("whose media path fails is reported as failed, with the reason for the page", () => {
+    const run = connecting().apply({ type: "call-failed" });
+    expect(run.types).toEqual(["end-call", "failed"]);
+    expect(run.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
+    expect(connected().apply({ type: "call-failed" }).state).toMatchObject({ ended: "media-lost" });
+  });
+
+  test("that this browser cannot set up ends the search", () => {
+    const run = inLobby().apply(createOffer("room-1"));
+    run.apply({ type: "call-setup-failed", roomId: "room-1", cause: "no codecs" });
+    expect(run.mutations).toEqual(["failed", "leave"]);
+    expect(run.state).toMatchObject({
+      status: "idle",
+      error: { kind: "call-setup", cause: "no codecs" },
+    });
+  });
+
+  test("that the server assigns after stop is left", () => {
+    const run = inLobby().apply(stop).answerAll().apply(createOffer("room-1"));
+    expect(run.types).toEqual(["leave"]);
+    expect(run.state).toEqual({ status: "idle" });
+  });
+
+  test("forwards signals, and repeats the offer when the partner has reconnected", () => {
+    const signal = { type: "answer", roomId: "room-1", sdp: "v=0" } as const;
+    expect(connecting().apply(event(signal)).commands).toEqual([
+      { type: "receive-signal", signal },
+    ]);
+    expect(inLobby().apply(event(signal)).commands).toEqual([]);
+    const run = connecting().apply({ type: "local-signal", signal });
+    expect(run.commands).toEqual([{ type: "enqueue-signal", signal }]);
+    run.apply(event({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 }));
+    expect(run.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
+    run.apply(event({ type: "partner-reconnected", roomId: "room-1" }));
+    expect(run.types).toEqual(["repeat-offer"]);
+    expect(run.state.status).toBe("connecting");
+  });
+
+  test("ends when the server removes the peer from it, and the join shows the reason", () => {
+    const run = connected().apply(resync(idle));
+    expect(run.types).toEqual(["end-call", "join"]);
+    run.apply({ type: "mutation-refused", key: run.key("join"), error: suspended });
+    expect(run.state).toEqual({ status: "idle", error: suspended });
+  });
+});
+
+describe("messages on the data channel", () => {
+  const message = (of: Extract<SessionInput, { type: "data-channel-message" }>["message"]) =>
+    ({ type: "data-channel-message", message: of }) as const;
+
+  test("are chat events with a time; a message ends the typing indicator", () => {
+    const run = connected().apply(message({ type: "chat", text: "hello" }));
+    const chat = { type: "chat", roomId: "room-1", text: "hello", at: run.nowMs } as const;
+    expect(run.commands).toEqual([
+      { type: "set-partner-typing", typing: false },
+      { type: "emit", event: { ...chat, from: "partner" } },
+    ]);
+    run.apply({ type: "chat-sent", text: "hello" });
+    expect(run.commands).toEqual([
+      { type: "end-own-typing" },
+      { type: "emit", event: { ...chat, at: run.nowMs, from: "me" } },
+    ]);
+    run.apply(message({ type: "typing", typing: true }));
+    expect(run.commands).toEqual([{ type: "set-partner-typing", typing: true }]);
+  });
+
+  test("announce what the partner sends; a repeated announcement changes nothing", () => {
+    const run = connected().apply(message({ type: "media", audio: true, video: false }));
+    expect(run.state).toMatchObject({ partnerMedia: { audio: true, video: false } });
+    const { model } = run;
+    run.apply(message({ type: "media", audio: true, video: false }));
+    expect(run.model.call).toBe(model.call as NonNullable<typeof model.call>);
+    run.apply(partnerGone("room-1", "left"), createOffer("room-2"), begun("room-2"));
+    run.apply({ type: "call-connected" });
+    expect(run.state).not.toHaveProperty("partnerMedia");
+  });
+});
+
+describe("next", () => {
+  test("ends the call and names the room to skip", () => {
+    const run = connected().apply(next);
+    expect(run.commands).toMatchObject([
+      { type: "end-call", roomId: "room-1" },
+      { type: "enqueue", mutation: { name: "skip", input: { roomId: "room-1" } } },
+    ]);
+    expect(run.state).toEqual({ status: "waiting", since: run.nowMs });
+  });
+
+  test("does nothing while waiting, and searches again when idle", () => {
+    expect(inLobby().apply(next).commands).toEqual([]);
+    expect(inLobby().apply(stop).apply(next).types).toEqual(["open-connection", "join"]);
+  });
+
+  test("is sent once, also if the server reports the room again before it has received the skip", () => {
+    const run = connected().apply(disconnected, next);
+    expect(run.mutations).toEqual(["skip"]);
+    run.apply(session(paired("room-1")));
+    expect(run.types).toEqual(["open-queues"]);
+    expect(run.state.status).toBe("waiting");
+    // The server has refused the skip, or has restored the room since.
+    run.answerAll().apply(session(paired("room-1")));
+    expect(run.mutations).toEqual(["skip"]);
+  });
+
+  test("is irrelevant once the server reports another room", () => {
+    const run = connected().apply(disconnected, next);
+    const { mutation } = run.model.pending[0] ?? {};
+    if (!mutation) throw new Error("skip should be pending");
+    expect(isRelevant(run.model, mutation)).toBe(true);
+    run.apply(session(paired("room-2")));
+    expect(isRelevant(run.model, mutation)).toBe(false);
+    expect(run.types).toEqual(["begin-call", "open-queues"]);
+    expect(run.apply({ type: "mutation-dropped", key: run.key("skip") }).model.pending).toEqual([]);
+  });
+});
+
+describe("report and block", () => {
+  test("end the call at once, and the peer joins again when the server has accepted", () => {
+    const run = connected().apply({ type: "report", request: 7, reason: "spam" });
+    expect(run.commands).toMatchObject([
+      { type: "end-call" },
+      {
+        type: "enqueue",
+        mutation: { name: "report", input: { roomId: "room-1", reason: "spam" } },
+      },
+    ]);
+    expect(run.state.status).toBe("waiting");
+    run.apply({ type: "mutation-answered", key: run.key("report"), accepted: true });
+    expect(run.commands).toMatchObject([
+      { type: "enqueue", mutation: { name: "join" } },
+      { type: "resolve-request", request: 7, outcome: { ok: true, accepted: true } },
+    ]);
+  });
+
+  test("name the last room when there is no call, and are not accepted without any", () => {
+    const run = connected().apply(partnerGone("room-1", "left"), { type: "block", request: 1 });
+    expect(run.commands.at(-1)).toMatchObject({
+      mutation: { name: "block", input: { roomId: "room-1" } },
+    });
+    const outcome = { ok: true, accepted: false };
+    expect(inLobby().apply({ type: "block", request: 2 }).commands).toMatchObject([
+      { type: "resolve-request", request: 2, outcome },
+    ]);
+  });
+
+  test("that the server refuses skip the room that it still has, and join otherwise", () => {
+    const run = connected().apply({ type: "block", request: 1 });
+    run.apply({ type: "mutation-refused", key: run.key("block"), error: suspended });
+    expect(run.types).toEqual(["skip", "resolve-request"]);
+    const alone = orphaned().apply({ type: "block", request: 1 });
+    alone.apply({ type: "mutation-refused", key: alone.key("block"), error: notInRoom });
+    expect(alone.types).toEqual(["join", "resolve-request"]);
+    expect(alone.commands.at(-1)).toMatchObject({ outcome: { ok: false, error: notInRoom } });
+  });
+});
+
+describe("a lost connection", () => {
+  test("holds the queues; the call continues, and the offer is repeated afterwards", () => {
+    const run = connected().apply(disconnected);
+    expect(run.types).toEqual(["hold-queues"]);
+    expect(run.state).toMatchObject({ status: "reconnecting", what: "signaling", remote });
+    run.apply(session(paired("room-1")));
+    expect(run.types).toEqual(["open-queues", "repeat-offer"]);
+    expect(run.state.status).toBe("connected");
+  });
+
+  test("in the lobby keeps the ticket, and joins only if the server has none or the wishes changed", () => {
+    const run = inLobby().apply(disconnected);
+    expect(run.state).toEqual({ status: "reconnecting", what: "signaling" });
+    run.apply(session(waiting));
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toMatchObject({ status: "waiting", since: 5 });
+    expect(inLobby().apply(disconnected, session(idle)).mutations).toEqual(["join"]);
+    const changed = inLobby().apply(disconnected, {
+      type: "start",
+      wishes: { interests: ["jazz"] },
+    });
+    expect(changed.mutations).toEqual([]);
+    expect(changed.apply(session(waiting)).mutations).toEqual(["join"]);
+  });
+
+  test("with a partner that has hung up ends the call; the server's room is skipped afterwards", () => {
+    const run = connected().apply(disconnected, hungUp);
+    expect(run.types).toContain("end-call");
+    expect(run.state).toEqual({ status: "reconnecting", what: "signaling", ended: "left" });
+    run.apply(session(paired("room-1")));
+    expect(run.mutations).toEqual(["skip"]);
+    expect(run.state).toMatchObject({ status: "waiting", ended: "left" });
+  });
+
+  test("in the other order does the same: hung up first, then disconnected", () => {
+    const run = connected().apply(hungUp);
+    // The server's event follows and contains the reason.
+    expect(run.commands).toEqual([]);
+    run.apply(disconnected);
+    expect(run.state).toMatchObject({ what: "signaling", ended: "left" });
+  });
+
+  test("that ends in another room ends the call of the first one", () => {
+    const run = connected().apply(disconnected, session(paired("room-2")));
+    expect(run.types).toEqual(["hold-queues", "end-call", "begin-call", "open-queues"]);
+  });
+
+  test("with the pairing missed is made up for by the state that is reported", () => {
+    const run = inLobby().apply(disconnected, session(idle), resync(paired("room-2")));
+    expect(run.types).toContain("begin-call");
+  });
+
+  test("is not a hand-over to another socket, which changes nothing", () => {
+    const run = connected();
+    const before = run.state;
+    run.apply({ type: "socket-opened" }, session(paired("room-1")));
+    expect(run.types).toEqual(["hand-over-queues", "open-queues"]);
+    expect(run.state).toEqual(before);
+  });
+});
+
+describe("an orphaned call", () => {
+  test("is established and continues after a restart of the server", () => {
+    const run = orphaned();
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toMatchObject({ status: "connected", roomId: "room-1", orphaned: true });
+    // `resync` with the same state does not end it either.
+    expect(run.apply(resync(idle)).types).toEqual([]);
+    expect(run.state).toMatchObject({ orphaned: true });
+  });
+
+  test("is not one that is still connecting: the peer joins again", () => {
+    const run = connecting().apply(disconnected, session(idle));
+    expect(run.types).toEqual(["hold-queues", "end-call", "join", "open-queues"]);
+  });
+
+  test("has left the lobby, and no next partner ends it", () => {
+    const run = connected().apply(partnerGone("room-1", "lost"));
+    expect(run.types).toEqual(["leave"]);
+    expect(run.state).toMatchObject({ status: "connected", orphaned: true });
+    expect(run.apply(lobby).types).toEqual([]);
+    expect(run.answerAll().apply(createOffer("room-2")).types).toEqual(["leave"]);
+    expect(run.state).toMatchObject({ roomId: "room-1", orphaned: true });
+  });
+
+  test.each<[string, SessionInput[], boolean]>([
+    ["is interrupted", [{ type: "call-interrupted", interrupted: true }], true],
+    ["was hung up", [hungUp], true],
+    ["has no open data channel", [], false],
+  ])("is not one that %s: it ends as lost", (_why, inputs, callAlive) => {
+    const run = connected().apply(...inputs, partnerGone("room-1", "lost", callAlive));
+    expect(run.state).toMatchObject({ status: "waiting", ended: "lost" });
+  });
+
+  test("ends when the partner hangs up or the path is lost, and the peer joins again", () => {
+    const left = orphaned().apply(hungUp);
+    expect(left.types).toEqual(["end-call", "join"]);
+    expect(left.state).toMatchObject({ status: "waiting", ended: "left" });
+    const lost = orphaned().apply({ type: "call-failed" });
+    expect(lost.types).toEqual(["end-call", "join"]);
+    expect(lost.state).toMatchObject({ status: "waiting", ended: "media-lost" });
+  });
+
+  test("is joined from with next, as there is no room to skip", () => {
+    expect(orphaned().apply(next).types).toEqual(["end-call", "join"]);
+  });
+
+  test("sends no signals, until the server reports its room again", () => {
+    const offer = { name: "offer", input: { roomId: "room-1", sdp: "v=0" } } as const;
+    const run = orphaned();
+    expect(isRelevant(run.model, offer)).toBe(false);
+    run.apply(session(paired("room-1")));
+    expect(run.state).not.toHaveProperty("orphaned");
+    expect(isRelevant(run.model, offer)).toBe(true);
+  });
+});
+
+describe("another peer on the same page", () => {
+  test("that is detected by this peer is blocked, and nothing is shown", () => {
+    const run = inLobby().apply(createOffer("room-1"));
+    run.apply({ type: "same-page-partner", roomId: "room-1", detected: true });
+    expect(run.commands).toMatchObject([{ type: "enqueue", mutation: { name: "block" } }]);
+    expect(run.state.status).toBe("waiting");
+    // A reconnect before the block has been answered does not enter the room again.
+    run.apply(disconnected, session(paired("room-1")));
+    expect(run.types).toEqual(["hold-queues", "open-queues"]);
+    expect(run.answerAll().apply(partnerGone("room-1", "left")).mutations).toEqual(["join"]);
+    expect(run.state).not.toHaveProperty("ended");
+  });
+
+  test("that detects this one ends the call, and the end of the room is not shown", () => {
+    const run = connecting();
+    run.apply({ type: "same-page-partner", roomId: "room-1", detected: false });
+    expect(run.types).toEqual(["end-call"]);
+    expect(run.apply(partnerGone("room-1", "left")).mutations).toEqual(["join"]);
+    expect(run.state).not.toHaveProperty("ended");
+    expect(run.answerAll().apply(createOffer("room-2")).types).toEqual(["begin-call"]);
+  });
+});
+
+describe("another tab", () => {
+  test("that takes the session over ends everything; start takes it back and leaves its room", () => {
+    const run = connected().apply({ type: "stream-ended", error: takenOver });
+    expect(run.types).toEqual(["hold-queues", "clear-mutations", "clear-signals", "end-call"]);
+    expect(run.state).toEqual({ status: "idle", error: takenOver });
+    run.apply(start, opened, session(paired("room-of-the-other-tab")));
+    expect(run.mutations).toEqual(["leave", "join"]);
+    expect(run.state.status).toBe("waiting");
+  });
+});
+
+describe("the page", () => {
+  test("that is hidden leaves at once, and joins again when it is restored", () => {
+    const run = connected().apply({ type: "page-hide" });
+    expect(run.types).toEqual([
+      "send-leave-on-unload",
+      "end-call",
+      "clear-mutations",
+      "clear-signals",
+    ]);
+    run.apply(disconnected, { type: "page-show" });
+    expect(run.mutations).toEqual([]);
+    expect(run.apply(session(idle)).mutations).toEqual(["join"]);
+  });
+
+  test("that is hidden while idle sends nothing, unless its leave has no answer yet", () => {
+    expect(new Run().apply({ type: "page-hide" }).commands).toEqual([]);
+    const stopped = inLobby().apply(stop);
+    expect(stopped.apply({ type: "page-hide" }).types).toContain("send-leave-on-unload");
+  });
+
+  test("renews the connection and the media path after sleep, if it wants a partner", () => {
+    expect(connected().apply({ type: "resume" }).types).toEqual([
+      "renew-connection",
+      "resume-call",
+    ]);
+    expect(inLobby().apply({ type: "resume" }).types).toEqual(["renew-connection"]);
+    expect(new Run().apply({ type: "resume" }).commands).toEqual([]);
+  });
+
+  test("that closes the peer resolves its requests, and later calls fail by name", () => {
+    const run = connected().apply({ type: "report", request: 3 }, { type: "close" });
+    expect(run.commands).toContainEqual({
+      type: "resolve-request",
+      request: 3,
+      outcome: { ok: true, accepted: false },
+    });
+    expect(run.types).toContain("close-connection");
+    expect(run.state).toEqual({ status: "idle" });
+    expect(run.apply(start).commands).toEqual([]);
+    expect(run.state).toMatchObject({ status: "idle", error: { kind: "closed" } });
+    expect(run.apply({ type: "block", request: 4 }).commands).toMatchObject([
+      { type: "resolve-request", request: 4, outcome: { ok: false, error: { kind: "closed" } } },
+    ]);
+    expect(run.apply(session(paired("room-2")), lobby, hungUp).commands).toEqual([]);
+  });
+});
+
+describe("refusals", () => {
+  test("of a join or an offer end the search; `not-in-room` is followed by the event that explains it", () => {
+    const run = new Run().apply(start, opened, session(idle));
+    run.apply({ type: "mutation-refused", key: run.key("join"), error: suspended });
+    expect(run.state).toEqual({ status: "idle", error: suspended });
+    expect(run.model.pending).toEqual([]);
+    const offer = connected().apply({ type: "signal-refused", error: suspended });
+    expect(offer.types).toEqual(["leave", "clear-signals", "end-call"]);
+    expect(connected().apply({ type: "signal-refused", error: notInRoom }).commands).toEqual([]);
+  });
+
+  test("of `connected`, `failed` and `leave` change nothing", () => {
+    const run = connecting().apply({ type: "call-connected" });
+    run.apply({ type: "mutation-refused", key: run.key("connected"), error: suspended });
+    expect(run.commands).toEqual([]);
+    expect(run.state.status).toBe("connected");
+  });
+
+  test("of mutations that are not pending are ignored", () => {
+    const run = connected();
+    for (const type of ["mutation-refused", "mutation-answered", "mutation-dropped"] as const)
+      run.apply({ type, key: 999, accepted: true, error: suspended } as SessionInput);
+    expect(run.commands).toEqual([]);
+  });
+});
+
+describe("what the server reports", () => {
+  const skip = (roomId: string) => ({ name: "skip", input: { roomId } }) as const;
+
+  test("about the partner of another room is ignored", () => {
+    const other = event({ type: "partner-reconnecting", roomId: "room-0", deadline: 9 });
+    const run = connected().apply(other);
+    expect(run.state.status).toBe("connected");
+    run.apply(event({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 }));
+    run.apply(event({ type: "partner-reconnected", roomId: "room-0" }));
+    expect(run.types).toEqual([]);
+    expect(run.state).toMatchObject({ what: "partner", deadline: 99 });
+  });
+
+  test("determines which room a skip can still leave", () => {
+    expect(isRelevant(connected().model, skip("room-1"))).toBe(true);
+    for (const input of [
+      lobby,
+      partnerGone("room-1", "left"),
+      { type: "page-hide" } as const,
+      { type: "stream-ended", error: takenOver } as const,
+    ])
+      expect(isRelevant(connected().apply(input).model, skip("room-1"))).toBe(false);
+    const after = connected().apply(partnerGone("room-0", "left"));
+    expect(isRelevant(after.model, skip("room-1"))).toBe(true);
+  });
+
+  test("as the lobby ends a call, and is left by a peer that does not want a partner", () => {
+    expect(connected().apply(lobby).types).toEqual(["end-call"]);
+    const stopped = inLobby().apply(stop).answerAll();
+    expect(stopped.apply(lobby).mutations).toEqual(["leave"]);
+  });
+
+  test("as waiting ends a call", () => {
+    expect(connected().apply(resync(waiting)).types).toEqual(["end-call"]);
+  });
+
+  test("as idle is what a stopped peer wants", () => {
+    const stopped = inLobby().apply(stop).answerAll().apply(disconnected, session(idle));
+    expect(stopped.mutations).toEqual([]);
+  });
+
+  test("as a room that was entered between stop and start ends the call, too", () => {
+    const run = inLobby().apply(stop, start, createOffer("room-1"), begun("room-1"));
+    run.apply(disconnected, session(paired("room-1")));
+    expect(run.types).toEqual(["hold-queues", "end-call", "open-queues"]);
+    expect(isRelevant(run.model, skip("room-1"))).toBe(false);
+  });
+
+  test("twice about the same room begins one call", () => {
+    expect(connected().apply(createOffer("room-1")).types).toEqual([]);
+  });
+});
+
+describe("the public state", () => {
+  test("shows an interrupted media path", () => {
+    const run = connected().apply({ type: "call-interrupted", interrupted: true });
+    expect(run.state).toMatchObject({ status: "reconnecting", what: "media", remote });
+    run.apply({ type: "call-interrupted", interrupted: false });
+    expect(run.state.status).toBe("connected");
+  });
+
+  test("keeps the reason of the last end until the page or the next room replaces it", () => {
+    const ended = () => connected().apply(partnerGone("room-1", "left"));
+    expect(ended().apply(lobby).state).toHaveProperty("ended", "left");
+    for (const input of [start, stop, { type: "close" } as const])
+      expect(ended().apply(input).state).not.toHaveProperty("ended");
+    const again = ended().apply(createOffer("room-2"), begun("room-2"));
+    for (const input of [next, { type: "report", request: 1 } as const])
+      expect(new Run(again.model).apply(input).state).not.toHaveProperty("ended");
+    expect(ended().apply({ type: "signal-refused", error: suspended }).state).toEqual({
+      status: "idle",
+      error: suspended,
+    });
+  });
+
+  test("keeps an error until start or stop", () => {
+    const failed = () => inLobby().apply({ type: "signal-refused", error: suspended });
+    expect(failed().apply(start).apply(stop).state).toEqual({ status: "idle" });
+    expect(failed().apply(stop).state).toEqual({ status: "idle" });
+    expect(failed().apply({ type: "close" }).state).toEqual({ status: "idle" });
+  });
+
+  test("shows since when the peer waits: since the last call, or since the page was hidden", () => {
+    const run = inLobby();
+    const since = run.state;
+    expect(run.apply(start).state).toEqual(since);
+    for (const input of [{ type: "block", request: 1 }, { type: "page-hide" }] as const) {
+      const call = connected().apply(input);
+      expect(call.state).toEqual({ status: "waiting", since: call.nowMs });
+    }
+  });
+});
+
+describe("a peer without autoRejoin", () => {
+  const alone = () =>
+    new Run()
+      .apply({ type: "start", wishes: { autoRejoin: false } }, opened, session(idle))
+      .apply(createOffer("room-1"), begun("room-1"), { type: "call-connected" })
+      .answerAll();
+
+  test("is idle after a report, and after the end of an orphaned call", () => {
+    const reported = alone().apply({ type: "report", request: 1 });
+    expect(reported.state).toEqual({ status: "idle" });
+    expect(reported.answerAll().mutations).toEqual([]);
+    const run = alone().apply(disconnected, session(idle), hungUp);
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toEqual({ status: "idle", ended: "left" });
+  });
+
+  test("does not search again when the room with a peer on the same page has ended", () => {
+    const run = alone().apply(
+      { type: "same-page-partner", roomId: "room-1", detected: false },
+      stop,
+    );
+    expect(run.answerAll().apply(partnerGone("room-1", "left")).mutations).toEqual([]);
+  });
+});
+
+describe("the queue of mutations", () => {
+  test("is empty after the page was hidden: the join is enqueued again", () => {
+    const run = new Run().apply(start, opened, session(idle), { type: "page-hide" });
+    expect(run.apply({ type: "page-show" }).mutations).toEqual(["join"]);
+  });
+
+  test("gets no join from a page that is restored without wanting a partner", () => {
+    const run = inLobby().apply(stop).answerAll().apply({ type: "page-show" });
+    expect(run.mutations).toEqual([]);
+  });
+
+  test("gets no join for a report that is answered in the next call", () => {
+    const run = connected().apply({ type: "report", request: 1 }, lobby);
+    run.apply(createOffer("room-2"), begun("room-2")).answerAll();
+    expect(run.mutations).toEqual([]);
+  });
+
+  test("gets no leave when a peer stops that is idle", () => {
+    expect(new Run().apply(stop).commands).toEqual([]);
+  });
+
+  test("is cleared on close, and the leave is sent in another way if the server may have the peer", () => {
+    const close: SessionInput = { type: "close" };
+    const rest = ["hold-queues", "close-connection", "clear-mutations", "clear-signals"];
+    expect(new Run().apply(close).types).toEqual(rest);
+    expect(inLobby().apply(close).types).toEqual(["send-leave-on-unload", ...rest]);
+    expect(inLobby().apply(close, { type: "page-hide" }).types.slice(5)).toEqual([]);
+  });
+
+  test("is cleared by a refusal that another tab has taken over; start then begins as with a new stream", () => {
+    const run = new Run().apply(start, opened, session(idle));
+    run.apply({ type: "mutation-refused", key: run.key("join"), error: takenOver });
+    expect(run.model.pending).toEqual([]);
+    run.apply(start, session(paired("room-of-the-other-tab")));
+    expect(run.mutations).toEqual(["leave", "join"]);
+  });
+});
+
+describe("the last room", () => {
+  test("is also one whose call could not begin, or whose partner was on the same page", () => {
+    for (const failure of [
+      { type: "call-setup-failed", roomId: "room-1", cause: "fault" },
+      { type: "same-page-partner", roomId: "room-1", detected: true },
+    ] as const) {
+      const run = inLobby()
+        .apply(createOffer("room-1"), failure)
+        .apply({ type: "report", request: 1 });
+      expect(run.commands).toMatchObject([
+        { type: "enqueue", mutation: { name: "report", input: { roomId: "room-1" } } },
+      ]);
+    }
+  });
+});
+
+describe("any sequence of inputs", () => {
+  const inputs: SessionInput[] = [
+    start,
+    next,
+    stop,
+    disconnected,
+    hungUp,
+    opened,
+    lobby,
+    ...[idle, waiting, paired("room-1"), paired("room-2")].flatMap((state) => [
+      session(state),
+      resync(state),
+    ]),
+    ...["room-1", "room-2"].flatMap((roomId) => [
+      createOffer(roomId),
+      partnerGone(roomId, "lost"),
+      partnerGone(roomId, "left"),
+      event({ type: "partner-reconnecting", roomId, deadline: 9 }),
+      { type: "same-page-partner", roomId, detected: true } as const,
+    ]),
+    { type: "call-connected" },
+    { type: "call-interrupted", interrupted: true },
+    { type: "call-failed" },
+    { type: "call-setup-failed", roomId: "room-1", cause: "fault" },
+    { type: "report", request: 1 },
+    { type: "page-hide" },
+    { type: "page-show" },
+    { type: "resume" },
+    { type: "stream-ended", error: takenOver },
+    { type: "signal-refused", error: suspended },
+    ...[0, 1, 2, 3].flatMap((key): SessionInput[] => [
+      { type: "mutation-answered", key, accepted: true },
+      { type: "mutation-refused", key, error: suspended },
+    ]),
+    { type: "close" },
+  ];
+
+  test("leaves the previous model unchanged, and keeps calls, queue and state consistent", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...inputs), { maxLength: 40 }), (sequence) => {
+        let { model } = new Run();
+        let liveCall: string | undefined;
+        for (const input of sequence) {
+          const before = structuredClone(model);
+          const result = updateSession(model, input, { nowMs: 1, elapsedMs: 1 });
+          expect(model).toEqual(before);
+          model = result.model;
+          for (const command of result.commands) {
+            // A call ends before the next one begins.
+            if (command.type === "begin-call") {
+              expect(liveCall).toBeUndefined();
+              liveCall = command.room.roomId;
+              model = updateSession(model, begun(liveCall), { nowMs: 1, elapsedMs: 1 }).model;
+            }
+            if (command.type === "end-call") {
+              expect(command.roomId).toBe(liveCall as string);
+              liveCall = undefined;
+            }
+          }
+          expect(model.call?.roomId).toBe(liveCall as string);
+          const names = model.pending.map(({ mutation }) => mutation.name);
+          expect(names.filter((name) => name === "skip").length).toBeLessThanOrEqual(1);
+          if (!model.wanted) expect(deriveState(model).status).toBe("idle");
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
