@@ -1,13 +1,13 @@
-import type { Connection, ConnectionListener } from "../../src/client/connection.ts";
-import type { Answer, Input, MutationName } from "../../src/client/mutations.ts";
-import type { PeerStreamError } from "../../src/client/state.ts";
+import type { Connection, ConnectionListener } from "../../../src/client/connection.ts";
+import type { Answer, Input, MutationName } from "../../../src/client/mutations.ts";
+import type { PeerStreamError } from "../../../src/client/state.ts";
 import type {
   IceServer,
   PeerEvent,
   PeerState,
   RejectionFields,
   RoomTerms,
-} from "../../src/protocol.ts";
+} from "../../../src/protocol.ts";
 
 interface Call {
   name: MutationName;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { MutationQueue } from "../../src/client/mutation-queue.ts";
-import type { MutationName } from "../../src/client/mutations.ts";
+import { MutationQueue } from "../../../src/client/mutation-queue.ts";
+import type { MutationName } from "../../../src/client/mutations.ts";
 import { refusal } from "./fake-connection.ts";
 import { pass, settle } from "./virtual-time.ts";
 

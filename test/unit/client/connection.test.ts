@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createConnection } from "../../src/client/connection.ts";
-import { createTokenStore } from "../../src/client/token-store.ts";
+import { createConnection } from "../../../src/client/connection.ts";
+import { createTokenStore } from "../../../src/client/token-store.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass } from "./virtual-time.ts";
 

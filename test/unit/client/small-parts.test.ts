@@ -1,9 +1,9 @@
 import { describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import { createEmitter } from "../../src/client/emitter.ts";
-import { readRefusal, retryAfterRefusalMs } from "../../src/client/refusal.ts";
-import { retryDelayMs } from "../../src/client/retry-delay.ts";
-import { createTokenStore } from "../../src/client/token-store.ts";
+import { createEmitter } from "../../../src/client/emitter.ts";
+import { readRefusal, retryAfterRefusalMs } from "../../../src/client/refusal.ts";
+import { retryDelayMs } from "../../../src/client/retry-delay.ts";
+import { createTokenStore } from "../../../src/client/token-store.ts";
 import { refusal } from "./fake-connection.ts";
 
 describe("the delay before a reconnect", () => {

@@ -1,17 +1,17 @@
 /** The session model: values in, values out. There are no fakes, clocks or timers here. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { MutationName } from "../../src/client/mutations.ts";
-import type { SessionCommand, SessionInput } from "../../src/client/session-input.ts";
+import type { MutationName } from "../../../src/client/mutations.ts";
+import type { SessionCommand, SessionInput } from "../../../src/client/session-input.ts";
 import {
   createSessionModel,
   deriveState,
   isRelevant,
   type SessionModel,
-} from "../../src/client/session-model.ts";
-import { updateSession } from "../../src/client/session-update.ts";
-import type { PeerStreamError } from "../../src/client/state.ts";
-import type { EndReason, PeerEvent, PeerState, RoomTerms } from "../../src/protocol.ts";
+} from "../../../src/client/session-model.ts";
+import { updateSession } from "../../../src/client/session-update.ts";
+import type { PeerStreamError } from "../../../src/client/state.ts";
+import type { EndReason, PeerEvent, PeerState, RoomTerms } from "../../../src/protocol.ts";
 
 const remote = { id: "the partner's stream" } as MediaStream;
 const suspended: PeerStreamError = {

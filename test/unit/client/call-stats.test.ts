@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readCallStats, type CallCounters } from "../../src/client/call-stats.ts";
+import { readCallStats, type CallCounters } from "../../../src/client/call-stats.ts";
 
 const zero: CallCounters = {
   at: 0,

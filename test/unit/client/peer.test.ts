@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createPeer } from "../../src/client/peer.ts";
-import type { PeerState } from "../../src/protocol.ts";
-import type { StartOptions, Wishes } from "../../src/client/types.ts";
+import { createPeer } from "../../../src/client/peer.ts";
+import type { PeerState } from "../../../src/protocol.ts";
+import type { StartOptions, Wishes } from "../../../src/client/types.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";

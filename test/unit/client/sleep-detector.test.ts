@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, jest, setSystemTime, test } from "bun:test";
-import { detectSleep } from "../../src/client/sleep-detector.ts";
+import { detectSleep } from "../../../src/client/sleep-detector.ts";
 
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());

@@ -1,6 +1,6 @@
 /** The person's devices, as browsers give and take them. */
 import { describe, expect, test } from "bun:test";
-import { createCamera, type CameraEvent, type MediaSource } from "../../src/client/camera.ts";
+import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
 
 class FakeTrack extends EventTarget {
   readyState = "live";

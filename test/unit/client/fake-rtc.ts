@@ -1,4 +1,4 @@
-import type { Rtc } from "../../src/client/call.ts";
+import type { Rtc } from "../../../src/client/call.ts";
 
 /** What a fake description says; its JSON is the SDP. */
 interface FakeSdp {

@@ -5,7 +5,7 @@ import { createPeer, type Peer } from "../../src/client/peer.ts";
 import type { PeerStreamState } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork } from "../unit/client/fake-rtc.ts";
 
 /** A peer on a real socket, with made-up WebRTC. */
 function person({ ws }: TestServer, network: FakeNetwork, name: string) {

@@ -1,7 +1,7 @@
 /** What is sent of the page's tracks and the camera's, whatever becomes of the camera. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createOutgoing } from "../../src/client/outgoing.ts";
+import { createOutgoing } from "../../../src/client/outgoing.ts";
 
 interface Track {
   kind: string;

@@ -1,10 +1,10 @@
 /** From the first use of a peer to its `close()`, and what may go wrong in between. */
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import type { Rtc } from "../../src/client/call.ts";
-import { createPagePeer } from "../../src/client/page-peers.ts";
-import { createPeer, type PeerParts } from "../../src/client/peer.ts";
-import type { PeerState } from "../../src/protocol.ts";
+import type { Rtc } from "../../../src/client/call.ts";
+import { createPagePeer } from "../../../src/client/page-peers.ts";
+import { createPeer, type PeerParts } from "../../../src/client/peer.ts";
+import type { PeerState } from "../../../src/protocol.ts";
 import { createOffer, FakeConnection, paired } from "./fake-connection.ts";
 import { fakeCamera, FakeNetwork, type FakePeerConnection } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";

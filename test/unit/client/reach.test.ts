@@ -1,10 +1,10 @@
 /** Where the server is, whether it can be reached at all, and when nothing more is tried. */
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import { createConnection, type Connection } from "../../src/client/connection.ts";
-import { httpUrlOf, readEndpointUrl } from "../../src/client/endpoint-url.ts";
-import type { PeerStreamError } from "../../src/client/state.ts";
-import { createTokenStore } from "../../src/client/token-store.ts";
+import { createConnection, type Connection } from "../../../src/client/connection.ts";
+import { httpUrlOf, readEndpointUrl } from "../../../src/client/endpoint-url.ts";
+import type { PeerStreamError } from "../../../src/client/state.ts";
+import { createTokenStore } from "../../../src/client/token-store.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass } from "./virtual-time.ts";
 

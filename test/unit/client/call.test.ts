@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createCall, type Call } from "../../src/client/call.ts";
-import type { IceServer, Mode, Signal } from "../../src/protocol.ts";
+import { createCall, type Call } from "../../../src/client/call.ts";
+import type { IceServer, Mode, Signal } from "../../../src/protocol.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 

@@ -1,7 +1,7 @@
 /** What was asked of the devices, and is answered after something else was asked, or nothing any more. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createCamera, type CameraEvent, type MediaSource } from "../../src/client/camera.ts";
+import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
 
 class FakeTrack extends EventTarget {
   readyState = "live";
