@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import { Collected, createLog } from "../../../src/observe/log.ts";
+import { Collected, createLog } from "../../src/observe/log.ts";
 import { join } from "node:path";
-import { root } from "../../support/root.ts";
+import { root } from "../support/root.ts";
 
 /** Where turns end when they are told to. */
 function turns() {
