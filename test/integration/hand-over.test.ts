@@ -1,4 +1,4 @@
-/** `src/client` against the real server, which is only reached through real sockets. */
+/** `src/client` against the real server, which is reached only through real sockets. */
 import { describe, expect, test } from "bun:test";
 import { createConnection } from "../../src/client/connection.ts";
 import { createPeer, type Peer } from "../../src/client/peer.ts";
@@ -7,8 +7,8 @@ import { createTokenStore } from "../../src/client/token-store.ts";
 import { startServer, type TestServer } from "../support/server.ts";
 import { fakeCamera, FakeNetwork } from "../unit/client/fake-rtc.ts";
 
-/** A peer on a real socket, with made-up WebRTC. */
-function person({ ws }: TestServer, network: FakeNetwork, name: string) {
+/** A peer on a real socket, with fake WebRTC. */
+function createPerson({ ws }: TestServer, network: FakeNetwork, name: string) {
   const sockets: WebSocket[] = [];
   class Recorded extends WebSocket {
     constructor(url: string | URL) {
@@ -31,8 +31,8 @@ function person({ ws }: TestServer, network: FakeNetwork, name: string) {
     browser,
     seen,
     sockets,
-    /** Says to the client what a leaving server says; resolves when it has moved to another socket. */
-    async moves(): Promise<void> {
+    /** Receives the reconnect request of a draining server; resolves when the old socket has closed. */
+    async moveToNewSocket(): Promise<void> {
       const old = sockets.at(-1);
       if (!old) throw new Error(`${name} has no socket`);
       const closed = new Promise((resolve) => old.addEventListener("close", resolve));
@@ -50,22 +50,22 @@ async function until(peer: Peer, status: PeerStreamState["status"]): Promise<voi
 }
 
 describe("a hand-over from socket to socket, against the real server", () => {
-  test("in a call is told to nobody, ten times over", async () => {
+  test("in a call is not visible, ten times in a row", async () => {
     await using server = startServer();
     const network = new FakeNetwork();
-    using alice = person(server, network, "alice");
-    using bob = person(server, network, "bob");
+    using alice = createPerson(server, network, "alice");
+    using bob = createPerson(server, network, "bob");
     for (const { peer } of [alice, bob]) peer.start({ stream: fakeCamera() });
     await Promise.all([until(alice.peer, "connected"), until(bob.peer, "connected")]);
     alice.seen.length = 0;
     bob.seen.length = 0;
 
     for (let moves = 0; moves < 10; moves += 1) {
-      // Signals go on meanwhile, both ways: each restart is an offer, an answer, and candidates.
+      // Signals are sent meanwhile in both directions: each restart is an offer, an answer, and candidates.
       alice.browser.last.restartIce();
-      await alice.moves();
+      await alice.moveToNewSocket();
       bob.browser.last.restartIce();
-      await bob.moves();
+      await bob.moveToNewSocket();
     }
     expect(alice.sockets).toHaveLength(11);
     expect([...alice.seen, ...bob.seen]).toEqual([]);
@@ -76,18 +76,18 @@ describe("a hand-over from socket to socket, against the real server", () => {
     expect(alice.peer.sendChat("still here")).toBe(true);
   }, 30_000);
 
-  test("in the lobby keeps the place: whoever comes next is met", async () => {
+  test("in the lobby keeps the place: the next peer is met", async () => {
     await using server = startServer();
     const network = new FakeNetwork();
-    using alice = person(server, network, "alice");
+    using alice = createPerson(server, network, "alice");
     alice.peer.start({ stream: fakeCamera() });
     await until(alice.peer, "waiting");
-    // Until the server has told of the lobby.
+    // Until the server has sent the `lobby` event.
     for await (const state of alice.peer.states()) if ("online" in state) break;
     alice.seen.length = 0;
-    await alice.moves();
+    await alice.moveToNewSocket();
     expect(alice.peer.state.status).toBe("waiting");
-    using bob = person(server, network, "bob");
+    using bob = createPerson(server, network, "bob");
     bob.peer.start({ stream: fakeCamera() });
     await Promise.all([until(alice.peer, "connected"), until(bob.peer, "connected")]);
     expect(alice.seen).not.toContain("reconnecting");

@@ -44,7 +44,7 @@ const media = [
 ];
 
 describe("a call's figures", () => {
-  test("are read as Chromium tells them", () => {
+  test("are read from a report of Chromium", () => {
     const { reading } = readCallStats(
       report(...ends("host", "srflx"), pair, transport, ...media),
       zero,
@@ -61,7 +61,7 @@ describe("a call's figures", () => {
     });
   });
 
-  test("are read as Firefox tells them: no transport, but a pair that says it is the one", () => {
+  test("are read from a report of Firefox: no transport, but a pair that is marked as selected", () => {
     const old = { ...pair, id: "old", nominated: false, state: "failed", bytesReceived: 1 };
     const own = { ...pair, nominated: true, state: "succeeded" };
     const { reading } = readCallStats(report(...ends("host", "host"), old, own), zero, 1000);

@@ -17,12 +17,12 @@ interface SideOptions {
   fetchIceServers?: () => Promise<IceServer[] | undefined>;
 }
 
-/** One end of a room: its call, and a log of all it tells. */
+/** One side of a room: its call, and a log of what the call reports. */
 function side(network: FakeNetwork, name: string, options: SideOptions) {
   const browser = network.browser(name);
   const log: string[] = [];
   const sent: Signal[] = [];
-  /** What the partner says that it sends, sound and picture. */
+  /** What the partner announces that it sends: audio and video. */
   const media: string[] = [];
   let deliver: ((signal: Signal) => void) | undefined;
   const call = createCall({
@@ -337,7 +337,7 @@ describe("a path that breaks", () => {
     expect(alice.pc.restarts).toBe(1);
   });
 
-  test("is tried anew at once when the machine wakes up, with all its restarts", async () => {
+  test("is restarted immediately after sleep, with all its attempts", async () => {
     const { network, alice } = room();
     await settle();
     network.cut();
@@ -358,7 +358,7 @@ describe("a path that breaks", () => {
     expect(alice.pc.restarts).toBe(0);
   });
 
-  test("where nobody carries signals is given up once the browser does, and not before", async () => {
+  test("without signaling is given up when the browser reports it as failed, and not before", async () => {
     const alice = side(new FakeNetwork(), "alice", { polite: false, canSignal: () => false });
     alice.pc.connection("connected");
     alice.pc.ice("connected");
@@ -405,7 +405,7 @@ describe("chat", () => {
     expect(bob.log.slice(-2)).toEqual(["typing: true", "typing: false"]);
   });
 
-  test("cannot be said too early, too long, blank, or into a full channel", async () => {
+  test("is not sent too early, too long, blank, or into a congested channel", async () => {
     const { alice } = room();
     expect(alice.call.send({ type: "chat", text: "hello" })).toBe(false);
     await settle();
@@ -460,7 +460,7 @@ describe("other media", () => {
 });
 
 describe("the end", () => {
-  test("closes everything, tells nothing more, and leaves no timer behind", async () => {
+  test("closes everything, reports nothing more, and leaves no timer behind", async () => {
     const { alice, bob } = room();
     await settle();
     const [track] = alice.call.remote.getTracks();
@@ -533,13 +533,13 @@ describe("B4 credentials for TURN", () => {
   const turn = (username: string): IceServer[] => [
     { urls: ["turn:turn.example"], username, credential: "of it" },
   ];
-  /** Two in a call; the credentials of each are asked for anew under a number. */
+  /** Two peers in a call; each renewal of their credentials has a number. */
   async function relayed(answer: (username: string) => Promise<IceServer[] | undefined>) {
     const network = new FakeNetwork();
-    const asked: string[] = [];
+    const requested: string[] = [];
     const of = (name: string) => () => {
-      asked.push(name);
-      return answer(`${name} ${asked.length}`);
+      requested.push(name);
+      return answer(`${name} ${requested.length}`);
     };
     const alice = side(network, "alice", {
       polite: false,
@@ -554,19 +554,19 @@ describe("B4 credentials for TURN", () => {
     alice.reaches(bob.call);
     bob.reaches(alice.call);
     await settle();
-    expect(asked).toEqual([]);
+    expect(requested).toEqual([]);
     const usernames = () =>
       [alice, bob].map(({ pc }) => pc.configuration.iceServers?.[0]?.username);
-    return { network, alice, bob, asked, usernames };
+    return { network, alice, bob, requested, usernames };
   }
 
   test("B4 are renewed before a restart, and before one is answered; all else stays as it was", async () => {
-    const { network, alice, bob, asked, usernames } = await relayed(async (name) => turn(name));
+    const { network, alice, bob, requested, usernames } = await relayed(async (name) => turn(name));
     const before = [alice.pc.configuration, bob.pc.configuration];
     network.cut();
     network.whole = true;
     await pass(3000);
-    expect(asked).toEqual(["alice", "bob"]);
+    expect(requested).toEqual(["alice", "bob"]);
     expect(usernames()).toEqual(["alice 1", "bob 2"]);
     for (const [index, { pc, log }] of [alice, bob].entries()) {
       expect({ ...pc.configuration, iceServers: [] }).toEqual({ ...before[index], iceServers: [] });
@@ -689,7 +689,7 @@ describe("B6 the partner", () => {
     return { stream, audio, video, happens };
   }
 
-  test("B6 is told what is sent when the call begins, and whenever that changes", async () => {
+  test("B6 receives what is sent when the call begins, and on every change", async () => {
     const { stream, audio, video, happens } = camera();
     const { alice, bob } = room({ alice: stream });
     await settle();
@@ -721,7 +721,7 @@ describe("B6 the partner", () => {
     expect(alice.media).toEqual(["true true"]);
   });
 
-  test("B6 is told of one that only listens, or of a mode that has no picture", async () => {
+  test("B6 receives that a partner sends nothing, or that the mode has no video", async () => {
     const silent = room({ alice: undefined });
     await settle();
     expect(silent.bob.media).toEqual(["false false"]);
@@ -734,7 +734,7 @@ describe("B6 the partner", () => {
     expect(bob.media).toEqual(["true false"]);
   });
 
-  test("B6 is told nothing any more after the end", async () => {
+  test("B6 receives nothing after the end", async () => {
     const { stream, video, happens } = camera();
     const { alice, bob } = room({ alice: stream });
     await settle();

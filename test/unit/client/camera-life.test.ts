@@ -1,4 +1,4 @@
-/** What was asked of the devices, and is answered after something else was asked, or nothing any more. */
+/** Requests for devices that are answered late: after another request, or after the camera was closed. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
@@ -25,10 +25,10 @@ const streamOf = (tracks: FakeTrack[]) =>
     getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
   }) as unknown as MediaStream;
 
-/** Devices that answer when they are told to. */
+/** Devices whose requests the test answers. */
 function slowMachine() {
   const made: FakeTrack[] = [];
-  const questions: { allow(): void; refuse(error: string): void }[] = [];
+  const requests: { allow(): void; refuse(error: string): void }[] = [];
   const target = new EventTarget();
   let listeners = 0;
   const source = Object.assign(target, {
@@ -38,7 +38,7 @@ function slowMachine() {
     },
     getUserMedia({ video, audio }: MediaStreamConstraints) {
       const { promise, resolve, reject } = Promise.withResolvers<MediaStream>();
-      questions.push({
+      requests.push({
         allow() {
           const kinds = [...(video ? ["video"] : []), ...(audio ? ["audio"] : [])];
           const tracks = kinds.map((kind) => new FakeTrack(kind));
@@ -62,14 +62,14 @@ function slowMachine() {
     camera,
     events,
     made,
-    questions,
+    requests,
     live: () => made.filter(({ readyState }) => readyState === "live"),
     listened: () => listeners,
     devicesChange: () => target.dispatchEvent(new Event("devicechange")),
-    /** Answers all that is asked, until nothing is. */
+    /** Allows all requests, until there are none. */
     async answerAll() {
       for (let round = 0; round < 20; round += 1) {
-        for (const question of questions.splice(0)) question.allow();
+        for (const request of requests.splice(0)) request.allow();
         await Bun.sleep(0);
       }
     },
@@ -80,17 +80,17 @@ const superseded = { ok: false, error: { kind: "superseded" } };
 
 describe("B10 a camera", () => {
   test("B10 closed while another device is opened for the one in use is not turned on again", async () => {
-    const { camera, questions, live, answerAll, events } = slowMachine();
+    const { camera, requests, live, answerAll, events } = slowMachine();
     const opening = camera.open();
-    questions.shift()?.allow();
+    requests.shift()?.allow();
     await opening;
     const choosing = camera.choose({ camera: "usb" });
-    questions.shift()?.refuse("NotReadableError");
-    // The second question, asked once the first device is let go.
-    while (questions.length === 0) await Promise.resolve();
+    requests.shift()?.refuse("NotReadableError");
+    // The second request, which follows the release of the first device.
+    while (requests.length === 0) await Promise.resolve();
     camera.close();
     events.length = 0;
-    questions.shift()?.refuse("NotReadableError");
+    requests.shift()?.refuse("NotReadableError");
     expect(await choosing).toMatchObject(superseded);
     await answerAll();
     expect(live()).toEqual([]);
@@ -98,12 +98,12 @@ describe("B10 a camera", () => {
   });
 
   test.each(["close", "dispose"] as const)(
-    "B10 that opens after %s is off at once, and the answer says so",
+    "B10 that opens after %s is off at once, with the result `superseded`",
     async (way) => {
-      const { camera, questions, live, events } = slowMachine();
+      const { camera, requests, live, events } = slowMachine();
       const opening = camera.open();
       camera[way]();
-      questions.shift()?.allow();
+      requests.shift()?.allow();
       expect(await opening).toMatchObject(superseded);
       expect(live()).toEqual([]);
       expect(camera.stream).toBeUndefined();
@@ -111,38 +111,38 @@ describe("B10 a camera", () => {
     },
   );
 
-  test("B10 closed while a remembered device turns out to be gone asks for no other", async () => {
-    const { camera, questions } = slowMachine();
+  test("B10 closed while a remembered device turns out to be disconnected requests no other", async () => {
+    const { camera, requests } = slowMachine();
     await camera.choose({ camera: "usb" });
     const opening = camera.open();
     camera.close();
-    questions.shift()?.refuse("OverconstrainedError");
+    requests.shift()?.refuse("OverconstrainedError");
     expect(await opening).toMatchObject(superseded);
-    expect(questions).toEqual([]);
+    expect(requests).toEqual([]);
   });
 
-  test("B10 opened twice is opened once, and the first caller is told", async () => {
-    const { camera, questions, live } = slowMachine();
+  test("B10 opened twice is opened once, and the first caller gets `superseded`", async () => {
+    const { camera, requests, live } = slowMachine();
     const [first, second] = [camera.open(), camera.open()];
-    for (const question of questions.splice(0)) question.allow();
+    for (const request of requests.splice(0)) request.allow();
     expect(await first).toMatchObject(superseded);
     expect(await second).toMatchObject({ ok: true });
     expect(live()).toHaveLength(2);
   });
 
   test("B10 of which only the sound is wanted after all gives no picture", async () => {
-    const { camera, questions, live } = slowMachine();
+    const { camera, requests, live } = slowMachine();
     const [both, sound] = [camera.open(), camera.open({ video: false })];
-    for (const question of questions.splice(0).reverse()) question.allow();
+    for (const request of requests.splice(0).reverse()) request.allow();
     expect(await both).toMatchObject(superseded);
     expect(await sound).toMatchObject({ ok: true });
     expect(live().map(({ kind }) => kind)).toEqual(["audio"]);
   });
 
   test("B10 that loses its microphone while another picture is chosen gets both", async () => {
-    const { camera, questions, live, made, answerAll } = slowMachine();
+    const { camera, requests, live, made, answerAll } = slowMachine();
     const opening = camera.open();
-    questions.shift()?.allow();
+    requests.shift()?.allow();
     await opening;
     const choosing = camera.choose({ camera: "usb" });
     made.find(({ kind }) => kind === "audio")?.unplug();
@@ -158,19 +158,19 @@ describe("B10 a camera", () => {
   });
 
   test("B10 that was disposed of opens nothing, chooses nothing and listens to nothing", async () => {
-    const { camera, questions, listened, devicesChange, answerAll, live } = slowMachine();
+    const { camera, requests, listened, devicesChange, answerAll, live } = slowMachine();
     camera.dispose();
     const closed = { ok: false, error: { kind: "closed" } };
     expect(await camera.open()).toMatchObject(closed);
     expect(await camera.choose({ camera: "usb" })).toMatchObject(closed);
     devicesChange();
-    expect(questions).toEqual([]);
+    expect(requests).toEqual([]);
     expect(listened()).toBe(0);
     await answerAll();
     expect(live()).toEqual([]);
   });
 
-  test("B10 is off after close whatever was asked before and answered when, and what it gives is live", async () => {
+  test("B10 is off after close for any sequence of requests and answers, and a successful result is live", async () => {
     const step = fc.constantFrom(
       "open",
       "voice",
@@ -188,7 +188,7 @@ describe("B10 a camera", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.boolean(), async (steps, forGood) => {
         const machine = slowMachine();
-        const { camera, questions, made } = machine;
+        const { camera, requests, made } = machine;
         const wrong: string[] = [];
         const check = (answer: Promise<Awaited<ReturnType<typeof camera.open>> | undefined>) =>
           void answer.then((result) => {
@@ -203,14 +203,14 @@ describe("B10 a camera", () => {
           if (name === "choose camera") check(camera.choose({ camera: "usb" }));
           if (name === "choose both") check(camera.choose({ camera: "usb", microphone: "usb" }));
           if (name === "close") camera.close();
-          if (name === "allow") questions.shift()?.allow();
-          if (name === "in use") questions.shift()?.refuse("NotReadableError");
-          if (name === "gone") questions.shift()?.refuse("OverconstrainedError");
-          if (name === "denied") questions.shift()?.refuse("NotAllowedError");
+          if (name === "allow") requests.shift()?.allow();
+          if (name === "in use") requests.shift()?.refuse("NotReadableError");
+          if (name === "gone") requests.shift()?.refuse("OverconstrainedError");
+          if (name === "denied") requests.shift()?.refuse("NotAllowedError");
           if (name === "unplug") made.findLast(({ readyState }) => readyState === "live")?.unplug();
           if (name === "plug") machine.devicesChange();
           for (let turn = 0; turn < 8; turn += 1) await Promise.resolve();
-          // Whatever is on is what the page can see and stop.
+          // Every live track is one that the page can see and stop.
           const open = camera.stream?.getTracks() ?? [];
           for (const track of machine.live())
             if (!open.includes(track as unknown as MediaStreamTrack))
@@ -218,13 +218,13 @@ describe("B10 a camera", () => {
         }
         if (forGood) camera.dispose();
         else camera.close();
-        const asked = questions.length;
+        const before = requests.length;
         await machine.answerAll();
         expect(machine.live()).toEqual([]);
         expect(camera.stream).toBeUndefined();
         expect(wrong).toEqual([]);
-        // What was asked before may be answered; nothing is asked after.
-        expect(questions.length).toBeLessThanOrEqual(asked);
+        // Earlier requests may be answered; there are no further ones.
+        expect(requests.length).toBeLessThanOrEqual(before);
       }),
       { numRuns: 300 },
     );

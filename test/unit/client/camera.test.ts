@@ -27,10 +27,10 @@ const streamOf = (tracks: FakeTrack[]) =>
     getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
   }) as unknown as MediaStream;
 
-/** A machine with these devices, first come first taken, and what is asked of it. */
+/** A machine with these devices, of which the first is the default, and the constraints that were requested. */
 function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   const target = new EventTarget();
-  const asked: MediaStreamConstraints[] = [];
+  const requested: MediaStreamConstraints[] = [];
   const errors: string[] = [];
   const open: FakeTrack[] = [];
   const all = { plugged };
@@ -48,7 +48,7 @@ function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   };
   const source = Object.assign(target, {
     async getUserMedia(constraints: MediaStreamConstraints) {
-      asked.push(constraints);
+      requested.push(constraints);
       const error = errors.shift();
       if (error) throw new DOMException("no", error);
       const { video, audio } = constraints;
@@ -84,7 +84,7 @@ function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   const live = () =>
     open.filter(({ readyState }) => readyState === "live").map(({ deviceId }) => deviceId);
   const change = () => void target.dispatchEvent(new Event("devicechange"));
-  return { all, asked, camera: visit(), change, devices, errors, events, live, open, visit };
+  return { all, requested, camera: visit(), change, devices, errors, events, live, open, visit };
 }
 
 const turns = async () => {
@@ -132,13 +132,13 @@ describe("a camera that opens", () => {
   });
 
   test("may be the microphone alone", async () => {
-    const { camera, devices, asked } = machine();
+    const { camera, devices, requested } = machine();
     await camera.open({ video: false });
     expect(devices(camera.stream)).toEqual(["mic"]);
-    expect(asked[0]?.video).toBeUndefined();
+    expect(requested[0]?.video).toBeUndefined();
   });
 
-  test("is turned off by close, and tells so", async () => {
+  test("is turned off by close, with an event", async () => {
     const { camera, live, events } = machine();
     await camera.open();
     camera.close();
@@ -231,7 +231,7 @@ describe("a camera that is pulled out", () => {
     expect(events.map(({ type }) => type)).toEqual(["stream", "lost", "devices", "stream"]);
   });
 
-  test("together with its microphone is told once", async () => {
+  test("together with its microphone is reported once", async () => {
     const { camera, all, open, events } = machine(["video:usb", "audio:usb"]);
     await camera.open();
     all.plugged = [];
@@ -240,14 +240,14 @@ describe("a camera that is pulled out", () => {
     expect(events.map(({ type }) => type)).toEqual(["stream", "lost"]);
   });
 
-  test("after close is nobody's loss", async () => {
-    const { camera, open, events, asked, change } = machine();
+  test("after close is not reported", async () => {
+    const { camera, open, events, requested, change } = machine();
     await camera.open();
     camera.close();
     open[0]?.unplug();
     change();
     await turns();
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
     expect(events.map(({ type }) => type)).toEqual(["stream", "stream"]);
   });
 });

@@ -7,7 +7,7 @@ import { pass } from "./virtual-time.ts";
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** Alice's connection, with a log of what it tells. */
+/** A connection, with a log of what it reports. */
 function alice() {
   const sockets = fakeWebSockets();
   const posts: { url: string; init: RequestInit }[] = [];
@@ -69,7 +69,7 @@ describe("the token", () => {
     expect(sockets.last.url).not.toContain("token");
   });
 
-  test("says goodbye over HTTP, in a way that outlives the page", async () => {
+  test("sends leave over HTTP as well, in a way that outlives the page", async () => {
     const { connection, posts } = await aliceOnline();
     connection.sendLeaveOnUnload();
     expect(posts).toEqual([
@@ -85,7 +85,7 @@ describe("the token", () => {
     ]);
   });
 
-  test("that was never given says nothing", () => {
+  test("that was never received sends nothing", () => {
     const { connection, posts } = alice();
     connection.sendLeaveOnUnload();
     expect(posts).toEqual([]);
@@ -93,7 +93,7 @@ describe("the token", () => {
 });
 
 describe("a socket that drops", () => {
-  test("is told, and comes back after a moment, from the last event on", async () => {
+  test("is reported, and the stream resumes after a delay from the last event", async () => {
     const { sockets, log } = await aliceOnline();
     sockets.last.event("e:7", { type: "lobby", waiting: 1, online: 1 });
     sockets.last.gone();
@@ -121,14 +121,14 @@ describe("a socket that drops", () => {
     }
   });
 
-  test("without a word, on a half-open network, is noticed and replaced within ten seconds", async () => {
+  test("without a close, on a half-open network, is detected and replaced within ten seconds", async () => {
     const { sockets, log } = await aliceOnline();
     const [first] = sockets.all;
     if (first) first.alive = false;
     await pass(10_000);
     expect(log).toEqual(["disconnected"]);
     expect(sockets.all.length).toBeGreaterThan(1);
-    // What the first one still has to say is nobody's.
+    // Late events of the first one are ignored.
     first?.gone();
     await pass(50);
     expect(log).toEqual(["disconnected"]);
@@ -142,8 +142,8 @@ describe("a socket that drops", () => {
   });
 });
 
-describe("a server that asks to be left for another socket", () => {
-  test("is left for one that is there first, and nothing is told of it", async () => {
+describe("a server that requests a reconnect", () => {
+  test("is replaced by a socket that opens first, and nothing is reported", async () => {
     const { sockets, log, opened } = await aliceOnline();
     const [first] = sockets.all;
     if (!first) throw new Error("there is no first socket");
@@ -170,12 +170,12 @@ describe("a server that asks to be left for another socket", () => {
     expect(sockets.all).toHaveLength(2);
   });
 
-  test("still gets through what it was asked for, and the answer is received", async () => {
+  test("still answers the calls on the old socket", async () => {
     const { sockets, connection, log } = await aliceOnline();
     const [first] = sockets.all;
     const answer = connection.call("leave", { id: "leave-1" });
     await pass(50);
-    const asked = first?.calls.findLast(({ params }) => params.path === "leave");
+    const leave = first?.calls.findLast(({ params }) => params.path === "leave");
     first?.receive({ id: null, method: "reconnect" });
     await pass(2000);
     sockets.last.open();
@@ -183,14 +183,14 @@ describe("a server that asks to be left for another socket", () => {
     sockets.last.receive({ id: sockets.last.subscription?.id, result: { type: "started" } });
     await pass(50);
     expect(first?.readyState).toBe(1);
-    first?.receive({ id: asked?.id, result: { type: "data", data: { status: "idle" } } });
+    first?.receive({ id: leave?.id, result: { type: "data", data: { status: "idle" } } });
     expect(await answer).toEqual({ status: "idle" });
     await pass(50);
     expect(first?.readyState).toBe(3);
     expect(log).toEqual([]);
   });
 
-  test("and lets nobody in yet stays in use until somebody does", async () => {
+  test("stays in use until a new socket opens", async () => {
     const { sockets, log } = await aliceOnline();
     const [first] = sockets.all;
     first?.receive({ id: null, method: "reconnect" });

@@ -1,8 +1,8 @@
 import type { Rtc } from "../../../src/client/call.ts";
 
-/** What a fake description says; its JSON is the SDP. */
+/** The content of a fake description; its JSON is the SDP. */
 interface FakeSdp {
-  /** The line by which a restart is known. */
+  /** The line that identifies a restart. */
   ufrag: string;
   connection: string;
   generation: number;
@@ -11,7 +11,7 @@ interface FakeSdp {
 
 /**
  * The network between two fake peer connections. They connect once each has a description and a
- * candidate of the other's present generation, and the wire is whole.
+ * candidate of the other's current generation, and the network is up.
  */
 export class FakeNetwork {
   readonly connections: FakePeerConnection[] = [];
@@ -39,7 +39,7 @@ export class FakeNetwork {
     };
   }
 
-  /** Cuts the wire: what was connected is `disconnected`, and needs a restart to come back. */
+  /** Interrupts the network: connections become `disconnected`, and need a restart to recover. */
   cut(): void {
     this.whole = false;
     for (const connection of this.connections) connection.lose("disconnected");
@@ -64,7 +64,7 @@ export class FakeNetwork {
   }
 }
 
-/** As much of an RTCPeerConnection as perfect negotiation relies on, with the same order of things. */
+/** The part of RTCPeerConnection that perfect negotiation uses, with the same order of operations. */
 export class FakePeerConnection extends EventTarget {
   signalingState: RTCSignalingState = "stable";
   iceConnectionState: RTCIceConnectionState = "new";
@@ -78,7 +78,7 @@ export class FakePeerConnection extends EventTarget {
   readonly channel = new FakeChannel();
   readonly senders: FakeTransceiver[] = [];
   readonly added: string[] = [];
-  /** What came from the partner. */
+  /** The tracks of the partner. */
   readonly received: { track: FakeTrack; transceiver: { direction: string } }[] = [];
   restarts = 0;
   offers = 0;
@@ -90,7 +90,7 @@ export class FakePeerConnection extends EventTarget {
   #generation = 0;
   #wantsNewGeneration = true;
   #connectedGenerations = "";
-  #received = new Set<number>();
+  #candidateGenerations = new Set<number>();
 
   constructor(network: FakeNetwork, name: string, configuration: RTCConfiguration) {
     super();
@@ -160,7 +160,7 @@ export class FakePeerConnection extends EventTarget {
         this.#needed = true;
       }
       if (description.type === "offer" && (this.remoteSdp?.generation ?? 0) < sdp.generation) {
-        // Whoever answers a restart restarts, too.
+        // The answerer of a restart restarts as well.
         this.#wantsNewGeneration = true;
       }
       this.remoteDescription = description;
@@ -185,7 +185,7 @@ export class FakePeerConnection extends EventTarget {
       if (generation !== this.remoteSdp.generation) {
         throw new DOMException("unknown ufrag", "OperationError");
       }
-      this.#received.add(generation);
+      this.#candidateGenerations.add(generation);
       this.#network.check(this);
     });
   }
@@ -201,7 +201,7 @@ export class FakePeerConnection extends EventTarget {
   reaches(partner: FakePeerConnection): boolean {
     return (
       this.signalingState === "stable" &&
-      this.#received.has(partner.#generation) &&
+      this.#candidateGenerations.has(partner.#generation) &&
       this.sctp.transport.state !== "failed"
     );
   }
@@ -215,7 +215,7 @@ export class FakePeerConnection extends EventTarget {
     this.connection("connected");
   }
 
-  /** What the network does to it; only to what was connected. */
+  /** The network fails; only for a connection that was established. */
   lose(state: "disconnected" | "failed"): void {
     if (this.connectionState === "closed" || this.#connectedGenerations === "") return;
     this.ice(state);
@@ -236,14 +236,14 @@ export class FakePeerConnection extends EventTarget {
     this.dispatchEvent(new Event("connectionstatechange"));
   }
 
-  /** The encryption's handshake, or its session, has failed. */
+  /** The DTLS handshake or session has failed. */
   failDtls(): void {
     this.sctp.transport.state = "failed";
     this.connection("failed");
   }
 
   async #gather(): Promise<void> {
-    // A task of its own: never before whoever made the description could send it.
+    // Later, so that the description is sent before its candidates.
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
     const usernameFragment = String(this.#generation);
     for (const candidate of [`candidate:${this.name} 1`, `candidate:${this.name} 2`, ""]) {
@@ -289,7 +289,7 @@ export class FakeChannel extends EventTarget {
     this.#other = other;
     if (this.readyState === "open") return;
     this.readyState = "open";
-    // In a task of its own, when the other end is there as well.
+    // Later, when the other end is open as well.
     queueMicrotask(() => this.dispatchEvent(new Event("open")));
   }
 
@@ -354,7 +354,7 @@ class FakeStream {
     void (this.#tracks = this.#tracks.filter((other) => other !== track));
 }
 
-/** A camera with a microphone, or whatever kinds are named. */
+/** A stream with audio and video, or with the given kinds. */
 export function fakeCamera(...kinds: string[]): MediaStream {
   const stream = new FakeStream();
   for (const kind of kinds.length > 0 ? kinds : ["audio", "video"])

@@ -1,4 +1,4 @@
-/** The sockets of one browser, each opened and closed by hand; the last one is the present one. */
+/** The sockets of one browser, which the test opens and closes; the last one is the current one. */
 export function fakeWebSockets() {
   const all: FakeWebSocket[] = [];
 
@@ -12,7 +12,7 @@ export function fakeWebSockets() {
     readonly sent: unknown[] = [];
     readyState = 0;
     binaryType = "blob";
-    /** Whether the other end still answers anything, pings and the closing handshake included. */
+    /** Whether the server still responds, to pings and to the closing handshake. */
     alive = true;
 
     constructor(url: string | URL) {
@@ -35,7 +35,7 @@ export function fakeWebSockets() {
       if (opening || this.alive) this.gone();
     }
 
-    /** The other end lets it in. */
+    /** The server accepts the connection. */
     open(): void {
       this.readyState = 1;
       this.dispatchEvent(new Event("open"));
@@ -51,7 +51,7 @@ export function fakeWebSockets() {
       this.dispatchEvent(new MessageEvent("message", { data }));
     }
 
-    /** Everything sent that is a call, batched or not. */
+    /** All calls that were sent, batched or not. */
     get calls(): {
       id: number;
       method: string;

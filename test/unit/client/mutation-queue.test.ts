@@ -10,7 +10,7 @@ afterEach(() => void jest.useRealTimers());
 interface Sent {
   name: MutationName;
   id: string;
-  /** What tells one from the other: the room. */
+  /** Identifies the mutation. */
   room: string;
   answer(): void;
   fail(error: unknown): void;
@@ -37,7 +37,7 @@ function alice() {
     queue,
     sent,
     results,
-    /** The rooms of what was sent since last asked. */
+    /** The rooms of what was sent since the last call. */
     take: () => sent.splice(0),
     rooms: () => sent.splice(0).map(({ room }) => room),
     put(roomId: string) {
@@ -82,7 +82,7 @@ describe("what a drop left unanswered", () => {
     expect(again[1]?.id).toBe(before[2]?.id as string);
   });
 
-  test("is sent again after every drop, and told once", async () => {
+  test("is sent again after every drop, and reported once", async () => {
     const all = alice();
     all.put("a");
     const ids = new Set<string | undefined>();
@@ -137,7 +137,7 @@ describe("a refusal", () => {
     expect(all.rooms()).toEqual(["a", "b"]);
   });
 
-  test("for good is told, and nothing is tried again", async () => {
+  test("that is permanent is reported, and nothing is retried", async () => {
     const all = alice();
     all.put("a");
     all.take()[0]?.fail(refusal({ reason: "bad-input", field: "roomId" }));

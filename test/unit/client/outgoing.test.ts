@@ -1,4 +1,4 @@
-/** What is sent of the page's tracks and the camera's, whatever becomes of the camera. */
+/** Which tracks are sent: the page's or the camera's. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { createOutgoing } from "../../../src/client/outgoing.ts";
@@ -84,7 +84,7 @@ describe("B11 what is sent", () => {
     expect(namesIn(outgoing.stream)).toEqual(["mic", "raw"]);
   });
 
-  test("B11 is muted whoever made it, and nothing else is", () => {
+  test("B11 is muted, both of the page and of the camera, and nothing else is", () => {
     const outgoing = createOutgoing(streamOf);
     const tracks = ["raw", "mic", "blurred", "other mic"].map(track) as [
       Track,
@@ -99,7 +99,7 @@ describe("B11 what is sent", () => {
     expect(tracks.map(({ enabled }) => enabled)).toEqual([true, false, false, false]);
   });
 
-  test("B11 is never a raw picture once the page has chosen another, whatever the camera does", () => {
+  test("B11 is never a raw picture once the page has chosen another, for any change of the camera", () => {
     const camera = fc.record({
       tracks: fc.subarray(["raw", "raw usb", "mic", "usb mic"]),
       opened: fc.boolean(),

@@ -12,7 +12,7 @@ import { pass, settle } from "./virtual-time.ts";
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** Alice's peer, the server she speaks to, and her browser. */
+/** A peer, its server and its browser. */
 function alice(parts: Partial<PeerParts> = {}) {
   const server = new FakeConnection();
   const browser = new FakeNetwork().browser("alice");
@@ -71,7 +71,7 @@ function faulty(step: "connect" | "createDataChannel" | "addTrack" | "setLocalDe
 }
 
 describe("B3 a browser that can't make calls", () => {
-  test("B3 without WebRTC says so at once, and nothing is sent", async () => {
+  test("B3 without WebRTC is idle with that error at once, and nothing is sent", async () => {
     const unsupported = {
       kind: "unsupported",
       what: "WebRTC",
@@ -82,8 +82,8 @@ describe("B3 a browser that can't make calls", () => {
     const { server, peer, seen } = alice({
       findUnsupported: () => (missing ? unsupported : undefined),
     });
-    for (const ask of [() => peer.start(), () => peer.next()]) {
-      ask();
+    for (const search of [() => peer.start(), () => peer.next()]) {
+      search();
       expect(peer.state).toEqual({ status: "idle", error: unsupported });
     }
     await pass(1000);
@@ -97,7 +97,7 @@ describe("B3 a browser that can't make calls", () => {
   });
 
   for (const step of ["connect", "createDataChannel", "addTrack", "setLocalDescription"] as const)
-    test(`B3 that throws at ${step} tells the server that the call failed, and is idle with the reason`, async () => {
+    test(`B3 that throws at ${step} reports the failed call to the server, and is idle with the reason`, async () => {
       const rtc = faulty(step);
       const { server, peer } = await waiting({ rtc });
       server.emit(createOffer("room-1"));
@@ -127,7 +127,7 @@ describe("B3 a browser that can't make calls", () => {
     expect(peer.state).toMatchObject({ status: "idle", error: { kind: "call-setup" } });
   });
 
-  test("B3 nonsense from the partner is not taken for the own browser's fault", async () => {
+  test("B3 an invalid description of the partner is not considered a fault of the own browser's fault", async () => {
     const { server, peer } = await waiting();
     server.emit({ ...createOffer("room-1"), type: "wait-for-offer", polite: true } as never);
     server.emit({ type: "offer", roomId: "room-1", sdp: "nonsense" });
@@ -138,13 +138,13 @@ describe("B3 a browser that can't make calls", () => {
 });
 
 describe("B10 a peer that was closed", () => {
-  test("B10 looks for nobody: whoever asks finds the reason in the state", async () => {
+  test("B10 does not search: the state has the reason", async () => {
     const { server, peer, seen } = await inCall();
     peer.close();
     seen.length = 0;
     server.take();
-    for (const ask of [() => peer.start(), () => peer.next()]) {
-      ask();
+    for (const search of [() => peer.start(), () => peer.next()]) {
+      search();
       expect(peer.state).toMatchObject({ status: "idle", error: { kind: "closed" } });
     }
     expect(await peer.report()).toMatchObject({ ok: false, error: { kind: "closed" } });
@@ -156,7 +156,7 @@ describe("B10 a peer that was closed", () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  test("B10 says goodbye also when Stop has not reached the server yet", async () => {
+  test("B10 sends leave also when Stop has not reached the server yet", async () => {
     const { server, peer } = await inCall();
     server.answering = false;
     peer.stop();
@@ -165,8 +165,8 @@ describe("B10 a peer that was closed", () => {
   });
 
   type All = ReturnType<typeof alice>;
-  /** What may happen to a peer, by anybody. */
-  const happenings: Record<string, (all: All) => unknown> = {
+  /** Everything that can happen to a peer. */
+  const inputs: Record<string, (all: All) => unknown> = {
     start: ({ peer }) => peer.start({ stream: fakeCamera() }),
     next: ({ peer }) => peer.next(),
     stop: ({ peer }) => peer.stop(),
@@ -199,8 +199,8 @@ describe("B10 a peer that was closed", () => {
       server.calls.find(({ settled }) => !settled)?.refuse(new Error("WebSocket closed")),
   };
 
-  test("B10 does nothing, whatever was pending and whatever comes then, at any point", async () => {
-    const name = fc.constantFrom(...Object.keys(happenings));
+  test("B10 does nothing, for any sequence of inputs before and after", async () => {
+    const name = fc.constantFrom(...Object.keys(inputs));
     const story = fc.array(fc.record({ name, turns: fc.nat({ max: 8 }) }), { maxLength: 25 });
     await fc.assert(
       fc.asyncProperty(story, story, fc.boolean(), async (before, after, answering) => {
@@ -208,7 +208,7 @@ describe("B10 a peer that was closed", () => {
         const { server, browser, peer } = all;
         server.answering = answering;
         const live = async ({ name, turns }: { name: string; turns: number }) => {
-          void happenings[name]?.(all);
+          void inputs[name]?.(all);
           for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
         };
         for (const step of before) await live(step);
@@ -249,7 +249,7 @@ describe("B12 two peers on one page", () => {
     after.release();
   });
 
-  test("B12 that the server pairs with each other part at once, for good, and go on looking", async () => {
+  test("B12 that the server pairs with each other part at once and permanently, and continue to search", async () => {
     const [one, two] = await Promise.all(
       ["one", "two"].map((name) => waiting({ pagePeer: createPagePeer(name) })),
     );
@@ -267,7 +267,7 @@ describe("B12 two peers on one page", () => {
     one.server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
     for (const { server } of [one, two]) server.emit({ type: "lobby", waiting: 2, online: 2 });
     expect(one.peer.state).not.toHaveProperty("ended");
-    // Somebody else is met as ever.
+    // Another peer is met as usual.
     two.server.emit(createOffer("room-2"));
     await settle();
     expect(two.peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
@@ -276,7 +276,7 @@ describe("B12 two peers on one page", () => {
 });
 
 describe("B14 a partner that goes while the server is out of reach", () => {
-  test("B14 is told to have gone at once; a new one is looked for when the server is back", async () => {
+  test("B14 is shown to have left at once; the search continues when the server is connected again", async () => {
     const { server, browser, peer } = await inCall();
     server.drop();
     expect(peer.state).toMatchObject({ status: "reconnecting", roomId: "room-1" });
@@ -290,7 +290,7 @@ describe("B14 a partner that goes while the server is out of reach", () => {
     expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
   });
 
-  test("B14 and has not told the server either is left there", async () => {
+  test("B14 and whose room the server still has is skipped there", async () => {
     const { server, browser, peer } = await inCall();
     server.drop();
     browser.last.channel.end();
@@ -300,7 +300,7 @@ describe("B14 a partner that goes while the server is out of reach", () => {
     expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
   });
 
-  test("B14 and of which the server can tell more is waited for until it does", async () => {
+  test("B14 is waited for while the server is connected and can report the reason", async () => {
     const { server, browser, peer } = await inCall();
     server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
     browser.last.channel.end();
@@ -322,7 +322,7 @@ describe("B14 a partner that goes while the server is out of reach", () => {
 });
 
 describe("B15 a call whose partner the server has lost", () => {
-  test("B15 goes on while it lives, outside of the lobby, and no other stranger ends it", async () => {
+  test("B15 continues while the partner is present, outside the lobby, and no other partner ends it", async () => {
     const { server, browser, peer } = await inCall();
     server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
     server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
@@ -337,7 +337,7 @@ describe("B15 a call whose partner the server has lost", () => {
     server.take();
     expect(browser.all).toHaveLength(1);
     expect(peer.state).toMatchObject({ status: "connected", roomId: "room-1", orphaned: true });
-    // It ends as any call without the server does.
+    // It ends as any orphaned call does.
     browser.last.channel.end();
     await settle();
     expect(server.names).toEqual(["join"]);
@@ -367,7 +367,7 @@ describe("B11 the page's own tracks", () => {
   const sent = ({ browser }: Awaited<ReturnType<typeof inCall>>) =>
     browser.last.senders.map(({ sender }) => sender.track as unknown as MediaStreamTrack);
 
-  test("B11 stay in this call and the next, whatever the camera takes in the place of its own", async () => {
+  test("B11 stay in this call and the next, for any change of the camera", async () => {
     const all = await inCall();
     const { peer, server, browser } = all;
     const raw = fakeCamera();
@@ -379,7 +379,7 @@ describe("B11 the page's own tracks", () => {
     expect(sent(all)).toEqual(blurred.getTracks());
     peer.next();
     server.emit(partnerLeft);
-    // Wishes alone change nothing of what is sent.
+    // Wishes alone do not change what is sent.
     peer.start();
     server.emit(createOffer("room-2"));
     await settle();

@@ -9,7 +9,7 @@ import { pass, settle } from "./virtual-time.ts";
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-/** Alice's peer, the server she speaks to, and her browser. */
+/** A peer, its server and its browser. */
 function alice() {
   const server = new FakeConnection();
   const browser = new FakeNetwork().browser("alice");
@@ -31,7 +31,7 @@ async function aliceWaiting(options: StartOptions = {}) {
   return all;
 }
 
-/** Alice is in room 1; the path to Bob stands if `connected`. */
+/** Alice is in room 1; connected to Bob if `connected`. */
 async function aliceInRoom({ connected = true, ...wishes }: { connected?: boolean } & Wishes = {}) {
   const all = await aliceWaiting(wishes);
   all.server.emit(createOffer("room-1"));
@@ -51,7 +51,7 @@ function connect(browser: ReturnType<FakeNetwork["browser"]>): void {
 const restart = (browser: ReturnType<FakeNetwork["browser"]>) => browser.last.restartIce();
 
 describe("starting", () => {
-  test("Alice joins with her wishes once the server has spoken, not before", async () => {
+  test("Alice joins with her wishes once the server has reported a state, not before", async () => {
     const { server, peer } = alice();
     peer.start({ interests: ["chess"], languages: ["en"] });
     await settle();
@@ -102,7 +102,7 @@ describe("starting", () => {
     ["suspended", { until: 5 }],
     ["relay-unavailable", {}],
     ["bad-input", { field: "interests.0" }],
-  ] as const)("a join refused as %s ends idle and says so", async (reason, fields) => {
+  ] as const)("a join refused as %s ends idle with that error", async (reason, fields) => {
     const { server, peer } = alice();
     server.answering = false;
     peer.start();
@@ -130,7 +130,7 @@ describe("starting", () => {
 });
 
 describe("a room", () => {
-  test("is entered, connected, and told so", async () => {
+  test("is entered, connected, and reported as such", async () => {
     const { server, browser, peer, seen } = await aliceWaiting();
     seen.length = 0;
     server.emit(createOffer("room-1"));
@@ -159,14 +159,14 @@ describe("a room", () => {
     expect(peer.state).toEqual({ status: "idle", ended: "lost" });
   });
 
-  test("that never connects is told as failed", async () => {
+  test("that never connects is reported as failed", async () => {
     const { server, peer } = await aliceInRoom({ connected: false });
     await pass(21_000);
     expect(server.names).toContain("failed");
     expect(peer.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
   });
 
-  test("wishes given in it are told when it is over", async () => {
+  test("wishes given in it are sent when it is over", async () => {
     const { server, peer, browser } = await aliceInRoom();
     peer.start({ interests: ["jazz"], stream: fakeCamera() });
     await settle();
@@ -187,7 +187,7 @@ describe("a room", () => {
     expect(peer.state.status).toBe("connected");
   });
 
-  test("a partner whose connection drops is waited for while the picture goes on", async () => {
+  test("a partner whose connection drops is waited for while the video continues", async () => {
     const { server, peer, seen } = await aliceInRoom();
     server.emit({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 });
     expect(peer.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
@@ -203,7 +203,7 @@ describe("a room", () => {
     expect(seen).toEqual(["reconnecting media", "connected"]);
   });
 
-  test("chat of both sides is told, and only what could be said", async () => {
+  test("chat of both sides is emitted, and only what could be sent", async () => {
     const { browser, peer } = await aliceInRoom();
     const received: string[] = [];
     peer.onEvent((event) => event.type === "chat" && received.push(`${event.from}: ${event.text}`));
@@ -271,7 +271,7 @@ describe("next and stop", () => {
     expect(peer.state).toEqual({ status: "idle" });
   });
 
-  test("Stop and Start in one breath end in the lobby, even if a room was made in between", async () => {
+  test("Stop and Start at the same moment end in the lobby, even if a room was made in between", async () => {
     const { server, browser, peer } = await aliceWaiting();
     peer.stop();
     peer.start();
@@ -324,7 +324,7 @@ describe("next and stop", () => {
 });
 
 describe("a connection that drops", () => {
-  test("in a call lets the call go on, and is shown", async () => {
+  test("in a call lets the call continue, and is shown", async () => {
     const { server, browser, peer, seen } = await aliceInRoom();
     server.drop();
     expect(peer.state).toMatchObject({ status: "reconnecting", what: "signaling" });
@@ -445,7 +445,7 @@ describe("a connection that drops", () => {
     expect(peer.state.status).toBe("waiting");
   });
 
-  test("with new wishes given meanwhile tells them when it is back, and keeps the place", async () => {
+  test("with new wishes given meanwhile sends them when it is back, and keeps the place", async () => {
     const { server, peer } = await aliceWaiting({ interests: ["chess"] });
     server.drop();
     peer.start({ interests: ["jazz"] });
@@ -471,7 +471,7 @@ describe("a connection that drops", () => {
     expect(peer.state).toMatchObject({ status: "waiting", ended: "left" });
   });
 
-  test("and hides the pairing is made up for by the state that comes with the session", async () => {
+  test("that hides the pairing is made up for by the state that comes with the session", async () => {
     const { server, peer } = await aliceWaiting();
     server.drop();
     server.session({ status: "idle" }, false);
@@ -489,7 +489,7 @@ describe("a connection that drops", () => {
     expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
   });
 
-  test("with the partner away is told with the deadline", async () => {
+  test("with the partner disconnected is shown with the deadline", async () => {
     const { server, peer } = await aliceInRoom();
     server.drop();
     server.session({
@@ -571,7 +571,7 @@ describe("a server that was restarted", () => {
 });
 
 describe("a hand-over to another socket", () => {
-  test("is told to nobody: the state stays, and nothing is sent", async () => {
+  test("is not visible: the state stays, and nothing is sent", async () => {
     const { server, browser, seen } = await aliceInRoom();
     server.handOver();
     server.session(paired("room-1"));
@@ -632,8 +632,8 @@ describe("another tab", () => {
   });
 });
 
-describe("a page that goes away", () => {
-  test("says goodbye, closes the call, and joins again if it comes back", async () => {
+describe("a page that is hidden", () => {
+  test("sends leave, closes the call, and joins again if it is restored", async () => {
     const { server, browser, peer } = await aliceInRoom();
     peer.onPageHide();
     expect(server.unloadLeaves).toBe(1);
@@ -645,7 +645,7 @@ describe("a page that goes away", () => {
     expect(server.names).toEqual(["join"]);
   });
 
-  test("says nothing when it was idle", () => {
+  test("sends nothing when it was idle", () => {
     const { server, peer } = alice();
     peer.onPageHide();
     peer.close();
@@ -679,8 +679,8 @@ describe("a moderator", () => {
   });
 });
 
-describe("a machine that wakes up", () => {
-  test("takes a new socket, and mends a broken path at once", async () => {
+describe("a machine that was asleep", () => {
+  test("replaces the socket, and restarts a broken path at once", async () => {
     const { server, browser, peer } = await aliceInRoom();
     browser.last.ice("disconnected");
     peer.onResume();
@@ -696,7 +696,7 @@ describe("a machine that wakes up", () => {
 });
 
 describe("the figures of a call", () => {
-  test("say how long it took to match and to connect, each from its own beginning", async () => {
+  test("contain how long it took to match and to connect", async () => {
     const { server, browser, peer } = await aliceWaiting();
     await pass(1200);
     server.emit(createOffer("room-1"));
@@ -709,8 +709,8 @@ describe("the figures of a call", () => {
   });
 });
 
-describe("the typing sign", () => {
-  test("of the partner is told, with its room", async () => {
+describe("the typing indicator", () => {
+  test("of the partner is emitted, with its room", async () => {
     const { browser, peer } = await aliceInRoom();
     const received: unknown[] = [];
     peer.onEvent((event) => received.push(event));
@@ -723,9 +723,9 @@ describe("the typing sign", () => {
     const { browser, peer } = await aliceInRoom();
     const received: unknown[] = [];
     peer.onEvent((event) => received.push(event.type === "typing" ? event.typing : event.type));
-    const frame = (word: object) =>
+    const frame = (message: object) =>
       browser.last.channel.dispatchEvent(
-        new MessageEvent("message", { data: JSON.stringify(word) }),
+        new MessageEvent("message", { data: JSON.stringify(message) }),
       );
     frame({ type: "typing", typing: true });
     await pass(5000);
@@ -740,7 +740,7 @@ describe("the typing sign", () => {
     expect(received).toEqual([true, false, true, false, "chat"]);
   });
 
-  test("B17 of one's own is one frame, however often the page says so, renewed every 3 s", async () => {
+  test("B17 of the own user is one frame for many key presses, renewed every 3 s", async () => {
     const { browser, peer } = await aliceInRoom();
     connect(browser);
     const { channel } = browser.last;
@@ -773,28 +773,28 @@ describe("the microphone and the camera", () => {
 });
 
 describe("B6 what the partner sends", () => {
-  test("B6 is part of the state from its first word to the end of the call; nonsense is not", async () => {
+  test("B6 is part of the state from its first announcement to the end of the call; invalid ones are ignored", async () => {
     const { browser, peer, server } = await aliceInRoom();
     connect(browser);
     await settle();
     const { channel } = browser.last;
-    const says = (word: unknown) =>
-      channel.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(word) }));
+    const receive = (message: unknown) =>
+      channel.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(message) }));
     const media = () => ("partnerMedia" in peer.state ? peer.state.partnerMedia : undefined);
     expect(media()).toBeUndefined();
     let states = 0;
     peer.subscribe(() => (states += 1));
-    says({ type: "media", audio: true, video: false });
-    says({ type: "media", audio: true, video: false });
+    receive({ type: "media", audio: true, video: false });
+    receive({ type: "media", audio: true, video: false });
     expect(media()).toEqual({ audio: true, video: false });
     expect(states).toBe(1);
-    for (const word of [
+    for (const message of [
       { type: "media" },
       { type: "media", audio: 1, video: false },
       { type: "media", audio: true },
       { type: "media", audio: null, video: null },
     ])
-      says(word);
+      receive(message);
     expect(media()).toEqual({ audio: true, video: false });
     server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
     server.emit(createOffer("room-2"));

@@ -1,4 +1,4 @@
-/** Where the server is, whether it can be reached at all, and when nothing more is tried. */
+/** The endpoint URL, why the server cannot be reached, and when nothing more is tried. */
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
 import { createConnection, type Connection } from "../../../src/client/connection.ts";
@@ -66,19 +66,19 @@ describe("a connection", () => {
   beforeEach(() => void jest.useFakeTimers());
   afterEach(() => void jest.useRealTimers());
 
-  /** How a server, or what is in its place, answers a GET. Undefined: not at all. */
+  /** The response to a GET; undefined for none. */
   type Answer = (init: RequestInit) => Response | undefined;
 
   function alice(answer: Answer = () => undefined) {
     const sockets = fakeWebSockets();
-    const asked: { url: string; init: RequestInit }[] = [];
+    const requests: { url: string; init: RequestInit }[] = [];
     const connection = createConnection({
       url: "wss://chat.example/trpc",
       tokens: createTokenStore(undefined),
       WebSocket: sockets.WebSocket,
       random: () => 0,
       async fetch(url, init) {
-        asked.push({ url, init });
+        requests.push({ url, init });
         const response = answer(init);
         if (!response) throw new TypeError("Failed to fetch");
         return response;
@@ -95,7 +95,7 @@ describe("a connection", () => {
         errors.push(error);
       },
     };
-    return { sockets, asked, connection, log, errors, open: () => connection.open(listener) };
+    return { sockets, requests, connection, log, errors, open: () => connection.open(listener) };
   }
 
   /** Lets every socket fail before it opens, for `ms`. */
@@ -146,10 +146,10 @@ describe("a connection", () => {
       },
     ]);
     expect(all.sockets.all.length).toBe(1);
-    expect(all.asked).toMatchObject([
+    expect(all.requests).toMatchObject([
       { url: "https://chat.example/trpc", init: { headers: { accept: "application/json" } } },
     ]);
-    // Once more from scratch, when the page is asked to.
+    // `open` begins again.
     expect(all.open()).toBe(true);
     await pass(50);
     expect(all.sockets.all).toHaveLength(2);
@@ -168,7 +168,7 @@ describe("a connection", () => {
     },
   );
 
-  test("B9 a socket that opens, speaks another language and closes is a wrong URL as well", async () => {
+  test("B9 a socket that opens and closes without a valid message is a wrong URL as well", async () => {
     const all = alice(() => text(200));
     all.open();
     await pass(50);
@@ -205,7 +205,7 @@ describe("a connection", () => {
     expect(all.errors).toMatchObject([{ kind: "wrong-url" }]);
   });
 
-  test("B9 a server that once was there is not asked, whatever is in its place for a while", async () => {
+  test("B9 a server that has responded before is not diagnosed, even if something else replaces it temporarily", async () => {
     const all = alice(() => text(404));
     all.open();
     await pass(50);
@@ -214,7 +214,7 @@ describe("a connection", () => {
     all.sockets.last.event("e:1", session);
     all.sockets.last.gone();
     await refuse(all, 60_000);
-    expect(all.asked).toEqual([]);
+    expect(all.requests).toEqual([]);
     expect(all.errors).toEqual([]);
   });
 
@@ -267,8 +267,8 @@ describe("a connection", () => {
     },
   );
 
-  test("B10 the last thing said before it closes is goodbye, behind what is on its way", async () => {
-    const { sockets, connection, asked, open } = alice(() => text(200));
+  test("B10 the last frame before it closes is leave, behind everything that was sent", async () => {
+    const { sockets, connection, requests, open } = alice(() => text(200));
     open();
     await pass(50);
     sockets.last.open();
@@ -281,7 +281,7 @@ describe("a connection", () => {
     const paths = sockets.last.calls.map(({ params }) => params?.path);
     expect(paths.filter(Boolean)).toEqual(["events", "join", "leave"]);
     expect(sockets.last.readyState).toBe(3);
-    expect(asked).toHaveLength(1);
+    expect(requests).toHaveLength(1);
   });
 
   test("B10 refuses what comes after its close, by name", async () => {
@@ -294,8 +294,8 @@ describe("a connection", () => {
     expect(sockets.all).toHaveLength(0);
   });
 
-  /** What may happen to a connection, by anybody. */
-  const happenings: Record<string, (all: ReturnType<typeof alice>) => unknown> = {
+  /** Everything that can happen to a connection. */
+  const inputs: Record<string, (all: ReturnType<typeof alice>) => unknown> = {
     open: ({ open }) => open(),
     call: ({ connection }) => connection.call("join", { id: "j" }).catch(() => {}),
     count: ({ connection }) => connection.counts().catch(() => {}),
@@ -309,7 +309,7 @@ describe("a connection", () => {
   };
 
   test("B10 closed at any point, opens no socket any more and leaves none open", async () => {
-    const name = fc.constantFrom(...Object.keys(happenings));
+    const name = fc.constantFrom(...Object.keys(inputs));
     const story = fc.array(fc.record({ name, turns: fc.nat({ max: 6 }), ms: fc.nat({ max: 2 }) }), {
       maxLength: 20,
     });
@@ -318,7 +318,7 @@ describe("a connection", () => {
         jest.clearAllTimers();
         const all = alice(() => text(404));
         const live = async ({ name, turns, ms }: { name: string; turns: number; ms: number }) => {
-          void happenings[name]?.(all);
+          void inputs[name]?.(all);
           for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
           if (ms > 0) await pass(ms * 500);
         };

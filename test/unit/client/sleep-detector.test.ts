@@ -4,20 +4,20 @@ import { detectSleep } from "../../../src/client/sleep-detector.ts";
 beforeEach(() => void jest.useFakeTimers());
 afterEach(() => void jest.useRealTimers());
 
-test("a sleep and a network that is back are noticed; a page that runs on is left alone", () => {
+test("detects sleep and a network that is online again, and nothing on a page that runs all the time", () => {
   const page = new EventTarget();
-  let wakings = 0;
-  const stop = detectSleep(() => (wakings += 1), page);
+  let resumes = 0;
+  const stop = detectSleep(() => (resumes += 1), page);
   jest.advanceTimersByTime(600_000);
-  expect(wakings).toBe(0);
-  // While the machine sleeps the clock goes on and the timers do not.
+  expect(resumes).toBe(0);
+  // While the machine sleeps the wall clock advances and timers do not fire.
   setSystemTime(Date.now() + 120_000);
   jest.advanceTimersByTime(10_000);
-  expect(wakings).toBe(1);
+  expect(resumes).toBe(1);
   page.dispatchEvent(new Event("online"));
-  expect(wakings).toBe(2);
+  expect(resumes).toBe(2);
   stop();
   page.dispatchEvent(new Event("online"));
-  expect(wakings).toBe(2);
+  expect(resumes).toBe(2);
   expect(jest.getTimerCount()).toBe(0);
 });

@@ -7,7 +7,7 @@ import { createTokenStore } from "../../../src/client/token-store.ts";
 import { refusal } from "./fake-connection.ts";
 
 describe("the delay before a reconnect", () => {
-  test("lies between 200 ms and 10 s, whatever the attempt and the chance", () => {
+  test("lies between 200 ms and 10 s, for any attempt and random number", () => {
     const attempts = fc.nat({ max: 10_000 });
     const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     fc.assert(
@@ -50,7 +50,7 @@ describe("the token", () => {
 });
 
 describe("a failed call", () => {
-  test("without the server's words is unanswered", () => {
+  test("without data of the server is unanswered", () => {
     expect(readRefusal(new Error("WebSocket closed"))).toEqual({ kind: "unanswered" });
     expect(readRefusal("nonsense")).toEqual({ kind: "unanswered" });
     expect(readRefusal(Object.assign(new Error("x"), { data: null }))).toEqual({
@@ -83,7 +83,7 @@ describe("a failed call", () => {
 });
 
 describe("an emitter", () => {
-  test("tells every listener until it unsubscribes", () => {
+  test("calls every listener until it unsubscribes", () => {
     const emitter = createEmitter<number>();
     const received: number[] = [];
     const stop = emitter.subscribe((value) => received.push(value));
@@ -124,12 +124,12 @@ describe("an emitter", () => {
     expect((await reader.next()).done).toBe(true);
   });
 
-  test("keeps on telling when one listener throws", () => {
+  test("continues when one listener throws", () => {
     const emitter = createEmitter<number>();
     const received: number[] = [];
     const queue = jest.spyOn(globalThis, "queueMicrotask").mockImplementation(() => {});
     emitter.subscribe(() => {
-      throw new Error("the listener's own");
+      throw new Error("of the listener");
     });
     emitter.subscribe((value) => received.push(value));
     emitter.emit(1);

@@ -1,11 +1,11 @@
 import { jest } from "bun:test";
 
-/** Lets everything that waits for nothing but its turn run to the end. */
+/** Runs all pending microtasks, including those that they create. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
 }
 
-/** Moves the virtual clock on, in steps small enough that what one timer starts is seen by the next. */
+/** Advances the virtual clock in small steps, so that timers started by other timers fire as well. */
 export async function pass(ms: number): Promise<void> {
   await settle();
   for (let left = ms; left > 0; left -= 50) {
