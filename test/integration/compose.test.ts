@@ -14,6 +14,7 @@ import { startRedis } from "../support/redis.ts";
 import { connectPeer, refusalOf } from "../support/server.ts";
 import { startServer } from "../support/server-process.ts";
 import { root } from "../support/root.ts";
+import { until as untilWithin } from "../support/until.ts";
 
 interface Service {
   build?: string;
@@ -180,13 +181,6 @@ function running(command: string[], env: Record<string, string> = {}): AsyncDisp
   };
 }
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    try {
-      if (await holds()) return;
-    } catch {
-      // Not there yet.
-    }
-    await Bun.sleep(100);
-  }
-}
+/** @throws after 30 s, with the condition. */
+const until = (holds: () => unknown | Promise<unknown>) =>
+  untilWithin(String(holds), holds, 30_000);

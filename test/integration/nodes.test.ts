@@ -12,6 +12,7 @@ import {
   tallySignals,
   type TestPeer,
 } from "../support/server.ts";
+import { until as untilWithin } from "../support/until.ts";
 
 /** How long a node that says nothing is believed to live, as `engine/redis.ts` has it. */
 const leaseMs = 6000;
@@ -23,10 +24,9 @@ async function roomOf(one: TestPeer, other: TestPeer): Promise<string> {
   return (await one.next("wait-for-offer")).roomId;
 }
 
-/** Resolves when `holds` does; asked again and again until then. */
-async function until(holds: () => unknown | Promise<unknown>): Promise<void> {
-  while (!(await holds())) await Bun.sleep(20);
-}
+/** @throws after 30 s, with the condition. */
+const until = (holds: () => unknown | Promise<unknown>) =>
+  untilWithin(String(holds), holds, 30_000);
 
 test("A15, D12 a session secret is rotated as documented, node by node: no session and no suspension is lost", async () => {
   const steps = [...operating.matchAll(/^ *\d\. `SESSION_SECRET=([a-z,]+)`/gm)].map(

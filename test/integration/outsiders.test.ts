@@ -10,6 +10,7 @@ import {
   type TestPeer,
   type TestServer,
 } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 type Client = TestPeer["client"];
 
@@ -154,7 +155,7 @@ describe("a room", () => {
     await using scene = await stage();
     const { server, alice, bob, roomId } = scene;
     await using second = await connectPeer(server, { token: alice.token });
-    while (alice.errors.length === 0) await Bun.sleep(1);
+    await until("Alice is refused", () => alice.errors.length > 0);
     const before = bob.told.length;
     for (const attempt of Object.values(attempts))
       expect(await seenBy(attempt(alice.client, roomId))).toMatchObject({

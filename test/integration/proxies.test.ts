@@ -10,6 +10,7 @@ import { startRedis, type Redis } from "../support/redis.ts";
 import { connectPeer, httpClient, type TestPeer } from "../support/server.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { root } from "../support/root.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(90_000);
 

@@ -5,21 +5,12 @@ import { startRedis } from "../support/redis.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { connectPeer, refusalOf } from "../support/server.ts";
 import { createTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(40_000);
 
 const secret = { SESSION_SECRET: "the same secret on every node", ALLOW_NO_ORIGIN: "true" };
 const wsOf = ({ origin }: ServerProcess) => ({ ws: origin.replace("http", "ws") });
-
-/** Resolves once `holds` does. @throws after `withinMs`, with `what`. */
-async function until(what: string, holds: () => unknown | Promise<unknown>, withinMs = 10_000) {
-  const deadline = performance.now() + withinMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline)
-      throw new Error(`within ${withinMs} ms it did not come about: ${what}`);
-    await Bun.sleep(20);
-  }
-}
 
 const statusOf = async (server: ServerProcess, path: string) =>
   (await fetch(`${server.origin}/${path}`)).status;

@@ -11,6 +11,7 @@ import {
   type TestServer,
 } from "../support/server.ts";
 import { createTcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 async function pairOn(server: TestServer) {
   const alice = await connectPeer(server);
@@ -280,7 +281,7 @@ describe("sessions", () => {
     expect(secondTab.told[0]?.event).toMatchObject({
       state: { status: "paired", roomId: pair.roomId },
     });
-    while (alice.errors.length === 0) await Bun.sleep(1);
+    await until("Alice is refused", () => alice.errors.length > 0);
     expect(alice.errors).toMatchObject([{ reason: "taken-over", code: "CONFLICT" }]);
     expect(await refusalOf(alice.client.leave.mutate())).toMatchObject({ reason: "taken-over" });
     expect(await secondTab.client.leave.mutate()).toEqual({ status: "idle" });

@@ -129,8 +129,14 @@ export interface TestPeer extends AsyncDisposable {
   readonly errors: { reason?: string; code?: string }[];
   readonly token: string;
   readonly types: string[];
-  /** Waits for the next event of a type that has not been waited for yet. */
-  next<Type extends PeerEvent["type"]>(type: Type): Promise<Extract<PeerEvent, { type: Type }>>;
+  /**
+   * Waits for the next event of a type that has not been waited for yet.
+   * @throws after `withinMs` (default: 30 s), with what it has received.
+   */
+  next<Type extends PeerEvent["type"]>(
+    type: Type,
+    options?: { withinMs?: number },
+  ): Promise<Extract<PeerEvent, { type: Type }>>;
   /** Calls `listener` with everything it is told from now on. */
   onTold(listener: (event: PeerEvent) => void): void;
   /** Calls `listener` whenever its connection has gone, from now on. */
@@ -157,6 +163,8 @@ export async function connectPeer(
     token?: string;
     lastEventId?: string;
     address?: string;
+    /** Whose wait a failure names. */
+    name?: string;
     /** Milliseconds before it connects again; few, unless there are many peers. */
     retryDelayMs?: number;
   } = {},
@@ -212,14 +220,28 @@ export async function connectPeer(
     get types() {
       return told.map(({ event }) => event.type);
     },
-    async next(type) {
+    async next(type, { withinMs = 30_000 } = {}) {
+      const deadline = performance.now() + withinMs;
       for (;;) {
         const index = told.findIndex(({ event }, at) => at >= taken && event.type === type);
         if (index >= 0) {
           taken = index + 1;
           return told[index]?.event as never;
         }
-        await new Promise<void>((resolve) => (notify = resolve));
+        const left = deadline - performance.now();
+        const timeout = Promise.withResolvers<boolean>();
+        const timer = setTimeout(() => timeout.resolve(true), Math.max(0, left));
+        const isLate = await Promise.race([
+          timeout.promise,
+          new Promise<boolean>((resolve) => (notify = () => resolve(false))),
+        ]);
+        clearTimeout(timer);
+        if (isLate)
+          throw new Error(
+            `${given.name ?? "a peer"} received no ${type} within ${withinMs} ms; before the wait it had received ` +
+              `${JSON.stringify(peer.types.slice(0, taken))}, then ${JSON.stringify(peer.types.slice(taken))}, ` +
+              `and errors ${JSON.stringify(errors)}`,
+          );
       }
     },
     onTold: (listener) => void listeners.push(listener),

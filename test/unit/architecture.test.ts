@@ -1,6 +1,8 @@
-/** The laws of the house, held by reading every import and global of the sources. */
+/** The rules of src/README.md, checked by reading every import and global of the sources. */
 import { describe, expect, test } from "bun:test";
 import { Glob } from "bun";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 
 const root = join(import.meta.dir, "../../src");
@@ -63,7 +65,7 @@ function forbidText(law: string, pattern: RegExp, allowed: (file: string) => boo
   });
 }
 
-describe("the laws of the house", () => {
+describe("the rules of the source", () => {
   test("there are sources to hold them against", () => {
     expect(files.length).toBeGreaterThan(20);
     expect(imports.length).toBeGreaterThan(60);
@@ -209,4 +211,40 @@ test("each limit is on a list, with what it is kept by and why that is no key th
     expect(key).not.toMatch(/\broom\b/);
     expect(reason.length).toBeGreaterThan(10);
   }
+});
+
+describe("sizes", () => {
+  const linesOfFile = 400;
+  const linesOfFunction = 80;
+  /** Exceptions, each with its reason. */
+  const exceptions: Readonly<Record<string, string>> = {};
+
+  test("no file has more than 400 lines and no function more than 80, but for exceptions with a reason", async () => {
+    const config = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "sizes.json");
+    await Bun.write(
+      config,
+      JSON.stringify({
+        categories: { correctness: "off" },
+        rules: {
+          "max-lines": ["error", { max: linesOfFile }],
+          "max-lines-per-function": ["error", { max: linesOfFunction }],
+        },
+      }),
+    );
+    const oxlint = join(root, "../node_modules/.bin/oxlint");
+    const { stdout } = Bun.spawnSync([oxlint, "--config", config, "--format", "unix", root]);
+    const found = stdout
+      .toString()
+      .split("\n")
+      .filter((line) => line.includes("max-lines"));
+    const excused = ([, file = ""]: RegExpExecArray) => Object.hasOwn(exceptions, file);
+    expect(
+      found.filter((line) => {
+        const match = /src\/([\w/.-]+):/.exec(line);
+        return !match || !excused(match);
+      }),
+    ).toEqual([]);
+    for (const file of Object.keys(exceptions))
+      expect(found.some((line) => line.includes(`src/${file}:`))).toBe(true);
+  });
 });

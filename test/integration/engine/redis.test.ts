@@ -12,6 +12,7 @@ import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-s
 import { describeEngine } from "../../support/engine-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 import { describeProperties } from "../../support/engine-properties.ts";
+import { until } from "../../support/until.ts";
 
 /** A history takes a thousand round trips and more. */
 const runs = Number(process.env["REDIS_HISTORIES"] ?? 150);
@@ -188,15 +189,6 @@ async function nodeBehind(line: { http: string }, options: Partial<RedisOptions>
   });
   await engine.opened();
   return engine;
-}
-
-/** Resolves once `holds` does. @throws after ten seconds, with `what`. */
-async function until(what: string, holds: () => unknown | Promise<unknown>) {
-  const deadline = performance.now() + 10_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`within 10 s it did not come about: ${what}`);
-    await Bun.sleep(20);
-  }
 }
 
 test("A4, D14 the sockets of an address are those that are open, whatever was lost on the way to Redis", async () => {

@@ -11,6 +11,7 @@ import type {
   TrpcWebSocketOptions,
 } from "../../../src/trpc-ws/options.ts";
 import { TrpcWebSocket } from "../../../src/trpc-ws/trpc-web-socket.ts";
+import { until } from "../../support/until.ts";
 
 interface Context {
   user: string;
@@ -147,7 +148,7 @@ describe("the context", () => {
     for (const id of [1, 2, 3]) raw.socket.send(whoAmI(id));
     raw.socket.send("PING");
     // The keep-alive does not wait for it.
-    while (raw.received.length === 0) await Bun.sleep(1);
+    await until("the PONG has arrived", () => raw.received.length > 0);
     expect(raw.received.splice(0)).toEqual(["PONG"]);
     context.resolve({ user: "alice" });
     for (const id of [1, 2, 3])
