@@ -66,15 +66,6 @@ async function caddy(listenAt: number, nodes: readonly string[]): Promise<string
     .map((word) => (word === "/etc/caddy/Caddyfile" ? config : word));
 }
 
-async function until(what: string, holds: () => unknown | Promise<unknown>, withinMs = 20_000) {
-  const deadline = performance.now() + withinMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline)
-      throw new Error(`within ${withinMs} ms it did not come about: ${what}`);
-    await Bun.sleep(50);
-  }
-}
-
 test.each([
   ["D6 nginx, as documented", nginx],
   ["D7 Caddy, as compose.yaml has it", caddy],
@@ -118,7 +109,7 @@ test.each([
         ({ ok }) => ok,
         () => false,
       );
-    await until("the proxy is there", isUp);
+    await until("the proxy is there", isUp, 20_000);
 
     const peers: TestPeer[] = [];
     // Not waited for: nothing answers any more when these are closed.
@@ -137,14 +128,17 @@ test.each([
     expect(await online()).toBe(peerCount);
     /** Everybody is there, with the session of before, and nobody was told anything but that. */
     async function expectAll(what: string) {
-      await until(`${what}: all are back`, async () => (await online()) === peerCount);
+      await until(`${what}: all are back`, async () => (await online()) === peerCount, 20_000);
       for (const [index, peer] of peers.entries())
-        await until(`${what}: peer ${index} is answered`, () =>
-          peer.client.stats.query().then(
-            () => true,
-            // It has just lost its connection again, and comes back.
-            () => false,
-          ),
+        await until(
+          `${what}: peer ${index} is answered`,
+          () =>
+            peer.client.stats.query().then(
+              () => true,
+              // It has just lost its connection again, and comes back.
+              () => false,
+            ),
+          20_000,
         );
       expect(peers.map(sessionOf)).toEqual(before);
       const resyncs = peers.filter(({ types }) => types.includes("resync"));
