@@ -2,54 +2,54 @@ import type { Elements } from "./elements.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
-const TYPING_RESTS_MS = 3000;
+const TYPING_PAUSE_MS = 3000;
 
-/** The chat's column on the page. */
+/** The chat. */
 export interface ChatView {
-  /** Adds a line; `page` lines are the page's own words. Only ever as text. */
+  /** Adds a line, always as text, never as markup. `page` lines come from the page itself. */
   add(from: "me" | "partner" | "page", text: string): void;
-  /** The stranger is writing, or no longer. */
+  /** Shows or hides the typing indicator. */
   typing(typing: boolean): void;
-  /** Empties the log: what was said to one stranger is none of the next one's business. */
+  /** Empties the log. Called for each new partner, so that no line of an earlier conversation stays. */
   clear(): void;
   enable(on: boolean): void;
 }
 
-/** What the chat brings about. */
+/** What the chat asks the page to do. */
 export interface ChatActions {
-  /** Returns whether the words went out. */
+  /** Returns whether the text was sent. */
   say(text: string): boolean;
   typing(typing: boolean): void;
 }
 
-/** Binds the chat's form and log. */
+/** Binds the chat form and log. */
 export function createChatView(elements: Elements, actions: ChatActions): ChatView {
-  const { chatLog, chatEmpty, chatForm, chatInput, chatSend, typing: sign } = elements;
-  let idle: ReturnType<typeof setTimeout> | undefined;
+  const { chatLog, chatEmpty, chatForm, chatInput, chatSend, typing: indicator } = elements;
+  let typingTimer: ReturnType<typeof setTimeout> | undefined;
 
   chatForm.addEventListener("submit", (event) => {
     event.preventDefault();
     const text = chatInput.value.trim();
     if (text !== "" && actions.say(text)) {
       chatInput.value = "";
-      // The message itself ends the sign on the other side.
-      clearTimeout(idle);
+      // The message itself ends the typing indicator at the partner.
+      clearTimeout(typingTimer);
     }
     chatInput.focus();
   });
   chatInput.addEventListener("input", () => {
-    clearTimeout(idle);
-    if (chatInput.value.trim() === "") return rest();
-    idle = setTimeout(rest, TYPING_RESTS_MS);
+    clearTimeout(typingTimer);
+    if (chatInput.value.trim() === "") return stopTyping();
+    typingTimer = setTimeout(stopTyping, TYPING_PAUSE_MS);
     actions.typing(true);
   });
 
-  function rest(): void {
+  function stopTyping(): void {
     actions.typing(false);
   }
 
-  function showSign(typing: boolean): void {
-    sign.hidden = !typing;
+  function showTyping(typing: boolean): void {
+    indicator.hidden = !typing;
   }
 
   return {
@@ -57,7 +57,7 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       const line = document.createElement("p");
       line.dataset["from"] = from;
       if (from !== "page") {
-        // Told apart by colour and side for the eye; for the ear, in words.
+        // Colour and side tell the speakers apart on screen; this does so for screen readers.
         const who = document.createElement("span");
         who.className = "unseen";
         who.textContent = from === "me" ? "You: " : "Stranger: ";
@@ -69,16 +69,16 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
     },
-    typing: showSign,
+    typing: showTyping,
     clear() {
       chatLog.replaceChildren();
       chatEmpty.hidden = false;
-      showSign(false);
+      showTyping(false);
     },
     enable(on) {
       chatInput.disabled = !on;
       chatSend.disabled = !on;
-      if (!on) showSign(false);
+      if (!on) showTyping(false);
     },
   };
 }

@@ -1,4 +1,7 @@
-/** The page's parts by their ids, each with its own type. Throws at once if the page lacks one. */
+/**
+ * The elements of the page by id, with their types.
+ * @throws if the page lacks one.
+ */
 export function findElements() {
   return {
     online: byId("online", HTMLElement),

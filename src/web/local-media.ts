@@ -1,147 +1,155 @@
 import type { Camera, CameraError, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
-import { cameraWords, type CameraTrouble } from "./words.ts";
+import { cameraWords, localMediaWords, type CameraTrouble } from "./words.ts";
 
-/** What this peer shows of itself. */
-type Source = "camera" | "voice" | "drawn" | "none";
+/** What this peer sends. */
+type Source = "camera" | "audio" | "synthetic" | "none";
 
-/** The person's own picture and sound, with all that can go wrong about them. */
-export interface LocalMedia {
-  /** What is shown and heard of this peer now. */
-  readonly stream: MediaStream | undefined;
-  /** Opens the camera unless that is done. False when there is trouble: it is on the page, with ways on. */
-  ready(): Promise<boolean>;
-  /** Takes other devices. */
-  choose(choice: Choice): Promise<void>;
-}
-
-/** What local media tell. */
+/** Receives what happens to the local media. */
 export interface LocalMediaListener {
-  /** Another stream than before, or none. */
+  /** A different stream is used from now on, or none. */
   changed(stream: MediaStream | undefined): void;
-  /** There is trouble on the page now. */
-  troubled(): void;
-  /** The person chose a way on out of the trouble. */
-  goOn(): void;
+  /** The camera could not be opened, or was lost; the panel shows why. */
+  failed(): void;
+  /** The user chose one of the panel's alternatives, and it is ready. */
+  chosen(): void;
   muted(muted: { audio: boolean; video: boolean }): void;
 }
 
-/** Binds the preview, its toggles, and the panel for camera trouble. */
-export function createLocalMedia(
-  elements: Elements,
-  camera: Camera,
-  { drawn, listener }: { drawn: boolean; listener: LocalMediaListener },
-): LocalMedia {
-  const { localVideo, localText, toggles, mic, cam } = elements;
-  const { trouble, troubleTitle, troubleText } = elements;
-  let source: Source = drawn ? "drawn" : "camera";
-  let settled = false;
-  let stream: MediaStream | undefined;
-  /** Under way, and for which source. */
-  let opening: { from: Source; done: Promise<boolean> } | undefined;
+/** The local camera and microphone, or what replaces them: the preview, its toggles, and the panel for camera errors. */
+export class LocalMedia {
+  readonly #elements: Elements;
+  readonly #camera: Camera;
+  readonly #listener: LocalMediaListener;
+  #source: Source;
+  #isSettled = false;
+  #stream: MediaStream | undefined;
+  /** The opening in progress, and of which source. */
+  #opening: { source: Source; done: Promise<boolean> } | undefined;
 
-  bind(elements.cameraRetry, "camera");
-  bind(elements.cameraAudio, "voice");
-  bind(elements.cameraSynthetic, "drawn");
-  bind(elements.cameraNone, "none");
-  for (const button of [mic, cam]) {
-    button.addEventListener("click", () => {
-      button.ariaPressed = String(button.ariaPressed !== "true");
-      listener.muted({ audio: mic.ariaPressed === "true", video: cam.ariaPressed === "true" });
-      showPreview();
-    });
-  }
-  camera.subscribe((event) => {
-    if (source !== "camera" && source !== "voice") return;
-    if (event.type === "stream" && event.stream) use(event.stream);
-    if (event.type === "lost") {
-      settled = false;
-      complainOf(event.error, true);
-    }
-  });
-
-  function bind(button: HTMLButtonElement, way: Source): void {
-    button.addEventListener("click", async () => {
-      source = way;
-      settled = false;
-      if (await ready()) listener.goOn();
+  /** `isSynthetic`: whether to start with an animated picture instead of the camera. */
+  constructor(
+    elements: Elements,
+    camera: Camera,
+    { isSynthetic, listener }: { isSynthetic: boolean; listener: LocalMediaListener },
+  ) {
+    this.#elements = elements;
+    this.#camera = camera;
+    this.#listener = listener;
+    this.#source = isSynthetic ? "synthetic" : "camera";
+    this.#bindAlternative(elements.cameraRetry, "camera");
+    this.#bindAlternative(elements.cameraAudio, "audio");
+    this.#bindAlternative(elements.cameraSynthetic, "synthetic");
+    this.#bindAlternative(elements.cameraNone, "none");
+    this.#bindToggles();
+    camera.subscribe((event) => {
+      if (this.#source !== "camera" && this.#source !== "audio") return;
+      if (event.type === "stream" && event.stream) this.#use(event.stream);
+      if (event.type === "lost") {
+        this.#isSettled = false;
+        this.#showError(event.error, true);
+      }
     });
   }
 
-  function ready(): Promise<boolean> {
-    if (settled) return Promise.resolve(true);
-    // Another way chosen while the browser still asks for permission counts at once, and not what it asks for.
-    if (opening?.from !== source) {
-      const mine = { from: source, done: open() };
-      opening = mine;
-      void mine.done.finally(() => {
-        if (opening === mine) opening = undefined;
+  /** What is sent now. */
+  get stream(): MediaStream | undefined {
+    return this.#stream;
+  }
+
+  /** Opens the camera unless it is open. Resolves to false if that failed; the panel then shows why, with alternatives. */
+  ready(): Promise<boolean> {
+    if (this.#isSettled) return Promise.resolve(true);
+    // An alternative may be chosen while the browser still asks for permission; it replaces what is being opened.
+    if (this.#opening?.source !== this.#source) {
+      const opening = { source: this.#source, done: this.#open() };
+      this.#opening = opening;
+      void opening.done.finally(() => {
+        if (this.#opening === opening) this.#opening = undefined;
       });
     }
-    return opening.done;
+    return this.#opening.done;
   }
 
-  async function open(): Promise<boolean> {
-    if (source === "drawn" || source === "none") {
-      camera.close();
-      return use(source === "drawn" ? createSyntheticCamera() : undefined);
+  /** Switches to other devices. */
+  async choose(choice: Choice): Promise<void> {
+    const result = await this.#camera.choose(choice);
+    if (result && !result.ok) this.#showError(result.error);
+  }
+
+  #bindAlternative(button: HTMLButtonElement, source: Source): void {
+    button.addEventListener("click", async () => {
+      this.#source = source;
+      this.#isSettled = false;
+      if (await this.ready()) this.#listener.chosen();
+    });
+  }
+
+  #bindToggles(): void {
+    const { mic, cam } = this.#elements;
+    for (const button of [mic, cam]) {
+      button.addEventListener("click", () => {
+        button.ariaPressed = String(button.ariaPressed !== "true");
+        this.#listener.muted({
+          audio: mic.ariaPressed === "true",
+          video: cam.ariaPressed === "true",
+        });
+        this.#showPreview();
+      });
     }
-    const result = await camera.open({ video: source === "camera" });
-    if (!result.ok) complainOf(result.error);
+  }
+
+  async #open(): Promise<boolean> {
+    if (this.#source === "synthetic" || this.#source === "none") {
+      this.#camera.close();
+      this.#use(this.#source === "synthetic" ? createSyntheticCamera() : undefined);
+      return true;
+    }
+    const result = await this.#camera.open({ video: this.#source === "camera" });
+    if (!result.ok) this.#showError(result.error);
     return result.ok;
   }
 
-  function use(next: MediaStream | undefined): true {
-    // A camera's own tracks are the camera's to stop.
-    if (stream && stream !== camera.stream)
-      for (const track of stream.getTracks()) if (!next?.getTracks().includes(track)) track.stop();
-    stream = next;
-    settled = true;
+  #use(next: MediaStream | undefined): void {
+    const { localVideo, trouble } = this.#elements;
+    const previous = this.#stream;
+    // The camera stops its own tracks.
+    if (previous && previous !== this.#camera.stream)
+      for (const track of previous.getTracks())
+        if (!next?.getTracks().includes(track)) track.stop();
+    this.#stream = next;
+    this.#isSettled = true;
     trouble.hidden = true;
     localVideo.srcObject = next ?? null;
-    localVideo.dataset["drawn"] = String(source === "drawn");
-    showPreview();
-    listener.changed(next);
-    return true;
+    localVideo.dataset["synthetic"] = String(this.#source === "synthetic");
+    this.#showPreview();
+    this.#listener.changed(next);
   }
 
-  function showPreview(): void {
-    const hasPicture = (stream?.getVideoTracks().length ?? 0) > 0;
-    const dark = cam.ariaPressed === "true";
-    localVideo.hidden = !hasPicture || dark;
-    localText.hidden = hasPicture && !dark;
-    toggles.hidden = stream === undefined;
-    cam.hidden = !hasPicture;
-    if (stream === undefined) localText.textContent = "The stranger neither sees nor hears you.";
-    else if (hasPicture) localText.textContent = "Your camera is off.";
-    else localText.textContent = "Only your voice is on.";
+  #showPreview(): void {
+    const { localVideo, localText, toggles, cam } = this.#elements;
+    const hasVideo = (this.#stream?.getVideoTracks().length ?? 0) > 0;
+    const isOff = cam.ariaPressed === "true";
+    localVideo.hidden = !hasVideo || isOff;
+    localText.hidden = hasVideo && !isOff;
+    toggles.hidden = this.#stream === undefined;
+    cam.hidden = !hasVideo;
+    if (this.#stream === undefined) localText.textContent = localMediaWords.none;
+    else localText.textContent = hasVideo ? localMediaWords.cameraOff : localMediaWords.audioOnly;
   }
 
-  function complainOf({ kind }: CameraError, wasOpen = false): void {
-    // Something else was asked for meanwhile, which says itself what becomes of it.
+  #showError({ kind }: CameraError, wasOpen = false): void {
+    // A later request has replaced this one and shows its own result.
     if (kind === "superseded" || kind === "closed") return;
-    complain(wasOpen && kind === "not-found" ? "ended" : kind);
-  }
-
-  function complain(kind: CameraTrouble): void {
-    const { title, text } = cameraWords(kind);
-    troubleTitle.textContent = title;
-    troubleText.textContent = text;
-    elements.cameraAudio.hidden = source === "voice" || kind === "insecure-context";
-    trouble.hidden = false;
-    listener.troubled();
+    const trouble: CameraTrouble = wasOpen && kind === "not-found" ? "ended" : kind;
+    const { title, text } = cameraWords(trouble);
+    const elements = this.#elements;
+    elements.troubleTitle.textContent = title;
+    elements.troubleText.textContent = text;
+    elements.cameraAudio.hidden = this.#source === "audio" || trouble === "insecure-context";
+    elements.trouble.hidden = false;
+    this.#listener.failed();
     elements.cameraRetry.focus();
   }
-
-  return {
-    get stream() {
-      return stream;
-    },
-    ready,
-    async choose(choice) {
-      const result = await camera.choose(choice);
-      if (result && !result.ok) complainOf(result.error);
-    },
-  };
 }

@@ -1,201 +1,200 @@
-/** The demo page: binds a peer stream to what is on the page. */
+/** The demo page: connects a peer stream to the elements of the page. */
 import { createPeerStream } from "../client/peer-stream.ts";
 import type { PeerStreamState } from "../client/state.ts";
 import { createChatView } from "./chat-view.ts";
-import { findElements } from "./elements.ts";
+import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
-import { createLocalMedia } from "./local-media.ts";
+import { recall, remember } from "./storage.ts";
+import { LocalMedia } from "./local-media.ts";
+import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
-import { recall, remember } from "./kept.ts";
 import { createReportView } from "./report-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { createStatsView } from "./stats-view.ts";
-import { onlineWords, statusWords } from "./words.ts";
+import { confirmWords, endedWords, sharedInterestsWords, statusWords } from "./words.ts";
 
-const COUNT_EVERY_MS = 15_000;
-
-function run(): void {
-  const elements = findElements();
-  const { status, start, next, stop, online, interests, wishes, second, banner } = elements;
-  const { about, block, nextLabel } = elements;
-  const drawn = new URLSearchParams(location.search).get("fake") === "1";
-  const peer = createPeerStream();
-  const figures = createStatsView(elements, () => peer.stats());
-  const remote = createRemoteView(elements, () => figures.painted());
-  const chat = createChatView(elements, {
-    say: (text) => peer.sendChat(text),
-    typing: (typing) => peer.sendTyping(typing),
+class Page {
+  readonly #elements: Elements = findElements();
+  /** Whether the page was opened with `?fake=1`, to be tried without a camera. */
+  readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
+  readonly #peer = createPeerStream();
+  readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
+  readonly #remote = createRemoteView(this.#elements, () => this.#stats.painted());
+  readonly #chat = createChatView(this.#elements, {
+    say: (text) => this.#peer.sendChat(text),
+    typing: (typing) => this.#peer.sendTyping(typing),
   });
-  const settings = createSettingsView(elements, peer.camera, {
-    chosen: (choice) => void media.choose(choice),
-    wishChanged() {
-      if (peer.state.status !== "idle") void begin();
-    },
-  });
-  createReportView(elements, (reason) => void peer.report(reason));
-  const skipping = createSecondPress({
-    needed: seesSomebody,
-    armed: (armed) => ask(armed, next, "Press Next once more to leave this stranger."),
-    act: () => peer.next(),
-  });
-  const blocking = createSecondPress({
-    needed: seesSomebody,
-    armed: (armed) => ask(armed, block, "Press Block once more, and you never meet again."),
-    act: () => void peer.block(),
-  });
-  const media = createLocalMedia(elements, peer.camera, {
-    drawn,
+  readonly #online = new OnlineCount(
+    this.#elements.online,
+    async () => (await this.#peer.counts()).online,
+  );
+  readonly #media = new LocalMedia(this.#elements, this.#peer.camera, {
+    isSynthetic: this.#isSynthetic,
     listener: {
-      changed(stream) {
-        void peer.replaceTracks(stream);
-        show(peer.state);
+      changed: (stream) => {
+        void this.#peer.replaceTracks(stream);
+        this.#show(this.#peer.state);
       },
-      troubled: () => show(peer.state),
-      goOn: () => void begin(),
-      muted: (muted) => peer.setMuted(muted),
+      failed: () => this.#show(this.#peer.state),
+      chosen: () => void this.#begin(),
+      muted: (muted) => this.#peer.setMuted(muted),
     },
   });
-  /** Counts the presses, so that a camera that takes its time cannot start what was stopped. */
-  let press = 0;
-  let room: string | undefined;
+  readonly #settings = createSettingsView(this.#elements, this.#peer.camera, {
+    chosen: (choice) => void this.#media.choose(choice),
+    relayOnlyChanged: () => {
+      if (this.#peer.state.status !== "idle") void this.#begin();
+    },
+  });
+  readonly #skip = createSecondPress({
+    needed: () => this.#seesPartner,
+    armed: (armed) => this.#askForSecondPress(armed, "next"),
+    act: () => this.#peer.next(),
+  });
+  readonly #block = createSecondPress({
+    needed: () => this.#seesPartner,
+    armed: (armed) => this.#askForSecondPress(armed, "block"),
+    act: () => void this.#peer.block(),
+  });
+  /** Counts the presses of Start and Stop: a camera that opens after Stop must not start the search. */
+  #press = 0;
+  #roomId: string | undefined;
 
-  async function begin(): Promise<void> {
-    const mine = ++press;
-    // Nobody is asked for a camera that can't be used: `start` says what is missing.
-    if (typeof RTCPeerConnection === "undefined") return peer.start();
-    if (!media.stream)
-      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const ready = await media.ready();
-    if (mine !== press) return;
-    if (!ready) return void (status.textContent = elements.troubleTitle.textContent);
-    const { stream } = media;
-    peer.start({
-      interests: parseInterests(interests.value),
-      languages: navigator.languages.slice(0, 5),
-      relayOnly: settings.relayOnly,
-      ...(stream && { stream }),
+  constructor() {
+    const { interests, second } = this.#elements;
+    interests.value = recall("interests");
+    second.hidden = !this.#isSynthetic;
+    second.href = `${location.pathname}?fake=1`;
+    createReportView(this.#elements, (reason) => void this.#peer.report(reason));
+    this.#bindControls();
+    this.#bindInterests();
+    if (this.#isSynthetic) void this.#media.ready();
+    this.#peer.subscribe((state) => this.#show(state));
+    this.#peer.onEvent((event) => {
+      if (event.type === "chat") this.#chat.add(event.from, event.text);
+      else this.#chat.typing(event.typing);
     });
-    show(peer.state);
+    this.#show(this.#peer.state);
   }
 
-  function seesSomebody(): boolean {
-    const { state } = peer;
+  #bindControls(): void {
+    const { start, next, stop, block } = this.#elements;
+    start.addEventListener("click", () => void this.#begin());
+    next.addEventListener("click", () => this.#skip.press());
+    block.addEventListener("click", () => this.#block.press());
+    stop.addEventListener("click", () => {
+      this.#press += 1;
+      this.#peer.stop();
+      this.#show(this.#peer.state);
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.repeat || event.isComposing || event.defaultPrevented)
+        return;
+      // An open dialog is closed by Escape.
+      if (document.querySelector("dialog[open]")) return;
+      if (this.#peer.state.status !== "idle") this.#skip.press();
+    });
+  }
+
+  #bindInterests(): void {
+    const { wishes, interests } = this.#elements;
+    wishes.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#peer.state.status === "idle") void this.#begin();
+      else interests.blur();
+    });
+    interests.addEventListener("change", () => {
+      remember("interests", interests.value);
+      // Starting again while waiting replaces the preferences and keeps the place in the lobby.
+      const { state } = this.#peer;
+      if (state.status !== "idle" && !("roomId" in state)) void this.#begin();
+    });
+  }
+
+  async #begin(): Promise<void> {
+    const press = ++this.#press;
+    const { status, interests, troubleTitle } = this.#elements;
+    // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
+    if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
+    if (!this.#media.stream)
+      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
+    const isReady = await this.#media.ready();
+    if (press !== this.#press) return;
+    if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    const { stream } = this.#media;
+    this.#peer.start({
+      interests: parseInterests(interests.value),
+      languages: navigator.languages.slice(0, 5),
+      relayOnly: this.#settings.relayOnly,
+      ...(stream && { stream }),
+    });
+    this.#show(this.#peer.state);
+  }
+
+  get #seesPartner(): boolean {
+    const { state } = this.#peer;
     return "remote" in state && state.remote !== undefined;
   }
 
-  /** Asks for the second press where the person looks, and where a screen reader listens. */
-  function ask(armed: boolean, button: HTMLButtonElement, words: string): void {
+  /** Asks for the second press on the button, and in the status line for screen readers. */
+  #askForSecondPress(armed: boolean, what: "next" | "block"): void {
+    const { next, nextLabel, block, status } = this.#elements;
+    const [button, label] = what === "next" ? [next, nextLabel] : [block, block];
+    const words = confirmWords[what];
     button.toggleAttribute("data-armed", armed);
-    nextLabel.textContent = next.hasAttribute("data-armed") ? "Sure? Next" : "Next";
-    block.textContent = block.hasAttribute("data-armed") ? "Sure? Block" : "Block";
-    status.textContent = armed ? words : statusWords(peer.state);
+    label.textContent = armed ? words.confirm : words.label;
+    status.textContent = armed ? words.status : statusWords(this.#peer.state);
   }
 
-  function show(state: PeerStreamState): void {
-    skipping.disarm();
-    blocking.disarm();
+  #show(state: PeerStreamState): void {
+    this.#skip.disarm();
+    this.#block.disarm();
+    const { status, banner } = this.#elements;
     const words = statusWords(state);
-    // Said only when it changes: a live region is read out at every write.
+    // Only if it changed: a screen reader announces every write to a live region.
     if (status.textContent !== words) status.textContent = words;
     status.dataset["state"] = state.status;
     document.body.dataset["state"] = state.status;
     banner.hidden = !(state.status === "reconnecting" && state.remote);
     banner.textContent = words;
-    remote.show(state);
-    showControls(state);
-    if ("online" in state && state.online !== undefined) showOnline(state.online);
-
-    const inRoom = "roomId" in state ? state.roomId : undefined;
-    document.body.toggleAttribute("data-in-room", inRoom !== undefined);
-    about.hidden = inRoom === undefined;
-    figures.room(inRoom);
-    chat.enable(state.status === "connected" || ("remote" in state && state.remote !== undefined));
-    if (inRoom !== undefined && inRoom !== room) {
-      chat.clear();
-      const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
-      if (shared.length > 0) chat.add("page", `You both like ${list(shared)}.`);
-    }
-    if (room !== undefined && inRoom === undefined && "ended" in state && state.ended) {
-      chat.add("page", "This conversation is over.");
-    }
-    room = inRoom;
-    if (state.status === "connected") void count();
+    this.#remote.show(state);
+    this.#showControls(state);
+    this.#showRoom(state);
+    if ("online" in state && state.online !== undefined) this.#online.show(state.online);
+    if (state.status === "connected") void this.#online.refresh();
   }
 
-  function showControls(state: PeerStreamState): void {
-    const idle = state.status === "idle";
+  #showControls(state: PeerStreamState): void {
+    const { start, next, stop } = this.#elements;
+    const isIdle = state.status === "idle";
     const focused = document.activeElement;
-    start.hidden = !idle;
-    next.hidden = idle;
-    stop.hidden = idle;
+    start.hidden = !isIdle;
+    next.hidden = isIdle;
+    stop.hidden = isIdle;
     next.ariaDisabled = String(!("roomId" in state) || state.roomId === undefined);
-    // The focus stays on the controls when the focused one goes.
-    if (idle && (focused === next || focused === stop)) start.focus();
-    if (!idle && focused === start) next.focus();
+    // When the focused control is hidden, the focus moves to the one in its place.
+    if (isIdle && (focused === next || focused === stop)) start.focus();
+    if (!isIdle && focused === start) next.focus();
   }
 
-  function showOnline(count: number): void {
-    online.textContent = onlineWords(count);
-  }
-
-  async function count(): Promise<void> {
-    if (document.hidden) return;
-    try {
-      showOnline((await peer.counts()).online);
-    } catch {
-      // The status line says what is wrong; the last count stays.
+  #showRoom(state: PeerStreamState): void {
+    const roomId = "roomId" in state ? state.roomId : undefined;
+    document.body.toggleAttribute("data-in-room", roomId !== undefined);
+    this.#elements.about.hidden = roomId === undefined;
+    this.#stats.room(roomId);
+    this.#chat.enable(
+      state.status === "connected" || ("remote" in state && state.remote !== undefined),
+    );
+    if (roomId !== undefined && roomId !== this.#roomId) {
+      this.#chat.clear();
+      const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
+      if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared));
     }
+    if (this.#roomId !== undefined && roomId === undefined && "ended" in state && state.ended)
+      this.#chat.add("page", endedWords);
+    this.#roomId = roomId;
   }
-
-  start.addEventListener("click", () => void begin());
-  next.addEventListener("click", () => skipping.press());
-  block.addEventListener("click", () => blocking.press());
-  stop.addEventListener("click", () => {
-    press += 1;
-    peer.stop();
-    show(peer.state);
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.repeat || event.isComposing || event.defaultPrevented)
-      return;
-    // In a dialog it closes that.
-    if (document.querySelector("dialog[open]")) return;
-    if (peer.state.status !== "idle") skipping.press();
-  });
-  wishes.addEventListener("submit", (event) => {
-    event.preventDefault();
-    if (peer.state.status === "idle") void begin();
-    else interests.blur();
-  });
-  interests.addEventListener("change", () => {
-    remember("interests", interests.value);
-    // While waiting, new wishes replace the old ones and the place is kept.
-    const { state } = peer;
-    if (state.status !== "idle" && !("roomId" in state)) void begin();
-  });
-
-  interests.value = recall("interests");
-  second.hidden = !drawn;
-  second.href = `${location.pathname}?fake=1`;
-  if (drawn) void media.ready();
-  peer.subscribe(show);
-  peer.onEvent((event) => {
-    if (event.type === "chat") chat.add(event.from, event.text);
-    else chat.typing(event.typing);
-  });
-  show(peer.state);
-  void count();
-  let counting = setInterval(count, COUNT_EVERY_MS);
-  document.addEventListener("visibilitychange", () => {
-    clearInterval(counting);
-    counting = setInterval(count, COUNT_EVERY_MS);
-    void count();
-  });
 }
 
-function list(words: readonly string[]): string {
-  return new Intl.ListFormat("en").format(words);
-}
-
-run();
+new Page();

@@ -2,10 +2,10 @@ import type { ReportReason } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
 import { reportWords } from "./words.ts";
 
-/** In the order they are shown. The protocol's own list would bring its schemas into the browser. */
+/** In the order in which they are shown. */
 const reasons = Object.keys(reportWords) as ReportReason[];
 
-/** Binds the dialog in which a stranger is reported. */
+/** Binds the report dialog. */
 export function createReportView(
   { report, reportOpen, reportReasons: list }: Elements,
   reported: (reason: ReportReason) => void,

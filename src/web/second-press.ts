@@ -1,15 +1,15 @@
-/** How long a first press waits for the second. */
+/** How long a second press is accepted after the first (milliseconds). */
 const ARMED_MS = 4000;
 
-/** What loses a stranger for good takes two presses, so that nobody is lost by accident. */
+/** Actions that end a call for good take two presses, so that one accidental press ends none. */
 export interface SecondPress {
   /** A press: the first arms, the second within four seconds acts. */
   press(): void;
-  /** Forgets a first press. */
+  /** Cancels a first press. */
   disarm(): void;
 }
 
-/** Binds two presses. `armed` is told of each change, to show it; `needed` says whether one is enough. */
+/** Creates a two-press action. `needed` returns whether a second press is required; `armed` is called when that state changes. */
 export function createSecondPress(parts: {
   needed(): boolean;
   armed(armed: boolean): void;

@@ -1,21 +1,21 @@
 import type { Camera, Device } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
-import { recall, remember } from "./kept.ts";
+import { recall, remember } from "./storage.ts";
 
-/** The settings: which devices, and whether the own address is hidden. */
+/** The settings: which devices to use, and whether to hide the IP address. */
 export interface SettingsView {
   readonly relayOnly: boolean;
 }
 
-/** What the settings tell. */
+/** Receives changes of the settings. */
 export interface SettingsListener {
-  /** Another wish for a relay than before. */
-  wishChanged(): void;
-  /** Other devices were chosen; they are taken by `choose`. */
+  /** The relay setting has changed. */
+  relayOnlyChanged(): void;
+  /** Other devices were chosen; `choose` switches to them. */
   chosen(choice: { camera?: string; microphone?: string }): void;
 }
 
-/** Binds the dialog of settings. */
+/** Binds the settings dialog. */
 export function createSettingsView(
   elements: Elements,
   camera: Camera,
@@ -29,13 +29,13 @@ export function createSettingsView(
     void list();
     settings.showModal();
   });
-  // A press beside the sheet closes it, as Escape does.
+  // A click on the backdrop closes the dialog, as Escape does.
   settings.addEventListener("click", ({ target }) => {
     if (target === settings) settings.close();
   });
   relayOnly.addEventListener("change", () => {
     remember("relay-only", String(relayOnly.checked));
-    listener.wishChanged();
+    listener.relayOnlyChanged();
   });
   cameraChoice.addEventListener("change", () => listener.chosen({ camera: cameraChoice.value }));
   microphoneChoice.addEventListener("change", () =>
@@ -76,7 +76,7 @@ function fill(
   });
   if (options.length === 0) {
     const none = document.createElement("option");
-    none.textContent = "The browser's choice";
+    none.textContent = "Browser default";
     options.push(none);
   }
   select.replaceChildren(...options);
@@ -85,5 +85,5 @@ function fill(
 
 function hintFor(cameras: Device[], microphones: Device[]): string | undefined {
   const named = [...cameras, ...microphones].some(({ label }) => label !== "");
-  return named ? undefined : "Your devices show up here once you have let this page use them.";
+  return named ? undefined : "Your devices are listed here once you allow this page to use them.";
 }

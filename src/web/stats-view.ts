@@ -2,20 +2,20 @@ import type { CallStats } from "../client/call-stats.ts";
 import type { Elements } from "./elements.ts";
 import { statsWords } from "./words.ts";
 
-const EVERY_MS = 1000;
+const REFRESH_EVERY_MS = 1000;
 
-/** The panel that says how the call fares. */
+/** The panel with the statistics of the call. */
 export interface StatsView {
-  /** The room there is now, if any; its stranger's first picture is waited for from here on. */
+  /** Sets the current room, if any. The time to the first frame is measured from this call on. */
   room(roomId: string | undefined): void;
-  /** The stranger's first picture has been painted. */
+  /** A frame of the partner's video has been shown. */
   painted(): void;
 }
 
-/** Binds the panel and its button; `look` asks for the figures, once a second while it is open. */
+/** Binds the panel and its button. `read` is called once a second while the panel is open. */
 export function createStatsView(
   elements: Elements,
-  look: () => Promise<CallStats | undefined>,
+  read: () => Promise<CallStats | undefined>,
 ): StatsView {
   const { stats, statsToggle, statsList } = elements;
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -30,13 +30,13 @@ export function createStatsView(
     statsToggle.ariaExpanded = String(isOpen);
     stats.hidden = !isOpen;
     if (!isOpen) return;
-    timer = setInterval(() => void refresh(), EVERY_MS);
+    timer = setInterval(() => void refresh(), REFRESH_EVERY_MS);
     void refresh();
   }
 
   async function refresh(): Promise<void> {
-    const figures = await look();
-    const rows = figures ? statsWords(figures, firstFrameMs) : [];
+    const current = await read();
+    const rows = current ? statsWords(current, firstFrameMs) : [];
     statsList.replaceChildren(
       ...rows.flatMap(([name, value]) => {
         const term = document.createElement("dt");

@@ -1,12 +1,12 @@
 const WIDTH = 640;
 const HEIGHT = 480;
 const FRAMES_PER_S = 24;
-/** Audible as a sign of life, and no louder than that. */
+/** Just loud enough to hear that sound arrives. */
 const GAIN = 0.015;
 
 /**
- * A camera for a machine that has none: a drawn face that looks around and blinks, in colours of its
- * own, and a soft chord. Call it from a press of the person's, or the sound stays silent until one.
+ * A media stream for a device without a camera: an animated face in random colours, and a soft chord.
+ * Browsers keep the sound silent until the first user gesture on the page.
  */
 export function createSyntheticCamera(random: () => number = Math.random): MediaStream {
   const canvas = document.createElement("canvas");
@@ -24,7 +24,7 @@ export function createSyntheticCamera(random: () => number = Math.random): Media
   for (const track of chord(audio, 150 + random() * 130)) stream.addTrack(track);
   const stopPainting = everyFrame(audio, paint);
 
-  // Browsers keep a page silent until it is pressed for the first time.
+  // Autoplay policy: an AudioContext created without a user gesture starts suspended.
   const wake = () => void audio.resume().catch(() => {});
   addEventListener("pointerdown", wake, { once: true });
   addEventListener("keydown", wake, { once: true });
@@ -32,7 +32,7 @@ export function createSyntheticCamera(random: () => number = Math.random): Media
   const [picture] = stream.getVideoTracks();
   if (picture) {
     const stop = picture.stop.bind(picture);
-    // `ended` is not fired for a stop of one's own, so it is noticed here.
+    // `stop()` fires no `ended` event, so the method itself is wrapped.
     picture.stop = () => {
       stopPainting();
       void audio.close().catch(() => {});
@@ -43,8 +43,8 @@ export function createSyntheticCamera(random: () => number = Math.random): Media
 }
 
 /**
- * Calls `paint` for every frame, also in a tab that nobody looks at: timers run once a second there, and
- * animation frames not at all, but the clock of the sound goes on.
+ * Calls `paint` for every frame, also in a hidden tab. Browsers throttle timers to one per second there and run no
+ * animation frames, but audio nodes still end on time, so their `ended` events serve as the clock.
  */
 function everyFrame(audio: AudioContext, paint: () => void): () => void {
   const timer = setInterval(() => {
@@ -58,14 +58,14 @@ function everyFrame(audio: AudioContext, paint: () => void): () => void {
   function tick(): void {
     if (stopped) return;
     if (document.hidden) paint();
-    const moment = audio.createConstantSource();
-    moment.connect(silence);
-    moment.addEventListener("ended", () => {
-      moment.disconnect();
+    const node = audio.createConstantSource();
+    node.connect(silence);
+    node.addEventListener("ended", () => {
+      node.disconnect();
       tick();
     });
-    moment.start();
-    moment.stop(audio.currentTime + 1 / FRAMES_PER_S);
+    node.start();
+    node.stop(audio.currentTime + 1 / FRAMES_PER_S);
   }
 
   tick();
@@ -75,7 +75,7 @@ function everyFrame(audio: AudioContext, paint: () => void): () => void {
   };
 }
 
-/** A soft chord on that root. */
+/** A soft major chord on this root. */
 function chord(audio: AudioContext, rootHertz: number): MediaStreamTrack[] {
   const target = audio.createMediaStreamDestination();
   const volume = audio.createGain();

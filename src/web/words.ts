@@ -1,4 +1,4 @@
-/** What the page says, as functions of where things stand. */
+/** The texts of the page, as functions of its state. */
 import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
@@ -8,9 +8,9 @@ const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
   skipped: "The stranger moved on.",
   lost: "The stranger's connection was lost.",
-  "connect-failed": "The two of you could not be connected.",
+  "connect-failed": "You could not be connected to the stranger.",
   removed: "The stranger was removed.",
-  "media-lost": "The connection to the stranger broke.",
+  "media-lost": "The connection to the stranger failed.",
 };
 
 /** The status line. */
@@ -21,24 +21,24 @@ export function statusWords(state: PeerStreamState): string {
       return state.ended ? endings[state.ended] : "Ready when you are.";
     case "waiting":
       return state.ended
-        ? `${endings[state.ended]} Looking for somebody else…`
-        : "Looking for somebody…";
+        ? `${endings[state.ended]} Looking for someone else…`
+        : "Looking for someone…";
     case "connecting":
-      return "Found somebody. Connecting…";
+      return "Found someone. Connecting…";
     case "connected":
       return state.orphaned
-        ? "The server lost track of this call. It goes on until you press Next."
+        ? "The server no longer knows this call. It continues until you press Next."
         : connectedWords(state);
     case "reconnecting":
       switch (state.what) {
         case "signaling":
           return state.remote
-            ? "The server is out of reach. Your call goes on…"
-            : `${state.ended ? `${endings[state.ended]} ` : ""}The server is out of reach. Trying again…`;
+            ? "Lost the connection to the server. Your call continues…"
+            : `${state.ended ? `${endings[state.ended]} ` : ""}Lost the connection to the server. Reconnecting…`;
         case "partner":
-          return "The stranger's connection dropped. Waiting for them to come back…";
+          return "The stranger's connection dropped. Waiting for them to reconnect…";
         case "media":
-          return "The connection to the stranger is shaky. Mending it…";
+          return "The connection to the stranger is unstable. Reconnecting…";
       }
   }
 }
@@ -50,27 +50,27 @@ function connectedWords({
   return "You are connected. Say hello!";
 }
 
-/** Why it is over, in words. */
+/** The text for an error that ended the search or the call. */
 export function errorWords(error: PeerStreamError): string {
   switch (error.kind) {
     case "taken-over":
-      return "Another tab took over. Press Start to go on in this one.";
+      return "This chat is open in another tab. Press Start to use it here.";
     case "server-fault":
-      return "The server made a mistake. Please try again.";
+      return "Something went wrong on the server. Please try again.";
     case "rejected":
       return rejectionWords(error);
     case "unsupported":
-      return `This browser has no ${error.what}, or it is switched off. Without it there are no calls.`;
+      return `This browser does not support ${error.what}, or it is turned off. Calls need it.`;
     case "call-setup":
       return "Your browser could not set up the call. Reload the page, or try another browser.";
     case "origin-not-allowed":
-      return `The server does not accept pages of ${error.origin}. Its operator can add that to CORS_ORIGIN.`;
+      return `The server does not accept pages from ${error.origin}. Its operator can add it to CORS_ORIGIN.`;
     case "wrong-url":
       return `There is no Peer Stream server at ${error.url}.`;
     case "turned-away":
-      return "The server closed the connection for good. Please reload the page.";
+      return "The server closed the connection. Please reload the page.";
     case "closed":
-      return "This page has ended its connection. Please reload it.";
+      return "This page closed its connection. Please reload it.";
   }
 }
 
@@ -78,22 +78,22 @@ function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): 
   const { reason, retryAfterMs, until } = error;
   switch (reason) {
     case "rate-limited":
-      return `That was a little fast. Try again ${inWords(retryAfterMs)}.`;
+      return `You are doing that too often. Try again ${inWords(retryAfterMs)}.`;
     case "suspended":
       return until === undefined
         ? "You are suspended."
         : `You are suspended until ${new Date(until).toLocaleString("en")}.`;
     case "relay-unavailable":
-      return "This server has no relay, so it cannot hide your address.";
+      return "This server has no relay, so it cannot hide your IP address.";
     case "draining":
     case "unavailable":
       return `The server is busy. Try again ${inWords(retryAfterMs)}.`;
     case "bad-input":
       return error.field?.startsWith("interests")
-        ? "One of your interests is not understood."
-        : "The server did not understand this page. Please reload it.";
+        ? "One of your interests is not valid."
+        : "The server rejected the request. Please reload the page.";
     default:
-      return "The server refused. Please reload the page.";
+      return "The server refused the request. Please reload the page.";
   }
 }
 
@@ -103,133 +103,164 @@ function inWords(ms: number | undefined): string {
   return seconds === 1 ? "in a second" : `in ${seconds} seconds`;
 }
 
-/** Errors that another press of Start does not get over. */
-const neverByItself: ReadonlySet<PeerStreamError["kind"]> = new Set([
+/** Errors that pressing Start again cannot solve. */
+const permanentErrors: ReadonlySet<PeerStreamError["kind"]> = new Set([
   "unsupported",
   "origin-not-allowed",
   "wrong-url",
 ]);
 
-/** Whether the partner has said that it shows no picture just now. */
+/** Whether the partner has turned its camera off. */
 export function isPictureOff(state: PeerStreamState): boolean {
   return "partnerMedia" in state && state.partnerMedia?.video === false;
 }
 
-/** The big words on the stage while there is no picture of a partner. */
+/** The title and text shown in place of the partner's video. */
 export function coverWords(state: PeerStreamState): { title: string; text: string } {
   if (state.status === "connected" && isPictureOff(state)) {
     return state.partnerMedia?.audio === true
       ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
       : {
           title: "Camera off",
-          text: "The stranger's camera and microphone are off. You can still write.",
+          text: "The stranger's camera and microphone are off. You can still chat.",
         };
   }
   switch (state.status) {
     case "idle":
       if (state.error?.kind === "taken-over") {
         return {
-          title: "Over in another tab.",
-          text: "You went on in a copy of this page. Press Start, and it goes on here instead.",
+          title: "Open in another tab",
+          text: "You continued in another tab. Press Start to continue here instead.",
         };
       }
       if (state.error?.kind === "rejected" && state.error.reason === "suspended") {
         return {
-          title: "You are suspended.",
-          text: "Several people reported you, or a moderator did. Until the time below is over, this server pairs you with nobody.",
+          title: "You are suspended",
+          text: "Several people reported you, or a moderator suspended you. You will not be matched with anyone until the time below.",
         };
       }
-      if (state.error && neverByItself.has(state.error.kind))
-        return { title: "This does not work here.", text: errorWords(state.error) };
+      if (state.error && permanentErrors.has(state.error.kind))
+        return { title: "This does not work here", text: errorWords(state.error) };
       return {
-        title: state.ended || state.error ? "Once more?" : "Meet somebody new.",
-        text: "One press, one stranger, face to face. Sound and picture go straight between the two of you.",
+        title: idleTitle(state),
+        text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
       };
     case "waiting":
-      return { title: "Looking for somebody…", text: waitingWords(state.waiting, state.online) };
+      return { title: "Looking for someone…", text: waitingWords(state.waiting, state.online) };
     case "connecting":
-      return { title: "There you are.", text: "Setting up the line between the two of you." };
+      return { title: "Connecting…", text: "Setting up the call." };
     case "connected":
-      return { title: "Almost there…", text: "Waiting for the stranger's picture." };
+      return { title: "Almost there…", text: "Waiting for the stranger's video." };
     case "reconnecting":
       return state.roomId === undefined
-        ? { title: "Out of reach.", text: "The server does not answer. This page keeps trying." }
-        : { title: "Hold on…", text: "Bringing the connection back." };
+        ? { title: "Connection lost", text: "The server does not respond. Trying to reconnect." }
+        : { title: "Reconnecting…", text: "Trying to restore the connection." };
   }
 }
 
-/** `waiting` and `online` count this peer, and are those of the moment at which it entered the lobby. */
+function idleTitle({ ended, error }: Extract<PeerStreamState, { status: "idle" }>): string {
+  if (error) return "Try again?";
+  return ended ? "Meet someone else?" : "Video chat with strangers";
+}
+
+/** `waiting` and `online` include this peer, and were counted when it entered the lobby. */
 function waitingWords(waiting: number | undefined, online: number | undefined): string {
-  if (waiting === undefined || online === undefined) return "One moment.";
+  if (waiting === undefined || online === undefined) return "One moment…";
   const others = waiting - 1;
   if (others > 0) {
-    const subject = others === 1 ? "One other person was" : `${others} others were`;
-    return `${subject} waiting when you came, but you have just met, or your interests differ. In a while you may be paired all the same.`;
+    const subject = others === 1 ? "One other person was" : `${others} other people were`;
+    return `${subject} waiting when you joined, but you have met recently or your interests differ. You may still be matched in a while.`;
   }
-  if (online > 1) return "Nobody else was waiting when you came. The next one may be yours.";
-  return "You are the first one here. Stay a moment, somebody will come by.";
+  if (online > 1)
+    return "Nobody else was waiting when you joined. You may be matched with the next person who does.";
+  return "You are the first one here. You will be matched when someone else joins.";
 }
 
-/** The count of peers that are online. */
+/** The number of peers that are online. */
 export function onlineWords(online: number): string {
   return `${online.toLocaleString("en")} online`;
 }
 
-/** Camera trouble that a person can do something about. */
+/** Camera errors that the page shows. */
 export type CameraTrouble = Exclude<CameraError["kind"], "superseded" | "closed"> | "ended";
 
-/** Camera trouble by its name, and what can be done about it. */
+/** The title and text for a camera error: what is wrong and what the user can do. */
 export function cameraWords(error: CameraTrouble): { title: string; text: string } {
   switch (error) {
     case "denied":
       return {
-        title: "The camera is blocked",
-        text: "This page may not use your camera and microphone. Allow it with the icon in the address bar (or in your system's privacy settings), then try again.",
+        title: "Camera access is blocked",
+        text: "This page is not allowed to use your camera and microphone. Allow it with the icon in the address bar or in your system's privacy settings, then try again.",
       };
     case "not-found":
       return {
         title: "No camera found",
-        text: "There is no camera or no microphone. Plug one in and try again, or go on without.",
+        text: "No camera or no microphone was found. Connect one and try again, or continue without.",
       };
     case "in-use":
       return {
-        title: "The camera is busy",
-        text: "Another program seems to be using your camera or microphone. Close it, then try again.",
+        title: "The camera is in use",
+        text: "Another application seems to be using your camera or microphone. Close it, then try again.",
       };
     case "insecure-context":
       return {
         title: "This page is not secure",
-        text: "Browsers share cameras only with pages that come over HTTPS or from this very machine. Open the page that way, or go on without a camera.",
+        text: "Browsers only share cameras with pages loaded over HTTPS or from localhost. Open the page that way, or continue without a camera.",
       };
     case "overconstrained":
       return {
-        title: "The camera does not fit",
-        text: "Your camera cannot do what this page asked for. Try again, or go on without it.",
+        title: "The camera is not supported",
+        text: "Your camera cannot provide the video that this page asked for. Try again, or continue without it.",
       };
     case "ended":
       return {
-        title: "The camera went away",
-        text: "It was unplugged, or its permission was taken back. The stranger sees nothing of you until it is back.",
+        title: "The camera was disconnected",
+        text: "It was unplugged, or its permission was revoked. The stranger cannot see you until it is back.",
       };
     case "unknown":
       return {
-        title: "The camera does not start",
+        title: "The camera could not be started",
         text: "Your browser did not say why. Trying again often helps.",
       };
   }
 }
 
-/** Why somebody is reported, as the person chooses it. */
+/** What the local preview says where it shows no picture. */
+export const localMediaWords = {
+  none: "The stranger cannot see or hear you.",
+  cameraOff: "Your camera is off.",
+  audioOnly: "Audio only.",
+};
+
+/** A button that asks for a second press: its label, its label then, and the status line then. */
+export const confirmWords = {
+  next: { label: "Next", confirm: "Really?", status: "Press Next again to leave this stranger." },
+  block: {
+    label: "Block",
+    confirm: "Really?",
+    status: "Press Block again to leave this stranger and never be matched with them again.",
+  },
+};
+
+/** The chat log's line at the beginning of a conversation with shared interests. */
+export function sharedInterestsWords(interests: readonly string[]): string {
+  return `You both like ${new Intl.ListFormat("en").format(interests)}.`;
+}
+
+/** The chat log's line at the end of a conversation. */
+export const endedWords = "The conversation has ended.";
+
+/** The reasons for a report, as the user chooses one. */
 export const reportWords: Record<ReportReason, string> = {
-  nudity: "Nudity or sexual acts",
-  harassment: "Insults or threats",
-  hate: "Hate",
-  minor: "Somebody under age",
-  spam: "Advertising or a recording",
+  nudity: "Nudity or sexual content",
+  harassment: "Harassment or threats",
+  hate: "Hate speech",
+  minor: "Someone who seems underage",
+  spam: "Spam, advertising or a recording",
   other: "Something else",
 };
 
-/** The figures of a call, by name. `firstFrameMs` is from being paired to the first picture painted. */
+/** The statistics of a call as rows. `firstFrameMs` is the time from the match to the first video frame shown. */
 export function statsWords(
   stats: CallStats,
   firstFrameMs: number | undefined,
@@ -244,12 +275,12 @@ export function statsWords(
     ["Loss", lossRatio === undefined ? none : `${(100 * lossRatio).toFixed(1)} %`],
     ["Codecs", [codecs.video, codecs.audio].filter(Boolean).join(", ") || none],
     [
-      "Picture",
+      "Video",
       picture ? `${picture.width} × ${picture.height}, ${Math.round(picture.framesPerS)}/s` : none,
     ],
-    ["To match", seconds(matchMs)],
-    ["To connect", seconds(connectMs)],
-    ["To first picture", seconds(firstFrameMs)],
+    ["Time to match", seconds(matchMs)],
+    ["Time to connect", seconds(connectMs)],
+    ["Time to first frame", seconds(firstFrameMs)],
   ];
 }
 

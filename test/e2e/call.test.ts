@@ -35,7 +35,7 @@ test("interests that both named are shown to both", async () => {
 test("a closed page is told to the partner within 20 s, who goes on looking", async () => {
   const [alice, bob] = await couple(stage);
   await bob.page.close();
-  await alice.hears(/^The stranger .*Looking for somebody else/);
+  await alice.hears(/^The stranger .*Looking for someone else/);
   expect(await alice.state()).toBe("waiting");
 });
 
@@ -45,7 +45,7 @@ test("a browser that is gone without a word is told to the partner within 20 s",
   // Crashes the page; the command itself can't be answered any more.
   void devtools.send("Page.crash").catch(() => {});
   await alice.until("waiting");
-  expect(await alice.status()).toContain("Looking for somebody else");
+  expect(await alice.status()).toContain("Looking for someone else");
 });
 
 test("a reload in a call ends with both connected again", async () => {
@@ -62,7 +62,7 @@ test("Stop leaves the partner to somebody else, and Start comes back", async () 
   const [alice, bob] = await couple(stage);
   await alice.stop();
   await alice.until("idle");
-  await bob.hears(/left.*Looking for somebody else/);
+  await bob.hears(/left.*Looking for someone else/);
   expect(await alice.by("start").isVisible()).toBe(true);
   await alice.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
@@ -103,7 +103,7 @@ test("a copy of the tab takes the session over, says so in the first, and never 
   await bob.stop();
   await alice.until("waiting");
   await copy.start();
-  await alice.hears(/Another tab took over/);
+  await alice.hears(/This chat is open in another tab/);
   await copy.until("waiting");
   expect(await alice.state()).toBe("idle");
   await bob.start();

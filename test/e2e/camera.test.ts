@@ -10,8 +10,8 @@ describe("a camera that is denied", () => {
     await alice.start();
     const trouble = alice.by("camera-error");
     await trouble.waitFor();
-    expect(await trouble.innerText()).toContain("The camera is blocked");
-    expect(await alice.status()).toBe("The camera is blocked");
+    expect(await trouble.innerText()).toContain("Camera access is blocked");
+    expect(await alice.status()).toBe("Camera access is blocked");
     expect(await alice.state()).toBe("idle");
 
     await alice.by("camera-retry").click();
@@ -95,7 +95,7 @@ describe("a camera that is unplugged in a call", () => {
       track?.dispatchEvent(new Event("ended"));
     });
     await alice.by("camera-error").waitFor();
-    expect(await alice.by("camera-error").innerText()).toContain("The camera went away");
+    expect(await alice.by("camera-error").innerText()).toContain("The camera was disconnected");
     expect(await alice.state()).toBe("connected");
     await alice.by("camera-retry").click();
     await alice.by("camera-error").waitFor({ state: "hidden" });

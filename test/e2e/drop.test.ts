@@ -8,8 +8,8 @@ beforeAll(async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: "1000" })
 afterEach(async () => expect(await stage.clear()).toEqual([]));
 afterAll(() => stage[Symbol.asyncDispose]());
 
-const unreachable = /^The server is out of reach. Your call goes on/;
-const partnerDropped = /^The stranger's connection dropped. Waiting for them to come back/;
+const unreachable = /^Lost the connection to the server. Your call continues/;
+const partnerDropped = /^The stranger's connection dropped. Waiting for them to reconnect/;
 const connected = /^You are connected/;
 
 /** A word from each to the other. */
@@ -100,7 +100,7 @@ test("B15 a connection gone for longer than the grace leaves the call alone whil
   await talk(alice, bob, "before");
   alice.network.refuse(true);
   alice.network.cut();
-  const lostTrack = /^The server lost track of this call. It goes on until you press Next/;
+  const lostTrack = /^The server no longer knows this call. It continues until you press Next/;
   await bob.hears(lostTrack);
   await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "during");
@@ -125,7 +125,7 @@ test("B15 a partner that is gone along with its picture is lost when the grace i
   const diary = await bob.diary();
   // A crash closes nothing.
   await alice.page.goto("chrome://crash").catch(() => {});
-  await bob.hears(/^The stranger('s connection was lost| left). Looking for somebody else/, 30_000);
+  await bob.hears(/^The stranger('s connection was lost| left). Looking for someone else/, 30_000);
   expect((await diary()).at(-1)).toBe("waiting");
 });
 
@@ -135,8 +135,8 @@ test("B14 the partner's Next is told also while the server is out of reach", asy
   alice.network.cut();
   await alice.hears(unreachable);
   await bob.next();
-  await alice.hears(/^The stranger left. The server is out of reach. Trying again/);
-  expect(await alice.log()).toContain("This conversation is over.");
+  await alice.hears(/^The stranger left. Lost the connection to the server. Reconnecting/);
+  expect(await alice.log()).toContain("The conversation has ended.");
   alice.network.refuse(false);
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
 });
@@ -149,8 +149,8 @@ test("B14 and so is one that the server can't hear of either", async () => {
   }
   await Promise.all([alice.hears(unreachable), bob.hears(unreachable)]);
   await bob.next();
-  await alice.hears(/^The stranger left. The server is out of reach/);
-  await bob.hears(/^The server is out of reach. Trying again/);
+  await alice.hears(/^The stranger left. Lost the connection to the server/);
+  await bob.hears(/^Lost the connection to the server. Reconnecting/);
   for (const { network } of [alice, bob]) network.refuse(false);
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
 });
@@ -160,11 +160,11 @@ test("Next while the connection is gone is done when it is back", async () => {
   const over = cut([alice], 1000);
   await alice.until("reconnecting");
   await alice.next();
-  await alice.hears(/^The server is out of reach. Trying again/);
+  await alice.hears(/^Lost the connection to the server. Reconnecting/);
   await over;
   alice.network.refuse(false);
   await alice.until("waiting");
-  await bob.hears(/^The stranger moved on. Looking for somebody else/);
+  await bob.hears(/^The stranger moved on. Looking for someone else/);
 });
 
 test("a wait goes on after a drop, with nobody met meanwhile", async () => {
@@ -173,7 +173,7 @@ test("a wait goes on after a drop, with nobody met meanwhile", async () => {
   await alice.until("waiting");
   alice.network.refuse(true);
   alice.network.cut();
-  await alice.hears(/^The server is out of reach. Trying again/);
+  await alice.hears(/^Lost the connection to the server. Reconnecting/);
   const bob = await stage.enter();
   await bob.start();
   await bob.until("waiting");
@@ -204,8 +204,8 @@ test("a media path that breaks is mended by an ICE restart, in the same call", a
   await talk(alice, bob, "before");
 
   await lose(100);
-  const shaky = /^The connection to the stranger is shaky. Mending it/;
-  await Promise.all([alice.hears(shaky), bob.hears(shaky)]);
+  const unstable = /^The connection to the stranger is unstable. Reconnecting/;
+  await Promise.all([alice.hears(unstable), bob.hears(unstable)]);
   await Promise.any(watches.map((watch) => watch.restarted()));
   await lose(0);
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
@@ -260,13 +260,13 @@ test("a tab that lost its session to a copy says so, and Start takes it back", a
   await alice.page.evaluate(() => void window.open(location.href));
   const copy = somebody(await opened);
   await copy.start();
-  await alice.hears(/^Another tab took over. Press Start to go on in this one/);
+  await alice.hears(/^This chat is open in another tab. Press Start to use it here/);
   await Promise.all([copy.until("connected"), bob.until("connected")]);
   expect(await alice.state()).toBe("idle");
   expect(await alice.by("start").isVisible()).toBe(true);
 
   await alice.start();
-  await copy.hears(/^Another tab took over/);
+  await copy.hears(/^This chat is open in another tab/);
   await Promise.all([alice.until("connected"), bob.until("connected")]);
   await Promise.all([alice.sees(), bob.sees()]);
   expect(await copy.state()).toBe("idle");
@@ -292,7 +292,7 @@ test("a tab whose session was taken over while it was cut off is told so when it
   await copy.start();
   await copy.until("waiting");
   alice.network.refuse(false);
-  await alice.hears(/^Another tab took over/);
+  await alice.hears(/^This chat is open in another tab/);
   await bob.start();
   await Promise.all([copy.until("connected"), bob.until("connected")]);
   expect(await alice.state()).toBe("idle");

@@ -26,8 +26,8 @@ test("with three, Next brings one of the two to Carol, and never the two to each
 test("who was skipped is told so in words", async () => {
   const [alice, bob] = await couple(stage);
   await alice.next();
-  await bob.hears(/^The stranger moved on. Looking for somebody else/);
-  await alice.hears(/^Looking for somebody/);
+  await bob.hears(/^The stranger moved on. Looking for someone else/);
+  await alice.hears(/^Looking for someone/);
 });
 
 test("two who skipped meet again when the cooldown ends, and not before", async () => {
@@ -48,10 +48,10 @@ test("two who skipped meet again when the cooldown ends, and not before", async 
 test("one press loses nobody: it asks, and is forgotten after a while", async () => {
   const [alice, bob] = await couple(stage);
   await alice.by("next").click();
-  await alice.hears(/^Press Next once more to leave this stranger/);
-  expect(await alice.by("next").innerText()).toContain("Sure?");
+  await alice.hears(/^Press Next again to leave this stranger/);
+  expect(await alice.by("next").innerText()).toContain("Really?");
   await alice.hears(/^You are connected/);
-  expect(await alice.by("next").innerText()).not.toContain("Sure?");
+  expect(await alice.by("next").innerText()).not.toContain("Really?");
   expect([await alice.state(), await bob.state()]).toEqual(["connected", "connected"]);
 });
 
@@ -101,7 +101,7 @@ test("two browsers that cannot reach each other are told so, and both go on look
   await alice.start();
   await bob.start();
   await Promise.all([alice.until("connecting"), bob.until("connecting")]);
-  const words = /The two of you could not be connected. Looking for somebody else/;
+  const words = /You could not be connected to the stranger. Looking for someone else/;
   await Promise.all([alice.hears(words, 25_000), bob.hears(words, 25_000)]);
   const carol = await stage.enter();
   await carol.start();
@@ -120,7 +120,7 @@ test("B13 as the README has it: two tabs of one developer meet again after Next,
   await alice.next();
   await Promise.all([alice.until("waiting"), bob.until("waiting")]);
   const cover = await alice.page.locator("#cover-text").innerText();
-  expect(cover).toMatch(/^(One other person was|Nobody else was) waiting when you came/);
+  expect(cover).toMatch(/^(One other person was|Nobody else was) waiting when you joined/);
   await Promise.all([alice.until("connected", 10_000), bob.until("connected", 10_000)]);
   expect(await developers.clear()).toEqual([]);
 });

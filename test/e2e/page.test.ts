@@ -58,7 +58,7 @@ test("the figures of the call are shown while they are wanted", async () => {
   expect(figures["Round trip"]).toMatch(/^\d+ ms$/);
   expect(figures["Loss"]).toMatch(/^\d+\.\d %$/);
   expect(figures["Codecs"]).toMatch(/^\w+, opus$/);
-  for (const name of ["To match", "To connect", "To first picture"])
+  for (const name of ["Time to match", "Time to connect", "Time to first frame"])
     expect(figures[name]).toMatch(/^\d+\.\d\d s$/);
   await toggle.click();
   expect(await alice.by("stats").isVisible()).toBe(false);
@@ -71,8 +71,8 @@ test("a reported stranger is gone at once and never met again", async () => {
   expect(await alice.by("report").isVisible()).toBe(false);
   expect(await alice.state()).toBe("connected");
   await alice.by("report-open").click();
-  await alice.page.getByRole("button", { name: "Insults or threats" }).click();
-  await bob.hears(/^The stranger left. Looking for somebody else/);
+  await alice.page.getByRole("button", { name: "Harassment or threats" }).click();
+  await bob.hears(/^The stranger left. Looking for someone else/);
   await alice.until("waiting");
   await meetsSomebodyElse(alice, bob);
 });
@@ -80,10 +80,10 @@ test("a reported stranger is gone at once and never met again", async () => {
 test("a blocked stranger is never met again; one press alone blocks nobody", async () => {
   const [alice, bob] = await couple(stage);
   await alice.by("block").click();
-  await alice.hears(/^Press Block once more/);
+  await alice.hears(/^Press Block again/);
   expect(await alice.state()).toBe("connected");
   await alice.by("block").click();
-  await bob.hears(/^The stranger left. Looking for somebody else/);
+  await bob.hears(/^The stranger left. Looking for someone else/);
   await alice.until("waiting");
   await meetsSomebodyElse(alice, bob);
 });
@@ -104,7 +104,7 @@ test("a wish to hide one's address is remembered, and refused in words where the
   await alice.page.keyboard.press("Escape");
   await alice.page.reload();
   await alice.start();
-  await alice.hears(/^This server has no relay, so it cannot hide your address/);
+  await alice.hears(/^This server has no relay, so it cannot hide your IP address/);
   await alice.by("settings-open").click();
   await alice.by("relay-only").uncheck();
   await alice.by("settings-close").click();
@@ -125,7 +125,7 @@ test("whoever is suspended in a call is told so, and until when", async () => {
   });
   expect(suspended.status).toBe(200);
   await alice.hears(/^You are suspended until 12\/24\/2099/);
-  expect(await alice.page.getByRole("heading", { name: "You are suspended." }).isVisible()).toBe(
+  expect(await alice.page.getByRole("heading", { name: "You are suspended" }).isVisible()).toBe(
     true,
   );
   await bob.hears(/^The stranger was removed/);

@@ -52,7 +52,7 @@ describe("the back-forward cache", () => {
     });
     await evaluate("addEventListener('pageshow', (event) => (window.kept = event.persisted))");
     await evaluate("location.href = 'about:blank'");
-    await bob.hears(/^The stranger left. Looking for somebody else/);
+    await bob.hears(/^The stranger left. Looking for someone else/);
 
     await evaluate("history.back()");
     await cameBack.promise;

@@ -14,14 +14,14 @@ test("a restart under a call: picture and chat go on, and Next finds somebody ag
   await bob.reads("before");
 
   await stage.stopServer();
-  const away = /^The server is out of reach. Your call goes on/;
+  const away = /^Lost the connection to the server. Your call continues/;
   await Promise.all([alice.hears(away), bob.hears(away)]);
   await Promise.all([alice.sees(20), bob.sees(20)]);
   await alice.say("still here?");
   await bob.reads("still here?");
 
   await stage.startServer();
-  const orphaned = /^The server lost track of this call. It goes on until you press Next/;
+  const orphaned = /^The server no longer knows this call. It continues until you press Next/;
   await Promise.all([alice.hears(orphaned), bob.hears(orphaned)]);
   await Promise.all([alice.sees(20), bob.sees(20)]);
   await bob.say("and now?");
@@ -46,7 +46,7 @@ test("Next under a call while the server is gone: both look for somebody when it
   await stage.stopServer();
   await Promise.all([alice.until("reconnecting"), bob.until("reconnecting")]);
   await alice.next();
-  await alice.hears(/^The server is out of reach. Trying again/);
+  await alice.hears(/^Lost the connection to the server. Reconnecting/);
   await stage.startServer();
   await Promise.all([alice.forgets("only for the"), bob.forgets("only for the")]);
   await Promise.all([alice.until("connected"), bob.until("connected")]);
@@ -65,9 +65,9 @@ test("a restart brings back who waited, and leaves alone who did not", async () 
   await alice.until("waiting");
 
   await stage.stopServer();
-  await alice.hears(/^The server is out of reach. Trying again/);
+  await alice.hears(/^Lost the connection to the server. Reconnecting/);
   await stage.startServer();
-  await alice.hears(/^Looking for somebody/);
+  await alice.hears(/^Looking for someone/);
   const bob = await stage.enter();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);

@@ -22,20 +22,23 @@ describe("the status line", () => {
   test.each<[PeerStreamState, string]>([
     [{ status: "idle" }, "Ready when you are."],
     [{ status: "idle", ended: "lost" }, "The stranger's connection was lost."],
-    [{ status: "waiting", since: 0 }, "Looking for somebody…"],
+    [{ status: "waiting", since: 0 }, "Looking for someone…"],
     [
       { status: "waiting", since: 0, ended: "left" },
-      "The stranger left. Looking for somebody else…",
+      "The stranger left. Looking for someone else…",
     ],
-    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found somebody. Connecting…"],
+    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found someone. Connecting…"],
     [
       { ...connected, orphaned: true } as PeerStreamState,
-      "The server lost track of this call. It goes on until you press Next.",
+      "The server no longer knows this call. It continues until you press Next.",
     ],
-    [{ status: "reconnecting", what: "signaling" }, "The server is out of reach. Trying again…"],
+    [
+      { status: "reconnecting", what: "signaling" },
+      "Lost the connection to the server. Reconnecting…",
+    ],
     [
       { status: "idle", error: { kind: "taken-over", cause: undefined } },
-      "Another tab took over. Press Start to go on in this one.",
+      "This chat is open in another tab. Press Start to use it here.",
     ],
   ])("for %j says %p", (state, words) => {
     expect(statusWords(state)).toBe(words);
@@ -56,13 +59,13 @@ describe("the status line", () => {
         cause: undefined,
         retryAfterMs: 1500,
       }),
-    ).toBe("That was a little fast. Try again in 2 seconds.");
+    ).toBe("You are doing that too often. Try again in 2 seconds.");
   });
 
   test.each<[PeerStreamError, RegExp]>([
     [
       { kind: "unsupported", what: "WebRTC", message: "", cause: undefined },
-      /^This browser has no WebRTC/,
+      /^This browser does not support WebRTC/,
     ],
     [{ kind: "call-setup", message: "", cause: undefined }, /^Your browser could not set up/],
     [
@@ -72,13 +75,16 @@ describe("the status line", () => {
         message: "",
         cause: undefined,
       },
-      /^The server does not accept pages of http:\/\/localhost:8080\. .*CORS_ORIGIN/,
+      /^The server does not accept pages from http:\/\/localhost:8080\. .*CORS_ORIGIN/,
     ],
     [
       { kind: "wrong-url", url: "ws://localhost/", message: "", cause: undefined },
       /^There is no Peer Stream server at ws:\/\/localhost\/\.$/,
     ],
-    [{ kind: "turned-away", code: 4500, message: "", cause: undefined }, /closed .* for good/],
+    [
+      { kind: "turned-away", code: 4500, message: "", cause: undefined },
+      /^The server closed the connection. Please reload/,
+    ],
     [{ kind: "closed", message: "", cause: undefined }, /reload/],
   ])("for the error %j says what is wrong", (error, words) => {
     expect(statusWords({ status: "idle", error })).toMatch(words);
@@ -86,7 +92,7 @@ describe("the status line", () => {
 
   test("B14 says that the stranger has gone while the server is out of reach", () => {
     expect(statusWords({ status: "reconnecting", what: "signaling", ended: "left" })).toBe(
-      "The stranger left. The server is out of reach. Trying again…",
+      "The stranger left. Lost the connection to the server. Reconnecting…",
     );
   });
 
@@ -113,13 +119,13 @@ describe("the words over the stage while waiting", () => {
   test.each<[number | undefined, number | undefined, RegExp]>([
     [undefined, undefined, /^One moment/],
     [1, 1, /^You are the first one here/],
-    [1, 2, /^Nobody else was waiting when you came/],
+    [1, 2, /^Nobody else was waiting when you joined/],
     [
       2,
       2,
-      /^One other person was waiting when you came, but you have just met, or your interests differ/,
+      /^One other person was waiting when you joined, but you have met recently or your interests differ/,
     ],
-    [4, 9, /^3 others were waiting when you came, but you have just met, or/],
+    [4, 9, /^3 other people were waiting when you joined, but you have met recently or/],
   ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
     const counts = { ...(waiting && { waiting }), ...(online && { online }) };
     expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);

@@ -1,4 +1,4 @@
-/** What the page remembers from visit to visit; nothing where the browser keeps nothing. */
+/** Reads what `remember` stored on an earlier visit. Empty if there is nothing, or the browser denies storage. */
 export function recall(name: string): string {
   try {
     return localStorage.getItem(`peer-stream.${name}`) ?? "";
@@ -7,11 +7,11 @@ export function recall(name: string): string {
   }
 }
 
-/** Remembers `value` under `name`, if it can. */
+/** Stores `value` for later visits, unless the browser denies storage. */
 export function remember(name: string, value: string): void {
   try {
     localStorage.setItem(`peer-stream.${name}`, value);
   } catch {
-    // Then it is chosen again next time.
+    // The user chooses it again next time.
   }
 }
