@@ -1,20 +1,25 @@
 /** The page under its Content-Security-Policy in a real browser: all it does is allowed, and nothing else is. */
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Page } from "playwright-core";
-import { launchBrowser } from "../support/browser.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
 
 setDefaultTimeout(60_000);
 
+const stack = new AsyncDisposableStack();
 let server: ServerProcess;
-beforeAll(async () => void (server = await startServer()));
-afterAll(() => server[Symbol.asyncDispose]());
+let browser: TestBrowser;
+beforeAll(async () => {
+  server = stack.use(await startServer());
+  browser = stack.use(await launchBrowser());
+});
+afterEach(() => browser.clear());
+afterAll(() => stack.disposeAsync());
 
 test("a whole call, with a camera and with a drawn picture, breaks no rule of the policy", async () => {
-  await using browser = await launchBrowser();
-  const alice = somebody(await browser.open(server.origin));
-  const bob = somebody(await browser.open(`${server.origin}/?fake=1`));
+  const alice = somebody(await browser.open(server.origin), "Alice");
+  const bob = somebody(await browser.open(`${server.origin}/?fake=1`), "Bob");
   await alice.start();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
@@ -26,7 +31,7 @@ test("a whole call, with a camera and with a drawn picture, breaks no rule of th
   const opened = bob.page.context().waitForEvent("page");
   await bob.by("stop").click();
   await bob.page.getByRole("link", { name: "second stranger" }).click();
-  const second = somebody(await opened);
+  const second = somebody(await opened, "the second stranger");
   expect(await second.page.evaluate(() => window.opener)).toBeNull();
   await second.start();
   await Promise.all([alice.until("connected"), second.until("connected")]);
@@ -36,11 +41,10 @@ test("a whole call, with a camera and with a drawn picture, breaks no rule of th
   await second.page.close();
   await alice.until("waiting");
   // The browser tells of each violation on the console.
-  expect(browser.complaints).toEqual([]);
+  expect(await browser.clear()).toEqual([]);
 });
 
 test("the policy is in force: nothing from elsewhere runs, is fetched or is framed", async () => {
-  await using browser = await launchBrowser();
   const page = await browser.open(server.origin);
   expect(await violationsOf(page)).toEqual({
     markup: "require-trusted-types-for",
@@ -62,7 +66,6 @@ test("the policy is in force: nothing from elsewhere runs, is fetched or is fram
 });
 
 test("no other page can frame it", async () => {
-  await using browser = await launchBrowser();
   const { hostname, port } = new URL(server.origin);
   expect(hostname).toBe("127.0.0.1");
   using framing = Bun.serve({

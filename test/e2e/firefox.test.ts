@@ -1,7 +1,7 @@
 /** Calls in Firefox, and between Firefox and Chromium. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Page } from "puppeteer-core";
-import { launchBrowser } from "../support/browser.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { launchFirefox, type Firefox } from "../support/firefox.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
@@ -11,9 +11,11 @@ setDefaultTimeout(90_000);
 const stack = new AsyncDisposableStack();
 let server: ServerProcess;
 let firefox: Firefox;
+let chromium: TestBrowser;
 beforeAll(async () => {
   server = stack.use(await startServer({ SKIP_COOLDOWN_MS: "0" }));
   firefox = stack.use(await launchFirefox());
+  chromium = stack.use(await launchBrowser({ whole: true }));
 });
 afterAll(() => stack.disposeAsync());
 
@@ -92,9 +94,8 @@ test("two Firefoxes see each other and talk, and know how their call fares", asy
 
 for (const foxFirst of [true, false])
   test(`Firefox and Chromium in one call, ${foxFirst ? "Firefox" : "Chromium"} being there first`, async () => {
-    await using chromium = await launchBrowser({ whole: true });
     const alice = await fox();
-    const bob = somebody(await chromium.open(server.origin));
+    const bob = somebody(await chromium.open(server.origin), "Bob");
     const starts = [() => alice.press("start"), () => bob.start()];
     const first = foxFirst ? alice.until("waiting") : bob.until("waiting");
     if (!foxFirst) starts.reverse();
@@ -114,6 +115,6 @@ for (const foxFirst of [true, false])
     await Promise.all([alice.sees(), bob.sees()]);
     await alice.press("stop");
     await alice.page.close();
-    expect(chromium.complaints).toEqual([]);
+    expect(await chromium.clear()).toEqual([]);
     expect(firefox.complaints).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { operating } from "../support/documents.ts";
-import { launchBrowser } from "../support/browser.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { freePort } from "../support/ports.ts";
 import { startServer } from "../support/server-process.ts";
 import { somebody } from "./stage.ts";
@@ -12,6 +12,7 @@ import { somebody } from "./stage.ts";
 setDefaultTimeout(60_000);
 
 let folder: string;
+let browser: TestBrowser;
 let tls: { TLS_CERT: string; TLS_KEY: string };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "peer-stream-https-"));
@@ -21,8 +22,12 @@ beforeAll(async () => {
     /^openssl req .*$/m.exec(operating)?.[0] ?? "the documents have no line for a certificate";
   const made = Bun.spawn(["sh", "-c", line], { cwd: folder, stderr: "ignore" });
   expect(await made.exited).toBe(0);
+  browser = await launchBrowser({ whole: true, args: ["--ignore-certificate-errors"] });
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(async () => {
+  await browser[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
 
 test("with TLS_CERT and TLS_KEY the server speaks HTTPS and WSS itself", async () => {
   await using server = await startServer(tls);
@@ -45,8 +50,6 @@ test("through nginx, as documented, calls are made, and each peer has an address
     LIMIT_SOCKETS_PER_ADDRESS: "2",
   });
   await using proxy = await startNginx(new URL(server.origin).port);
-  await callAt(proxy.origin);
-  expect(server.output).not.toContain("TRUSTED_PROXIES");
   // What a stranger says about its own address counts for nothing: nginx knows better.
   const headers = { "x-forwarded-for": "203.0.113.9", origin: proxy.origin };
   const sockets = await Promise.all(
@@ -61,7 +64,16 @@ test("through nginx, as documented, calls are made, and each peer has an address
     }),
   );
   expect(sockets.map(({ open }) => open).sort()).toEqual([false, true, true]);
-  for (const { socket } of sockets) socket.close();
+  await Promise.all(
+    sockets.map(async ({ socket, open }) => {
+      if (!open) return;
+      const closed = new Promise((resolve) => (socket.onclose = resolve));
+      socket.close();
+      await closed;
+    }),
+  );
+  await callAt(proxy.origin);
+  expect(server.output).not.toContain("TRUSTED_PROXIES");
 });
 
 test("through Caddy, as documented, calls are made", async () => {
@@ -76,16 +88,15 @@ test("through Caddy, as documented, calls are made", async () => {
 
 /** Two people meet at that origin, see each other and talk. */
 async function callAt(origin: string) {
-  await using browser = await launchBrowser({ whole: true, args: ["--ignore-certificate-errors"] });
-  const alice = somebody(await browser.open(origin));
-  const bob = somebody(await browser.open(origin));
+  const alice = somebody(await browser.open(origin), "Alice");
+  const bob = somebody(await browser.open(origin), "Bob");
   await alice.start();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
   await Promise.all([alice.sees(), bob.sees()]);
   await alice.say("safe and sound");
   await bob.reads("safe and sound");
-  expect(browser.complaints).toEqual([]);
+  expect(await browser.clear()).toEqual([]);
 }
 
 /** A real nginx in front of the server at that port, with the documented server block. */

@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchBrowser } from "../support/browser.ts";
+import { clientReference } from "../support/documents.ts";
 import { root } from "../support/root.ts";
 import { startServer } from "../support/server-process.ts";
 
@@ -74,7 +75,6 @@ beforeAll(async () => {
   for (const name of ["@trpc/client", "@trpc/server", "@types/react", "csstype"])
     await cp(join(root, "node_modules", name), join(modules, name), { recursive: true });
 
-  const readme = await Bun.file(join(root, "README.md")).text();
   const compilerOptions = {
     target: "ES2022",
     module: "ESNext",
@@ -98,7 +98,8 @@ beforeAll(async () => {
     "package.json": JSON.stringify({ name: "outside", private: true, type: "module" }),
     "tsconfig.json": JSON.stringify({ compilerOptions, include: ["*.ts", "*.tsx"] }),
     "main.ts": mainTs,
-    "react.tsx": /```tsx\n([\s\S]*?)```/.exec(readme)?.[1] ?? "the README has no React example",
+    "react.tsx":
+      /```tsx\n([\s\S]*?)```/.exec(clientReference)?.[1] ?? "the reference has no React example",
     "only-client.ts": 'export { createPeerStream } from "peer-stream/client";',
   };
   for (const [name, text] of Object.entries(files)) await Bun.write(join(project, name), text);
@@ -125,7 +126,7 @@ test("no server code, and nothing of Bun's, is in the package", async () => {
   expect(code).not.toMatch(/\bBun\.|\bprocess\.|zod/);
 });
 
-test("a strict project compiles against it, narrows every event, and so does the README's React example", async () => {
+test("a strict project compiles against it, narrows every event, and so does the documented React example", async () => {
   await run(project, [join(root, "node_modules/.bin/tsc"), "-p", "."]);
 });
 

@@ -8,8 +8,8 @@ await using server = await startServer();
 await using browser = await launchBrowser();
 const options = { viewport: { width: 1200, height: 720 }, colorScheme: "light" } as const;
 const [alice, bob] = [
-  somebody(await browser.open(`${server.origin}/?fake=1`, options)),
-  somebody(await browser.open(`${server.origin}/?fake=1`)),
+  somebody(await browser.open(`${server.origin}/?fake=1`, options), "Alice"),
+  somebody(await browser.open(`${server.origin}/?fake=1`), "Bob"),
 ];
 for (const one of [alice, bob]) {
   await one.page.getByLabel("What would you like to talk about?").fill("chess, jazz");

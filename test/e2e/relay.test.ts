@@ -33,7 +33,7 @@ function stage(): { coturn: Coturn; server: ServerProcess; browser: TestBrowser 
 }
 
 /** Somebody whose calls can be looked into. */
-async function enter(configure: RTCConfiguration = {}) {
+async function enter(name: string, configure: RTCConfiguration = {}) {
   const { server, browser } = stage();
   const page = await browser.open(server.origin);
   await page.evaluate((changes) => {
@@ -45,13 +45,13 @@ async function enter(configure: RTCConfiguration = {}) {
       }
     };
   }, configure);
-  return somebody(page);
+  return somebody(page, name);
 }
 
 /** Two in a call, each of whom sees the other. */
 async function coupleInCall() {
-  const alice = await enter();
-  const bob = await enter();
+  const alice = await enter("Alice");
+  const bob = await enter("Bob");
   await alice.start();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
@@ -122,8 +122,8 @@ function descriptionOf(page: Page): Promise<string> {
 
 test("a changed page that tells all its addresses gives none of them away, and still gets its call", async () => {
   const { browser } = stage();
-  const mallory = await enter({ iceTransportPolicy: "all" });
-  const alice = await enter();
+  const mallory = await enter("Mallory", { iceTransportPolicy: "all" });
+  const alice = await enter("Alice");
   await mallory.start();
   await alice.start();
   await Promise.all([mallory.until("connected"), alice.until("connected")]);

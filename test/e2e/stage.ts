@@ -2,6 +2,7 @@ import type { Page } from "playwright-core";
 import { launchBrowser, type BrowserOptions, type OpenOptions } from "../support/browser.ts";
 import { startServer } from "../support/server-process.ts";
 import { createTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 
 export type State = "idle" | "waiting" | "connecting" | "connected" | "reconnecting";
 
@@ -43,22 +44,23 @@ export async function setStage(
     for (const network of networks) void network[Symbol.asyncDispose]();
   });
   const owned = setUp.move();
-  let told = 0;
+  let entered = 0;
   return {
     origin,
     async enter(path = "/", options) {
       const network = await createTcpProxy(new URL(origin));
       networks.push(network);
-      return { ...somebody(await browser.open(network.http + path, options)), network };
+      const name = names[entered++] ?? `peer ${entered}`;
+      const page = await browser.open(network.http + path, options);
+      return { ...somebody(page, name), network };
     },
     stopServer: () => server.stop(),
     async startServer() {
       server = await startServer({ ...settings, PORT: new URL(origin).port });
     },
     async clear() {
-      await Promise.all(browser.browser.contexts().map((context) => context.close()));
-      const complaints = browser.complaints.slice(told);
-      told = browser.complaints.length;
+      const complaints = await browser.clear();
+      entered = 0;
       // The browser itself writes these, whatever the page does about it.
       return complaints.filter((line) => !/WebSocket connection to .* failed|net::ERR_/.test(line));
     },
@@ -66,15 +68,53 @@ export async function setStage(
   };
 }
 
-/** Somebody whose way to the server can be cut, frozen and mended. */
+/** The names by which failures refer to the guests, in the order in which they entered. */
+const names = ["Alice", "Bob", "Carol", "Dave"];
+
+/** Somebody whose connection to the server can be cut, frozen and restored. */
 export type Guest = Somebody & { readonly network: TcpProxy };
 
 /** A person in front of a page. */
 export type Somebody = ReturnType<typeof somebody>;
 
-/** Puts a person in front of `page`. */
-export function somebody(page: Page) {
+/**
+ * Puts a person in front of `page`. All of its waits are bounded, and fail with the name, what was waited for, and what
+ * the page showed instead.
+ */
+export function somebody(page: Page, name: string) {
   const by = (id: string) => page.getByTestId(id);
+
+  /**
+   * Asks the page every few milliseconds, from outside: the page's own timers and frames are throttled while it is hidden,
+   * and Playwright's own waits look only twice a second.
+   */
+  async function wait<A>(
+    what: string,
+    withinMs: number,
+    holds: (argument: A) => boolean,
+    argument: A,
+  ): Promise<void> {
+    const evaluate = holds as (argument: unknown) => boolean;
+    try {
+      // While a page loads there is nothing to evaluate in.
+      await until(what, () => page.evaluate(evaluate, argument).catch(() => false), withinMs);
+    } catch (error) {
+      throw new Error(`${name}: ${String(error)}. ${await shown()}`);
+    }
+  }
+
+  async function shown(): Promise<string> {
+    if (page.isClosed()) return "The page is closed";
+    return page
+      .evaluate(() => {
+        const text = (id: string) =>
+          document.querySelector<HTMLElement>(`[data-testid=${id}]`)?.innerText ?? "";
+        const state = document.body.dataset["state"] ?? "none";
+        return `The state is ${state}, the status line "${text("status")}", the chat "${text("chat-log")}"`;
+      })
+      .catch((error) => `The page does not answer: ${String(error)}`);
+  }
+
   return {
     page,
     by,
@@ -86,15 +126,23 @@ export function somebody(page: Page) {
     },
     stop: () => by("stop").click(),
     /** Waits until the status line shows one of these states. */
-    async until(states: State | State[], timeout = 20_000): Promise<void> {
-      const any = [states].flat().map((state) => `[data-testid=status][data-state=${state}]`);
-      await page.locator(any.join(",")).waitFor({ timeout });
+    until(states: State | State[], withinMs = 20_000): Promise<void> {
+      const any = [states].flat();
+      const holds = (any: string[]) => {
+        const status = document.querySelector("[data-testid=status]");
+        return any.includes(status?.getAttribute("data-state") ?? "");
+      };
+      return wait(`the state is ${any.join(" or ")}`, withinMs, holds, any);
     },
     state: async () => (await by("status").getAttribute("data-state")) as State,
     status: () => by("status").innerText(),
     /** Waits for the status line to say so. */
-    async hears(words: RegExp, timeout = 20_000): Promise<void> {
-      await by("status").filter({ hasText: words }).waitFor({ timeout });
+    hears(words: RegExp, withinMs = 20_000): Promise<void> {
+      const holds = (words: RegExp) => {
+        const status = document.querySelector<HTMLElement>("[data-testid=status]");
+        return words.test(status?.innerText ?? "");
+      };
+      return wait(`the status line says ${words}`, withinMs, holds, words);
     },
     /** Begins to write down every state from now on. Call what it returns to read them. */
     async diary(): Promise<() => Promise<string[]>> {
@@ -115,38 +163,45 @@ export function somebody(page: Page) {
       await by("chat-send").click();
     },
     /** Waits for the chat log to hold this text. */
-    async reads(text: string): Promise<void> {
-      await by("chat-log").getByText(text).waitFor({ timeout: 10_000 });
-    },
+    reads: (text: string): Promise<void> =>
+      wait(`the chat holds "${text}"`, 10_000, chatHolds, text),
     /** Waits for the chat log to hold this text no longer. */
-    async forgets(text: string): Promise<void> {
-      await by("chat-log").getByText(text).waitFor({ state: "detached", timeout: 20_000 });
-    },
+    forgets: (text: string): Promise<void> =>
+      wait(
+        `the chat no longer holds "${text}"`,
+        20_000,
+        (text) => {
+          const log = document.querySelector<HTMLElement>("[data-testid=chat-log]");
+          return log !== null && !log.innerText.includes(text);
+        },
+        text,
+      ),
     log: () => by("chat-log").innerText(),
     /** Waits until the video has shown `count` more frames than now. */
     async sees(count = 5, id = "remote-video"): Promise<void> {
-      const frames = (video: Element | null) =>
-        video instanceof HTMLVideoElement ? video.getVideoPlaybackQuality().totalVideoFrames : 0;
-      const before = await by(id).evaluate(frames);
-      await page.waitForFunction(
-        ([selector, least]) => {
-          const video = document.querySelector(selector);
-          if (!(video instanceof HTMLVideoElement)) return false;
-          return video.getVideoPlaybackQuality().totalVideoFrames >= least;
-        },
-        [`[data-testid=${id}]`, before + count] as const,
-        { timeout: 15_000 },
+      const before = await by(id).evaluate((video) =>
+        video instanceof HTMLVideoElement ? video.getVideoPlaybackQuality().totalVideoFrames : 0,
       );
+      const holds = ([id, least]: readonly [string, number]) => {
+        const video = document.querySelector(`[data-testid=${id}]`);
+        if (!(video instanceof HTMLVideoElement)) return false;
+        return video.getVideoPlaybackQuality().totalVideoFrames >= least;
+      };
+      await wait(`${id} shows ${count} more frames`, 15_000, holds, [id, before + count] as const);
     },
   };
 }
 
+function chatHolds(text: string): boolean {
+  const log = document.querySelector<HTMLElement>("[data-testid=chat-log]");
+  return log?.innerText.includes(text) ?? false;
+}
+
 /** Two people who have pressed Start and are connected with each other. */
 export async function couple(stage: Stage): Promise<[Guest, Guest]> {
-  const alice = await stage.enter();
+  const [alice, bob] = await Promise.all([stage.enter(), stage.enter()]);
   await alice.start();
   await alice.until("waiting");
-  const bob = await stage.enter();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
   return [alice, bob];

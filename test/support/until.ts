@@ -1,6 +1,6 @@
 /**
- * Resolves once `holds` does, which is asked every few milliseconds: for what no event announces.
- * @throws after `withinMs`, with what was waited for.
+ * Resolves once `holds` returns a truthy value. It is called every 10 ms, for conditions that no event announces.
+ * @throws after `withinMs` (milliseconds), with what was waited for.
  */
 export async function until(
   what: string,
@@ -9,8 +9,7 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!(await holds())) {
-    if (performance.now() > deadline)
-      throw new Error(`within ${withinMs} ms it did not come about: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
     await Bun.sleep(10);
   }
 }
