@@ -38,7 +38,7 @@ test("with TLS_CERT and TLS_KEY the server speaks HTTPS and WSS itself", async (
 });
 
 test("a certificate that is none is an error at the start", async () => {
-  expect(startServer({ ...tls, TLS_CERT: "/nowhere/cert.pem" })).rejects.toThrow(
+  await expect(startServer({ ...tls, TLS_CERT: "/nowhere/cert.pem" })).rejects.toThrow(
     "/nowhere/cert.pem",
   );
 });

@@ -96,8 +96,8 @@ export function somebody(page: Page, name: string) {
   ): Promise<void> {
     const evaluate = holds as (argument: unknown) => boolean;
     try {
-      // While a page loads there is nothing to evaluate in.
-      await until(what, () => page.evaluate(evaluate, argument).catch(() => false), withinMs);
+      // While a page loads there is nothing to evaluate in, which counts as false.
+      await until(what, () => page.evaluate(evaluate, argument), withinMs);
     } catch (error) {
       throw new Error(`${name}: ${String(error)}. ${await shown()}`);
     }

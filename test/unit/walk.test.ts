@@ -54,6 +54,8 @@ test("a usual signal takes the way that src/README.md describes, in one call sta
     log: { debug() {}, info() {}, warn() {}, error() {}, bug: console.error },
     ice: { stunUrls: [], turnUrls: [], turnTtlS: 300 },
     sessionSecrets: ["a secret of the tests"],
+    // Its timer would go on after this test.
+    keepAlive: { enabled: false },
     rates: { signals: limit, intents: limit, bytes: { perS: 1e6, burst: 1e6 } },
     origins: { allowed: [], allowNone: true, allowLoopback: false, ownHosts: [] },
     admission: {
