@@ -118,8 +118,7 @@ describe("a camera that is unplugged in a call", () => {
 describe("another camera", () => {
   test("is chosen in the middle of a call, and the choice is remembered", async () => {
     // Chromium's second fake camera is one for depth, which nothing encodes.
-    const args = ["--use-fake-device-for-media-stream=device-count=3"];
-    await using stage = await setStage({}, { whole: true, args });
+    await using stage = await setStage({}, { whole: true, camera: "several" });
     const [alice, bob] = await couple(stage);
     const usedBy = ({ by }: Guest) =>
       by("local-video").evaluate((video) => {

@@ -1,5 +1,9 @@
 import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
+import { fakeCameraPicture } from "./fake-camera.ts";
 
 const chromiumPath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 const shellPath = process.env["CHROMIUM_HEADLESS_SHELL"] ?? "/usr/bin/chromium-headless-shell";
@@ -12,11 +16,12 @@ const quietFlags = [
   "--disable-component-update",
   "--disable-sync",
 ];
-/** What a page gets when it asks for a camera. */
-export type Camera = "fake" | "denied" | "none";
+/** What a page gets when it asks for a camera. `several` are three fake ones to choose from. */
+export type Camera = "fake" | "several" | "denied" | "none";
 
 const cameraFlags: Record<Camera, string[]> = {
   fake: ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+  several: ["--use-fake-device-for-media-stream=device-count=3", "--use-fake-ui-for-media-stream"],
   // Nobody is there to answer the question for permission, which counts as a no.
   denied: ["--use-fake-device-for-media-stream"],
   none: [],
@@ -64,12 +69,17 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
         `or set ${whole ? "CHROMIUM" : "CHROMIUM_HEADLESS_SHELL"} to the path of yours.`,
     );
   }
+  const folder = await mkdtemp(join(tmpdir(), "peer-stream-camera-"));
+  const picture = join(folder, "camera.y4m");
+  // This makes one camera of them, so it cannot be combined with several.
+  if (camera === "fake") await Bun.write(picture, fakeCameraPicture());
   const browser = await chromium.launch({
     executablePath,
     ignoreDefaultArgs: without,
     args: [
       ...quietFlags,
       ...cameraFlags[camera],
+      ...(camera === "fake" ? [`--use-file-for-fake-video-capture=${picture}`] : []),
       ...args,
       // Chromium has no sandbox for root.
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
@@ -103,6 +113,9 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
       await Promise.all(browser.contexts().map((context) => context.close()));
       return complaints.splice(0);
     },
-    [Symbol.asyncDispose]: () => browser.close(),
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await rm(folder, { recursive: true });
+    },
   };
 }
