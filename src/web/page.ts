@@ -4,7 +4,6 @@ import type { PeerStreamState } from "../client/state.ts";
 import { createChatView } from "./chat-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
-import { recall, remember } from "./storage.ts";
 import { LocalMedia } from "./local-media.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
@@ -12,6 +11,7 @@ import { createReportView } from "./report-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { createStatsView } from "./stats-view.ts";
+import { recall, remember } from "./storage.ts";
 import { confirmWords, endedWords, sharedInterestsWords, statusWords } from "./words.ts";
 
 class Page {
