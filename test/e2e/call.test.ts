@@ -37,7 +37,7 @@ test("interests that both named are shown to both", async () => {
 test("a closed page is told to the partner at once, who goes on looking", async () => {
   const [alice, bob] = await couple(stage);
   await bob.page.close();
-  await alice.hears(/^The stranger .*Looking for someone else/);
+  await alice.hears(/^The stranger left. Looking for someone else/);
   expect(await alice.state()).toBe("waiting");
 });
 
@@ -46,7 +46,8 @@ test("a browser that crashes is told to the partner after the grace, who goes on
   const devtools = await bob.page.context().newCDPSession(bob.page);
   // Crashes the page; the command itself can't be answered any more.
   void devtools.send("Page.crash").catch(() => {});
-  await alice.until("waiting");
+  // The grace of 8 s, and 5 s for what else it takes.
+  await alice.until("waiting", 13_000);
   expect(await alice.status()).toContain("Looking for someone else");
 });
 

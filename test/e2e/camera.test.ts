@@ -12,7 +12,7 @@ import { couple, setStage, somebody, type Guest, type Stage } from "./stage.ts";
 setDefaultTimeout(60_000);
 
 describe("a camera that is denied", () => {
-  test("is named, and a drawn picture is a way on", async () => {
+  test("is named, and an animated avatar can replace it", async () => {
     await using stage = await setStage({}, { whole: true, camera: "denied" });
     const alice = await stage.enter();
     await alice.start();
@@ -53,7 +53,7 @@ describe("a machine without a camera", () => {
     expect(await alice.status()).toBe("No camera found");
   });
 
-  test("shows the whole thing with drawn pictures and the second stranger's link", async () => {
+  test("makes a call with animated avatars, by the second stranger's link", async () => {
     const alice = await stage.enter("/?fake=1");
     await alice.start();
     await alice.until("waiting");
@@ -86,7 +86,7 @@ describe("a camera that is unplugged in a call", () => {
   test("is replaced by another one without a word", async () => {
     const [alice, bob] = await couple(stage);
     await unplug(alice);
-    await Promise.all([alice.sees(10, "local-video"), bob.sees(10)]);
+    await Promise.all([alice.sees(10, "local-video"), bob.sees(20)]);
     expect(await alice.by("camera-error").isVisible()).toBe(false);
   });
 
@@ -133,7 +133,7 @@ describe("another camera", () => {
     const second = labels.findLast((label) => label !== first) ?? "";
     await menu.selectOption(second);
     await alice.by("settings-close").click();
-    await bob.sees(10);
+    await bob.sees(20);
     expect(await usedBy(alice)).toBe(second);
     expect(await alice.state()).toBe("connected");
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterEach(() => browser.clear());
 afterAll(() => stack.disposeAsync());
 
-test("a whole call, with a camera and with a drawn picture, breaks no rule of the policy", async () => {
+test("a whole call, with a camera and with an animated avatar, breaks no rule of the policy", async () => {
   const alice = somebody(await browser.open(server.origin), "Alice");
   const bob = somebody(await browser.open(`${server.origin}/?fake=1`), "Bob");
   await alice.start();

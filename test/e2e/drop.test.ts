@@ -39,14 +39,14 @@ test("Alice's connection cut for 2 s in a call: the call and the chat go on, and
 
   const over = cut([alice], 2000);
   await Promise.all([alice.hears(unreachable), bob.hears(partnerDropped)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "during");
   await over;
   await Promise.all([alice.hears(unreachable), bob.hears(partnerDropped)]);
   alice.network.refuse(false);
 
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "after");
   for (const diary of diaries) expect(await diary()).toEqual(["reconnecting", "connected"]);
   // A new room begins with an empty log, so this is still the first.
@@ -58,7 +58,7 @@ test("both connections cut for 2 s in a call: nobody loses anything", async () =
   await talk(alice, bob, "before");
   const over = cut([alice, bob], 2000);
   await Promise.all([alice.hears(unreachable), bob.hears(unreachable)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "during");
   await over;
   for (const { network } of [alice, bob]) network.refuse(false);
@@ -88,7 +88,7 @@ test("a half-open connection is noticed by both within 20 s, and recovers", asyn
   await talk(alice, bob, "before");
   alice.network.freeze();
   await Promise.all([alice.hears(unreachable, 20_000), bob.hears(partnerDropped, 20_000)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "during");
   alice.network.thaw();
   await Promise.all([alice.hears(connected), bob.hears(connected)]);
@@ -104,7 +104,7 @@ test("B15 a connection gone for longer than the grace leaves the call alone whil
   alice.network.cut();
   const lostTrack = /^The server no longer knows this call. It continues until you press Next/;
   await bob.hears(lostTrack);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await talk(alice, bob, "during");
   // Whoever comes meanwhile is not brought to Bob, though he would be next.
   const carol = await impatient.enter();

@@ -16,14 +16,14 @@ test("a restart under a call: picture and chat go on, and Next finds somebody ag
   await stage.stopServer();
   const away = /^Lost the connection to the server. Your call continues/;
   await Promise.all([alice.hears(away), bob.hears(away)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await alice.say("still here?");
   await bob.reads("still here?");
 
   await stage.startServer();
   const orphaned = /^The server no longer knows this call. It continues until you press Next/;
   await Promise.all([alice.hears(orphaned), bob.hears(orphaned)]);
-  await Promise.all([alice.sees(10), bob.sees(10)]);
+  await Promise.all([alice.sees(20), bob.sees(20)]);
   await bob.say("and now?");
   await alice.reads("and now?");
   expect(await alice.log()).toContain("before");

@@ -2,7 +2,7 @@ import type { Page } from "playwright-core";
 import { launchBrowser, type BrowserOptions, type OpenOptions } from "../support/browser.ts";
 import { startServer } from "../support/server-process.ts";
 import { createTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
-import { until } from "../support/until.ts";
+import { answerWithin, until } from "../support/until.ts";
 
 export type State = "idle" | "waiting" | "connecting" | "connected" | "reconnecting";
 
@@ -37,7 +37,7 @@ export async function setStage(
   let server = await startServer(settings);
   setUp.defer(() => server.stop());
   const { origin } = server;
-  const browser = setUp.use(await launchBrowser(options));
+  const browser = setUp.use(await launchBrowser({ script: withoutJitter, ...options }));
   const networks: TcpProxy[] = [];
   setUp.defer(() => {
     // Not waited for: an end that was frozen when the other closed never hears of it.
@@ -66,6 +66,14 @@ export async function setStage(
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/**
+ * The client waits a random time of up to 10 s before it reconnects (`retryDelayMs`, which has tests of its own). Here it
+ * is always the shortest, 200 ms.
+ */
+function withoutJitter(): void {
+  Math.random = () => 0;
 }
 
 /** The names by which failures refer to the guests, in the order in which they entered. */
@@ -105,14 +113,13 @@ export function somebody(page: Page, name: string) {
 
   async function shown(): Promise<string> {
     if (page.isClosed()) return "The page is closed";
-    return page
-      .evaluate(() => {
-        const text = (id: string) =>
-          document.querySelector<HTMLElement>(`[data-testid=${id}]`)?.innerText ?? "";
-        const state = document.body.dataset["state"] ?? "none";
-        return `The state is ${state}, the status line "${text("status")}", the chat "${text("chat-log")}"`;
-      })
-      .catch((error) => `The page does not answer: ${String(error)}`);
+    const answer = page.evaluate(() => {
+      const text = (id: string) =>
+        document.querySelector<HTMLElement>(`[data-testid=${id}]`)?.innerText ?? "";
+      const state = document.body.dataset["state"] ?? "none";
+      return `The state is ${state}, the status line "${text("status")}", the chat "${text("chat-log")}"`;
+    });
+    return answerWithin(2000, answer).catch((error) => `The page says nothing: ${String(error)}`);
   }
 
   return {

@@ -47,6 +47,8 @@ export interface BrowserOptions {
    * has no permission prompts, no choice of camera and no back-forward cache.
    */
   whole?: boolean;
+  /** Runs in every page before the page's own scripts. */
+  script?: () => void;
   /** More flags. */
   args?: string[];
   /** Flags that the driver would set by itself, and must not. */
@@ -61,7 +63,7 @@ export type OpenOptions = NonNullable<Parameters<Browser["newContext"]>[0]>;
  * @throws if there is no Chromium: a browser test is never skipped.
  */
 export async function launchBrowser(options: BrowserOptions = {}): Promise<TestBrowser> {
-  const { camera = "fake", whole = false, args = [], without = [] } = options;
+  const { camera = "fake", whole = false, script, args = [], without = [] } = options;
   const executablePath = whole ? chromiumPath : shellPath;
   if (!existsSync(executablePath)) {
     throw new Error(
@@ -69,9 +71,11 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
         `or set ${whole ? "CHROMIUM" : "CHROMIUM_HEADLESS_SHELL"} to the path of yours.`,
     );
   }
+  await using stack = new AsyncDisposableStack();
   const folder = await mkdtemp(join(tmpdir(), "peer-stream-camera-"));
+  stack.defer(() => rm(folder, { recursive: true }));
   const picture = join(folder, "camera.y4m");
-  // This makes one camera of them, so it cannot be combined with several.
+  // Chromium then offers a single camera, so the file cannot be combined with several.
   if (camera === "fake") await Bun.write(picture, fakeCameraPicture());
   const browser = await chromium.launch({
     executablePath,
@@ -85,6 +89,8 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
       ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
     ],
   });
+  stack.defer(() => browser.close());
+  const owned = stack.move();
   const complaints: string[] = [];
 
   const context = async (options: OpenOptions = {}) => {
@@ -93,10 +99,7 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
       if (message.type() === "error") complaints.push(`console: ${message.text()}`);
     });
     made.on("weberror", (error) => complaints.push(`page: ${error.error().stack}`));
-    // The client waits for a random part of up to 10 s before it reconnects. The shortest wait, 200 ms, tests the same.
-    await made.addInitScript(() => {
-      Math.random = () => 0;
-    });
+    if (script) await made.addInitScript(script);
     return made;
   };
 
@@ -113,9 +116,6 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
       await Promise.all(browser.contexts().map((context) => context.close()));
       return complaints.splice(0);
     },
-    async [Symbol.asyncDispose]() {
-      await browser.close();
-      await rm(folder, { recursive: true });
-    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

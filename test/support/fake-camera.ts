@@ -6,8 +6,8 @@ const barWidth = 40;
 
 /**
  * A moving picture for a fake camera, in YUV4MPEG2: a bright bar that moves over a grey background. Chromium plays the
- * file in a loop and does not enlarge it. Encoding and decoding so small a picture takes little CPU time, where that of
- * Chromium's own fake camera, 1280 by 720, takes most of the time of a test.
+ * file in a loop and does not enlarge it. Encoding and decoding so small a picture takes less CPU time than the one of
+ * Chromium's own fake camera.
  */
 export function fakeCameraPicture(): Blob {
   const parts: (string | Uint8Array<ArrayBuffer>)[] = [
