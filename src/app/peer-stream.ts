@@ -132,13 +132,11 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
 
   const sockets = new TrpcWebSocket<ReturnType<typeof contexts.forSocket>, AdmittedSocket>({
     router: appRouter,
-    createContext: ({ connectionParams: { token }, data, close }) =>
-      contexts.forSocket(typeof token === "string" ? token : undefined, data.addressHash, {
-        close,
-      }),
+    createContext: ({ connectionParams: { token }, data, socket }) =>
+      contexts.forSocket(typeof token === "string" ? token : undefined, data.addressHash, socket),
     fastPath: relayUsualFrame,
     onError,
-    onClose: ({ release }) => release(),
+    onClose: (admitted) => admitted.release(),
     // Where calls are not limited, as for a measurement, neither are frames.
     ...(options.rates.signals.perS === 0 && { limits: { calls: { perS: 0, burst: 1 } } }),
     ...(options.keepAlive && { keepAlive: options.keepAlive }),

@@ -23,7 +23,7 @@ import { retryLater, textResponse } from "./responses.ts";
 export interface AdmittedSocket {
   addressHash: string;
   /** Gives its place back; called when it has closed. */
-  release: () => void;
+  release(): void;
 }
 
 export interface RoutesParts {

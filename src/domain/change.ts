@@ -59,10 +59,12 @@ export interface Avoidance {
 }
 
 export interface Change<Result> {
-  /** Those sessions that become different, whole; at most two. */
-  readonly sessions: readonly Session[];
+  /** The session that the verb is about as it becomes, whole. */
+  readonly member: Session;
+  /** The other session that was given, if it becomes different. */
+  readonly partner: Session | undefined;
   readonly room: RoomChange | undefined;
-  /** In the order in which they are appended; a session that has no log any more is sent none. */
+  /** In the order in which they are appended, each to one of the two; a session that has no log any more is sent none. */
   readonly events: readonly AddressedEvent[];
   readonly avoidances: readonly Avoidance[];
   readonly result: Result;
@@ -99,9 +101,12 @@ export interface ChangeDraft {
   partner: SessionDraft | undefined;
   room: RoomChange | undefined;
   readonly events: AddressedEvent[];
-  readonly avoidances: Avoidance[];
+  /** Replaced, not extended, as most changes have none. */
+  avoidances: readonly Avoidance[];
   readonly newlyWaiting: string[];
 }
+
+const none: readonly never[] = [];
 
 export function startChange(member: Session, partner: Session | undefined): ChangeDraft {
   return {
@@ -111,7 +116,7 @@ export function startChange(member: Session, partner: Session | undefined): Chan
     partner: undefined,
     room: undefined,
     events: [],
-    avoidances: [],
+    avoidances: none,
     newlyWaiting: [],
   };
 }
@@ -124,11 +129,21 @@ export function changePartner(draft: ChangeDraft): SessionDraft {
 
 export function finishChange<Result>(draft: ChangeDraft, result: Result): Change<Result> {
   const { member, partner, room, events, avoidances } = draft;
-  return { sessions: partner ? [member, partner] : [member], room, events, avoidances, result };
+  return { member, partner, room, events, avoidances, result };
+}
+
+/** A verb that changes nothing. */
+export function unchanged<Result>(session: Session, result: Result): Change<Result> {
+  return finishChange(startChange(session, undefined), result);
 }
 
 export function send(draft: ChangeDraft, { id }: Session, event: LoggedEvent): void {
   draft.events.push({ sessionId: id, event });
+}
+
+/** From now on `session` avoids `other` (until: epoch milliseconds; Infinity for a block). */
+export function avoid(draft: ChangeDraft, session: Session, other: Session, until: number): void {
+  draft.avoidances = [...draft.avoidances, { sessionId: session.id, otherId: other.id, until }];
 }
 
 /** Tickets of a mode that the change has added to the lobby so far. */
@@ -236,11 +251,7 @@ export function endRoom(
   if (reason === "skipped" || ending === "leave" || isRejecting)
     member.skipPenalty = afterSkip(member.skipPenalty, now, options.skipping);
   if (outcome.cooldown && options.skipCooldownMs > 0)
-    draft.avoidances.push({
-      sessionId: member.id,
-      otherId: partner.id,
-      until: now + options.skipCooldownMs,
-    });
+    avoid(draft, member, partner, now + options.skipCooldownMs);
 
   send(draft, partner, { type: "partner-disconnected", roomId, reason });
   if (partner.wishes?.autoRejoin && !around.suspended(partner))

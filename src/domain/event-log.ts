@@ -18,9 +18,6 @@ export interface LogEntry {
   isPartial: boolean;
 }
 
-/** Before the text of a partial event; no JSON text of an object begins with it. */
-const partialMark = "+";
-
 /** The events that are kept without what is secret or short-lived (see `PeerEvent`). */
 const partialTypes: ReadonlySet<LoggedEvent["type"]> = new Set([
   "session",
@@ -29,16 +26,18 @@ const partialTypes: ReadonlySet<LoggedEvent["type"]> = new Set([
   "wait-for-offer",
 ]);
 
-/** An event as a log keeps it: its JSON, marked if it is partial. Signals in JSON are kept as they are. */
+/**
+ * An event as a log keeps it: its JSON, within `[` and `]` if it is partial. Signals in JSON are kept as they are. The brackets
+ * come from `JSON.stringify`, as a concatenated text would be copied when its first character is read.
+ */
 export function toLogText(event: LoggedEvent): string {
-  const json = JSON.stringify(event);
-  return partialTypes.has(event.type) ? partialMark + json : json;
+  return JSON.stringify(partialTypes.has(event.type) ? [event] : event);
 }
 
 /** The inverse of `toLogText`. */
 export function readLogText(offset: number, text: string): LogEntry {
-  const isPartial = text.startsWith(partialMark);
-  return { offset, json: isPartial ? text.slice(1) : text, isPartial };
+  const isPartial = text.startsWith("[");
+  return { offset, json: isPartial ? text.slice(1, -1) : text, isPartial };
 }
 
 /** Whether, and if not why, the events after a position can be replayed whole. */

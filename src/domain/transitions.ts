@@ -7,6 +7,7 @@
  */
 import type { PeerState, Status } from "../protocol.ts";
 import {
+  avoid,
   changePartner,
   earnsVote,
   endRoom,
@@ -160,7 +161,7 @@ export function block(
   renewTicket(draft.member, around);
   renewTicket(changePartner(draft), around);
   const until = Number.POSITIVE_INFINITY;
-  draft.avoidances.push({ sessionId: session.id, otherId: other.id, until });
+  avoid(draft, session, other, until);
   return finishChange(draft, { partnerId: other.id });
 }
 

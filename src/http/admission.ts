@@ -46,9 +46,9 @@ export interface SharedCounts {
 }
 
 export interface Admitted {
-  addressHash: string;
+  readonly addressHash: string;
   /** To be called when the socket has closed; idempotent. */
-  release: () => void;
+  release(): void;
 }
 
 export interface Refused {
@@ -58,8 +58,8 @@ export interface Refused {
 }
 
 const handshakeWindowS = 60;
-/** When to try again if a place has to become free first (seconds). */
-const crowdedRetryAfterS = 5;
+/** A place has to become free first. */
+const crowded: Refused = { status: 503, retryAfterS: 5 };
 
 /** Characters of a hash: 132 bits. */
 const hashChars = 22;
@@ -67,8 +67,7 @@ const hashChars = 22;
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #handshakes: RateLimiterMemory;
-  readonly #openByBucket = new Map<string, number>();
-  #open = 0;
+  readonly #places = new Places();
   #hasWarned = false;
 
   constructor(options: AdmissionOptions) {
@@ -106,30 +105,29 @@ export class Admission {
     const bucket = addressBucket(address);
     const tooOften = await this.#countHandshake(bucket);
     if (tooOften) return tooOften;
-    const isFull = peersMax > 0 && this.#open >= peersMax;
-    if (isFull) onFull();
-    const ofBucket = this.#openByBucket.get(bucket) ?? 0;
-    if (isFull || (socketsPerAddress > 0 && ofBucket >= socketsPerAddress))
-      return { status: 503, retryAfterS: crowdedRetryAfterS };
+    if (peersMax > 0 && this.#places.taken >= peersMax) {
+      onFull();
+      return crowded;
+    }
+    const addressHash = this.hashOf(address);
+    if (socketsPerAddress > 0 && this.#places.takenBy(addressHash) >= socketsPerAddress)
+      return crowded;
     // Taken before anything is awaited, or two sockets could get the last place.
-    return this.#admitEverywhere(this.hashOf(address), this.#occupy(bucket));
+    return this.#admitEverywhere(new Place(this.#places, addressHash));
   }
 
   /** Counts the socket on all nodes together, where there are several. */
-  async #admitEverywhere(addressHash: string, release: () => void): Promise<Admitted | Refused> {
+  async #admitEverywhere(place: Place): Promise<Admitted | Refused> {
     const { shared, handshakesPerMin, socketsPerAddress } = this.#options;
-    if (!shared) return { addressHash, release };
-    const everywhere = await shared.admit(addressHash, handshakesPerMin, socketsPerAddress);
+    if (!shared) return place;
+    const everywhere = await shared.admit(place.addressHash, handshakesPerMin, socketsPerAddress);
     if (everywhere.kind === "admitted") {
-      const releaseBoth = () => {
-        release();
-        everywhere.release();
-      };
-      return { addressHash, release: releaseBoth };
+      place.releaseShared = everywhere.release;
+      return place;
     }
-    release();
+    place.release();
     return everywhere.kind === "crowded"
-      ? { status: 503, retryAfterS: crowdedRetryAfterS }
+      ? crowded
       : { status: 429, retryAfterS: Math.ceil(everywhere.retryAfterMs / 1000) };
   }
 
@@ -164,19 +162,44 @@ export class Admission {
     }
     return address;
   }
+}
 
-  /** Takes a place. Returns how to give it back. A method of its own, so that its closure keeps no more than it needs. */
-  #occupy(bucket: string): () => void {
-    this.#open += 1;
-    this.#openByBucket.set(bucket, (this.#openByBucket.get(bucket) ?? 0) + 1);
-    let isReleased = false;
-    return () => {
-      if (isReleased) return;
-      isReleased = true;
-      this.#open -= 1;
-      const remaining = (this.#openByBucket.get(bucket) ?? 1) - 1;
-      if (remaining === 0) this.#openByBucket.delete(bucket);
-      else this.#openByBucket.set(bucket, remaining);
-    };
+/** How many places of this node are taken, in all and by the bucket of each address. */
+class Places {
+  readonly #byAddress = new Map<string, number>();
+  taken = 0;
+
+  takenBy(addressHash: string): number {
+    return this.#byAddress.get(addressHash) ?? 0;
+  }
+
+  /** @param count 1 or -1. */
+  add(addressHash: string, count: number): void {
+    this.taken += count;
+    const taken = this.takenBy(addressHash) + count;
+    if (taken === 0) this.#byAddress.delete(addressHash);
+    else this.#byAddress.set(addressHash, taken);
+  }
+}
+
+/** A class, as there is one per socket, and closures would cost memory for each of them. */
+class Place implements Admitted {
+  readonly addressHash: string;
+  /** Where it is taken; none once it is released. */
+  #places: Places | undefined;
+  /** Releases it on all nodes together, where there are several. */
+  releaseShared: (() => void) | undefined;
+
+  constructor(places: Places, addressHash: string) {
+    this.#places = places;
+    this.addressHash = addressHash;
+    places.add(addressHash, 1);
+  }
+
+  release(): void {
+    this.#places?.add(this.addressHash, -1);
+    this.#places = undefined;
+    this.releaseShared?.();
+    this.releaseShared = undefined;
   }
 }

@@ -144,7 +144,7 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
         headers,
         data,
         connectionParams: params(),
-        close: (code, reason) => socket.close(code, reason),
+        socket,
       });
       if (!(created instanceof Promise)) return this.#begin(created);
       if (!this.#initialisation) this.#initialise(request, false);

@@ -1,6 +1,6 @@
 /** The options of the binding. */
 import type { AnyTRPCRouter, TRPCError, TRPCProcedureType } from "@trpc/server";
-import type { UpgradeRequest } from "./socket.ts";
+import type { Socket, UpgradeRequest } from "./socket.ts";
 
 export interface TrpcWebSocketOptions<Context, Data> {
   router: AnyTRPCRouter;
@@ -36,8 +36,8 @@ export interface TrpcWebSocketOptions<Context, Data> {
 export interface ConnectRequest<Data> extends UpgradeRequest<Data> {
   /** Those that the client sent, or none. */
   readonly connectionParams: Readonly<Record<string, unknown>>;
-  /** Closes the socket. */
-  close(code: number, reason: string): void;
+  /** For a context that has to close it. */
+  readonly socket: Pick<Socket, "close">;
 }
 
 export interface Failure {

@@ -23,8 +23,8 @@ export function createSockets<Context>(options: SocketsOptions<Context>): Accept
   const { router, createContext, onError, deadlines, elapsed, schedule, fastPath } = options;
   const sockets = new TrpcWebSocket<Context, unknown>({
     router,
-    createContext: ({ connectionParams, ...request }) =>
-      createContext({ ...connectionParams }, request, request),
+    createContext: ({ connectionParams, socket, ...request }) =>
+      createContext({ ...connectionParams }, socket, request),
     onError: ({ error, path }) => onError(error, path),
     keepAlive: deadlines,
     initTimeoutMs: deadlines.firstMessageMs,

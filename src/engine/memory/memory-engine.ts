@@ -49,8 +49,6 @@ class OpenedStream implements Stream {
   }
 }
 
-type MutableSurroundings = { -readonly [Field in keyof Surroundings]: Surroundings[Field] };
-
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
 }
@@ -59,7 +57,7 @@ class MemoryEngine implements Engine {
   readonly now: () => number;
   readonly #system: System;
   readonly #options: EngineOptions;
-  readonly #around: MutableSurroundings;
+  readonly #around: Surroundings & { now: number };
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
@@ -73,7 +71,9 @@ class MemoryEngine implements Engine {
     this.#moderation = new Moderation(options.moderation);
     this.#around = {
       now: 0,
-      wallOffsetMs: 0,
+      get wallOffsetMs() {
+        return system.now() - this.now;
+      },
       options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
       lobby: (mode) => this.#store.lobbyCounts(mode),
       suspended: (session) => {
@@ -95,9 +95,10 @@ class MemoryEngine implements Engine {
     const isKnownEpoch = recovery !== "none" && recovery !== "other-epoch";
     if (isKnownEpoch && generation < session.value.generation) return reject("taken-over");
     const log = (session.log ??= new EventLog(newEpoch(this.#system.random())));
+    const partner = store.partnerOf(session);
     const change = transitions.attach(
       session.value,
-      store.partnerOf(session)?.value,
+      partner?.value,
       { addressHash, generation, recovery },
       this.#surroundings(),
     );
@@ -110,7 +111,7 @@ class MemoryEngine implements Engine {
     const recovered = recovery === "whole";
     const missed = (recovered && position && log.after(position.offset)) || [];
     const after = log.last;
-    const { newlyWaiting } = store.apply(change);
+    const { newlyWaiting } = store.apply(change, session, partner);
     wakeAll(replaced);
     return {
       stream: new OpenedStream(session, streamId, log.epoch, after),
@@ -127,9 +128,10 @@ class MemoryEngine implements Engine {
     session.streams.splice(index, 1);
     if (session.streams.length > 0) return;
     const graceUntil = this.now() + this.#options.graceMs;
-    const partner = this.#store.partnerOf(session)?.value;
+    const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
-    this.#store.apply(transitions.detach(session.value, partner, graceUntil, around));
+    const change = transitions.detach(session.value, partner?.value, graceUntil, around);
+    this.#store.apply(change, session, partner);
   }
 
   read(stream: Stream, after: number): LogEntry[] | "overflow" | Rejection {
@@ -153,7 +155,7 @@ class MemoryEngine implements Engine {
 
   enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
     const wishes = asked && this.#store.lobby.internStrings(asked);
-    return this.#carryOut<Moved>(caller, reject("not-subscribed"), ({ value }) =>
+    return this.#carryOut<Moved>(caller, notSubscribed, ({ value }) =>
       transitions.enqueue(value, wishes, this.#surroundings()),
     );
   }
@@ -175,19 +177,19 @@ class MemoryEngine implements Engine {
     const impolite = this.#current(request.impolite);
     const polite = this.#current(request.polite);
     if (!impolite || !polite || impolite === polite || isBarred(impolite, polite)) return false;
-    return this.#store.apply(
-      transitions.pair(impolite.value, polite.value, request, this.#surroundings()),
-    );
+    const around = this.#surroundings();
+    const change = transitions.pair(impolite.value, polite.value, request, around);
+    return this.#store.apply(change, impolite, polite);
   }
 
   send(caller: Caller, roomId: string, signal: string | undefined): boolean | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
-    if (!session) return reject("not-in-room");
+    if (!session) return notInRoom;
     const past = this.#recorded<{ delivered: boolean }>(session, caller);
     if (past) return past.delivered;
     const delivered = session.value.room?.id === roomId;
-    if (!delivered && !knowsRoom(session.value, roomId)) return reject("not-in-room");
+    if (!delivered && !knowsRoom(session.value, roomId)) return notInRoom;
     this.#record(session, caller, delivered ? deliveredResult : droppedResult);
     if (delivered && signal !== undefined) {
       const partner = this.#store.partnerOf(session);
@@ -198,11 +200,8 @@ class MemoryEngine implements Engine {
   }
 
   confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
-    return this.#carryOut<transitions.Confirmed>(
-      caller,
-      reject("not-in-room"),
-      ({ value }, partner) =>
-        transitions.confirm(value, partner?.value, roomId, this.#surroundings()),
+    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, ({ value }, partner) =>
+      transitions.confirm(value, partner?.value, roomId, this.#surroundings()),
     );
   }
 
@@ -215,11 +214,13 @@ class MemoryEngine implements Engine {
   }
 
   avoid(caller: Caller, roomId: string): { partnerId: string } | Rejection {
-    return this.#carryOut<{ partnerId: string }>(caller, reject("not-in-room"), (session) => {
-      const met = this.#metIn(session, roomId);
-      if (!met) return reject("not-in-room");
-      return transitions.block(session.value, met.partner.value, roomId, this.#surroundings());
-    });
+    return this.#carryOut<{ partnerId: string }>(
+      caller,
+      notInRoom,
+      ({ value }, met) =>
+        met ? transitions.block(value, met.value, roomId, this.#surroundings()) : notInRoom,
+      (session) => this.#metIn(session, roomId)?.partner,
+    );
   }
 
   // -------------------------------------------------------------------------------------------
@@ -229,7 +230,7 @@ class MemoryEngine implements Engine {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     const met = session && this.#metIn(session, roomId);
-    if (!session || !met) return reject("not-in-room");
+    if (!session || !met) return notInRoom;
     const reported = partyOf(met.partner.value);
     const verdict = this.#moderation.report(
       { roomId, reporter: reporterOf(session.value), reported, earned: met.votes },
@@ -296,9 +297,7 @@ class MemoryEngine implements Engine {
 
   /** Of this moment. One object for all verbs, as there is one verb at a time. */
   #surroundings(): Surroundings {
-    const now = this.now();
-    this.#around.now = now;
-    this.#around.wallOffsetMs = this.#system.now() - now;
+    this.#around.now = this.now();
     return this.#around;
   }
 
@@ -312,24 +311,24 @@ class MemoryEngine implements Engine {
   /**
    * Carries out a verb on the caller's session, once per mutation id.
    * @param unknown the result for a session that does not exist.
+   * @param otherOf the other session that the verb concerns. Default: its partner.
    */
   #carryOut<Result extends object>(
     caller: Caller,
     unknown: Result | Rejection,
-    verb: (
-      session: StoredSession,
-      partner: StoredSession | undefined,
-    ) => Change<Result> | Rejection,
+    verb: (session: StoredSession, other: StoredSession | undefined) => Change<Result> | Rejection,
+    otherOf = (one: StoredSession) => this.#store.partnerOf(one),
   ): Result | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     if (!session) return unknown;
     const past = this.#recorded<Result>(session, caller);
     if (past) return past;
-    const change = verb(session, this.#store.partnerOf(session));
+    const other = otherOf(session);
+    const change = verb(session, other);
     if (isRejection(change)) return change;
     this.#record(session, caller, change.result);
-    return this.#store.apply(change);
+    return this.#store.apply(change, session, other);
   }
 
   #recorded<Result>(session: StoredSession, { mutationId }: Caller): Result | undefined {
@@ -372,25 +371,28 @@ class MemoryEngine implements Engine {
       const named = session ? [session] : [];
       const sessions = kind === "address" ? this.#store.atAddress(id) : named;
       return sessions.flatMap((one) => {
-        const partner = this.#store.partnerOf(one)?.value;
-        const change = transitions.evict(one.value, partner, this.#surroundings());
-        return this.#store.apply(change).newlyWaiting;
+        const partner = this.#store.partnerOf(one);
+        const change = transitions.evict(one.value, partner?.value, this.#surroundings());
+        return this.#store.apply(change, one, partner).newlyWaiting;
       });
     });
   }
 
   #expireGrace(session: StoredSession): string[] {
     session.scheduled = undefined;
-    const partner = this.#store.partnerOf(session)?.value;
-    const change = transitions.expireGrace(session.value, partner, this.#surroundings());
-    return this.#store.apply(change).newlyWaiting;
+    const partner = this.#store.partnerOf(session);
+    const change = transitions.expireGrace(session.value, partner?.value, this.#surroundings());
+    return this.#store.apply(change, session, partner).newlyWaiting;
   }
 
   #relax(session: StoredSession): string[] {
     session.scheduled = undefined;
-    return this.#store.apply(transitions.relax(session.value, this.#surroundings())).newlyWaiting;
+    const change = transitions.relax(session.value, this.#surroundings());
+    return this.#store.apply(change, session, undefined).newlyWaiting;
   }
 }
 
+const notSubscribed = reject("not-subscribed");
+const notInRoom = reject("not-in-room");
 const deliveredResult = { delivered: true };
 const droppedResult = { delivered: false };

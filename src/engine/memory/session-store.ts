@@ -87,39 +87,40 @@ export class SessionStore {
   // -------------------------------------------------------------------------------------------
   // Changes
 
-  /** Applies a change as a whole, then wakes the streams that have something to read. Returns its result. */
-  apply<Result>({ sessions, room, events, avoidances, result }: Change<Result>): Result {
-    const changed: StoredSession[] = [];
-    for (const next of sessions) {
-      const stored = this.#stored(next.id);
-      changed.push(stored);
-      // A ticket leaves the index before anything changes that the index is built from.
-      if (stored.indexEntries && (stored.value.ticket !== next.ticket || !next.present))
-        this.#unindex(stored);
-      this.#replace(stored, next);
+  /**
+   * Applies a change as a whole, then wakes the streams that have something to read. Returns its result.
+   * @param member the session that the change is about, and @param partner the other one that its transition was given.
+   */
+  apply<Result>(
+    change: Change<Result>,
+    member: StoredSession,
+    partner: StoredSession | undefined,
+  ): Result {
+    const changedPartner = change.partner && partner;
+    this.#replace(member, change.member);
+    if (change.partner && partner) this.#replace(partner, change.partner);
+    for (const avoidance of change.avoidances) this.#avoid(avoidance);
+    this.#index(member);
+    if (changedPartner) this.#index(changedPartner);
+    if (change.room) this.#changeRoom(change.room);
+    let isMemberToRead = false;
+    let isPartnerToRead = false;
+    for (const { sessionId, event } of change.events) {
+      const isForMember = sessionId === member.id;
+      (isForMember ? member : partner)?.log?.append(toLogText(event));
+      if (isForMember) isMemberToRead = true;
+      else isPartnerToRead = true;
     }
-    for (const avoidance of avoidances) this.#avoid(avoidance);
-    for (const stored of changed) this.#index(stored);
-    if (room) this.#changeRoom(room);
-    const readers: StoredSession[] = [];
-    for (const { sessionId, event } of events) {
-      const stored = changed.find(({ value }) => value.id === sessionId) ?? this.get(sessionId);
-      if (!stored?.log) continue;
-      stored.log.append(toLogText(event));
-      if (!readers.includes(stored)) readers.push(stored);
-    }
-    for (const { streams } of readers) wakeAll(streams);
-    return result;
-  }
-
-  #stored(id: string): StoredSession {
-    const stored = this.#sessions.get(id);
-    if (!stored) throw new Error("only sessions that are stored are changed");
-    return stored;
+    if (isMemberToRead) wakeAll(member.streams);
+    if (isPartnerToRead && partner) wakeAll(partner.streams);
+    return change.result;
   }
 
   #replace(stored: StoredSession, next: Session): void {
     const before = stored.value;
+    // A ticket leaves the index before anything changes that the index is built from.
+    if (stored.indexEntries && (before.ticket !== next.ticket || !next.present))
+      this.#unindex(stored);
     stored.value = next;
     if (before.present !== next.present) {
       this.#online += next.present ? 1 : -1;

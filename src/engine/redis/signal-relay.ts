@@ -1,5 +1,6 @@
 /** Relays signals: one script each, its acknowledgement and the way to the partner included. */
 import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+import { unchanged } from "../../domain/change.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { knowsRoom } from "../../domain/session.ts";
 import { limits } from "../../protocol.ts";
@@ -54,12 +55,8 @@ export class SignalRelay {
       caller,
       reject("not-in-room"),
       ({ value }) =>
-        knowsRoom(value, roomId)
-          ? { ...noChange, result: { delivered: false } }
-          : reject("not-in-room"),
+        knowsRoom(value, roomId) ? unchanged(value, { delivered: false }) : reject("not-in-room"),
     );
     return isRejection(outcome) ? outcome : outcome.delivered;
   }
 }
-
-const noChange = { sessions: [], room: undefined, events: [], avoidances: [] };

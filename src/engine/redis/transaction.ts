@@ -114,8 +114,9 @@ export class Transaction {
   // Changes
 
   /** Applies a change to the drafts. Returns its result. */
-  apply<Result>({ sessions, room, events, avoidances, result }: Change<Result>): Result {
-    for (const next of sessions) this.#replace(this.getOrCreate(next.id), next);
+  apply<Result>({ member, partner, room, events, avoidances, result }: Change<Result>): Result {
+    this.#replace(this.getOrCreate(member.id), member);
+    if (partner) this.#replace(this.getOrCreate(partner.id), partner);
     for (const avoidance of avoidances) this.#avoid(avoidance);
     if (room) this.#changeRoom(room);
     for (const { sessionId, event } of events)
