@@ -33,6 +33,34 @@ test("a typing sign shows while the other writes, and goes when it stops or send
   expect(await bob.by("typing").isVisible()).toBe(false);
 });
 
+const windows = [
+  { name: "a phone", width: 375, height: 667 },
+  { name: "a small phone", width: 320, height: 480 },
+  { name: "a phone with its screen split", width: 400, height: 400 },
+  { name: "a phone held sideways", width: 844, height: 390 },
+  { name: "a tablet", width: 820, height: 1180 },
+  { name: "a desktop", width: 1280, height: 800 },
+];
+
+test("in a call no button is covered, in any window", async () => {
+  const [{ page }] = await couple(stage);
+  for (const { name, width, height } of windows) {
+    await page.setViewportSize({ width, height });
+    const covered = await page.evaluate(() =>
+      [...document.querySelectorAll("button")]
+        .filter((button) => button.checkVisibility({ visibilityProperty: true }))
+        .filter((button) => {
+          const { left, right, top, bottom } = button.getBoundingClientRect();
+          const isHit = (x: number, y: number) => button.contains(document.elementFromPoint(x, y));
+          const middle = (top + bottom) / 2;
+          return ![left + 8, (left + right) / 2, right - 8].every((x) => isHit(x, middle));
+        })
+        .map(({ innerText, title }) => innerText || title),
+    );
+    expect({ name, covered }).toEqual({ name, covered: [] });
+  }
+});
+
 test("the figures of the call are shown while they are wanted", async () => {
   const [alice] = await couple(stage);
   await alice.sees();
