@@ -107,8 +107,10 @@ export async function launchBrowser(options: BrowserOptions = {}): Promise<TestB
     browser,
     complaints,
     async open(url, options) {
-      // Animations cost a software renderer much of its time, and delay every click until they end.
-      const page = await (await context({ reducedMotion: "reduce", ...options })).newPage();
+      // Animations delay every click until they end; and painting a video at 1280x720 in software takes two to three times
+      // the CPU time of all else that a page in a call does.
+      const plain: OpenOptions = { reducedMotion: "reduce", viewport: { width: 400, height: 400 } };
+      const page = await (await context({ ...plain, ...options })).newPage();
       await page.goto(url);
       return page;
     },
