@@ -54,14 +54,15 @@ test("the page has no violations, in any state and at any size", async () => {
   await alice.say("Hello!");
   await bob.say("Hello yourself!");
   await alice.reads("Hello yourself!");
-  // The page hides the typing indicator after 6 s, and withdraws the question for the second press after 4 s. Without
-  // these timers both stay while they are checked.
-  await page.evaluate(() => {
-    const real = window.setTimeout.bind(window);
-    const withoutThose = (callback: () => void, ms: number) =>
-      ms === 4000 || ms === 6000 ? 0 : real(callback, ms);
-    Object.assign(window, { setTimeout: withoutThose });
-  });
+  // A page withdraws its own typing indicator after a pause of 3 s, the partner's after 6 s, and the question for the second
+  // press after 4 s. Without these timers all of them stay while they are checked.
+  for (const one of [alice, bob])
+    await one.page.evaluate(() => {
+      const real = window.setTimeout.bind(window);
+      const withoutThose = (callback: () => void, ms: number) =>
+        [3000, 4000, 6000].includes(ms) ? 0 : real(callback, ms);
+      Object.assign(window, { setTimeout: withoutThose });
+    });
   await bob.by("chat-input").pressSequentially("And");
   await alice.by("typing").waitFor();
   await alice.by("stats-toggle").click();

@@ -4,9 +4,7 @@ import { couple, setStage, somebody, type Guest, type Stage } from "./stage.ts";
 setDefaultTimeout(60_000);
 
 let stage: Stage;
-beforeAll(
-  async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: "1000", GRACE_MS: "6000" })),
-);
+beforeAll(async () => void (stage = await setStage({ SKIP_COOLDOWN_MS: "1000" })));
 afterEach(async () => expect(await stage.clear()).toEqual([]));
 afterAll(() => stage[Symbol.asyncDispose]());
 
