@@ -100,7 +100,7 @@ export interface PeerStream {
   /** Asks every client at once to reconnect. */
   askToReconnect(): void;
   /**
-   * From now on `/readyz` and every upgrade is 503, no new session begins, and the clients are asked to reconnect one by
+   * From now on `/readyz` and every upgrade are answered with 503, no new session begins, and the clients are asked to reconnect one by
    * one over `windowMs` milliseconds. Resolves when all have gone, or the window is over.
    */
   drain(windowMs: number): Promise<void>;

@@ -1,3 +1,4 @@
+/** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
 import type { IceServer, RoomTerms, Signal } from "../protocol.ts";
 import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
 import { DataChannel } from "./data-channel.ts";

@@ -1,3 +1,4 @@
+/** The local camera and microphone: opened, switched, turned off, and replaced when a device is unplugged. */
 import { readDeviceChoice, writeDeviceChoice } from "./device-choice.ts";
 import { createEmitter } from "./emitter.ts";
 import { requestMedia, type Kind } from "./media-request.ts";

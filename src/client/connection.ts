@@ -1,3 +1,6 @@
+/**
+ * The connection to the server: the event stream, mutations and queries over one socket that is reopened when it drops.
+ */
 import type { TRPCClientError } from "@trpc/client";
 import type { IceServer, PeerEvent } from "../protocol.ts";
 import type { AppRouter } from "../rpc/router.ts";

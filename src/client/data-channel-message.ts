@@ -1,3 +1,5 @@
+/** The messages on the data channel: their JSON, and the checks of what a partner sends. */
+
 /** Length limit of a chat message, in UTF-16 code units. */
 const CHAT_CHARS_MAX = 2000;
 

@@ -1,3 +1,4 @@
+/** The data channel of a call: chat, the typing indicator, and what media the partner sends. */
 import {
   decodeMessage,
   encodeMessage,

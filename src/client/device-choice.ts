@@ -1,3 +1,4 @@
+/** The camera and microphone that were chosen last, kept in the page's storage. */
 import type { Choice } from "./camera.ts";
 
 const STORAGE_KEY = "peer-stream.devices";

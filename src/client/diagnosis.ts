@@ -1,3 +1,4 @@
+/** Finds out over HTTP why a socket can't be opened: another origin, a wrong URL, or a server that is down. */
 import { httpUrlOf } from "./endpoint-url.ts";
 import type { PeerStreamError } from "./state.ts";
 

@@ -1,3 +1,5 @@
+/** A `WebSocket` class for tRPC's client that reports how its sockets close, and creates none after the end. */
+
 /** What the sockets report. After `end()` only `late` is called. */
 interface SocketListener {
   /** A socket closed, or failed to open. */

@@ -1,3 +1,5 @@
+/** Watches the ICE connection of a call: when to restart ICE, and when to give up. */
+
 /** Time limit for the first connection. */
 const CONNECT_MS_MAX = 20_000;
 /** A path often recovers without a restart within this time (W3C WebRTC 1.0, 4.4.3: `disconnected` may be transient). */

@@ -1,3 +1,4 @@
+/** ICE restarts of a call, with new TURN credentials on both sides. */
 import type { IceServer, Signal } from "../protocol.ts";
 
 /** Limit for signals that wait behind an offer. */

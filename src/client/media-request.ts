@@ -1,3 +1,4 @@
+/** What is asked of `getUserMedia`, and what its errors mean. */
 import type { CameraError, CameraResult, Choice, MediaSource } from "./camera.ts";
 
 export type Kind = "video" | "audio";

@@ -1,3 +1,4 @@
+/** The tracks of a call in both directions, limited to the kinds of the room's mode. */
 import type { Mode } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 

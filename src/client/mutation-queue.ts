@@ -1,3 +1,4 @@
+/** Sends mutations in order: each is repeated until it is answered, also over reconnects. */
 import type { Answer, Input, MutationName } from "./mutations.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -103,7 +104,7 @@ export class MutationQueue {
         if (refusal.kind === "unanswered") return RESEND_MS;
         const retryMs = retryAfterRefusalMs(refusal);
         if (retryMs !== undefined && ++tries < TRIES_MAX) {
-          // The server may answer a refused id with the same refusal again.
+          // A new call, as the one with that id has had its answer.
           id = this.#newId();
           return retryMs;
         }

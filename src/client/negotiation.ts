@@ -1,3 +1,6 @@
+/**
+ * Perfect negotiation of one peer connection (W3C WebRTC 1.0, 10.7): collisions of offers, rollbacks, early candidates.
+ */
 import type { Candidate, Signal } from "../protocol.ts";
 
 /** Limit for candidates that arrive before a description; a browser gathers fewer than 50. */

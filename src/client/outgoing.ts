@@ -1,3 +1,5 @@
+/** The stream that is sent to partners: the tracks of the camera, or the page's own stream. */
+
 const kinds = ["audio", "video"] as const;
 type Kind = (typeof kinds)[number];
 

@@ -1,3 +1,5 @@
+/** The peer streams of one page: they share its storage, and must not be paired with each other. */
+
 /** A registered symbol, so that several copies of this library on one page share the registry. */
 const REGISTRY = Symbol.for("peer-stream.page-peers");
 

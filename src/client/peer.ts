@@ -1,3 +1,4 @@
+/** A peer stream without its camera: the public methods, as inputs of the session. */
 import type { ReportReason } from "../protocol.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";

@@ -1,3 +1,4 @@
+/** Reads the server's refusals, and decides which of them are worth another try. */
 import type { RejectionReason } from "../protocol.ts";
 import type { PeerStreamError } from "./state.ts";
 

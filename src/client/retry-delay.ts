@@ -1,3 +1,5 @@
+/** How long to wait before the next try: exponential, with jitter. */
+
 const DELAY_MS_MIN = 200;
 const DELAY_MS_MAX = 10_000;
 

@@ -1,3 +1,4 @@
+/** tRPC's WebSocket client on a socket that can be replaced, and closed with a last message. */
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import type { AppRouter } from "../rpc/router.ts";
 import { diagnose, type Fetch } from "./diagnosis.ts";

@@ -1,3 +1,4 @@
+/** What each event of the server does to the session model. */
 import type { PeerEvent, PeerState } from "../protocol.ts";
 import { lastPending } from "./session-model.ts";
 import type { SessionStep } from "./session-step.ts";

@@ -1,3 +1,4 @@
+/** Runs the session model: turns what happens into inputs, and executes the commands. */
 import type { IceServer, Signal } from "../protocol.ts";
 import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";

@@ -1,3 +1,4 @@
+/** The steps that several transitions of the session model have in common. */
 import type { Mutation } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {

@@ -1,3 +1,4 @@
+/** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
 import { isEngaged, withDefaults, type SessionModel, type Time } from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";

@@ -1,3 +1,5 @@
+/** Detects that the machine has slept or is online again, as sockets may then look open and deliver nothing. */
+
 /** Timers of a hidden page run once a minute at worst (Chromium's intensive throttling). */
 const CHECK_EVERY_MS = 10_000;
 const SLEPT_MS_MIN = 90_000;

@@ -1,3 +1,4 @@
+/** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { EndReason, RejectionReason } from "../protocol.ts";
 

@@ -1,3 +1,5 @@
+/** Where the session's token is kept, so that a reload keeps the session. */
+
 /** The storage key of the token, unless the page sets another one. */
 export const defaultTokenKey = "peer-stream.token";
 

@@ -1,3 +1,5 @@
+/** The typing indicators of both sides: renewed while a user types, and expired when their end is lost. */
+
 /** While the user keeps typing, the indicator is sent again after this time (milliseconds). */
 const RENEW_EVERY_MS = 3000;
 /** An indicator that is not renewed expires after this time, because its end may have been lost (milliseconds). */

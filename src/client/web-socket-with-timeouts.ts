@@ -1,3 +1,5 @@
+/** A `WebSocket` class with time limits for opening and closing. */
+
 const OPEN_MS_MAX = 10_000;
 const CLOSE_MS_MAX = 1000;
 

@@ -1,3 +1,4 @@
+/** The chat: messages, the message field, and the typing indicator. */
 import type { Elements } from "./elements.ts";
 
 const LINES_MAX = 300;

@@ -1,3 +1,5 @@
+/** Reads the interests that a user has typed into one line. */
+
 const INTERESTS_MAX = 10;
 const CHARS_MAX = 32;
 

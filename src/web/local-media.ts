@@ -1,3 +1,4 @@
+/** The local preview, its buttons, and the panel for camera errors. */
 import type { Camera, CameraError, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";

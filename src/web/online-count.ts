@@ -1,3 +1,4 @@
+/** How many peers are online, in the top bar. */
 import { onlineWords } from "./words.ts";
 
 /** How often the number of online peers is requested while the page is visible (milliseconds). */

@@ -1,3 +1,4 @@
+/** The partner's video, and the button for sound where the browser blocks it. */
 import type { PeerStreamState } from "../client/state.ts";
 import type { Elements } from "./elements.ts";
 import { coverWords, isPictureOff } from "./words.ts";

@@ -1,3 +1,4 @@
+/** The report dialog. */
 import type { ReportReason } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
 import { reportWords } from "./words.ts";

@@ -1,3 +1,5 @@
+/** Buttons that take two presses, as they end a call for good. */
+
 /** How long a second press is accepted after the first (milliseconds). */
 const ARMED_MS = 4000;
 

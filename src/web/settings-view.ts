@@ -1,3 +1,4 @@
+/** The settings dialog: camera, microphone and privacy. */
 import type { Camera, Device } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { recall, remember } from "./storage.ts";

@@ -1,3 +1,4 @@
+/** The call statistics. */
 import type { CallStats } from "../client/call-stats.ts";
 import type { Elements } from "./elements.ts";
 import { statsWords } from "./words.ts";

@@ -1,3 +1,5 @@
+/** What the page remembers between visits. */
+
 /** Reads what `remember` stored on an earlier visit. Empty if there is nothing, or the browser denies storage. */
 export function recall(name: string): string {
   try {

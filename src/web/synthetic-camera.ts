@@ -1,3 +1,5 @@
+/** An animated picture with a tone in place of a camera, for `?fake=1`. */
+
 const WIDTH = 640;
 const HEIGHT = 480;
 const FRAMES_PER_S = 24;

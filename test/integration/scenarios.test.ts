@@ -1,4 +1,4 @@
-/** The scenario files of `test/scenarios`, played on every engine. */
+/** The scenario files of `test/integration/scenarios`, played on every engine. */
 import { describe, expect, test } from "bun:test";
 import { Glob } from "bun";
 import { join } from "node:path";

@@ -10,10 +10,13 @@ const readme = join(root, "src/README.md");
 const block = /(?<=\n## Files\n[\s\S]*?```\n)[\s\S]*?(?=```)/;
 const descriptionChars = 110;
 
+const blockComment = /^\/\*\*?([\s\S]*?)\*\//;
+const luaComment = /^((?:--.*\n)+)/;
+
 /** The first sentence of the comment that a file begins with. */
 function describe(text: string): string {
-  const comment = /^(?:\/\*\*?|--|<!--)\s*([\s\S]*?)(?:\*\/|-->|\n(?!--))/.exec(text)?.[1] ?? "";
-  const flat = comment.replace(/(^|\n)\s*(\*|--) ?/g, " ").trim();
+  const comment = (blockComment.exec(text) ?? luaComment.exec(text))?.[1] ?? "";
+  const flat = comment.replace(/(^|\n)\s*(\*|--)? ?/g, " ").trim();
   const sentence = (/^.*?\.(?=\s|$)/.exec(flat)?.[0] ?? flat).replace(/\.$/, "");
   return sentence.length <= descriptionChars
     ? sentence

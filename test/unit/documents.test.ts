@@ -59,7 +59,7 @@ describe("the documents", () => {
     expect(rows).toEqual(expected);
   });
 
-  test("shows a matching policy that works as it says", async () => {
+  test("show a matching policy that does what is said of it", async () => {
     const source = /```ts\n(import type \{ Policy \}[\s\S]*?)```/.exec(readme)?.[1] ?? "";
     expect(source.trim().split("\n").length).toBeLessThanOrEqual(10);
     const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "policy.ts");
@@ -83,7 +83,10 @@ describe("the documents", () => {
 
   test("show the tree of the sources as it is", async () => {
     // `bun test/support/source-tree.ts` writes it.
-    expect(await documentedTree()).toBe(await sourceTree());
+    const tree = await sourceTree();
+    expect(await documentedTree()).toBe(tree);
+    // Each file begins with a comment that says what it is for.
+    expect(tree.match(/^ *\S+\.(ts|css|lua)$/gm) ?? []).toEqual([]);
   });
 
   test("have a README of at most 200 lines", () => {
@@ -158,6 +161,27 @@ describe("the documents", () => {
 
   test("lists every variable", () => {
     expect(firstCells(operating, "Running the server").sort()).toEqual([...variableNames].sort());
+  });
+
+  test("states every variable's default as .env.example has it", async () => {
+    const example = await Bun.file(join(root, ".env.example")).text();
+    const defaults = new Map(
+      [...example.matchAll(/^#([A-Z_]+)=(.+)$/gm)].map(([, name, value]) => [name, value]),
+    );
+    const stated = table(operating, "Running the server").filter(([name]) => defaults.has(name));
+    expect(stated.length).toBeGreaterThan(20);
+    for (const [name, text = ""] of stated)
+      expect([name, /^[^\s,;]+/.exec(text)?.[0]]).toEqual([name, defaults.get(name)]);
+    const graceS = Number(defaults.get("GRACE_MS")) / 1000;
+    expect(wireProtocol).toContain(`\`GRACE_MS\` (${graceS} s by default)`);
+  });
+
+  test("list every event of a peer stream", async () => {
+    const state = await Bun.file(join(root, "src/client/state.ts")).text();
+    const union = state.split("export type PeerStreamEvent")[1]?.split(/^export /m)[0] ?? "";
+    const types = [...union.matchAll(/type: "([a-z-]+)"/g)].map(([, type]) => type ?? "");
+    expect(types.length).toBeGreaterThan(1);
+    expect(firstCells(clientReference, "Events")).toEqual(types);
   });
 
   test("lists all that a peer stream has, and nothing else", async () => {

@@ -1,3 +1,4 @@
+/** Lua scripts are imported as text. */
 declare module "*.lua" {
   const text: string;
   export = text;
