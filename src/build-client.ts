@@ -1,6 +1,6 @@
 /**
- * Makes what frontends import: `dist/client`, an ES module with its declarations, and
- * `dist/app-router.d.ts`, the server's type for those who bring a tRPC client of their own.
+ * Builds the package for front ends: `dist/client`, an ES module with its declarations, and `dist/app-router.d.ts`, the type
+ * of the server's router for those who use a tRPC client of their own.
  */
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ const root = join(import.meta.dir, "..");
 const dist = join(root, "dist");
 const declarations = join(dist, "declarations");
 
-/** What `peer-stream/client` exports, beside the protocol's types. */
+/** The files whose exports `peer-stream/client` has, besides the protocol's types. */
 const clientFiles = ["peer-stream", "types", "state", "camera", "call-stats"];
 
 await Bun.build({
@@ -24,7 +24,7 @@ await writeAppRouter();
 await writeClientDeclarations();
 await rm(declarations, { recursive: true });
 
-/** Declarations come from tsc alone; Bun makes none. */
+/** By tsc, as Bun emits no declarations. */
 async function emitDeclarations() {
   const project = join(declarations, "tsconfig.json");
   const files = ["client/peer-stream.ts", "rpc/router.ts"].map((file) => join(root, "src", file));

@@ -1,7 +1,7 @@
-/** What may be there already. */
+/** A value, or a promise of one: a synchronous engine costs no promises. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** Goes on with it: at once, or when it is there. No promise is made for what is. */
+/** Calls `next` with the value: at once if it is no promise, else when it resolves. */
 export function chain<T, R>(
   given: MaybePromise<T>,
   next: (value: T) => MaybePromise<R>,

@@ -84,7 +84,7 @@ export function checkOrigins({
 }
 
 /**
- * Whether the certificate and its key can be read, fit each other and the page's own address, and are valid now.
+ * Whether the certificate and its key can be read, match each other and the page's own address, and are valid now.
  * @param now in epoch milliseconds.
  */
 export function checkCertificate(

@@ -1,8 +1,8 @@
-/** One thing looked at: how it is, and what to do about it. */
+/** The result of one check, and what to do about it. */
 export interface Finding {
   verdict: "ok" | "warn" | "fail";
   what: string;
-  /** What to do; with all but `ok`. */
+  /** What to do; absent for `ok`. */
   advice?: string;
 }
 

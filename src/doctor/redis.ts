@@ -6,13 +6,13 @@ import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 
-/** The oldest Redis whose scripts behave as the engine's need (major version). */
+/** The oldest major version of Redis that runs the engine's scripts. */
 const redisMajorMin = 7;
 const connectMs = 5000;
-/** Between the clocks of this machine and Redis (milliseconds). */
+/** The tolerated difference between the clocks of this machine and of Redis (milliseconds). */
 const clockSkewMs = 2000;
 
-/** Does to keys of its own what the engine does to its own: a permission that is missing is named in the error. */
+/** Runs every kind of command that the engine uses, on keys of its own: the error names a missing permission. */
 const writeProbe = `
 local k = KEYS[1]
 redis.call('SET', k .. 'string', 1, 'PX', 5000)
@@ -30,7 +30,7 @@ return redis.call('TIME')`;
 /**
  * Whether the nodes can work with the Redis at `url` (`redis://[user:password@]host[:port][/database]`, or `rediss:`
  * for TLS), and whether they accept the session tokens of this environment.
- * @param url nothing is looked at without.
+ * @param url without it nothing is checked.
  * @param sessionSecrets those of this environment; the first signs.
  */
 export async function checkRedis(
@@ -47,9 +47,9 @@ export async function checkRedis(
     disableClientInfo: true,
     socket: { connectTimeout: connectMs, reconnectStrategy: false },
   });
-  // Each failure also rejects the command that met it.
+  // Each failure also rejects the pending command.
   client.on("error", () => {});
-  /** A Redis that is frozen, or behind a half-open connection, answers nothing. */
+  /** A Redis that is frozen, or behind a half-open connection, does not answer. */
   function inTime<T>(answer: Promise<T>): Promise<T> {
     const late = Promise.withResolvers<never>();
     const tooLate = new Error(`no answer within ${connectMs / 1000} s`);
@@ -81,7 +81,7 @@ export async function checkRedis(
   }
 }
 
-/** The lines `name:value` of Redis' answer to INFO. */
+/** The lines `name:value` of the reply to INFO. */
 function infoOf(text: string): Map<string, string> {
   return new Map(
     text.split("\r\n").flatMap((line) => {
@@ -91,7 +91,7 @@ function infoOf(text: string): Map<string, string> {
   );
 }
 
-/** Why this server can't be the one, whatever its settings. */
+/** Why this server can't be used, whatever its settings. */
 function unfitness(host: string, server: Map<string, string>): Finding | undefined {
   const version = server.get("redis_version") ?? "";
   if (server.get("role") === "slave")
@@ -152,7 +152,7 @@ async function secretsOfNodes(
   let running = 0;
   for (const id of ids) {
     const about = await command("GET", keys.node(id));
-    // Nodes whose lease has ended have none; those of earlier versions say nothing about themselves.
+    // Nodes whose lease has ended have none; those of earlier versions publish no fingerprints.
     const theirs = typeof about === "string" ? /^secrets=(.+)$/.exec(about)?.[1]?.split(",") : [];
     if (!theirs?.[0] || !own[0]) continue;
     running += 1;

@@ -1,6 +1,6 @@
 /**
- * As much of STUN (RFC 8489) and TURN (RFC 8656) as it takes to ask for one's own address, and for a relayed
- * one with long-term credentials.
+ * The part of STUN (RFC 8489) and TURN (RFC 8656) that asks a server for one's own address, and for a relayed one with
+ * long-term credentials.
  */
 import { createHash, createHmac } from "node:crypto";
 import type { Wire } from "./wire.ts";
@@ -24,14 +24,14 @@ const attributes = {
 
 type Attribute = [type: number, value: Buffer];
 
-/** What a server said. */
+/** A server's response. */
 interface Answer {
   ok: boolean;
   errorCode?: number;
   attributes: Map<number, Buffer>;
 }
 
-/** Credentials, as a browser gets them. */
+/** TURN credentials as a browser is given them. */
 export interface Credentials {
   username: string;
   credential: string;
@@ -48,7 +48,7 @@ export async function askForAddress(wire: Wire, newId: () => string): Promise<st
   return addressIn(answer.attributes.get(attributes.xorMappedAddress));
 }
 
-/** Asks for a relayed address, and gives it back. */
+/** Requests a relayed address, and releases it again. */
 export async function allocate(
   wire: Wire,
   newId: () => string,
@@ -134,7 +134,7 @@ function decode(message: Buffer): Answer {
   };
 }
 
-/** XOR-MAPPED-ADDRESS (RFC 8489, 14.2) of IPv4; of IPv6 only that it is one. */
+/** XOR-MAPPED-ADDRESS (RFC 8489, 14.2) of IPv4; for IPv6 only a note that it is one. */
 function addressIn(value: Buffer | undefined): string | undefined {
   if (!value || value.length < 8) return undefined;
   const port = value.readUInt16BE(2) ^ (COOKIE >>> 16);

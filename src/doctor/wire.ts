@@ -1,4 +1,4 @@
-/** One question, one answer, over UDP, TCP or TLS. */
+/** A request and its response over UDP, TCP or TLS. */
 import { createSocket } from "node:dgram";
 import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -10,25 +10,25 @@ export interface Address {
   port: number;
 }
 
-/** A way to one server. */
+/** A connection to one server; over UDP a socket. */
 export interface Wire {
   /**
-   * Sends `question`; resolves with what came back once `whole` finds it complete.
-   * @throws if nothing does within five seconds, or the way breaks.
+   * Sends `question`. Resolves with the response once `whole` finds it complete.
+   * @throws if none arrives within five seconds, or the connection breaks.
    */
   ask(question: Uint8Array, whole: (answer: Buffer) => boolean): Promise<Buffer>;
   close(): void;
 }
 
 const ANSWER_MS_MAX = 5000;
-/** UDP loses; asked again as STUN does (RFC 8489, 6.2.1). */
+/** A request over UDP is repeated this often (milliseconds), as packets may be lost (RFC 8489, 6.2.1: RTO). */
 const AGAIN_MS = 500;
 
-/** Opens a way to `address`. What goes wrong is told by the first `ask`. */
+/** Connects to `address`. An error is reported by the first `ask`. */
 export function openWire(address: Address, { schedule }: Pick<System, "schedule">): Wire {
   const { over, host, port } = address;
   const failed = Promise.withResolvers<never>();
-  // A way that breaks when nobody asks anything is no news.
+  // A connection that breaks while no request is pending is not reported.
   failed.promise.catch(() => {});
   let hear: (chunk: Buffer) => void = () => {};
   const { send, close } = over === "udp" ? datagrams() : stream();
@@ -47,7 +47,7 @@ export function openWire(address: Address, { schedule }: Pick<System, "schedule"
   function stream() {
     const socket =
       over === "tls"
-        ? // An IP address is no server name (RFC 6066, 3); the certificate is held against it all the same.
+        ? // An IP address is not sent as server name (RFC 6066, 3); the certificate is still checked against it.
           connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }) })
         : connectTcp({ host, port });
     socket.on("data", (chunk: Buffer) => hear(chunk));
@@ -61,7 +61,7 @@ export function openWire(address: Address, { schedule }: Pick<System, "schedule"
       const answered = Promise.withResolvers<Buffer>();
       let got: Buffer = Buffer.alloc(0);
       hear = (chunk) => {
-        // A datagram is whole, and may be somebody else's; a stream comes in pieces.
+        // A datagram is complete, but may be from another sender; a stream arrives in pieces.
         got = over === "udp" ? chunk : Buffer.concat([got, chunk]);
         if (whole(got)) answered.resolve(got);
       };
