@@ -1,14 +1,14 @@
 /**
- * This server beside what else one would take: `bun test/bench/compare.ts [--quick] [--only=<phase>] [--json=<file>]`
- * (Linux; Node for Socket.IO; two cores). About a quarter of an hour; `--quick` has fewer and shorter rounds.
+ * This server beside what else one would take: `bun test/bench/compare.ts [--quick] [--only=<phase>] [--contestants=<regular
+ * expression>] [--rounds] [--json=<file>]` (Linux; Node for some; two cores). About half an hour; `--quick` has fewer and shorter rounds.
  *
- * Every server is a process pinned to a core of its own, the load another; CPU and memory are what the operating
- * system says of the server's process. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
- * Figures are medians over the rounds (means, where the kernel's clock is coarse). Ratios are what to look at: the
- * rest depends on the machine.
+ * Every server is a process pinned to a core of its own, the load another; CPU is the time that the scheduler gave the
+ * server's threads, memory what is resident. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
+ * Figures are medians over the rounds. Ratios are what to look at: the rest depends on the machine.
  */
-import { contestants, ours, type SignalKind } from "./contestants.ts";
+import { contestants as everybody, ours, type SignalKind } from "./contestants.ts";
 import {
+  cpuUsOf,
   median,
   openStage,
   pairAll,
@@ -17,7 +17,7 @@ import {
   pinLoad,
   relay,
   rssOf,
-  cpuUsOf,
+  type Order,
   type Stage,
 } from "./load.ts";
 
@@ -25,70 +25,60 @@ const isQuick = process.argv.includes("--quick");
 const optionOf = (name: string) =>
   process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 const only = optionOf("only") ?? "";
+const chosen = new RegExp(optionOf("contestants") ?? "");
 const jsonFile = optionOf("json");
 
+/** `rooms`: of the relaying; `pairing`: peers that are paired in a round; `newcomers`: peers that connect in a round. */
 const plan = isQuick
-  ? {
-      rounds: 3,
-      seconds: 2,
-      rooms: 50,
-      peers: [1000, 2000],
-      pairing: 500,
-      pairings: 10,
-      starts: 3,
-      crowd: 2000,
-    }
-  : {
-      rounds: 7,
-      seconds: 4,
-      rooms: 100,
-      peers: [1000, 10_000],
-      pairing: 2000,
-      pairings: 21,
-      starts: 7,
-      crowd: 10_000,
-    };
-/** Rounds of pairing that are not counted: a server that has just started is busy with itself. */
-const pairingsWarmUp = 10;
+  ? { rounds: 3, seconds: 2, rooms: 100, peers: [1000, 2000], pairing: 500, newcomers: 500 }
+  : { rounds: 7, seconds: 4, rooms: 250, peers: [1000, 10_000], pairing: 2000, newcomers: 1000 };
+const starts = isQuick ? 3 : 7;
+const crowdPeers = isQuick ? 2000 : 10_000;
 /** Until memory that goes back to the system has gone (milliseconds). */
 const settleMs = 15_000;
-/** Moderate: the slowest of them is at a third of its core. */
-const perS: Record<SignalKind, number> = { candidate: 5000, sdp: 2000 };
 
-interface Figures {
-  /** Microseconds of the server's CPU for each relayed (and acknowledged) signal. */
-  candidateCpuUs: number;
-  sdpCpuUs: number;
-  candidateP50Ms: number;
-  candidateP99Ms: number;
-  sdpP50Ms: number;
-  sdpP99Ms: number;
-  /** Resident memory for each idle connected peer. */
-  fewPeersKiB: number;
-  manyPeersKiB: number;
-  pairsPerS: number;
-  pairCpuUs: number;
-  listeningMs: number;
-}
+/** Rates are moderate: the slowest of them is at a third of its core. */
+const relayings: { what: string; kind: SignalKind; order: Order; perS: number }[] = [
+  { what: "candidate, spread", kind: "candidate", order: "spread", perS: 5000 },
+  { what: "candidate, bursts of 5", kind: "candidate", order: "bursts", perS: 5000 },
+  { what: "candidate, neighbours", kind: "candidate", order: "neighbours", perS: 5000 },
+  { what: "SDP of 6 KB, spread", kind: "sdp", order: "spread", perS: 2000 },
+];
+
+/** Figures by what they are of, then by contestant. */
+type Figures = Record<string, Record<string, number>>;
 
 interface Report {
   plan: typeof plan;
-  perS: typeof perS;
   isPinned: boolean;
-  figures: Record<string, Partial<Figures>>;
+  figures: Figures;
   /** All of a crowd join at once, here: until each is told (ms). */
   crowd?: { peers: number; p50Ms: number; p99Ms: number; maxMs: number };
 }
 
+const contestants = everybody.filter((one) => one === ours || chosen.test(one.name));
 const isPinned = pinLoad();
 if (!isPinned) console.log("taskset is missing: nothing is pinned, and the figures say less");
-const figures: Record<string, Partial<Figures>> = Object.fromEntries(
-  contestants.map(({ name }) => [name, {}]),
-);
-const report: Report = { plan, perS, isPinned, figures };
+const figures: Figures = {};
+const report: Report = { plan, isPinned, figures };
 
-const note = (name: string, found: Partial<Figures>) =>
-  void Object.assign(figures[name] ?? {}, found);
+/** The rounds of one figure. */
+class Rounds {
+  readonly #values = new Map<string, number[]>();
+
+  add(name: string, value: number): void {
+    const values = this.#values.get(name) ?? [];
+    values.push(value);
+    this.#values.set(name, values);
+  }
+
+  note(what: string): void {
+    for (const [name, values] of this.#values) (figures[what] ??= {})[name] = median(values);
+    if (process.argv.includes("--rounds"))
+      for (const [name, values] of this.#values)
+        console.log(`  ${what}, ${name}: ${values.map((value) => value.toFixed(1)).join(" ")}`);
+  }
+}
 
 async function withStages(work: (stages: Stage[]) => Promise<void>) {
   await using stack = new AsyncDisposableStack();
@@ -98,6 +88,16 @@ async function withStages(work: (stages: Stage[]) => Promise<void>) {
   await work(stages);
 }
 
+/** Everybody once, in turns of different order, as whoever follows a busy one finds a warmer machine. */
+async function inTurns(
+  rounds: number,
+  stages: readonly Stage[],
+  turn: (stage: Stage, isWarmUp: boolean) => Promise<void>,
+): Promise<void> {
+  for (let n = -1; n < rounds; n++)
+    for (const stage of n % 2 === 0 ? stages : stages.toReversed()) await turn(stage, n < 0);
+}
+
 const phases: Record<string, () => Promise<void>> = {
   async relaying() {
     await withStages(async (stages) => {
@@ -105,48 +105,54 @@ const phases: Record<string, () => Promise<void>> = {
         await stage.connect(2 * plan.rooms);
         await pairAll(stage);
       }
-      const seen = new Map(stages.map((stage) => [stage, { candidate: round(), sdp: round() }]));
-      // The first round warms up.
-      for (let n = 0; n <= plan.rounds; n++)
-        for (const [stage, rounds] of seen)
-          for (const kind of ["candidate", "sdp"] as const) {
-            const { cpuUs, latenciesMs } = await relay(stage, kind, perS[kind], plan.seconds);
-            if (n === 0) continue;
-            rounds[kind].cpuUs.push(cpuUs);
-            rounds[kind].p50Ms.push(median(latenciesMs));
-            rounds[kind].p99Ms.push(percentile(latenciesMs, 0.99));
-          }
-      for (const [{ contestant }, { candidate, sdp }] of seen)
-        note(contestant.name, {
-          candidateCpuUs: median(candidate.cpuUs),
-          sdpCpuUs: median(sdp.cpuUs),
-          candidateP50Ms: median(candidate.p50Ms),
-          candidateP99Ms: median(candidate.p99Ms),
-          sdpP50Ms: median(sdp.p50Ms),
-          sdpP99Ms: median(sdp.p99Ms),
+      for (const { what, kind, order, perS } of relayings) {
+        const [cpuUs, p50Ms, p99Ms] = [new Rounds(), new Rounds(), new Rounds()];
+        await inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+          const { name } = stage.contestant;
+          const relayed = await relay(stage, kind, perS, plan.seconds, order);
+          if (isWarmUp) return;
+          cpuUs.add(name, relayed.cpuUs);
+          p50Ms.add(name, median(relayed.latenciesMs));
+          p99Ms.add(name, percentile(relayed.latenciesMs, 0.99));
         });
+        cpuUs.note(`µs of CPU per signal: ${what}`);
+        p50Ms.note(`ms from peer to peer, p50: ${what}`);
+        p99Ms.note(`ms from peer to peer, p99: ${what}`);
+      }
     });
   },
 
   async pairing() {
     await withStages(async (stages) => {
       for (const stage of stages) await stage.connect(plan.pairing);
-      const seen = new Map(
-        stages.map((stage) => [stage, { perS: [] as number[], cpuUs: [] as number[] }]),
-      );
-      for (let n = -pairingsWarmUp; n < plan.pairings; n++)
-        for (const [stage, rounds] of seen) {
-          const cpuBefore = cpuUsOf(stage.process.pid);
-          const tookMs = Math.max(...(await pairAll(stage)));
-          const pairs = plan.pairing / 2;
-          const cpuUs = (cpuUsOf(stage.process.pid) - cpuBefore) / pairs;
-          await partAll(stage);
-          if (n < 0) continue;
-          rounds.perS.push(pairs / (tookMs / 1000));
-          rounds.cpuUs.push(cpuUs);
-        }
-      for (const [{ contestant }, rounds] of seen)
-        note(contestant.name, { pairsPerS: median(rounds.perS), pairCpuUs: mean(rounds.cpuUs) });
+      const [cpuUs, perS] = [new Rounds(), new Rounds()];
+      const pairs = plan.pairing / 2;
+      await inTurns(5 * plan.rounds, stages, async (stage, isWarmUp) => {
+        const before = cpuUsOf(stage.process.pid);
+        const tookMs = Math.max(...(await pairAll(stage)));
+        const took = cpuUsOf(stage.process.pid) - before;
+        await partAll(stage);
+        if (isWarmUp) return;
+        cpuUs.add(stage.contestant.name, took / pairs);
+        perS.add(stage.contestant.name, pairs / (tookMs / 1000));
+      });
+      cpuUs.note("µs of CPU per pair, both told");
+      perS.note("pairs per second, both told");
+    });
+  },
+
+  async newcomers() {
+    await withStages(async (stages) => {
+      const cpuUs = new Rounds();
+      await inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+        const before = cpuUsOf(stage.process.pid);
+        await stage.connect(plan.newcomers);
+        const took = cpuUsOf(stage.process.pid) - before;
+        await stage.disconnectAll();
+        await Bun.sleep(200);
+        if (!isWarmUp) cpuUs.add(stage.contestant.name, took / plan.newcomers);
+      });
+      cpuUs.note("µs of CPU per new peer, until its first event");
     });
   },
 
@@ -158,35 +164,33 @@ const phases: Record<string, () => Promise<void>> = {
       await stage.disconnectAll();
       await Bun.sleep(settleMs);
       const before = rssOf(stage.process.pid);
-      const eachKiB: number[] = [];
       for (const count of plan.peers) {
         await stage.connect(count - stage.peers.length);
         await Bun.sleep(settleMs);
-        eachKiB.push((rssOf(stage.process.pid) - before) / count / 1024);
+        const eachKiB = (rssOf(stage.process.pid) - before) / count / 1024;
+        (figures[`KiB per idle peer that pings, ${count} of them`] ??= {})[contestant.name] =
+          eachKiB;
       }
-      const [fewPeersKiB = Number.NaN, manyPeersKiB = Number.NaN] = eachKiB;
-      note(contestant.name, { fewPeersKiB, manyPeersKiB });
     }
   },
 
   async starting() {
-    const seen = contestants.map(() => [] as number[]);
-    for (let n = 0; n < plan.starts; n++)
-      for (const [index, contestant] of contestants.entries()) {
+    const listeningMs = new Rounds();
+    for (let n = 0; n < starts; n++)
+      for (const contestant of contestants) {
         const startedAt = performance.now();
         await using _ = await openStage(contestant, isPinned);
-        seen[index]?.push(performance.now() - startedAt);
+        listeningMs.add(contestant.name, performance.now() - startedAt);
       }
-    for (const [index, { name }] of contestants.entries())
-      note(name, { listeningMs: median(seen[index] ?? []) });
+    listeningMs.note("ms from start to listening");
   },
 
   async crowd() {
     await using stage = await openStage(ours, isPinned);
-    await stage.connect(plan.crowd);
+    await stage.connect(crowdPeers);
     const tookMs = await pairAll(stage);
     report.crowd = {
-      peers: plan.crowd,
+      peers: crowdPeers,
       p50Ms: median(tookMs),
       p99Ms: percentile(tookMs, 0.99),
       maxMs: Math.max(...tookMs),
@@ -194,45 +198,20 @@ const phases: Record<string, () => Promise<void>> = {
   },
 };
 
-/** Of rounds that each last a few ticks of the kernel's clock. */
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function round() {
-  return { cpuUs: [] as number[], p50Ms: [] as number[], p99Ms: [] as number[] };
-}
-
-const rows: [what: string, key: keyof Figures, digits: number][] = [
-  ["µs of CPU per signal, candidate of 150 bytes", "candidateCpuUs", 1],
-  ["µs of CPU per signal, SDP of 6 KB", "sdpCpuUs", 1],
-  ["ms from peer to peer, candidate, p50", "candidateP50Ms", 2],
-  ["ms from peer to peer, candidate, p99", "candidateP99Ms", 2],
-  ["ms from peer to peer, SDP, p50", "sdpP50Ms", 2],
-  ["ms from peer to peer, SDP, p99", "sdpP99Ms", 2],
-  [`KiB per idle peer, ${plan.peers[0]} of them`, "fewPeersKiB", 1],
-  [`KiB per idle peer, ${plan.peers[1]} of them`, "manyPeersKiB", 1],
-  ["pairs per second, both told", "pairsPerS", 0],
-  ["µs of CPU per pair", "pairCpuUs", 0],
-  ["ms from start to listening", "listeningMs", 0],
-];
-
 for (const [name, phase] of Object.entries(phases)) {
   if (!name.includes(only)) continue;
   console.log(`${name} …`);
   await phase();
 }
 
-const names = contestants.map(({ name }) => name);
-const cell = (text: string) => text.padStart(18);
-console.log(`\n${"".padEnd(46)}${names.map((name) => cell(name.slice(0, 17))).join("")}`);
-for (const [what, key, digits] of rows) {
-  const base = figures[ours.name]?.[key];
-  if (base === undefined) continue;
-  const values = names.map((name) => figures[name]?.[key] ?? Number.NaN);
-  console.log(`${what.padEnd(46)}${values.map((value) => cell(value.toFixed(digits))).join("")}`);
-  const ratios = values.map((value) => cell(`(${(base / value).toFixed(2)})`));
-  console.log(`${"  ours as a ratio to it".padEnd(46)}${ratios.join("")}`);
+// One line for each contestant, as their names are long; after each figure ours as a ratio to it.
+for (const [what, byName] of Object.entries(figures)) {
+  console.log(`\n${what}`);
+  const own = byName[ours.name] ?? Number.NaN;
+  for (const [name, value] of Object.entries(byName))
+    console.log(
+      `  ${name.padEnd(46)}${value.toPrecision(3).padStart(10)}   (${(own / value).toFixed(2)})`,
+    );
 }
 if (report.crowd) {
   const { peers, p50Ms, p99Ms, maxMs } = report.crowd;

@@ -2,6 +2,7 @@
 import { scripts } from "../../package.json";
 import type { Program } from "../support/server-process.ts";
 import { root } from "../support/root.ts";
+import * as frames from "./frames.ts";
 
 /** What a frame of the server's means to the load. */
 export type Heard =
@@ -14,16 +15,19 @@ export type Heard =
   | { kind: "reply"; text: string }
   | undefined;
 
-/** As the browsers' own clients would word it, byte for byte, over a WebSocket from the start. */
+/** As the client of each would word it, byte for byte, over a WebSocket from the start. */
 export interface Dialect {
   path: string;
   /** What is said first, if the client speaks first. */
-  greeting: string | undefined;
+  greeting: readonly string[];
   /** Whether each signal is acknowledged. */
   acknowledges: boolean;
+  /** What an idle client sends, and how often (milliseconds); the others answer the server's pings. */
+  ping?: { text: string; everyMs: number };
   join: string;
   leave: string;
-  signal(kind: SignalKind, n: number, roomId: string): string;
+  /** The frames in which the client sends these signals at one moment. */
+  signals(kind: SignalKind, numbers: readonly number[], roomId: string): string[];
   hear(text: string): Heard;
 }
 
@@ -58,31 +62,49 @@ function numberIn(text: string): number {
 
 const roomIdIn = (text: string) => /"roomId":"([^"]+)"/.exec(text)?.[1] ?? "";
 
-/** The marks apart, as `JSON.stringify` words them. */
-const initOf = (n: number) =>
-  JSON.stringify({
-    candidate: candidateOf(n),
-    sdpMid: "0",
-    sdpMLineIndex: 0,
-    usernameFragment: "abcd",
-  });
+/** In the order in which browsers serialize it. */
+const initOf = (n: number) => ({
+  candidate: candidateOf(n),
+  sdpMid: "0",
+  sdpMLineIndex: 0,
+  usernameFragment: "abcd",
+});
 
-const call = (id: number, path: string, input: string) =>
-  `{"id":${id},"method":"mutation","params":{"input":${input},"path":"${path}"}}`;
+const wishes = {
+  interests: [],
+  languages: ["en-US"],
+  mode: "video",
+  relayOnly: false,
+  autoRejoin: false,
+};
+/** Ids of calls; those of signals follow. */
+const [eventsId, joinId, leaveId, signalId] = [1, 2, 3, 10];
+let mutations = 0;
+const newMutationId = () => frames.mutationId(mutations++);
 
 const trpc: Dialect = {
-  path: "/trpc",
-  greeting: '{"id":1,"method":"subscription","params":{"path":"events"}}',
+  path: "/trpc?connectionParams=1",
+  greeting: [frames.connectionParams(), frames.events(eventsId)],
   acknowledges: true,
-  join: call(2, "join", '{"autoRejoin":false}'),
-  leave: call(3, "leave", "{}"),
-  signal: (kind, n, roomId) =>
-    kind === "candidate"
-      ? call(n + 10, "addIceCandidate", `{"roomId":"${roomId}","candidate":${initOf(n)}}`)
-      : call(n + 10, "offer", `{"roomId":"${roomId}","sdp":${JSON.stringify(sdpOf(n))}}`),
+  ping: { text: frames.ping, everyMs: 5000 },
+  get join() {
+    return frames.join(joinId, wishes, newMutationId());
+  },
+  get leave() {
+    return frames.leave(leaveId, newMutationId());
+  },
+  signals(kind, numbers, roomId) {
+    const calls = numbers.map((n) =>
+      kind === "candidate"
+        ? frames.candidate(n + signalId, roomId, initOf(n), newMutationId())
+        : frames.description(n + signalId, "offer", roomId, sdpOf(n), newMutationId()),
+    );
+    return [frames.frameOf(calls)];
+  },
   hear(text) {
     if (text === "PING") return { kind: "reply", text: "PONG" };
-    if (text.startsWith('{"id":1,')) {
+    if (text === "PONG") return undefined;
+    if (text.startsWith(`{"id":${eventsId},`)) {
       const n = numberIn(text);
       if (n >= 0) return { kind: "signal", n };
       if (text.includes('-offer"')) return { kind: "paired", roomId: roomIdIn(text) };
@@ -90,22 +112,33 @@ const trpc: Dialect = {
     }
     if (text.includes('"error"')) throw new Error(text);
     const id = Number(text.slice(6, text.indexOf(",", 6)));
-    return id >= 10 ? { kind: "taken", n: id - 10 } : undefined;
+    return id >= signalId ? { kind: "taken", n: id - signalId } : undefined;
   },
 };
 
+/** The same frames, one call in each, without ids of mutations: what a simple client of the protocol sends. */
+const plainTrpc: Dialect = {
+  ...trpc,
+  path: "/trpc",
+  greeting: [frames.events(eventsId)],
+  signals: (kind, numbers, roomId) =>
+    numbers.flatMap((n) => trpc.signals(kind, [n], roomId).map(withoutMutationId)),
+};
+const withoutMutationId = (frame: string) => frame.replace(/,"id":"[0-9a-f]{32}"\}/, "}");
+
 const socketIo = (acknowledges: boolean): Dialect => ({
   path: "/socket.io/?EIO=4&transport=websocket",
-  greeting: undefined,
+  greeting: [],
   acknowledges,
   join: acknowledges ? '420["join"]' : '42["join"]',
   leave: '42["leave"]',
-  signal(kind, n, roomId) {
-    const id = acknowledges ? n + 10 : "";
-    return kind === "candidate"
-      ? `42${id}["add-ice-candidate",{"roomId":"${roomId}","candidate":${initOf(n)}}]`
-      : `42${id}["offer",{"roomId":"${roomId}","sdp":${JSON.stringify(sdpOf(n))}}]`;
-  },
+  signals: (kind, numbers, roomId) =>
+    numbers.map((n) => {
+      const id = acknowledges ? n + signalId : "";
+      return kind === "candidate"
+        ? `42${id}["add-ice-candidate",{"roomId":"${roomId}","candidate":${JSON.stringify(initOf(n))}}]`
+        : `42${id}["offer",{"roomId":"${roomId}","sdp":${JSON.stringify(sdpOf(n))}}]`;
+    }),
   hear(text) {
     if (text === "2") return { kind: "reply", text: "3" };
     if (text.startsWith("0")) return { kind: "reply", text: "40" };
@@ -113,7 +146,7 @@ const socketIo = (acknowledges: boolean): Dialect => ({
     if (text.startsWith("43")) {
       if (text.includes('"error"')) throw new Error(text);
       const id = Number(text.slice(2, text.indexOf("[")));
-      return id >= 10 ? { kind: "taken", n: id - 10 } : undefined;
+      return id >= signalId ? { kind: "taken", n: id - signalId } : undefined;
     }
     const n = numberIn(text);
     if (n >= 0) return { kind: "signal", n };
@@ -151,26 +184,44 @@ export const ours: Contestant = {
   dialect: trpc,
 };
 
-/** The floor comes first, since all else is told as a ratio to it. */
+const socketIoOn = (
+  runtimeName: "Node" | "Bun",
+  program: (...args: string[]) => Program,
+  acknowledges: boolean,
+): Contestant => ({
+  name: `Socket.IO on ${runtimeName}, ${acknowledges ? "checked and acknowledged" : "fire and forget"}`,
+  program: program(
+    here(`socket-io-${runtimeName.toLowerCase()}.mjs`),
+    ...(acknowledges ? ["acknowledged"] : []),
+  ),
+  env: runtimeName === "Bun" ? runtime : {},
+  dialect: socketIo(acknowledges),
+});
+
+export const bare: Contestant = {
+  name: "bare WebSocket on Bun",
+  program: bun(here("bare-bun.mjs")),
+  env: runtime,
+  dialect: trpc,
+};
+
+/** What ours is compared with first: it does what ours does, as cheaply as anybody can have it. */
+export const rival = socketIoOn("Bun", bun, true);
+
+/** The bare socket comes first, since all else is told as a ratio to it. */
 export const contestants: readonly Contestant[] = [
+  bare,
+  ours,
+  { ...ours, name: "Peer Stream, plain frames", dialect: plainTrpc },
+  rival,
+  socketIoOn("Bun", bun, false),
   {
-    name: "bare Bun WebSocket (floor)",
-    program: bun(here("floor.ts")),
-    env: runtime,
+    name: "bare WebSocket on Node (ws)",
+    program: node(here("bare-node.mjs")),
+    env: {},
     dialect: trpc,
   },
-  ours,
+  socketIoOn("Node", node, true),
+  socketIoOn("Node", node, false),
   { name: "stock tRPC on Bun", program: bun(here("stock.ts")), env: runtime, dialect: trpc },
-  {
-    name: "Socket.IO, fire and forget",
-    program: node(here("socket-io.mjs")),
-    env: {},
-    dialect: socketIo(false),
-  },
-  {
-    name: "Socket.IO, checked and acknowledged",
-    program: node(here("socket-io.mjs"), "acknowledged"),
-    env: {},
-    dialect: socketIo(true),
-  },
 ];

@@ -1,13 +1,21 @@
 /** Peers by the thousand on raw WebSockets, and what the operating system says of the server they talk to. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import type { Contestant, SignalKind } from "./contestants.ts";
 
 /** The server has one core to itself, the load the rest. */
 const serverCore = 0;
 const loadCore = 1;
-/** Signals in flight are told apart by their number, up to this many. */
+/** Signals of one round are told apart by their numbers, up to this many. */
 const numbersMax = 1 << 22;
+/** Candidates that a browser gathers at one moment. */
+const burst = 5;
+
+/**
+ * Who sends next. Neighbours: everybody in turn, so that both of a room send at the same moment. Spread: everybody in an order
+ * that has nothing to do with rooms, as strangers do. Bursts: as spread, but several signals at a time.
+ */
+export type Order = "neighbours" | "spread" | "bursts";
 const patienceMs = 60_000;
 
 /** Moves this process off the server's core. Without `taskset` nothing is pinned, and the figures say less. */
@@ -43,14 +51,13 @@ export async function openStage(contestant: Contestant, isPinned: boolean): Prom
     peers,
     async connect(count) {
       const abreast = 100;
-      for (let done = 0; done < count; done += abreast)
-        peers.push(
-          ...(await Promise.all(
-            Array.from({ length: Math.min(abreast, count - done) }, () =>
-              LoadPeer.connect(contestant, server.origin),
-            ),
-          )),
+      for (let done = 0; done < count; done += abreast) {
+        const connecting = Array.from({ length: Math.min(abreast, count - done) }, () =>
+          LoadPeer.connect(contestant, server.origin),
         );
+        const what = `${contestant.name}: not all peers had their first event`;
+        peers.push(...(await within(Promise.all(connecting), what)));
+      }
     },
     disconnectAll,
     async [Symbol.asyncDispose]() {
@@ -71,6 +78,7 @@ const nobody: Tally = { paired() {}, signal() {}, taken() {} };
 
 class LoadPeer {
   readonly #socket: WebSocket;
+  #pings: ReturnType<typeof setInterval> | undefined;
   readonly #contestant: Contestant;
   tally: Tally = nobody;
   roomId = "";
@@ -79,7 +87,11 @@ class LoadPeer {
     const { dialect } = contestant;
     this.#contestant = contestant;
     this.#socket = new WebSocket(origin.replace("http", "ws") + dialect.path);
-    this.#socket.onopen = () => dialect.greeting && this.#socket.send(dialect.greeting);
+    this.#socket.onopen = () => {
+      for (const frame of dialect.greeting) this.#socket.send(frame);
+      const { ping } = dialect;
+      if (ping) this.#pings = setInterval(() => this.#socket.send(ping.text), ping.everyMs);
+    };
     this.#socket.onmessage = ({ data }) => {
       const heard = dialect.hear(data as string);
       switch (heard?.kind) {
@@ -115,11 +127,13 @@ class LoadPeer {
     this.#socket.send(this.#contestant.dialect.leave);
   }
 
-  signal(kind: SignalKind, n: number) {
-    this.#socket.send(this.#contestant.dialect.signal(kind, n, this.roomId));
+  signal(kind: SignalKind, numbers: readonly number[]) {
+    const { dialect } = this.#contestant;
+    for (const frame of dialect.signals(kind, numbers, this.roomId)) this.#socket.send(frame);
   }
 
   async close() {
+    clearInterval(this.#pings);
     const closed = new Promise((resolve) => (this.#socket.onclose = resolve));
     this.#socket.close();
     await closed;
@@ -161,20 +175,43 @@ export interface Relayed {
   latenciesMs: number[];
 }
 
-/** Relays at a fixed rate between peers that are paired. */
+/** Everybody once, in the same random order in each run. */
+function shuffled(peers: readonly LoadPeer[]): LoadPeer[] {
+  const order = [...peers];
+  let seed = 1;
+  for (let left = order.length; left > 1; left--) {
+    // Park and Miller's generator.
+    seed = (seed * 48_271) % 2_147_483_647;
+    const [last, other] = [left - 1, seed % left];
+    [order[last], order[other]] = [order[other] as LoadPeer, order[last] as LoadPeer];
+  }
+  return order;
+}
+
+/**
+ * Relays at a fixed rate between peers that are paired. Each signal is counted off by its number.
+ * @throws if one is lost, or arrives or is acknowledged twice.
+ */
 export async function relay(
   stage: Stage,
   kind: SignalKind,
   perS: number,
   seconds: number,
+  order: Order = "neighbours",
 ): Promise<Relayed> {
-  const { peers, contestant, process } = stage;
-  const total = Math.min(numbersMax, perS * seconds);
+  const { contestant, process } = stage;
+  const peers = order === "neighbours" ? stage.peers : shuffled(stage.peers);
+  const atOnce = order === "bursts" ? burst : 1;
+  const total = Math.min(numbersMax, Math.floor((perS * seconds) / atOnce) * atOnce);
   const sentAt = new Float64Array(total);
+  const arrived = new Uint8Array(total);
+  const acknowledged = new Uint8Array(total);
   const latenciesMs: number[] = [];
   let left = contestant.dialect.acknowledges ? 2 * total : total;
   const done = Promise.withResolvers<void>();
-  const one = () => {
+  const countOff = (seen: Uint8Array, n: number) => {
+    if (seen[n] !== 0) done.reject(new Error(`${contestant.name}: signal ${n} came twice`));
+    seen[n] = 1;
     left -= 1;
     if (left === 0) done.resolve();
   };
@@ -183,17 +220,18 @@ export async function relay(
       ...nobody,
       signal(n) {
         latenciesMs.push(performance.now() - (sentAt[n] ?? 0));
-        one();
+        countOff(arrived, n);
       },
-      taken: one,
+      taken: (n) => countOff(acknowledged, n),
     };
   const cpuBefore = cpuUsOf(process.pid);
   const startedAt = performance.now();
   for (let n = 0; n < total;) {
     const due = Math.min(total, Math.ceil(((performance.now() - startedAt) / 1000) * perS));
-    for (; n < due; n++) {
-      sentAt[n] = performance.now();
-      peers[n % peers.length]?.signal(kind, n);
+    for (; n < due; n += atOnce) {
+      const numbers = Array.from({ length: atOnce }, (_, index) => n + index);
+      for (const number of numbers) sentAt[number] = performance.now();
+      peers[(n / atOnce) % peers.length]?.signal(kind, numbers);
     }
     await Bun.sleep(1);
   }
@@ -204,20 +242,30 @@ export async function relay(
   return { signals: total, cpuUs: (cpuUsOf(process.pid) - cpuBefore) / total, latenciesMs };
 }
 
-async function within(promise: Promise<void>, complaint: string) {
+async function within<T>(promise: Promise<T>, complaint: string): Promise<T> {
   const timer = setTimeout(() => {
     throw new Error(complaint);
   }, patienceMs);
-  await promise;
+  const result = await promise;
   clearTimeout(timer);
+  return result;
 }
 
-/** User and system time of all threads, in microseconds; the kernel counts in hundredths of a second. */
+/**
+ * The time that all threads have run, in microseconds, as the kernel's scheduler counts it (proc_pid_schedstat(5)); in
+ * hundredths of a second where it does not. Threads that have ended are not counted.
+ */
 export function cpuUsOf(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The name, in parentheses, may hold spaces.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    const ran = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8"));
+    return ran.reduce((sum, text) => sum + Number(text.split(" ")[0]) / 1000, 0);
+  } catch {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The name, in parentheses, may hold spaces.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  }
 }
 
 /** Resident memory, in bytes. */
