@@ -2,7 +2,7 @@
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
-import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+import { recordedResult } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
@@ -27,6 +27,7 @@ import type {
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
+import { RecordedResults } from "./recorded-results.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import type { StoredSession } from "./stored-session.ts";
 
@@ -162,8 +163,9 @@ class MemoryEngine implements Engine {
 
   updateRecordedResult({ sessionId, mutationId }: Caller, status: Status): void {
     if (mutationId === undefined) return;
-    const recorded = this.#store.get(sessionId)?.results?.get(mutationId);
-    if (recorded) recorded.result = { ...recorded.result, status };
+    const results = this.#store.get(sessionId)?.results;
+    const result = results?.get(mutationId, this.now());
+    if (result) results?.set(mutationId, { ...result, status }, this.now());
   }
 
   matchOptions(sessionId: string): MatchOptions | undefined {
@@ -333,22 +335,14 @@ class MemoryEngine implements Engine {
 
   #recorded<Result>(session: StoredSession, { mutationId }: Caller): Result | undefined {
     if (mutationId === undefined) return undefined;
-    const recorded = session.results?.get(mutationId);
-    return recorded && recorded.at + resultKeptMs > this.now()
-      ? (recorded.result as Result)
-      : undefined;
+    return session.results?.get(mutationId, this.now()) as Result | undefined;
   }
 
   #record(session: StoredSession, { mutationId }: Caller, result: object): void {
     if (mutationId === undefined) return;
     const kept = recordedResult(result);
     if (!kept) return;
-    const results = (session.results ??= new Map());
-    results.delete(mutationId);
-    results.set(mutationId, { at: this.now(), result: kept });
-    if (results.size <= resultsMax) return;
-    const oldest = results.keys().next();
-    if (!oldest.done) results.delete(oldest.value);
+    (session.results ??= new RecordedResults()).set(mutationId, kept, this.now());
   }
 
   /** The session whose ticket this is, if it is still this version. */

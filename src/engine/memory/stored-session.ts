@@ -3,6 +3,7 @@ import type { EventLog } from "../../domain/event-log.ts";
 import { newSession, type Session } from "../../domain/session.ts";
 import type { BitSet } from "./bit-set.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
+import type { RecordedResults } from "./recorded-results.ts";
 import type { Entry, TimeBuckets } from "./time-buckets.ts";
 
 /** An entry in the time buckets of one kind of deadline. */
@@ -22,8 +23,7 @@ export class StoredSession implements WaitingPeer<StoredSession> {
   /** Absent once the grace has expired: a peer that returns later starts a new epoch. */
   log: EventLog | undefined;
   streams: OpenStream[] = [];
-  /** Recorded results by mutation id. */
-  results: Map<string, RecordedResult> | undefined;
+  results: RecordedResults | undefined;
   /** Its one deadline: of a waiting one its relaxation, of an absent one the end of its grace, later of its retention. */
   scheduled: Scheduled | undefined;
   indexEntries: readonly IndexEntry<StoredSession>[] | undefined;
@@ -38,10 +38,4 @@ export class StoredSession implements WaitingPeer<StoredSession> {
   get id(): string {
     return this.value.id;
   }
-}
-
-export interface RecordedResult {
-  /** Milliseconds of the engine's clock. */
-  at: number;
-  result: object;
 }

@@ -1,0 +1,30 @@
+/** The recorded results of one session's mutations. */
+import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+
+interface RecordedResult {
+  /** Milliseconds of the engine's clock. */
+  readonly at: number;
+  readonly result: object;
+}
+
+/**
+ * Keeps the last `resultsMax` results, and up to as many older ones. In two generations, the older of which is dropped as a
+ * whole: to delete the oldest entry of a `Map` each time costs more than all else that is done for a signal.
+ */
+export class RecordedResults {
+  #recent = new Map<string, RecordedResult>();
+  #older: Map<string, RecordedResult> | undefined;
+
+  /** The result of this mutation, if it was recorded and is not too old by `now`. */
+  get(mutationId: string, now: number): object | undefined {
+    const recorded = this.#recent.get(mutationId) ?? this.#older?.get(mutationId);
+    return recorded && recorded.at + resultKeptMs > now ? recorded.result : undefined;
+  }
+
+  set(mutationId: string, result: object, now: number): void {
+    this.#recent.set(mutationId, { at: now, result });
+    if (this.#recent.size < resultsMax) return;
+    this.#older = this.#recent;
+    this.#recent = new Map();
+  }
+}
