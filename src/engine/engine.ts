@@ -40,7 +40,7 @@ export interface Caller {
    * for too long, and has registered as a new node) the missed events have yet to come, and no answer may come before them:
    * `unavailable`.
    */
-  streaming?: boolean;
+  streaming?: boolean | undefined;
 }
 
 export interface AttachRequest {

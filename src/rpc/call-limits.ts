@@ -55,8 +55,8 @@ function createBuckets(elapsed: () => number): (of: string | object) => TokenBuc
 
 /** Limits how many run at a time; the others wait in the order of their arrival. */
 export interface Turnstile {
-  /** Whether the next one has to wait. */
-  readonly isFull: boolean;
+  /** How many more may run without waiting. */
+  readonly free: number;
   enter(): Promise<void> | undefined;
   leave(): void;
 }
@@ -75,8 +75,8 @@ class Counter implements Turnstile {
     this.#inFlightMax = inFlightMax;
   }
 
-  get isFull(): boolean {
-    return this.#inside >= this.#inFlightMax;
+  get free(): number {
+    return this.#inFlightMax - this.#inside;
   }
 
   enter(): Promise<void> | undefined {

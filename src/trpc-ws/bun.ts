@@ -50,28 +50,36 @@ export function createUpgrade<Data>(
 }
 
 /**
- * Has each socket write at the end of the next turn all that was sent until then. Writing to the kernel is most of what a
- * signal costs, and two peers who trickle candidates at each other are sent several messages at a time.
+ * Has each socket write at once all that a frame causes to be sent: a frame may hold many calls, and writing to the kernel is
+ * most of what a signal costs. What is sent outside of a frame is written when everything that has arrived is processed.
  */
 class WriteBatcher {
   readonly scheduler: Scheduler;
-  #due: BunSocket[] = [];
+  readonly #due: BunSocket[] = [];
+  #isInFrame = false;
 
   constructor(scheduler: Scheduler) {
     this.scheduler = scheduler;
   }
 
   add(socket: BunSocket): void {
-    if (this.#due.push(socket) === 1) this.scheduler.defer(this.#flushNextTurn);
+    if (this.#due.push(socket) === 1 && !this.#isInFrame) this.scheduler.defer(this.#flush);
   }
 
-  /** What has arrived during this turn is answered along with it. */
-  readonly #flushNextTurn = () => this.scheduler.defer(this.#flushAll);
+  process(listener: SocketListener, frame: string | Buffer): void {
+    this.#isInFrame = true;
+    try {
+      listener.message(frame);
+    } finally {
+      this.#isInFrame = false;
+      this.#flush();
+    }
+  }
 
-  readonly #flushAll = () => {
-    const due = this.#due;
-    this.#due = [];
-    for (const socket of due) socket.flush();
+  readonly #flush = () => {
+    // It may grow meanwhile: a socket that has been written to may ask its sources for more.
+    for (let next = 0; next < this.#due.length; next++) this.#due[next]?.flush();
+    this.#due.length = 0;
   };
 }
 
@@ -95,6 +103,10 @@ class BunSocket implements Socket {
     let bytes = this.#ws.getBufferedAmount();
     for (const text of [this.#unwritten ?? []].flat()) bytes += text.length;
     return bytes > congestedBytes;
+  }
+
+  process(listener: SocketListener, frame: string | Buffer): void {
+    this.#batcher.process(listener, frame);
   }
 
   send(text: string): void {
@@ -183,7 +195,7 @@ class SocketData<Data = unknown> {
   }
 
   message(_: unknown, frame: string | Buffer): void {
-    if (this.#socket?.open) this.#listener?.message(frame);
+    if (this.#socket?.open && this.#listener) this.#socket.process(this.#listener, frame);
   }
 
   drain(): void {

@@ -101,8 +101,10 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
 
   message(data: string | Uint8Array): void {
     // What arrives after the socket was closed is neither read nor answered.
-    if (!this.isOpen || !this.#charge(1)) return;
-    this.#keepAlive?.touch();
+    if (!this.isOpen) return;
+    const now = this.#parts.elapsed();
+    if (!this.charge(1, now)) return;
+    this.#keepAlive?.touch(now);
     if (data === "PONG") return;
     if (data === "PING") return this.socket.send("PONG");
     if (isLonger(data, this.#parts.limits.frameBytesMax)) return this.#rejectLargeFrame(data);
@@ -189,7 +191,7 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       return this.#sendErrorTo([responsePrefix(null)], malformed(cause));
     }
     if (!Array.isArray(parsed)) return this.#start(this.#admit(parsed, 0));
-    if (!this.#charge(parsed.length - 1)) return;
+    if (!this.charge(parsed.length - 1)) return;
     if (parsed.length > this.#parts.limits.batchCallsMax)
       return this.#rejectBatch(
         parsed,
@@ -201,11 +203,9 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
   }
 
   /** Counts calls. Closes a socket that keeps calling although it is refused. */
-  #charge(calls: number): boolean {
-    const { limits, elapsed } = this.#parts;
-    const { perS, burst } = limits.calls;
+  charge(calls: number, now = this.#parts.elapsed()): boolean {
+    const { perS, burst } = this.#parts.limits.calls;
     if (perS === 0 || calls <= 0) return true;
-    const now = elapsed();
     const fullAt = Math.max(this.#callsFullAt, now) + (calls * 1000) / perS;
     if (fullAt - now > (burst * 1000) / perS) {
       this.socket.close(closeCodes.tooManyRequests, "too many requests");
@@ -361,7 +361,7 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     } catch {
       calls = [];
     }
-    if (!this.#charge(calls.length - 1)) return;
+    if (!this.charge(calls.length - 1)) return;
     calls.splice(batchCallsMax);
     const message = `A frame must be at most ${frameBytesMax} bytes`;
     this.#rejectBatch(calls, new TRPCError({ code: "BAD_REQUEST", message }));

@@ -83,9 +83,9 @@ export class KeepAlive {
     this.#slot = wheel.enter(this, wheel.timing.pingMs);
   }
 
-  /** The peer has sent a message. */
-  touch(): void {
-    this.#lastMessageAt = this.#wheel.timing.elapsed();
+  /** The peer has sent a message, at `now` of the monotonic clock. */
+  touch(now: number): void {
+    this.#lastMessageAt = now;
     this.#pingedAt = undefined;
   }
 

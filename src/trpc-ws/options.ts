@@ -49,6 +49,11 @@ export interface Failure {
 
 /** What a fast path answers with. */
 export interface FastReply {
+  /**
+   * Counts so many more calls than the one that every frame is counted as. `false` if that is past the limit: the socket has
+   * been closed, and nothing may be carried out.
+   */
+  charge(calls: number): boolean;
   /** Sends a whole response. */
   send(text: string): void;
   /** Sends the error as the response to the call, in the shape of the router's formatter. */

@@ -1,5 +1,6 @@
 /** Peers by the thousand on raw WebSockets, and what the operating system says of the server they talk to. */
-import { readdirSync, readFileSync } from "node:fs";
+import { dlopen, FFIType, ptr } from "bun:ffi";
+import { readFileSync } from "node:fs";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import type { Contestant, SignalKind } from "./contestants.ts";
 
@@ -251,21 +252,19 @@ async function within<T>(promise: Promise<T>, complaint: string): Promise<T> {
   return result;
 }
 
+const libc = dlopen("libc.so.6", {
+  clock_gettime: { args: [FFIType.i32, FFIType.ptr], returns: FFIType.i32 },
+});
+
 /**
- * The time that all threads have run, in microseconds, as the kernel's scheduler counts it (proc_pid_schedstat(5)); in
- * hundredths of a second where it does not. Threads that have ended are not counted.
+ * The time that the threads of a process have run, in microseconds, as the scheduler counts it: its CPU-time clock
+ * (clock_getcpuclockid(3), whose result glibc computes from the process id as here).
  */
 export function cpuUsOf(pid: number): number {
-  try {
-    const tasks = readdirSync(`/proc/${pid}/task`);
-    const ran = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8"));
-    return ran.reduce((sum, text) => sum + Number(text.split(" ")[0]) / 1000, 0);
-  } catch {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name, in parentheses, may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10_000;
-  }
+  const time = new BigInt64Array(2);
+  if (libc.symbols.clock_gettime((~pid << 3) | 2, ptr(time)) !== 0)
+    throw new Error(`there is no process ${pid}`);
+  return Number(time[0]) * 1e6 + Number(time[1]) / 1000;
 }
 
 /** Resident memory, in bytes. */

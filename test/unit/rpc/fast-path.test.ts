@@ -17,7 +17,7 @@ import {
 } from "fast-check";
 import { limits } from "../../../src/protocol.ts";
 import { candidateInput, descriptionInput } from "../../../src/rpc/schemas.ts";
-import { findSignal } from "../../../src/rpc/fast-path.ts";
+import { findSignals } from "../../../src/rpc/fast-path.ts";
 import { readMessage } from "../../../src/trpc-ws/requests.ts";
 import { defaultTransformer } from "@trpc/server/unstable-core-do-not-import";
 
@@ -29,9 +29,9 @@ const types: Record<string, string> = {
   addIceCandidate: "add-ice-candidate",
 };
 
-/** What the long way makes of a frame: the call, and what its partner is told; nothing if it is refused. */
-function theLongWay(frame: string) {
-  const message = readMessage(JSON.parse(frame), 0, defaultTransformer);
+/** What the long way makes of a call: what is called, and what the partner is told; nothing if it is refused. */
+function theLongWay(raw: unknown, index: number) {
+  const message = readMessage(raw, index, defaultTransformer);
   if (!("path" in message) || message.type !== "mutation") return undefined;
   const { id, path, input } = message;
   const schema = path === "addIceCandidate" ? candidateInput : descriptionInput;
@@ -44,19 +44,23 @@ function theLongWay(frame: string) {
 
 /** Fails unless a frame that is recognised is one that the long way takes too, and means the same. */
 function expectTheSame(frame: string): boolean {
-  const found = findSignal(frame);
+  const found = findSignals(frame);
   if (!found) return false;
-  const long = theLongWay(frame);
-  expect(long).toBeDefined();
-  const { id, path, mutationId, roomId, json, type } = found;
-  expect({ id, path, mutationId, roomId }).toEqual({
-    id: long?.id as number,
-    path: long?.path as never,
-    mutationId: long?.mutationId,
-    roomId: long?.roomId as string,
-  });
-  expect(JSON.parse(json)).toEqual(long?.told);
-  expect(type).toBe(long?.told.type);
+  const parsed: unknown = JSON.parse(frame);
+  const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
+  expect(found.length).toBe(calls.length);
+  for (const [index, { id, path, mutationId, roomId, json, type }] of found.entries()) {
+    const long = theLongWay(calls[index], index);
+    expect(long).toBeDefined();
+    expect({ id, path, mutationId, roomId }).toEqual({
+      id: long?.id as number,
+      path: long?.path as never,
+      mutationId: long?.mutationId,
+      roomId: long?.roomId as string,
+    });
+    expect(JSON.parse(json)).toEqual(long?.told);
+    expect(type).toBe(long?.told.type);
+  }
   return true;
 }
 
@@ -85,6 +89,15 @@ describe("what tRPC's client and browsers make is recognised", () => {
     ["an offer", frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n".repeat(700) })],
     ["an answer with an id", frameOf("answer", { roomId, sdp: "v=0\n", id: crypto.randomUUID() })],
     ["one in a relayed room", frameOf("offer", { roomId: `relay.${roomId}`, sdp: "v=0" })],
+    ["an array of one", `[${frameOf("offer", { roomId, sdp: "v=0" })}]`],
+    [
+      "an offer and candidates of one moment",
+      `[${[
+        frameOf("offer", { roomId, sdp: "v=0\r\n", id: "a" }),
+        frameOf("addIceCandidate", { roomId, candidate: init, id: "b" }, 8),
+        frameOf("addIceCandidate", { roomId, candidate: { candidate: "" } }, 9),
+      ].join(",")}]`,
+    ],
   ];
   for (const [what, frame] of usual) test(what, () => expect(expectTheSame(frame)).toBe(true));
 });
@@ -117,11 +130,20 @@ describe("anything else goes the long way", () => {
     ["a line past its bound", mid('"0","sdpMLineIndex":65536')],
     ["blanks between", frameOf("offer", { roomId, sdp: "v=0" }).replace(",", ", ")],
     ["an id of words", frameOf("offer", { roomId, sdp: "v=0" }).replace("7", '"7"')],
-    ["a list", `[${frameOf("offer", { roomId, sdp: "v=0" })}]`],
+    ["an empty array", "[]"],
+    ["an array in an array", `[[${frameOf("offer", { roomId, sdp: "v=0" })}]]`],
+    ["an array that does not end", `[${frameOf("offer", { roomId, sdp: "v=0" })}`],
+    ["an array that ends twice", `[${frameOf("offer", { roomId, sdp: "v=0" })}]]`],
+    ["an array that does not begin", `${frameOf("offer", { roomId, sdp: "v=0" })}]`],
+    ["an array with a comma more", `[${frameOf("offer", { roomId, sdp: "v=0" })},]`],
+    [
+      "an array with another procedure in it",
+      `[${frameOf("offer", { roomId, sdp: "v=0" })},${frameOf("connected", { roomId })}]`,
+    ],
     ["two in a line", frameOf("offer", { roomId, sdp: "v=0" }).repeat(2)],
     ["a jsonrpc", `${frameOf("offer", { roomId, sdp: "v=0" }).slice(0, -1)},"jsonrpc":"2.0"}`],
   ];
-  for (const [what, frame] of unusual) test(what, () => expect(findSignal(frame)).toBeUndefined());
+  for (const [what, frame] of unusual) test(what, () => expect(findSignals(frame)).toBeUndefined());
 });
 
 describe("whatever is recognised means what the long way makes of it", () => {
@@ -171,6 +193,17 @@ describe("whatever is recognised means what the long way makes of it", () => {
     expect(usual).toBeGreaterThan(500);
   });
 
+  test("of all that arrays of calls can hold", () => {
+    let usual = 0;
+    assert(
+      property(array(frames, { maxLength: 3 }), (calls) => {
+        if (expectTheSame(`[${calls.join(",")}]`)) usual += 1;
+      }),
+      runs,
+    );
+    expect(usual).toBeGreaterThan(500);
+  });
+
   test("of frames that somebody has cut and mended", () => {
     const harmless = stringMatching(/^[0-9a-z]{0,3}$/);
     const pieces = oneof(
@@ -203,6 +236,9 @@ describe("whatever is recognised means what the long way makes of it", () => {
           '"roomId":"',
           ',"sdpMid":"0"',
           ',"sdpMLineIndex":1',
+          "[",
+          "]",
+          "},{",
         ),
       },
     );
@@ -215,6 +251,7 @@ describe("whatever is recognised means what the long way makes of it", () => {
       frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" }),
       frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n" }),
       frameOf("answer", { roomId, sdp: "v=0\r\n", id: "a" }),
+      `[${frameOf("offer", { roomId, sdp: "v=0" })},${frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" })}]`,
     ];
     let mended = 0;
     assert(
@@ -242,5 +279,6 @@ test("nothing in a hostile frame makes the look a long one", () => {
     `{"id":${"1".repeat(60_000)}`,
     `${begin}"candidate":{"candidate":"c"${',"sdpMid":null'.repeat(4000)}`,
   ];
-  for (const frame of hostile) expect(findSignal(frame)).toBeUndefined();
+  for (const frame of [...hostile, ...hostile.map((text) => `[${text}`)])
+    expect(findSignals(frame)).toBeUndefined();
 });

@@ -14,11 +14,12 @@ interface Opened {
 function setUp() {
   const due: (() => void)[] = [];
   let accepted: Socket | undefined;
+  let handle = () => {};
   const upgrade = createUpgrade<undefined>(
     { schedule: () => () => {}, defer: (task) => void due.push(task) },
     (socket) => {
       accepted = socket;
-      return { message() {}, close() {} };
+      return { message: () => handle(), close() {} };
     },
   );
   function endTurn() {
@@ -52,68 +53,94 @@ function setUp() {
     opened?.open(ws as unknown as ServerWebSocket);
     const socket = accepted;
     if (!socket) throw new Error("it must have been accepted");
-    return { socket, done, gone: () => opened?.close() };
+    const receive = (frame: string) => opened?.message(ws as unknown as ServerWebSocket, frame);
+    return { socket, done, receive, gone: () => opened?.close() };
   }
   return {
     open,
     due,
     endTurn,
-    /** Until all is sent. */
-    endTurns() {
-      endTurn();
-      endTurn();
+    /** What is done for each frame from now on. */
+    onMessage(task: () => void) {
+      handle = task;
     },
   };
 }
 
-test("what a socket is told in a turn and the next it sends at its end: in order, and in one go", () => {
+test("what a frame causes to be sent is written after it: in order, and once per socket", () => {
+  const { open, due, endTurn, onMessage } = setUp();
+  const [one, other] = [open(), open()];
+  onMessage(() => {
+    one.socket.send("a");
+    other.socket.send("b");
+    one.socket.send("c");
+    expect([one.done, other.done]).toEqual([[], []]);
+  });
+  one.receive("frame");
+  expect([one.done, other.done]).toEqual([["(", "a", "c", ")"], ["b"]]);
+  expect(due).toHaveLength(0);
+
+  onMessage(() => {
+    other.socket.send("d");
+    throw new Error("a bug");
+  });
+  expect(() => one.receive("frame")).toThrow("a bug");
+  expect(other.done).toEqual(["b", "d"]);
+
+  // Also what was sent before, which a deferred task would have written.
+  one.socket.send("e");
+  onMessage(() => one.socket.send("f"));
+  other.receive("frame");
+  expect(one.done.slice(4)).toEqual(["(", "e", "f", ")"]);
+  endTurn();
+  expect(one.done).toHaveLength(8);
+});
+
+test("what is sent outside of a frame is written when everything that has arrived is processed", () => {
   const { open, due, endTurn } = setUp();
   const [one, other] = [open(), open()];
   one.socket.send("a");
   other.socket.send("b");
   one.socket.send("c");
-  expect(due).toHaveLength(1);
-  endTurn();
-  one.socket.send("d");
   expect([one.done, other.done]).toEqual([[], []]);
   expect(due).toHaveLength(1);
   endTurn();
-  expect([one.done, other.done]).toEqual([["(", "a", "c", "d", ")"], ["b"]]);
+  expect([one.done, other.done]).toEqual([["(", "a", "c", ")"], ["b"]]);
   expect(due).toHaveLength(0);
-  one.socket.send("e");
+  one.socket.send("d");
+  expect(due).toHaveLength(1);
   endTurn();
-  endTurn();
-  expect(one.done.slice(5)).toEqual(["e"]);
+  expect(one.done.slice(4)).toEqual(["d"]);
 });
 
 test("what it was told before it is closed is sent first, and nothing after", () => {
-  const { open, endTurns } = setUp();
+  const { open, endTurn } = setUp();
   const { socket, done } = open();
   socket.send("a");
   socket.send("b");
   socket.close(1000, "");
   socket.send("c");
-  endTurns();
+  endTurn();
   expect(done).toEqual(["(", "a", "b", ")", "close 1000"]);
 });
 
 test("one that is terminated, or gone, sends nothing more", () => {
-  const { open, endTurns } = setUp();
+  const { open, endTurn } = setUp();
   const [terminated, gone] = [open(), open()];
   terminated.socket.send("a");
   terminated.socket.terminate();
   gone.socket.send("b");
   gone.gone();
-  endTurns();
+  endTurn();
   expect(terminated.done).toEqual(["terminate"]);
   expect(gone.done).toEqual([]);
 });
 
 test("one that does not read is closed in the middle, and what is left is not sent", () => {
-  const { open, endTurns } = setUp();
+  const { open, endTurn } = setUp();
   const { socket, done } = open(257 * 1024);
   socket.send("a");
   socket.send("b");
-  endTurns();
+  endTurn();
   expect(done).toEqual(["(", "a", `close ${closeCodes.slowConsumer}`, ")"]);
 });

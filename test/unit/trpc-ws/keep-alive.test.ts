@@ -90,7 +90,7 @@ test("one that goes while another is looked at leaves the rest their turn", asyn
   const third = open();
   await system.advance(pingMs);
   expect([first, second, third].map(({ done }) => done.length)).toEqual([1, 0, 1]);
-  third.keepAlive.touch();
+  third.keepAlive.touch(system.elapsed());
   await system.advance(pongWaitMs);
   expect(first.done.at(-1)).toEqual(["terminate", pingMs + pongWaitMs]);
   expect(third.done).toEqual([["PING", pingMs]]);

@@ -1,0 +1,110 @@
+/** What the fast path does with the signals that it has found, one or several. */
+import { expect, test } from "bun:test";
+import { limits } from "../../../src/protocol.ts";
+import { createCallLimits } from "../../../src/rpc/call-limits.ts";
+import type { Connection, Context } from "../../../src/rpc/context.ts";
+import { relayUsualFrame } from "../../../src/rpc/fast-path.ts";
+import type { Caller } from "../../../src/engine/engine.ts";
+import { candidate, frameOf } from "../../bench/frames.ts";
+
+const roomId = "abcdefghijklmnopqrst_-";
+const frameWith = (count: number, room = roomId) =>
+  frameOf(
+    Array.from({ length: count }, (_, n) =>
+      candidate(n, room, { candidate: `candidate:${n}` }, `id-${n}`),
+    ),
+  );
+
+/** @param signals the limit of calls; each socket may make 1000 besides. */
+function setUp({ signals = 100, bytes = 100_000, isAsync = false } = {}) {
+  const relayed: { caller: Caller; json: string }[] = [];
+  const sent: string[] = [];
+  let charged = 0;
+  let callsMax = 1000;
+  const connection = {
+    caller: { sessionId: "session", generation: 3 },
+    beginning: undefined,
+    turnstile: undefined,
+  } as unknown as Connection;
+  const rate = (burst: number) => ({ perS: 1, burst });
+  const context = {
+    connection,
+    limits: createCallLimits(
+      { signals: rate(signals), bytes: rate(bytes), intents: rate(1) },
+      () => 0,
+    ),
+    signaling: {
+      relay(caller: Caller, { json }: { json: string }) {
+        relayed.push({ caller, json });
+        return isAsync ? new Promise(() => {}) : { delivered: json.includes(roomId) };
+      },
+    },
+  } as unknown as Context;
+  const reply = {
+    charge(calls: number) {
+      charged += calls;
+      return charged <= callsMax;
+    },
+    send: (text: string) => void sent.push(text),
+    fail: (_: unknown, cause: unknown) => void sent.push(String(cause)),
+  };
+  return {
+    relay: (frame: string) => relayUsualFrame(frame, context, reply),
+    relayed,
+    sent,
+    connection,
+    charged: () => charged,
+    limitCalls: (max: number) => (callsMax = max),
+  };
+}
+
+test("the signals of one frame are relayed and answered in order, each under its own id", () => {
+  const { relay, relayed, sent, charged } = setUp();
+  expect(relay(frameWith(3))).toBe(true);
+  expect(relayed.map(({ json }) => (JSON.parse(json) as { candidate: object }).candidate)).toEqual([
+    { candidate: "candidate:0" },
+    { candidate: "candidate:1" },
+    { candidate: "candidate:2" },
+  ]);
+  expect(relayed[1]?.caller).toMatchObject({
+    sessionId: "session",
+    generation: 3,
+    mutationId: "addIceCandidate id-1",
+  });
+  expect(sent.map((text) => JSON.parse(text) as object)).toEqual(
+    [0, 1, 2].map((id) => ({ id, result: { type: "data", data: { delivered: true } } })),
+  );
+  expect(charged()).toBe(2);
+});
+
+test("a frame that passes a limit is left to tRPC as a whole, and nothing of it is relayed", () => {
+  for (const { relay, relayed } of [setUp({ signals: 4 }), setUp({ bytes: 300 })]) {
+    expect(relay(frameWith(5))).toBe(false);
+    expect(relayed).toEqual([]);
+    expect(relay(frameWith(1))).toBe(true);
+  }
+});
+
+test("nothing is relayed for a socket that was closed for calling too often", () => {
+  const { relay, relayed, sent, limitCalls } = setUp();
+  limitCalls(3);
+  expect(relay(frameWith(5))).toBe(true);
+  expect([relayed, sent]).toEqual([[], []]);
+});
+
+test("no more run at a time than may", () => {
+  const { relay, relayed, connection } = setUp({ isAsync: true });
+  expect(relay(frameWith(limits.callsInFlightMax + 1))).toBe(false);
+  expect(relay(frameWith(limits.callsInFlightMax - 1))).toBe(true);
+  expect(connection.turnstile?.free).toBe(1);
+  expect(relay(frameWith(2))).toBe(false);
+  expect(relay(frameWith(1))).toBe(true);
+  expect(relay(frameWith(1))).toBe(false);
+  expect(relayed).toHaveLength(limits.callsInFlightMax);
+});
+
+test("a call of a session that is only beginning waits for it", () => {
+  const { relay, connection } = setUp();
+  connection.beginning = Promise.resolve();
+  expect(relay(frameWith(1))).toBe(false);
+});
