@@ -14,30 +14,38 @@ export interface LogEntry {
   offset: number;
   /** A `LoggedEvent`, serialized once, however often it is sent. */
   json: string;
-  /** Whether it lacks what is added when it is sent: ICE servers, the token. */
-  isPartial: boolean;
+  /** What is added when it is sent, as it is secret or short-lived: see `PeerEvent`. */
+  lacks: Lack | undefined;
 }
 
-/** The events that are kept without what is secret or short-lived (see `PeerEvent`). */
-const partialTypes: ReadonlySet<LoggedEvent["type"]> = new Set([
-  "session",
-  "resync",
-  "create-offer",
-  "wait-for-offer",
-]);
+/** ICE servers as the last field; or whatever belongs to the state of a session. */
+export type Lack = "iceServers" | "state";
+
+/** The events that are logged without something. */
+const lacking: Partial<Record<LoggedEvent["type"], Lack>> = {
+  session: "state",
+  resync: "state",
+  "create-offer": "iceServers",
+  "wait-for-offer": "iceServers",
+};
+
+/** How the text of an event begins that lacks something. */
+const beginOf: Record<Lack, string> = { iceServers: '["iceServers",', state: '["state",' };
 
 /**
- * An event as a log keeps it: its JSON, within `[` and `]` if it is partial. Signals in JSON are kept as they are. The brackets
- * come from `JSON.stringify`, as a concatenated text would be copied when its first character is read.
+ * An event as a log keeps it: its JSON; if something is missing, in an array after what that is. Signals in JSON are kept as they
+ * are. The array comes from `JSON.stringify`, as a concatenated text would be copied when it is read.
  */
 export function toLogText(event: LoggedEvent): string {
-  return JSON.stringify(partialTypes.has(event.type) ? [event] : event);
+  const lacks = lacking[event.type];
+  return JSON.stringify(lacks === undefined ? event : [lacks, event]);
 }
 
 /** The inverse of `toLogText`. */
 export function readLogText(offset: number, text: string): LogEntry {
-  const isPartial = text.startsWith("[");
-  return { offset, json: isPartial ? text.slice(1, -1) : text, isPartial };
+  if (!text.startsWith("[")) return { offset, json: text, lacks: undefined };
+  const lacks: Lack = text.startsWith(beginOf.state) ? "state" : "iceServers";
+  return { offset, json: text.slice(beginOf[lacks].length, -1), lacks };
 }
 
 /** Whether, and if not why, the events after a position can be replayed whole. */

@@ -6,18 +6,18 @@
 import { formatPosition, parsePosition, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Attached, Caller, Engine, Stream } from "../engine/engine.ts";
-import type { LoggedEvent, PeerEvent } from "../protocol.ts";
+import type { PeerEvent } from "../protocol.ts";
 
 /**
  * An event on its way to its peer, complete but for the token, which only `rpc` can sign. Or, at last, why the stream has
  * ended: another tab has the session, this reader was too slow, or a bug.
  */
-export type Delivery =
-  | { id: string; event: PeerEvent<unknown> }
-  /** An event that is sent as it was logged, in JSON. */
-  | { id: string; json: string }
-  | { end: Rejection | "overflow" }
-  | { bug: unknown };
+export type Delivery = ({ id: string } & Completed) | Failure;
+
+/** In JSON; or as a value, if the token is yet to be added. */
+export type Completed = { json: string } | { event: PeerEvent<unknown> };
+
+type Failure = { end: Rejection | "overflow" } | { bug: unknown };
 
 export interface EventsRequest {
   /** Absent: a new session begins. */
@@ -35,8 +35,8 @@ export interface EventsRequest {
 export interface EventStreamsParts {
   engine: Pick<Engine, "attach" | "detach" | "read">;
   schedule: (delayMs: number, task: () => void) => () => void;
-  /** Adds what is short-lived, each time an event is sent. */
-  enrich: (event: LoggedEvent, addressHash: string) => PeerEvent<unknown>;
+  /** Adds what an event lacks, each time it is sent. */
+  complete: (entry: LogEntry, addressHash: string) => Completed;
   /** A stream has begun: with all missed events replayed, with a `resync`, or without a position. */
   onBegun: (outcome: "resumed" | "resync" | "new") => void;
   /** Tickets that should look for a partner. */
@@ -210,12 +210,14 @@ class Reader implements OpenEvents {
     if (!this.#isClosed) this.attach();
   }
 
-  #deliver({ offset, json, isPartial }: LogEntry) {
+  #deliver(entry: LogEntry) {
     if (this.#isClosed) return;
-    const id = formatPosition(this.#epoch ?? "", offset);
-    const { addressHash } = this.#request;
+    const id = formatPosition(this.#epoch ?? "", entry.offset);
+    const { lacks, json } = entry;
     this.#request.deliver(
-      isPartial ? { id, event: this.#parts.enrich(JSON.parse(json), addressHash) } : { id, json },
+      lacks === undefined
+        ? { id, json }
+        : { id, ...this.#parts.complete(entry, this.#request.addressHash) },
     );
   }
 

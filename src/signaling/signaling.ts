@@ -3,6 +3,7 @@
  * `domain`, what keeps state is behind the engine; this combines them.
  */
 import type { Moved } from "../domain/change.ts";
+import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { Party, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
@@ -12,17 +13,14 @@ import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type {
-  IceServer,
-  LoggedEvent,
-  PeerEvent,
-  PeerState,
-  ReportReason,
-  Signal,
-  StatusAnswer,
-} from "../protocol.ts";
+import type { IceServer, LoggedEvent, ReportReason, Signal, StatusAnswer } from "../protocol.ts";
 import type { System } from "../system.ts";
-import { EventStreams, type EventsRequest, type OpenEvents } from "./event-streams.ts";
+import {
+  EventStreams,
+  type Completed,
+  type EventsRequest,
+  type OpenEvents,
+} from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
 import { isRestricted, restrict } from "./room-id.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -90,7 +88,7 @@ export class Signaling {
     });
     this.#streams = new EventStreams({
       engine,
-      enrich: (event, addressHash) => this.#enrich(event, addressHash),
+      complete: (entry, addressHash) => this.#complete(entry, addressHash),
       schedule: system.schedule,
       onBegun: (outcome) => metrics.began(outcome),
       onNewlyWaiting: (sessionIds) => void this.#matcher.matchAll(sessionIds),
@@ -288,23 +286,17 @@ export class Signaling {
 
   // -------------------------------------------------------------------------------------------
 
-  /** Adds what is short-lived, each time an event is sent. */
-  #enrich(event: LoggedEvent, addressHash: string): PeerEvent<unknown> {
-    switch (event.type) {
-      case "session":
-      case "resync":
-        return { ...event, state: this.#enrichState(event.state, addressHash) };
-      case "create-offer":
-      case "wait-for-offer":
-        return { ...event, iceServers: this.#iceServers(addressHash) };
-      default:
-        return event;
+  /** Adds what an event lacks, each time it is sent. */
+  #complete({ json, lacks }: LogEntry, addressHash: string): Completed {
+    // In text: to parse an event and serialize it again costs more than to make it.
+    if (lacks === "iceServers") {
+      const iceServers = JSON.stringify(this.#iceServers(addressHash));
+      return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
     }
-  }
-
-  #enrichState(state: PeerState<unknown>, addressHash: string): PeerState {
-    if (state.status !== "paired") return state;
-    return { ...state, iceServers: this.#iceServers(addressHash) };
+    const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
+    const { state } = event;
+    if (state.status !== "paired") return { event: { ...event, state } };
+    return { event: { ...event, state: { ...state, iceServers: this.#iceServers(addressHash) } } };
   }
 
   #iceServers(addressHash: string): IceServer[] {

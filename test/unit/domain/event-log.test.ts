@@ -7,8 +7,9 @@ import {
   readLogText,
   recoveryOf,
   toLogText,
+  type Lack,
 } from "../../../src/domain/event-log.ts";
-import { limits } from "../../../src/protocol.ts";
+import { limits, type LoggedEvent } from "../../../src/protocol.ts";
 
 const signal = (sdp: string) => JSON.stringify({ type: "offer", roomId: "room", sdp });
 
@@ -19,8 +20,8 @@ describe("the event log", () => {
       1, 2, 3,
     ]);
     expect(log.after(1)).toEqual([
-      { offset: 2, json: signal("b"), isPartial: false },
-      { offset: 3, json: signal("c"), isPartial: false },
+      { offset: 2, json: signal("b"), lacks: undefined },
+      { offset: 3, json: signal("c"), lacks: undefined },
     ]);
     expect(log.after(3)).toEqual([]);
   });
@@ -67,16 +68,21 @@ describe("the event log", () => {
 
 describe("the text of an event", () => {
   test("says whether something is added to it when it is sent", () => {
-    for (const [event, isPartial] of [
-      [{ type: "resync", state: { status: "idle" } }, true],
-      [{ type: "lobby", waiting: 1, online: 2 }, false],
-    ] as const)
+    const room = { roomId: "room", relayOnly: false, sharedInterests: [], mode: "video" as const };
+    const cases: [LoggedEvent, Lack | undefined][] = [
+      [{ type: "resync", state: { status: "idle" } }, "state"],
+      [{ type: "session", resumed: true, state: { status: "waiting", since: 1 } }, "state"],
+      [{ type: "create-offer", ...room, polite: false }, "iceServers"],
+      [{ type: "wait-for-offer", ...room, polite: true }, "iceServers"],
+      [{ type: "lobby", waiting: 1, online: 2 }, undefined],
+    ];
+    for (const [event, lacks] of cases)
       expect(readLogText(7, toLogText(event))).toEqual({
         offset: 7,
         json: JSON.stringify(event),
-        isPartial,
+        lacks,
       });
-    expect(readLogText(1, signal("a"))).toEqual({ offset: 1, json: signal("a"), isPartial: false });
+    expect(readLogText(1, signal("a"))).toEqual({ offset: 1, json: signal("a"), lacks: undefined });
   });
 });
 
