@@ -50,36 +50,25 @@ export function createUpgrade<Data>(
 }
 
 /**
- * Has each socket write at once all that a frame causes to be sent: a frame may hold many calls, and writing to the kernel is
- * most of what a signal costs. What is sent outside of a frame is written when everything that has arrived is processed.
+ * Has each socket write once, when everything that has arrived is processed, all that it was sent until then. Writing to the
+ * kernel is most of what a signal costs; a frame may hold several calls, and under load several frames are processed in a row.
  */
 class WriteBatcher {
   readonly scheduler: Scheduler;
-  readonly #due: BunSocket[] = [];
-  #isInFrame = false;
+  #due: BunSocket[] = [];
 
   constructor(scheduler: Scheduler) {
     this.scheduler = scheduler;
   }
 
   add(socket: BunSocket): void {
-    if (this.#due.push(socket) === 1 && !this.#isInFrame) this.scheduler.defer(this.#flush);
-  }
-
-  process(listener: SocketListener, frame: string | Buffer): void {
-    this.#isInFrame = true;
-    try {
-      listener.message(frame);
-    } finally {
-      this.#isInFrame = false;
-      this.#flush();
-    }
+    if (this.#due.push(socket) === 1) this.scheduler.defer(this.#flush);
   }
 
   readonly #flush = () => {
-    // It may grow meanwhile: a socket that has been written to may ask its sources for more.
-    for (let next = 0; next < this.#due.length; next++) this.#due[next]?.flush();
-    this.#due.length = 0;
+    const due = this.#due;
+    this.#due = [];
+    for (const socket of due) socket.flush();
   };
 }
 
@@ -103,10 +92,6 @@ class BunSocket implements Socket {
     let bytes = this.#ws.getBufferedAmount();
     for (const text of [this.#unwritten ?? []].flat()) bytes += text.length;
     return bytes > congestedBytes;
-  }
-
-  process(listener: SocketListener, frame: string | Buffer): void {
-    this.#batcher.process(listener, frame);
   }
 
   send(text: string): void {
@@ -195,7 +180,7 @@ class SocketData<Data = unknown> {
   }
 
   message(_: unknown, frame: string | Buffer): void {
-    if (this.#socket?.open && this.#listener) this.#socket.process(this.#listener, frame);
+    if (this.#socket?.open) this.#listener?.message(frame);
   }
 
   drain(): void {

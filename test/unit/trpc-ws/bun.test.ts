@@ -14,12 +14,11 @@ interface Opened {
 function setUp() {
   const due: (() => void)[] = [];
   let accepted: Socket | undefined;
-  let handle = () => {};
   const upgrade = createUpgrade<undefined>(
     { schedule: () => () => {}, defer: (task) => void due.push(task) },
     (socket) => {
       accepted = socket;
-      return { message: () => handle(), close() {} };
+      return { message() {}, close() {} };
     },
   );
   function endTurn() {
@@ -53,50 +52,16 @@ function setUp() {
     opened?.open(ws as unknown as ServerWebSocket);
     const socket = accepted;
     if (!socket) throw new Error("it must have been accepted");
-    const receive = (frame: string) => opened?.message(ws as unknown as ServerWebSocket, frame);
-    return { socket, done, receive, gone: () => opened?.close() };
+    return { socket, done, gone: () => opened?.close() };
   }
   return {
     open,
     due,
     endTurn,
-    /** What is done for each frame from now on. */
-    onMessage(task: () => void) {
-      handle = task;
-    },
   };
 }
 
-test("what a frame causes to be sent is written after it: in order, and once per socket", () => {
-  const { open, due, endTurn, onMessage } = setUp();
-  const [one, other] = [open(), open()];
-  onMessage(() => {
-    one.socket.send("a");
-    other.socket.send("b");
-    one.socket.send("c");
-    expect([one.done, other.done]).toEqual([[], []]);
-  });
-  one.receive("frame");
-  expect([one.done, other.done]).toEqual([["(", "a", "c", ")"], ["b"]]);
-  expect(due).toHaveLength(0);
-
-  onMessage(() => {
-    other.socket.send("d");
-    throw new Error("a bug");
-  });
-  expect(() => one.receive("frame")).toThrow("a bug");
-  expect(other.done).toEqual(["b", "d"]);
-
-  // Also what was sent before, which a deferred task would have written.
-  one.socket.send("e");
-  onMessage(() => one.socket.send("f"));
-  other.receive("frame");
-  expect(one.done.slice(4)).toEqual(["(", "e", "f", ")"]);
-  endTurn();
-  expect(one.done).toHaveLength(8);
-});
-
-test("what is sent outside of a frame is written when everything that has arrived is processed", () => {
+test("what is sent is written when everything that has arrived is processed: in order, and once per socket", () => {
   const { open, due, endTurn } = setUp();
   const [one, other] = [open(), open()];
   one.socket.send("a");
