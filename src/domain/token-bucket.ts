@@ -33,3 +33,8 @@ export function takeToken(
   bucket.fullAt = fullAt + tokens * tokenMs;
   return 0;
 }
+
+/** Returns tokens that have just been taken, for something that did not happen after all. */
+export function returnTokens(bucket: TokenBucket, { perS }: Rate, tokens: number): void {
+  if (perS > 0) bucket.fullAt -= (tokens * 1000) / perS;
+}

@@ -1,6 +1,6 @@
 /** How often a session may call, and how much one connection may have open. */
 import { reject, type Rejection } from "../domain/rejection.ts";
-import { takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.ts";
+import { returnTokens, takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.ts";
 
 /** What is counted together: signals and queries, intents, or bytes that are relayed to the partner. */
 export type CallKind = "signals" | "intents" | "bytes";
@@ -9,6 +9,8 @@ export type CallRates = Readonly<Record<CallKind, Rate>>;
 export interface CallLimits {
   /** Takes tokens (default: one) of a session or an address, by name; or of a connection that has neither. */
   take(kind: CallKind, of: string | object, tokens?: number): Rejection | undefined;
+  /** Returns tokens that have just been taken. */
+  giveBack(kind: CallKind, of: string | object, tokens: number): void;
 }
 
 /** Full buckets are dropped when there are more than this many. */
@@ -27,6 +29,9 @@ export function createCallLimits(rates: CallRates, elapsed: () => number): CallL
       if (rate.perS === 0) return undefined;
       const retryAfterMs = takeToken(bucketOf[kind](of), rate, elapsed(), tokens);
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
+    },
+    giveBack(kind, of, tokens) {
+      returnTokens(bucketOf[kind](of), rates[kind], tokens);
     },
   };
 }

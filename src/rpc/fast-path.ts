@@ -45,7 +45,10 @@ export function relayUsualFrame(frame: string, context: Context, reply: Reply): 
   if (found.length > (turnstile ? turnstile.free : limits.callsInFlightMax)) return false;
   // What is refused costs no token, and is refused again on tRPC's way, each call with its own error.
   if (callLimits.take("signals", caller.sessionId, found.length)) return false;
-  if (callLimits.take("bytes", caller.sessionId, totalLength(found))) return false;
+  if (callLimits.take("bytes", caller.sessionId, totalLength(found))) {
+    callLimits.giveBack("signals", caller.sessionId, found.length);
+    return false;
+  }
   // The frame itself has been charged for one.
   if (!reply.charge(found.length - 1)) return true;
   for (const one of found) relayFound(one, caller, context, reply);

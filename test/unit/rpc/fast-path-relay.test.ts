@@ -85,6 +85,12 @@ test("a frame that passes a limit is left to tRPC as a whole, and nothing of it 
   }
 });
 
+test("a frame that passes the limit of bytes has cost none of the calls", () => {
+  const { relay } = setUp({ signals: 5, bytes: 400 });
+  expect(relay(frameWith(5))).toBe(false);
+  for (let n = 0; n < 3; n++) expect(relay(frameWith(1))).toBe(true);
+});
+
 test("nothing is relayed for a socket that was closed for calling too often", () => {
   const { relay, relayed, sent, limitCalls } = setUp();
   limitCalls(3);
