@@ -120,8 +120,8 @@ export function findSignals(frame: string): FoundSignal[] | undefined {
     if (end === undefined) return undefined;
     at = end;
   } while (isArray && frame.charCodeAt(at) === comma);
-  const end = isArray && frame.charCodeAt(at) === closingBracket ? at + 1 : at;
-  return end === frame.length && isArray === end > at ? found : undefined;
+  if (isArray && frame.charCodeAt(at) !== closingBracket) return undefined;
+  return frame.length === (isArray ? at + 1 : at) ? found : undefined;
 }
 
 /** Adds the signal that begins at an index. Returns the index after it; `undefined` if there is no usual one. */

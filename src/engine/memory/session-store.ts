@@ -89,23 +89,25 @@ export class SessionStore {
 
   /**
    * Applies a change as a whole, then wakes the streams that have something to read. Returns its result.
-   * @param member the session that the change is about, and @param partner the other one that its transition was given.
+   * @param member the session that the change is about.
+   * @param partner the other session that the transition was given.
    */
   apply<Result>(
     change: Change<Result>,
     member: StoredSession,
     partner: StoredSession | undefined,
   ): Result {
-    const changedPartner = change.partner && partner;
+    const { partner: nextPartner, avoidances, room, events, result } = change;
+    if (nextPartner && !partner) throw new Error("a partner that is changed must be given");
     this.#replace(member, change.member);
-    if (change.partner && partner) this.#replace(partner, change.partner);
-    for (const avoidance of change.avoidances) this.#avoid(avoidance);
+    if (partner && nextPartner) this.#replace(partner, nextPartner);
+    for (const avoidance of avoidances) this.#avoid(avoidance);
     this.#index(member);
-    if (changedPartner) this.#index(changedPartner);
-    if (change.room) this.#changeRoom(change.room);
+    if (partner && nextPartner) this.#index(partner);
+    if (room) this.#changeRoom(room);
     let isMemberToRead = false;
     let isPartnerToRead = false;
-    for (const { sessionId, event } of change.events) {
+    for (const { sessionId, event } of events) {
       const isForMember = sessionId === member.id;
       (isForMember ? member : partner)?.log?.append(toLogText(event));
       if (isForMember) isMemberToRead = true;
@@ -113,7 +115,7 @@ export class SessionStore {
     }
     if (isMemberToRead) wakeAll(member.streams);
     if (isPartnerToRead && partner) wakeAll(partner.streams);
-    return change.result;
+    return result;
   }
 
   #replace(stored: StoredSession, next: Session): void {

@@ -1,0 +1,22 @@
+import { expect, test } from "bun:test";
+import { resultKeptMs, resultsMax } from "../../../src/domain/recorded-result.ts";
+import { RecordedResults } from "../../../src/engine/memory/recorded-results.ts";
+
+test("the last results are found, the latest of an id, and older ones are dropped", () => {
+  const results = new RecordedResults();
+  const count = 3 * resultsMax;
+  for (let n = 0; n < count; n++) results.set(`id ${n}`, { n }, 0);
+  for (let n = count - resultsMax; n < count; n++) expect(results.get(`id ${n}`, 1)).toEqual({ n });
+  const found = Array.from({ length: count }, (_, n) => results.get(`id ${n}`, 1)).filter(Boolean);
+  expect(found.length).toBeLessThanOrEqual(2 * resultsMax);
+
+  results.set(`id ${count - 1}`, { n: "again" }, 2);
+  expect(results.get(`id ${count - 1}`, 3)).toEqual({ n: "again" });
+});
+
+test("a result is kept for its time, and not longer", () => {
+  const results = new RecordedResults();
+  results.set("id", { status: "waiting" }, 1000);
+  expect(results.get("id", 1000 + resultKeptMs - 1)).toEqual({ status: "waiting" });
+  expect(results.get("id", 1000 + resultKeptMs)).toBeUndefined();
+});
