@@ -1,6 +1,6 @@
 /**
  * This server beside what else one would take: `bun test/bench/compare.ts [--quick] [--only=<phase>] [--contestants=<regular
- * expression>] [--rounds] [--json=<file>]` (Linux; Node for some; two cores). About half an hour; `--quick` has fewer and shorter rounds.
+ * expression>] [--rounds] [--json=<file>]` (Linux; Node for some; two cores). `--quick` has fewer and shorter rounds.
  *
  * Every server is a process pinned to a core of its own, the load another; CPU is the time that the scheduler gave the
  * server's threads, memory what is resident. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
@@ -37,7 +37,7 @@ const crowdPeers = isQuick ? 2000 : 10_000;
 /** Until memory that goes back to the system has gone (milliseconds). */
 const settleMs = 15_000;
 
-/** Rates are moderate: the slowest of them is at a third of its core. */
+/** The rates are moderate: no server is near the limit of its core. */
 const relayings: { what: string; kind: SignalKind; order: Order; perS: number }[] = [
   { what: "candidate, spread", kind: "candidate", order: "spread", perS: 5000 },
   { what: "candidate, bursts of 5", kind: "candidate", order: "bursts", perS: 5000 },
@@ -88,7 +88,7 @@ async function withStages(work: (stages: Stage[]) => Promise<void>) {
   await work(stages);
 }
 
-/** Everybody once, in turns of different order, as whoever follows a busy one finds a warmer machine. */
+/** Each stage once per round, in alternating order, so that none always runs after the same one. */
 async function inTurns(
   rounds: number,
   stages: readonly Stage[],
