@@ -1,5 +1,5 @@
 /**
- * Builds the package for front ends: `dist/client`, an ES module with its declarations, and `dist/app-router.d.ts`, the type
+ * Builds the package for frontends: `dist/client`, an ES module with its declarations, and `dist/app-router.d.ts`, the type
  * of the server's router for those who use a tRPC client of their own.
  */
 import { rm } from "node:fs/promises";

@@ -100,8 +100,8 @@ export interface PeerStream {
   /** Asks every client at once to reconnect. */
   askToReconnect(): void;
   /**
-   * From now on `/readyz` and every upgrade are answered with 503, no new session begins, and the clients are asked to reconnect one by
-   * one over `windowMs` milliseconds. Resolves when all have gone, or the window is over.
+   * From now on `/readyz` and every upgrade are answered with 503, no new session begins, and the clients are asked to
+   * reconnect one by one over `windowMs` milliseconds. Resolves when all have gone, or the window is over.
    */
   drain(windowMs: number): Promise<void>;
   /** Closes every socket with the code that means reconnect, and stops sweeping. */

@@ -91,7 +91,7 @@ function infoOf(text: string): Map<string, string> {
   );
 }
 
-/** Why this server can't be used, whatever its settings. */
+/** The problem that makes this Redis server unusable, which no setting would solve. */
 function unfitness(host: string, server: Map<string, string>): Finding | undefined {
   const version = server.get("redis_version") ?? "";
   if (server.get("role") === "slave")

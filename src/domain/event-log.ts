@@ -18,10 +18,10 @@ export interface LogEntry {
   lacks: Lack | undefined;
 }
 
-/** ICE servers as the last field; or whatever belongs to the state of a session. */
+/** `iceServers`: the field of that name. `state`: the ICE servers in the state of a paired peer, and the token. */
 export type Lack = "iceServers" | "state";
 
-/** The events that are logged without something. */
+/** The events that are logged incompletely. */
 const lacking: Partial<Record<LoggedEvent["type"], Lack>> = {
   session: "state",
   resync: "state",
@@ -29,12 +29,12 @@ const lacking: Partial<Record<LoggedEvent["type"], Lack>> = {
   "wait-for-offer": "iceServers",
 };
 
-/** How the text of an event begins that lacks something. */
+/** How the text of an incomplete event begins. */
 const beginOf: Record<Lack, string> = { iceServers: '["iceServers",', state: '["state",' };
 
 /**
- * An event as a log keeps it: its JSON; if something is missing, in an array after what that is. Signals in JSON are kept as they
- * are. The array comes from `JSON.stringify`, as a concatenated text would be copied when it is read.
+ * An event as a log keeps it: its JSON; for an incomplete event, an array of what it lacks and the event. Signals in JSON are kept
+ * as they are. `JSON.stringify` makes the array, as a concatenated string would be copied when it is read.
  */
 export function toLogText(event: LoggedEvent): string {
   const lacks = lacking[event.type];

@@ -14,7 +14,7 @@ import type { PeerEvent } from "../protocol.ts";
  */
 export type Delivery = ({ id: string } & Completed) | Failure;
 
-/** In JSON; or as a value, if the token is yet to be added. */
+/** As JSON; or as a value, to which `rpc` may have to add the token. */
 export type Completed = { json: string } | { event: PeerEvent<unknown> };
 
 type Failure = { end: Rejection | "overflow" } | { bug: unknown };

@@ -288,7 +288,7 @@ export class Signaling {
 
   /** Adds what an event lacks, each time it is sent. */
   #complete({ json, lacks }: LogEntry, addressHash: string): Completed {
-    // In text: to parse an event and serialize it again costs more than to make it.
+    // As text: parsing the event and serializing it again would cost more than creating it.
     if (lacks === "iceServers") {
       const iceServers = JSON.stringify(this.#iceServers(addressHash));
       return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };

@@ -172,7 +172,7 @@ function waitingWords(waiting: number | undefined, online: number | undefined): 
     return `${subject} waiting when you joined, but you have met recently or your interests differ. You may still be matched in a while.`;
   }
   if (online > 1)
-    return "Nobody else was waiting when you joined. You may be matched with the next person who joins.";
+    return "No one else was waiting when you joined. The next person to join may be your match.";
   return "You are the first one here. You will be matched when someone else joins.";
 }
 

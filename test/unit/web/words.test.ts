@@ -119,7 +119,7 @@ describe("the words over the stage while waiting", () => {
   test.each<[number | undefined, number | undefined, RegExp]>([
     [undefined, undefined, /^One moment/],
     [1, 1, /^You are the first one here/],
-    [1, 2, /^Nobody else was waiting when you joined/],
+    [1, 2, /^No one else was waiting when you joined/],
     [
       2,
       2,
