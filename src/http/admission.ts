@@ -2,8 +2,8 @@
  * Decides before the upgrade whether a socket is admitted: by address, and by the capacity of this node. Refusing is cheapest
  * there, and tRPC's client backs off; a socket that is accepted and then closed would reconnect at once.
  */
-import { createHmac } from "node:crypto";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { createHmacSha256, type Hmac } from "../hmac.ts";
 import { addressBucket, addressNetwork, clientAddress, type ProxyList } from "./client-address.ts";
 
 /** 0: no limit. */
@@ -68,6 +68,8 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #handshakes: RateLimiterMemory;
   readonly #places = new Places();
+  /** Of the present key. */
+  #mac: { key: string | Buffer; of: Hmac } | undefined;
   #hasWarned = false;
 
   constructor(options: AdmissionOptions) {
@@ -85,16 +87,21 @@ export class Admission {
 
   /** Keyed hash of the bucket of an IP address: the first characters identify the network, all of them the bucket. */
   hashOf(address: string): string {
-    const { hashKey, networkHashChars } = this.#options;
-    const hmac = (text: string) => createHmac("sha256", hashKey()).update(text).digest("base64url");
-    const network = hmac(`network ${addressNetwork(address)}`).slice(0, networkHashChars);
-    return (network + hmac(addressBucket(address))).slice(0, hashChars);
+    const network = this.#hmac(`network ${addressNetwork(address)}`);
+    return (
+      network.slice(0, this.#options.networkHashChars) + this.#hmac(addressBucket(address))
+    ).slice(0, hashChars);
+  }
+
+  #hmac(text: string): string {
+    const key = this.#options.hashKey();
+    if (this.#mac?.key !== key) this.#mac = { key, of: createHmacSha256(key) };
+    return this.#mac.of(text).toString("base64url");
   }
 
   /** Whether the forwarding headers contradict each other: then the request is to be refused (see `ClientAddress`). */
   isAmbiguous(headers: Headers, socketAddress: string | undefined): boolean {
-    // Without `Forwarded` there is nothing to contradict.
-    return headers.has("forwarded") && this.#client(headers, socketAddress).ambiguous;
+    return this.#client(headers, socketAddress).ambiguous;
   }
 
   async admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused> {

@@ -4,8 +4,9 @@
  * `sessionId.generation.expiry.signature`: 128 random bits, the generation (see `Caller`) and the expiry in base 36,
  * and an HMAC-SHA256 over the three.
  */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import type { Caller } from "../engine/engine.ts";
+import { createHmacSha256, type Hmac } from "../hmac.ts";
 
 /** A token lives this long from its last renewal, a week; every `session` event renews it. */
 export const tokenTtlMs = 7 * 24 * 60 * 60 * 1000;
@@ -20,22 +21,20 @@ export interface SessionTokens {
 
 /** Distinguishes secrets without revealing them: 66 bits of an HMAC that nothing else uses. */
 export function secretFingerprint(secret: string): string {
-  const digest = createHmac("sha256", secret).update("peer-stream: which secret is this").digest();
+  const digest = createHmacSha256(secret)("peer-stream: which secret is this");
   return digest.toString("base64url").slice(0, 11);
 }
 
 /** @param secrets the first signs, all verify, so that a secret can be rotated. */
 export function createSessionTokens(secrets: readonly string[]): SessionTokens {
-  const [signing] = secrets;
+  const macs: Hmac[] = secrets.map(createHmacSha256);
+  const [signing] = macs;
   if (signing === undefined) throw new Error("at least one secret is needed");
-
-  const signatureOf = (payload: string, secret: string) =>
-    createHmac("sha256", secret).update(payload).digest();
 
   return {
     sign({ sessionId, generation }, now) {
       const payload = `${sessionId}.${generation.toString(36)}.${(now + tokenTtlMs).toString(36)}`;
-      return `${payload}.${signatureOf(payload, signing).toString("base64url")}`;
+      return `${payload}.${signing(payload).toString("base64url")}`;
     },
     verify(token, now) {
       const parts = /^(([\w-]{22})\.([0-9a-z]{1,8})\.([0-9a-z]{1,10}))\.([\w-]{43})$/.exec(token);
@@ -44,8 +43,7 @@ export function createSessionTokens(secrets: readonly string[]): SessionTokens {
       const given = Buffer.from(signature, "base64url");
       // All secrets are tried, so that the time does not depend on which one fits.
       let genuine = false;
-      for (const secret of secrets)
-        if (timingSafeEqual(given, signatureOf(payload, secret))) genuine = true;
+      for (const mac of macs) if (timingSafeEqual(given, mac(payload))) genuine = true;
       if (!genuine || Number.parseInt(expiry, 36) <= now) return undefined;
       return { sessionId, generation: Number.parseInt(generation, 36) };
     },

@@ -112,11 +112,11 @@ describe("the rules of the source", () => {
       file !== "http/trpc-http.ts",
   );
   forbid(
-    "only app, the binding to Bun and the page know Bun's server",
+    "only app, the binding to Bun, the page and the hasher know Bun",
     ({ file, target }) =>
       /^(bun|bun:.*)$/.test(target) &&
       !inside(file, "app") &&
-      !["trpc-ws/bun.ts", "http/page.ts"].includes(file),
+      !["trpc-ws/bun.ts", "http/page.ts", "hmac.ts"].includes(file),
   );
   forbid(
     "rpc knows neither Bun nor Elysia, nor how it is served",
