@@ -44,7 +44,13 @@ export class Guards {
       metrics.refused("bad-input");
       return textResponse("Bad request\n", 400);
     }
-    if (!probes.has(pathname) && admission.isAmbiguous(request.headers, addressOf(request)))
+    // Without `Forwarded` there is nothing to contradict; looking up the address is a call into the server.
+    const { headers } = request;
+    if (
+      headers.has("forwarded") &&
+      !probes.has(pathname) &&
+      admission.isAmbiguous(headers, addressOf(request))
+    )
       return this.#refuseForwarded();
     // A navigation has no Origin, nor has a probe: the page and the probes are open to all.
     if (pathname.startsWith("/trpc") && !this.isOriginAllowed(request))

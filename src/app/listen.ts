@@ -1,9 +1,11 @@
 /** Serves a peer stream on a port of its own. */
 import { readFileSync } from "node:fs";
 import { Elysia } from "elysia";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import type { PeerStream } from "./peer-stream.ts";
+import { asksForUpgrade } from "./upgrade.ts";
 
 /** Where to listen; with `tls`, the paths of two PEM files, over HTTPS and WSS. */
 export interface ListenAt {
@@ -22,10 +24,19 @@ export interface RunningServer {
 
 /** @throws if the port is taken, or the files of `tls` are not what they should be. */
 export function listen(peerStream: PeerStream, { host, port, tls }: ListenAt): RunningServer {
-  const { server } = new Elysia({
-    // Without `reusePort` a taken port is an error. A body may be no larger than a frame: parsing it costs before it can be
-    // refused.
-    serve: { reusePort: false, maxRequestBodySize: limits.frameBytesMax },
+  const elysia = new Elysia({
+    serve: {
+      // A taken port is an error.
+      reusePort: false,
+      // A body may be no larger than a frame: parsing it costs before it can be refused.
+      maxRequestBodySize: limits.frameBytesMax,
+      routes: {
+        "/trpc": {
+          GET: (request, bun): MaybePromise<Response | undefined> =>
+            asksForUpgrade(request) ? peerStream.upgrade(request, bun) : elysia.fetch(request),
+        },
+      },
+    },
     websocket: { ...bunSocketSettings },
     handler: { standardHostname: false },
   })
@@ -35,6 +46,7 @@ export function listen(peerStream: PeerStream, { host, port, tls }: ListenAt): R
       port,
       ...(tls && { tls: { cert: readFileSync(tls.cert), key: readFileSync(tls.key) } }),
     });
+  const { server } = elysia;
   if (!server) throw new Error("the server did not start");
   peerStream.setAddressLookup((request) => server.requestIP(request)?.address);
   return {

@@ -14,7 +14,7 @@ import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createContexts } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
-import { relayUsualFrame } from "../rpc/fast-path.ts";
+import { handleUsualFrame } from "../rpc/fast-path.ts";
 import { appRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
@@ -23,7 +23,8 @@ import { createUpgrade } from "../trpc-ws/bun.ts";
 import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
-import { createRoutes, type AdmittedSocket } from "./routes.ts";
+import { createHttp, type Http } from "./routes.ts";
+import type { AdmittedSocket } from "./upgrade.ts";
 
 export interface SignalingOptions {
   system: System;
@@ -88,11 +89,9 @@ export function createLobby({
   return { signaling, metrics };
 }
 
-export interface PeerStream {
+export interface PeerStream extends Http {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
-  /** The Elysia plugin. */
-  readonly routes: ReturnType<typeof createRoutes>;
   /** Given once the server listens: the address at the other end of a request's connection. */
   setAddressLookup(addressOf: (request: Request) => string | undefined): void;
   /** Takes a socket that has just opened, however it came about. */
@@ -134,7 +133,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     router: appRouter,
     createContext: ({ connectionParams: { token }, data, socket }) =>
       contexts.forSocket(typeof token === "string" ? token : undefined, data.addressHash, socket),
-    fastPath: relayUsualFrame,
+    fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => admitted.release(),
     // Where calls are not limited, as for a measurement, neither are frames.
@@ -146,7 +145,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
   });
 
   const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
-  const routes = createRoutes({
+  const { routes, upgrade } = createHttp({
     signaling,
     contexts,
     admission,
@@ -169,6 +168,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     signaling,
     metrics,
     routes,
+    upgrade,
     accept,
     setAddressLookup(lookup) {
       addressOf = lookup;

@@ -14,24 +14,17 @@ import { createOperatorAccess } from "../rpc/operator-access.ts";
 import { appRouter } from "../rpc/router.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
-import type { UpgradeSocket } from "../trpc-ws/bun.ts";
 import type { Failure } from "../trpc-ws/options.ts";
-import { Guards } from "./guards.ts";
+import { Guards, type GuardParts } from "./guards.ts";
 import { retryLater, textResponse } from "./responses.ts";
+import { createUpgradeHandler, type UpgradeHandler, type UpgradeParts } from "./upgrade.ts";
 
-/** What is known of a socket when it is upgraded. */
-export interface AdmittedSocket {
-  addressHash: string;
-  /** Gives its place back; called when it has closed. */
-  release(): void;
-}
-
-export interface RoutesParts {
+interface RoutesParts {
   signaling: Signaling;
   contexts: ReturnType<typeof createContexts>;
   admission: Admission;
-  upgrade: UpgradeSocket<AdmittedSocket>;
-  origins: ConstructorParameters<typeof Guards>[0]["origins"];
+  guards: Guards;
+  upgrade: UpgradeHandler;
   /** Served at `/`; nothing without it. */
   page?: Page | undefined;
   /** They give access to `/metrics` and `/admin`; without them there is none. */
@@ -43,22 +36,35 @@ export interface RoutesParts {
   system: Pick<System, "now" | "elapsed">;
   /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
   unreadiness: () => string | undefined;
-  /** Whether sockets are refused because the server shuts down. */
-  isDraining: () => boolean;
   /** The address at the other end of a request's connection. */
   addressOf: (request: Request) => string | undefined;
 }
 
-export function createRoutes(parts: RoutesParts) {
-  const { admission, metrics, origins, log, addressOf, system } = parts;
-  const guards = new Guards({
-    origins,
-    admission,
-    metrics,
-    log,
-    addressOf,
-    elapsed: system.elapsed,
-  });
+export interface Http {
+  /** The Elysia plugin. */
+  readonly routes: ReturnType<typeof createRoutes>;
+  /**
+   * Answers what asks for an upgrade at `/trpc` as the plugin does, but without Elysia: for a route of Bun's own. Elysia's hooks
+   * and response headers are for pages that can read a response, and are a large part of what a new peer costs.
+   */
+  readonly upgrade: UpgradeHandler;
+}
+
+export type HttpParts = Omit<RoutesParts, "guards" | "upgrade"> &
+  Omit<GuardParts, "elapsed"> &
+  UpgradeParts;
+
+export function createHttp(parts: HttpParts): Http {
+  const guards = new Guards({ ...parts, elapsed: parts.system.elapsed });
+  const upgrade = createUpgradeHandler(parts);
+  return {
+    routes: createRoutes({ ...parts, guards, upgrade }),
+    upgrade: async (request, server) => guards.refuse(request) ?? upgrade(request, server),
+  };
+}
+
+function createRoutes(parts: RoutesParts) {
+  const { guards, admission, metrics, log, addressOf } = parts;
   return new Elysia({
     // Accepts host names of one to three characters without a port, such as `http://web/livez`.
     handler: { standardHostname: false },
@@ -92,8 +98,8 @@ export function createRoutes(parts: RoutesParts) {
         ? textResponse("ready\n")
         : textResponse(`${unreadiness}\n`, 503);
     })
-    .use(operatorRoutes(parts, guards))
-    .get("/trpc", ({ request, server }) => upgradeSocket(parts, request, server))
+    .use(operatorRoutes(parts))
+    .get("/trpc", ({ request, server }) => parts.upgrade(request, server))
     .use(
       createTrpcHttp({
         router: appRouter,
@@ -106,44 +112,18 @@ export function createRoutes(parts: RoutesParts) {
         onError: parts.onError,
       }),
     )
-    .get("/", ({ request }) => servePage(parts, guards, request))
-    .get("/*", ({ request }) => servePage(parts, guards, request));
+    .get("/", ({ request }) => servePage(parts, request))
+    .get("/*", ({ request }) => servePage(parts, request));
 }
 
-async function servePage(
-  { page }: RoutesParts,
-  guards: Guards,
-  request: Request,
-): Promise<Response> {
+async function servePage({ page, guards }: RoutesParts, request: Request): Promise<Response> {
   const refused = page && guards.refuseHost(request);
   return refused ?? (await page?.(request)) ?? new Response("Not found", { status: 404 });
 }
 
-async function upgradeSocket(
-  { admission, metrics, upgrade, isDraining, addressOf }: RoutesParts,
-  request: Request,
-  server: Parameters<UpgradeSocket<AdmittedSocket>>[0] | null,
-): Promise<Response | undefined> {
-  if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
-  if (!server || request.headers.get("upgrade")?.toLowerCase() !== "websocket")
-    return expectedWebSocket();
-  const admitted = await admission.admit(request.headers, addressOf(request));
-  if ("status" in admitted) {
-    const { status, retryAfterS } = admitted;
-    metrics.refused(status === 429 ? "rate-limited" : "unavailable");
-    const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
-    return retryLater(status, retryAfterS, text);
-  }
-  if (upgrade(server, request, admitted)) return undefined;
-  admitted.release();
-  return expectedWebSocket();
-}
-
-const expectedWebSocket = () => new Response("Expected a WebSocket\n", { status: 426 });
-
 /** `/metrics` and `/admin`, each for those who have its token. */
-function operatorRoutes(parts: RoutesParts, guards: Guards) {
-  const { admission, metrics, signaling, system, addressOf } = parts;
+function operatorRoutes(parts: RoutesParts) {
+  const { guards, admission, metrics, signaling, system, addressOf } = parts;
   const checkAccess = createOperatorAccess({
     elapsed: system.elapsed,
     onWrongToken: (addressHash) => guards.onWrongToken(addressHash),

@@ -1,7 +1,9 @@
 /** Real sockets, the stock tRPC client, a real server: the contract as people outside meet it. */
 import { describe, expect, test } from "bun:test";
+import { Elysia } from "elysia";
 import { limits } from "../../src/protocol.ts";
 import { createSessionTokens } from "../../src/rpc/session-token.ts";
+import { bunSocketSettings } from "../../src/trpc-ws/bun.ts";
 import { openRawSocket } from "../support/raw-socket.ts";
 import {
   connectPeer,
@@ -428,6 +430,18 @@ describe("the server", () => {
     expect([await status("/livez"), await status("/readyz")]).toEqual([200, 503]);
     expect(await status("/nothing")).toBe(404);
     expect(await status("/trpc")).toBe(503);
+  });
+
+  test("takes sockets by its plugin alone, in an app that has no other route for them", async () => {
+    await using server = startServer();
+    const app = new Elysia({ websocket: { ...bunSocketSettings } }).use(server.routes).listen(0);
+    const http = app.server?.url.origin ?? "";
+    const ws = http.replace("http", "ws");
+    await using peer = await connectPeer({ ws });
+    expect(await peer.client.join.mutate()).toEqual({ status: "waiting" });
+    const foreign = await fetch(`${http}/trpc`, { headers: { origin: "http://other.example" } });
+    expect(foreign.status).toBe(403);
+    await app.stop(true);
   });
 
   test("lets in the origins on its list and its own page, and no other, before the upgrade", async () => {

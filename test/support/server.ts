@@ -41,6 +41,8 @@ export interface TestServer extends AsyncDisposable {
   /** Without the last slash. */
   readonly http: string;
   readonly ws: string;
+  /** The Elysia plugin that it serves. */
+  readonly routes: PeerStream["routes"];
   /** What an operator was told of reports. */
   readonly reports: object[];
   /** What was logged, one line each. */
@@ -114,6 +116,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     server,
     http,
     ws: http.replace("http", "ws"),
+    routes: peerStream.routes,
     lines,
     reports,
     async [Symbol.asyncDispose]() {

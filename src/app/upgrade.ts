@@ -1,0 +1,51 @@
+/** From an HTTP request to an open socket: who is let in, and what the others are told. */
+import type { Admission } from "../http/admission.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { UpgradeSocket } from "../trpc-ws/bun.ts";
+import { retryLater } from "./responses.ts";
+
+/** What is known of a socket when it is upgraded. */
+export interface AdmittedSocket {
+  addressHash: string;
+  /** Gives its place back; called when it has closed. */
+  release(): void;
+}
+
+export interface UpgradeParts {
+  admission: Admission;
+  upgrade: UpgradeSocket<AdmittedSocket>;
+  metrics: Metrics;
+  /** Whether sockets are refused because the server shuts down. */
+  isDraining: () => boolean;
+  /** The address at the other end of a request's connection. */
+  addressOf: (request: Request) => string | undefined;
+}
+
+/** @param server `null`: there is none that could upgrade. Resolves with `undefined` once the request is upgraded. */
+export type UpgradeHandler = (
+  request: Request,
+  server: Parameters<UpgradeSocket<AdmittedSocket>>[0] | null,
+) => Promise<Response | undefined>;
+
+export const asksForUpgrade = ({ headers }: Request) =>
+  headers.get("upgrade")?.toLowerCase() === "websocket";
+
+export function createUpgradeHandler(parts: UpgradeParts): UpgradeHandler {
+  const { admission, upgrade, metrics, isDraining, addressOf } = parts;
+  return async (request, server) => {
+    if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
+    if (!server || !asksForUpgrade(request)) return expectedWebSocket();
+    const admitted = await admission.admit(request.headers, addressOf(request));
+    if ("status" in admitted) {
+      const { status, retryAfterS } = admitted;
+      metrics.refused(status === 429 ? "rate-limited" : "unavailable");
+      const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
+      return retryLater(status, retryAfterS, text);
+    }
+    if (upgrade(server, request, admitted)) return undefined;
+    admitted.release();
+    return expectedWebSocket();
+  };
+}
+
+const expectedWebSocket = () => new Response("Expected a WebSocket\n", { status: 426 });
