@@ -124,10 +124,16 @@ const sameLanguage: ReadonlyMap<string, string> = new Map([
   ["tl", "fil"],
 ]);
 
+/**
+ * A tag as browsers send most of them, whose primary subtag is in its canonical form already. Asking `Intl`, which replaces the
+ * withdrawn codes that are left out here, costs as much as entering the lobby.
+ */
+const usualTag = /^(?!i[nw]|j[iw]|mo)[a-z]{2}(?:-[A-Z]{2})?$/;
+
 /** The primary subtag of a BCP 47 tag in its canonical form (`iw` is `he`); empty for a malformed tag. */
 function primarySubtag(tag: string): string {
   try {
-    const [canonical = ""] = Intl.getCanonicalLocales(tag);
+    const [canonical = ""] = usualTag.test(tag) ? [tag] : Intl.getCanonicalLocales(tag);
     const [primary = ""] = canonical.split("-", 1);
     return sameLanguage.get(primary) ?? primary;
   } catch {

@@ -24,6 +24,20 @@ describe("wishes", () => {
   test("for a language mean its primary subtag", () => {
     expect(wishes([], ["en-GB", "EN", "de"]).languages).toEqual(["en", "de"]);
   });
+
+  test("for a language mean the same in upper case, which only Intl can read", () => {
+    const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+    const codes = letters.flatMap((one) => letters.map((other) => one + other));
+    for (const code of codes)
+      for (const tag of [
+        code,
+        ...["US", "CN", "NO", "DD", "SU"].map((region) => `${code}-${region}`),
+      ])
+        expect([tag, wishes([], [tag]).languages]).toEqual([
+          tag,
+          wishes([], [tag.toUpperCase()]).languages,
+        ]);
+  });
 });
 
 describe("a ticket accepts", () => {
