@@ -125,13 +125,18 @@ export function beginSession(connection: Connection): () => void {
   };
 }
 
-/** The caller, with the id of its mutation. The same id in another procedure is another mutation. */
+/** Who makes the call. */
 export function callerOf(call: {
   ctx: Context;
   path: string;
   input: { id?: string | undefined };
 }): Caller {
-  const caller = call.ctx.connection.caller ?? anonymous;
-  if (call.input.id === undefined) return caller;
-  return { ...caller, mutationId: `${call.path} ${call.input.id}` };
+  return withMutationId(call.ctx.connection.caller ?? anonymous, call.path, call.input.id);
+}
+
+/** The caller, with the id of its mutation. The same id in another procedure is another mutation. */
+export function withMutationId(caller: Caller, path: string, id: string | undefined): Caller {
+  if (id === undefined) return caller;
+  const { sessionId, generation, streaming } = caller;
+  return { sessionId, generation, streaming, mutationId: `${path} ${id}` };
 }

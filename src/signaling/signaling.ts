@@ -117,7 +117,7 @@ export class Signaling {
     if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
-        log.info("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
+        log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
       return this.#settle(caller, moved);
     });
   }

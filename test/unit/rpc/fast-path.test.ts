@@ -1,284 +1,168 @@
-import { describe, expect, test } from "bun:test";
-import {
-  array,
-  assert,
-  constant,
-  constantFrom,
-  nat,
-  oneof,
-  option,
-  property,
-  record,
-  string,
-  stringMatching,
-  tuple,
-  uuid,
-  type Arbitrary,
-} from "fast-check";
+/** What the fast path does with the calls that it has found. */
+import { expect, test } from "bun:test";
 import { limits } from "../../../src/protocol.ts";
-import { candidateInput, descriptionInput } from "../../../src/rpc/schemas.ts";
-import { findSignals } from "../../../src/rpc/fast-path.ts";
-import { readMessage } from "../../../src/trpc-ws/requests.ts";
-import { defaultTransformer } from "@trpc/server/unstable-core-do-not-import";
-
-const runs = { numRuns: 20_000 };
-
-const types: Record<string, string> = {
-  offer: "offer",
-  answer: "answer",
-  addIceCandidate: "add-ice-candidate",
-};
-
-/** What the long way makes of a call: what is called, and what the partner is told; nothing if it is refused. */
-function theLongWay(raw: unknown, index: number) {
-  const message = readMessage(raw, index, defaultTransformer);
-  if (!("path" in message) || message.type !== "mutation") return undefined;
-  const { id, path, input } = message;
-  const schema = path === "addIceCandidate" ? candidateInput : descriptionInput;
-  const checked = schema.safeParse(input);
-  if (!checked.success) return undefined;
-  const { id: mutationId, ...fields } = checked.data;
-  const told = { type: types[path], ...fields };
-  return { id, path, mutationId, roomId: fields.roomId, told: JSON.parse(JSON.stringify(told)) };
-}
-
-/** Fails unless a frame that is recognised is one that the long way takes too, and means the same. */
-function expectTheSame(frame: string): boolean {
-  const found = findSignals(frame);
-  if (!found) return false;
-  const parsed: unknown = JSON.parse(frame);
-  const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
-  expect(found.length).toBe(calls.length);
-  for (const [index, { id, path, mutationId, roomId, json, type }] of found.entries()) {
-    const long = theLongWay(calls[index], index);
-    expect(long).toBeDefined();
-    expect({ id, path, mutationId, roomId }).toEqual({
-      id: long?.id as number,
-      path: long?.path as never,
-      mutationId: long?.mutationId,
-      roomId: long?.roomId as string,
-    });
-    expect(JSON.parse(json)).toEqual(long?.told);
-    expect(type).toBe(long?.told.type);
-  }
-  return true;
-}
+import { createCallLimits } from "../../../src/rpc/call-limits.ts";
+import type { Connection, Context } from "../../../src/rpc/context.ts";
+import { handleUsualFrame } from "../../../src/rpc/fast-path.ts";
+import type { Caller } from "../../../src/engine/engine.ts";
+import { reject } from "../../../src/domain/rejection.ts";
+import { candidate, frameOf, join, leave } from "../../bench/frames.ts";
 
 const roomId = "abcdefghijklmnopqrst_-";
-const init = {
-  candidate: `candidate:1 1 udp 2 192.0.2.1 9 typ host ${"x".repeat(200)}`,
-  sdpMid: "0",
-  sdpMLineIndex: 0,
-  usernameFragment: "abcd",
-};
-const frameOf = (path: string, input: object, id = 7) =>
-  JSON.stringify({ id, method: "mutation", params: { input, path } });
-
-describe("what tRPC's client and browsers make is recognised", () => {
-  const usual: [string, string][] = [
-    ["a candidate", frameOf("addIceCandidate", { roomId, candidate: init })],
-    ["one of our client", frameOf("addIceCandidate", { roomId, candidate: init, id: "a-b" })],
-    ["the last candidate", frameOf("addIceCandidate", { roomId, candidate: { candidate: "" } })],
-    [
-      "one in the order of the specification",
-      frameOf("addIceCandidate", {
-        roomId,
-        candidate: { candidate: "", sdpMLineIndex: null, sdpMid: null, usernameFragment: null },
-      }),
-    ],
-    ["an offer", frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n".repeat(700) })],
-    ["an answer with an id", frameOf("answer", { roomId, sdp: "v=0\n", id: crypto.randomUUID() })],
-    ["one in a relayed room", frameOf("offer", { roomId: `relay.${roomId}`, sdp: "v=0" })],
-    ["an array of one", `[${frameOf("offer", { roomId, sdp: "v=0" })}]`],
-    [
-      "an offer and candidates of one moment",
-      `[${[
-        frameOf("offer", { roomId, sdp: "v=0\r\n", id: "a" }),
-        frameOf("addIceCandidate", { roomId, candidate: init, id: "b" }, 8),
-        frameOf("addIceCandidate", { roomId, candidate: { candidate: "" } }, 9),
-      ].join(",")}]`,
-    ],
-  ];
-  for (const [what, frame] of usual) test(what, () => expect(expectTheSame(frame)).toBe(true));
-});
-
-describe("anything else goes the long way", () => {
-  const sdp = (body: string) => frameOf("offer", { roomId, sdp: "SDP" }).replace("SDP", body);
-  const mid = (body: string) =>
-    frameOf("addIceCandidate", { roomId, candidate: { candidate: "c", sdpMid: "MID" } }).replace(
-      '"MID"',
-      body,
-    );
-  const unusual: [string, string][] = [
-    ["another procedure", frameOf("join", { roomId, sdp: "v=0" })],
-    ["a field more", frameOf("offer", { roomId, sdp: "v=0", more: 1 })],
-    ["no room", frameOf("offer", { roomId: "", sdp: "v=0" })],
-    ["an empty SDP", sdp("")],
-    ["a long SDP", sdp("x".repeat(limits.sdpBytesMax / 3 + 1))],
-    [
-      "a long candidate",
-      frameOf("addIceCandidate", { roomId, candidate: { candidate: "x".repeat(342) } }),
-    ],
-    ["a quotation mark", sdp(String.raw`a\"b`)],
-    ["a backslash at the end", sdp("a\\")],
-    ["two backslashes", sdp(String.raw`a\\n`)],
-    ["a letter by its number", sdp(String.raw`\u0041`)],
-    ["a line's end that is not escaped", sdp("a\nb")],
-    ["a field twice", sdp('a","sdp":"b')],
-    ["another frame inside", sdp(`a"},"path":"offer"},"params":{"input":{"roomId":"x","sdp":"b`)],
-    ["a number that is none in JSON", mid("007")],
-    ["a line past its bound", mid('"0","sdpMLineIndex":65536')],
-    ["blanks between", frameOf("offer", { roomId, sdp: "v=0" }).replace(",", ", ")],
-    ["an id of words", frameOf("offer", { roomId, sdp: "v=0" }).replace("7", '"7"')],
-    ["an empty array", "[]"],
-    ["an array in an array", `[[${frameOf("offer", { roomId, sdp: "v=0" })}]]`],
-    ["an array that does not end", `[${frameOf("offer", { roomId, sdp: "v=0" })}`],
-    ["an array that ends twice", `[${frameOf("offer", { roomId, sdp: "v=0" })}]]`],
-    ["an array that does not begin", `${frameOf("offer", { roomId, sdp: "v=0" })}]`],
-    ["an array with a comma more", `[${frameOf("offer", { roomId, sdp: "v=0" })},]`],
-    [
-      "an array with another procedure in it",
-      `[${frameOf("offer", { roomId, sdp: "v=0" })},${frameOf("connected", { roomId })}]`,
-    ],
-    ["two in a line", frameOf("offer", { roomId, sdp: "v=0" }).repeat(2)],
-    ["a jsonrpc", `${frameOf("offer", { roomId, sdp: "v=0" }).slice(0, -1)},"jsonrpc":"2.0"}`],
-  ];
-  for (const [what, frame] of unusual) test(what, () => expect(findSignals(frame)).toBeUndefined());
-});
-
-describe("whatever is recognised means what the long way makes of it", () => {
-  const letters = oneof(
-    string({ unit: "grapheme" }),
-    string({ unit: "binary" }),
-    constantFrom(64, 65, 256, 257, 341, 342, 1024, 1025, 10_922, 10_923).map((chars) =>
-      "x".repeat(chars),
+const frameWith = (count: number, room = roomId) =>
+  frameOf(
+    Array.from({ length: count }, (_, n) =>
+      candidate(n, room, { candidate: `candidate:${n}` }, `id-${n}`),
     ),
-    stringMatching(/^(?:[ -~]|\r\n){0,80}$/),
-  );
-  const numbers = oneof(
-    nat({ max: 70_000 }),
-    constantFrom(-1, 0.5, 1e21, 59_999, 60_000, 65_535, 65_536),
-  );
-  const field = oneof(letters, numbers, constant(null));
-  const candidates: Arbitrary<object> = record(
-    {
-      candidate: letters,
-      sdpMid: field,
-      sdpMLineIndex: field,
-      usernameFragment: field,
-      more: field,
-    },
-    { requiredKeys: ["candidate"] },
-  );
-  const rooms = oneof(stringMatching(/^[\w.-]{1,66}$/), letters);
-  const ids = oneof(uuid(), letters);
-  const inputs: Arbitrary<object> = oneof(
-    record({ roomId: rooms, candidate: candidates, id: ids }, { requiredKeys: ["roomId"] }),
-    record({ roomId: rooms, sdp: letters, id: ids }, { requiredKeys: ["roomId", "sdp"] }),
-    record({ roomId: constant(roomId), candidate: candidates }),
-    record({ roomId: constant(roomId), sdp: letters }),
-  );
-  const frames = tuple(constantFrom(...Object.keys(types)), inputs, nat()).map((call) =>
-    frameOf(...call),
   );
 
-  test("of all that calls can hold", () => {
-    let usual = 0;
-    assert(
-      property(frames, (frame) => {
-        if (expectTheSame(frame)) usual += 1;
-      }),
-      runs,
-    );
-    expect(usual).toBeGreaterThan(500);
-  });
-
-  test("of all that arrays of calls can hold", () => {
-    let usual = 0;
-    assert(
-      property(array(frames, { maxLength: 3 }), (calls) => {
-        if (expectTheSame(`[${calls.join(",")}]`)) usual += 1;
-      }),
-      runs,
-    );
-    expect(usual).toBeGreaterThan(500);
-  });
-
-  test("of frames that somebody has cut and mended", () => {
-    const harmless = stringMatching(/^[0-9a-z]{0,3}$/);
-    const pieces = oneof(
-      { weight: 3, arbitrary: harmless },
-      { weight: 1, arbitrary: string({ maxLength: 3 }) },
-      {
-        weight: 3,
-        arbitrary: constantFrom(
-          '"',
-          "\\",
-          "\\\\",
-          '\\"',
-          "{",
-          "}",
-          ",",
-          ":",
-          "\n",
-          "\\n",
-          "\\u0022",
-          "0",
-          "null",
-          "\u2028",
-          "\0",
-          '"sdp":"',
-          '","sdp":"',
-          '"},"path":"offer"}}',
-          '"path":"answer"',
-          '"candidate":{',
-          '"id":"',
-          '"roomId":"',
-          ',"sdpMid":"0"',
-          ',"sdpMLineIndex":1',
-          "[",
-          "]",
-          "},{",
-        ),
+/** @param signals the limit of calls; each socket may make 1000 besides. */
+function setUp({ signals = 100, bytes = 100_000, intents = 100, isAsync = false } = {}) {
+  const made: unknown[][] = [];
+  const relayed: { caller: Caller; json: string }[] = [];
+  const sent: string[] = [];
+  let charged = 0;
+  let callsMax = 1000;
+  const begin = (path: string, call: unknown[]) => {
+    made.push([path, ...call]);
+    if (path === "skip") return reject("not-subscribed");
+    return isAsync ? new Promise(() => {}) : { status: "waiting" };
+  };
+  const connection = {
+    caller: { sessionId: "session", generation: 3 },
+    beginning: undefined,
+    turnstile: undefined,
+  } as unknown as Connection;
+  const rate = (burst: number) => ({ perS: 1, burst });
+  const context = {
+    connection,
+    limits: createCallLimits(
+      { signals: rate(signals), bytes: rate(bytes), intents: rate(intents) },
+      () => 0,
+    ),
+    signaling: {
+      join: (...call: unknown[]) => begin("join", call),
+      skip: (...call: unknown[]) => begin("skip", call),
+      leave: (...call: unknown[]) => begin("leave", call),
+      relay(caller: Caller, { json }: { json: string }) {
+        relayed.push({ caller, json });
+        return isAsync ? new Promise(() => {}) : { delivered: json.includes(roomId) };
       },
-    );
-    const cuts = array(tuple(nat({ max: 400 }), nat({ max: 4 }), pieces), {
-      minLength: 1,
-      maxLength: 3,
-    });
-    const whole = [
-      frameOf("addIceCandidate", { roomId, candidate: { ...init, candidate: "candidate:1" } }),
-      frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" }),
-      frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n" }),
-      frameOf("answer", { roomId, sdp: "v=0\r\n", id: "a" }),
-      `[${frameOf("offer", { roomId, sdp: "v=0" })},${frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" })}]`,
-    ];
-    let mended = 0;
-    assert(
-      property(constantFrom(...whole), cuts, option(pieces), (frame, changes, end) => {
-        let text = frame;
-        for (const [at, length, piece] of changes) {
-          const from = at % text.length;
-          text = text.slice(0, from) + piece + text.slice(from + length);
-        }
-        text += end ?? "";
-        if (expectTheSame(text)) mended += 1;
-      }),
-      runs,
-    );
-    expect(mended).toBeGreaterThan(100);
+    },
+  } as unknown as Context;
+  const reply = {
+    charge(calls: number) {
+      charged += calls;
+      return charged <= callsMax;
+    },
+    send: (text: string) => void sent.push(text),
+    fail: (_: unknown, cause: unknown) => void sent.push(String(cause)),
+  };
+  return {
+    relay: (frame: string) => handleUsualFrame(frame, context, reply),
+    relayed,
+    made,
+    sent,
+    connection,
+    charged: () => charged,
+    limitCalls: (max: number) => (callsMax = max),
+  };
+}
+
+test("the signals of one frame are relayed and answered in order, each under its own id", () => {
+  const { relay, relayed, sent, charged } = setUp();
+  expect(relay(frameWith(3))).toBe(true);
+  expect(relayed.map(({ json }) => (JSON.parse(json) as { candidate: object }).candidate)).toEqual([
+    { candidate: "candidate:0" },
+    { candidate: "candidate:1" },
+    { candidate: "candidate:2" },
+  ]);
+  expect(relayed[1]?.caller).toMatchObject({
+    sessionId: "session",
+    generation: 3,
+    mutationId: "addIceCandidate id-1",
   });
+  expect(sent.map((text) => JSON.parse(text) as object)).toEqual(
+    [0, 1, 2].map((id) => ({ id, result: { type: "data", data: { delivered: true } } })),
+  );
+  expect(charged()).toBe(2);
 });
 
-test("nothing in a hostile frame makes the look a long one", () => {
-  const begin = `{"id":1,"method":"mutation","params":{"input":{"roomId":"${roomId}",`;
-  const hostile = [
-    `${begin}"candidate":{"candidate":"${"x".repeat(60_000)}`,
-    `${begin}"sdp":"${"\\r\\n".repeat(15_000)}`,
-    `${begin}"sdp":"${"x".repeat(60_000)}"`,
-    `{"id":${"1".repeat(60_000)}`,
-    `${begin}"candidate":{"candidate":"c"${',"sdpMid":null'.repeat(4000)}`,
-  ];
-  for (const frame of [...hostile, ...hostile.map((text) => `[${text}`)])
-    expect(findSignals(frame)).toBeUndefined();
+test("a frame that passes a limit is left to tRPC as a whole, and nothing of it is relayed", () => {
+  for (const { relay, relayed } of [setUp({ signals: 4 }), setUp({ bytes: 300 })]) {
+    expect(relay(frameWith(5))).toBe(false);
+    expect(relayed).toEqual([]);
+    expect(relay(frameWith(1))).toBe(true);
+  }
+});
+
+test("a frame that passes the limit of bytes has cost none of the calls", () => {
+  const { relay } = setUp({ signals: 5, bytes: 400 });
+  expect(relay(frameWith(5))).toBe(false);
+  for (let n = 0; n < 3; n++) expect(relay(frameWith(1))).toBe(true);
+});
+
+test("nothing is relayed for a socket that was closed for calling too often", () => {
+  const { relay, relayed, sent, limitCalls } = setUp();
+  limitCalls(3);
+  expect(relay(frameWith(5))).toBe(true);
+  expect([relayed, sent]).toEqual([[], []]);
+});
+
+test("no more run at a time than may", () => {
+  const { relay, relayed, connection } = setUp({ isAsync: true });
+  expect(relay(frameWith(limits.callsInFlightMax + 1))).toBe(false);
+  expect(relay(frameWith(limits.callsInFlightMax - 1))).toBe(true);
+  expect(connection.turnstile?.free).toBe(1);
+  expect(relay(frameWith(2))).toBe(false);
+  expect(relay(frameWith(1))).toBe(true);
+  expect(relay(frameWith(1))).toBe(false);
+  expect(relayed).toHaveLength(limits.callsInFlightMax);
+});
+
+test("a call of a session that is only beginning waits for it", () => {
+  const { relay, connection } = setUp();
+  connection.beginning = Promise.resolve();
+  expect(relay(frameWith(1))).toBe(false);
+});
+
+const wishes = {
+  interests: ["jazz", "Zug"],
+  languages: [],
+  mode: "video",
+  relayOnly: false,
+  autoRejoin: true,
+};
+const skip = `{"id":5,"method":"mutation","params":{"input":{"roomId":"${roomId}","id":"c"},"path":"skip"}}`;
+
+test("join, skip and leave are carried out as the caller, and answered under their own ids", () => {
+  const { relay, made, sent } = setUp();
+  expect([join(4, wishes, "b"), skip, leave(6, "d")].map(relay)).toEqual([true, true, true]);
+  const as = (mutationId: string) =>
+    expect.objectContaining({ sessionId: "session", generation: 3, mutationId }) as unknown;
+  expect(made).toEqual([
+    ["join", as("join b"), wishes],
+    ["skip", as("skip c"), roomId],
+    ["leave", as("leave d")],
+  ]);
+  const answered = (id: number) =>
+    `{"id":${id},"result":{"type":"data","data":{"status":"waiting"}}}`;
+  expect(sent).toEqual([answered(4), "TRPCError: Subscribe to events first", answered(6)]);
+});
+
+test("a join past the limit is left to tRPC, and leaving is not limited", () => {
+  const { relay, made } = setUp({ intents: 1 });
+  const frames = [join(4, wishes, "a"), join(5, wishes, "b"), skip, leave(6, "d")];
+  expect(frames.map(relay)).toEqual([true, false, false, true]);
+  expect(made.map(([path]) => path)).toEqual(["join", "leave"]);
+});
+
+test("a join waits for the session that is beginning, and for its turn", () => {
+  const early = setUp();
+  early.connection.beginning = Promise.resolve();
+  expect(early.relay(join(4, wishes, "a"))).toBe(false);
+  const busy = setUp({ isAsync: true });
+  for (let n = 0; n < limits.callsInFlightMax; n++)
+    expect(busy.relay(join(n, wishes, String(n)))).toBe(true);
+  expect(busy.relay(leave(99, "z"))).toBe(false);
 });
