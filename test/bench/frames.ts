@@ -10,8 +10,13 @@ export const connectionParams = (token?: string) =>
 
 export const ping = "PING";
 
-export const events = (callId: number) =>
-  `{"id":${callId},"method":"subscription","params":{"input":{},"path":"events"}}`;
+/** With the id of the last event that was received, where the session is resumed. */
+export const events = (callId: number, lastEventId?: string) =>
+  JSON.stringify({
+    id: callId,
+    method: "subscription",
+    params: { input: {}, path: "events", lastEventId },
+  });
 
 const mutation = (callId: number, path: string, input: object) =>
   `{"id":${callId},"method":"mutation","params":{"input":${JSON.stringify(input)},"path":"${path}"}}`;

@@ -2,7 +2,8 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { readFileSync } from "node:fs";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
-import type { Contestant, SignalKind } from "./contestants.ts";
+import type { Contestant } from "./contestants.ts";
+import type { Client, Frame, Heard, SignalKind } from "./dialects/dialect.ts";
 
 /** The server has one core to itself, the load the rest. */
 const serverCore = 0;
@@ -36,15 +37,35 @@ export interface Stage extends AsyncDisposable {
   /** Connects so many more, each present and idle. */
   connect(count: number): Promise<void>;
   disconnectAll(): Promise<void>;
+  /** @throws when the promise takes too long, or when a peer is refused or cut off meanwhile. */
+  within<T>(promise: Promise<T>, complaint: () => string): Promise<T>;
 }
 
-export async function openStage(contestant: Contestant, isPinned: boolean): Promise<Stage> {
+/** @param more - what the server's environment has beside the contestant's. */
+export async function openStage(
+  contestant: Contestant,
+  isPinned: boolean,
+  more: Record<string, string> = {},
+): Promise<Stage> {
   const { program, env } = contestant;
   const pin = isPinned ? ["taskset", "-c", String(serverCore)] : [];
-  const server = await startServer(env, { ...program, command: [...pin, ...program.command] });
+  const command = [...pin, ...program.command];
+  const server = await startServer({ ...env, ...more }, { ...program, command });
   const peers: LoadPeer[] = [];
+  const failure = Promise.withResolvers<never>();
+  // Nobody may be waiting when a peer fails.
+  failure.promise.catch(() => {});
   async function disconnectAll() {
     await Promise.all(peers.splice(0).map((peer) => peer.close()));
+  }
+  async function within<T>(promise: Promise<T>, complaint: () => string): Promise<T> {
+    const timeout = Promise.withResolvers<never>();
+    const timer = setTimeout(() => timeout.reject(new Error(complaint())), patienceMs);
+    try {
+      return await Promise.race([promise, failure.promise, timeout.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
   return {
     contestant,
@@ -53,14 +74,16 @@ export async function openStage(contestant: Contestant, isPinned: boolean): Prom
     async connect(count) {
       const abreast = 100;
       for (let done = 0; done < count; done += abreast) {
-        const connecting = Array.from({ length: Math.min(abreast, count - done) }, () =>
-          LoadPeer.connect(contestant, server.origin),
-        );
-        const what = `${contestant.name}: not all peers had their first event`;
-        peers.push(...(await within(Promise.all(connecting), what)));
+        const connecting = Array.from({ length: Math.min(abreast, count - done) }, async () => {
+          const peer = new LoadPeer(contestant, server.origin, failure.reject);
+          peers.push(peer);
+          await peer.connect();
+        });
+        await within(Promise.all(connecting), () => "not all peers had their first event");
       }
     },
     disconnectAll,
+    within,
     async [Symbol.asyncDispose]() {
       await disconnectAll();
       await server.stop();
@@ -73,93 +96,151 @@ interface Tally {
   paired(): void;
   signal(n: number): void;
   taken(n: number): void;
+  ping(): void;
 }
 
-const nobody: Tally = { paired() {}, signal() {}, taken() {} };
+const nobody: Tally = { paired() {}, signal() {}, taken() {}, ping() {} };
 
 class LoadPeer {
-  readonly #socket: WebSocket;
-  #pings: ReturnType<typeof setInterval> | undefined;
+  readonly client: Client;
   readonly #contestant: Contestant;
+  readonly #origin: string;
+  readonly #fail: (error: unknown) => void;
+  #socket: WebSocket | undefined;
+  #pings: ReturnType<typeof setInterval> | undefined;
   tally: Tally = nobody;
-  roomId = "";
 
-  private constructor(contestant: Contestant, origin: string, ready: () => void) {
-    const { dialect } = contestant;
+  constructor(contestant: Contestant, origin: string, fail: (error: unknown) => void) {
+    this.client = contestant.dialect.client();
     this.#contestant = contestant;
-    this.#socket = new WebSocket(origin.replace("http", "ws") + dialect.path);
-    this.#socket.onopen = () => {
-      for (const frame of dialect.greeting) this.#socket.send(frame);
-      const { ping } = dialect;
-      if (ping) this.#pings = setInterval(() => this.#socket.send(ping.text), ping.everyMs);
-    };
-    this.#socket.onmessage = ({ data }) => {
-      const heard = dialect.hear(data as string);
-      switch (heard?.kind) {
-        case "ready":
-          return ready();
-        case "reply":
-          return this.#socket.send(heard.text);
-        case "paired":
-          this.roomId = heard.roomId;
-          return this.tally.paired();
-        case "signal":
-          return this.tally.signal(heard.n);
-        case "taken":
-          return this.tally.taken(heard.n);
-        default:
-          return undefined;
-      }
-    };
+    this.#origin = origin;
+    this.#fail = fail;
   }
 
-  static connect(contestant: Contestant, origin: string): Promise<LoadPeer> {
-    const { promise, resolve } = Promise.withResolvers<LoadPeer>();
-    const peer: LoadPeer = new LoadPeer(contestant, origin, () => resolve(peer));
-    return promise;
+  /** Resolves when it is present, with whether it has resumed the session that it had before. */
+  async connect(): Promise<boolean> {
+    const { client } = this;
+    if (!this.#socket) await client.reserve?.(this.#origin);
+    const ready = Promise.withResolvers<boolean>();
+    const socket = new WebSocket(this.#origin.replace("http", "ws") + client.path);
+    this.#socket = socket;
+    socket.onopen = () => {
+      for (const frame of client.greeting) socket.send(frame);
+      this.startPings();
+    };
+    socket.onmessage = ({ data }) => {
+      try {
+        this.#receive(socket, client.hear(data), ready.resolve);
+      } catch (error) {
+        this.#fail(error);
+      }
+    };
+    socket.onclose = ({ code, reason }) => {
+      if (socket === this.#socket) this.#fail(new Error(`a peer was cut off: ${code} ${reason}`));
+    };
+    return ready.promise;
+  }
+
+  #receive(socket: WebSocket, heard: Heard, ready: (isResumed: boolean) => void): void {
+    if (!heard) return;
+    if ("reply" in heard) socket.send(heard.reply);
+    switch (heard.kind) {
+      case "ready":
+        return ready(heard.isResumed);
+      case "paired":
+        return this.tally.paired();
+      case "signal":
+        return this.tally.signal(heard.n);
+      case "taken":
+        return this.tally.taken(heard.n);
+      case "ping":
+        return this.tally.ping();
+      default:
+        return undefined;
+    }
+  }
+
+  startPings() {
+    const { ping } = this.#contestant.dialect;
+    if (ping?.from === "client")
+      this.#pings = setInterval(() => this.send(ping.text), ping.everyMs);
+  }
+
+  stopPings() {
+    clearInterval(this.#pings);
+  }
+
+  send(frame: Frame) {
+    this.#socket?.send(frame);
   }
 
   join() {
-    this.#socket.send(this.#contestant.dialect.join);
+    this.send(this.client.join);
   }
 
   leave() {
-    this.roomId = "";
-    this.#socket.send(this.#contestant.dialect.leave);
+    this.client.roomId = "";
+    this.send(this.client.leave);
   }
 
   signal(kind: SignalKind, numbers: readonly number[]) {
-    const { dialect } = this.#contestant;
-    for (const frame of dialect.signals(kind, numbers, this.roomId)) this.#socket.send(frame);
+    for (const frame of this.client.signals(kind, numbers)) this.send(frame);
+  }
+
+  /** Ends the connection without a word, as a network does that is lost. */
+  cut() {
+    this.stopPings();
+    const socket = this.#socket;
+    if (!socket) return;
+    socket.onclose = null;
+    socket.onmessage = null;
+    // Bun's own, which the DOM's types do not have.
+    (socket as WebSocket & { terminate(): void }).terminate();
   }
 
   async close() {
-    clearInterval(this.#pings);
-    const closed = new Promise((resolve) => (this.#socket.onclose = resolve));
-    this.#socket.close();
+    this.stopPings();
+    const socket = this.#socket;
+    this.#socket = undefined;
+    if (!socket || socket.readyState === WebSocket.CLOSED) return;
+    const closed = new Promise((resolve) => (socket.onclose = resolve));
+    socket.close();
     await closed;
   }
 }
 
-/** All join at once; resolves when each has been told of its partner, with how long that took each (ms). */
-export async function pairAll({ peers, contestant }: Stage): Promise<number[]> {
+/** Everybody gets a partner; resolves when each has been told of it, with how long that took each (ms). */
+export async function pairAll({ peers, contestant, within }: Stage): Promise<number[]> {
+  const { pairing } = contestant.dialect;
   const tookMs: number[] = [];
+  if (pairing === "none") {
+    introduceAll(peers);
+    return tookMs;
+  }
+  const single = peers.filter(({ client }) => client.roomId === "");
+  if (single.length === 0) return tookMs;
   const done = Promise.withResolvers<void>();
   const startedAt = performance.now();
-  for (const peer of peers)
+  for (const peer of single)
     peer.tally = {
       ...nobody,
       paired() {
         tookMs.push(performance.now() - startedAt);
-        if (tookMs.length === peers.length) done.resolve();
+        if (tookMs.length === single.length) done.resolve();
       },
     };
-  for (const peer of peers) peer.join();
-  await within(
-    done.promise,
-    `${contestant.name}: only ${tookMs.length} of ${peers.length} were paired`,
-  );
+  if (pairing === "on request") for (const peer of single) peer.join();
+  await within(done.promise, () => `only ${tookMs.length} of ${single.length} were paired`);
   return tookMs;
+}
+
+/** Tells each two of their ids, as a page would that uses a server without matching. */
+function introduceAll(peers: readonly LoadPeer[]): void {
+  for (const [index, { client }] of peers.entries()) {
+    const partner = peers[index ^ 1];
+    client.roomId = `room ${index >> 1}`;
+    if (partner?.client.id !== undefined) client.partnerId = partner.client.id;
+  }
 }
 
 /** Everybody out of its room again. */
@@ -174,6 +255,11 @@ export interface Relayed {
   cpuUs: number;
   /** From sending to the partner's hearing of it. */
   latenciesMs: number[];
+  /** Signals sent per second, which is less than was asked for where the load can't keep up. */
+  perS: number;
+  /** Of a core, from the first signal to the last. */
+  serverShare: number;
+  loadShare: number;
 }
 
 /** Everybody once, in the same random order in each run. */
@@ -200,7 +286,7 @@ export async function relay(
   seconds: number,
   order: Order = "neighbours",
 ): Promise<Relayed> {
-  const { contestant, process } = stage;
+  const { contestant, process: server } = stage;
   const peers = order === "neighbours" ? stage.peers : shuffled(stage.peers);
   const atOnce = order === "bursts" ? burst : 1;
   const total = Math.min(numbersMax, Math.floor((perS * seconds) / atOnce) * atOnce);
@@ -210,8 +296,10 @@ export async function relay(
   const latenciesMs: number[] = [];
   let left = contestant.dialect.acknowledges ? 2 * total : total;
   const done = Promise.withResolvers<void>();
+  // It may fail while there is still something to send.
+  done.promise.catch(() => {});
   const countOff = (seen: Uint8Array, n: number) => {
-    if (seen[n] !== 0) done.reject(new Error(`${contestant.name}: signal ${n} came twice`));
+    if (seen[n] !== 0) done.reject(new Error(`signal ${n} came twice, or was never sent`));
     seen[n] = 1;
     left -= 1;
     if (left === 0) done.resolve();
@@ -225,7 +313,8 @@ export async function relay(
       },
       taken: (n) => countOff(acknowledged, n),
     };
-  const cpuBefore = cpuUsOf(process.pid);
+  const cpuBefore = cpuUsOf(server.pid);
+  const loadBefore = process.cpuUsage();
   const startedAt = performance.now();
   for (let n = 0; n < total;) {
     const due = Math.min(total, Math.ceil(((performance.now() - startedAt) / 1000) * perS));
@@ -236,20 +325,19 @@ export async function relay(
     }
     await Bun.sleep(1);
   }
-  await within(
-    done.promise,
-    `${contestant.name}: ${left} of ${total} signals or answers are missing`,
-  );
-  return { signals: total, cpuUs: (cpuUsOf(process.pid) - cpuBefore) / total, latenciesMs };
-}
-
-async function within<T>(promise: Promise<T>, complaint: string): Promise<T> {
-  const timer = setTimeout(() => {
-    throw new Error(complaint);
-  }, patienceMs);
-  const result = await promise;
-  clearTimeout(timer);
-  return result;
+  const sentUs = (performance.now() - startedAt) * 1000;
+  await stage.within(done.promise, () => `${left} of ${total} signals or answers are missing`);
+  const tookUs = (performance.now() - startedAt) * 1000;
+  const cpuUs = cpuUsOf(server.pid) - cpuBefore;
+  const load = process.cpuUsage(loadBefore);
+  return {
+    signals: total,
+    cpuUs: cpuUs / total,
+    latenciesMs,
+    perS: total / (sentUs / 1e6),
+    serverShare: cpuUs / tookUs,
+    loadShare: (load.user + load.system) / tookUs,
+  };
 }
 
 const libc = dlopen("libc.so.6", {
