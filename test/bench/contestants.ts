@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { scripts } from "../../package.json";
 import { root } from "../support/root.ts";
 import type { Program } from "../support/server-process.ts";
+import { colyseus } from "./dialects/colyseus.ts";
 import type { Dialect } from "./dialects/dialect.ts";
+import { peerJs } from "./dialects/peerjs.ts";
 import { socketIo } from "./dialects/socket-io.ts";
 import { plainTrpc, trpc } from "./dialects/trpc.ts";
 
@@ -108,4 +110,6 @@ export const contestants: readonly Contestant[] = [
     env: {},
     dialect: trpc,
   },
+  { name: "PeerJS on Node", program: node(here("peerjs.mjs")), env: {}, dialect: peerJs },
+  { name: "Colyseus on Node", program: node(here("colyseus.mjs")), env: {}, dialect: colyseus },
 ];

@@ -25,7 +25,9 @@ export interface Dialect {
   /** Two are paired when they ask for it, or as soon as both have arrived, or not by the server. */
   pairing: "on request" | "on arrival" | "none";
   /** What keeps an idle connection alive, and how often. What the WebSocket's own pings do is not seen here. */
-  ping?: { from: "client"; text: string; everyMs: number } | { from: "server"; everyMs: number };
+  ping?:
+    | { from: "client"; text: string; everyMs: number; isAnswered: boolean }
+    | { from: "server"; everyMs: number };
   client(): Client;
 }
 

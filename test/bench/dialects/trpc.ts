@@ -90,7 +90,7 @@ class PlainTrpcClient extends TrpcClient {
 export const trpc: Dialect = {
   acknowledges: true,
   pairing: "on request",
-  ping: { from: "client", text: frames.ping, everyMs: 5000 },
+  ping: { from: "client", text: frames.ping, everyMs: 5000, isAnswered: true },
   client: () => new TrpcClient(),
 };
 
