@@ -12,7 +12,11 @@ import { cpus, release } from "node:os";
 import { contestants, ours } from "./contestants.ts";
 import { median, openStage, pairAll, percentile, pinLoad } from "./load.ts";
 import { memory, newcomers, pairing, starting } from "./phases/arriving.ts";
+import { cut } from "./phases/cut.ts";
+import { pings } from "./phases/pings.ts";
 import { relaying } from "./phases/relaying.ts";
+import { rooms } from "./phases/rooms.ts";
+import { saturation } from "./phases/saturation.ts";
 import { Trial } from "./trial.ts";
 
 const optionOf = (name: string) =>
@@ -41,8 +45,12 @@ let crowd: { peers: number; p50Ms: number; p99Ms: number; maxMs: number } | unde
 
 const phases: Record<string, (trial: Trial) => Promise<void>> = {
   relaying,
+  saturation,
+  rooms,
   pairing,
   newcomers,
+  cut,
+  pings,
   memory,
   starting,
   crowd: () =>

@@ -21,8 +21,8 @@ export interface Contestant {
   dialect: Dialect;
   /** Set for the server where sessions are resumed; absent if it can't resume any. */
   resuming?: Environment;
-  /** Set for the server where it has to ping once a second. */
-  pingingOften?: Environment;
+  /** Where the server pings: what makes it do so this often. */
+  pingingEvery?: (ms: number) => Environment;
 }
 
 const here = (file: string) => `test/bench/contestants/${file}`;
@@ -70,7 +70,7 @@ const socketIoOn = (
   ),
   env: runtimeName === "Bun" ? runtime : {},
   dialect: socketIo(acknowledges),
-  pingingOften: { PING_INTERVAL_MS: "1000" },
+  pingingEvery: (ms) => ({ PING_INTERVAL_MS: String(ms) }),
   ...(acknowledges && { resuming: { RECOVERY_MS: "15000" } }),
 });
 

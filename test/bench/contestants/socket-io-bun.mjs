@@ -1,10 +1,10 @@
 /** Socket.IO on its engine for Bun: `bun socket-io-bun.mjs [acknowledged]`. */
 import { Server as Engine } from "@socket.io/bun-engine";
 import { Server } from "socket.io";
-import { serveRooms } from "./socket-io-rooms.mjs";
+import { options, serveRooms } from "./socket-io-rooms.mjs";
 
-const io = new Server();
-const engine = new Engine({ path: "/socket.io/" });
+const io = new Server(options);
+const engine = new Engine({ path: "/socket.io/", ...options });
 io.bind(engine);
 serveRooms(io, process.argv[2] === "acknowledged");
 const server = Bun.serve({ hostname: "127.0.0.1", port: 0, ...engine.handler() });

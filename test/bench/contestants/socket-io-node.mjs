@@ -2,13 +2,13 @@
 import { createServer } from "node:http";
 import express from "express";
 import { Server } from "socket.io";
-import { serveRooms } from "./socket-io-rooms.mjs";
+import { options, serveRooms } from "./socket-io-rooms.mjs";
 
 const app = express();
 app.get("/", (_, response) => response.send("Hello"));
 const server = createServer(app);
 serveRooms(
-  new Server(server, { cors: { origin: "http://localhost:5173" } }),
+  new Server(server, { ...options, cors: { origin: "http://localhost:5173" } }),
   process.argv[2] === "acknowledged",
 );
 

@@ -2,10 +2,22 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 
+const { PING_INTERVAL_MS, RECOVERY_MS } = process.env;
+/** How long a socket that was lost may come back. Without it a disconnect ends the room. */
+const recoveryMs = Number(RECOVERY_MS ?? 0);
+
+/** The defaults, but for what is to be measured. */
+export const options = {
+  ...(PING_INTERVAL_MS && { pingInterval: Number(PING_INTERVAL_MS) }),
+  ...(recoveryMs > 0 && { connectionStateRecovery: { maxDisconnectionDuration: recoveryMs } }),
+};
+
 /** @type {import("socket.io").Socket[]} */
 let queue = [];
 /** @type {Map<string, [import("socket.io").Socket, import("socket.io").Socket]>} */
 const rooms = new Map();
+/** Timers of sockets that were lost, by their ids. */
+const leaving = new Map();
 
 const roomId = z.string().min(1).max(64);
 const description = z.strictObject({
@@ -55,15 +67,31 @@ function join(socket) {
   partner.emit("wait-for-offer", { roomId: id });
 }
 
+/** A socket that is recovered has the id and the data of the lost one, and takes its place in the room. */
+function takeOver(socket) {
+  clearTimeout(leaving.get(socket.id));
+  leaving.delete(socket.id);
+  const room = rooms.get(socket.data.roomId);
+  if (room) room[room[0].id === socket.id ? 0 : 1] = socket;
+}
+
 /** @param isAcknowledged whether each signal is checked and acknowledged, which is what ours means by a call. */
 export const serveRooms = (io, isAcknowledged) =>
   io.on("connection", (socket) => {
+    if (socket.recovered) takeOver(socket);
     socket.on("join", (acknowledge) => {
       join(socket);
       if (isAcknowledged) acknowledge({ status: socket.data.roomId ? "paired" : "waiting" });
     });
     socket.on("leave", () => leave(socket));
-    socket.on("disconnect", () => leave(socket));
+    socket.on("disconnect", () => {
+      if (recoveryMs === 0) return leave(socket);
+      const timer = setTimeout(() => {
+        leaving.delete(socket.id);
+        leave(socket);
+      }, recoveryMs);
+      leaving.set(socket.id, timer);
+    });
     for (const [type, schema] of Object.entries(schemas))
       socket.on(type, (signal, acknowledge) => {
         if (!isAcknowledged) {
