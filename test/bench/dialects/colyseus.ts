@@ -16,11 +16,20 @@ const [candidateHead, offerHead, pairedHead] = [
 ];
 
 class ColyseusClient implements Client {
-  path = "";
+  #seat = "";
+  /** Given at each arrival, for the next one. */
+  #reconnectionToken: string | undefined;
   readonly greeting: Frame[] = [];
   readonly join = "";
   readonly leave = "";
   roomId = "";
+
+  get path() {
+    const token = this.#reconnectionToken;
+    return token === undefined
+      ? this.#seat
+      : `${this.#seat}&reconnectionToken=${token}&skipHandshake=1`;
+  }
 
   async reserve(origin: string) {
     const response = await fetch(`${origin}/matchmake/joinOrCreate/call`, {
@@ -31,7 +40,7 @@ class ColyseusClient implements Client {
     const seat = (await response.json()) as Record<string, string>;
     const { processId, roomId, sessionId } = seat;
     if (sessionId === undefined) throw new Error(JSON.stringify(seat));
-    this.path = `/${processId}/${roomId}?sessionId=${sessionId}`;
+    this.#seat = `/${processId}/${roomId}?sessionId=${sessionId}`;
   }
 
   signals(kind: SignalKind, numbers: readonly number[]): Frame[] {
@@ -45,9 +54,12 @@ class ColyseusClient implements Client {
   hear(data: Frame): Heard {
     const bytes = Buffer.from(data as Uint8Array<ArrayBuffer>);
     if (bytes[0] === error) throw new Error(bytes.toString("latin1"));
-    // The client says that it has seen it, whereupon it is sent what has been waiting for that.
-    if (bytes[0] === joinRoom)
-      return { kind: "ready", isResumed: false, reply: new Uint8Array([joinRoom]) };
+    if (bytes[0] === joinRoom) {
+      const isResumed = this.#reconnectionToken !== undefined;
+      this.#reconnectionToken = bytes.toString("latin1", 2, 2 + (bytes[1] ?? 0));
+      // The client says that it has seen it, whereupon it is sent what has been waiting for that.
+      return { kind: "ready", isResumed, reply: new Uint8Array([joinRoom]) };
+    }
     if (bytes[0] !== roomData) return undefined;
     const n = numberIn(bytes.toString("latin1"));
     if (n >= 0) return { kind: "signal", n };

@@ -5,10 +5,10 @@ import { median, openStage, pairAll, relay } from "../load.ts";
 import type { Trial } from "../trial.ts";
 
 const perS = 5000;
-/** About the longest that Bun's server lets a socket be idle, and longer than one contestant takes. */
-const seldomMs = 200_000;
-/** File descriptors of a process for other things than peers. */
-const spareFiles = 500;
+/** Half as long as Bun's server lets a socket be idle, which is all that Socket.IO's engine can ask of it. */
+const seldomMs = 120_000;
+/** Of the files that a process may open, ours keeps so many for other things than peers. */
+const spareFiles = 1024;
 
 /** One server's peers are limited by the files of either process, and by the ports of this address. */
 function peersMax(): number {
@@ -22,7 +22,7 @@ function peersMax(): number {
 export async function rooms(trial: Trial): Promise<void> {
   const plan = trial.isQuick
     ? { rounds: 2, seconds: 2, sizes: [500] }
-    : { rounds: 5, seconds: 4, sizes: [500, 3500, 9500] };
+    : { rounds: 5, seconds: 4, sizes: [500, 3500, 9400] };
   const sizes = plan.sizes.filter((size) => {
     const fits = 2 * size <= peersMax();
     if (!fits) console.log(`  ${size} rooms are left out: the limits allow ${peersMax()} peers`);
