@@ -93,13 +93,17 @@ export class Trial {
     for (const stage of stages) await this.attempt(stage.contestant, () => work(stage));
   }
 
-  /** Each stage once per round, in alternating order, so that none always runs after the same one. */
+  /**
+   * Each stage once per round, in alternating order, so that none always runs after the same one. The first rounds are warm-ups:
+   * until the runtime has compiled what runs often, which goes on in a thread of its own meanwhile, the same code costs up to
+   * three times as much.
+   */
   async inTurns(
-    rounds: number,
+    { warmUps, rounds }: { warmUps: number; rounds: number },
     stages: readonly Stage[],
     turn: (stage: Stage, isWarmUp: boolean) => Promise<void>,
   ): Promise<void> {
-    for (let n = -1; n < rounds; n++)
+    for (let n = -warmUps; n < rounds; n++)
       await this.forEach(n % 2 === 0 ? stages : stages.toReversed(), (stage) => turn(stage, n < 0));
   }
 

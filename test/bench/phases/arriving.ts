@@ -6,7 +6,9 @@ import { Rounds, type Trial } from "../trial.ts";
 const settleMs = 15_000;
 
 export async function pairing(trial: Trial): Promise<void> {
-  const plan = trial.isQuick ? { rounds: 15, peers: 500 } : { rounds: 35, peers: 2000 };
+  const plan = trial.isQuick
+    ? { warmUps: 5, rounds: 15, peers: 500 }
+    : { warmUps: 15, rounds: 35, peers: 2000 };
   const pairs = plan.peers / 2;
   const able = trial.contestants.filter(({ dialect }) => dialect.pairing !== "none");
   await trial.withStages(able, async (stages) => {
@@ -16,7 +18,7 @@ export async function pairing(trial: Trial): Promise<void> {
       if (!onArrival(stage.contestant)) await stage.connect(plan.peers);
     });
     const [cpuUs, perS] = [new Rounds(), new Rounds()];
-    await trial.inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+    await trial.inTurns(plan, stages, async (stage, isWarmUp) => {
       const { contestant } = stage;
       const arrives = onArrival(contestant);
       const before = cpuUsOf(stage.process.pid);
@@ -38,10 +40,12 @@ export async function pairing(trial: Trial): Promise<void> {
 }
 
 export async function newcomers(trial: Trial): Promise<void> {
-  const plan = trial.isQuick ? { rounds: 3, peers: 500 } : { rounds: 7, peers: 1000 };
+  const plan = trial.isQuick
+    ? { warmUps: 2, rounds: 3, peers: 500 }
+    : { warmUps: 12, rounds: 7, peers: 1000 };
   await trial.withStages(trial.contestants, async (stages) => {
     const cpuUs = new Rounds();
-    await trial.inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+    await trial.inTurns(plan, stages, async (stage, isWarmUp) => {
       const before = cpuUsOf(stage.process.pid);
       await stage.connect(plan.peers);
       const took = cpuUsOf(stage.process.pid) - before;

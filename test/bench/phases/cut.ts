@@ -61,7 +61,7 @@ export async function cut(trial: Trial): Promise<void> {
         await pairAll(stage);
       });
       const [wholeMs, cpuUs] = [new Rounds(), new Rounds()];
-      await trial.inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+      await trial.inTurns({ warmUps: 1, ...plan }, stages, async (stage, isWarmUp) => {
         const before = cpuUsOf(stage.process.pid);
         const tookMs = await cutAll(stage);
         const us = (cpuUsOf(stage.process.pid) - before) / plan.peers;

@@ -41,7 +41,7 @@ export async function pings(trial: Trial): Promise<void> {
     async (stages) => {
       await trial.forEach(stages, (stage) => connectSpread(stage, plan.peers));
       const [each, perMinute] = [new Rounds(), new Rounds()];
-      await trial.inTurns(plan.rounds, stages, async (stage, isWarmUp) => {
+      await trial.inTurns({ warmUps: 1, ...plan }, stages, async (stage, isWarmUp) => {
         const { contestant, peers } = stage;
         const { ping } = contestant.dialect;
         if (!ping) return;

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { bare, ours, socketIoOnBun } from "../contestants.ts";
 import { median, openStage, pairAll, relay } from "../load.ts";
 import type { Trial } from "../trial.ts";
+import { warmUp } from "./relaying.ts";
 
 const perS = 5000;
 /** Half as long as Bun's server lets a socket be idle, which is all that Socket.IO's engine can ask of it. */
@@ -38,6 +39,7 @@ export async function rooms(trial: Trial): Promise<void> {
       for (const size of sizes) {
         await stage.connect(2 * size - stage.peers.length);
         await pairAll(stage);
+        if (size === sizes[0]) await warmUp(stage, trial);
         // More rooms have more pings, which are no part of a signal. A peer that sends signals needs none.
         for (const peer of stage.peers) peer.stopPings();
         const cpuUs: number[] = [];

@@ -1,6 +1,7 @@
 /** How many signals a core relays: the rate rises in steps until p99 from peer to peer is too long. */
 import { pairAll, percentile, relay, type Relayed, type Stage } from "../load.ts";
 import { Rounds, type Trial } from "../trial.ts";
+import { warmUp } from "./relaying.ts";
 
 const p99MsMax = 50;
 const firstPerS = 5000;
@@ -32,6 +33,7 @@ export async function saturation(trial: Trial): Promise<void> {
     await trial.forEach(stages, async (stage) => {
       await stage.connect(500);
       await pairAll(stage);
+      await warmUp(stage, trial);
     });
     const rates = new Rounds();
     for (let round = 0; round < plan.rounds; round++)
