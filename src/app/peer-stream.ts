@@ -46,7 +46,7 @@ export interface PeerStreamOptions extends SignalingOptions {
   sessionSecrets: readonly string[];
   rates: CallRates;
   origins: OriginPolicy;
-  admission: Omit<AdmissionOptions, "networkHashChars">;
+  admission: Omit<AdmissionOptions, "networkHashChars" | "elapsed">;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -109,12 +109,13 @@ export interface PeerStream extends Http {
 
 export function createPeerStream(options: PeerStreamOptions): PeerStream {
   const { system, engine, log, origins, page, metricsToken, adminToken } = options;
+  const { elapsed } = system;
   const { signaling, metrics } = createLobby(options);
-  const admission = new Admission({ ...options.admission, networkHashChars });
+  const admission = new Admission({ ...options.admission, networkHashChars, elapsed });
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
-    limits: createCallLimits(options.rates, system.elapsed),
+    limits: createCallLimits(options.rates, elapsed),
     now: system.now,
     newId: system.id,
   });
@@ -140,7 +141,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     ...(options.rates.signals.perS === 0 && { limits: { calls: { perS: 0, burst: 1 } } }),
     ...(options.keepAlive && { keepAlive: options.keepAlive }),
     ...(options.initTimeoutMs !== undefined && { initTimeoutMs: options.initTimeoutMs }),
-    elapsed: system.elapsed,
+    elapsed,
     schedule: system.schedule,
   });
 

@@ -59,7 +59,7 @@ export function createHttp(parts: HttpParts): Http {
   const upgrade = createUpgradeHandler(parts);
   return {
     routes: createRoutes({ ...parts, guards, upgrade }),
-    upgrade: async (request, server) => guards.refuse(request) ?? upgrade(request, server),
+    upgrade: (request, server) => guards.refuse(request) ?? upgrade(request, server),
   };
 }
 

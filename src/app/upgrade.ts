@@ -1,5 +1,6 @@
 /** From an HTTP request to an open socket: who is let in, and what the others are told. */
-import type { Admission } from "../http/admission.ts";
+import type { Admission, Admitted, Refused } from "../http/admission.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { UpgradeSocket } from "../trpc-ws/bun.ts";
 import { retryLater } from "./responses.ts";
@@ -21,21 +22,20 @@ export interface UpgradeParts {
   addressOf: (request: Request) => string | undefined;
 }
 
-/** @param server `null`: there is none that could upgrade. Resolves with `undefined` once the request is upgraded. */
+/** @param server `null`: there is none that could upgrade. Returns `undefined` once the request is upgraded. */
 export type UpgradeHandler = (
   request: Request,
-  server: Parameters<UpgradeSocket<AdmittedSocket>>[0] | null,
-) => Promise<Response | undefined>;
+  server: Server | null,
+) => MaybePromise<Response | undefined>;
+
+type Server = Parameters<UpgradeSocket<AdmittedSocket>>[0];
 
 export const asksForUpgrade = ({ headers }: Request) =>
   headers.get("upgrade")?.toLowerCase() === "websocket";
 
 export function createUpgradeHandler(parts: UpgradeParts): UpgradeHandler {
   const { admission, upgrade, metrics, isDraining, addressOf } = parts;
-  return async (request, server) => {
-    if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
-    if (!server || !asksForUpgrade(request)) return expectedWebSocket();
-    const admitted = await admission.admit(request.headers, addressOf(request));
+  function finish(request: Request, server: Server, admitted: Admitted | Refused) {
     if ("status" in admitted) {
       const { status, retryAfterS } = admitted;
       metrics.refused(status === 429 ? "rate-limited" : "unavailable");
@@ -45,6 +45,13 @@ export function createUpgradeHandler(parts: UpgradeParts): UpgradeHandler {
     if (upgrade(server, request, admitted)) return undefined;
     admitted.release();
     return expectedWebSocket();
+  }
+
+  return (request, server) => {
+    if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
+    if (!server || !asksForUpgrade(request)) return expectedWebSocket();
+    const admitting = admission.admit(request.headers, addressOf(request));
+    return chain(admitting, (admitted) => finish(request, server, admitted));
   };
 }
 

@@ -2,8 +2,9 @@
  * Decides before the upgrade whether a socket is admitted: by address, and by the capacity of this node. Refusing is cheapest
  * there, and tRPC's client backs off; a socket that is accepted and then closed would reconnect at once.
  */
-import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { createHmacSha256, type Hmac } from "../hmac.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
+import { RateLimiter } from "../rate-limiter.ts";
 import { addressBucket, addressNetwork, clientAddress, type ProxyList } from "./client-address.ts";
 
 /** 0: no limit. */
@@ -25,6 +26,8 @@ export interface AdmissionOptions extends AdmissionLimits {
   networkHashChars: number;
   /** Counts addresses on all nodes together. */
   shared?: SharedCounts | undefined;
+  /** The monotonic clock, in milliseconds. */
+  elapsed: () => number;
   /** Called once: a proxy forwards that is not trusted, so all peers behind it count as one address. */
   onUnannouncedProxy: () => void;
   /** Called for each socket that is refused because this node has `peersMax`. */
@@ -57,16 +60,19 @@ export interface Refused {
   retryAfterS: number;
 }
 
-const handshakeWindowS = 60;
 /** A place has to become free first. */
 const crowded: Refused = { status: 503, retryAfterS: 5 };
+const tooOften = (retryAfterMs: number): Refused => ({
+  status: 429,
+  retryAfterS: Math.ceil(retryAfterMs / 1000),
+});
 
 /** Characters of a hash: 132 bits. */
 const hashChars = 22;
 
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #handshakes: RateLimiterMemory;
+  readonly #handshakes: RateLimiter;
   readonly #places = new Places();
   /** Of the present key. */
   #mac: { key: string | Buffer; of: Hmac } | undefined;
@@ -74,10 +80,11 @@ export class Admission {
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
-    this.#handshakes = new RateLimiterMemory({
-      points: Math.max(1, options.handshakesPerMin),
-      duration: handshakeWindowS,
-    });
+    const { handshakesPerMin, elapsed } = options;
+    this.#handshakes = new RateLimiter(
+      { perS: handshakesPerMin / 60, burst: handshakesPerMin },
+      elapsed,
+    );
   }
 
   /** Keyed hash of the bucket of the address that sent a request. */
@@ -104,14 +111,14 @@ export class Admission {
     return this.#client(headers, socketAddress).ambiguous;
   }
 
-  async admit(headers: Headers, socketAddress: string | undefined): Promise<Admitted | Refused> {
+  /** A promise only where the nodes count together: an upgrade that has to be awaited costs half as much again. */
+  admit(headers: Headers, socketAddress: string | undefined): MaybePromise<Admitted | Refused> {
     const { isKeyKnown, peersMax, socketsPerAddress, onFull } = this.#options;
     // With the final key the hash of the address would be another one.
     if (!isKeyKnown()) return { status: 503, retryAfterS: 1 };
     const address = this.#addressIn(headers, socketAddress);
-    const bucket = addressBucket(address);
-    const tooOften = await this.#countHandshake(bucket);
-    if (tooOften) return tooOften;
+    const retryAfterMs = this.#handshakes.take(addressBucket(address));
+    if (retryAfterMs > 0) return tooOften(retryAfterMs);
     if (peersMax > 0 && this.#places.taken >= peersMax) {
       onFull();
       return crowded;
@@ -120,36 +127,20 @@ export class Admission {
     if (socketsPerAddress > 0 && this.#places.takenBy(addressHash) >= socketsPerAddress)
       return crowded;
     // Taken before anything is awaited, or two sockets could get the last place.
-    return this.#admitEverywhere(new Place(this.#places, addressHash));
+    const place = new Place(this.#places, addressHash);
+    return this.#options.shared ? this.#admitEverywhere(place, this.#options.shared) : place;
   }
 
-  /** Counts the socket on all nodes together, where there are several. */
-  async #admitEverywhere(place: Place): Promise<Admitted | Refused> {
-    const { shared, handshakesPerMin, socketsPerAddress } = this.#options;
-    if (!shared) return place;
+  /** Counts the socket on all nodes together. */
+  async #admitEverywhere(place: Place, shared: SharedCounts): Promise<Admitted | Refused> {
+    const { handshakesPerMin, socketsPerAddress } = this.#options;
     const everywhere = await shared.admit(place.addressHash, handshakesPerMin, socketsPerAddress);
     if (everywhere.kind === "admitted") {
       place.releaseShared = everywhere.release;
       return place;
     }
     place.release();
-    return everywhere.kind === "crowded"
-      ? crowded
-      : { status: 429, retryAfterS: Math.ceil(everywhere.retryAfterMs / 1000) };
-  }
-
-  async #countHandshake(bucket: string): Promise<Refused | undefined> {
-    if (this.#options.handshakesPerMin === 0) return undefined;
-    try {
-      await this.#handshakes.consume(bucket);
-      return undefined;
-    } catch (refusal) {
-      // The library throws its result when there are no points left, and an Error when it failed.
-      if (!(refusal instanceof RateLimiterRes)) throw refusal;
-      // The library uses the wall clock, which may have been set back meanwhile.
-      const retryAfterS = Math.min(handshakeWindowS, Math.ceil(refusal.msBeforeNext / 1000));
-      return { status: 429, retryAfterS };
-    }
+    return everywhere.kind === "crowded" ? crowded : tooOften(everywhere.retryAfterMs);
   }
 
   #client(headers: Headers, socketAddress: string | undefined) {

@@ -1,6 +1,7 @@
 /** How often a session may call, and how much one connection may have open. */
 import { reject, type Rejection } from "../domain/rejection.ts";
-import { returnTokens, takeToken, type Rate, type TokenBucket } from "../domain/token-bucket.ts";
+import type { Rate } from "../domain/token-bucket.ts";
+import { RateLimiter } from "../rate-limiter.ts";
 
 /** What is counted together: signals and queries, intents, or bytes that are relayed to the partner. */
 export type CallKind = "signals" | "intents" | "bytes";
@@ -13,48 +14,19 @@ export interface CallLimits {
   giveBack(kind: CallKind, of: string | object, tokens: number): void;
 }
 
-/** Full buckets are dropped when there are more than this many. */
-const bucketsSwept = 10_000;
-
 /** @param elapsed the monotonic clock, in milliseconds. */
 export function createCallLimits(rates: CallRates, elapsed: () => number): CallLimits {
-  const bucketOf = {
-    signals: createBuckets(elapsed),
-    intents: createBuckets(elapsed),
-    bytes: createBuckets(elapsed),
+  const limiters = {
+    signals: new RateLimiter(rates.signals, elapsed),
+    intents: new RateLimiter(rates.intents, elapsed),
+    bytes: new RateLimiter(rates.bytes, elapsed),
   };
   return {
     take(kind, of, tokens) {
-      const rate = rates[kind];
-      if (rate.perS === 0) return undefined;
-      const retryAfterMs = takeToken(bucketOf[kind](of), rate, elapsed(), tokens);
+      const retryAfterMs = limiters[kind].take(of, tokens);
       return retryAfterMs === 0 ? undefined : reject("rate-limited", { retryAfterMs });
     },
-    giveBack(kind, of, tokens) {
-      returnTokens(bucketOf[kind](of), rates[kind], tokens);
-    },
-  };
-}
-
-/** Buckets of one kind, each created when it is first used. */
-function createBuckets(elapsed: () => number): (of: string | object) => TokenBucket {
-  const byName = new Map<string, TokenBucket>();
-  const byConnection = new WeakMap<object, TokenBucket>();
-  let sweepAt = bucketsSwept;
-
-  function sweep() {
-    for (const [name, { fullAt }] of byName) if (fullAt <= elapsed()) byName.delete(name);
-    sweepAt = Math.max(bucketsSwept, 2 * byName.size);
-  }
-
-  return (of) => {
-    const known = typeof of === "string" ? byName.get(of) : byConnection.get(of);
-    if (known) return known;
-    const bucket: TokenBucket = { fullAt: 0 };
-    if (typeof of === "string") byName.set(of, bucket);
-    else byConnection.set(of, bucket);
-    if (byName.size > sweepAt) sweep();
-    return bucket;
+    giveBack: (kind, of, tokens) => limiters[kind].giveBack(of, tokens),
   };
 }
 
