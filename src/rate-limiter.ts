@@ -26,16 +26,17 @@ export class RateLimiter {
 
   /** Returns tokens that have just been taken. */
   giveBack(of: string | object, tokens: number): void {
-    returnTokens(this.#bucketOf(of), this.#rate, tokens);
+    if (this.#rate.perS > 0) returnTokens(this.#bucketOf(of), this.#rate, tokens);
   }
 
   #bucketOf(of: string | object): TokenBucket {
     const known = typeof of === "string" ? this.#byName.get(of) : this.#byObject.get(of);
     if (known) return known;
+    // Before the new one is there: it is full, too.
+    if (this.#byName.size >= this.#sweepAt) this.#sweep();
     const bucket: TokenBucket = { fullAt: 0 };
     if (typeof of === "string") this.#byName.set(of, bucket);
     else this.#byObject.set(of, bucket);
-    if (this.#byName.size > this.#sweepAt) this.#sweep();
     return bucket;
   }
 

@@ -3,8 +3,8 @@
  * expression>] [--rounds] [--json=<file>]` (Linux; Node for some, gcc for one; two cores). `--quick` has fewer and shorter
  * rounds.
  *
- * Every server is a process pinned to a core of its own, the load another; CPU is the time that the scheduler gave the
- * server's threads, memory what is resident. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
+ * The servers are processes pinned to one core, where one works at a time, and the load is pinned to another; CPU is the time that
+ * the scheduler gave a server's threads, memory what is resident. Rounds are interleaved, so that a noisy moment spoils one round of everybody.
  * Figures are medians over the rounds. Ratios are what to look at: the rest depends on the machine. Whoever loses a signal,
  * or delivers one twice, has failed; the others go on, and the exit code is 1.
  */
@@ -35,10 +35,15 @@ console.log(machine);
 const isPinned = pinLoad();
 if (!isPinned) console.log("taskset is missing: nothing is pinned, and the figures say less");
 
-using trial = new Trial(
+const trial = new Trial(
   contestants.filter((one) => one === ours || chosen.test(one.name)),
   { isQuick, isPinned, printsRounds: process.argv.includes("--rounds") },
 );
+
+// An interruption is an exit like any other: with it the servers end, and what was built goes.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+  process.on(signal, () => process.exit(130));
+process.on("exit", () => trial[Symbol.dispose]());
 
 /** All of a crowd join at once, here: until each is told (ms). */
 let crowd: { peers: number; p50Ms: number; p99Ms: number; maxMs: number } | undefined;
@@ -94,5 +99,4 @@ if (jsonFile !== undefined) {
   const report = { machine, isQuick, isPinned, figures, remarks, failures, crowd };
   await Bun.write(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
 }
-trial[Symbol.dispose]();
 process.exit(failures.length > 0 ? 1 : 0);

@@ -5,11 +5,13 @@ import { startServer, type ServerProcess } from "../support/server-process.ts";
 import type { Contestant } from "./contestants.ts";
 import type { Client, Frame, Heard, SignalKind } from "./dialects/dialect.ts";
 
-/** The server has one core to itself, the load the rest. */
+/** All servers share one core, of which one is under load at a time; the load has another. */
 const serverCore = 0;
 const loadCore = 1;
 /** Signals of one round are told apart by their numbers, up to this many. */
 const numbersMax = 1 << 22;
+/** Until whatever arrives twice has arrived twice (milliseconds). */
+export const afterwardsMs = 100;
 /** Candidates that a browser gathers at one moment. */
 const burst = 5;
 
@@ -277,7 +279,7 @@ function shuffled(peers: readonly LoadPeer[]): LoadPeer[] {
 
 /**
  * Relays at a fixed rate between peers that are paired. Each signal is counted off by its number.
- * @throws if one is lost, or arrives or is acknowledged twice.
+ * @throws if one is lost, arrives or is acknowledged twice, or comes to another than the partner.
  */
 export async function relay(
   stage: Stage,
@@ -298,16 +300,25 @@ export async function relay(
   const done = Promise.withResolvers<void>();
   // It may fail while there is still something to send.
   done.promise.catch(() => {});
+  let fault: Error | undefined;
+  const fail = (what: string) => {
+    fault ??= new Error(what);
+    done.reject(fault);
+  };
   const countOff = (seen: Uint8Array, n: number) => {
-    if (seen[n] !== 0) done.reject(new Error(`signal ${n} came twice, or was never sent`));
+    if (seen[n] !== 0) fail(`signal ${n} came twice, or was never sent`);
     seen[n] = 1;
     left -= 1;
     if (left === 0) done.resolve();
   };
+  const senderOf = (n: number) => peers[Math.floor(n / atOnce) % peers.length];
   for (const peer of peers)
     peer.tally = {
       ...nobody,
       signal(n) {
+        const sender = senderOf(n);
+        if (sender === peer || sender?.client.roomId !== peer.client.roomId)
+          fail(`signal ${n} came to another than the partner`);
         latenciesMs.push(performance.now() - (sentAt[n] ?? 0));
         countOff(arrived, n);
       },
@@ -321,7 +332,7 @@ export async function relay(
     for (; n < due; n += atOnce) {
       const numbers = Array.from({ length: atOnce }, (_, index) => n + index);
       for (const number of numbers) sentAt[number] = performance.now();
-      peers[(n / atOnce) % peers.length]?.signal(kind, numbers);
+      senderOf(n)?.signal(kind, numbers);
     }
     await Bun.sleep(1);
   }
@@ -330,6 +341,8 @@ export async function relay(
   const tookUs = (performance.now() - startedAt) * 1000;
   const cpuUs = cpuUsOf(server.pid) - cpuBefore;
   const load = process.cpuUsage(loadBefore);
+  await Bun.sleep(afterwardsMs);
+  if (fault) throw fault;
   return {
     signals: total,
     cpuUs: cpuUs / total,

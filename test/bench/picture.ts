@@ -48,7 +48,13 @@ const rows: Row[] = [
 const barMax = 380;
 const left = 290;
 const lineHeight = 20;
-const colors = ["#9aa0a6", "#1a7f5a", "#6f8fc9", "#d9a441", "#c66b5d"];
+/** This server; relays that check and keep nothing; the others. */
+const colors = { own: "#1a7f5a", bare: "#c4c8cc", other: "#6f8fc9" };
+/** Left out: forms of the same that cost less because they do less, and what is in none of the rows. */
+const leftOut = /fire and forget|plain frames|stock/;
+
+const colorOf = (name: string) =>
+  name === "Peer Stream" ? colors.own : name.startsWith("bare ") ? colors.bare : colors.other;
 
 const [, , file, target] = process.argv;
 if (file === undefined || target === undefined)
@@ -65,15 +71,18 @@ let y = 28;
 const parts: string[] = [];
 for (const { title, figure, unit, digits } of rows) {
   const [, values = {}] = Object.entries(figures).find(([name]) => name.startsWith(figure)) ?? [];
-  const longest = Math.max(0, ...Object.values(values));
+  const shown = Object.entries(values)
+    .filter(([name]) => !leftOut.test(name))
+    .sort(([, one], [, other]) => one - other);
+  const longest = Math.max(0, ...shown.map(([, value]) => value));
   if (longest === 0) continue;
   parts.push(text(12, y, title, ' font-weight="bold"'));
-  for (const [index, [name, value]] of Object.entries(values).entries()) {
+  for (const [name, value] of shown) {
     y += lineHeight;
     const width = Math.max(1, Math.round((value / longest) * barMax));
     parts.push(
       text(left - 8, y, name, ' text-anchor="end"'),
-      `<rect x="${left}" y="${y - 12}" width="${width}" height="14" fill="${colors[index % colors.length]}"/>`,
+      `<rect x="${left}" y="${y - 12}" width="${width}" height="14" fill="${colorOf(name)}"/>`,
       text(left + width + 6, y, `${value.toFixed(digits)} ${unit}`),
     );
   }

@@ -26,6 +26,15 @@ describe("the limits of calls", () => {
     expect(take()).toBeUndefined();
   });
 
+  test("hold for the one whose bucket makes others be dropped, too", () => {
+    let now = 0;
+    const calls = createCallLimits({ ...rates, intents: { perS: 1, burst: 1 } }, () => now);
+    for (let n = 0; n < 10_000; n++) calls.take("intents", `peer ${n}`);
+    now = 10_000;
+    expect(calls.take("intents", "alice")).toBeUndefined();
+    expect(calls.take("intents", "alice")).toMatchObject({ retryAfterMs: 1000 });
+  });
+
   test("of one without a session count per connection", () => {
     const calls = createCallLimits(rates, () => 0);
     const [one, other] = [{}, {}];

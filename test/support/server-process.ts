@@ -17,6 +17,12 @@ export interface ServerProcess extends AsyncDisposable {
   resume(): void;
 }
 
+/** Those that run: none of them outlives this process, however it exits. */
+const running = new Set<Bun.Subprocess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 40_000;
 
@@ -52,6 +58,8 @@ export async function startServer(
     stdout: "pipe",
     stderr: "pipe",
   });
+  running.add(child);
+  void child.exited.then(() => running.delete(child));
   let output = "";
   const found = Promise.withResolvers<string>();
   const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {

@@ -1,37 +1,30 @@
 /** The recorded results of one session's mutations. */
 import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 
-/** Results that were recorded one after the other, and when the last of them was (milliseconds of the engine's clock). */
-interface Generation {
-  readonly results: Map<string, object>;
-  lastAt: number;
+interface RecordedResult {
+  /** Milliseconds of the engine's clock. */
+  readonly at: number;
+  readonly result: object;
 }
 
 /**
- * Keeps the last `resultsMax` results, and up to as many older ones, each at least for `resultKeptMs`. In two generations, which
- * are dropped as a whole: deleting the oldest entry of a `Map` for each new one makes recording a third slower, and an object with
- * its own time for each result would be one more for the garbage collector to visit.
+ * Keeps the last `resultsMax` results, and up to as many older ones. In two generations, the older of which is dropped as a
+ * whole: deleting the oldest entry of a `Map` for each new one makes recording a third slower.
  */
 export class RecordedResults {
-  #recent: Generation | undefined;
-  #older: Generation | undefined;
+  #recent = new Map<string, RecordedResult>();
+  #older: Map<string, RecordedResult> | undefined;
 
   /** The result of this mutation, if it was recorded and is not too old by `now`. */
   get(mutationId: string, now: number): object | undefined {
-    return find(this.#recent, mutationId, now) ?? find(this.#older, mutationId, now);
+    const recorded = this.#recent.get(mutationId) ?? this.#older?.get(mutationId);
+    return recorded && recorded.at + resultKeptMs > now ? recorded.result : undefined;
   }
 
   set(mutationId: string, result: object, now: number): void {
-    const recent = (this.#recent ??= { results: new Map(), lastAt: now });
-    recent.results.set(mutationId, result);
-    recent.lastAt = now;
-    if (recent.results.size < resultsMax) return;
-    this.#older = recent;
-    this.#recent = undefined;
+    this.#recent.set(mutationId, { at: now, result });
+    if (this.#recent.size < resultsMax) return;
+    this.#older = this.#recent;
+    this.#recent = new Map();
   }
-}
-
-function find(generation: Generation | undefined, mutationId: string, now: number) {
-  if (!generation || generation.lastAt + resultKeptMs <= now) return undefined;
-  return generation.results.get(mutationId);
 }

@@ -72,7 +72,7 @@ class TrpcClient implements Client {
   }
 }
 
-/** The same frames, one call in each, without ids of mutations: what a simple client of the protocol sends. */
+/** Signals one in each frame, without ids of mutations: what a simple client of the protocol sends. */
 class PlainTrpcClient extends TrpcClient {
   override readonly path = "/trpc";
 

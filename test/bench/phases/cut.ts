@@ -1,9 +1,6 @@
 /** A network that is lost for a moment: all sockets are cut at once, and everybody comes back and resumes. */
-import { cpuUsOf, pairAll, type Stage } from "../load.ts";
+import { afterwardsMs, cpuUsOf, pairAll, type Stage } from "../load.ts";
 import { Rounds, type Trial } from "../trial.ts";
-
-/** Until whatever arrives twice has arrived twice (milliseconds). */
-const afterwardsMs = 300;
 
 /**
  * Cuts everybody off. Each comes back at once, and then sends its partner a signal, whether that is back or not.

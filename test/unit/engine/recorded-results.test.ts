@@ -19,4 +19,7 @@ test("a result is kept for its time, and not longer", () => {
   results.set("id", { status: "waiting" }, 1000);
   expect(results.get("id", 1000 + resultKeptMs - 1)).toEqual({ status: "waiting" });
   expect(results.get("id", 1000 + resultKeptMs)).toBeUndefined();
+  // What is recorded later makes no other one last longer.
+  results.set("another id", { status: "idle" }, 1000 + resultKeptMs);
+  expect(results.get("id", 1000 + resultKeptMs)).toBeUndefined();
 });

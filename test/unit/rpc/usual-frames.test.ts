@@ -65,6 +65,8 @@ function expectTheSame(frame: string): boolean {
       roomId: long?.roomId as string,
     });
     expect(JSON.parse(json)).toEqual(long?.told);
+    // What the limit of bytes counts.
+    expect(json.length).toBe(JSON.stringify(long?.told).length);
     expect(type).toBe(long?.told.type);
   }
   return true;
