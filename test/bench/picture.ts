@@ -1,5 +1,5 @@
 /**
- * Draws what `compare.ts --json=<file>` found: `bun test/bench/picture.ts <file> <picture.svg>`. Shorter is
+ * Draws what one or more runs of `compare.ts --json=<file>` found: `bun test/bench/picture.ts <file> … <picture.svg>`. Shorter is
  * better in every row; each row has a scale of its own.
  */
 interface Row {
@@ -56,12 +56,14 @@ const leftOut = /fire and forget|plain frames|stock/;
 const colorOf = (name: string) =>
   name === "Peer Stream" ? colors.own : name.startsWith("bare ") ? colors.bare : colors.other;
 
-const [, , file, target] = process.argv;
-if (file === undefined || target === undefined)
-  throw new Error("name the file with the figures, and the picture to draw");
-const { figures } = (await Bun.file(file).json()) as {
-  figures: Record<string, Record<string, number>>;
-};
+const files = process.argv.slice(2);
+const target = files.pop();
+if (files.length === 0 || target === undefined)
+  throw new Error("name the files with the figures, and the picture to draw");
+type Figures = Record<string, Record<string, number>>;
+const figures: Figures = {};
+for (const file of files)
+  Object.assign(figures, ((await Bun.file(file).json()) as { figures: Figures }).figures);
 
 const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 const text = (x: number, y: number, content: string, more = "") =>

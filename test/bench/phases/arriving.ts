@@ -3,12 +3,12 @@ import { cpuUsOf, openStage, pairAll, partAll, rssOf } from "../load.ts";
 import { Rounds, type Trial } from "../trial.ts";
 
 /** Until memory that goes back to the system has gone (milliseconds). */
-const settleMs = 15_000;
+const settleMs = 10_000;
 
 export async function pairing(trial: Trial): Promise<void> {
   const plan = trial.isQuick
     ? { warmUps: 5, rounds: 15, peers: 500 }
-    : { warmUps: 15, rounds: 35, peers: 2000 };
+    : { warmUps: 15, rounds: 15, peers: 2000 };
   const pairs = plan.peers / 2;
   const able = trial.contestants.filter(({ dialect }) => dialect.pairing !== "none");
   await trial.withStages(able, async (stages) => {

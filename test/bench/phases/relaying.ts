@@ -20,7 +20,7 @@ export async function warmUp(stage: Stage, { isQuick }: Trial): Promise<void> {
 export async function relaying(trial: Trial): Promise<void> {
   const plan = trial.isQuick
     ? { warmUps: 1, rounds: 3, seconds: 2, rooms: 100 }
-    : { warmUps: 1, rounds: 7, seconds: 2, rooms: 250 };
+    : { warmUps: 1, rounds: 5, seconds: 2, rooms: 250 };
   await trial.withStages(trial.contestants, async (stages) => {
     await trial.forEach(stages, async (stage) => {
       await stage.connect(2 * plan.rooms);
