@@ -104,7 +104,12 @@ export class Trial {
     turn: (stage: Stage, isWarmUp: boolean) => Promise<void>,
   ): Promise<void> {
     for (let n = -warmUps; n < rounds; n++)
-      await this.forEach(n % 2 === 0 ? stages : stages.toReversed(), (stage) => turn(stage, n < 0));
+      await this.forEach(n % 2 === 0 ? stages : stages.toReversed(), (stage) => {
+        // The peers of the others would keep their servers at work meanwhile, on the same core.
+        for (const { peers } of stages) for (const peer of peers) peer.stopPings();
+        for (const peer of stage.peers) peer.startPings();
+        return turn(stage, n < 0);
+      });
   }
 
   note(what: string, { name }: Contestant, value: number): void {

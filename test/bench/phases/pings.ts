@@ -1,5 +1,5 @@
 /** What keeping idle connections alive costs, per ping, and per minute at the interval of each. */
-import { cpuUsOf, type Stage } from "../load.ts";
+import { cpuUsOf, openStage, type Stage } from "../load.ts";
 import { Rounds, type Trial } from "../trial.ts";
 
 /** How often each peer pings or is pinged here (milliseconds). */
@@ -31,58 +31,63 @@ async function connectSpread(stage: Stage, count: number): Promise<void> {
   await Promise.all(connecting);
 }
 
+/** Returns the µs of CPU that each ping cost. */
+async function measure(stage: Stage, seconds: number): Promise<number> {
+  const { peers } = stage;
+  const { ping } = stage.contestant.dialect;
+  if (!ping) throw new Error("nobody pings");
+  for (const peer of peers) peer.stopPings();
+  const answered = Promise.withResolvers<void>();
+  let heard = 0;
+  let sent = Number.POSITIVE_INFINITY;
+  const isDone = () => heard >= sent && answered.resolve();
+  for (const peer of peers)
+    peer.tally = {
+      ...peer.tally,
+      ping() {
+        heard += 1;
+        isDone();
+      },
+    };
+  const before = cpuUsOf(stage.process.pid);
+  if (ping.from === "server") await Bun.sleep(seconds * 1000);
+  else {
+    sent = await pingFromClients(stage, ping.text, seconds);
+    isDone();
+    if (ping.isAnswered)
+      await stage.within(answered.promise, () => `${heard} of ${sent} pings were answered`);
+    else await Bun.sleep(100);
+  }
+  const count = ping.from === "client" ? sent : heard;
+  const us = (cpuUsOf(stage.process.pid) - before) / count;
+  for (const peer of peers) peer.startPings();
+  if (count < 0.8 * peers.length * seconds) throw new Error(`only ${count} pings came`);
+  return us;
+}
+
 export async function pings(trial: Trial): Promise<void> {
   const plan = trial.isQuick
     ? { rounds: 1, peers: 500, seconds: 4 }
-    : { rounds: 3, peers: 2000, seconds: 10 };
-  const able = trial.contestants.filter(({ dialect }) => dialect.ping !== undefined);
-  await trial.withStages(
-    able,
-    async (stages) => {
-      await trial.forEach(stages, (stage) => connectSpread(stage, plan.peers));
-      const [each, perMinute] = [new Rounds(), new Rounds()];
-      await trial.inTurns({ warmUps: 1, ...plan }, stages, async (stage, isWarmUp) => {
-        const { contestant, peers } = stage;
-        const { ping } = contestant.dialect;
-        if (!ping) return;
-        for (const peer of peers) peer.stopPings();
-        const answered = Promise.withResolvers<void>();
-        let heard = 0;
-        let sent = Number.POSITIVE_INFINITY;
-        const isDone = () => heard >= sent && answered.resolve();
-        for (const peer of peers)
-          peer.tally = {
-            ...peer.tally,
-            ping() {
-              heard += 1;
-              isDone();
-            },
-          };
-        const before = cpuUsOf(stage.process.pid);
-        if (ping.from === "server") await Bun.sleep(plan.seconds * 1000);
-        else {
-          sent = await pingFromClients(stage, ping.text, plan.seconds);
-          isDone();
-          if (ping.isAnswered)
-            await stage.within(answered.promise, () => `${heard} of ${sent} pings were answered`);
-          else await Bun.sleep(100);
-        }
-        const count = ping.from === "client" ? sent : heard;
-        const us = (cpuUsOf(stage.process.pid) - before) / count;
-        for (const peer of peers) peer.startPings();
-        if (count < 0.8 * peers.length * plan.seconds) throw new Error(`only ${count} pings came`);
-        if (isWarmUp) return;
+    : { rounds: 5, peers: 2000, seconds: 6 };
+  const what = "µs of CPU per idle peer and minute, for pings at the interval of each";
+  const [each, perMinute] = [new Rounds(), new Rounds()];
+  // One after the other: a server that pings would disturb the rounds of all.
+  for (const contestant of trial.contestants) {
+    const { ping } = contestant.dialect;
+    if (!ping) continue;
+    await trial.attempt(contestant, async () => {
+      const often = contestant.pingingEvery?.(everyMs) ?? {};
+      await using stage = await openStage(contestant, trial.isPinned, often);
+      await connectSpread(stage, plan.peers);
+      for (let round = -1; round < plan.rounds; round++) {
+        const us = await measure(stage, plan.seconds);
+        if (round < 0) continue;
         each.add(contestant, us);
         perMinute.add(contestant, (us * 60_000) / ping.everyMs);
-      });
-      trial.noteRounds("µs of CPU per ping", each);
-      const what = "µs of CPU per idle peer and minute, for pings at the interval of each";
-      trial.noteRounds(what, perMinute);
-      for (const { contestant } of stages) {
-        const { ping } = contestant.dialect;
-        if (ping) trial.remark(what, contestant, `every ${ping.everyMs / 1000} s`);
       }
-    },
-    ({ pingingEvery }) => pingingEvery?.(everyMs),
-  );
+      trial.remark(what, contestant, `every ${ping.everyMs / 1000} s`);
+    });
+  }
+  trial.noteRounds("µs of CPU per ping", each);
+  trial.noteRounds(what, perMinute);
 }
