@@ -46,7 +46,7 @@ const rows: Row[] = [
 ];
 /** The longest bar, in pixels. */
 const barMax = 380;
-const left = 290;
+const left = 310;
 const lineHeight = 20;
 /** This server; relays that check and keep nothing; the others. */
 const colors = { own: "#1a7f5a", bare: "#c4c8cc", other: "#6f8fc9" };
@@ -90,8 +90,8 @@ for (const { title, figure, unit, digits } of rows) {
   }
   y += 2 * lineHeight;
 }
-const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="760" height="${y}" font-family="sans-serif" font-size="12">
-<rect width="760" height="${y}" fill="#ffffff"/>
+const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="790" height="${y}" font-family="sans-serif" font-size="12">
+<rect width="790" height="${y}" fill="#ffffff"/>
 ${parts.join("\n")}
 </svg>
 `;
