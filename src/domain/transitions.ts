@@ -25,7 +25,7 @@ import {
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
-import { reject, type Rejection } from "./rejection.ts";
+import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
   connectFrom,
@@ -243,9 +243,18 @@ export interface Ended extends Moved {
   known: boolean;
 }
 
+/** How a call is answered that entered the lobby and was paired at once: every verb that does so can be recorded as this. */
+export const pairedAtOnce: Ended = { status: "paired", newlyWaiting: [], known: true };
+
+/** How `end` answers a session that does not exist. */
+export function endOfUnknown(ending: Ending): Ended | Rejection {
+  if (ending === "skip") return reject("not-subscribed");
+  return { status: "idle", newlyWaiting: [], known: false };
+}
+
 /**
  * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
- * ticket out of the lobby.
+ * ticket out of the lobby, and `skip` of one who is idle enters it.
  */
 export function end(
   session: Session,
@@ -254,6 +263,11 @@ export function end(
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
+  if (ending === "skip" && statusOf(session) === "idle") {
+    const entered = enqueue(session, undefined, around);
+    if (isRejection(entered)) return entered;
+    return { ...entered, result: { ...entered.result, known: false } };
+  }
   const { room } = session;
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;

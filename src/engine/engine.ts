@@ -91,6 +91,8 @@ export interface PairRequest {
   polite: TicketVersion;
   relayOnly: boolean;
   sharedInterests: string[];
+  /** Whose call led to this: the recorded result of its mutation becomes `paired` in the same step. */
+  caller?: Caller | undefined;
 }
 
 export interface EndRequest {
@@ -145,11 +147,13 @@ export interface Engine {
    * `not-subscribed` without an open stream, `rate-limited` for one who skipped too often, `suspended`.
    */
   enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
-  /** Corrects the recorded result of a mutation that was matched after it had been carried out. */
-  updateRecordedResult(caller: Caller, status: Status): MaybePromise<void>;
 
-  /** A waiting ticket and its options; `undefined` when it does not wait, or its session is absent. */
-  matchOptions(sessionId: string): MaybePromise<MatchOptions | undefined>;
+  /**
+   * A waiting ticket and its options; `undefined` when it does not wait, or its session is absent.
+   * @param asEntered whether the options may be those of the moment at which the ticket entered the lobby, if the engine has kept
+   * them: whoever enters later looks for a partner, too.
+   */
+  matchOptions(sessionId: string, asEntered?: boolean): MaybePromise<MatchOptions | undefined>;
   /** Pairs two tickets if both still have these versions; `false`, and no change, if not. */
   pair(request: PairRequest): MaybePromise<boolean>;
 
@@ -166,7 +170,7 @@ export interface Engine {
   confirm(caller: Caller, roomId: string): MaybePromise<Confirmed | Rejection>;
   /**
    * Ends the caller's room by the room's table. Changes nothing when it has ended, or is another one; but `leave` also takes a
-   * ticket out of the lobby. `rate-limited` for a skip too many.
+   * ticket out of the lobby, and `skip` of one who is idle enters it, as `enqueue` does. `rate-limited` for a skip too many.
    */
   end(caller: Caller, request: EndRequest): MaybePromise<Ended | Rejection>;
   /** Blocks the other member of a present or recent room: the two never meet again in these sessions. */

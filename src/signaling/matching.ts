@@ -1,7 +1,7 @@
 /** Pairs tickets: asks the engine who is eligible, lets the policy choose, and has the engine pair the two. */
 import { sharedInterests, type Policy } from "../domain/matchmaker.ts";
 import type { Ticket } from "../domain/ticket.ts";
-import type { Engine, PairRequest } from "../engine/engine.ts";
+import type { Caller, Engine, PairRequest } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -37,23 +37,24 @@ export class Matcher {
 
   /**
    * Pairs each of these tickets that can be paired now, one after the other.
-   * @returns whether `callerId` was paired.
+   * @param caller whose call led to this: if it is paired, so is the recorded result of its mutation.
+   * @returns whether the caller was paired.
    */
-  matchAll(sessionIds: readonly string[], callerId?: string): MaybePromise<boolean> {
+  matchAll(sessionIds: readonly string[], caller?: Caller): MaybePromise<boolean> {
     let isCallerPaired = false;
     const note = (sessionId: string, partnerId: string | undefined) => {
       if (partnerId === undefined) return;
-      isCallerPaired ||= callerId === sessionId || callerId === partnerId;
+      isCallerPaired ||= caller?.sessionId === sessionId || caller?.sessionId === partnerId;
     };
     const remaining = sessionIds.values();
     // Once one match has to be awaited, so have those after it.
     const continueAfter = async (first: string, matching: Promise<string | undefined>) => {
       note(first, await matching);
-      for (const sessionId of remaining) note(sessionId, await this.#tryMatch(sessionId));
+      for (const sessionId of remaining) note(sessionId, await this.#tryMatch(sessionId, caller));
       return isCallerPaired;
     };
     for (const sessionId of remaining) {
-      const matching = this.#tryMatch(sessionId);
+      const matching = this.#tryMatch(sessionId, caller);
       if (matching instanceof Promise) return continueAfter(sessionId, matching);
       note(sessionId, matching);
     }
@@ -61,7 +62,7 @@ export class Matcher {
   }
 
   /** Isolates failures: an exception, of the policy perhaps, retries this ticket only. */
-  #tryMatch(sessionId: string): MaybePromise<string | undefined> {
+  #tryMatch(sessionId: string, caller: Caller | undefined): MaybePromise<string | undefined> {
     const retry = (bug: unknown) => {
       this.#parts.log.bug(bug, "matching");
       this.#retryQueue.push(sessionId);
@@ -69,7 +70,7 @@ export class Matcher {
       return undefined;
     };
     try {
-      const matching = this.#match(sessionId);
+      const matching = this.#match(sessionId, caller);
       return matching instanceof Promise ? matching.catch(retry) : matching;
     } catch (bug) {
       return retry(bug);
@@ -77,24 +78,28 @@ export class Matcher {
   }
 
   /** The partner's session id, if the ticket was paired. */
-  #match(sessionId: string): MaybePromise<string | undefined> {
+  #match(
+    sessionId: string,
+    caller: Caller | undefined,
+    isFirst = true,
+  ): MaybePromise<string | undefined> {
     const { engine, policy, system } = this.#parts;
-    return chain(engine.matchOptions(sessionId), (options) => {
+    return chain(engine.matchOptions(sessionId, isFirst), (options) => {
       if (!options || options.eligible.length === 0) return undefined;
       const { ticket, eligible } = options;
       const partner = policy(ticket, eligible, { now: engine.now(), random: system.random });
       if (!partner) return undefined;
-      const request = this.#pairRequest(ticket, partner);
+      const request = this.#pairRequest(ticket, partner, caller);
       return chain(engine.pair(request), (paired) => {
         // One of the two has changed meanwhile: choose again among those who are left.
-        if (!paired) return this.#match(sessionId);
+        if (!paired) return this.#match(sessionId, caller, false);
         this.#observe(ticket, partner, request.roomId);
         return partner.sessionId;
       });
     });
   }
 
-  #pairRequest(newcomer: Ticket, partner: Ticket): PairRequest {
+  #pairRequest(newcomer: Ticket, partner: Ticket, caller: Caller | undefined): PairRequest {
     const { forceRelay, system } = this.#parts;
     const relayOnly = forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
     return {
@@ -103,6 +108,7 @@ export class Matcher {
       polite: partner,
       relayOnly,
       sharedInterests: sharedInterests(newcomer, partner),
+      caller,
     };
   }
 

@@ -123,15 +123,8 @@ export class Signaling {
   }
 
   skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection> {
-    const { engine } = this.#parts;
-    return chain(engine.status(caller), (current) => {
-      if (isRejection(current)) return current;
-      const moving: MaybePromise<Moved | Rejection> =
-        current.status === "idle"
-          ? engine.enqueue(caller)
-          : engine.end(caller, { ending: "skip", roomId });
-      return chain(moving, (moved) => this.#settle(caller, moved));
-    });
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId });
+    return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection> {
@@ -142,15 +135,10 @@ export class Signaling {
   /** Matches those who entered the lobby. The caller's answer says where that leaves it. */
   #settle(caller: Caller, moved: Moved | Rejection): MaybePromise<StatusAnswer | Rejection> {
     if (isRejection(moved)) return moved;
-    const matching = this.#matcher.matchAll(moved.newlyWaiting, caller.sessionId);
-    return chain(matching, (isPaired) => {
-      if (moved.status !== "waiting" || !isPaired) return { status: moved.status };
-      const updating =
-        caller.mutationId === undefined
-          ? undefined
-          : this.#parts.engine.updateRecordedResult(caller, "paired");
-      return chain(updating, () => ({ status: "paired" }));
-    });
+    const matching = this.#matcher.matchAll(moved.newlyWaiting, caller);
+    return chain(matching, (isPaired) => ({
+      status: moved.status === "waiting" && isPaired ? "paired" : moved.status,
+    }));
   }
 
   // -------------------------------------------------------------------------------------------

@@ -161,13 +161,6 @@ class MemoryEngine implements Engine {
     );
   }
 
-  updateRecordedResult({ sessionId, mutationId }: Caller, status: Status): void {
-    if (mutationId === undefined) return;
-    const results = this.#store.get(sessionId)?.results;
-    const result = results?.get(mutationId, this.now());
-    if (result) results?.set(mutationId, { ...result, status }, this.now());
-  }
-
   matchOptions(sessionId: string): MatchOptions | undefined {
     const session = this.#store.get(sessionId);
     const ticket = session?.value.ticket;
@@ -181,6 +174,11 @@ class MemoryEngine implements Engine {
     if (!impolite || !polite || impolite === polite || isBarred(impolite, polite)) return false;
     const around = this.#surroundings();
     const change = transitions.pair(impolite.value, polite.value, request, around);
+    const { caller } = request;
+    if (caller)
+      for (const session of [impolite, polite])
+        if (session.id === caller.sessionId)
+          this.#record(session, caller, transitions.pairedAtOnce);
     return this.#store.apply(change, impolite, polite);
   }
 
@@ -210,7 +208,7 @@ class MemoryEngine implements Engine {
   end(caller: Caller, request: EndRequest): transitions.Ended | Rejection {
     return this.#carryOut<transitions.Ended>(
       caller,
-      { status: "idle", newlyWaiting: [], known: false },
+      transitions.endOfUnknown(request.ending),
       ({ value }, partner) => transitions.end(value, partner?.value, request, this.#surroundings()),
     );
   }

@@ -41,7 +41,7 @@ import { SocketCounts } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
 import { RedisStreams } from "./streams.ts";
 import { Sweeper } from "./sweeper.ts";
-import { parseRecorded, Transactor } from "./transactor.ts";
+import { Transactor } from "./transactor.ts";
 
 export interface RedisOptions {
   /** redis://[user:password@]host:port[/database], or rediss:// for TLS. */
@@ -144,6 +144,7 @@ export class RedisEngine implements Engine {
       onDeadline: (at) => this.#notifier.notify(at),
       suspended: (session) => this.#suspensions.of(session),
       onRoomEnded: (end) => this.#onRoomEnded(end),
+      onOptions: (options) => this.#lobby.remember(options),
     });
     const inBackground = (what: string, task: () => Promise<unknown>) =>
       this.#inBackground(what, task);
@@ -227,19 +228,8 @@ export class RedisEngine implements Engine {
     );
   }
 
-  async updateRecordedResult({ sessionId, mutationId }: Caller, status: Status): Promise<void> {
-    if (mutationId === undefined) return;
-    const key = this.#node.keys.results(sessionId);
-    await this.#transactor.answering(async () => {
-      const recorded = parseRecorded(String(await this.#node.command("HGET", key, mutationId)));
-      if (!recorded) return;
-      const result = JSON.stringify({ ...recorded.result, status });
-      await this.#node.command("HSET", key, mutationId, `${recorded.head}${result}`);
-    });
-  }
-
-  matchOptions(sessionId: string): Promise<MatchOptions | undefined> {
-    return this.#lobby.matchOptions(sessionId);
+  matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
+    return this.#lobby.matchOptions(sessionId, asEntered);
   }
 
   pair(request: PairRequest): Promise<boolean> {
@@ -264,7 +254,7 @@ export class RedisEngine implements Engine {
   end(caller: Caller, request: EndRequest): Promise<transitions.Ended | Rejection> {
     return this.#transactor.forCaller<transitions.Ended>(
       caller,
-      { status: "idle", newlyWaiting: [], known: false },
+      transitions.endOfUnknown(request.ending),
       (draft, transaction) => {
         const around = this.#transactor.surroundings(transaction);
         return transitions.end(draft.value, transaction.partnerOf(draft), request, around);

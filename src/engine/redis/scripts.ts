@@ -6,6 +6,7 @@ import claimDue from "./lua/claim_due.lua" with { type: "text" };
 import commit from "./lua/commit.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
 import eligible from "./lua/eligible.lua" with { type: "text" };
+import eligibleFor from "./lua/eligible_for.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
@@ -53,16 +54,31 @@ function defineScript<Result>() {
 /** Fields and values of a hash, in turn. */
 export type Pairs = (string | null)[];
 
-/** Recorded result of the mutation; counts (online, then waiting and rooms of each mode); sessions; rooms. */
+/**
+ * Recorded result of the mutation; counts (online, then waiting and rooms of each mode); sessions; rooms; 1 if the first two
+ * sessions avoid each other at `pairing_at`.
+ */
 export type SessionsRead = [
   recorded: string | null,
   counts: number[],
   sessions: [id: string, fields: Pairs][],
   rooms: [id: string, fields: Pairs][],
+  avoiding: number,
 ];
 
-/** The last offset of the log that was to be read, what was read of it, and the last offset of each session's log. */
-export type Committed = [last: number, missed: string[], lasts: [id: string, last: number][]];
+/** A waiting ticket and those that may be paired with it; empty if it does not wait. */
+export type Eligible = [id: string, revision: string, ticket: string | null][];
+
+/**
+ * The last offset of the log that was to be read, what was read of it, the last offset of each session's log, and the options
+ * of each ticket that looks for a partner now.
+ */
+export type Committed = [
+  last: number,
+  missed: string[],
+  lasts: [id: string, last: number][],
+  options: Eligible[],
+];
 
 export const scripts = {
   admitSocket: defineScript<"admitted" | "crowded" | number>()(
@@ -71,21 +87,18 @@ export const scripts = {
   ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | "changed" | "carried out">()(
-    ["now", "events_max", "bytes_max", "results_max", "change"],
-    commit,
+    ["now", "events_max", "bytes_max", "results_max", "eligible_max", "change"],
+    `${eligibleFor}\n${commit}`,
   ),
   dataEpoch: defineScript<string>()(["replication_id"], dataEpoch),
-  eligible: defineScript<[id: string, revision: string, ticket: string | null][]>()(
-    ["session", "now", "max"],
-    eligible,
-  ),
+  eligible: defineScript<Eligible>()(["session", "now", "max"], `${eligibleFor}\n${eligible}`),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >()(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
   readLog: defineScript<
     [epoch: string | null, generation: string | null, dropped: number, texts: string[]]
   >()(["session", "after"], readLog),
-  readSessions: defineScript<SessionsRead>()(["mutation"], readSessions),
+  readSessions: defineScript<SessionsRead>()(["mutation", "pairing_at"], readSessions),
   relaySignal: defineScript<
     "delivered" | "dropped" | "taken-over" | "unknown session" | "another room"
   >()(

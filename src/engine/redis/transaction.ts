@@ -37,6 +37,8 @@ export interface Commit {
   due: string[];
   commands: string[][];
   events: [sessionId: string, text: string][];
+  /** Tickets whose options are to be returned. */
+  looking: readonly string[];
   result?: RecordedMutation;
   reads?: LogRead;
 }
@@ -64,15 +66,20 @@ export class Transaction {
   /** Further commands, carried out before events are appended. */
   readonly commands: string[][] = [];
   reads: LogRead | undefined;
+  /** A mutation's result that is recorded with the change. */
+  record: RecordedMutation | undefined;
+  /** Whether the two sessions that are to be paired avoid each other; if that changes later, so does a revision. */
+  readonly avoiding: boolean;
   readonly #parts: TransactionParts;
   readonly #drafts = new Map<string, SessionDraft>();
   readonly #events: [string, string][] = [];
   readonly #due: string[];
 
   constructor(parts: TransactionParts, read: SessionsRead, due: string[] = []) {
-    const [recorded, counts, sessions, rooms] = read;
+    const [recorded, counts, sessions, rooms, avoiding] = read;
     this.#parts = parts;
     this.recorded = recorded ?? undefined;
+    this.avoiding = avoiding === 1;
     this.counts = readCounts(counts);
     this.#due = due;
     for (const [id, pairs] of sessions) this.#add(id, fieldsOf(pairs));
@@ -244,8 +251,11 @@ export class Transaction {
   // -------------------------------------------------------------------------------------------
   // The commit
 
-  /** What is to be committed; `undefined` when nothing has become different. */
-  toCommit(result: RecordedMutation | undefined): Commit | undefined {
+  /**
+   * What is to be committed; `undefined` when nothing has become different.
+   * @param looking sessions that look for a partner next.
+   */
+  toCommit(looking: readonly string[] = []): Commit | undefined {
     const { keys } = this.#parts;
     const seen: Commit["seen"] = [];
     const commands: string[][] = [];
@@ -260,13 +270,14 @@ export class Transaction {
     }
     commands.push(...this.commands);
     const isEmpty = commands.length === 0 && this.#events.length === 0 && this.#due.length === 0;
-    if (isEmpty && !result) return undefined;
+    if (isEmpty && !this.record) return undefined;
     return {
       seen,
       due: this.#due,
       commands,
       events: this.#events,
-      ...(result && { result }),
+      looking,
+      ...(this.record && { result: this.record }),
       ...(this.reads && { reads: this.reads }),
     };
   }

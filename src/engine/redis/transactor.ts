@@ -1,15 +1,16 @@
 /** Carries out transactions: reads, derives, commits, and tries again when another node was faster. */
-import type { Change, Surroundings, TransitionOptions } from "../../domain/change.ts";
+import type { Change, Entered, Surroundings, TransitionOptions } from "../../domain/change.ts";
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
 import type { WaitEstimator } from "../../domain/wait-estimate.ts";
 import { limits, type Mode } from "../../protocol.ts";
+import { eligibleMax } from "../constants.ts";
 import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
-import { scripts, type Committed } from "./scripts.ts";
+import { scripts, type Committed, type Eligible } from "./scripts.ts";
 import {
   Transaction,
   type RecordedMutation,
@@ -35,6 +36,8 @@ export interface TransactionRequest {
   due?: string[];
   /** Its events are what the new stream begins with, so they are not waited for. */
   attaching?: boolean;
+  /** Whether to find out if the first two sessions avoid each other: see `Transaction.avoiding`. */
+  pairing?: boolean;
 }
 
 export interface TransactorParts extends TransactionParts {
@@ -43,6 +46,8 @@ export interface TransactorParts extends TransactionParts {
   waits: Record<Mode, WaitEstimator>;
   suspended: (session: Session) => Rejection | undefined;
   onRoomEnded: (end: RoomEnd) => void;
+  /** Options of tickets that look for a partner next, as they were when the tickets entered the lobby. */
+  onOptions: (options: Eligible) => void;
 }
 
 export class Transactor {
@@ -73,7 +78,7 @@ export class Transactor {
   async look(...ids: string[]): Promise<Transaction> {
     return new Transaction(
       this.#parts,
-      await this.#parts.node.run(scripts.readSessions, { mutation: "" }, ids),
+      await this.#parts.node.run(scripts.readSessions, { mutation: "", pairing_at: "" }, ids),
     );
   }
 
@@ -89,28 +94,35 @@ export class Transactor {
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
     const { node, inboxes, onRoomEnded } = this.#parts;
-    const { ids, mutation, due } = request;
+    const { ids, mutation, due, pairing } = request;
     for (let tries = 0; tries < triesMax; tries++) {
-      const read = await node.run(scripts.readSessions, { mutation: mutation?.id ?? "" }, ids);
+      const asked = {
+        mutation: mutation?.id ?? "",
+        pairing_at: pairing === true ? this.#parts.now() : "",
+      };
+      const read = await node.run(scripts.readSessions, asked, ids);
       const transaction = new Transaction(this.#parts, read, due);
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);
       const result = act(transaction);
       if (isRejection(result)) return this.#inOrder(transaction, request, result);
-      const commit = transaction.toCommit(mutation && toRecord(mutation, result));
+      if (mutation) transaction.record = toRecord(mutation, result);
+      const commit = transaction.toCommit(newlyWaitingIn(result));
       if (!commit) return this.#inOrder(transaction, request, result);
       const outcome = await node.run(scripts.commit, {
         now: this.#parts.now(),
         events_max: limits.logEventsMax,
         bytes_max: limits.logBytesMax,
         results_max: resultsMax,
+        eligible_max: eligibleMax,
         change: JSON.stringify(commit),
       });
       if (outcome === "carried out") return result;
       if (outcome === "changed") continue;
       for (const end of transaction.roomEnds) onRoomEnded(end);
       committed(transaction, outcome);
-      const [, , lasts] = outcome;
+      const [, , lasts, options] = outcome;
+      for (const found of options) this.#parts.onOptions(found);
       if (request.attaching !== true)
         await Promise.all(lasts.map(([id, offset]) => inboxes.waitForOffset(id, offset)));
       return this.#notAttached(request) ?? result;
@@ -176,13 +188,16 @@ export class Transactor {
   }
 }
 
-/** A recorded result as prelude.lua writes it: number, time, JSON. `head` is all before the JSON. */
-export function parseRecorded(
-  recorded: string | undefined,
-): { head: string; at: number; result: object } | undefined {
-  const [, head, at, json] = /^(\d+ (\d+) )(.*)$/.exec(recorded ?? "") ?? [];
-  if (head === undefined || json === undefined) return undefined;
-  return { head, at: Number(at), result: JSON.parse(json) as object };
+/** Whose tickets are matched next, by the result of a verb. */
+function newlyWaitingIn(result: unknown): readonly string[] {
+  return (result as Partial<Entered> | undefined)?.newlyWaiting ?? [];
+}
+
+/** A recorded result as prelude.lua writes it: number, time, JSON. */
+function parseRecorded(recorded: string | undefined): { at: number; result: object } | undefined {
+  const [, at, json] = /^\d+ (\d+) (.*)$/.exec(recorded ?? "") ?? [];
+  if (at === undefined || json === undefined) return undefined;
+  return { at: Number(at), result: JSON.parse(json) as object };
 }
 
 function toRecord(

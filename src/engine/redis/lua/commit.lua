@@ -52,4 +52,6 @@ local lasts = {}
 for n, seen in ipairs(change.seen) do
   lasts[n] = { seen[1], tonumber(redis.call('HGET', session_key(seen[1]), 'last') or '0') }
 end
-return { last, missed, lasts }
+local options = {}
+for n, id in ipairs(change.looking) do options[n] = eligible_for(id, tonumber(now), tonumber(eligible_max)) end
+return { last, missed, lasts, options }

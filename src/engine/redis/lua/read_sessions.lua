@@ -1,5 +1,5 @@
 -- The sessions `rest` with their rooms and partners, as they are, and the recorded result of the first one's `mutation`,
--- if that is not empty. See SessionsRead in scripts.ts.
+-- if that is not empty. With a time `pairing_at` also whether the first two avoid each other then. See SessionsRead in scripts.ts.
 if is_fenced(node) then return 'fenced' end
 local recorded = mutation ~= '' and redis.call('HGET', results_key(rest[1]), mutation) or false
 local counts = { redis.call('SCARD', online_key()) }
@@ -22,4 +22,9 @@ local function add(id)
   add(partner)
 end
 for _, id in ipairs(rest) do add(id) end
-return { recorded, counts, sessions, rooms }
+local function avoids(one, other)
+  local till = redis.call('ZSCORE', avoidances_key(one), other)
+  return till and tonumber(till) > tonumber(pairing_at)
+end
+local avoiding = pairing_at ~= '' and (avoids(rest[1], rest[2]) or avoids(rest[2], rest[1]))
+return { recorded, counts, sessions, rooms, avoiding and 1 or 0 }

@@ -1,0 +1,34 @@
+-- A waiting ticket, and up to `max` of those that are listed under the same term and that neither avoid it nor are avoided
+-- by it, or half as many from each of several terms. Returns { session, revision, ticket } of each, its own first.
+local function eligible_for(session, now, max)
+  local own = redis.call('HMGET', session_key(session), 'revision', 'ticket', 'terms')
+  if not own[2] or not own[3] then return {} end
+
+  local function avoids(one, other)
+    local till = redis.call('ZSCORE', avoidances_key(one), other)
+    return till and tonumber(till) > now
+  end
+
+  local terms = cjson.decode(own[3])
+  if #terms > 1 then max = math.ceil(max / 2) end
+  local window, found, has = 32, { { session, own[1], own[2] } }, {}
+  for _, term in ipairs(terms) do
+    local read, count = 0, 0
+    repeat
+      local batch = redis.call('ZRANGE', term, read, read + window - 1)
+      for _, other in ipairs(batch) do
+        if count >= max then break end
+        if other ~= session and (has[other] or not (avoids(session, other) or avoids(other, session))) then
+          count = count + 1
+          if not has[other] then
+            has[other] = true
+            local fields = redis.call('HMGET', session_key(other), 'revision', 'ticket')
+            found[#found + 1] = { other, fields[1], fields[2] }
+          end
+        end
+      end
+      read = read + #batch
+    until #batch < window or count >= max
+  end
+  return found
+end
