@@ -101,6 +101,8 @@ export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptio
       // Nobody's lease may end because a test takes its time.
       leaseMs: 60_000,
       timeoutMs: 10_000,
+      // Verbs come one after the other here, and each signal would wait for one that does not come.
+      batchMs: 0,
       clock,
       ...options,
     });

@@ -2,8 +2,8 @@
 import { modes, type Mode } from "../../protocol.ts";
 
 export type NodeMessage =
-  /** An event of a session with a stream on this node; prelude.lua publishes it. `text`: see `toLogText`. */
-  | { type: "event"; sessionId: string; offset: number; text: string }
+  /** Events of sessions with streams on this node, in the order in which they were appended; the scripts publish them. */
+  | { type: "events"; events: PublishedEvent[] }
   /** The session belongs to another stream from this generation on. */
   | { type: "take-over"; sessionId: string; generation: number }
   /** The moderation log has a new entry. */
@@ -13,11 +13,21 @@ export type NodeMessage =
   /** What a node publishes to itself, to find out whether its subscription works. */
   | { type: "echo"; token: string };
 
+export interface PublishedEvent {
+  sessionId: string;
+  offset: number;
+  /** See `toLogText`: JSON, so it is one line. */
+  text: string;
+}
+
 /** The message as one text: its type and fields, each on a line of its own. */
 export function encodeMessage(message: NodeMessage): string {
   switch (message.type) {
-    case "event":
-      return lines("event", message.sessionId, message.offset, message.text);
+    case "events":
+      return lines(
+        "events",
+        ...message.events.flatMap(({ sessionId, offset, text }) => [sessionId, offset, text]),
+      );
     case "take-over":
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":
@@ -33,11 +43,8 @@ export function encodeMessage(message: NodeMessage): string {
 export function decodeMessage(text: string): NodeMessage | undefined {
   const [type, rest] = splitLine(text);
   switch (type) {
-    case "event": {
-      const [sessionId, tail] = splitLine(rest);
-      const [offset, event] = splitLine(tail);
-      return { type, sessionId, offset: Number(offset), text: event };
-    }
+    case "events":
+      return { type, events: readEvents(rest) };
     case "take-over": {
       const [sessionId, generation] = splitLine(rest);
       return { type, sessionId, generation: Number(generation) };
@@ -54,6 +61,18 @@ export function decodeMessage(text: string): NodeMessage | undefined {
     default:
       return undefined;
   }
+}
+
+function readEvents(text: string): PublishedEvent[] {
+  const events: PublishedEvent[] = [];
+  for (let rest = text; rest !== "";) {
+    const [sessionId, afterId] = splitLine(rest);
+    const [offset, afterOffset] = splitLine(afterId);
+    const [event, next] = splitLine(afterOffset);
+    events.push({ sessionId, offset: Number(offset), text: event });
+    rest = next;
+  }
+  return events;
 }
 
 const lines = (...fields: (string | number)[]) => fields.join("\n");

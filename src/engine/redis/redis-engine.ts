@@ -1,7 +1,7 @@
 /**
  * The engine that keeps everything in Redis, for many nodes with one lobby: no leader, no sticky sessions. A verb reads the
- * few sessions that it concerns, derives a change, and commits it if no other node was faster (transactor.ts); a signal is
- * one script. Each node has a lease; the other nodes take over the sessions of one that is gone, and a node that was only
+ * few sessions that it concerns, derives a change, and commits it if no other node was faster (transactor.ts); the signals of
+ * a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is gone, and a node that was only
  * stopped finds itself fenced off and registers as a new one (node.ts).
  */
 import type { Moved } from "../../domain/change.ts";
@@ -58,8 +58,10 @@ export interface RedisOptions {
   timeoutMs?: number;
   /** The clock of deadlines (epoch milliseconds) instead of that of Redis: for tests on virtual time. */
   deadlineClock?: () => number;
+  /** Signals wait so long for others at most, so that Redis is woken less often (milliseconds). Default: 8. */
+  batchMs?: number;
   /** Real time, for leases and connections. */
-  clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
+  clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
   /** It is available again, or for the first time. */
   onAvailable?: (how: string) => void;
   /** It is unavailable; called again when the reason changes. */
@@ -144,6 +146,7 @@ export class RedisEngine implements Engine {
       onDeadline: (at) => this.#notifier.notify(at),
       suspended: (session) => this.#suspensions.of(session),
       onRoomEnded: (end) => this.#onRoomEnded(end),
+      flushSignals: () => this.#relay.flush(),
       onOptions: (options) => this.#lobby.remember(options),
     });
     const inBackground = (what: string, task: () => Promise<unknown>) =>
@@ -153,7 +156,12 @@ export class RedisEngine implements Engine {
     this.#streams = new RedisStreams({ ...shared, inboxes: this.#inboxes, random, inBackground });
     this.#sweeper = new Sweeper({ ...shared, streams: this.#streams, notifier: this.#notifier });
     this.#lobby = new Lobby(node, this.#transactor);
-    this.#relay = new SignalRelay(node, this.#transactor);
+    this.#relay = new SignalRelay({
+      node,
+      transactor: this.#transactor,
+      clock,
+      batchMs: redis.batchMs ?? 8,
+    });
     this.#suspensions = new Suspensions({
       node,
       transactor: this.#transactor,
@@ -348,8 +356,10 @@ export class RedisEngine implements Engine {
 
   #receive(message: NodeMessage): void {
     switch (message.type) {
-      case "event":
-        return this.#inboxes.onEvent(message.sessionId, message.offset, message.text);
+      case "events":
+        for (const { sessionId, offset, text } of message.events)
+          this.#inboxes.onEvent(sessionId, offset, text);
+        return;
       case "take-over":
         return this.#inboxes.onTakeOver(message.sessionId, message.generation);
       case "moderation":

@@ -11,7 +11,7 @@ import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
 import readSessions from "./lua/read_sessions.lua" with { type: "text" };
-import relaySignal from "./lua/relay_signal.lua" with { type: "text" };
+import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
 
 /** A script whose arguments are `Name`s, and whose result is a `Result`. */
 export interface Script<Name extends string, Result> {
@@ -80,6 +80,10 @@ export type Committed = [
   options: Eligible[],
 ];
 
+/** What became of a signal. */
+export type SignalOutcome =
+  "delivered" | "dropped" | "taken-over" | "unknown session" | "another room";
+
 export const scripts = {
   admitSocket: defineScript<"admitted" | "crowded" | number>()(
     ["address", "handshakes_per_min", "sockets_max", "own_sockets"],
@@ -99,21 +103,8 @@ export const scripts = {
     [epoch: string | null, generation: string | null, dropped: number, texts: string[]]
   >()(["session", "after"], readLog),
   readSessions: defineScript<SessionsRead>()(["mutation", "pairing_at"], readSessions),
-  relaySignal: defineScript<
-    "delivered" | "dropped" | "taken-over" | "unknown session" | "another room"
-  >()(
-    [
-      "now",
-      "events_max",
-      "bytes_max",
-      "results_max",
-      "session",
-      "generation",
-      "room",
-      "signal",
-      "mutation",
-      "recorded_since",
-    ],
-    relaySignal,
+  relaySignals: defineScript<SignalOutcome[]>()(
+    ["now", "events_max", "bytes_max", "results_max", "recorded_since"],
+    relaySignals,
   ),
 };

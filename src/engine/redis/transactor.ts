@@ -46,6 +46,8 @@ export interface TransactorParts extends TransactionParts {
   waits: Record<Mode, WaitEstimator>;
   suspended: (session: Session) => Rejection | undefined;
   onRoomEnded: (end: RoomEnd) => void;
+  /** Signals that were called before go to Redis before. */
+  flushSignals: () => void;
   /** Options of tickets that look for a partner next, as they were when the tickets entered the lobby. */
   onOptions: (options: Eligible) => void;
 }
@@ -95,6 +97,7 @@ export class Transactor {
   ): Promise<T | Rejection> {
     const { node, inboxes, onRoomEnded } = this.#parts;
     const { ids, mutation, due, pairing } = request;
+    this.#parts.flushSignals();
     for (let tries = 0; tries < triesMax; tries++) {
       const asked = {
         mutation: mutation?.id ?? "",

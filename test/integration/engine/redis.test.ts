@@ -62,6 +62,51 @@ test("a signal is one round trip to Redis, its acknowledgement and its way to th
   await engines.close();
 });
 
+test("signals of a few milliseconds are one script, in order, and no later call overtakes them", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis, { batchMs: 50 });
+  const engine = engines.open(createVirtualSystem(), engineOptions);
+  const streams: Stream[] = [];
+  for (const sessionId of ["alice", "bob"]) {
+    const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
+    if (isRejection(attached)) throw new Error(attached.reason);
+    streams.push(attached.stream);
+    await engine.enqueue({ sessionId, generation: 1 }, { ...defaultWishes, autoRejoin: false });
+  }
+  const offer = await engine.matchOptions("bob");
+  const [polite] = offer?.eligible ?? [];
+  if (!offer || !polite) throw new Error("alice must be on offer");
+  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  const bob = { sessionId: "bob", generation: 1 };
+  const sdpOf = (n: number) => JSON.stringify({ type: "offer", roomId: "room", sdp: `${n}` });
+  const send = (n: number, room = "room") =>
+    engine.send({ ...bob, mutationId: `offer ${n}` }, room, sdpOf(n));
+  expect(await send(0)).toBe(true);
+  await redis.cli("config", "resetstat");
+  const numbers = Array.from({ length: 100 }, (_, n) => n + 1);
+  const [outcomes, elsewhere, again] = await Promise.all([
+    Promise.all(numbers.map((n) => send(n))),
+    send(1000, "another room"),
+    send(1),
+  ]);
+  expect(outcomes).toEqual(numbers.map(() => true));
+  expect(elsewhere).toMatchObject({ reason: "not-in-room" });
+  expect(again).toBe(true);
+  const stats = await redis.cli("info", "commandstats");
+  // Two scripts for 102 signals, as one holds 64; and a look whether the other room is a past one.
+  expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1])).toBe(3);
+  const [, left] = await Promise.all([send(101), engine.end(bob, { ending: "leave" })]);
+  expect(left).toMatchObject({ status: "idle" });
+  const [ofAlice] = streams;
+  const told = ofAlice && (await engine.read(ofAlice, 0));
+  if (!Array.isArray(told)) throw new Error("alice must be able to read");
+  const texts = told.map(({ json }) => json);
+  expect(texts.filter((text) => text.includes('"sdp"'))).toEqual([0, ...numbers, 101].map(sdpOf));
+  expect(texts.at(-1)).toContain("partner-disconnected");
+  await engines.close();
+});
+
 test("a join that waits takes two rounds to Redis, one that pairs four, a skip two", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis);

@@ -44,7 +44,11 @@ for _, seen in ipairs(change.seen) do redis.call('HINCRBY', session_key(seen[1])
 for _, command in ipairs(change.commands) do
   if command[1] == 'keep_blocker' then keep_blocker(unpack(command, 2)) else redis.call(unpack(command)) end
 end
-for _, event in ipairs(change.events) do append_event(event[1], event[2], tonumber(events_max), tonumber(bytes_max)) end
+local messages = {}
+for _, event in ipairs(change.events) do
+  append_event(messages, event[1], event[2], tonumber(events_max), tonumber(bytes_max))
+end
+publish(messages)
 if change.result then
   record_result(change.result[1], change.result[2], change.result[3], now, tonumber(results_max))
 end

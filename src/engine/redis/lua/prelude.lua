@@ -3,8 +3,9 @@ local function is_fenced(id)
   return redis.call('EXISTS', node_key(id)) == 0
 end
 
--- Appends an event to a session's log, if it has one, and publishes it to the nodes that hold the session's streams.
-local function append_event(id, text, events_max, bytes_max)
+-- Appends an event to a session's log, if it has one. `messages` collects what is to be published to each node that holds a
+-- stream of the session.
+local function append_event(messages, id, text, events_max, bytes_max)
   local session, log = session_key(id), log_key(id)
   local fields = redis.call('HMGET', session, 'epoch', 'nodes')
   if not fields[1] then return end
@@ -17,8 +18,12 @@ local function append_event(id, text, events_max, bytes_max)
     count = count - 1
   end
   for holder in string.gmatch(fields[2] or '', '%S+') do
-    redis.call('PUBLISH', node_channel(holder), 'event\n' .. id .. '\n' .. last .. '\n' .. text)
+    messages[holder] = (messages[holder] or 'events') .. '\n' .. id .. '\n' .. last .. '\n' .. text
   end
+end
+
+local function publish(messages)
+  for holder, message in pairs(messages) do redis.call('PUBLISH', node_channel(holder), message) end
 end
 
 -- Records a mutation's result as '<number> <epoch ms> <json>', and now and then forgets all but the newest ones.
