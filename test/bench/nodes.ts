@@ -1,8 +1,8 @@
 /**
- * What many nodes cost: `bun test/bench/nodes.ts [signals per round]` (default 20000; Debian's redis-server is needed).
+ * What many nodes cost: `bun test/bench/nodes.ts [signals per second]` (default 5000; Debian's redis-server is needed).
  *
- * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate:
- * on one node in memory, on one node with Redis, and across two nodes, in turn in one run. Then pairings per
+ * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate at a steady
+ * rate: on one node in memory, on one node with Redis, and across two nodes, in turn in one run. Then pairings per
  * second against one Redis, with 1,000 and 100,000 tickets waiting; and what a waiting peer weighs in Redis.
  */
 import { defaultWishes } from "../../src/domain/ticket.ts";
@@ -15,21 +15,16 @@ import { startCluster, unlimited } from "../support/cluster.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { startRedis } from "../support/redis.ts";
 import { startServer } from "../support/server-process.ts";
+import { mutationId } from "./frames.ts";
+import { cpuUsOf } from "./load.ts";
 
-const signalsPerRound = Number(process.argv[2] ?? 20_000);
+const signalsPerS = Number(process.argv[2] ?? 5000);
+const roundS = 4;
 const rounds = 5;
-const roomCount = 50;
-const inFlight = 4;
+const roomCount = 250;
 
 const median = (values: number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
-/** User and system time of a process so far (seconds; Linux counts in hundredths). */
-async function cpuOf(pid: number): Promise<number> {
-  const stat = await Bun.file(`/proc/${pid}/stat`).text();
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
 
 /** A peer that speaks the wire's own frames, so that the load costs little beside what is measured. */
 async function connectRaw(origin: string, interest: string) {
@@ -74,21 +69,24 @@ const candidate = {
   sdpMid: "0",
 };
 
-/** Every member of every room sends, a few at a time. */
+/** All members of all rooms send in turn, at a steady rate, with ids as the client does. Resolves when all is acknowledged. */
 async function relay(pairs: Awaited<ReturnType<typeof pairsOn>>) {
-  const each = Math.ceil(signalsPerRound / (pairs.length * 2 * inFlight));
-  await Promise.all(
-    pairs.flatMap(({ one, other, roomId }) =>
-      [one, other].flatMap((peer) =>
-        Array.from({ length: inFlight }, async () => {
-          for (let n = 0; n < each; n++)
-            await peer.call("mutation", "addIceCandidate", { roomId, candidate });
-        }),
-      ),
-    ),
-  );
-  return each * pairs.length * 2 * inFlight;
+  const total = signalsPerS * roundS;
+  const acknowledged: Promise<void>[] = [];
+  const startedAt = performance.now();
+  for (let n = 0; n < total; await Bun.sleep(1)) {
+    const due = Math.min(total, ((performance.now() - startedAt) / 1000) * signalsPerS);
+    for (; n < due; n++) {
+      const { one, other, roomId } = pairs[n % pairs.length] as (typeof pairs)[number];
+      const peer = Math.floor(n / pairs.length) % 2 === 0 ? one : other;
+      const input = { roomId, candidate, id: mutationId(mutations++) };
+      acknowledged.push(peer.call("mutation", "addIceCandidate", input));
+    }
+  }
+  await Promise.all(acknowledged);
+  return total;
 }
+let mutations = 0;
 
 async function cpuPerSignal() {
   await using memory = await startServer(unlimited);
@@ -113,26 +111,24 @@ async function cpuPerSignal() {
   ].map((row) => ({ ...row, server: [] as number[], store: [] as number[] }));
   const rooms = [];
   for (const { at } of rows) rooms.push(await pairsOn(at as [string, string]));
-  for (const pairs of rooms) await relay(pairs);
+  // So long that the code is compiled for good.
+  for (let n = 0; n < 3; n++) for (const pairs of rooms) await relay(pairs);
   for (let round = 0; round < rounds; round++) {
     for (const [index, row] of rows.entries()) {
-      const spent = async () => {
-        const nodes = await Promise.all(row.nodes.map(cpuOf));
-        return {
-          nodes: nodes.reduce((sum, s) => sum + s, 0),
-          redis: row.redis === undefined ? 0 : await cpuOf(row.redis),
-        };
-      };
-      const before = await spent();
+      const spent = () => ({
+        nodes: row.nodes.reduce((sum, pid) => sum + cpuUsOf(pid), 0),
+        redis: row.redis === undefined ? 0 : cpuUsOf(row.redis),
+      });
+      const before = spent();
       const signals = await relay(rooms[index] ?? []);
-      const after = await spent();
-      row.server.push(((after.nodes - before.nodes) / signals) * 1e6);
-      row.store.push(((after.redis - before.redis) / signals) * 1e6);
+      const after = spent();
+      row.server.push((after.nodes - before.nodes) / signals);
+      row.store.push((after.redis - before.redis) / signals);
     }
   }
   const base = median(rows[0]?.server ?? []);
   console.log(
-    `\nµs of CPU per relayed and acknowledged candidate (median of ${rounds} rounds of ${signalsPerRound})`,
+    `\nµs of CPU per relayed and acknowledged candidate (${signalsPerS} a second, median of ${rounds} rounds)`,
   );
   console.log(`${"".padEnd(24)}${["nodes", "ratio", "Redis"].map((c) => c.padStart(9)).join("")}`);
   for (const { name, server, store } of rows)
@@ -197,7 +193,7 @@ async function pairings() {
     for (let round = 0; round < rounds; round++) {
       const count = 2000;
       const startedAt = performance.now();
-      const before = await cpuOf(redis.pid);
+      const before = cpuUsOf(redis.pid);
       let lane = 0;
       await inParallel(count, couples.length, async (n) => {
         const [one, other] = couples[lane++ % couples.length] as [Caller, Caller];
@@ -205,7 +201,7 @@ async function pairings() {
         void n;
         await wait(one, interest);
         await wait(other, interest);
-        const offer = await engine.matchOptions(other.sessionId);
+        const offer = await engine.matchOptions(other.sessionId, true);
         const chosen =
           offer &&
           policy(offer.ticket, offer.eligible, { now: system.now(), random: system.random });
@@ -220,7 +216,7 @@ async function pairings() {
         await engine.end(one, { ending: "leave" });
       });
       measured.push(count / ((performance.now() - startedAt) / 1000));
-      spent.push((((await cpuOf(redis.pid)) - before) / count) * 1e6);
+      spent.push((cpuUsOf(redis.pid) - before) / count);
     }
     figures.push(median(measured));
     console.log(

@@ -8,8 +8,8 @@ export type NodeMessage =
   | { type: "take-over"; sessionId: string; generation: number }
   /** The moderation log has a new entry. */
   | { type: "moderation" }
-  /** Two peers were paired, the first of whom had waited so long (milliseconds). */
-  | { type: "paired"; mode: Mode; waitedMs: number }
+  /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
+  | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
   | { type: "echo"; token: string };
 
@@ -32,8 +32,8 @@ export function encodeMessage(message: NodeMessage): string {
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":
       return "moderation";
-    case "paired":
-      return lines("paired", message.mode, message.waitedMs);
+    case "waited":
+      return lines("waited", message.node, message.mode, message.waitsMs.join(" "));
     case "echo":
       return lines("echo", message.token);
   }
@@ -51,10 +51,11 @@ export function decodeMessage(text: string): NodeMessage | undefined {
     }
     case "moderation":
       return { type };
-    case "paired": {
-      const [name, waitedMs] = splitLine(rest);
+    case "waited": {
+      const [node, afterNode] = splitLine(rest);
+      const [name, waits] = splitLine(afterNode);
       const mode = modes.find((one) => one === name);
-      return mode && { type, mode, waitedMs: Number(waitedMs) };
+      return mode && { type, node, mode, waitsMs: waits.split(" ").map(Number) };
     }
     case "echo":
       return { type, token: rest };

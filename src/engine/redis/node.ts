@@ -45,6 +45,8 @@ export interface NodeOptions {
   onUnavailable: (fault: RedisFault) => void;
   /** Another node's lease has ended; `lastHeartbeat` in epoch milliseconds. */
   onNodeGone: (node: string, lastHeartbeat: number) => void;
+  /** The lease was renewed, which it is six times while it lasts. */
+  onHeartbeat: () => Promise<unknown>;
   /** When the first of all deadlines is due (epoch milliseconds). */
   onDeadline: (at: number) => void;
 }
@@ -286,7 +288,10 @@ export class Node {
   async #heartbeat(): Promise<void> {
     try {
       if (this.#isAvailable && !(await this.#sendHeartbeat(false))) this.#restart();
-      if (this.#isAvailable) this.#checkSubscription();
+      if (this.#isAvailable) {
+        this.#checkSubscription();
+        await this.#options.onHeartbeat();
+      }
     } catch (error) {
       this.#markUnavailable(error);
     }

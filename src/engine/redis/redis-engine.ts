@@ -11,7 +11,6 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import { createWaitEstimators } from "../../domain/wait-estimate.ts";
 import type { Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -36,6 +35,7 @@ import { Lobby } from "./lobby.ts";
 import type { NodeMessage } from "./messages.ts";
 import { isUnavailable, Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
+import { SharedWaits } from "./shared-waits.ts";
 import { SignalRelay } from "./signal-relay.ts";
 import { SocketCounts } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
@@ -93,7 +93,7 @@ export class RedisEngine implements Engine {
   readonly #redis: RedisOptions;
   readonly #node: Node;
   readonly #inboxes: Inboxes;
-  readonly #waits = createWaitEstimators();
+  readonly #waits: SharedWaits;
   readonly #notifier = new DeadlineNotifier();
   readonly #suspensions: Suspensions;
   readonly #transactor: Transactor;
@@ -133,9 +133,11 @@ export class RedisEngine implements Engine {
       onNodeGone: (gone, lastHeartbeat) =>
         this.#inBackground("taking over a node", () => this.#sweeper.takeOver(gone, lastHeartbeat)),
       onDeadline: (at) => this.#notifier.notify(Math.max(this.now(), at)),
+      onHeartbeat: () => this.#waits.tell(),
     });
     this.#node = node;
     this.now = () => node.now();
+    this.#waits = new SharedWaits({ node, now: this.now });
     this.#transactor = new Transactor({
       node,
       keys: node.keys,
@@ -364,8 +366,8 @@ export class RedisEngine implements Engine {
         return this.#inboxes.onTakeOver(message.sessionId, message.generation);
       case "moderation":
         return this.#inBackground("suspensions", () => this.#suspensions.sync());
-      case "paired":
-        return this.#waits[message.mode].record(message.waitedMs, this.now());
+      case "waited":
+        return this.#waits.receive(message);
       case "echo":
         return; // the node's own
     }

@@ -55,8 +55,8 @@ function defineScript<Result>() {
 export type Pairs = (string | null)[];
 
 /**
- * Recorded result of the mutation; counts (online, then waiting and rooms of each mode); sessions; rooms; 1 if the first two
- * sessions avoid each other at `pairing_at`.
+ * Recorded result of the mutation; counts (online, then waiting and rooms of each mode), none for a pairing; sessions; rooms; 1
+ * if the first two sessions avoid each other at `pairing_at`.
  */
 export type SessionsRead = [
   recorded: string | null,

@@ -4,14 +4,13 @@
  */
 import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
-import { partnerIdOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import { partnerIdOf, type Room, type RoomEnd, type Session } from "../../domain/session.ts";
 import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
 import { modes, type Mode } from "../../protocol.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
 import type { EngineOptions, Stats } from "../engine.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
-import { encodeMessage } from "./messages.ts";
 import type { SessionsRead } from "./scripts.ts";
 import {
   decodeRoom,
@@ -60,8 +59,9 @@ export interface TransactionParts {
 export class Transaction {
   /** The recorded result of the mutation that is carried out, if there is one: see prelude.lua. */
   readonly recorded: string | undefined;
-  /** Of the whole lobby, as it was read. */
-  readonly counts: Stats;
+  /** Of the whole lobby, as it was read; absent for a pairing. */
+  readonly #counts: Stats | undefined;
+  readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
   /** Further commands, carried out before events are appended. */
   readonly commands: string[][] = [];
@@ -80,7 +80,7 @@ export class Transaction {
     this.#parts = parts;
     this.recorded = recorded ?? undefined;
     this.avoiding = avoiding === 1;
-    this.counts = readCounts(counts);
+    this.#counts = counts.length === 0 ? undefined : readCounts(counts);
     this.#due = due;
     for (const [id, pairs] of sessions) this.#add(id, fieldsOf(pairs));
     for (const [id, pairs] of rooms) {
@@ -105,6 +105,11 @@ export class Transaction {
   /** The other member of the session's room. */
   partnerOf({ value: { id, room } }: SessionDraft): Session | undefined {
     return room && this.#drafts.get(partnerIdOf(id, room))?.value;
+  }
+
+  get counts(): Stats {
+    if (!this.#counts) throw new Error("a pairing reads no counts");
+    return this.#counts;
   }
 
   lobbyCounts(mode: Mode, estimateMs: number | undefined): LobbyCounts {
@@ -224,14 +229,10 @@ export class Transaction {
     const key = keys.room(room.id);
     switch (change.kind) {
       case "began":
+        this.roomsBegun.push(change);
         this.commands.push(
           ["HSET", key, ...encodeRoom(room)],
           ["SADD", keys.rooms(room.mode), room.id],
-          [
-            "PUBLISH",
-            keys.allNodes(),
-            encodeMessage({ type: "paired", mode: room.mode, waitedMs: change.waitedMs }),
-          ],
         );
         return;
       case "updated":

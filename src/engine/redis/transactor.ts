@@ -3,14 +3,14 @@ import type { Change, Entered, Surroundings, TransitionOptions } from "../../dom
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
-import type { WaitEstimator } from "../../domain/wait-estimate.ts";
-import { limits, type Mode } from "../../protocol.ts";
+import { limits } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
 import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
 import { scripts, type Committed, type Eligible } from "./scripts.ts";
+import type { SharedWaits } from "./shared-waits.ts";
 import {
   Transaction,
   type RecordedMutation,
@@ -43,7 +43,7 @@ export interface TransactionRequest {
 export interface TransactorParts extends TransactionParts {
   node: Node;
   inboxes: Inboxes;
-  waits: Record<Mode, WaitEstimator>;
+  waits: SharedWaits;
   suspended: (session: Session) => Rejection | undefined;
   onRoomEnded: (end: RoomEnd) => void;
   /** Signals that were called before go to Redis before. */
@@ -71,7 +71,7 @@ export class Transactor {
       // All nodes go by the clock of Redis, and peers are sent its times.
       wallOffsetMs: 0,
       options: this.#transitionOptions,
-      lobby: (mode) => transaction.lobbyCounts(mode, waits[mode].estimate(now)),
+      lobby: (mode) => transaction.lobbyCounts(mode, waits.estimators[mode].estimate(now)),
       suspended,
     };
   }
@@ -95,7 +95,7 @@ export class Transactor {
     act: (transaction: Transaction) => T | Rejection,
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
-    const { node, inboxes, onRoomEnded } = this.#parts;
+    const { node, inboxes, waits, onRoomEnded } = this.#parts;
     const { ids, mutation, due, pairing } = request;
     this.#parts.flushSignals();
     for (let tries = 0; tries < triesMax; tries++) {
@@ -122,6 +122,7 @@ export class Transactor {
       });
       if (outcome === "carried out") return result;
       if (outcome === "changed") continue;
+      for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
       for (const end of transaction.roomEnds) onRoomEnded(end);
       committed(transaction, outcome);
       const [, , lasts, options] = outcome;

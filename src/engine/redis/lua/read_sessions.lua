@@ -2,10 +2,14 @@
 -- if that is not empty. With a time `pairing_at` also whether the first two avoid each other then. See SessionsRead in scripts.ts.
 if is_fenced(node) then return 'fenced' end
 local recorded = mutation ~= '' and redis.call('HGET', results_key(rest[1]), mutation) or false
-local counts = { redis.call('SCARD', online_key()) }
-for _, mode in ipairs({ 'video', 'audio', 'text' }) do
-  counts[#counts + 1] = redis.call('ZCARD', lobby_key(mode))
-  counts[#counts + 1] = redis.call('SCARD', rooms_key(mode))
+local counts = {}
+-- A pairing tells nobody how many there are.
+if pairing_at == '' then
+  counts[1] = redis.call('SCARD', online_key())
+  for _, mode in ipairs({ 'video', 'audio', 'text' }) do
+    counts[#counts + 1] = redis.call('ZCARD', lobby_key(mode))
+    counts[#counts + 1] = redis.call('SCARD', rooms_key(mode))
+  end
 end
 local sessions, rooms, has = {}, {}, {}
 local function add(id)
