@@ -66,8 +66,8 @@ export type SessionsRead = [
   avoiding: number,
 ];
 
-/** A waiting ticket and those that may be paired with it; empty if it does not wait. */
-export type Eligible = [id: string, revision: string, ticket: string | null][];
+/** A waiting session and those that may be paired with it, as they are; empty if it does not wait. */
+export type Eligible = [id: string, fields: Pairs][];
 
 /**
  * The last offset of the log that was to be read, what was read of it, the last offset of each session's log, and the options

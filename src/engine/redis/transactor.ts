@@ -9,7 +9,7 @@ import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
-import { scripts, type Committed, type Eligible } from "./scripts.ts";
+import { scripts, type Committed, type Eligible, type SessionsRead } from "./scripts.ts";
 import type { SharedWaits } from "./shared-waits.ts";
 import {
   Transaction,
@@ -38,6 +38,8 @@ export interface TransactionRequest {
   attaching?: boolean;
   /** Whether to find out if the first two sessions avoid each other: see `Transaction.avoiding`. */
   pairing?: boolean;
+  /** The sessions as they were a moment ago, neither in a room nor avoiding the other: tried first, without reading. */
+  known?: Eligible | undefined;
 }
 
 export interface TransactorParts extends TransactionParts {
@@ -96,14 +98,17 @@ export class Transactor {
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
     const { node, inboxes, waits, onRoomEnded } = this.#parts;
-    const { ids, mutation, due, pairing } = request;
+    const { ids, mutation, due, pairing, known } = request;
     this.#parts.flushSignals();
     for (let tries = 0; tries < triesMax; tries++) {
       const asked = {
         mutation: mutation?.id ?? "",
         pairing_at: pairing === true ? this.#parts.now() : "",
       };
-      const read = await node.run(scripts.readSessions, asked, ids);
+      const read: SessionsRead =
+        known && tries === 0
+          ? [null, [], known, [], 0]
+          : await node.run(scripts.readSessions, asked, ids);
       const transaction = new Transaction(this.#parts, read, due);
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);

@@ -107,7 +107,7 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   await engines.close();
 });
 
-test("a join that waits takes two rounds to Redis, one that pairs four, a skip two", async () => {
+test("a join that waits takes two rounds to Redis, one that pairs three, a skip two", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis);
   const system = createVirtualSystem();
@@ -142,7 +142,7 @@ test("a join that waits takes two rounds to Redis, one that pairs four, a skip t
   await roundsOf(alice, "waiting", "join");
   await roundsOf(bob, "paired", "join");
   expect(await roundsOf(carol, "waiting", "join")).toBe(2);
-  expect(await roundsOf(dave, "paired", "join")).toBe(4);
+  expect(await roundsOf(dave, "paired", "join")).toBe(3);
   // Both look for another partner, and find none.
   expect(await roundsOf(dave, "waiting", "skip")).toBe(2);
   await engines.close();

@@ -1,17 +1,17 @@
 -- A waiting ticket, and up to `max` of those that are listed under the same term and that neither avoid it nor are avoided
--- by it, or half as many from each of several terms. Returns { session, revision, ticket } of each, its own first.
+-- by it, or half as many from each of several terms. Returns { session, fields } of each, its own first.
 local function eligible_for(session, now, max)
-  local own = redis.call('HMGET', session_key(session), 'revision', 'ticket', 'terms')
-  if not own[2] or not own[3] then return {} end
+  local own = redis.call('HMGET', session_key(session), 'ticket', 'terms')
+  if not own[1] or not own[2] then return {} end
 
   local function avoids(one, other)
     local till = redis.call('ZSCORE', avoidances_key(one), other)
     return till and tonumber(till) > now
   end
 
-  local terms = cjson.decode(own[3])
+  local terms = cjson.decode(own[2])
   if #terms > 1 then max = math.ceil(max / 2) end
-  local window, found, has = 32, { { session, own[1], own[2] } }, {}
+  local window, found, has = 32, { { session, redis.call('HGETALL', session_key(session)) } }, {}
   for _, term in ipairs(terms) do
     local read, count = 0, 0
     repeat
@@ -22,8 +22,7 @@ local function eligible_for(session, now, max)
           count = count + 1
           if not has[other] then
             has[other] = true
-            local fields = redis.call('HMGET', session_key(other), 'revision', 'ticket')
-            found[#found + 1] = { other, fields[1], fields[2] }
+            found[#found + 1] = { other, redis.call('HGETALL', session_key(other)) }
           end
         end
       end
