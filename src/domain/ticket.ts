@@ -125,8 +125,8 @@ const sameLanguage: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * A tag as browsers send most of them, whose primary subtag is in its canonical form already. Asking `Intl`, which replaces the
- * withdrawn codes that are left out here, costs as much as entering the lobby.
+ * A tag as browsers send most of them, whose primary subtag is in its canonical form already: asking `Intl` is slow. The withdrawn
+ * codes, which it replaces, are left out here.
  */
 const usualTag = /^(?!i[nw]|j[iw]|mo)[a-z]{2}(?:-[A-Z]{2})?$/;
 

@@ -111,7 +111,7 @@ export class Admission {
     return this.#client(headers, socketAddress).ambiguous;
   }
 
-  /** A promise only where the nodes count together: an upgrade that has to be awaited costs half as much again. */
+  /** A promise only where the nodes count together, as an upgrade that has to be awaited costs more. */
   admit(headers: Headers, socketAddress: string | undefined): MaybePromise<Admitted | Refused> {
     const { isKeyKnown, peersMax, socketsPerAddress, onFull } = this.#options;
     // With the final key the hash of the address would be another one.
