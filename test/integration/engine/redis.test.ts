@@ -24,22 +24,29 @@ if (!open) throw new Error("there must be an engine in Redis");
 describeEngine("in Redis", open);
 describeProperties("in Redis", open, runs);
 
-test("a signal is one round trip to Redis, its acknowledgement and its way to the partner included", async () => {
-  await using redis = await startRedis(["--appendonly", "no"]);
-  const engines = enginesOn(redis);
-  const engine = engines.open(createVirtualSystem(), engineOptions);
+/** The members of the room `room`, who do not rejoin. Returns their streams. */
+async function pairAliceAndBob(engine: Engine): Promise<Stream[]> {
   const streams: Stream[] = [];
   for (const sessionId of ["alice", "bob"]) {
     const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
     if (isRejection(attached)) throw new Error(attached.reason);
     streams.push(attached.stream);
-    await engine.enqueue({ sessionId, generation: 1 }, defaultWishes);
+    const wishes = { ...defaultWishes, autoRejoin: false };
+    await engine.enqueue({ sessionId, generation: 1 }, wishes);
   }
   const offer = await engine.matchOptions("bob");
   const [polite] = offer?.eligible ?? [];
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  return streams;
+}
+
+test("a signal is one round trip to Redis, its acknowledgement and its way to the partner included", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  const engine = engines.open(createVirtualSystem(), engineOptions);
+  const [ofAlice] = await pairAliceAndBob(engine);
   const callsOf = async (command: string) =>
     Number(
       new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(
@@ -53,7 +60,6 @@ test("a signal is one round trip to Redis, its acknowledgement and its way to th
   expect(await send()).toBe(false);
   await redis.cli("config", "resetstat");
   for (let n = 0; n < 50; n++) expect(await send()).toBe(false);
-  const [ofAlice] = streams;
   const told = ofAlice && (await engine.read(ofAlice, 0));
   if (!Array.isArray(told)) throw new Error("alice must be able to read");
   expect(told.filter(({ json }) => json === signal)).toHaveLength(51);
@@ -66,18 +72,7 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis, { batchMs: 50 });
   const engine = engines.open(createVirtualSystem(), engineOptions);
-  const streams: Stream[] = [];
-  for (const sessionId of ["alice", "bob"]) {
-    const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
-    if (isRejection(attached)) throw new Error(attached.reason);
-    streams.push(attached.stream);
-    await engine.enqueue({ sessionId, generation: 1 }, { ...defaultWishes, autoRejoin: false });
-  }
-  const offer = await engine.matchOptions("bob");
-  const [polite] = offer?.eligible ?? [];
-  if (!offer || !polite) throw new Error("alice must be on offer");
-  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
-  expect(await engine.pair({ ...terms, impolite: offer.ticket, polite })).toBe(true);
+  const [ofAlice] = await pairAliceAndBob(engine);
   const bob = { sessionId: "bob", generation: 1 };
   const sdpOf = (n: number) => JSON.stringify({ type: "offer", roomId: "room", sdp: `${n}` });
   const send = (n: number, room = "room") =>
@@ -98,7 +93,6 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1])).toBe(3);
   const [, left] = await Promise.all([send(101), engine.end(bob, { ending: "leave" })]);
   expect(left).toMatchObject({ status: "idle" });
-  const [ofAlice] = streams;
   const told = ofAlice && (await engine.read(ofAlice, 0));
   if (!Array.isArray(told)) throw new Error("alice must be able to read");
   const texts = told.map(({ json }) => json);
