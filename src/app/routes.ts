@@ -44,8 +44,8 @@ export interface Http {
   /** The Elysia plugin. */
   readonly routes: ReturnType<typeof createRoutes>;
   /**
-   * Answers what asks for an upgrade at `/trpc` as the plugin does, but without Elysia: for a route of Bun's own. Elysia's hooks
-   * and response headers are for pages that can read a response, and are a large part of what a new peer costs.
+   * Answers requests for an upgrade at `/trpc` as the plugin does, but without Elysia: for a route of Bun's own. Elysia's hooks
+   * and response headers are for pages that can read a response, and cost time for each new peer.
    */
   readonly upgrade: UpgradeHandler;
 }

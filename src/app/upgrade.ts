@@ -1,4 +1,4 @@
-/** From an HTTP request to an open socket: who is let in, and what the others are told. */
+/** Upgrades HTTP requests to WebSockets, or refuses them. */
 import type { Admission, Admitted, Refused } from "../http/admission.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Metrics } from "../observe/metrics.ts";

@@ -150,8 +150,8 @@ export interface Engine {
 
   /**
    * A waiting ticket and its options; `undefined` when it does not wait, or its session is absent.
-   * @param asEntered whether the options may be those of the moment at which the ticket entered the lobby, if the engine has kept
-   * them: whoever enters later looks for a partner, too.
+   * @param asEntered whether the ticket has just entered the lobby: then its options may be those of that moment, if the engine
+   * has kept them. Tickets that have entered since then find this one when they look for a partner.
    */
   matchOptions(sessionId: string, asEntered?: boolean): MaybePromise<MatchOptions | undefined>;
   /** Pairs two tickets if both still have these versions; `false`, and no change, if not. */

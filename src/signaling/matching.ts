@@ -84,7 +84,9 @@ export class Matcher {
     isFirst = true,
   ): MaybePromise<string | undefined> {
     const { engine, policy, system } = this.#parts;
-    return chain(engine.matchOptions(sessionId, isFirst), (options) => {
+    // Right after its own call a ticket has just entered; a sweep is there to look again.
+    const hasJustEntered = isFirst && caller !== undefined;
+    return chain(engine.matchOptions(sessionId, hasJustEntered), (options) => {
       if (!options || options.eligible.length === 0) return undefined;
       const { ticket, eligible } = options;
       const partner = policy(ticket, eligible, { now: engine.now(), random: system.random });

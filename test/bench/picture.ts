@@ -50,7 +50,7 @@ const left = 310;
 const lineHeight = 20;
 /** This server; relays that check and keep nothing; the others. */
 const colors = { own: "#1a7f5a", bare: "#c4c8cc", other: "#6f8fc9" };
-/** Left out: forms of the same that cost less because they do less, and what is in none of the rows. */
+/** Left out, as the picture would be too long: forms of those shown that do less, and tRPC's own server. */
 const leftOut = /fire and forget|plain frames|stock/;
 
 const colorOf = (name: string) =>

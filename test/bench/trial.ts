@@ -95,8 +95,7 @@ export class Trial {
 
   /**
    * Each stage once per round, in alternating order, so that none always runs after the same one. The first rounds are warm-ups:
-   * until the runtime has compiled what runs often, which goes on in a thread of its own meanwhile, the same code costs up to
-   * three times as much.
+   * until the runtime has compiled what runs often, in a thread of its own, the same code costs more.
    */
   async inTurns(
     { warmUps, rounds }: { warmUps: number; rounds: number },

@@ -20,14 +20,12 @@ export interface PublishedEvent {
   text: string;
 }
 
+/** What a node publishes by itself; events are published by the scripts that append them. */
+export type OwnMessage = Exclude<NodeMessage, { type: "events" }>;
+
 /** The message as one text: its type and fields, each on a line of its own. */
-export function encodeMessage(message: NodeMessage): string {
+export function encodeMessage(message: OwnMessage): string {
   switch (message.type) {
-    case "events":
-      return lines(
-        "events",
-        ...message.events.flatMap(({ sessionId, offset, text }) => [sessionId, offset, text]),
-      );
     case "take-over":
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":

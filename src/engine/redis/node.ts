@@ -6,7 +6,7 @@ import type { System } from "../../system.ts";
 import { RedisClient, RedisUnavailable } from "./client.ts";
 import { faultOf, layoutFault, type RedisFault } from "./faults.ts";
 import { createKeys, layoutKey, layoutVersion, versionedPrefix, type Keys } from "./keys.ts";
-import { decodeMessage, encodeMessage, type NodeMessage } from "./messages.ts";
+import { decodeMessage, encodeMessage, type NodeMessage, type OwnMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
 import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
 
@@ -139,7 +139,7 @@ export class Node {
   }
 
   /** Publishes a message. @throws {RedisUnavailable} */
-  async publish(channel: string, message: NodeMessage): Promise<void> {
+  async publish(channel: string, message: OwnMessage): Promise<void> {
     await this.command("PUBLISH", channel, encodeMessage(message));
   }
 

@@ -1,6 +1,6 @@
 /**
- * Relays signals by scripts, the acknowledgement and the way to the partner included: those of a few milliseconds in one, as being
- * woken costs Redis more than a signal does.
+ * Relays signals by scripts, the acknowledgement and the way to the partner included: those of a few milliseconds in one, so that
+ * Redis is woken less often.
  */
 import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { unchanged } from "../../domain/change.ts";
@@ -55,7 +55,6 @@ export class SignalRelay {
         case "taken-over":
           return reject("taken-over");
         case "unknown session":
-        case undefined:
           return reject("not-in-room");
         case "another room":
           return this.#sendToPastRoom(caller, roomId);
@@ -73,13 +72,15 @@ export class SignalRelay {
     { sessionId, generation, mutationId = "" }: Caller,
     roomId: string,
     signal = "",
-  ): Promise<SignalOutcome | undefined> {
+  ): Promise<SignalOutcome> {
     const batch = (this.#batch ??= this.#openBatch());
     const index = batch.args.length / 5;
     batch.args.push(sessionId, String(generation), roomId, signal, mutationId);
     batch.chars += signal.length;
     if (index + 1 === signalsMax || batch.chars > charsMax) batch.send();
-    return (await batch.outcomes)[index];
+    const outcome = (await batch.outcomes)[index];
+    if (outcome === undefined) throw new Error("the script answers for each signal");
+    return outcome;
   }
 
   #openBatch(): Batch {

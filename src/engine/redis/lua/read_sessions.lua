@@ -3,7 +3,7 @@
 if is_fenced(node) then return 'fenced' end
 local recorded = mutation ~= '' and redis.call('HGET', results_key(rest[1]), mutation) or false
 local counts = {}
--- A pairing tells nobody how many there are.
+-- The events of a pairing contain no counts.
 if pairing_at == '' then
   counts[1] = redis.call('SCARD', online_key())
   for _, mode in ipairs({ 'video', 'audio', 'text' }) do
