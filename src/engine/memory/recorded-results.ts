@@ -9,7 +9,7 @@ interface RecordedResult {
 
 /**
  * Keeps the last `resultsMax` results, and up to as many older ones. In two generations, the older of which is dropped as a
- * whole: deleting the oldest entry of a `Map` for each new one makes recording a third slower.
+ * whole: deleting the oldest entry of a `Map` for each new one is slow.
  */
 export class RecordedResults {
   #recent = new Map<string, RecordedResult>();

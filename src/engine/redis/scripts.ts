@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { luaKeysFor } from "./keys.ts";
 import admitSocket from "./lua/admit_socket.lua" with { type: "text" };
+import avoids from "./lua/avoids.lua" with { type: "text" };
 import claimDue from "./lua/claim_due.lua" with { type: "text" };
 import commit from "./lua/commit.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
@@ -92,17 +93,23 @@ export const scripts = {
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | "changed" | "carried out">()(
     ["now", "events_max", "bytes_max", "results_max", "eligible_max", "change"],
-    `${eligibleFor}\n${commit}`,
+    `${avoids}\n${eligibleFor}\n${commit}`,
   ),
   dataEpoch: defineScript<string>()(["replication_id"], dataEpoch),
-  eligible: defineScript<Eligible>()(["session", "now", "max"], `${eligibleFor}\n${eligible}`),
+  eligible: defineScript<Eligible>()(
+    ["session", "now", "max"],
+    `${avoids}\n${eligibleFor}\n${eligible}`,
+  ),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >()(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
   readLog: defineScript<
     [epoch: string | null, generation: string | null, dropped: number, texts: string[]]
   >()(["session", "after"], readLog),
-  readSessions: defineScript<SessionsRead>()(["mutation", "pairing_at"], readSessions),
+  readSessions: defineScript<SessionsRead>()(
+    ["mutation", "pairing_at"],
+    `${avoids}\n${readSessions}`,
+  ),
   relaySignals: defineScript<SignalOutcome[]>()(
     ["now", "events_max", "bytes_max", "results_max", "recorded_since"],
     relaySignals,

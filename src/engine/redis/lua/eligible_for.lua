@@ -4,11 +4,6 @@ local function eligible_for(session, now, max)
   local own = redis.call('HMGET', session_key(session), 'ticket', 'terms')
   if not own[1] or not own[2] then return {} end
 
-  local function avoids(one, other)
-    local till = redis.call('ZSCORE', avoidances_key(one), other)
-    return till and tonumber(till) > now
-  end
-
   local terms = cjson.decode(own[2])
   if #terms > 1 then max = math.ceil(max / 2) end
   local window, found, has = 32, { { session, redis.call('HGETALL', session_key(session)) } }, {}
@@ -18,7 +13,7 @@ local function eligible_for(session, now, max)
       local batch = redis.call('ZRANGE', term, read, read + window - 1)
       for _, other in ipairs(batch) do
         if count >= max then break end
-        if other ~= session and (has[other] or not (avoids(session, other) or avoids(other, session))) then
+        if other ~= session and (has[other] or not (avoids(session, other, now) or avoids(other, session, now))) then
           count = count + 1
           if not has[other] then
             has[other] = true

@@ -26,9 +26,6 @@ local function add(id)
   add(partner)
 end
 for _, id in ipairs(rest) do add(id) end
-local function avoids(one, other)
-  local till = redis.call('ZSCORE', avoidances_key(one), other)
-  return till and tonumber(till) > tonumber(pairing_at)
-end
-local avoiding = pairing_at ~= '' and (avoids(rest[1], rest[2]) or avoids(rest[2], rest[1]))
+local at = tonumber(pairing_at)
+local avoiding = at and (avoids(rest[1], rest[2], at) or avoids(rest[2], rest[1], at))
 return { recorded, counts, sessions, rooms, avoiding and 1 or 0 }
