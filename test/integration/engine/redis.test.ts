@@ -101,7 +101,7 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   await engines.close();
 });
 
-test("a join that waits takes two rounds to Redis, one that pairs three, a skip two", async () => {
+test("a join that waits takes one round to Redis, one that pairs two, a skip one", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis);
   const system = createVirtualSystem();
@@ -135,10 +135,10 @@ test("a join that waits takes two rounds to Redis, one that pairs three, a skip 
   // The first ones bring the scripts along.
   await roundsOf(alice, "waiting", "join");
   await roundsOf(bob, "paired", "join");
-  expect(await roundsOf(carol, "waiting", "join")).toBe(2);
-  expect(await roundsOf(dave, "paired", "join")).toBe(3);
+  expect(await roundsOf(carol, "waiting", "join")).toBe(1);
+  expect(await roundsOf(dave, "paired", "join")).toBe(2);
   // Both look for another partner, and find none.
-  expect(await roundsOf(dave, "waiting", "skip")).toBe(2);
+  expect(await roundsOf(dave, "waiting", "skip")).toBe(1);
   await engines.close();
 });
 
@@ -237,7 +237,7 @@ test("A9 votes that do not count are not written, and those that do push no susp
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   await engine.pair({ ...terms, impolite: offer.ticket, polite });
-  const words = async () => Number(await redis.cli("xlen", "one-site:1:mod"));
+  const words = async () => Number(await redis.cli("xlen", "one-site:2:mod"));
   const before = await words();
   const report = () => engine.report({ sessionId: "alice", generation: 1 }, "room");
   expect(await report()).toMatchObject({ first: true, counted: false });
@@ -247,14 +247,14 @@ test("A9 votes that do not count are not written, and those that do push no susp
   expect(await words()).toBe(before);
 
   // As if a flood of votes had pushed all older words out.
-  await redis.cli("xtrim", "one-site:1:mod", "maxlen", "0");
+  await redis.cli("xtrim", "one-site:2:mod", "maxlen", "0");
   const another = engines.open(system, engineOptions);
   // Asks Redis, so it waits until the node is there.
   await another.stats();
   const known = await another.suspensions();
   if (isRejection(known)) throw new Error(known.reason);
   expect(known.map(({ subject, by }) => [subject.id, by])).toEqual([["mallory", "operator"]]);
-  expect(await redis.cli("hkeys", "one-site:1:suspended")).toBe("session mallory\n");
+  expect(await redis.cli("hkeys", "one-site:2:suspended")).toBe("session mallory\n");
   await engines.close();
 });
 
