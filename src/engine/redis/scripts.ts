@@ -36,9 +36,10 @@ export const fencedReply = "fenced";
 
 /**
  * Makes a script of its body. Before the body stand the locals `prefix` and `node`, one for each name, and `rest` with all
- * further arguments; the functions for keys; and prelude.lua.
+ * further arguments, or `first_argument`, their first index in ARGV, if the body uses that; the functions for keys; and prelude.lua.
+ * @param flags see Redis' documentation of EVAL scripts' flags; without any the script writes, and is refused when memory is full.
  */
-function defineScript<Result>() {
+function defineScript<Result>(flags: "" | "no-writes" | "allow-oom" = "") {
   return <const Name extends string>(
     names: readonly Name[],
     body: string,
@@ -46,9 +47,14 @@ function defineScript<Result>() {
     const locals = ["prefix", "node", ...names];
     const values = locals.map((_, index) => `ARGV[${index + 1}]`);
     const shared = `${prelude}\n${body}`;
+    const first = locals.length + 1;
     const text = [
+      // With this line Redis decides before the first command whether a script may write: none stops half-way for want of memory.
+      `#!lua flags=${flags}`,
       `local ${locals.join(", ")} = ${values.join(", ")}`,
-      `local rest = { unpack(ARGV, ${locals.length + 1}) }`,
+      body.includes("first_argument")
+        ? `local first_argument = ${first}`
+        : `local rest = { unpack(ARGV, ${first}) }`,
       luaKeysFor(shared),
       shared,
     ].join("\n");
@@ -82,7 +88,7 @@ export type Committed = [
    * they contain counts.
    */
   stored: [id: string, last: number, formatted: string[] | null][],
-  /** The options of each ticket that looks for a partner now. */
+  /** The options of each ticket that looks for a partner now, without itself. */
   options: Eligible[],
 ];
 
@@ -114,23 +120,37 @@ export const scripts = {
   ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"]>()(
-    ["now", "events_max", "bytes_max", "results_max", "recorded_since", "eligible_max", "change"],
+    [
+      "now",
+      "events_max",
+      "bytes_max",
+      "results_max",
+      "recorded_since",
+      "eligible_max",
+      "mutation",
+      "pairing_at",
+      "recorder",
+      "recorded_as",
+      "record",
+    ],
     [avoids, eligibleFor, sessionsAsTheyAre, log, commit].join("\n"),
   ),
-  dataEpoch: defineScript<string>()(["replication_id"], dataEpoch),
-  eligible: defineScript<Eligible>()(
+  dataEpoch: defineScript<string>("allow-oom")(["replication_id"], dataEpoch),
+  eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
     [avoids, eligibleFor, eligible].join("\n"),
   ),
-  findSignal: defineScript<number>()(["session", "mutation"], findSignal),
+  /** Fails if scripts that write are refused now. */
+  canWrite: defineScript<number>()([], "return 1"),
+  findSignal: defineScript<number>("no-writes")(["session", "mutation"], findSignal),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
-  >()(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
-  readCounts: defineScript<number[]>()([], readCounts),
+  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+  readCounts: defineScript<number[]>("no-writes")([], readCounts),
   readLog: defineScript<
     [epoch: string | null, generation: string | null, dropped: number, entries: string[]]
-  >()(["session", "after", "events_max"], readLog),
-  readSessions: defineScript<SessionsRead>()(
+  >("no-writes")(["session", "after", "events_max"], readLog),
+  readSessions: defineScript<SessionsRead>("no-writes")(
     ["mutation", "pairing_at"],
     [avoids, sessionsAsTheyAre, readSessions].join("\n"),
   ),

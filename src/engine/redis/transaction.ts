@@ -2,7 +2,13 @@
  * One optimistic transaction: sessions as they were read, the changes that are applied to them, and what is then to be
  * committed, if no other transaction was faster.
  */
-import type { AddressedEvent, Avoidance, Change, RoomChange } from "../../domain/change.ts";
+import type {
+  AddressedEvent,
+  Avoidance,
+  Change,
+  LobbyCounts,
+  RoomChange,
+} from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import { partnerIdOf, type Room, type RoomEnd, type Session } from "../../domain/session.ts";
 import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
@@ -26,8 +32,8 @@ export interface SessionDraft extends StoredSession {
   readonly before: Fields;
   /** Entries in its log; 0 if that was not read. */
   readonly entries: number;
-  /** What is appended to its log. */
-  readonly events: LogItem[];
+  /** What is appended to its log: see `withCounts`. */
+  readonly events: string[];
   /** What becomes of its log, beside what is appended: see log.lua. */
   log: "begins" | "ends" | "renamed" | undefined;
   /** Whether a room of its own begins. */
@@ -36,19 +42,16 @@ export interface SessionDraft extends StoredSession {
   after: StoredFields;
 }
 
-/** The text of an event; or an event with counts of the lobby, to which these are to be added. */
-type LogItem = string | { format: string; mode: Mode; waiting: number; online: number };
-
 /** What `commit.lua` carries out. */
 export interface Commit {
-  sessions: SessionCommit[];
+  sessions: readonly SessionCommit[];
   /** Deadlines that this carries out. */
-  due: string[];
-  commands: string[][];
-  /** Tickets whose options are to be returned. */
-  looking: readonly string[];
-  result?: RecordedMutation;
-  reads?: LogRead;
+  due: readonly string[];
+  commands: readonly (readonly string[])[];
+  /** Tickets whose options are to be returned, with the keys of the terms that they are listed under. */
+  looking: readonly (readonly [id: string, terms: readonly string[]])[];
+  result: RecordedMutation | undefined;
+  reads: LogRead | undefined;
 }
 
 interface SessionCommit {
@@ -61,10 +64,10 @@ interface SessionCommit {
   set: string[];
   unset: string[];
   /** The nodes with streams of it from now on, if they are others. */
-  holders?: string;
-  log?: SessionDraft["log"];
+  holders: string | undefined;
+  log: SessionDraft["log"];
   marks: boolean;
-  entries: LogItem[];
+  entries: readonly string[];
 }
 
 export type RecordedMutation = [sessionId: string, mutationId: string, result: string];
@@ -160,13 +163,8 @@ export class Transaction {
     if (draft.epoch === undefined) return;
     const text = toLogText(event);
     const mode = draft.value.ticket?.wishes.mode;
-    if (event.type !== "lobby" || mode === undefined) return void draft.events.push(text);
-    const { waiting, online } = event;
-    const format = text.replace(
-      `"waiting":${waiting},"online":${online}`,
-      '"waiting":%d,"online":%d',
-    );
-    draft.events.push({ format, mode, waiting, online });
+    const hasCounts = event.type === "lobby" && mode !== undefined;
+    draft.events.push(hasCounts ? withCounts(text, mode, event) : text);
   }
 
   #replace(draft: SessionDraft, next: Session): void {
@@ -275,19 +273,14 @@ export class Transaction {
     for (const draft of drafts) draft.after = encodeSession(draft);
     for (const draft of drafts) this.#renameLogs(draft);
     const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
+    const { commands, record: result, reads } = this;
     const isEmpty =
-      this.commands.length === 0 &&
+      commands.length === 0 &&
       this.#due.length === 0 &&
       sessions.every(({ changes, log, entries }) => !changes && !log && entries.length === 0);
-    if (isEmpty && !this.record) return undefined;
-    return {
-      sessions,
-      due: this.#due,
-      commands: this.commands,
-      looking,
-      ...(this.record && { result: this.record }),
-      ...(this.reads && { reads: this.reads }),
-    };
+    if (isEmpty && !result) return undefined;
+    const lookingAt = looking.map((id) => [id, this.getOrCreate(id).terms ?? []] as const);
+    return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
   }
 
   /** Wherever a node may append to a log by its name, but must no longer do so as it does. */
@@ -323,18 +316,57 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
     changes,
     set,
     unset,
-    ...(isElsewhere && { holders: after["nodes"] ?? "" }),
-    ...(log && { log }),
+    holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
+    log,
     marks,
     entries: events,
   };
 }
 
-/** The fields of a session after its commit, but for those that only scripts use. */
-export function fieldsAfter({ id, revision, changes }: SessionCommit, transaction: Transaction) {
-  const fields: Record<string, string> = {};
-  for (const [name, value] of Object.entries(transaction.getOrCreate(id).after))
-    if (value !== undefined) fields[name] = value;
-  fields["revision"] = String(Number(revision) + (changes ? 1 : 0));
-  return fields;
+/** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
+function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts): string {
+  const format = text.replace(
+    `"waiting":${waiting},"online":${online}`,
+    '"waiting":%d,"online":%d',
+  );
+  return `#${mode} ${waiting} ${online} ${format}`;
+}
+
+/** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
+export function commitArguments(ids: readonly string[], commit: Commit): string[] {
+  const { sessions, due, reads, commands, looking } = commit;
+  const args: string[] = [];
+  const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
+  putList(ids);
+  args.push(String(sessions.length));
+  for (const { id, revision, log = "", changes, marks, holders, set, unset, entries } of sessions) {
+    const flags = (changes ? "c" : "") + (marks ? "m" : "") + (holders === undefined ? "" : "h");
+    args.push(id, revision, log, flags, holders ?? "");
+    putList(set);
+    putList(unset);
+    putList(entries);
+  }
+  putList(due);
+  args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
+  args.push(String(commands.length));
+  for (const command of commands) putList(command);
+  args.push(String(looking.length));
+  for (const [id, terms] of looking) {
+    args.push(id);
+    putList(terms);
+  }
+  return args;
+}
+
+/** The fields of sessions after a commit, by their ids, but for those that only scripts use. */
+export function fieldsAfter(transaction: Transaction, { sessions }: Commit): Map<string, Fields> {
+  const all = new Map<string, Fields>();
+  for (const { id, revision, changes } of sessions) {
+    const fields: Record<string, string> = {};
+    for (const [name, value] of Object.entries(transaction.getOrCreate(id).after))
+      if (value !== undefined) fields[name] = value;
+    fields["revision"] = String(Number(revision) + (changes ? 1 : 0));
+    all.set(id, fields);
+  }
+  return all;
 }

@@ -28,6 +28,7 @@ import {
 import type { Fields } from "./session-codec.ts";
 import type { SharedWaits } from "./shared-waits.ts";
 import {
+  commitArguments,
   fieldsAfter,
   Transaction,
   type Commit,
@@ -146,7 +147,10 @@ export class Transactor {
       isGuess = false;
       if (outcome?.[0] === "carried out") return result;
       if (!commit || outcome?.[0] !== "committed") continue;
-      this.#remember(transaction, commit);
+      const after = fieldsAfter(transaction, commit);
+      this.#remember(after);
+      for (const [index, [id]] of commit.looking.entries())
+        this.#parts.onOptions([[id, pairsOf(after.get(id) ?? {})], ...(outcome[4][index] ?? [])]);
       committed(transaction, outcome);
       return this.#afterCommit(transaction, request, outcome, result);
     }
@@ -161,35 +165,38 @@ export class Transactor {
 
   #commit({ ids, mutation, pairing }: TransactionRequest, commit: Commit) {
     const now = this.#parts.now();
-    const pairingAt = pairing === true ? now : "";
-    const asked = { ids, mutation: mutation?.id ?? "", pairing_at: pairingAt };
-    return this.#parts.node.run(scripts.commit, {
+    const [recorder = "", recordedAs = "", record = ""] = commit.result ?? [];
+    const args = {
       now,
       events_max: limits.logEventsMax,
       bytes_max: limits.logBytesMax,
       results_max: resultsMax,
       recorded_since: now - resultKeptMs,
       eligible_max: eligibleMax,
-      change: JSON.stringify({ ...commit, ...asked }),
-    });
+      mutation: mutation?.id ?? "",
+      pairing_at: pairing === true ? now : "",
+      recorder,
+      recorded_as: recordedAs,
+      record,
+    };
+    return this.#parts.node.run(scripts.commit, args, commitArguments(ids, commit));
   }
 
   async #afterCommit<T>(
     transaction: Transaction,
     request: TransactionRequest,
-    [, , , stored, options]: Committed,
+    [, , , stored]: Committed,
     result: T,
   ): Promise<T | Rejection> {
-    const { inboxes, waits, onRoomEnded, onOptions } = this.#parts;
+    const { inboxes, waits, onRoomEnded } = this.#parts;
     for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
     for (const end of transaction.roomEnds) onRoomEnded(end);
     for (const [id, last, formatted] of stored) {
       if (last === 0 || !inboxes.has(id)) continue;
-      const events = formatted ?? (transaction.getOrCreate(id).events as string[]);
+      const events = formatted ?? transaction.getOrCreate(id).events;
       for (const [index, text] of events.entries())
         inboxes.onEvent(id, last - events.length + 1 + index, text);
     }
-    for (const found of options) onOptions(found);
     if (request.attaching !== true)
       await Promise.all(stored.map(([id, last]) => inboxes.waitForOffset(id, last)));
     return this.#notAttached(request) ?? result;
@@ -212,16 +219,13 @@ export class Transactor {
   }
 
   /** Keeps what the sessions with streams here, and their partners, have become. */
-  #remember(transaction: Transaction, commit: Commit): void {
+  #remember(after: ReadonlyMap<string, Fields>): void {
     const { inboxes } = this.#parts;
-    const after = new Map(
-      commit.sessions.map((one) => [one.id, fieldsAfter(one, transaction)] as const),
-    );
     for (const [id, fields] of after) {
       const inbox = inboxes.get(id);
       if (!inbox) continue;
       inbox.known = fields;
-      const partnerId = fields?.["partner"];
+      const partnerId = fields["partner"];
       const partner = partnerId === undefined ? undefined : after.get(partnerId);
       inbox.knownPartner =
         partnerId !== undefined && partner && !inboxes.has(partnerId)

@@ -1,39 +1,51 @@
--- Carries out a change (see Commit in transaction.ts) if everything that it was derived from is still as it was. Returns
--- { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out its deadline, or
--- { 'changed', … } with the sessions as they are, also if its mutation has a result already.
+-- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
+-- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
+-- its deadline, or { 'changed', … } with the sessions as they are, also if its mutation has a result already.
 if is_fenced(node) then return 'fenced' end
 now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
-change = cjson.decode(change)
-local function changed() return { 'changed', sessions_as_they_are(change.ids, change.mutation, change.pairing_at) } end
-if change.mutation ~= '' then
-  local recorded = redis.call('HGET', results_key(change.ids[1]), change.mutation)
+local position = first_argument
+local function take()
+  position = position + 1
+  return ARGV[position - 1]
+end
+-- Where in ARGV a list begins and ends that is preceded by its length.
+local function take_range()
+  local from = position + 1
+  position = from + tonumber(ARGV[position])
+  return from, position - 1
+end
+local ids_from, ids_to = take_range()
+local function changed() return { 'changed', sessions_as_they_are({ unpack(ARGV, ids_from, ids_to) }, mutation, pairing_at) } end
+if mutation ~= '' then
+  local recorded = redis.call('HGET', results_key(ARGV[ids_from]), mutation)
   local at = recorded and tonumber(string.match(recorded, '^%d+ (%d+)'))
   if at and at > tonumber(recorded_since) then return changed() end
 end
-local logs = {}
-for n, one in ipairs(change.sessions) do
-  local fields =
-    redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
+local sessions = {}
+for n = 1, tonumber(take()) do
+  local one = { id = take(), revision = take(), log = take(), flags = take(), holders = take() }
+  one.set_from, one.set_to = take_range()
+  one.unset_from, one.unset_to = take_range()
+  one.entries = { unpack(ARGV, take_range()) }
+  local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
   if (fields[1] or '0') ~= one.revision then return changed() end
-  logs[n] = {
-    name = fields[2],
-    dropped = tonumber(fields[3] or '0'),
-    holders = one.holders or fields[4],
-    exists = fields[5] ~= false,
-    answered = tonumber(fields[6] or '0'),
-  }
+  one.name, one.dropped = fields[2], tonumber(fields[3] or '0')
+  if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
+  one.has_log, one.answered = fields[5] ~= false, tonumber(fields[6] or '0')
+  sessions[n] = one
 end
-for _, deadline in ipairs(change.due) do
-  if not redis.call('ZSCORE', due_key(), deadline) then return { 'carried out' } end
+local due_from, due_to = take_range()
+for n = due_from, due_to do
+  if not redis.call('ZSCORE', due_key(), ARGV[n]) then return { 'carried out' } end
 end
 local last, missed = 0, {}
-if change.reads then
-  local id, after = change.reads[1], tonumber(change.reads[2])
-  local fields = redis.call('HMGET', session_key(id), 'name', 'dropped')
+local reads, after = take(), tonumber(take())
+if reads ~= '' then
+  local fields = redis.call('HMGET', session_key(reads), 'name', 'dropped')
   local dropped = tonumber(fields[2] or '0')
-  last = dropped + (fields[1] and redis.call('LLEN', log_key(id, fields[1])) or 0)
+  last = dropped + (fields[1] and redis.call('LLEN', log_key(reads, fields[1])) or 0)
   if after and (after < dropped or after > last) then return changed() end
-  if after then missed = redis.call('LRANGE', log_key(id, fields[1]), after - dropped, -1) end
+  if after then missed = redis.call('LRANGE', log_key(reads, fields[1]), after - dropped, -1) end
 end
 
 -- Keeps a session that has blocked another one for as long as its token is valid. Past the bounds, in total and of one
@@ -58,22 +70,25 @@ local function keep_blocker(id, address_hash, life_s, short_s, max, max_per_addr
 end
 
 -- The counts in an event are those before the change, and what it adds.
-local function with_counts(entry)
-  local waiting = redis.call('ZCARD', lobby_key(entry.mode)) + entry.waiting
-  return string.format(entry.format, waiting, redis.call('SCARD', online_key()) + entry.online)
-end
-for _, one in ipairs(change.sessions) do
+for _, one in ipairs(sessions) do
   for n, entry in ipairs(one.entries) do
-    if type(entry) == 'table' then one.entries[n], one.formatted = with_counts(entry), true end
+    local mode, waiting, online, format = string.match(entry, '^#(%a+) (%d+) (%d+) (.*)$')
+    if mode then
+      one.has_counts = true
+      one.entries[n] =
+        string.format(format, redis.call('ZCARD', lobby_key(mode)) + waiting, redis.call('SCARD', online_key()) + online)
+    end
   end
 end
-for _, command in ipairs(change.commands) do
-  if command[1] == 'keep_blocker' then keep_blocker(unpack(command, 2)) else redis.call(unpack(command)) end
+for _ = 1, tonumber(take()) do
+  local from, to = take_range()
+  if ARGV[from] == 'keep_blocker' then keep_blocker(unpack(ARGV, from + 1, to)) else redis.call(unpack(ARGV, from, to)) end
 end
 
+local messages, stored = {}, {}
 -- Changes a session's fields and log. Returns { id, offset of the last event, the entries if they contain counts }.
-local function store(one, log, messages)
-  local key, set, name = session_key(one.id), one.set, log.name
+local function store(one)
+  local set, name, count, length = { unpack(ARGV, one.set_from, one.set_to) }, one.name, #one.entries, 0
   local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
   if one.log == 'begins' or one.log == 'ends' then
     if name then redis.call('DEL', log_key(one.id, name)) end
@@ -81,20 +96,21 @@ local function store(one, log, messages)
     name = string.format('%d', math.max(now, tonumber(name or '0') + 1))
     put('name', name)
     put('dropped', 0)
-    log.dropped, log.exists = 0, one.log == 'begins'
+    one.dropped, one.has_log = 0, one.log == 'begins'
   end
-  local length, count = 0, log.exists and #one.entries or 0
+  if not one.has_log then count = 0 end
   if count > 0 then
     local list = log_key(one.id, name)
     length = redis.call('RPUSH', list, unpack(one.entries))
-    address(messages, log.holders, one.id, log.dropped + length - count + 1, one.entries)
+    address(messages, one.holders, one.id, one.dropped + length - count + 1, one.entries)
     local drop = excess(list, length, one.entries, events_max, bytes_max)
     if drop > 0 then
       redis.call('LTRIM', list, drop, -1)
-      log.dropped, length, one.log = log.dropped + drop, length - drop, 'renamed'
-      put('dropped', log.dropped)
+      one.dropped, length, one.log = one.dropped + drop, length - drop, 'renamed'
+      put('dropped', one.dropped)
     end
   end
+  local last = one.dropped + length
   if one.log == 'renamed' and name then
     local following = string.format('%d', name + 1)
     if count > 0 or redis.call('EXISTS', log_key(one.id, name)) == 1 then
@@ -102,36 +118,34 @@ local function store(one, log, messages)
     end
     put('name', following)
   end
-  local last = log.dropped + length
-  if one.marks then put('mark', last) end
-  if change.result and change.result[1] == one.id then
-    put('answered', log.answered + 1)
-  end
-  if one.changes then put('revision', one.revision + 1) end
-  if #set > 0 then redis.call('HSET', key, unpack(set)) end
-  if #one.unset > 0 then redis.call('HDEL', key, unpack(one.unset)) end
-  return { one.id, count > 0 and last or 0, one.formatted and one.entries or false }
+  if string.find(one.flags, 'm', 1, true) then put('mark', last) end
+  if record ~= '' and recorder == one.id then put('answered', one.answered + 1) end
+  if string.find(one.flags, 'c', 1, true) then put('revision', one.revision + 1) end
+  if #set > 0 then redis.call('HSET', session_key(one.id), unpack(set)) end
+  if one.unset_to >= one.unset_from then redis.call('HDEL', session_key(one.id), unpack(ARGV, one.unset_from, one.unset_to)) end
+  return { one.id, count > 0 and last or 0, one.has_counts and one.entries or false }
 end
-local messages, stored = {}, {}
-for n, one in ipairs(change.sessions) do stored[n] = store(one, logs[n], messages) end
+for n, one in ipairs(sessions) do stored[n] = store(one) end
 publish(messages)
 
--- Records a mutation's result as '<number> <epoch ms> <json>', and now and then forgets all but the newest ones.
-local function record(id, mutation, result, answered)
-  local key, max = results_key(id), tonumber(results_max)
-  redis.call('HSET', key, mutation, string.format('%d %d %s', answered, now, result))
-  redis.call('EXPIRE', key, 150)
-  if answered % max > 0 then return end
-  local all = redis.call('HGETALL', key)
-  for i = 1, #all, 2 do
-    if tonumber(string.match(all[i + 1], '^%d+')) <= answered - max then redis.call('HDEL', key, all[i]) end
+-- A result is recorded as '<number> <epoch ms> <json>'; now and then all but the newest ones are forgotten.
+if record ~= '' then
+  local key, number = results_key(recorder), 0
+  for _, one in ipairs(sessions) do
+    if one.id == recorder then number = one.answered + 1 end
   end
-end
-if change.result then
-  for n, one in ipairs(change.sessions) do
-    if one.id == change.result[1] then record(one.id, change.result[2], change.result[3], logs[n].answered + 1) end
+  redis.call('HSET', key, recorded_as, string.format('%d %d %s', number, now, record))
+  redis.call('EXPIRE', key, 150)
+  if number % results_max == 0 then
+    local all = redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+      if tonumber(string.match(all[i + 1], '^%d+')) <= number - results_max then redis.call('HDEL', key, all[i]) end
+    end
   end
 end
 local options = {}
-for n, id in ipairs(change.looking) do options[n] = eligible_for(id, now, tonumber(eligible_max)) end
+for n = 1, tonumber(take()) do
+  local id = take()
+  options[n] = eligible_for(id, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
+end
 return { 'committed', last, missed, stored, options }
