@@ -5,7 +5,15 @@
 import type { System } from "../../system.ts";
 import { RedisClient, RedisUnavailable } from "./client.ts";
 import { faultOf, layoutFault, type RedisFault } from "./faults.ts";
-import { createKeys, layoutKey, layoutVersion, versionedPrefix, type Keys } from "./keys.ts";
+import {
+  absentKey,
+  createKeys,
+  layoutKey,
+  layoutVersion,
+  versionedPrefix,
+  type Keys,
+} from "./keys.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
 import { decodeMessage, encodeMessage, type NodeMessage, type OwnMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
 import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
@@ -21,7 +29,8 @@ export const isUnavailable = (error: unknown) =>
   error instanceof RedisUnavailable || error instanceof Fenced;
 
 export interface NodeOptions {
-  url: string;
+  location: RedisLocation;
+  tls?: RedisTls | undefined;
   /** The site's, without the layout's version. */
   prefix: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
@@ -90,13 +99,15 @@ export class Node {
   #readyListeners: (() => void)[] = [];
 
   constructor(options: NodeOptions) {
-    const { url, prefix, timeoutMs, leaseMs, clock } = options;
+    const { location, tls, prefix, timeoutMs, leaseMs, clock } = options;
     this.#options = options;
     this.#prefix = versionedPrefix(prefix);
     this.keys = createKeys(prefix);
     this.#heartbeatMs = leaseMs / 6;
     this.#client = new RedisClient({
-      url,
+      location,
+      tls,
+      absentKey: absentKey(prefix),
       timeoutMs,
       clock,
       onMessage: (text) => this.#receive(text),
@@ -140,7 +151,7 @@ export class Node {
 
   /** Publishes a message. @throws {RedisUnavailable} */
   async publish(channel: string, message: OwnMessage): Promise<void> {
-    await this.command("PUBLISH", channel, encodeMessage(message));
+    await this.command("SPUBLISH", channel, encodeMessage(message));
   }
 
   /** Whether a message that it publishes to itself returns in time: then all messages before it have arrived. */

@@ -23,7 +23,7 @@ local function append_event(messages, id, text, events_max, bytes_max)
 end
 
 local function publish(messages)
-  for holder, message in pairs(messages) do redis.call('PUBLISH', node_channel(holder), message) end
+  for holder, message in pairs(messages) do redis.call('SPUBLISH', node_channel(holder), message) end
 end
 
 -- Records a mutation's result as '<number> <epoch ms> <json>', and now and then forgets all but the newest ones.
