@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
+import { defaultPrefix } from "../../src/engine/redis/keys.ts";
 import {
   createRedisEngine,
   type RedisEngine,
@@ -97,7 +98,7 @@ export function enginesOn(redis: Pick<RedisOptions, "url">, options: Partial<Red
   const clock = createSystem();
   const opened: RedisEngine[] = [];
   const open: OpenEngine = (system: VirtualSystem, engineOptions: EngineOptions) => {
-    const prefix = `site-${process.pid}-${++sites}:`;
+    const prefix = `${defaultPrefix}site-${process.pid}-${++sites}:`;
     const engine = createRedisEngine(system, engineOptions, {
       url: redis.url,
       prefix,

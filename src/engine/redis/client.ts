@@ -80,12 +80,13 @@ export class RedisClient {
     this.#subscriber = this.#openSubscriber();
   }
 
-  /** Replaces both connections, and finds out anew where Redis is. */
+  /** Replaces the connections that there are, and finds out anew where Redis is, as any that is being made does already. */
   reconnect(): void {
     if (this.#isClosed) return;
-    for (const link of [this.#commands, this.#subscriber]) link.close();
-    this.#commands = this.#openCommands();
-    this.#subscriber = this.#openSubscriber();
+    const [commands, subscriber] = [this.#commands, this.#subscriber];
+    if (commands.connection) this.#commands = this.#openCommands();
+    if (subscriber.connection) this.#subscriber = this.#openSubscriber();
+    for (const link of [commands, subscriber]) if (link.connection) link.close();
   }
 
   close(): void {

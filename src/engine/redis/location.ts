@@ -9,7 +9,7 @@ export interface SentinelLocation {
   kind: "sentinel";
   /** The same, with the name that the Sentinels know the master by in place of the host. */
   url: string;
-  /** `host:port` of each. With rediss:// they are asked over TLS as well. */
+  /** `host` or `host:port` of each; the default port is 26379. With rediss:// they are asked over TLS as well. */
   sentinels: readonly string[];
   /** What the Sentinels themselves demand. */
   password?: string | undefined;
@@ -52,17 +52,26 @@ async function askSentinels(
   { url, sentinels, password }: SentinelLocation,
   options: LocatorOptions,
 ): Promise<string> {
+  return firstOf(sentinels, (sentinel) => askSentinel({ url, password }, sentinel, options));
+}
+
+/** The URL of the master by the word of one Sentinel. */
+export async function askSentinel(
+  { url, password }: Pick<SentinelLocation, "url" | "password">,
+  sentinel: string,
+  options: Pick<LocatorOptions, "tls" | "timeoutMs" | "clock">,
+): Promise<string> {
   const { protocol, hostname } = new URL(url);
   const login = password === undefined ? "" : `:${encodeURIComponent(password)}@`;
-  return firstOf(sentinels, async (sentinel) => {
-    const [master] = await ask(options, `${protocol}//${login}${sentinel}`, [
-      ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", hostname],
-    ]);
-    if (!master) throw new Error(`the Sentinels know no master named ${hostname}`);
-    const [host, port] = master as [string, string];
-    return withAddress(url, host, port);
-  });
+  const [master] = await ask(options, `${protocol}//${login}${withPort(sentinel)}`, [
+    ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", hostname],
+  ]);
+  if (!master) throw new Error(`the Sentinels know no master named ${hostname}`);
+  const [host, port] = master as [string, string];
+  return withAddress(url, host, port);
 }
+
+const withPort = (address: string) => (/:\d+$/.test(address) ? address : `${address}:26379`);
 
 async function askCluster({ seeds }: ClusterLocation, options: LocatorOptions): Promise<string> {
   return firstOf(seeds, async (seed) => {
@@ -75,9 +84,9 @@ async function askCluster({ seeds }: ClusterLocation, options: LocatorOptions): 
     if (!String(stateReply).includes("cluster_state:ok"))
       throw new Error("CLUSTERDOWN the cluster is not in order");
     const slot = Number(slotReply);
-    const ranges = slotsReply as [first: number, last: number, master: [string | null, number]][];
+    const ranges = slotsReply as SlotRange[];
     const range = ranges.find(([first, last]) => first <= slot && slot <= last);
-    if (!range) throw new Error(`CLUSTERDOWN no master serves slot ${slot}`);
+    if (!range?.[2]) throw new Error(`CLUSTERDOWN no master serves slot ${slot}`);
     const [host, port] = range[2];
     // A node that does not know its own address, or has no host name to tell: the one that was asked.
     const known = host && host !== "?" ? host : new URL(seed).hostname;
@@ -85,8 +94,11 @@ async function askCluster({ seeds }: ClusterLocation, options: LocatorOptions): 
   });
 }
 
+/** First and last slot of a range, its master, and its replicas; each with its address. */
+export type SlotRange = [first: number, last: number, ...nodes: [string | null, number][]];
+
 /** The seed with user, password and database of the first one. */
-function loginOf([first = ""]: readonly string[], seed: string): string {
+export function loginOf([first = ""]: readonly string[], seed: string): string {
   const { hostname, port } = new URL(seed);
   return withAddress(first, hostname, port === "" ? 6379 : port);
 }
@@ -113,8 +125,8 @@ const bestOf = (errors: readonly unknown[]): unknown =>
   errors[0];
 
 /** The replies of one Redis or Sentinel, on a connection of its own. */
-async function ask(
-  { tls, timeoutMs, clock }: LocatorOptions,
+export async function ask(
+  { tls, timeoutMs, clock }: Pick<LocatorOptions, "tls" | "timeoutMs" | "clock">,
   url: string,
   commands: string[][],
 ): Promise<unknown[]> {

@@ -4,7 +4,7 @@
  */
 import type { System } from "../../system.ts";
 import { RedisClient, RedisUnavailable } from "./client.ts";
-import { faultOf, layoutFault, type RedisFault } from "./faults.ts";
+import { clusterFault, faultOf, layoutFault, type RedisFault } from "./faults.ts";
 import {
   absentKey,
   createKeys,
@@ -21,8 +21,14 @@ import { fencedReply, scripts, type Script, type ScriptArguments } from "./scrip
 /** This node's lease has ended: other nodes have taken over its sessions. */
 export class Fenced extends Error {}
 
-/** Another version of the layout is in use. */
-class WrongLayout extends Error {}
+/** A fault that no reply of Redis names. */
+class Unfit extends Error {
+  readonly fault: RedisFault;
+  constructor(fault: RedisFault) {
+    super(fault.message);
+    this.fault = fault;
+  }
+}
 
 /** Redis is unavailable, or this node is fenced off: no bug, and nothing that can be done about it here and now. */
 export const isUnavailable = (error: unknown) =>
@@ -212,7 +218,7 @@ export class Node {
   #markUnavailable(error: unknown): void {
     if (this.#isClosed) return;
     const { clock, onUnavailable } = this.#options;
-    const fault = error instanceof WrongLayout ? layoutFault(error.message) : faultOf(error);
+    const fault = error instanceof Unfit ? error.fault : faultOf(error);
     const isSteady = clock.elapsed() - this.#availableSince > flappingMs;
     // That there is no connection yet follows from what was reported before.
     if (fault.kind !== "offline") {
@@ -247,8 +253,10 @@ export class Node {
 
   async #activate(): Promise<void> {
     if (this.#isClosed) return;
-    const { clock, onActivating, onAvailable } = this.#options;
-    const replication = String(await this.command("INFO", "replication"));
+    const { location, clock, onActivating, onAvailable } = this.#options;
+    const replication = String(await this.command("INFO", "replication", "cluster"));
+    if (typeof location === "string" && /^cluster_enabled:1/m.test(replication))
+      throw new Unfit(clusterFault);
     if (/^role:slave/m.test(replication)) throw new RedisUnavailable("this Redis is a replica");
     await this.#redisClock.sync();
     const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
@@ -322,7 +330,7 @@ export class Node {
       about,
     });
     if (reply === fencedReply) return false;
-    if (reply[0] === "layout") throw new WrongLayout(String(reply[1]));
+    if (reply[0] === "layout") throw new Unfit(layoutFault(String(reply[1])));
     const [gone, firstDue] = reply;
     for (const [node, lastHeartbeat] of gone)
       if (node !== this.#id) onNodeGone(node, Number(lastHeartbeat));
