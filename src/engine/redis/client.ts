@@ -35,12 +35,23 @@ export class RedisClient {
   #commands: Link;
   #subscriber: Link;
   #isClosed = false;
+  #connections = 0;
 
   constructor(options: RedisClientOptions) {
     this.#options = options;
     this.#locate = createLocator({ ...options, key: options.absentKey });
     this.#commands = this.#openCommands();
     this.#subscriber = this.#openSubscriber();
+  }
+
+  /** How many connections for commands there have been: two commands may have gone to different masters if it has changed. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** Where commands go. */
+  get url(): string {
+    return this.#commands.url;
   }
 
   /** @throws {RedisUnavailable} */
@@ -97,8 +108,17 @@ export class RedisClient {
 
   #openCommands(): Link {
     const { tls, timeoutMs, clock, onConnected, onUnavailable } = this.#options;
-    const locate = this.#locate;
-    return new Link({ locate, tls, timeoutMs, clock, onReady: onConnected, onLost: onUnavailable });
+    return new Link({
+      locate: this.#locate,
+      tls,
+      timeoutMs,
+      clock,
+      onReady: () => {
+        this.#connections += 1;
+        onConnected();
+      },
+      onLost: onUnavailable,
+    });
   }
 
   #openSubscriber(): Link {

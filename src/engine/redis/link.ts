@@ -23,6 +23,7 @@ const openingTimeouts = 3;
 
 /** One try to connect, and the connection that came of it. */
 interface Attempt {
+  url?: string;
   connection?: Connection;
   isReady: boolean;
 }
@@ -44,6 +45,11 @@ export class Link {
     return this.#attempt?.isReady ? this.#attempt.connection : undefined;
   }
 
+  /** Where the connection leads. */
+  get url(): string {
+    return this.#attempt?.url ?? "";
+  }
+
   close(): void {
     this.#cancel();
     this.#attempt?.connection?.destroy();
@@ -60,6 +66,7 @@ export class Link {
     try {
       const url = await locate();
       if (attempt !== this.#attempt) return;
+      attempt.url = url;
       attempt.connection = this.#createConnection(url, attempt);
       await attempt.connection.connect();
       await prepare?.(attempt.connection);

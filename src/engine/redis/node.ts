@@ -17,6 +17,7 @@ import type { RedisLocation, RedisTls } from "./location.ts";
 import { decodeMessage, encodeMessage, type NodeMessage, type OwnMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
 import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
+import { replicationIdOf, SlotMoves } from "./slot-moves.ts";
 
 /** This node's lease has ended: other nodes have taken over its sessions. */
 export class Fenced extends Error {}
@@ -89,10 +90,12 @@ export class Node {
   readonly #prefix: string;
   readonly #client: RedisClient;
   readonly #redisClock: ReturnType<typeof createRedisClock>;
+  readonly #slotMoves: SlotMoves;
   readonly #heartbeatMs: number;
   readonly #echoes = new Map<string, () => void>();
   #id = "";
   #dataEpoch = "0";
+  #replicationId = "";
   #isAvailable = false;
   /** When it last became available, by the monotonic clock. */
   #availableSince = 0;
@@ -120,6 +123,7 @@ export class Node {
       onConnected: () => void this.#connect(),
       onUnavailable: (error) => this.#markUnavailable(error),
     });
+    this.#slotMoves = new SlotMoves({ tls, timeoutMs, clock });
     this.#redisClock = createRedisClock(clock, () => this.command("TIME"));
     this.now = options.now ?? this.#redisClock.now;
   }
@@ -254,20 +258,29 @@ export class Node {
   async #activate(): Promise<void> {
     if (this.#isClosed) return;
     const { location, clock, onActivating, onAvailable } = this.#options;
-    const replication = String(await this.command("INFO", "replication", "cluster"));
-    if (typeof location === "string" && /^cluster_enabled:1/m.test(replication))
-      throw new Unfit(clusterFault);
-    if (/^role:slave/m.test(replication)) throw new RedisUnavailable("this Redis is a replica");
+    const { connections } = this.#client;
+    const checkConnection = () => {
+      if (connections !== this.#client.connections)
+        throw new RedisUnavailable("the client is offline: it has connected again meanwhile");
+    };
+    const info = String(await this.command("INFO", "server", "replication", "cluster"));
+    const isInCluster = /^cluster_enabled:1/m.test(info);
+    if (typeof location === "string" && isInCluster) throw new Unfit(clusterFault);
+    if (/^role:slave/m.test(info)) throw new RedisUnavailable("this Redis is a replica");
     await this.#redisClock.sync();
-    const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
-    const dataEpoch = String(
-      await this.#evaluate(scripts.dataEpoch, { replication_id: replicationId }),
-    );
+    this.#replicationId = replicationIdOf(info);
+    const life = {
+      replication_id: this.#replicationId,
+      moved_from: isInCluster ? await this.#slotMoves.movedFrom(info) : "",
+    };
+    checkConnection();
+    const dataEpoch = String(await this.#evaluate(scripts.dataEpoch, life));
     const isAlive =
       this.#id !== "" && dataEpoch === this.#dataEpoch && (await this.#sendHeartbeat(false));
     if (!isAlive) await this.#register(dataEpoch);
     if (!(await this.hasCaughtUp())) throw new RedisUnavailable("published messages do not arrive");
     await onActivating();
+    checkConnection();
     this.#isAvailable = true;
     this.#availableSince = clock.elapsed();
     this.#cancelRetry();
@@ -321,6 +334,7 @@ export class Node {
   async #sendHeartbeat(begins: boolean): Promise<boolean> {
     const { prefix, leaseMs, about, onNodeGone, onDeadline } = this.#options;
     if (!begins) await this.#redisClock.sync();
+    const { url } = this.#client;
     const reply = await this.#evaluate(scripts.heartbeat, {
       layout_key: layoutKey(prefix),
       layout: layoutVersion,
@@ -331,6 +345,7 @@ export class Node {
     });
     if (reply === fencedReply) return false;
     if (reply[0] === "layout") throw new Unfit(layoutFault(String(reply[1])));
+    this.#slotMoves.wasWholeAt(url, this.#replicationId);
     const [gone, firstDue] = reply;
     for (const [node, lastHeartbeat] of gone)
       if (node !== this.#id) onNodeGone(node, Number(lastHeartbeat));

@@ -95,7 +95,7 @@ export const scripts = {
     ["now", "events_max", "bytes_max", "results_max", "eligible_max", "change"],
     `${avoids}\n${eligibleFor}\n${commit}`,
   ),
-  dataEpoch: defineScript<string>()(["replication_id"], dataEpoch),
+  dataEpoch: defineScript<string>()(["replication_id", "moved_from"], dataEpoch),
   eligible: defineScript<Eligible>()(
     ["session", "now", "max"],
     `${avoids}\n${eligibleFor}\n${eligible}`,
