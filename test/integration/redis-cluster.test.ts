@@ -2,7 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { absentKey, defaultPrefix } from "../../src/engine/redis/keys.ts";
 import { startRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
-import { expectAllSignals, startLoad } from "../support/redis-load.ts";
+import { expectAllSignals, expectBothToldOfTheirRoom, startLoad } from "../support/redis-load.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
@@ -67,5 +67,50 @@ describe("a slot that moves to another master under load", () => {
       expect(peer.types).not.toContain("partner-disconnected");
       expect(peer.errors).toEqual([]);
     }
+  });
+});
+
+describe("a master that has the lobby", () => {
+  test("and dies under load: its replica takes over, everybody is told where they stand, and all goes on", async () => {
+    await using cluster = await startRedisCluster({ replicated: true });
+    await using load = await startLoad(envOf(cluster), true);
+    await load.goesOn(10_000);
+    const owner = await cluster.ownerOf(key);
+    await owner.kill();
+    const killedAt = performance.now();
+    await until(
+      "another one has the slot",
+      async () => (await cluster.ownerOf(key)) !== owner,
+      20_000,
+    );
+    const promotedAt = performance.now();
+    await until("both nodes are ready", () => load.areReady());
+    console.log(
+      `  promoted ${Math.round(promotedAt - killedAt)} ms after the kill, ready ${Math.round(performance.now() - promotedAt)} ms later`,
+    );
+    expect(performance.now() - promotedAt).toBeLessThan(5000);
+    await expectBothToldOfTheirRoom(load);
+    await load.goesOn(10_000);
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
+    for (const peer of [load.alice, load.bob]) {
+      expect(peer.types).not.toContain("partner-disconnected");
+      expect(peer.errors).toEqual([]);
+    }
+  });
+
+  test("and is replaced by hand, with nothing to lose (CLUSTER FAILOVER): the same", async () => {
+    await using cluster = await startRedisCluster({ replicated: true });
+    await using load = await startLoad(envOf(cluster), true);
+    await load.goesOn(10_000);
+    const owner = await cluster.ownerOf(key);
+    const replica = cluster.replicas[cluster.masters.indexOf(owner)];
+    await replica?.cli("cluster", "failover");
+    await until("the replica has the slot", async () => (await cluster.ownerOf(key)) === replica);
+    await until("both nodes are ready", () => load.areReady(), 5000);
+    await expectBothToldOfTheirRoom(load);
+    await load.goesOn(10_000);
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ export async function startRedisCluster({
   const stack = new AsyncDisposableStack();
   const startNode = async () => {
     const busPort = await freePort();
-    const own = `--cluster-enabled yes --cluster-node-timeout 1000 --cluster-port ${busPort}`;
+    const own = `--cluster-enabled yes --cluster-node-timeout 1000 --cluster-port ${busPort} --repl-diskless-sync-delay 0`;
     const redis = stack.use(await startRedis([...own.split(" "), ...settings]));
     return { redis, busPort, id: (await redis.cli("cluster", "myid")).trim() };
   };

@@ -27,7 +27,8 @@ export interface Load extends AsyncDisposable {
 
 const coupleCount = 3;
 
-export async function startLoad(env: Record<string, string>): Promise<Load> {
+/** @param lossy whether what was answered may be lost, as in a failover. */
+export async function startLoad(env: Record<string, string>, lossy = false): Promise<Load> {
   const stack = new AsyncDisposableStack();
   const start = () =>
     startServer({
@@ -75,30 +76,36 @@ export async function startLoad(env: Record<string, string>): Promise<Load> {
 
   /** The rooms that a peer was told of, each as often as it was. */
   const roomsOf = ({ told }: TestPeer) =>
-    told.flatMap(({ event }) =>
-      event.type === "create-offer" || event.type === "wait-for-offer" ? [event.roomId] : [],
-    );
+    told.flatMap(({ event }) => {
+      if (event.type === "create-offer" || event.type === "wait-for-offer") return [event.roomId];
+      return event.type === "resync" && event.state.status === "paired" ? [event.state.roomId] : [];
+    });
 
   const couple = async (number: number) => {
     const pair = [await connect(0), await connect(1)];
     for (let n = 0; flowing; n++) {
       const interests = [`couple ${number}, meeting ${n}`];
       const wishes = { interests, autoRejoin: false };
+      const before = pair.map((peer) => roomsOf(peer).length);
       for (const peer of pair)
         await known(() => peer.client.join.mutate({ id: `join ${n}`, ...wishes }));
-      await until(
-        `couple ${number} is told of its meeting`,
-        () => pair.every((peer) => roomsOf(peer).length > n),
-        20_000,
-      );
-      const [room, other] = pair.map((peer) => roomsOf(peer)[n]);
-      if (room !== other) wrongs.push(`couple ${number} is in ${room} and ${other}`);
+      const haveMet = () =>
+        pair.every((peer, index) => roomsOf(peer).length > Number(before[index]));
+      try {
+        await until(`couple ${number} is told of its meeting`, haveMet, lossy ? 2000 : 20_000);
+        const [room, other] = pair.map((peer) => roomsOf(peer).at(-1));
+        if (room !== other) wrongs.push(`couple ${number} is in ${room} and ${other}`);
+        meetings += 1;
+      } catch (error) {
+        // What a failover has lost is begun again.
+        if (!lossy) throw error;
+      }
       for (const peer of pair) await known(() => peer.client.leave.mutate({ id: `leave ${n}` }));
-      meetings += 1;
     }
     for (const peer of pair) {
       const rooms = roomsOf(peer);
-      if (new Set(rooms).size < rooms.length) wrongs.push(`couple ${number}: a room told twice`);
+      if (!lossy && new Set(rooms).size < rooms.length)
+        wrongs.push(`couple ${number}: a room told twice`);
       if (peer.errors.length > 0) wrongs.push(`couple ${number}: ${String(peer.errors)}`);
     }
   };
@@ -150,4 +157,13 @@ export async function expectAllSignals({ bob, delivered }: Load): Promise<void> 
   const expected = Array.from({ length: delivered }, (_, n) => n);
   if (JSON.stringify(come) !== JSON.stringify(expected))
     throw new Error(`of ${delivered} signals these have come: ${String(come)}`);
+}
+
+/** Throws unless both members of the room were told where they stand, which is still in it. */
+export async function expectBothToldOfTheirRoom({ alice, bob, roomId }: Load): Promise<void> {
+  for (const peer of [alice, bob]) {
+    const { state } = await peer.next("resync");
+    if (state.status !== "paired" || state.roomId !== roomId)
+      throw new Error(`told of another state: ${JSON.stringify(state)}`);
+  }
 }
