@@ -1,24 +1,15 @@
 /** What can be wrong with the Sentinels or the cluster that the nodes find their Redis by. */
 import { ErrorReply } from "@redis/client";
 import { namedFault } from "../engine/redis/faults.ts";
+import { loginOf, type SlotRange } from "../engine/redis/cluster-location.ts";
 import {
   ask,
-  askSentinel,
-  loginOf,
+  type Asking,
   type ClusterLocation,
-  type RedisTls,
   type SentinelLocation,
-  type SlotRange,
 } from "../engine/redis/location.ts";
-import type { System } from "../system.ts";
+import { askSentinel } from "../engine/redis/sentinel-location.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
-
-/** How they are asked. */
-export interface Asking {
-  tls: RedisTls;
-  timeoutMs: number;
-  clock: Pick<System, "schedule">;
-}
 
 const slots = 16_384;
 /** Of fewer, none can outvote another. */

@@ -4,12 +4,13 @@ import { createClient, ErrorReply } from "@redis/client";
 import type { RedisConfig } from "../redis-config.ts";
 import { clusterFault, namedFault } from "../engine/redis/faults.ts";
 import { absentKey, createKeys, versionedPrefix, type Keys } from "../engine/redis/keys.ts";
-import { createLocator, type RedisLocation } from "../engine/redis/location.ts";
+import type { Asking, RedisLocation } from "../engine/redis/location.ts";
+import { locate } from "../engine/redis/locator.ts";
 import { clusterRights, databaseRights, rights } from "../engine/redis/rights.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
-import { checkCluster, checkSentinels, type Asking } from "./redis-site.ts";
+import { checkCluster, checkSentinels } from "./redis-site.ts";
 
 /** The oldest major version of Redis that runs the engine's scripts. */
 const redisMajorMin = 7;
@@ -73,7 +74,7 @@ async function checkShard(
   const location: RedisLocation = locations[shard] ?? locations[0];
   let url: string;
   try {
-    url = await createLocator({ ...asking, location, key: absentKey(prefix, shard) })();
+    url = await locate({ ...asking, location, key: absentKey(prefix, shard) });
   } catch (error) {
     // Why was found out by those who looked at the Sentinels or the cluster.
     return [fail(`nobody tells where Redis is: ${messageOf(error)}`, "see the findings above")];

@@ -82,8 +82,12 @@ describe("a failover by Sentinels under load", () => {
     stack.defer(() => master.thaw());
     await expectToFollow(load, sentinels, replica, since);
     master.thaw();
-    await until("the old one is a replica", async () =>
-      (await master.cli("--no-auth-warning", "-a", "right", "role")).startsWith("slave"),
+    // The Sentinels take some ten seconds for that.
+    await until(
+      "the old one is a replica",
+      async () =>
+        (await master.cli("--no-auth-warning", "-a", "right", "role")).startsWith("slave"),
+      20_000,
     );
     expect(await load.areReady()).toBe(true);
   });

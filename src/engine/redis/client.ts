@@ -6,7 +6,8 @@ import { ErrorReply } from "@redis/client";
 import type { System } from "../../system.ts";
 import { namedFault } from "./faults.ts";
 import { Link, type Connection } from "./link.ts";
-import { createLocator, type RedisLocation, type RedisTls } from "./location.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
+import { Locator } from "./locator.ts";
 
 /** Redis is unavailable, or has not answered in time: the command may have been executed or not. */
 export class RedisUnavailable extends Error {}
@@ -31,7 +32,7 @@ export interface RedisClientOptions {
 export class RedisClient {
   readonly #options: RedisClientOptions;
   readonly #channels = new Set<string>();
-  readonly #locate: () => Promise<string>;
+  readonly #locator: Locator;
   #commands: Link;
   #subscriber: Link;
   #isClosed = false;
@@ -39,7 +40,9 @@ export class RedisClient {
 
   constructor(options: RedisClientOptions) {
     this.#options = options;
-    this.#locate = createLocator({ ...options, key: options.absentKey });
+    this.#locator = new Locator({ ...options, key: options.absentKey }, (url) => {
+      if (url !== this.url) this.reconnect();
+    });
     this.#commands = this.#openCommands();
     this.#subscriber = this.#openSubscriber();
   }
@@ -103,13 +106,14 @@ export class RedisClient {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#locator.close();
     for (const link of [this.#commands, this.#subscriber]) link.close();
   }
 
   #openCommands(): Link {
     const { tls, timeoutMs, clock, onConnected, onUnavailable } = this.#options;
     return new Link({
-      locate: this.#locate,
+      locate: () => this.#locator.locate(),
       tls,
       timeoutMs,
       clock,
@@ -124,7 +128,7 @@ export class RedisClient {
   #openSubscriber(): Link {
     const { tls, timeoutMs, clock, onConnected } = this.#options;
     return new Link({
-      locate: this.#locate,
+      locate: () => this.#locator.locate(),
       tls,
       timeoutMs,
       clock,
