@@ -3,6 +3,7 @@ import { z } from "zod";
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
+import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
 const list = z.string().transform((text) =>
   text
@@ -111,8 +112,6 @@ const secret = (what: string) =>
 
 const secrets = list.pipe(z.array(secret("each secret")).min(1));
 
-const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\//.test(text);
-
 const dayMs = 86_400_000;
 
 /** In development two tabs are often the only peers: after Next they have to meet again soon. */
@@ -162,7 +161,7 @@ const variables = z.object({
   SUSPEND_MS: integer(1000, 365 * 86_400_000).default(86_400_000),
   SUSPEND_ADDRESS_MS: integer(1000, 365 * 86_400_000).default(3_600_000),
   TRUSTED_PROXIES: proxies.prefault(""),
-  REDIS_URL: z.string().refine(isRedisUrl, "must be a URL like redis://host:6379").optional(),
+  ...redisVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
   MODERATION_WEBHOOK: z
@@ -187,6 +186,7 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
+    for (const [variable, problem] of redisProblems(env)) require(variable, problem);
   })
   .superRefine((env, context) => {
     if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
@@ -286,7 +286,7 @@ const config = variables
       peersMax: env.LIMIT_PEERS,
       trustedProxies: env.TRUSTED_PROXIES,
     },
-    redisUrl: env.REDIS_URL,
+    redis: readRedisConfig(env),
     metricsToken: env.METRICS_TOKEN,
     adminToken: env.ADMIN_TOKEN,
     webhook:

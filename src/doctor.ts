@@ -33,7 +33,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ["the secrets", () => checkSecrets(config)],
     ["CORS_ORIGIN", () => checkOrigins(config)],
     ["TLS_CERT and TLS_KEY", () => checkCertificate(config, system.now())],
-    ["REDIS_URL", () => checkRedis(config.redisUrl, config.sessionSecrets, system)],
+    ["REDIS_URL", () => checkRedis(config.redis, config.sessionSecrets, system)],
     ["STUN_URLS", () => checkStun(config, system)],
     ["TURN_URLS", () => checkTurn(config, system)],
     ["the clock", () => checkClock(clockServer, system)],

@@ -1,4 +1,5 @@
 /** Opens the engine that a configuration asks for. */
+import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
@@ -34,6 +35,13 @@ function engineOptionsFor(config: Config): EngineOptions {
   };
 }
 
+/** @throws with the name of a file that can't be read. */
+const readTls = ({ ca, cert, key }: NonNullable<Config["redis"]>["files"]) => {
+  const read = (path: string | undefined) =>
+    path === undefined ? undefined : readFileSync(path, "utf8");
+  return { ca: read(ca), cert: read(cert), key: read(key) };
+};
+
 export interface OpenedEngine {
   engine: Engine;
   /** What addresses do on all nodes together; only with Redis. */
@@ -49,11 +57,14 @@ export async function openEngine(
   { system, log, onFatal }: { system: System; log: Log; onFatal: (why: string) => void },
 ): Promise<OpenedEngine> {
   const options = engineOptionsFor(config);
-  const { redisUrl: url, sessionSecrets = [] } = config;
-  if (url === undefined) return { engine: createMemoryEngine(system, options) };
+  const { redis, sessionSecrets = [] } = config;
+  if (!redis) return { engine: createMemoryEngine(system, options) };
   const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
-    url,
+    // One part of the lobby, until there are several.
+    url: redis.locations[0],
+    prefix: redis.prefix,
+    tls: readTls(redis.files),
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
     clock: system,

@@ -1,10 +1,16 @@
 /** What can be wrong with the Redis of `REDIS_URL`, found with the same client and login that the nodes use. */
+import { readFileSync } from "node:fs";
 import { createClient, ErrorReply } from "@redis/client";
-import { namedFault } from "../engine/redis/faults.ts";
-import { createKeys, defaultPrefix } from "../engine/redis/keys.ts";
+import type { RedisConfig } from "../redis-config.ts";
+import { clusterFault, namedFault } from "../engine/redis/faults.ts";
+import { absentKey, createKeys, versionedPrefix, type Keys } from "../engine/redis/keys.ts";
+import type { Asking, RedisLocation } from "../engine/redis/location.ts";
+import { locate } from "../engine/redis/locator.ts";
+import { clusterRights, databaseRights, rights } from "../engine/redis/rights.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
+import { checkCluster, checkSentinels } from "./redis-site.ts";
 
 /** The oldest major version of Redis that runs the engine's scripts. */
 const redisMajorMin = 7;
@@ -12,40 +18,73 @@ const connectMs = 5000;
 /** The tolerated difference between the clocks of this machine and of Redis (milliseconds). */
 const clockSkewMs = 2000;
 
-/** Runs every kind of command that the engine uses, on keys of its own: the error names a missing permission. */
-const writeProbe = `
+/** Writes and publishes as the engine does. Then ARGV has commands, one a line: answers those that this user may not run. */
+const probe = `
 local k = KEYS[1]
-redis.call('SET', k .. 'string', 1, 'PX', 5000)
-redis.call('HSET', k .. 'hash', 'field', 1)
-redis.call('ZADD', k .. 'sorted', 1, 'member')
-redis.call('XADD', k .. 'stream', 'MAXLEN', '~', 10, '*', 'field', 1)
-redis.call('SADD', k .. 'set', 'member')
-for _, kind in ipairs({ 'string', 'hash', 'sorted', 'stream', 'set' }) do
-  redis.call('PEXPIRE', k .. kind, 5000)
-  redis.call('DEL', k .. kind)
+redis.call('SET', k, 1, 'PX', 5000)
+redis.call('DEL', k)
+redis.call('SPUBLISH', k, '')
+local refused = {}
+for _, line in ipairs(ARGV) do
+  local words = {}
+  for word in string.gmatch(line, '[^\\n]+') do words[#words + 1] = word end
+  if not redis.acl_check_cmd(unpack(words)) then refused[#refused + 1] = words[1] end
 end
-redis.call('PUBLISH', k .. 'channel', '')
-return redis.call('TIME')`;
+local time = redis.call('TIME')
+return { time[1], time[2], refused }`;
 
 /**
- * Whether the nodes can work with the Redis at `url` (`redis://[user:password@]host[:port][/database]`, or `rediss:`
- * for TLS), and whether they accept the session tokens of this environment.
- * @param url without it nothing is checked.
+ * Whether the nodes can work with each Redis that is configured, and whether they accept the session tokens of this
+ * environment.
+ * @param config without it nothing is checked.
  * @param sessionSecrets those of this environment; the first signs.
  */
 export async function checkRedis(
-  url: string | undefined,
+  config: RedisConfig | undefined,
   sessionSecrets: readonly string[] | undefined,
   system: Pick<System, "now" | "schedule">,
 ): Promise<Finding[]> {
-  if (!url) return [];
-  if (!/^rediss?:/.test(url) || !URL.canParse(url))
-    return [fail("REDIS_URL is not a redis: or rediss: URL", "such as redis://127.0.0.1:6379")];
-  const { host } = new URL(url);
+  if (!config) return [];
+  const read = (path: string | undefined) =>
+    path === undefined ? undefined : readFileSync(path, "utf8");
+  const { ca, cert, key } = config.files;
+  const tls = { ca: read(ca), cert: read(cert), key: read(key) };
+  const asking: Asking = { tls, timeoutMs: connectMs, clock: system };
+  const findings: Finding[] = [];
+  for (const [shard, location] of config.locations.entries()) {
+    if (typeof location !== "string" && location.kind === "sentinel")
+      findings.push(...(await checkSentinels(location, asking)));
+    // All parts are on the same one.
+    if (typeof location !== "string" && location.kind === "cluster" && shard === 0)
+      findings.push(...(await checkCluster(location, asking)));
+    const found = await checkShard(config, shard, asking, sessionSecrets, system);
+    const part = config.locations.length > 1 ? `part ${shard}: ` : "";
+    findings.push(...found.map((one) => ({ ...one, what: part + one.what })));
+  }
+  return findings;
+}
+
+async function checkShard(
+  { locations, prefix }: RedisConfig,
+  shard: number,
+  asking: Asking,
+  sessionSecrets: readonly string[] | undefined,
+  system: Pick<System, "now" | "schedule">,
+): Promise<Finding[]> {
+  const location: RedisLocation = locations[shard] ?? locations[0];
+  let url: string;
+  try {
+    url = await locate({ ...asking, location, key: absentKey(prefix, shard) });
+  } catch (error) {
+    // Why was found out by those who looked at the Sentinels or the cluster.
+    return [fail(`nobody tells where Redis is: ${messageOf(error)}`, "see the findings above")];
+  }
+  const { host, pathname } = new URL(url);
   const client = createClient({
     url,
     disableClientInfo: true,
-    socket: { connectTimeout: connectMs, reconnectStrategy: false },
+    maintNotifications: "disabled",
+    socket: { ...asking.tls, connectTimeout: connectMs, reconnectStrategy: false },
   });
   // Each failure also rejects the pending command.
   client.on("error", () => {});
@@ -60,19 +99,25 @@ export async function checkRedis(
     await inTime(client.connect());
     const command = (...words: string[]) => inTime(client.sendCommand(words));
     const server = infoOf(String(await command("INFO")));
-    const unfit = unfitness(host, server);
+    const unfit = unfitness(host, server, location);
     if (unfit) return [unfit];
-    const key = `${defaultPrefix}doctor:`;
-    const time = await command("EVAL", writeProbe, "1", key);
-    const [seconds, micros] = time as unknown as [string, string];
+    const key = `${versionedPrefix(prefix, shard)}doctor`;
+    const wanted = [
+      ...rights,
+      ...(server.get("cluster_enabled") === "1" ? clusterRights : []),
+      ...(/^\/?0?$/.test(pathname) ? [] : databaseRights),
+    ].map((words) => words.map((word) => (/^(KEY|CHANNEL)$/.test(word) ? key : word || "-")));
+    const lines = wanted.map((words) => words.join("\n"));
+    const reply = await command("EVAL", probe, "1", key, ...lines);
+    const [seconds, micros, refused] = reply as unknown as [string, string, string[]];
     const findings = [
       ok(`Redis ${server.get("redis_version")} at ${host} answers, and can be written`),
+      ...(refused.length > 0 ? [missingRights(host, refused)] : []),
       ...settings(server),
       ...skew(Number(seconds) * 1000 + Number(micros) / 1000 - system.now()),
-      ...(await secretsOfNodes(command, sessionSecrets)),
+      ...(await secretsOfNodes(command, sessionSecrets, createKeys(prefix, shard))),
     ];
-    // Last: a connection that subscribes takes no other commands (RESP2).
-    await inTime(client.subscribe(`${key}channel`, () => {}));
+    await inTime(client.sSubscribe(key, () => {}));
     return findings;
   } catch (error) {
     return [failure(host, error)];
@@ -80,6 +125,12 @@ export async function checkRedis(
     client.destroy();
   }
 }
+
+const missingRights = (host: string, refused: readonly string[]): Finding =>
+  fail(
+    `this user of Redis at ${host} may not run ${refused.join(", ").toUpperCase()}`,
+    namedFault("NOPERM")?.cure ?? "",
+  );
 
 /** The lines `name:value` of the reply to INFO. */
 function infoOf(text: string): Map<string, string> {
@@ -92,7 +143,11 @@ function infoOf(text: string): Map<string, string> {
 }
 
 /** The problem that makes this Redis server unusable, which no setting would solve. */
-function unfitness(host: string, server: Map<string, string>): Finding | undefined {
+function unfitness(
+  host: string,
+  server: Map<string, string>,
+  location: RedisLocation,
+): Finding | undefined {
   const version = server.get("redis_version") ?? "";
   if (server.get("role") === "slave")
     return fail(
@@ -101,11 +156,8 @@ function unfitness(host: string, server: Map<string, string>): Finding | undefin
     );
   if (Number.parseInt(version, 10) < redisMajorMin)
     return fail(`Redis at ${host} is of version ${version}`, `use ${redisMajorMin}.0 or newer`);
-  if (server.get("cluster_enabled") === "1")
-    return fail(
-      `Redis at ${host} is a cluster, which spreads keys that are used together`,
-      "use a single Redis, with a replica",
-    );
+  if (server.get("cluster_enabled") === "1" && typeof location === "string")
+    return fail(`Redis at ${host} is a node of a cluster`, clusterFault.cure);
   return undefined;
 }
 
@@ -132,7 +184,7 @@ function settings(server: Map<string, string>): Finding[] {
 function skew(ms: number): Finding[] {
   if (Math.abs(ms) <= clockSkewMs) return [];
   const seconds = Math.round(Math.abs(ms) / 100) / 10;
-  const which = ms > 0 ? "ahead of" : "overflow";
+  const which = ms > 0 ? "ahead of" : "behind";
   return [warn(`Redis' clock is ${seconds} s ${which} this machine's`, "keep both by NTP")];
 }
 
@@ -143,10 +195,10 @@ function skew(ms: number): Finding[] {
 async function secretsOfNodes(
   command: (...words: string[]) => Promise<unknown>,
   sessionSecrets: readonly string[] | undefined,
+  keys: Keys,
 ): Promise<Finding[]> {
   if (!sessionSecrets) return [];
   const own = sessionSecrets.map(secretFingerprint);
-  const keys = createKeys(defaultPrefix);
   const ids = (await command("ZRANGE", keys.nodes(), "0", "-1")) as string[];
   const findings: Finding[] = [];
   let running = 0;

@@ -315,8 +315,8 @@ describe("a node that dies", () => {
     expect(bob.types).not.toContain("partner-disconnected");
     await bob.client.offer.mutate({ roomId, sdp: "still here" });
     expect((await back.next("offer")).sdp).toBe("still here");
-    expect(await cluster.redis.cli("--scan", "--pattern", "peer-stream:2:ns:*")).toBe(
-      `peer-stream:2:ns:${await livingNode(cluster.redis)}\n`,
+    expect(await cluster.redis.cli("--scan", "--pattern", "peer-stream:2:{0}:ns:*")).toBe(
+      `peer-stream:2:{0}:ns:${await livingNode(cluster.redis)}\n`,
     );
     for (const gone of [dave, erin, alice]) gone.unsubscribe();
   }, 60_000);
@@ -341,7 +341,7 @@ describe("a node that dies", () => {
 });
 
 async function livingNode(redis: { cli(...args: string[]): Promise<string> }): Promise<string> {
-  return (await redis.cli("zrange", "peer-stream:1:nodes", "0", "-1")).trim();
+  return (await redis.cli("zrange", "peer-stream:2:{0}:nodes", "0", "-1")).trim();
 }
 
 describe("a rolling deploy", () => {

@@ -14,3 +14,10 @@ export const wireProtocol = await read("src/rpc/README.md");
 const architecture = await read("src/README.md");
 
 export const documents = { readme, operating, clientReference, wireProtocol, architecture };
+
+/** The line that grants a user what a node needs, as arguments for `redis-cli`. */
+export function documentedAcl(): string[] {
+  const line = /^ACL SETUSER .*$/m.exec(operating)?.[0];
+  if (line === undefined) throw new Error("the document has no such line");
+  return line.split(" ");
+}

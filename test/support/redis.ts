@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
+import { defaultPrefix } from "../../src/engine/redis/keys.ts";
 import {
   createRedisEngine,
   type RedisEngine,
@@ -17,6 +18,7 @@ export interface Redis extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly pid: number;
+  readonly isRunning: boolean;
   /** Ends it as a power cut would. */
   kill(): Promise<void>;
   /** Starts it again on the same port; with what it had saved, unless told to forget. */
@@ -74,6 +76,9 @@ export async function startRedis(settings: string[] = []): Promise<Redis> {
     get pid() {
       return child?.pid ?? 0;
     },
+    get isRunning() {
+      return child?.exitCode === null && child.signalCode === null;
+    },
     start,
     kill,
     freeze: () => child?.kill("SIGSTOP"),
@@ -89,11 +94,11 @@ export async function startRedis(settings: string[] = []): Promise<Redis> {
 let sites = 0;
 
 /** Opens engines on one Redis, each a site of its own, for tests that go by virtual time. */
-export function enginesOn(redis: Pick<Redis, "url">, options: Partial<RedisOptions> = {}) {
+export function enginesOn(redis: Pick<RedisOptions, "url">, options: Partial<RedisOptions> = {}) {
   const clock = createSystem();
   const opened: RedisEngine[] = [];
   const open: OpenEngine = (system: VirtualSystem, engineOptions: EngineOptions) => {
-    const prefix = `site-${process.pid}-${++sites}:`;
+    const prefix = `${defaultPrefix}site-${process.pid}-${++sites}:`;
     const engine = createRedisEngine(system, engineOptions, {
       url: redis.url,
       prefix,

@@ -1,6 +1,7 @@
 /** The real server as a process of its own, on a port of its own. */
 import { join } from "node:path";
 import { root } from "./root.ts";
+import { until } from "./until.ts";
 
 export interface ServerProcess extends AsyncDisposable {
   /** `http://127.0.0.1:<port>`, or `https:` with TLS_CERT */
@@ -71,13 +72,14 @@ export async function startServer(
   };
   void read(child.stdout);
   void read(child.stderr);
-  const fail = (why: string) =>
-    found.reject(new Error(`the server ${why}; it printed:\n${output}`));
+  const failure = (why: string) => new Error(`the server ${why}; it printed:\n${output}`);
+  const fail = (why: string) => found.reject(failure(why));
   const timer = setTimeout(() => fail(`did not start within ${START_MS_MAX} ms`), START_MS_MAX);
   void child.exited.then((code) => fail(`ended with code ${code}`));
 
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const stop = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (hasEnded()) return;
     child.kill("SIGCONT");
     child.kill("SIGTERM");
     // Only what does not leave by itself is made to.
@@ -89,7 +91,13 @@ export async function startServer(
   try {
     const origin = await found.promise;
     // It listens before Redis is there, to say so.
-    if (env["REDIS_URL"] !== undefined && awaitReady) await ready(origin, fail);
+    if (env["REDIS_URL"] !== undefined && awaitReady)
+      await until(
+        "it is ready, or has ended",
+        async () => hasEnded() || (await isReady(origin)),
+        START_MS_MAX,
+      );
+    if (hasEnded()) throw failure(`ended with code ${child.exitCode}`);
     return {
       origin,
       pid: child.pid,
@@ -113,16 +121,7 @@ export async function startServer(
   }
 }
 
-async function ready(origin: string, fail: (why: string) => void): Promise<void> {
-  const deadline = performance.now() + START_MS_MAX;
-  while ((await fetch(`${origin}/readyz`)).status !== 200) {
-    if (performance.now() > deadline) {
-      fail("listens and is not ready");
-      throw new Error("the server listens and is not ready");
-    }
-    await Bun.sleep(20);
-  }
-}
+const isReady = async (origin: string) => (await fetch(`${origin}/readyz`)).status === 200;
 
 /** Flags for a server whose wall clock is not right (see skewed-clock.ts). */
 function skewedClock(env: Record<string, string>): string[] {

@@ -89,7 +89,9 @@ describe("the rules of the source", () => {
       !typeOnly &&
       !inside(file, "engine", "app") &&
       // What the doctor, a program of its own, has to know.
-      !/^engine\/redis\/(keys|faults)\.ts$/.test(target),
+      !/^engine\/redis\/(keys|faults|rights|locat(ion|or)|(cluster|sentinel)-location)\.ts$/.test(
+        target,
+      ),
   );
   forbid(
     "trpc-ws knows nothing of this project: it could be published as it is",

@@ -142,8 +142,80 @@ describe("the configuration", () => {
     expect(readConfig({ REDIS_URL: "localhost:6379", SESSION_SECRET })).toMatchObject({
       problems: [expect.stringMatching(/^REDIS_URL: /)],
     });
-    const redisUrl = "rediss://user:password@redis.example:6380/1";
-    expect(readConfig({ REDIS_URL: redisUrl, SESSION_SECRET })).toMatchObject({ redisUrl });
+    const url = "rediss://user:password@redis.example:6380/1";
+    expect(readConfig({ REDIS_URL: url, SESSION_SECRET })).toMatchObject({
+      redis: { locations: [url], prefix: "peer-stream:" },
+    });
+  });
+
+  describe("finds one location of Redis for each part of the lobby", () => {
+    const SESSION_SECRET = "a secret of the tests";
+    const redisOf = (env: Record<string, string>) => {
+      const config = readConfig({ SESSION_SECRET, ...env });
+      if ("problems" in config) throw new Error(config.problems.join());
+      return config.redis as object | undefined;
+    };
+
+    test("of Sentinels: the name of each master, and whom to ask", () => {
+      expect(
+        redisOf({
+          REDIS_URL: "redis://user:word@first/2, redis://second",
+          REDIS_SENTINELS: "10.0.0.1:26379, sentinel.example,[::1]:5000",
+          REDIS_SENTINEL_PASSWORD: "theirs",
+        }),
+      ).toHaveProperty(
+        "locations",
+        ["redis://user:word@first/2", "redis://second"].map((url) => ({
+          kind: "sentinel" as const,
+          url,
+          sentinels: ["10.0.0.1:26379", "sentinel.example", "[::1]:5000"],
+          password: "theirs",
+        })),
+      );
+    });
+
+    test("of a cluster: as many as REDIS_SHARDS says, each with all seeds", () => {
+      const seeds = ["redis://a:7000", "redis://b:7000"];
+      const location = { kind: "cluster" as const, seeds };
+      const env = { REDIS_URL: seeds.join(), REDIS_CLUSTER: "true" };
+      expect(redisOf(env)).toHaveProperty("locations", [location, location, location]);
+      expect(redisOf({ ...env, REDIS_SHARDS: "1" })).toHaveProperty("locations", [location]);
+    });
+
+    test("with a prefix and files for TLS", () => {
+      const files = {
+        REDIS_CA_FILE: "ca.pem",
+        REDIS_CERT_FILE: "cert.pem",
+        REDIS_KEY_FILE: "key.pem",
+      };
+      expect(redisOf({ REDIS_URL: "rediss://a", REDIS_PREFIX: "another-site:", ...files })).toEqual(
+        {
+          locations: ["rediss://a"],
+          prefix: "another-site:",
+          files: { ca: "ca.pem", cert: "cert.pem", key: "key.pem" },
+        },
+      );
+    });
+
+    const url = { REDIS_URL: "redis://a" };
+    test.each<[env: Record<string, string>, problem: RegExp]>([
+      [{ REDIS_SENTINELS: "a:1" }, /^REDIS_URL: is needed with REDIS_SENTINELS/],
+      [{ REDIS_CA_FILE: "ca.pem" }, /^REDIS_URL: is needed with REDIS_CA_FILE/],
+      [{ REDIS_CLUSTER: "true" }, /^REDIS_URL: is needed with REDIS_CLUSTER/],
+      [{ ...url, REDIS_CLUSTER: "true", REDIS_SENTINELS: "a:1" }, /^REDIS_SENTINELS: has no use/],
+      [{ REDIS_URL: "redis://a/1", REDIS_CLUSTER: "true" }, /^REDIS_URL: can't name a database/],
+      [{ ...url, REDIS_SHARDS: "2" }, /^REDIS_SHARDS: is for REDIS_CLUSTER/],
+      [{ ...url, REDIS_CLUSTER: "1", REDIS_SHARDS: "0" }, /^REDIS_SHARDS: must be a whole number/],
+      [{ REDIS_URL: "redis://a:6379", REDIS_SENTINELS: "b" }, /^REDIS_URL: has a port/],
+      [{ ...url, REDIS_SENTINELS: "redis://b:1" }, /^REDIS_SENTINELS: must be addresses/],
+      [{ ...url, REDIS_CERT_FILE: "cert.pem" }, /^REDIS_CERT_FILE: and REDIS_KEY_FILE/],
+      [{ ...url, REDIS_PREFIX: "{0}" }, /^REDIS_PREFIX: must be/],
+      [{ REDIS_URL: "redis://a,http://b" }, /^REDIS_URL: must be a URL like/],
+    ])("refuses %j", (env, problem) => {
+      expect(readConfig({ SESSION_SECRET, ...env })).toMatchObject({
+        problems: [expect.stringMatching(problem)],
+      });
+    });
   });
 
   const TURN_SECRET = "a secret of the tests";

@@ -2,15 +2,23 @@
  * The connections to Redis: one for commands, one for subscriptions. Nothing waits here for a Redis that is unavailable: a
  * command fails at once, or after `timeoutMs`.
  */
-import { createClient, ErrorReply } from "@redis/client";
+import { ErrorReply } from "@redis/client";
 import type { System } from "../../system.ts";
 import { namedFault } from "./faults.ts";
+import { Link, type Connection } from "./link.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
+import { Locator } from "./locator.ts";
 
 /** Redis is unavailable, or has not answered in time: the command may have been executed or not. */
 export class RedisUnavailable extends Error {}
 
+const offline = () => new RedisUnavailable("the client is offline");
+
 export interface RedisClientOptions {
-  url: string;
+  location: RedisLocation;
+  tls?: RedisTls | undefined;
+  /** A key that never exists. All keys and channels that are used are in its slot, so that one master of a cluster has them. */
+  absentKey: string;
   /** A command that has not been answered by then has failed (milliseconds). */
   timeoutMs: number;
   clock: Pick<System, "schedule" | "random">;
@@ -21,120 +29,130 @@ export interface RedisClientOptions {
   onUnavailable: (why: Error) => void;
 }
 
-type Connection = ReturnType<typeof createClient>;
-
 export class RedisClient {
   readonly #options: RedisClientOptions;
   readonly #channels = new Set<string>();
-  #commands: Connection;
-  #subscriber: Connection;
+  readonly #locator: Locator;
+  #commands: Link;
+  #subscriber: Link;
   #isClosed = false;
+  #connections = 0;
 
   constructor(options: RedisClientOptions) {
     this.#options = options;
+    this.#locator = new Locator({ ...options, key: options.absentKey }, (url) => {
+      if (url !== this.url) this.reconnect();
+    });
     this.#commands = this.#openCommands();
     this.#subscriber = this.#openSubscriber();
   }
 
-  /** @throws {RedisUnavailable} */
-  command(...args: string[]): Promise<unknown> {
-    return this.#inTime(this.#commands.sendCommand(args));
+  /** How many connections for commands there have been: two commands may have gone to different masters if it has changed. */
+  get connections(): number {
+    return this.#connections;
   }
 
-  /** Runs a script without KEYS: this engine is for a single Redis, not for a cluster. @throws {RedisUnavailable} */
+  /** Where commands go. */
+  get url(): string {
+    return this.#commands.url;
+  }
+
+  /** @throws {RedisUnavailable} */
+  command(...args: string[]): Promise<unknown> {
+    const { connection } = this.#commands;
+    return connection ? this.#inTime(connection.sendCommand(args)) : Promise.reject(offline());
+  }
+
+  /** Runs a script, whose only declared key is the one that never exists: see `absentKey` in keys.ts. @throws {RedisUnavailable} */
   async evaluate(
     { sha1, text }: { sha1: string; text: string },
     args: readonly string[],
   ): Promise<unknown> {
+    const { absentKey } = this.#options;
     try {
-      return await this.command("EVALSHA", sha1, "0", ...args);
+      return await this.command("EVALSHA", sha1, "1", absentKey, ...args);
     } catch (error) {
       if (!String(error).includes("NOSCRIPT")) throw error;
-      return await this.command("EVAL", text, "0", ...args);
+      return await this.command("EVAL", text, "1", absentKey, ...args);
     }
   }
 
   /** Adds a subscription. @throws {RedisUnavailable} */
   async subscribe(channel: string): Promise<void> {
     this.#channels.add(channel);
-    await this.#inTime(this.#subscribeOn(this.#subscriber, channel));
+    await this.#inTime(this.#subscribeOn(this.#connectionOf(this.#subscriber), channel));
   }
 
   async unsubscribe(channel: string): Promise<void> {
     this.#channels.delete(channel);
-    await this.#inTime(this.#subscriber.unsubscribe(channel));
+    await this.#inTime(this.#connectionOf(this.#subscriber).sUnsubscribe(channel));
   }
 
   /** Replaces the connection for subscriptions, which no longer delivers. */
   resubscribe(): void {
-    const silent = this.#subscriber;
+    this.#subscriber.close();
     this.#subscriber = this.#openSubscriber();
-    silent.destroy();
   }
 
-  /** Replaces both connections, and resolves the host name again. */
+  /** Replaces the connections that there are, and finds out anew where Redis is, as any that is being made does already. */
   reconnect(): void {
     if (this.#isClosed) return;
-    const old = [this.#commands, this.#subscriber];
-    this.#commands = this.#openCommands();
-    this.#subscriber = this.#openSubscriber();
-    for (const connection of old) connection.destroy();
+    const [commands, subscriber] = [this.#commands, this.#subscriber];
+    if (commands.connection) this.#commands = this.#openCommands();
+    if (subscriber.connection) this.#subscriber = this.#openSubscriber();
+    for (const link of [commands, subscriber]) if (link.connection) link.close();
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const connection of [this.#commands, this.#subscriber]) connection.destroy();
+    this.#locator.close();
+    for (const link of [this.#commands, this.#subscriber]) link.close();
   }
 
-  #createConnection(): Connection {
-    const { url, timeoutMs, clock } = this.#options;
-    return createClient({
-      url,
-      disableOfflineQueue: true,
-      disableClientInfo: true,
-      // The client's own timeout covers only what is not yet written, and costs an AbortSignal for each command.
-      commandOptions: { timeout: 0 },
-      socket: {
-        connectTimeout: timeoutMs,
-        // With jitter, or all nodes reconnect at the same moment.
-        reconnectStrategy: (tries: number) =>
-          Math.min(50 * 2 ** tries, 1000) * (0.5 + clock.random() / 2),
+  #openCommands(): Link {
+    const { tls, timeoutMs, clock, onConnected, onUnavailable } = this.#options;
+    return new Link({
+      locate: () => this.#locator.locate(),
+      tls,
+      timeoutMs,
+      clock,
+      onReady: () => {
+        this.#connections += 1;
+        onConnected();
       },
-    }) as Connection;
+      onLost: onUnavailable,
+    });
   }
 
-  #openCommands(): Connection {
-    const { onUnavailable, onConnected } = this.#options;
-    const connection = this.#createConnection();
-    connection.on("error", (error: Error) => {
-      if (connection === this.#commands) onUnavailable(error);
+  #openSubscriber(): Link {
+    const { tls, timeoutMs, clock, onConnected } = this.#options;
+    return new Link({
+      locate: () => this.#locator.locate(),
+      tls,
+      timeoutMs,
+      clock,
+      prepare: async (connection) => {
+        for (const channel of this.#channels) await this.#subscribeOn(connection, channel);
+      },
+      onReady: onConnected,
+      // The same happens to the connection for commands, or messages to this node itself do not return.
+      onLost: () => {},
     });
-    connection.on("ready", () => {
-      if (connection === this.#commands) onConnected();
-    });
-    connection.connect().catch(() => {});
-    return connection;
   }
 
-  #openSubscriber(): Connection {
-    const connection = this.#createConnection();
-    connection.on("error", () => {});
-    connection.on("ready", () => {
-      if (connection === this.#subscriber) this.#options.onConnected();
-    });
-    void (async () => {
-      await connection.connect();
-      for (const channel of this.#channels) await this.#subscribeOn(connection, channel);
-    })().catch(() => {});
+  #connectionOf(link: Link): Connection {
+    const { connection } = link;
+    if (!connection) throw offline();
     return connection;
   }
 
   // Always the same function, so that subscribing twice is subscribing once.
   readonly #onMessage = (message: string) => this.#options.onMessage(message);
 
+  /** Sharded: a message goes to the one master that has the channel's slot, and not to all nodes of a cluster. */
   async #subscribeOn(connection: Connection, channel: string): Promise<void> {
-    await connection.subscribe(channel, this.#onMessage);
+    await connection.sSubscribe(channel, this.#onMessage);
   }
 
   #inTime<T>(answer: Promise<T>): Promise<T> {

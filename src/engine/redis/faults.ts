@@ -1,5 +1,5 @@
 /** What is wrong with Redis, as far as its replies or the connection show, and what to do about it. */
-import { defaultPrefix, layoutVersion } from "./keys.ts";
+import { layoutVersion } from "./keys.ts";
 
 export interface RedisFault {
   kind:
@@ -7,6 +7,10 @@ export interface RedisFault {
     | "permission"
     | "database"
     | "cluster"
+    | "moved"
+    | "resharding"
+    | "cluster-down"
+    | "sentinel"
     | "replica"
     | "layout"
     | "memory"
@@ -39,21 +43,50 @@ const replies: readonly Entry[] = [
     pattern: /NOPERM|user executing the script/,
     heals: false,
     elsewhere: false,
-    cure: `grant this user all commands of data and scripts, and the keys and channels ${defaultPrefix}*`,
+    cure: "grant this user what `ACL SETUSER` in src/app/README.md grants, with REDIS_PREFIX in place of its prefix",
   },
   {
     kind: "database",
-    pattern: /DB index/i,
+    pattern: /DB index|SELECT is not allowed/i,
     heals: false,
     elsewhere: false,
     cure: "check the database number in REDIS_URL against Redis' setting `databases`",
   },
   {
     kind: "cluster",
-    pattern: /^(MOVED|ASK|CROSSSLOT|CLUSTERDOWN)\b/,
+    pattern: /cluster support disabled/,
     heals: false,
     elsewhere: false,
-    cure: "use a single Redis with a replica: a cluster spreads keys that are used together",
+    cure: "take REDIS_CLUSTER away, or let REDIS_URL name nodes of a cluster",
+  },
+  {
+    kind: "moved",
+    pattern: /^MOVED\b/,
+    heals: true,
+    elsewhere: true,
+    cure: "none is needed: the nodes look for the master that has the keys now",
+  },
+  {
+    // Nothing was executed: the script's key that never exists may be one that has been moved already.
+    kind: "resharding",
+    pattern: /^(ASK|TRYAGAIN)\b/,
+    heals: true,
+    elsewhere: false,
+    cure: "none is needed: the keys are being moved to another master of the cluster",
+  },
+  {
+    kind: "cluster-down",
+    pattern: /^CLUSTERDOWN\b/,
+    heals: true,
+    elsewhere: true,
+    cure: "see CLUSTER NODES: a master is gone, and no replica has taken over yet",
+  },
+  {
+    kind: "sentinel",
+    pattern: /Sentinels know no master/,
+    heals: false,
+    elsewhere: false,
+    cure: "let REDIS_URL have the name in place of the host that sentinel.conf has after `sentinel monitor`",
   },
   {
     kind: "replica",
@@ -105,10 +138,19 @@ export function faultOf(error: unknown): RedisFault {
       message,
       heals: true,
       elsewhere: isSilent,
-      cure: "check REDIS_URL, and that Redis runs and can be reached",
+      cure: "check REDIS_URL (and REDIS_SENTINELS), and that Redis runs and can be reached",
     }
   );
 }
+
+/** The URL of one Redis leads to a node of a cluster. */
+export const clusterFault: RedisFault = {
+  kind: "cluster",
+  message: "this Redis is a node of a cluster",
+  heals: false,
+  elsewhere: false,
+  cure: "set REDIS_CLUSTER=true",
+};
 
 /** Nodes of another release hold this Redis. @param found the version of the layout that they use. */
 export function layoutFault(found: string): RedisFault {
@@ -117,6 +159,6 @@ export function layoutFault(found: string): RedisFault {
     message: `nodes with version ${found} of the data's layout are running; this release has version ${layoutVersion}`,
     heals: false,
     elsewhere: false,
-    cure: "stop all nodes of the other release before this one starts, or use another database or Redis",
+    cure: "stop all nodes of the other release before this one starts, or use another REDIS_PREFIX, database or Redis",
   };
 }

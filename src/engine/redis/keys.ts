@@ -1,6 +1,7 @@
 /**
  * The layout of the data in Redis: every key and channel, with its type, what it holds, and how long it lives. Each begins
- * with the site's prefix and the version of this layout, so that versions never read each other's data.
+ * with the site's prefix, the version of this layout, so that versions never read each other's data, and the number of its
+ * part of the lobby in braces: a cluster keeps all keys and channels with the same text in braces on the same master.
  */
 
 /** Before each key and channel, unless a site has a prefix of its own. */
@@ -74,15 +75,27 @@ export type Keys = {
   readonly [Name in KeyName]: (...args: Arguments<(typeof patterns)[Name]>) => string;
 };
 
-/** What all keys of a site begin with. */
-export const versionedPrefix = (prefix: string): string => `${prefix}${layoutVersion}:`;
+/** What all keys of a part of a site's lobby begin with. */
+export const versionedPrefix = (prefix: string, shard = 0): string =>
+  `${prefix}${layoutVersion}:${tagOf(shard)}:`;
 
 /** string: the version of the layout in use. Expires ten leases after the last heartbeat. The same for all versions. */
-export const layoutKey = (prefix: string): string => `${prefix}layout`;
+export const layoutKey = (prefix: string, shard = 0): string => `${prefix}${tagOf(shard)}:layout`;
+
+/**
+ * A key that never exists. Each script declares it as its only key. That leads it to the right master of a cluster, and as
+ * long as its slot is being moved to another one, Redis refuses the script before it has done anything: a declared key that
+ * is missing may have been moved. The keys that the script goes on to use are not declared, and some of them may have been
+ * moved already.
+ */
+export const absentKey = (prefix: string, shard = 0): string => `${prefix}${tagOf(shard)}:absent`;
+
+/** Redis Cluster, hash tags: only what is in the first braces decides on which master a key is. */
+const tagOf = (shard: number): string => `{${shard}}`;
 
 /** @param prefix the site's, without the version. */
-export function createKeys(prefix: string): Keys {
-  const whole = versionedPrefix(prefix);
+export function createKeys(prefix: string, shard = 0): Keys {
+  const whole = versionedPrefix(prefix, shard);
   const keyOf = (pattern: string) => {
     const [first = "", ...rest] = pattern.split("{}");
     if (rest.length === 0) return () => whole + first;

@@ -4,24 +4,40 @@
  */
 import type { System } from "../../system.ts";
 import { RedisClient, RedisUnavailable } from "./client.ts";
-import { faultOf, layoutFault, type RedisFault } from "./faults.ts";
-import { createKeys, layoutKey, layoutVersion, versionedPrefix, type Keys } from "./keys.ts";
+import { clusterFault, faultOf, layoutFault, type RedisFault } from "./faults.ts";
+import {
+  absentKey,
+  createKeys,
+  layoutKey,
+  layoutVersion,
+  versionedPrefix,
+  type Keys,
+} from "./keys.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
 import { decodeMessage, encodeMessage, type NodeMessage, type OwnMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
 import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
+import { replicationIdOf, SlotMoves } from "./slot-moves.ts";
 
 /** This node's lease has ended: other nodes have taken over its sessions. */
 export class Fenced extends Error {}
 
-/** Another version of the layout is in use. */
-class WrongLayout extends Error {}
+/** A fault that no reply of Redis names. */
+class Unfit extends Error {
+  readonly fault: RedisFault;
+  constructor(fault: RedisFault) {
+    super(fault.message);
+    this.fault = fault;
+  }
+}
 
 /** Redis is unavailable, or this node is fenced off: no bug, and nothing that can be done about it here and now. */
 export const isUnavailable = (error: unknown) =>
   error instanceof RedisUnavailable || error instanceof Fenced;
 
 export interface NodeOptions {
-  url: string;
+  location: RedisLocation;
+  tls?: RedisTls | undefined;
   /** The site's, without the layout's version. */
   prefix: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
@@ -74,10 +90,12 @@ export class Node {
   readonly #prefix: string;
   readonly #client: RedisClient;
   readonly #redisClock: ReturnType<typeof createRedisClock>;
+  readonly #slotMoves: SlotMoves;
   readonly #heartbeatMs: number;
   readonly #echoes = new Map<string, () => void>();
   #id = "";
   #dataEpoch = "0";
+  #replicationId = "";
   #isAvailable = false;
   /** When it last became available, by the monotonic clock. */
   #availableSince = 0;
@@ -90,19 +108,22 @@ export class Node {
   #readyListeners: (() => void)[] = [];
 
   constructor(options: NodeOptions) {
-    const { url, prefix, timeoutMs, leaseMs, clock } = options;
+    const { location, tls, prefix, timeoutMs, leaseMs, clock } = options;
     this.#options = options;
     this.#prefix = versionedPrefix(prefix);
     this.keys = createKeys(prefix);
     this.#heartbeatMs = leaseMs / 6;
     this.#client = new RedisClient({
-      url,
+      location,
+      tls,
+      absentKey: absentKey(prefix),
       timeoutMs,
       clock,
       onMessage: (text) => this.#receive(text),
       onConnected: () => void this.#connect(),
       onUnavailable: (error) => this.#markUnavailable(error),
     });
+    this.#slotMoves = new SlotMoves({ tls, timeoutMs, clock });
     this.#redisClock = createRedisClock(clock, () => this.command("TIME"));
     this.now = options.now ?? this.#redisClock.now;
   }
@@ -140,7 +161,7 @@ export class Node {
 
   /** Publishes a message. @throws {RedisUnavailable} */
   async publish(channel: string, message: OwnMessage): Promise<void> {
-    await this.command("PUBLISH", channel, encodeMessage(message));
+    await this.command("SPUBLISH", channel, encodeMessage(message));
   }
 
   /** Whether a message that it publishes to itself returns in time: then all messages before it have arrived. */
@@ -201,7 +222,7 @@ export class Node {
   #markUnavailable(error: unknown): void {
     if (this.#isClosed) return;
     const { clock, onUnavailable } = this.#options;
-    const fault = error instanceof WrongLayout ? layoutFault(error.message) : faultOf(error);
+    const fault = error instanceof Unfit ? error.fault : faultOf(error);
     const isSteady = clock.elapsed() - this.#availableSince > flappingMs;
     // That there is no connection yet follows from what was reported before.
     if (fault.kind !== "offline") {
@@ -236,14 +257,24 @@ export class Node {
 
   async #activate(): Promise<void> {
     if (this.#isClosed) return;
-    const { clock, onActivating, onAvailable } = this.#options;
-    const replication = String(await this.command("INFO", "replication"));
-    if (/^role:slave/m.test(replication)) throw new RedisUnavailable("this Redis is a replica");
+    const { location, clock, onActivating, onAvailable } = this.#options;
+    const { connections } = this.#client;
+    const checkConnection = () => {
+      if (connections !== this.#client.connections)
+        throw new RedisUnavailable("the client is offline: it has connected again meanwhile");
+    };
+    const info = String(await this.command("INFO", "server", "replication", "cluster"));
+    const isInCluster = /^cluster_enabled:1/m.test(info);
+    if (typeof location === "string" && isInCluster) throw new Unfit(clusterFault);
+    if (/^role:slave/m.test(info)) throw new RedisUnavailable("this Redis is a replica");
     await this.#redisClock.sync();
-    const replicationId = /^master_replid:(\w+)/m.exec(replication)?.[1] ?? "";
-    const dataEpoch = String(
-      await this.#evaluate(scripts.dataEpoch, { replication_id: replicationId }),
-    );
+    this.#replicationId = replicationIdOf(info);
+    const life = {
+      replication_id: this.#replicationId,
+      moved_from: isInCluster ? await this.#slotMoves.movedFrom(info) : "",
+    };
+    checkConnection();
+    const dataEpoch = String(await this.#evaluate(scripts.dataEpoch, life));
     const isAlive =
       this.#id !== "" && dataEpoch === this.#dataEpoch && (await this.#sendHeartbeat(false));
     if (!isAlive) await this.#register(dataEpoch);
@@ -251,6 +282,7 @@ export class Node {
     await this.#evaluate(scripts.canWrite, {});
     if (!(await this.hasCaughtUp())) throw new RedisUnavailable("published messages do not arrive");
     await onActivating();
+    checkConnection();
     this.#isAvailable = true;
     this.#availableSince = clock.elapsed();
     this.#cancelRetry();
@@ -304,6 +336,7 @@ export class Node {
   async #sendHeartbeat(begins: boolean): Promise<boolean> {
     const { prefix, leaseMs, about, onNodeGone, onDeadline } = this.#options;
     if (!begins) await this.#redisClock.sync();
+    const { url } = this.#client;
     const reply = await this.#evaluate(scripts.heartbeat, {
       layout_key: layoutKey(prefix),
       layout: layoutVersion,
@@ -313,7 +346,8 @@ export class Node {
       about,
     });
     if (reply === fencedReply) return false;
-    if (reply[0] === "layout") throw new WrongLayout(String(reply[1]));
+    if (reply[0] === "layout") throw new Unfit(layoutFault(String(reply[1])));
+    this.#slotMoves.wasWholeAt(url, this.#replicationId);
     const [gone, firstDue] = reply;
     for (const [node, lastHeartbeat] of gone)
       if (node !== this.#id) onNodeGone(node, Number(lastHeartbeat));

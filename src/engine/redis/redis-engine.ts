@@ -31,6 +31,7 @@ import { sharedAddressKey } from "./address-key.ts";
 import type { RedisFault } from "./faults.ts";
 import { Inboxes } from "./inbox.ts";
 import { defaultPrefix } from "./keys.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
 import { Lobby } from "./lobby.ts";
 import type { NodeMessage } from "./messages.ts";
 import { isUnavailable, Node } from "./node.ts";
@@ -44,8 +45,8 @@ import { Sweeper } from "./sweeper.ts";
 import { Transactor } from "./transactor.ts";
 
 export interface RedisOptions {
-  /** redis://[user:password@]host:port[/database], or rediss:// for TLS. */
-  url: string;
+  url: RedisLocation;
+  tls?: RedisTls | undefined;
   /** Before each key and channel, so that several sites can share one Redis. Default: `peer-stream:`. */
   prefix?: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
@@ -110,7 +111,8 @@ export class RedisEngine implements Engine {
     this.#redis = redis;
     this.#inboxes = new Inboxes(clock, timeoutMs);
     const node = new Node({
-      url: redis.url,
+      location: redis.url,
+      tls: redis.tls,
       prefix: redis.prefix ?? defaultPrefix,
       about: redis.about ?? "",
       leaseMs: redis.leaseMs ?? 6000,

@@ -135,7 +135,7 @@ export const scripts = {
     ],
     [avoids, eligibleFor, sessionsAsTheyAre, log, commit].join("\n"),
   ),
-  dataEpoch: defineScript<string>("allow-oom")(["replication_id"], dataEpoch),
+  dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
     [avoids, eligibleFor, eligible].join("\n"),

@@ -124,7 +124,7 @@ export class RedisStreams {
     if (!isKnownEpoch) {
       const taken = { type: "take-over", sessionId, generation: attaching.generation } as const;
       for (const holder of nodesBefore)
-        transaction.commands.push(["PUBLISH", keys.nodeChannel(holder), encodeMessage(taken)]);
+        transaction.commands.push(["SPUBLISH", keys.nodeChannel(holder), encodeMessage(taken)]);
     }
     this.#leaveNodes(transaction, draft, nodesBefore);
     transaction.commands.push(["SADD", keys.nodeSessions(node.id), sessionId]);

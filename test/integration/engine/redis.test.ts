@@ -237,7 +237,7 @@ test("A9 votes that do not count are not written, and those that do push no susp
   if (!offer || !polite) throw new Error("alice must be on offer");
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   await engine.pair({ ...terms, impolite: offer.ticket, polite });
-  const words = async () => Number(await redis.cli("xlen", "one-site:2:mod"));
+  const words = async () => Number(await redis.cli("xlen", "one-site:2:{0}:mod"));
   const before = await words();
   const report = () => engine.report({ sessionId: "alice", generation: 1 }, "room");
   expect(await report()).toMatchObject({ first: true, counted: false });
@@ -247,14 +247,14 @@ test("A9 votes that do not count are not written, and those that do push no susp
   expect(await words()).toBe(before);
 
   // As if a flood of votes had pushed all older words out.
-  await redis.cli("xtrim", "one-site:2:mod", "maxlen", "0");
+  await redis.cli("xtrim", "one-site:2:{0}:mod", "maxlen", "0");
   const another = engines.open(system, engineOptions);
   // Asks Redis, so it waits until the node is there.
   await another.stats();
   const known = await another.suspensions();
   if (isRejection(known)) throw new Error(known.reason);
   expect(known.map(({ subject, by }) => [subject.id, by])).toEqual([["mallory", "operator"]]);
-  expect(await redis.cli("hkeys", "one-site:2:suspended")).toBe("session mallory\n");
+  expect(await redis.cli("hkeys", "one-site:2:{0}:suspended")).toBe("session mallory\n");
   await engines.close();
 });
 

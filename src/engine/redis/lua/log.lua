@@ -48,6 +48,6 @@ end
 
 local function publish(messages)
   for holder, message in pairs(messages) do
-    redis.call('PUBLISH', node_channel(holder), table.concat(message, '\n'))
+    redis.call('SPUBLISH', node_channel(holder), table.concat(message, '\n'))
   end
 end

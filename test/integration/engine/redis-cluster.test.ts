@@ -1,0 +1,18 @@
+/** The engine in a Redis Cluster: the same contract, and what becomes of it when slots move and masters die. */
+import { afterAll, afterEach, setDefaultTimeout } from "bun:test";
+import { documentedAcl } from "../../support/documents.ts";
+import { describeEngine } from "../../support/engine-contract.ts";
+import { enginesOn } from "../../support/redis.ts";
+import { startRedisCluster } from "../../support/redis-cluster.ts";
+
+setDefaultTimeout(60_000);
+
+const cluster = await startRedisCluster();
+// With no more rights than the document asks for.
+for (const { cli } of cluster.masters) await cli(...documentedAcl());
+const seeds = cluster.masters.map(({ url }) => url.replace("//", "//peer-stream:password@"));
+const engines = enginesOn({ url: { kind: "cluster", seeds } });
+afterEach(() => engines.close());
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+describeEngine("in a Redis Cluster", engines.open);

@@ -1,0 +1,116 @@
+/** Nodes on a Redis Cluster whose slots move and whose masters die, under load. */
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { absentKey, defaultPrefix } from "../../src/engine/redis/keys.ts";
+import { startRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
+import { expectAllSignals, expectBothToldOfTheirRoom, startLoad } from "../support/redis-load.ts";
+import { until } from "../support/until.ts";
+
+setDefaultTimeout(60_000);
+
+/** Of the part of the lobby that all sessions are in. */
+const key = absentKey(defaultPrefix);
+const envOf = ({ urls }: RedisCluster) => ({
+  REDIS_URL: urls,
+  REDIS_CLUSTER: "true",
+  REDIS_SHARDS: "1",
+});
+
+async function anotherThan(cluster: RedisCluster, owner: unknown) {
+  const another = cluster.masters.find((master) => master !== owner && master.isRunning);
+  if (!another) throw new Error("there is no other master");
+  return another;
+}
+
+describe("a slot that moves to another master under load", () => {
+  test("quickly, there and back: nothing is lost, nothing is done twice, and nobody is sent a resync", async () => {
+    await using cluster = await startRedisCluster();
+    await using load = await startLoad(envOf(cluster));
+    await load.goesOn(10_000);
+    const first = await cluster.ownerOf(key);
+    const second = await anotherThan(cluster, first);
+    for (const to of [second, first]) {
+      const before = load.refusals;
+      await cluster.moveSlot(key, to, () =>
+        until("calls are refused while half of the keys are moved", () => load.refusals > before),
+      );
+      expect(await cluster.ownerOf(key)).toBe(to);
+      await load.goesOn(5000);
+      // Who has lost its keys has not been written to since.
+      expect(await (to === first ? second : first).cli("dbsize")).toBe("0\n");
+    }
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
+    await expectAllSignals(load);
+    for (const peer of [load.alice, load.bob]) {
+      expect(peer.types).not.toContain("resync");
+      expect(peer.types).not.toContain("partner-disconnected");
+      expect(peer.errors).toEqual([]);
+    }
+    for (const { output } of load.nodes) {
+      expect(output).toContain('"fault":"resharding"');
+      expect(output).not.toContain('"level":60');
+      expect(output).not.toMatch(/bug/);
+    }
+  });
+
+  test("for longer than every lease: the nodes begin anew, and nothing is lost", async () => {
+    await using cluster = await startRedisCluster();
+    await using load = await startLoad(envOf(cluster));
+    await load.goesOn(10_000);
+    const to = await anotherThan(cluster, await cluster.ownerOf(key));
+    await cluster.moveSlot(key, to, () => Bun.sleep(7000));
+    await load.goesOn(10_000);
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
+    await expectAllSignals(load);
+    for (const peer of [load.alice, load.bob]) {
+      expect(peer.types).not.toContain("partner-disconnected");
+      expect(peer.errors).toEqual([]);
+    }
+  });
+});
+
+describe("a master that has the lobby", () => {
+  test("and dies under load: its replica takes over, everybody is told where they stand, and all goes on", async () => {
+    await using cluster = await startRedisCluster({ replicated: true });
+    await using load = await startLoad(envOf(cluster), true);
+    await load.goesOn(10_000);
+    const owner = await cluster.ownerOf(key);
+    await owner.kill();
+    const killedAt = performance.now();
+    await until(
+      "another one has the slot",
+      async () => (await cluster.ownerOf(key)) !== owner,
+      20_000,
+    );
+    const promotedAt = performance.now();
+    await until("both nodes are ready", () => load.areReady());
+    console.log(
+      `  promoted ${Math.round(promotedAt - killedAt)} ms after the kill, ready ${Math.round(performance.now() - promotedAt)} ms later`,
+    );
+    expect(performance.now() - promotedAt).toBeLessThan(5000);
+    await expectBothToldOfTheirRoom(load);
+    await load.goesOn(10_000);
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
+    for (const peer of [load.alice, load.bob]) {
+      expect(peer.types).not.toContain("partner-disconnected");
+      expect(peer.errors).toEqual([]);
+    }
+  });
+
+  test("and is replaced by hand, with nothing to lose (CLUSTER FAILOVER): the same", async () => {
+    await using cluster = await startRedisCluster({ replicated: true });
+    await using load = await startLoad(envOf(cluster), true);
+    await load.goesOn(10_000);
+    const owner = await cluster.ownerOf(key);
+    const replica = cluster.replicas[cluster.masters.indexOf(owner)];
+    await replica?.cli("cluster", "failover");
+    await until("the replica has the slot", async () => (await cluster.ownerOf(key)) === replica);
+    await until("both nodes are ready", () => load.areReady(), 5000);
+    await expectBothToldOfTheirRoom(load);
+    await load.goesOn(10_000);
+    await load.stop();
+    expect(load.wrongs).toEqual([]);
+  });
+});
