@@ -59,19 +59,19 @@ export async function openEngine(
   const options = engineOptionsFor(config);
   const { redis, sessionSecrets = [] } = config;
   if (!redis) return { engine: createMemoryEngine(system, options) };
+  const ofShard = (shard: number) => (redis.locations.length > 1 ? { shard } : {});
   const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
-    // One part of the lobby, until there are several.
-    url: redis.locations[0],
+    locations: redis.locations,
     prefix: redis.prefix,
     tls: readTls(redis.files),
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
     clock: system,
     onBug: (error, where) => log.bug(error, where),
-    onAvailable: (how) => log.info("Redis connected", { how }),
-    onUnavailable({ kind, message, heals, cure }) {
-      const fields = { fault: kind, why: message, cure };
+    onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
+    onUnavailable({ kind, message, heals, cure }, shard) {
+      const fields = { fault: kind, why: message, cure, ...ofShard(shard) };
       if (heals) log.warn("Redis is unavailable: this node is not ready", fields);
       else
         log.error(

@@ -117,7 +117,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, elapsed),
     now: system.now,
-    newId: system.id,
+    newSessionId: () => engine.newSessionId(system.id()),
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;

@@ -121,6 +121,8 @@ export interface Stats {
 }
 
 export interface Engine {
+  /** The id of a new session, made of an unguessable one (22 characters of base64url), which it may change in the last two. */
+  newSessionId(id: string): string;
   /**
    * Opens a stream: creates the session if it does not exist, ends its absence, appends `session`, and `resync` when a
    * position was given that can't be recovered. Missed events are returned in the same step, so that no later event can push

@@ -70,13 +70,13 @@ export interface ContextParts {
   limits: CallLimits;
   /** Epoch milliseconds. */
   now: () => number;
-  /** 128 random bits. */
-  newId: () => string;
+  /** Unguessable: see `Engine.newSessionId`. */
+  newSessionId: () => string;
 }
 
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
 export function createContexts(parts: ContextParts) {
-  const { tokens, now, newId } = parts;
+  const { tokens, now, newSessionId } = parts;
 
   function contextOf(
     begun: Pick<Connection, "kind" | "caller" | "addressHash" | "socket">,
@@ -88,7 +88,7 @@ export function createContexts(parts: ContextParts) {
       addressHash,
       socket,
       beginning: undefined,
-      newSessionId: newId(),
+      newSessionId: newSessionId(),
       turnstile: undefined,
       subscriptions: 0,
     };

@@ -148,7 +148,10 @@ async function pairings() {
   for (const waiting of [1000, 100_000]) {
     await using redis = await startRedis(["--appendonly", "no"]);
     const system = createSystem();
-    const engine = createRedisEngine(system, engineOptions, { url: redis.url, clock: system });
+    const engine = createRedisEngine(system, engineOptions, {
+      locations: [redis.url],
+      clock: system,
+    });
     await engine.opened();
     const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
     const usedMemory = async () =>

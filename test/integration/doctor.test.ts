@@ -247,7 +247,7 @@ describe("D17 Redis", () => {
     const node = async (...secrets: string[]) => {
       const about = `secrets=${secrets.map(secretFingerprint).join(",")}`;
       const engine = createRedisEngine(system, engineOptions, {
-        url: redis.url,
+        locations: [redis.url],
         clock: system,
         about,
       });

@@ -9,6 +9,7 @@ import {
   type RedisEngine,
   type RedisOptions,
 } from "../../src/engine/redis/redis-engine.ts";
+import type { RedisLocation } from "../../src/engine/redis/location.ts";
 import { createSystem, steadyClock } from "../../src/system.ts";
 import { freePort } from "./ports.ts";
 import { settled, type VirtualSystem } from "./virtual-system.ts";
@@ -94,13 +95,13 @@ export async function startRedis(settings: string[] = []): Promise<Redis> {
 let sites = 0;
 
 /** Opens engines on one Redis, each a site of its own, for tests that go by virtual time. */
-export function enginesOn(redis: Pick<RedisOptions, "url">, options: Partial<RedisOptions> = {}) {
+export function enginesOn(redis: { url: RedisLocation }, options: Partial<RedisOptions> = {}) {
   const clock = createSystem();
   const opened: RedisEngine[] = [];
   const open: OpenEngine = (system: VirtualSystem, engineOptions: EngineOptions) => {
     const prefix = `${defaultPrefix}site-${process.pid}-${++sites}:`;
     const engine = createRedisEngine(system, engineOptions, {
-      url: redis.url,
+      locations: [redis.url],
       prefix,
       deadlineClock: steadyClock(system),
       // Nobody's lease may end because a test takes its time.
@@ -118,7 +119,7 @@ export function enginesOn(redis: Pick<RedisOptions, "url">, options: Partial<Red
     const counted = new Proxy(engine, {
       get(target, verb: keyof Engine) {
         const call = (target[verb] as (...args: never[]) => unknown).bind(target);
-        if (/^(on[A-Z].*|available|now)$/.test(verb)) return call;
+        if (/^(on[A-Z].*|available|now|newSessionId)$/.test(verb)) return call;
         return async (...args: never[]) => {
           inFlight += 1;
           begun += 1;

@@ -87,6 +87,10 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Streams
 
+  newSessionId(id: string): string {
+    return id;
+  }
+
   attach(request: AttachRequest): Attached | Rejection {
     const { sessionId, addressHash, generation, position } = request;
     const store = this.#store;

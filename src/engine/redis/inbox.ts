@@ -12,6 +12,10 @@ import { textOf } from "./log-entry.ts";
 import type { Line } from "./signal-relay.ts";
 import type { Fields } from "./session-codec.ts";
 
+/** How the entries of a `lobby` event, and of one that begins a room, begin: see `toLogText`. */
+const entersLobby = '{"type":"lobby"';
+const entersRoom = '["iceServers"';
+
 export interface Inbox {
   epoch: string;
   generation: number;
@@ -26,6 +30,8 @@ export interface Inbox {
   /** The session as it was when this node last read or changed it; and its partner, if that has no stream here. */
   known: Fields | undefined;
   knownPartner: readonly [id: string, fields: Fields] | undefined;
+  /** Since when it has been waiting (milliseconds of the shard's clock), as far as its events tell. */
+  waitingSince: number | undefined;
   /** Where its signals go, and what became of those that were sent here, by mutation id. */
   line: Line | undefined;
   sent: RecordedResults | undefined;
@@ -36,11 +42,16 @@ export interface Inbox {
 export class Inboxes {
   readonly #clock: Pick<System, "schedule">;
   readonly #patienceMs: number;
+  readonly #now: () => number;
   readonly #inboxes = new Map<string, Inbox>();
 
-  /** @param patienceMs how long an event is waited for before the log is read. */
-  constructor(clock: Pick<System, "schedule">, patienceMs: number) {
+  /**
+   * @param patienceMs how long an event is waited for before the log is read.
+   * @param now milliseconds of the shard's clock.
+   */
+  constructor(clock: Pick<System, "schedule">, patienceMs: number, now: () => number) {
     this.#clock = clock;
+    this.#now = now;
     this.#patienceMs = patienceMs;
   }
 
@@ -59,6 +70,7 @@ export class Inboxes {
         waiters: [],
         known: undefined,
         knownPartner: undefined,
+        waitingSince: undefined,
         line: undefined,
         sent: undefined,
         isFirst,
@@ -89,6 +101,13 @@ export class Inboxes {
   at(addressHash: string): string[] {
     return [...this.#inboxes].flatMap(([id, inbox]) =>
       inbox.addressHash === addressHash ? [id] : [],
+    );
+  }
+
+  /** The sessions that have been waiting since then; all sessions if no time is given. */
+  waiting(since: number | undefined): string[] {
+    return [...this.#inboxes].flatMap(([id, { waitingSince = Number.POSITIVE_INFINITY }]) =>
+      since === undefined || waitingSince <= since ? [id] : [],
     );
   }
 
@@ -126,6 +145,8 @@ export class Inboxes {
   onEvent(sessionId: string, offset: number, entry: string): void {
     const inbox = this.#inboxes.get(sessionId);
     if (!inbox) return;
+    if (entry.startsWith(entersLobby)) inbox.waitingSince ??= this.#now();
+    else if (entry.startsWith(entersRoom)) inbox.waitingSince = undefined;
     const isAppended = receive(inbox, offset, entry);
     wake(inbox);
     resolveWaiters(inbox);
@@ -170,6 +191,13 @@ export class Inboxes {
   /** Events may have been missed: every stream reads the log in Redis. */
   invalidate(): void {
     for (const inbox of this.#inboxes.values()) invalidate(inbox);
+  }
+
+  /** The streams of a session have to be attached again. */
+  end(sessionId: string): void {
+    const inbox = this.#inboxes.get(sessionId);
+    this.#inboxes.delete(sessionId);
+    if (inbox) wake(inbox);
   }
 
   /** Every stream has to be attached again. */

@@ -60,6 +60,10 @@ const patterns = {
   dataEpoch: "era",
   /** string: the replication id of the life that is counted. */
   history: "history",
+  /** string: the shard to which a session was moved. Expires as its token does, after it was used last. */
+  moved: "m:{}",
+  /** string, in shard 0: how many shards are open. */
+  openShards: "open",
   /** channel: for one node. */
   nodeChannel: "n:{}",
   /** channel: for all nodes. */

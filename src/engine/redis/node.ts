@@ -36,6 +36,8 @@ export const isUnavailable = (error: unknown) =>
   error instanceof RedisUnavailable || error instanceof Fenced;
 
 export interface NodeOptions {
+  /** The number of the lobby's part that this is about. */
+  shard: number;
   location: RedisLocation;
   tls?: RedisTls | undefined;
   /** The site's, without the layout's version. */
@@ -108,15 +110,15 @@ export class Node {
   #readyListeners: (() => void)[] = [];
 
   constructor(options: NodeOptions) {
-    const { location, tls, prefix, timeoutMs, leaseMs, clock } = options;
+    const { location, tls, prefix, shard, timeoutMs, leaseMs, clock } = options;
     this.#options = options;
-    this.#prefix = versionedPrefix(prefix);
-    this.keys = createKeys(prefix);
+    this.#prefix = versionedPrefix(prefix, shard);
+    this.keys = createKeys(prefix, shard);
     this.#heartbeatMs = leaseMs / 6;
     this.#client = new RedisClient({
       location,
       tls,
-      absentKey: absentKey(prefix),
+      absentKey: absentKey(prefix, shard),
       timeoutMs,
       clock,
       onMessage: (text) => this.#receive(text),
@@ -334,11 +336,11 @@ export class Node {
 
   /** Renews the lease, and finds nodes whose lease has ended. `false`: that of this one has. */
   async #sendHeartbeat(begins: boolean): Promise<boolean> {
-    const { prefix, leaseMs, about, onNodeGone, onDeadline } = this.#options;
+    const { prefix, shard, leaseMs, about, onNodeGone, onDeadline } = this.#options;
     if (!begins) await this.#redisClock.sync();
     const { url } = this.#client;
     const reply = await this.#evaluate(scripts.heartbeat, {
-      layout_key: layoutKey(prefix),
+      layout_key: layoutKey(prefix, shard),
       layout: layoutVersion,
       now: this.now(),
       lease_ms: leaseMs,

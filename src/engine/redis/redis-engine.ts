@@ -1,16 +1,15 @@
 /**
- * The engine that keeps everything in Redis, for many nodes with one lobby: no leader, no sticky sessions. A verb reads the
- * few sessions that it concerns, derives a change, and commits it if no other node was faster (transactor.ts); the signals of
- * a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is gone, and a node that was only
- * stopped finds itself fenced off and registers as a new one (node.ts).
+ * The engine that keeps everything in Redis, for many nodes: no leader, no sticky sessions. The lobby is one or several
+ * shards (shard.ts), each on a Redis or on a slot of a cluster. A session is born in one of them (shard-ids.ts) and meets those who are
+ * there; as the lobby grows, further shards open (openings.ts), and who would wait in vain in one of them is moved to another
+ * (moves.ts). What belongs to the whole site (suspensions, the sockets of an address, the key of address hashes) is in shard 0.
  */
 import type { Moved } from "../../domain/change.ts";
-import type { LogEntry } from "../../domain/event-log.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import { partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
+import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
-import * as transitions from "../../domain/transitions.ts";
+import type { Confirmed, Ended } from "../../domain/transitions.ts";
 import { modes, type Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -29,23 +28,19 @@ import type {
 } from "../engine.ts";
 import { sharedAddressKey } from "./address-key.ts";
 import type { RedisFault } from "./faults.ts";
-import { Inboxes } from "./inbox.ts";
 import { defaultPrefix } from "./keys.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
-import { Lobby } from "./lobby.ts";
-import type { NodeMessage } from "./messages.ts";
-import { isUnavailable, Node } from "./node.ts";
+import { Moves } from "./moves.ts";
+import { Openings } from "./openings.ts";
 import { scripts } from "./scripts.ts";
-import { SharedWaits } from "./shared-waits.ts";
-import { SignalRelay } from "./signal-relay.ts";
+import { Shard } from "./shard.ts";
+import { shardsMax } from "./shard-ids.ts";
 import { SocketCounts } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
-import { RedisStreams } from "./streams.ts";
-import { Sweeper } from "./sweeper.ts";
-import { Transactor } from "./transactor.ts";
 
 export interface RedisOptions {
-  url: RedisLocation;
+  /** Where each shard of the lobby is; shards can be added at the end. */
+  locations: readonly RedisLocation[];
   tls?: RedisTls | undefined;
   /** Before each key and channel, so that several sites can share one Redis. Default: `peer-stream:`. */
   prefix?: string;
@@ -61,12 +56,21 @@ export interface RedisOptions {
   deadlineClock?: () => number;
   /** Signals wait so long for others at most, so that Redis is woken less often (milliseconds). Default: 8. */
   batchMs?: number;
+  /** Sessions online per open shard above which one more opens. Default: 40,000. */
+  openAbove?: number;
+  /** Sessions online per shard that would remain below which one closes. Default: 25,000. */
+  closeBelow?: number;
+  /**
+   * A ticket that has waited so long in another shard than the first one is moved there (milliseconds). Default: 3 s after it accepts
+   * anybody.
+   */
+  seekAfterMs?: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
-  /** It is available again, or for the first time. */
-  onAvailable?: (how: string) => void;
+  /** A shard is available again, or for the first time. */
+  onAvailable?: (how: string, shard: number) => void;
   /** It is unavailable; called again when the reason changes. */
-  onUnavailable?: (fault: RedisFault) => void;
+  onUnavailable?: (fault: RedisFault, shard: number) => void;
   /** An error that no caller waits for. */
   onBug?: (error: unknown, where: string) => void;
 }
@@ -88,97 +92,46 @@ export function createRedisEngine(
 }
 
 export class RedisEngine implements Engine {
-  /** The same on all nodes. */
-  readonly now: () => number;
   readonly addresses: SharedAddresses;
   readonly #redis: RedisOptions;
-  readonly #node: Node;
-  readonly #inboxes: Inboxes;
-  readonly #waits: SharedWaits;
+  readonly #shards: readonly Shard[];
+  readonly #site: Shard;
   readonly #notifier = new DeadlineNotifier();
   readonly #suspensions: Suspensions;
-  readonly #transactor: Transactor;
-  readonly #streams: RedisStreams;
-  readonly #lobby: Lobby;
-  readonly #relay: SignalRelay;
-  readonly #sweeper: Sweeper;
   readonly #sockets: SocketCounts;
+  readonly #openings: Openings;
+  readonly #moves: Moves;
   #addressKey: Buffer | undefined;
   #onRoomEnded: (end: RoomEnd) => void = () => {};
 
+  /** @throws if there is no location, or if there are more than ids can name. */
   constructor(system: Pick<System, "id">, options: EngineOptions, redis: RedisOptions) {
-    const { clock, timeoutMs = 800, secrets = [] } = redis;
+    const { locations, openAbove = 40_000, closeBelow = 25_000 } = redis;
+    const { seekAfterMs = options.relax.anybodyAfterMs + 3000 } = redis;
     this.#redis = redis;
-    this.#inboxes = new Inboxes(clock, timeoutMs);
-    const node = new Node({
-      location: redis.url,
-      tls: redis.tls,
-      prefix: redis.prefix ?? defaultPrefix,
-      about: redis.about ?? "",
-      leaseMs: redis.leaseMs ?? 6000,
-      timeoutMs,
-      clock,
-      now: redis.deadlineClock,
-      onMessage: (message) => this.#receive(message),
-      onRegistered: () => this.#inboxes.clear(),
-      onActivating: async () => {
-        await this.#suspensions.sync();
-        if (secrets.length === 0) return;
-        this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, {
-          command: (...args) => node.command(...args),
-          at: node.keys.addressKeys(),
-          newId: () => system.id(),
-        });
-      },
-      onAvailable: (how) => this.#becomeAvailable(how),
-      onUnavailable: (fault) => redis.onUnavailable?.(fault),
-      onNodeGone: (gone, lastHeartbeat) =>
-        this.#inBackground("taking over a node", () => this.#sweeper.takeOver(gone, lastHeartbeat)),
-      onDeadline: (at) => this.#notifier.notify(Math.max(this.now(), at)),
-      onHeartbeat: () => this.#waits.tell(),
-    });
-    this.#node = node;
-    this.now = () => node.now();
-    this.#waits = new SharedWaits({ node, now: this.now });
-    this.#transactor = new Transactor({
-      node,
-      keys: node.keys,
-      inboxes: this.#inboxes,
-      waits: this.#waits,
-      options,
-      now: this.now,
-      onDeadline: (at) => this.#notifier.notify(at),
-      suspended: (session) => this.#suspensions.of(session),
-      onRoomEnded: (end) => this.#onRoomEnded(end),
-      flushSignals: () => this.#relay.flush(),
-      onOptions: (options) => this.#lobby.remember(options),
-    });
-    const inBackground = (what: string, task: () => Promise<unknown>) =>
-      this.#inBackground(what, task);
-    const shared = { node, transactor: this.#transactor, options };
-    const { random } = clock;
-    this.#streams = new RedisStreams({ ...shared, inboxes: this.#inboxes, random, inBackground });
-    this.#sweeper = new Sweeper({ ...shared, streams: this.#streams, notifier: this.#notifier });
-    this.#lobby = new Lobby(node, this.#transactor);
-    this.#relay = new SignalRelay({
-      node,
-      transactor: this.#transactor,
-      inboxes: this.#inboxes,
-      clock,
-      batchMs: redis.batchMs ?? 8,
-    });
+    this.#shards = locations.map((_, number) => this.#createShard(number, options, system));
+    const [site] = this.#shards;
+    if (!site || locations.length > shardsMax)
+      throw new Error(`an engine in Redis has between 1 and ${shardsMax} locations`);
+    this.#site = site;
+    for (const shard of this.#shards)
+      shard.notifier.listen((at) => this.#notifier.notify(this.#bySiteClock(shard, at)));
+    const shards = this.#shards;
+    this.#openings = new Openings({ shards, openAbove, closeBelow });
+    this.#moves = new Moves({ shards, openings: this.#openings, options, seekAfterMs });
     this.#suspensions = new Suspensions({
-      node,
-      transactor: this.#transactor,
-      inboxes: this.#inboxes,
+      node: site.node,
       limits: options.moderation,
-      inBackground,
-      onNewlyWaiting: (sessionIds) => this.#sweeper.matchAtNextSweep(sessionIds),
+      evict: (sessionId) => this.#evict(sessionId),
+      hasStream: (sessionId) => shards.some(({ inboxes }) => inboxes.has(sessionId)),
+      connectedFrom: (addressHash) => shards.flatMap(({ inboxes }) => inboxes.at(addressHash)),
+      inBackground: (what, task) => site.inBackground(what, task),
+      onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
     });
     this.#sockets = new SocketCounts({
-      admit: (args) => this.#transactor.answering(() => node.run(scripts.admitSocket, args)),
-      command: (...args) => node.command(...args),
-      key: () => node.keys.sockets(node.id),
+      admit: (args) => site.transactor.answering(() => site.node.run(scripts.admitSocket, args)),
+      command: (...args) => site.node.command(...args),
+      key: () => site.node.keys.sockets(site.node.id),
     });
     this.addresses = {
       key: () => this.#addressKey,
@@ -186,125 +139,139 @@ export class RedisEngine implements Engine {
     };
   }
 
+  #createShard(shard: number, options: EngineOptions, system: Pick<System, "id">): Shard {
+    const redis = this.#redis;
+    return new Shard({
+      shard,
+      location: redis.locations[shard] ?? "",
+      tls: redis.tls,
+      prefix: redis.prefix ?? defaultPrefix,
+      about: redis.about ?? "",
+      leaseMs: redis.leaseMs ?? 6000,
+      timeoutMs: redis.timeoutMs ?? 800,
+      clock: redis.clock,
+      now: redis.deadlineClock,
+      options,
+      batchMs: redis.batchMs ?? 8,
+      suspended: (session) => this.#suspensions.of(session),
+      elsewhere: () => this.#openings.elsewhere(shard),
+      onRoomEnded: (end) => this.#onRoomEnded(end),
+      onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
+      onActivating: async () => {
+        if (shard === 0) await this.#openSite(system);
+      },
+      onAvailable: (how) => {
+        redis.onAvailable?.(how, shard);
+        if (shard === 0) this.#sockets.writeAll();
+      },
+      onHeartbeat: async () => {
+        if (this.#shards.length === 1) return;
+        await this.#openings.refresh(shard);
+        this.#site.inBackground("moving sessions", () => this.#moves.begin(shard));
+      },
+      onModeration: () => this.#site.inBackground("suspensions", () => this.#suspensions.sync()),
+      onBug: (error, where) => redis.onBug?.(error, where),
+    });
+  }
+
+  async #openSite(system: Pick<System, "id">): Promise<void> {
+    await this.#suspensions.sync();
+    await this.#openings.read();
+    const { secrets = [] } = this.#redis;
+    if (secrets.length === 0) return;
+    const { node } = this.#site;
+    this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, {
+      command: (...args) => node.command(...args),
+      at: node.keys.addressKeys(),
+      newId: () => system.id(),
+    });
+  }
+
   /** Resolves when Redis is available for the first time. */
   opened(): Promise<void> {
-    return this.#node.ready();
+    return this.#site.node.ready();
   }
 
   /** Resolves when this node has received all messages that were published before. */
   async caughtUp(): Promise<void> {
-    await this.#node.ready();
-    await this.#node.hasCaughtUp();
+    await Promise.all(this.#shards.map((shard) => shard.caughtUp()));
+  }
+
+  /** Carries out a verb of a session where that is. */
+  #at<T>(
+    sessionId: string,
+    verb: (shard: Shard) => Promise<T>,
+    isNew = false,
+  ): Promise<T | Rejection> {
+    if (this.#shards.length === 1) return verb(this.#site);
+    return this.#site.transactor.answering<T>(async () =>
+      verb(await this.#moves.find(sessionId, isNew)),
+    );
   }
 
   // -------------------------------------------------------------------------------------------
   // Streams
 
+  newSessionId(id: string): string {
+    return this.#openings.newSessionId(id);
+  }
+
   attach(request: AttachRequest): Promise<Attached | Rejection> {
-    return this.#transactor.answering<Attached | Rejection>(() => this.#streams.attach(request));
+    const isNew = request.generation === 0;
+    return this.#at(request.sessionId, (shard) => shard.attach(request), isNew);
   }
 
-  detach(stream: Stream): Promise<void> {
-    return this.#streams.detach(stream);
+  async detach(stream: Stream): Promise<void> {
+    await this.#holderOf(stream).detach(stream);
   }
 
-  read(
-    stream: Stream,
-    after: number,
-  ):
-    | LogEntry[]
-    | "overflow"
-    | "detached"
-    | Rejection
-    | Promise<LogEntry[] | "overflow" | "detached" | Rejection> {
-    return this.#streams.read(stream, after);
+  read(stream: Stream, after: number): ReturnType<Shard["read"]> {
+    return this.#holderOf(stream).read(stream, after);
+  }
+
+  /** The shard in which this stream was attached. */
+  #holderOf({ sessionId, streamId }: Stream): Shard {
+    const holds = ({ inboxes }: Shard) => inboxes.get(sessionId)?.streams.has(streamId) === true;
+    return this.#shards.find(holds) ?? this.#site;
   }
 
   // -------------------------------------------------------------------------------------------
   // Verbs
 
   status(caller: Caller): Promise<{ status: Status; roomId?: string } | Rejection> {
-    return this.#transactor.answering<{ status: Status; roomId?: string } | Rejection>(async () => {
-      const transaction = await this.#transactor.look(caller.sessionId);
-      const session = transaction.get(caller.sessionId)?.value;
-      if (!session) return { status: "idle" };
-      if (caller.generation < session.generation) return reject("taken-over");
-      const status = statusOf(session);
-      return session.room ? { status, roomId: session.room.id } : { status };
-    });
+    return this.#at(caller.sessionId, (shard) => shard.status(caller));
   }
 
   enqueue(caller: Caller, asked?: Wishes): Promise<Moved | Rejection> {
-    const unknown = reject("not-subscribed");
-    return this.#transactor.forCaller<Moved>(caller, unknown, ({ value }) =>
-      transitions.enqueue(value, asked, this.#transactor.surroundings()),
-    );
+    return this.#at(caller.sessionId, (shard) => shard.enqueue(caller, asked));
   }
 
-  matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
-    return this.#lobby.matchOptions(sessionId, asEntered);
+  async matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
+    const options = await this.#at(sessionId, (shard) => shard.matchOptions(sessionId, asEntered));
+    return isRejection(options) ? undefined : options;
   }
 
-  pair(request: PairRequest): Promise<boolean> {
-    return this.#lobby.pair(request);
+  async pair(request: PairRequest): Promise<boolean> {
+    const paired = await this.#at(request.impolite.sessionId, (shard) => shard.pair(request));
+    return paired === true;
   }
 
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
-    return this.#relay.send(caller, roomId, signal);
+    return this.#at(caller.sessionId, (shard) => shard.send(caller, roomId, signal));
   }
 
-  confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {
-    return this.#transactor.forCaller<transitions.Confirmed>(
-      caller,
-      reject("not-in-room"),
-      (draft, transaction) => {
-        const around = this.#transactor.surroundings();
-        return transitions.confirm(draft.value, transaction.partnerOf(draft), roomId, around);
-      },
-    );
+  confirm(caller: Caller, roomId: string): Promise<Confirmed | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId));
   }
 
-  end(caller: Caller, request: EndRequest): Promise<transitions.Ended | Rejection> {
-    return this.#transactor.forCaller<transitions.Ended>(
-      caller,
-      transitions.endOfUnknown(request.ending),
-      (draft, transaction) => {
-        const around = this.#transactor.surroundings();
-        return transitions.end(draft.value, transaction.partnerOf(draft), request, around);
-      },
-    );
+  end(caller: Caller, request: EndRequest): Promise<Ended | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.end(caller, request));
   }
 
-  async avoid(caller: Caller, roomId: string): Promise<{ partnerId: string } | Rejection> {
-    const met = await this.#metIn(caller, roomId);
-    if (isRejection(met)) return met;
-    const partnerId = met.partner.sessionId;
-    return this.#transactor.forCaller<{ partnerId: string }>(
-      caller,
-      reject("not-in-room"),
-      ({ value }, transaction) => {
-        const around = this.#transactor.surroundings();
-        if (transitions.partnerIn(value, roomId, around)?.partnerId !== partnerId)
-          return reject("not-in-room");
-        const partner = transaction.getOrCreate(partnerId).value;
-        return transitions.block(value, partner, roomId, around);
-      },
-      [partnerId],
-    );
-  }
-
-  /** The caller, and the other member of its current or recent room, as parties of a report. */
-  async #metIn(caller: Caller, roomId: string) {
-    return this.#transactor.answering(async () => {
-      const transaction = await this.#transactor.look(caller.sessionId);
-      const session = transaction.get(caller.sessionId)?.value;
-      if (session && caller.generation < session.generation) return reject("taken-over");
-      const around = this.#transactor.surroundings();
-      const met = session && transitions.partnerIn(session, roomId, around);
-      if (!session || !met) return reject("not-in-room");
-      const { partnerId, votes } = met;
-      const partner = (await this.#transactor.look(partnerId)).getOrCreate(partnerId).value;
-      return { reporter: reporterOf(session), partner: partyOf(partner), votes };
+  avoid(caller: Caller, roomId: string): Promise<{ partnerId: string } | Rejection> {
+    return this.#at(caller.sessionId, async (shard) => {
+      const found = await shard.metIn(caller, roomId);
+      return isRejection(found) ? found : shard.block(caller, roomId, found.met.partnerId);
     });
   }
 
@@ -312,46 +279,59 @@ export class RedisEngine implements Engine {
   // Moderation
 
   async report(caller: Caller, roomId: string): Promise<Reported | Rejection> {
-    const met = await this.#metIn(caller, roomId);
-    if (isRejection(met)) return met;
-    const { reporter, partner: reported, votes: earned } = met;
-    return this.#transactor.answering(() =>
-      this.#suspensions.report({ roomId, reporter, reported, earned }),
+    const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
+    if (isRejection(found)) return found;
+    const { reporter, met } = found;
+    // Partner and reporter may be in two shards by now.
+    const reported = await this.#at(met.partnerId, (shard) => shard.party(met.partnerId));
+    if (isRejection(reported)) return reported;
+    return this.#site.transactor.answering(() =>
+      this.#suspensions.report({ roomId, reporter, reported, earned: met.votes }),
     );
   }
 
   suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting"> | Rejection> {
-    return this.#transactor.answering(() => this.#suspensions.suspend(subject, until));
+    return this.#site.transactor.answering(() => this.#suspensions.suspend(subject, until));
   }
 
   lift(subject: Subject): Promise<boolean | Rejection> {
-    return this.#transactor.answering(() => this.#suspensions.lift(subject));
+    return this.#site.transactor.answering(() => this.#suspensions.lift(subject));
   }
 
   suspensions(): Suspension[] {
     return this.#suspensions.list();
   }
 
+  /** Returns whose tickets entered the lobby because of it. */
+  async #evict(sessionId: string): Promise<string[]> {
+    const evicted = await this.#at(sessionId, (shard) => shard.evict(sessionId));
+    return isRejection(evicted) ? [] : evicted;
+  }
+
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
   stats(): Promise<Stats | Rejection> {
-    return this.#transactor.answering(() => this.#counts());
+    return this.#site.transactor.answering(async () => {
+      const available = this.#shards.filter(({ node }) => node.available);
+      if (available.length === 0) return reject("unavailable");
+      return sumOf(await Promise.all(available.map((shard) => shard.counts())));
+    });
   }
 
-  async #counts(): Promise<Stats> {
-    const [online = 0, ...byMode] = await this.#node.run(scripts.readCounts, {});
-    const waiting = { video: 0, audio: 0, text: 0 };
-    const rooms = { video: 0, audio: 0, text: 0 };
-    for (const [index, mode] of modes.entries()) {
-      waiting[mode] = byMode[2 * index] ?? 0;
-      rooms[mode] = byMode[2 * index + 1] ?? 0;
-    }
-    return { online, waiting, rooms };
-  }
-
+  /** Whether at least one part of the lobby is available, and the suspensions were read once. */
   available(): boolean {
-    return this.#node.available;
+    return this.#suspensions.isKnown && this.#shards.some(({ node }) => node.available);
+  }
+
+  /** The same on all nodes. */
+  now(): number {
+    return this.#site.now();
+  }
+
+  /** A time by the clock of a shard's Redis, by that of the first one. */
+  #bySiteClock(shard: Shard, at: number): number {
+    return shard === this.#site ? at : at - shard.now() + this.#site.now();
   }
 
   onDeadline(listener: (at: number) => void): void {
@@ -362,47 +342,34 @@ export class RedisEngine implements Engine {
     this.#onRoomEnded = listener;
   }
 
-  sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
-    return this.#sweeper.sweep();
+  async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
+    this.#notifier.reset(undefined);
+    const swept = await Promise.all(this.#shards.map(({ sweeper }) => sweeper.sweep()));
+    const newlyWaiting = swept.flatMap((one) => one.newlyWaiting);
+    const nextAt = Math.min(
+      ...swept.map(({ nextAt: at = Number.POSITIVE_INFINITY }, number) => {
+        const shard = this.#shards[number];
+        return shard ? this.#bySiteClock(shard, at) : at;
+      }),
+    );
+    if (nextAt === Number.POSITIVE_INFINITY) return { newlyWaiting };
+    this.#notifier.reset(Math.min(nextAt, this.#notifier.earliest ?? nextAt));
+    return { newlyWaiting, nextAt: this.#notifier.earliest ?? nextAt };
   }
 
   async close(): Promise<void> {
-    this.#node.close();
+    for (const { node } of this.#shards) node.close();
   }
+}
 
-  #receive(message: NodeMessage): void {
-    switch (message.type) {
-      case "events":
-        for (const { sessionId, offset, text } of message.events)
-          this.#inboxes.onEvent(sessionId, offset, text);
-        return;
-      case "take-over":
-        return this.#inboxes.onTakeOver(message.sessionId, message.generation);
-      case "moderation":
-        return this.#inBackground("suspensions", () => this.#suspensions.sync());
-      case "waited":
-        return this.#waits.receive(message);
-      case "echo":
-        return; // the node's own
-    }
+function sumOf(all: readonly Stats[]): Stats {
+  const sum = (count: (stats: Stats) => number) =>
+    all.reduce((total, stats) => total + count(stats), 0);
+  const waiting = { video: 0, audio: 0, text: 0 };
+  const rooms = { video: 0, audio: 0, text: 0 };
+  for (const mode of modes) {
+    waiting[mode] = sum((stats) => stats.waiting[mode]);
+    rooms[mode] = sum((stats) => stats.rooms[mode]);
   }
-
-  #becomeAvailable(how: string): void {
-    this.#redis.onAvailable?.(how);
-    this.#sockets.writeAll();
-    // Events that were published meanwhile are in the logs, which can be read from now on.
-    this.#inboxes.invalidate();
-    this.#streams.detachPending();
-    this.#inBackground("waiting tickets", async () => {
-      const { waiting } = await this.#counts();
-      if (Object.values(waiting).some((count) => count > 0)) this.#sweeper.rematchAll();
-    });
-  }
-
-  /** Runs a task whose result nothing waits for. That Redis is unavailable is no news; anything else is a bug. */
-  #inBackground(what: string, task: () => Promise<unknown>): void {
-    task().catch((error: unknown) => {
-      if (!isUnavailable(error)) this.#redis.onBug?.(error, what);
-    });
-  }
+  return { online: sum(({ online }) => online), waiting, rooms };
 }

@@ -2,12 +2,15 @@
 import { createHash } from "node:crypto";
 import { luaKeysFor } from "./keys.ts";
 import admitSocket from "./lua/admit_socket.lua" with { type: "text" };
+import arrive from "./lua/arrive.lua" with { type: "text" };
 import avoids from "./lua/avoids.lua" with { type: "text" };
 import claimDue from "./lua/claim_due.lua" with { type: "text" };
 import commit from "./lua/commit.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
+import depart from "./lua/depart.lua" with { type: "text" };
 import eligible from "./lua/eligible.lua" with { type: "text" };
 import eligibleFor from "./lua/eligible_for.lua" with { type: "text" };
+import exportSession from "./lua/export_session.lua" with { type: "text" };
 import findSignal from "./lua/find_signal.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
 import log from "./lua/log.lua" with { type: "text" };
@@ -16,6 +19,7 @@ import readCounts from "./lua/read_counts.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
 import readSessions from "./lua/read_sessions.lua" with { type: "text" };
 import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
+import setOpenShards from "./lua/set_open_shards.lua" with { type: "text" };
 import sessionsAsTheyAre from "./lua/sessions_as_they_are.lua" with { type: "text" };
 
 /** A script whose arguments are `Name`s, and whose result is a `Result`. */
@@ -118,6 +122,7 @@ export const scripts = {
     ["address", "handshakes_per_min", "sockets_max", "own_sockets"],
     admitSocket,
   ),
+  arrive: defineScript<0 | 1>()(["session", "now", "grace_until"], arrive),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"]>()(
     [
@@ -136,12 +141,20 @@ export const scripts = {
     [avoids, eligibleFor, sessionsAsTheyAre, log, commit].join("\n"),
   ),
   dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
+  depart: defineScript<0 | 1>()(
+    ["session", "revision", "answered", "to", "life_s", "relaxation"],
+    depart,
+  ),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
     [avoids, eligibleFor, eligible].join("\n"),
   ),
   /** Fails if scripts that write are refused now. */
   canWrite: defineScript<number>()([], "return 1"),
+  exportSession: defineScript<[fields: Pairs, results: Pairs, avoidances: Pairs]>("no-writes")(
+    ["session"],
+    exportSession,
+  ),
   findSignal: defineScript<number>("no-writes")(["session", "mutation"], findSignal),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
@@ -158,4 +171,5 @@ export const scripts = {
     ["events_max", "bytes_max"],
     [log, relaySignals].join("\n"),
   ),
+  setOpenShards: defineScript<number>()(["before", "after"], setOpenShards),
 };

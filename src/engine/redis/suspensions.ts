@@ -6,21 +6,23 @@ import type {
   Suspension,
   Verdict,
 } from "../../domain/moderation.ts";
-import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { reject, type Rejection } from "../../domain/rejection.ts";
 import { partyOf, type Session } from "../../domain/session.ts";
-import * as transitions from "../../domain/transitions.ts";
 import type { Reported } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
-import type { Inboxes } from "./inbox.ts";
 import { ModerationLog, type Entry } from "./moderation-log.ts";
 import type { Node } from "./node.ts";
-import type { Transactor } from "./transactor.ts";
 
 export interface SuspensionsParts {
+  /** This process, on the Redis that has the log. */
   node: Node;
-  transactor: Transactor;
-  inboxes: Inboxes;
   limits: ModerationLimits;
+  /** Takes a session out of lobby and room, wherever it is. Returns whose tickets entered the lobby because of it. */
+  evict: (sessionId: string) => Promise<string[]>;
+  /** Whether a session has a stream on this node. */
+  hasStream: (sessionId: string) => boolean;
+  /** The sessions with streams on this node that are connected from an address. */
+  connectedFrom: (addressHash: string) => readonly string[];
   /** Runs a task whose result nothing waits for. */
   inBackground: (what: string, task: () => Promise<unknown>) => void;
   /** Tickets that should look for a partner, because another node has suspended their partner. */
@@ -30,6 +32,7 @@ export interface SuspensionsParts {
 export class Suspensions {
   readonly #parts: SuspensionsParts;
   readonly #log: ModerationLog;
+  #isKnown = false;
 
   constructor(parts: SuspensionsParts) {
     const { node, limits, inBackground, onNewlyWaiting } = parts;
@@ -49,9 +52,15 @@ export class Suspensions {
     });
   }
 
+  /** Whether all that other nodes have appended was read at least once. */
+  get isKnown(): boolean {
+    return this.#isKnown;
+  }
+
   /** Reads what other nodes have appended. Rejects while Redis is unavailable. */
-  sync(): Promise<void> {
-    return this.#log.sync();
+  async sync(): Promise<void> {
+    await this.#log.sync();
+    this.#isKnown = true;
   }
 
   /** `suspended` for a session that must stay out. */
@@ -95,21 +104,13 @@ export class Suspensions {
    * also one that is named by its id, wherever it is. Returns whose tickets entered the lobby.
    */
   async #evict({ suspended }: Verdict, where: "here" | "all nodes"): Promise<string[]> {
-    const { inboxes, transactor } = this.#parts;
+    const { evict, hasStream, connectedFrom } = this.#parts;
     const newlyWaiting: string[] = [];
     for (const { subject } of suspended) {
-      const isNamed = where === "all nodes" || inboxes.has(subject.id);
+      const isNamed = where === "all nodes" || hasStream(subject.id);
       const named = isNamed ? [subject.id] : [];
-      for (const id of subject.kind === "address" ? inboxes.at(subject.id) : named) {
-        const evicted = await transactor.transact({ ids: [id] }, (transaction) => {
-          const draft = transaction.get(id);
-          if (!draft) return { newlyWaiting: [] };
-          const around = transactor.surroundings();
-          const partner = transaction.partnerOf(draft);
-          return transaction.apply(transitions.evict(draft.value, partner, around));
-        });
-        if (!isRejection(evicted)) newlyWaiting.push(...evicted.newlyWaiting);
-      }
+      for (const id of subject.kind === "address" ? connectedFrom(subject.id) : named)
+        newlyWaiting.push(...(await evict(id)));
     }
     return newlyWaiting;
   }

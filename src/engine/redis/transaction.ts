@@ -308,6 +308,8 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
     if (value === undefined) unset.push(name);
     else set.push(name, value);
   }
+  // It was a copy that another shard had made, until it got a stream.
+  if (before["copied"] !== undefined && streams.length > 0) unset.push("copied");
   const changes = set.length > 0 || unset.length > 0;
   const isElsewhere = after["nodes"] !== before["nodes"];
   return {

@@ -14,7 +14,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
 import { limits, type Mode } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
-import type { Caller } from "../engine.ts";
+import type { Caller, Stats } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
@@ -69,6 +69,8 @@ export interface TransactorParts extends TransactionParts {
   inboxes: Inboxes;
   waits: SharedWaits;
   suspended: (session: Session) => Rejection | undefined;
+  /** Sessions that are online or wait in other shards. */
+  elsewhere: () => Stats;
   onRoomEnded: (end: RoomEnd) => void;
   /** Signals that were called before go to Redis before. */
   flushSignals: () => void;
@@ -91,11 +93,12 @@ export class Transactor {
   /** What transitions may look at besides the sessions of a transaction. */
   surroundings(): Surroundings {
     const now = this.#parts.now();
-    const { waits, suspended } = this.#parts;
-    // The commit adds the counts at its time to those of the events.
+    const { waits, suspended, elsewhere } = this.#parts;
+    // The commit adds those of this shard.
+    const { waiting, online } = elsewhere();
     const lobby = (mode: Mode): LobbyCounts => ({
-      waiting: 0,
-      online: 0,
+      waiting: waiting[mode],
+      online,
       estimateMs: waits.estimators[mode].estimate(now),
     });
     return {

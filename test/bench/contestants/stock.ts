@@ -24,7 +24,7 @@ const contexts = createContexts({
   tokens: createSessionTokens(["a secret of the benchmark"]),
   limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
   now: system.now,
-  newId: system.id,
+  newSessionId: system.id,
 });
 const accept = createStockSockets({
   router: appRouter,

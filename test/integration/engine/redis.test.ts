@@ -262,7 +262,7 @@ test("A9 votes that do not count are not written, and those that do push no susp
 async function nodeBehind(line: { http: string }, options: Partial<RedisOptions> = {}) {
   const system = createSystem();
   const engine = createRedisEngine(system, engineOptions, {
-    url: line.http.replace("http:", "redis:"),
+    locations: [line.http.replace("http:", "redis:")],
     clock: system,
     timeoutMs: 300,
     leaseMs: 1200,

@@ -16,7 +16,7 @@ function setUp() {
     tokens: createSessionTokens(["secret"]),
     limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
     now: system.now,
-    newId: system.id,
+    newSessionId: system.id,
   });
   const connect = () => contexts.forSocket(undefined, "address", { close() {} });
   return { signaling, connect };

@@ -21,7 +21,7 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
     tokens: createSessionTokens(["secret"]),
     limits: createCallLimits({ signals: rate, intents: rate, bytes: rate }, system.elapsed),
     now: system.now,
-    newId: system.id,
+    newSessionId: system.id,
   });
   const answered: number[] = [];
   const socket = fakeSocket({

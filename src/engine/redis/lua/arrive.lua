@@ -1,0 +1,27 @@
+-- Stores the copy of a session that is about to come from another shard. `rest` has its fields, results and avoidances, each after
+-- the number of values. Returns 0, and does nothing, if the session is here already.
+if is_fenced(node) then return 'fenced' end
+local key = session_key(session)
+if redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, 'copied') == 0 then return 0 end
+local position = 1
+local function take_list()
+  local from = position + 1
+  position = from + tonumber(rest[position])
+  return { unpack(rest, from, position - 1) }
+end
+local fields, results, avoidances = take_list(), take_list(), take_list()
+redis.call('DEL', key, results_key(session), avoidances_key(session))
+redis.call('HSET', key, unpack(fields))
+redis.call('ZADD', due_key(), grace_until, 'grace\n' .. session)
+if #results > 0 then
+  redis.call('HSET', results_key(session), unpack(results))
+  redis.call('EXPIRE', results_key(session), 150)
+end
+for n = 1, #avoidances, 2 do
+  local other, till = avoidances[n], avoidances[n + 1]
+  redis.call('ZADD', avoidances_key(session), till, other)
+  if till ~= 'inf' and tonumber(till) > tonumber(now) then
+    redis.call('ZADD', due_key(), till, 'cooldown\n' .. session .. '\n' .. other)
+  end
+end
+return 1

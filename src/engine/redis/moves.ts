@@ -1,0 +1,158 @@
+/**
+ * Moves sessions that are in no room from one shard to another: those of a shard that is closed, and those who have waited so long
+ * that nobody seems to be there for them, who all meet in the first shard. Always to a lower number, so that there are no cycles.
+ *
+ * First a copy is stored in the other shard, as a session in its grace; then, if nothing has changed meanwhile, the session is replaced by a
+ * pointer in one step; then its streams end as if their node had lost its lease, and are attached again, to the copy. Wherever this
+ * breaks off, the session is whole in one of the two: the copy counts from the moment the pointer is there, and expires otherwise.
+ */
+import { tokenLifeMs } from "../constants.ts";
+import type { EngineOptions } from "../engine.ts";
+import { encodeDeadline } from "./deadlines.ts";
+import type { Openings } from "./openings.ts";
+import { scripts, type Pairs } from "./scripts.ts";
+import { decodeSession, encodeSession, fieldsOf } from "./session-codec.ts";
+import type { Shard } from "./shard.ts";
+import { birthShardOf } from "./shard-ids.ts";
+
+/** Sessions of a shard that a node moves after one heartbeat: more would be felt by others. */
+const movedAtOnce = 64;
+
+export interface MovesParts {
+  shards: readonly Shard[];
+  openings: Openings;
+  options: EngineOptions;
+  /** See `RedisOptions`. */
+  seekAfterMs: number;
+}
+
+export class Moves {
+  readonly #parts: MovesParts;
+  /** Sessions that are being moved: their calls wait for it. */
+  readonly #moving = new Map<string, Promise<unknown>>();
+  readonly #busy = new Set<number>();
+
+  constructor(parts: MovesParts) {
+    this.#parts = parts;
+  }
+
+  /** The shard in which a session is, or in which it would be if it existed. @throws {RedisUnavailable} */
+  async find(sessionId: string, isNew = false): Promise<Shard> {
+    const { shards } = this.#parts;
+    await this.#moving.get(sessionId);
+    const here = shards.find(({ inboxes }) => inboxes.has(sessionId));
+    if (here) return here;
+    let shard = shards[birthShardOf(sessionId, shards.length)];
+    for (;;) {
+      if (!shard) throw new Error("there is a shard for each id");
+      if (isNew) return shard;
+      const { node } = shard;
+      const life = ["EX", String(tokenLifeMs / 1000)];
+      const pointer = await node.command("GETEX", node.keys.moved(sessionId), ...life);
+      const next = pointer === null ? undefined : shards[Number(pointer)];
+      if (!next || next.number >= shard.number) return shard;
+      shard = next;
+    }
+  }
+
+  /** Moves those sessions with streams here that should not stay in this shard. @throws {RedisUnavailable} */
+  async begin(number: number): Promise<void> {
+    const { shards, openings, seekAfterMs } = this.#parts;
+    const from = shards[number];
+    if (!from || number === 0 || this.#busy.has(number)) return;
+    const isClosed = number >= openings.open;
+    const to = isClosed
+      ? openings.leastCrowded(openings.open)
+      : shards.slice(0, number).find(({ node }) => node.available);
+    if (!to) return;
+    const since = isClosed ? undefined : from.now() - seekAfterMs;
+    this.#busy.add(number);
+    try {
+      for (const sessionId of from.inboxes.waiting(since).slice(0, movedAtOnce))
+        await this.move(sessionId, from, to);
+    } finally {
+      this.#busy.delete(number);
+    }
+  }
+
+  /** Moves a session that is in no room, and whose streams are all here. Returns whether it did. @throws {RedisUnavailable} */
+  async move(sessionId: string, from: Shard, to: Shard): Promise<boolean> {
+    if (this.#moving.has(sessionId)) return false;
+    const moving = this.#move(sessionId, from, to);
+    // What fails is told to whoever called `move`; those who wait only wait.
+    const settled = moving.then(
+      () => {},
+      () => {},
+    );
+    this.#moving.set(sessionId, settled);
+    try {
+      return await moving;
+    } finally {
+      this.#moving.delete(sessionId);
+    }
+  }
+
+  async #move(sessionId: string, from: Shard, to: Shard): Promise<boolean> {
+    await from.transactor.running(sessionId);
+    const [pairs, results, avoidances] = await from.node.run(scripts.exportSession, {
+      session: sessionId,
+    });
+    const fields = fieldsOf(pairs);
+    const stored = decodeSession(sessionId, fields);
+    const { value, streams, terms = [] } = stored;
+    const isMovable =
+      streams.length > 0 && streams.every(({ node }) => node === from.node.id) && !value.room;
+    if (!isMovable) return false;
+    const graceUntil = to.now() + this.#parts.options.graceMs;
+    const copy = encodeSession({
+      ...stored,
+      value: { ...value, present: false, graceUntil },
+      streams: [],
+      epoch: undefined,
+      terms: undefined,
+    });
+    const { revision = "0", answered = "0" } = fields;
+    const kept: Record<string, string | undefined> = { ...copy, answered, copied: "1" };
+    kept["revision"] = String(Number(revision) + 1);
+    const isStored = await to.node.run(
+      scripts.arrive,
+      { session: sessionId, now: to.now(), grace_until: graceUntil },
+      [...listOf(pairsOf(kept)), ...listOf(results), ...listOf(avoidances)],
+    );
+    if (isStored === 0) return false;
+    const mode = value.ticket?.wishes.mode;
+    const lists = mode === undefined ? terms : [...terms, from.node.keys.lobby(mode)];
+    try {
+      const departed = await from.node.run(
+        scripts.depart,
+        {
+          session: sessionId,
+          revision,
+          answered,
+          to: to.number,
+          life_s: tokenLifeMs / 1000,
+          relaxation: encodeDeadline({ kind: "relax", sessionId }),
+        },
+        [...lists],
+      );
+      if (departed === 0) return false;
+    } catch (error) {
+      // It may have been carried out: attaching finds out.
+      from.inboxes.end(sessionId);
+      throw error;
+    }
+    from.inboxes.end(sessionId);
+    return true;
+  }
+}
+
+const listOf = (list: Pairs): string[] => [
+  String(list.length),
+  ...list.map((value) => value ?? ""),
+];
+
+function pairsOf(fields: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [name, value],
+  );
+}

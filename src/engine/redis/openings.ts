@@ -1,0 +1,100 @@
+/**
+ * Which shards of the lobby are open to new sessions: the first ones, as many as are needed for those who are online. Each node looks at
+ * the shards at its heartbeats, and any node changes their number, which is kept in shard 0.
+ */
+import { modes } from "../../protocol.ts";
+import type { Stats } from "../engine.ts";
+import { scripts } from "./scripts.ts";
+import type { Shard } from "./shard.ts";
+import { withShard } from "./shard-ids.ts";
+
+export interface OpeningsParts {
+  shards: readonly Shard[];
+  /** See `RedisOptions`. */
+  openAbove: number;
+  closeBelow: number;
+}
+
+/** What this node knows of a shard. */
+interface Known {
+  /** At its last heartbeat. */
+  stats: Stats;
+  /** Sessions that were born here since. */
+  births: number;
+}
+
+const nothing = (): Stats => ({
+  online: 0,
+  waiting: { video: 0, audio: 0, text: 0 },
+  rooms: { video: 0, audio: 0, text: 0 },
+});
+
+export class Openings {
+  readonly #parts: OpeningsParts;
+  readonly #known: Known[];
+  #open = 1;
+
+  constructor(parts: OpeningsParts) {
+    this.#parts = parts;
+    this.#known = parts.shards.map(() => ({ stats: nothing(), births: 0 }));
+  }
+
+  /** How many are open; those with lower numbers. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Looks at a shard; at the first one also how many are open, and whether that has to change. @throws {RedisUnavailable} */
+  async refresh(shard: number): Promise<void> {
+    const { shards, openAbove, closeBelow } = this.#parts;
+    const at = shards[shard];
+    if (!at) return;
+    this.#known[shard] = { stats: await at.counts(), births: 0 };
+    if (shard > 0) return;
+    await this.read();
+    const online = this.#known.reduce((sum, { stats }) => sum + stats.online, 0);
+    const open = this.#open;
+    const isCrowded = open < shards.length && online / open > openAbove;
+    const isEmpty = open > 1 && online / (open - 1) < closeBelow;
+    if (!isCrowded && !isEmpty) return;
+    const change = { before: open, after: isCrowded ? open + 1 : open - 1 };
+    this.#setOpen(await at.node.run(scripts.setOpenShards, change));
+  }
+
+  /** Finds out how many are open. @throws {RedisUnavailable} */
+  async read(): Promise<void> {
+    const { node } = this.#parts.shards[0] ?? {};
+    if (node) this.#setOpen(Number((await node.command("GET", node.keys.openShards())) ?? 1));
+  }
+
+  #setOpen(open: number): void {
+    this.#open = Math.max(1, Math.min(open, this.#parts.shards.length));
+  }
+
+  /** The id of a session that is born where the fewest are. @param id 22 unguessable characters of base64url. */
+  newSessionId(id: string): string {
+    const shard = this.leastCrowded(this.#open)?.number ?? 0;
+    const known = this.#known[shard];
+    if (known) known.births += 1;
+    return withShard(id, shard);
+  }
+
+  /** Of the available ones among the first `count`. */
+  leastCrowded(count: number): Shard | undefined {
+    const crowd = ({ number }: Shard) =>
+      (this.#known[number]?.stats.online ?? 0) + (this.#known[number]?.births ?? 0);
+    const available = this.#parts.shards.slice(0, count).filter(({ node }) => node.available);
+    return available.sort((a, b) => crowd(a) - crowd(b) || a.number - b.number)[0];
+  }
+
+  /** Those who are online or wait in the other shards, as it was at their last heartbeats. */
+  elsewhere(shard: number): Stats {
+    const sum = nothing();
+    for (const [number, { stats }] of this.#known.entries()) {
+      if (number === shard) continue;
+      sum.online += stats.online;
+      for (const mode of modes) sum.waiting[mode] += stats.waiting[mode];
+    }
+    return sum;
+  }
+}

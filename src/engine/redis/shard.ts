@@ -1,0 +1,317 @@
+/**
+ * One part of the lobby, on one Redis: its sessions, tickets, rooms, deadlines and logs, whose keys all have the same hash tag. A verb derives
+ * a change from the sessions as this node knows them, or reads them first, and commits it if no other node was faster (transactor.ts);
+ * the signals of a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is
+ * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
+ */
+import type { Moved } from "../../domain/change.ts";
+import type { LogEntry } from "../../domain/event-log.ts";
+import type { Party, Reporter } from "../../domain/moderation.ts";
+import type { PastRoom } from "../../domain/session.ts";
+import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { partyOf, reporterOf, statusOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import type { Wishes } from "../../domain/ticket.ts";
+import * as transitions from "../../domain/transitions.ts";
+import { modes, type Status } from "../../protocol.ts";
+import { DeadlineNotifier } from "../deadline-notifier.ts";
+import type {
+  Attached,
+  AttachRequest,
+  Caller,
+  EndRequest,
+  EngineOptions,
+  MatchOptions,
+  PairRequest,
+  Stats,
+  Stream,
+} from "../engine.ts";
+import { Inboxes } from "./inbox.ts";
+import { Lobby } from "./lobby.ts";
+import type { NodeMessage } from "./messages.ts";
+import { isUnavailable, Node, type NodeOptions } from "./node.ts";
+import { scripts } from "./scripts.ts";
+import { SharedWaits } from "./shared-waits.ts";
+import { SignalRelay, type SignalRelayParts } from "./signal-relay.ts";
+import { RedisStreams } from "./streams.ts";
+import { Sweeper } from "./sweeper.ts";
+import { Transactor } from "./transactor.ts";
+
+export interface ShardParts extends Pick<
+  NodeOptions,
+  | "shard"
+  | "location"
+  | "tls"
+  | "prefix"
+  | "about"
+  | "leaseMs"
+  | "timeoutMs"
+  | "now"
+  | "onUnavailable"
+  | "onActivating"
+> {
+  clock: NodeOptions["clock"] & SignalRelayParts["clock"];
+  options: EngineOptions;
+  /** See `RedisOptions.batchMs`. */
+  batchMs: number;
+  /** `suspended` for a session that must stay out. */
+  suspended: (session: Session) => Rejection | undefined;
+  /** Sessions that are online or wait in the other parts of the lobby. */
+  elsewhere: () => Stats;
+  onRoomEnded: (end: RoomEnd) => void;
+  onAvailable: (how: string) => void;
+  /** The lease was renewed. */
+  onHeartbeat: () => Promise<unknown>;
+  /** The moderation log of the site has a new entry. */
+  onModeration: () => void;
+  /** An error that no caller waits for. */
+  onBug: (error: unknown, where: string) => void;
+}
+
+export class Shard {
+  /** The same on all nodes. */
+  readonly now: () => number;
+  readonly number: number;
+  readonly node: Node;
+  readonly inboxes: Inboxes;
+  readonly transactor: Transactor;
+  readonly notifier = new DeadlineNotifier();
+  readonly sweeper: Sweeper;
+  readonly #parts: ShardParts;
+  readonly #waits: SharedWaits;
+  readonly #streams: RedisStreams;
+  readonly #lobby: Lobby;
+  readonly #relay: SignalRelay;
+
+  constructor(parts: ShardParts) {
+    const { clock, timeoutMs, options, onHeartbeat, onRoomEnded, suspended, batchMs } = parts;
+    this.#parts = parts;
+    this.number = parts.shard;
+    this.inboxes = new Inboxes(clock, timeoutMs, () => this.now());
+    const node = new Node({
+      ...parts,
+      onMessage: (message) => this.#receive(message),
+      onRegistered: () => this.inboxes.clear(),
+      onAvailable: (how) => this.#becomeAvailable(how),
+      onNodeGone: (gone, lastHeartbeat) =>
+        this.inBackground("taking over a node", () => this.sweeper.takeOver(gone, lastHeartbeat)),
+      onDeadline: (at) => this.notifier.notify(Math.max(this.now(), at)),
+      onHeartbeat: async () => {
+        await this.#waits.tell();
+        await onHeartbeat();
+      },
+    });
+    this.node = node;
+    this.now = () => node.now();
+    this.#waits = new SharedWaits({ node, now: this.now });
+    const { inboxes } = this;
+    this.transactor = new Transactor({
+      node,
+      keys: node.keys,
+      inboxes,
+      waits: this.#waits,
+      options,
+      now: this.now,
+      onDeadline: (at) => this.notifier.notify(at),
+      elsewhere: parts.elsewhere,
+      suspended,
+      onRoomEnded,
+      flushSignals: () => this.#relay.flush(),
+      onOptions: (found) => this.#lobby.remember(found),
+    });
+    const { transactor, notifier } = this;
+    const shared = { node, transactor, options };
+    const inBackground = (what: string, task: () => Promise<unknown>) =>
+      this.inBackground(what, task);
+    const { random } = clock;
+    this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
+    this.sweeper = new Sweeper({ ...shared, streams: this.#streams, notifier });
+    this.#lobby = new Lobby(node, transactor);
+    this.#relay = new SignalRelay({ node, transactor, inboxes, clock, batchMs });
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Streams
+
+  attach(request: AttachRequest): Promise<Attached | Rejection> {
+    return this.transactor.answering<Attached | Rejection>(() => this.#streams.attach(request));
+  }
+
+  detach(stream: Stream): Promise<void> {
+    return this.#streams.detach(stream);
+  }
+
+  read(
+    stream: Stream,
+    after: number,
+  ):
+    | LogEntry[]
+    | "overflow"
+    | "detached"
+    | Rejection
+    | Promise<LogEntry[] | "overflow" | "detached" | Rejection> {
+    return this.#streams.read(stream, after);
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // Verbs
+
+  status(caller: Caller): Promise<{ status: Status; roomId?: string } | Rejection> {
+    return this.transactor.answering<{ status: Status; roomId?: string } | Rejection>(async () => {
+      const transaction = await this.transactor.look(caller.sessionId);
+      const session = transaction.get(caller.sessionId)?.value;
+      if (!session) return { status: "idle" };
+      if (caller.generation < session.generation) return reject("taken-over");
+      const status = statusOf(session);
+      return session.room ? { status, roomId: session.room.id } : { status };
+    });
+  }
+
+  enqueue(caller: Caller, asked?: Wishes): Promise<Moved | Rejection> {
+    const unknown = reject("not-subscribed");
+    return this.transactor.forCaller<Moved>(caller, unknown, ({ value }) =>
+      transitions.enqueue(value, asked, this.transactor.surroundings()),
+    );
+  }
+
+  matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
+    return this.#lobby.matchOptions(sessionId, asEntered);
+  }
+
+  pair(request: PairRequest): Promise<boolean> {
+    return this.#lobby.pair(request);
+  }
+
+  send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
+    return this.#relay.send(caller, roomId, signal);
+  }
+
+  confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {
+    return this.transactor.forCaller<transitions.Confirmed>(
+      caller,
+      reject("not-in-room"),
+      (draft, transaction) => {
+        const around = this.transactor.surroundings();
+        return transitions.confirm(draft.value, transaction.partnerOf(draft), roomId, around);
+      },
+    );
+  }
+
+  end(caller: Caller, request: EndRequest): Promise<transitions.Ended | Rejection> {
+    return this.transactor.forCaller<transitions.Ended>(
+      caller,
+      transitions.endOfUnknown(request.ending),
+      (draft, transaction) => {
+        const around = this.transactor.surroundings();
+        return transitions.end(draft.value, transaction.partnerOf(draft), request, around);
+      },
+    );
+  }
+
+  /** The caller, and the other member of its present or recent room. `not-in-room` for any other. */
+  metIn(
+    caller: Caller,
+    roomId: string,
+  ): Promise<{ reporter: Reporter; met: Pick<PastRoom, "partnerId" | "votes"> } | Rejection> {
+    return this.transactor.answering(async () => {
+      const session = (await this.transactor.look(caller.sessionId)).get(caller.sessionId)?.value;
+      if (session && caller.generation < session.generation) return reject("taken-over");
+      const met = session && transitions.partnerIn(session, roomId, this.transactor.surroundings());
+      return session && met ? { reporter: reporterOf(session), met } : reject("not-in-room");
+    });
+  }
+
+  /** A session, which may be unknown, as the party of a report. */
+  party(sessionId: string): Promise<Party | Rejection> {
+    return this.transactor.answering(async () =>
+      partyOf((await this.transactor.look(sessionId)).getOrCreate(sessionId).value),
+    );
+  }
+
+  /** Blocks the other member of a present or recent room. */
+  block(
+    caller: Caller,
+    roomId: string,
+    partnerId: string,
+  ): Promise<{ partnerId: string } | Rejection> {
+    return this.transactor.forCaller<{ partnerId: string }>(
+      caller,
+      reject("not-in-room"),
+      ({ value }, transaction) => {
+        const around = this.transactor.surroundings();
+        if (transitions.partnerIn(value, roomId, around)?.partnerId !== partnerId)
+          return reject("not-in-room");
+        const partner = transaction.getOrCreate(partnerId).value;
+        return transitions.block(value, partner, roomId, around);
+      },
+      [partnerId],
+    );
+  }
+
+  /** Takes a session out of lobby and room, to which a suspension applies. Returns whose tickets entered the lobby. */
+  async evict(sessionId: string): Promise<string[]> {
+    const evicted = await this.transactor.transact({ ids: [sessionId] }, (transaction) => {
+      const draft = transaction.get(sessionId);
+      if (!draft) return { newlyWaiting: [] };
+      const partner = transaction.partnerOf(draft);
+      const around = this.transactor.surroundings();
+      return transaction.apply(transitions.evict(draft.value, partner, around));
+    });
+    return isRejection(evicted) ? [] : evicted.newlyWaiting;
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // The shard as a whole
+
+  /** Rejects while it is unavailable. */
+  async counts(): Promise<Stats> {
+    const [online = 0, ...byMode] = await this.node.run(scripts.readCounts, {});
+    const waiting = { video: 0, audio: 0, text: 0 };
+    const rooms = { video: 0, audio: 0, text: 0 };
+    for (const [index, mode] of modes.entries()) {
+      waiting[mode] = byMode[2 * index] ?? 0;
+      rooms[mode] = byMode[2 * index + 1] ?? 0;
+    }
+    return { online, waiting, rooms };
+  }
+
+  /** Resolves when this node has received all messages that were published before. */
+  async caughtUp(): Promise<void> {
+    await this.node.ready();
+    await this.node.hasCaughtUp();
+  }
+
+  /** Runs a task whose result nothing waits for. That Redis is unavailable is no news; anything else is a bug. */
+  inBackground(where: string, task: () => Promise<unknown>): void {
+    task().catch((error: unknown) => {
+      if (!isUnavailable(error)) this.#parts.onBug(error, where);
+    });
+  }
+
+  #receive(message: NodeMessage): void {
+    switch (message.type) {
+      case "events":
+        for (const { sessionId, offset, text } of message.events)
+          this.inboxes.onEvent(sessionId, offset, text);
+        return;
+      case "take-over":
+        return this.inboxes.onTakeOver(message.sessionId, message.generation);
+      case "moderation":
+        return this.#parts.onModeration();
+      case "waited":
+        return this.#waits.receive(message);
+      case "echo":
+        return; // the node's own
+    }
+  }
+
+  #becomeAvailable(how: string): void {
+    this.#parts.onAvailable(how);
+    // Events that were published meanwhile are in the logs, which can be read from now on.
+    this.inboxes.invalidate();
+    this.#streams.detachPending();
+    this.inBackground("waiting tickets", async () => {
+      const { waiting } = await this.counts();
+      if (Object.values(waiting).some((count) => count > 0)) this.sweeper.rematchAll();
+    });
+  }
+}
