@@ -2,7 +2,7 @@
 import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } from "@trpc/client";
 import { listen, type RunningServer } from "../../src/app/listen.ts";
 import { createPeerStream, type PeerStream } from "../../src/app/peer-stream.ts";
-import type { EngineOptions } from "../../src/engine/engine.ts";
+import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { AdmissionOptions } from "../../src/http/admission.ts";
 import type { OriginPolicy } from "../../src/http/origin.ts";
@@ -18,6 +18,8 @@ import { engineOptions } from "./engine-options.ts";
 
 export interface TestServerOptions {
   engine?: Partial<EngineOptions>;
+  /** Instead of one in memory. */
+  createEngine?: (system: System, options: EngineOptions) => Engine;
   origins?: Partial<OriginPolicy>;
   page?: Page;
   ice?: Partial<IceConfig>;
@@ -64,7 +66,8 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   };
   const lines: string[] = [];
   const log: Log = createLog("trace", { write: (line: string) => void lines.push(line) });
-  const engine = createMemoryEngine(system, {
+  const createEngine = options.createEngine ?? createMemoryEngine;
+  const engine = createEngine(system, {
     ...engineOptions,
     ...options.engine,
   });
