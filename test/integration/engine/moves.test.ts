@@ -1,0 +1,198 @@
+/** Moves of sessions from shard to shard that are cut off between their steps: the session is whole in one of the two. */
+import { afterAll, expect, test } from "bun:test";
+import { isRejection } from "../../../src/domain/rejection.ts";
+import { defaultWishes } from "../../../src/domain/ticket.ts";
+import type { Stats } from "../../../src/engine/engine.ts";
+import { Moves } from "../../../src/engine/redis/moves.ts";
+import { Openings } from "../../../src/engine/redis/openings.ts";
+import { scripts } from "../../../src/engine/redis/scripts.ts";
+import { Shard } from "../../../src/engine/redis/shard.ts";
+import { createSystem } from "../../../src/system.ts";
+import { engineOptions as options } from "../../support/engine-options.ts";
+import { startRedis } from "../../support/redis.ts";
+
+const redis = await startRedis(["--appendonly", "no"]);
+afterAll(() => redis[Symbol.asyncDispose]());
+
+const nobody: Stats = {
+  online: 0,
+  waiting: { video: 0, audio: 0, text: 0 },
+  rooms: { video: 0, audio: 0, text: 0 },
+};
+let sites = 0;
+
+/** Two shards on one Redis, as one node has them. */
+async function twoShards() {
+  const system = createSystem();
+  const prefix = `site ${++sites}:`;
+  const createShard = (shard: number) =>
+    new Shard({
+      shard,
+      location: redis.url,
+      prefix,
+      about: "",
+      leaseMs: 60_000,
+      timeoutMs: 5000,
+      clock: system,
+      options,
+      batchMs: 0,
+      suspended: () => undefined,
+      elsewhere: () => nobody,
+      onUnavailable() {},
+      onActivating: async () => {},
+      onAvailable() {},
+      onHeartbeat: async () => {},
+      onModeration() {},
+      onRoomEnded() {},
+      onBug: console.error,
+    });
+  const [first, second] = [createShard(0), createShard(1)];
+  const shards = [first, second];
+  await Promise.all(shards.map(({ node }) => node.ready()));
+  const openings = new Openings({ shards, openAbove: 1, closeBelow: 0 });
+  const moves = new Moves({ shards, openings, options, seekAfterMs: 1 });
+  return {
+    first,
+    second,
+    moves,
+    async [Symbol.asyncDispose]() {
+      for (const { node } of shards) node.close();
+    },
+  };
+}
+
+/** Its number, 1, is the shard of its birth. */
+const alice = "alice_______________AB";
+const wishes = { ...defaultWishes, interests: ["jazz"] };
+
+async function attach(shard: Shard, sessionId: string, offset?: number) {
+  let woken = 0;
+  const attached = await shard.attach({
+    sessionId,
+    generation: offset === undefined ? 0 : 1,
+    addressHash: "",
+    ...(offset !== undefined && { position: { epoch: "another", offset } }),
+    wake: () => void woken++,
+  });
+  if (isRejection(attached)) throw new Error(attached.reason);
+  return { ...attached, woken: () => woken };
+}
+
+const enter = async (shard: Shard, sessionId: string, generation: number) =>
+  expect(
+    await shard.enqueue({ sessionId, generation, mutationId: "join 1" }, wishes),
+  ).toMatchObject({ status: "waiting" });
+
+/** Whether somebody who waits in a shard is offered alice's ticket. */
+async function isOffered(shard: Shard): Promise<boolean> {
+  const bob = `bob ${Math.random()}`;
+  const { stream } = await attach(shard, bob);
+  await enter(shard, bob, stream.generation);
+  const found = await shard.matchOptions(bob);
+  await shard.end({ sessionId: bob, generation: stream.generation }, { ending: "leave" });
+  return found?.eligible.some(({ sessionId }) => sessionId === alice) === true;
+}
+
+test("a session that is moved waits where it has come to, as it was, and nowhere else", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream, woken } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const before = (await second.matchOptions(alice))?.ticket;
+  const wakings = woken();
+  expect(await moves.move(alice, second, first)).toBe(true);
+  expect(second.read(stream, 0)).toBe("detached");
+  expect(woken()).toBeGreaterThan(wakings);
+  expect(await isOffered(second)).toBe(false);
+  expect(await second.counts()).toMatchObject({ waiting: { video: 0 } });
+  expect(await moves.find(alice)).toBe(first);
+  // Absent so far: nobody is offered a copy.
+  expect(await isOffered(first)).toBe(false);
+  const back = await attach(first, alice, 1);
+  expect(back.recovered).toBe(false);
+  expect(back.newlyWaiting).toEqual([alice]);
+  const { ticket } = (await first.matchOptions(alice)) ?? {};
+  expect(ticket).toMatchObject({
+    wishes: before?.wishes as object,
+    queuedSince: before?.queuedSince as number,
+  });
+  expect(await isOffered(first)).toBe(true);
+  // The same id has the same result, and is not carried out again.
+  const { generation } = back.stream;
+  await first.end({ sessionId: alice, generation }, { ending: "leave" });
+  await enter(first, alice, generation);
+  expect(await first.status({ sessionId: alice, generation })).toEqual({ status: "idle" });
+});
+
+test("a move that is cut off before the session is replaced changes nothing for anybody", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const { run } = second.node;
+  second.node.run = ((script: object, ...rest: [never, never]) => {
+    if (script === scripts.depart) throw new Error("the process ends here");
+    return run.call(second.node, script as never, ...rest);
+  }) as typeof run;
+  await expect(moves.move(alice, second, first)).rejects.toThrow("the process ends here");
+  second.node.run = run;
+  // Its stream is attached again, to where it is.
+  expect(await moves.find(alice)).toBe(second);
+  const back = await attach(second, alice, 1);
+  expect(await isOffered(second)).toBe(true);
+  expect(await isOffered(first)).toBe(false);
+  expect(await first.counts()).toMatchObject({ waiting: { video: 0 } });
+  // A later move does not stumble over the first one's copy.
+  expect(await moves.move(alice, second, first)).toBe(true);
+  const moved = await attach(first, alice, 1);
+  expect(moved.stream.generation).toBeGreaterThan(back.stream.generation);
+  expect(await isOffered(first)).toBe(true);
+});
+
+test("a move whose end was not heard of is found by whoever comes back", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const { run } = second.node;
+  second.node.run = (async (script: object, ...rest: [never, never]) => {
+    const reply = await run.call(second.node, script as never, ...rest);
+    if (script === scripts.depart) throw new Error("no answer");
+    return reply;
+  }) as typeof run;
+  await expect(moves.move(alice, second, first)).rejects.toThrow("no answer");
+  second.node.run = run;
+  expect(await moves.find(alice)).toBe(first);
+  await attach(first, alice, 1);
+  expect(await isOffered(first)).toBe(true);
+  expect(await isOffered(second)).toBe(false);
+});
+
+test("a session that has changed while it was copied stays, and so does one in a room", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const { run } = first.node;
+  first.node.run = (async (script: object, ...rest: [never, never]) => {
+    const reply = await run.call(first.node, script as never, ...rest);
+    // A call over HTTP, through another node.
+    if (script === scripts.arrive)
+      await second.end({ sessionId: alice, generation: 1 }, { ending: "leave" });
+    return reply;
+  }) as typeof run;
+  expect(await moves.move(alice, second, first)).toBe(false);
+  first.node.run = run;
+  expect(await moves.find(alice)).toBe(second);
+  expect(second.read(stream, 0)).toBeArray();
+  const bob = "bob_________________AB";
+  const ofBob = await attach(second, bob);
+  for (const sessionId of [alice, bob])
+    await second.enqueue({ sessionId, generation: ofBob.stream.generation }, wishes);
+  const found = await second.matchOptions(bob);
+  const [polite] = found?.eligible ?? [];
+  if (!found || !polite) throw new Error("alice is on offer");
+  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await second.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
+  expect(await moves.move(alice, second, first)).toBe(false);
+});
