@@ -35,10 +35,13 @@ export interface StoredSession {
   blocks: boolean;
 }
 
+/** A hash as Redis replies with it. An empty field is one that has become absent: that costs less than to delete it. */
 export function fieldsOf(pairs: Pairs): Fields {
   const fields: Record<string, string> = {};
-  for (let index = 0; index < pairs.length; index += 2)
-    fields[pairs[index] ?? ""] = pairs[index + 1] ?? "";
+  for (let index = 0; index < pairs.length; index += 2) {
+    const value = pairs[index + 1];
+    if (value) fields[pairs[index] ?? ""] = value;
+  }
   return fields;
 }
 

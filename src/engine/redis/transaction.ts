@@ -60,9 +60,8 @@ interface SessionCommit {
   revision: string;
   /** Whether it has another revision afterwards. */
   changes: boolean;
-  /** Fields and values, in turn. */
+  /** Fields and values, in turn; empty for those that become absent. */
   set: string[];
-  unset: string[];
   /** The nodes with streams of it from now on, if they are others. */
   holders: string | undefined;
   log: SessionDraft["log"];
@@ -175,8 +174,7 @@ export class Transaction {
     if (next.present && next.ticket && !draft.terms) this.#list(draft);
     if (before.graceUntil !== next.graceUntil) {
       const deadline: Deadline = { kind: "grace", sessionId: next.id };
-      if (before.graceUntil !== undefined)
-        this.commands.push(["ZREM", keys.due(), encodeDeadline(deadline)]);
+      if (before.graceUntil !== undefined) this.#remove(keys.due(), encodeDeadline(deadline));
       if (next.graceUntil !== undefined) this.#setDeadline(deadline, next.graceUntil);
     }
     if (before.present !== next.present)
@@ -202,11 +200,19 @@ export class Transaction {
     const { keys } = this.#parts;
     const { id, ticket } = draft.value;
     if (!ticket || !draft.terms) return;
-    for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)])
-      this.commands.push(["ZREM", key, id]);
-    const deadline = encodeDeadline({ kind: "relax", sessionId: id });
-    this.commands.push(["ZREM", keys.due(), deadline]);
+    for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)]) this.#remove(key, id);
+    this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
+  }
+
+  /** Takes a member out of a sorted set: with one command for all members, as the two who are paired are in the same sets. */
+  #remove(key: string, member: string): void {
+    const { commands } = this;
+    const removal = commands.find(([name, at]) => name === "ZREM" && at === key);
+    // What was added since must not come before its removal.
+    const isLatest = removal && commands.every((one) => one[1] !== key || one[0] === "ZREM");
+    if (removal && isLatest) removal.push(member);
+    else commands.push(["ZREM", key, member]);
   }
 
   /** The grace has expired: the log ends, and the rest is kept for a while. */
@@ -302,22 +308,18 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
   // A session that does not exist, and gets no stream, is not created.
   if (!exists && streams.length === 0) return undefined;
   const set: string[] = [];
-  const unset: string[] = [];
   for (const [name, value] of Object.entries(after)) {
-    if (value === before[name]) continue;
-    if (value === undefined) unset.push(name);
-    else set.push(name, value);
+    if (value !== before[name]) set.push(name, value ?? "");
   }
   // It was a copy that another shard had made, until it got a stream.
-  if (before["copied"] !== undefined && streams.length > 0) unset.push("copied");
-  const changes = set.length > 0 || unset.length > 0;
+  if (before["copied"] !== undefined && streams.length > 0) set.push("copied", "");
+  const changes = set.length > 0;
   const isElsewhere = after["nodes"] !== before["nodes"];
   return {
     id: draft.value.id,
     revision: before["revision"] ?? "0",
     changes,
     set,
-    unset,
     holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
     log,
     marks,
@@ -341,11 +343,10 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
   const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
   putList(ids);
   args.push(String(sessions.length));
-  for (const { id, revision, log = "", changes, marks, holders, set, unset, entries } of sessions) {
+  for (const { id, revision, log = "", changes, marks, holders, set, entries } of sessions) {
     const flags = (changes ? "c" : "") + (marks ? "m" : "") + (holders === undefined ? "" : "h");
     args.push(id, revision, log, flags, holders ?? "");
     putList(set);
-    putList(unset);
     putList(entries);
   }
   putList(due);

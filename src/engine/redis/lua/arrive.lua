@@ -2,7 +2,7 @@
 -- the number of values. Returns 0, and does nothing, if the session is here already.
 if is_fenced(node) then return 'fenced' end
 local key = session_key(session)
-if redis.call('EXISTS', key) == 1 and redis.call('HEXISTS', key, 'copied') == 0 then return 0 end
+if redis.call('EXISTS', key) == 1 and (redis.call('HGET', key, 'copied') or '') == '' then return 0 end
 local position = 1
 local function take_list()
   local from = position + 1

@@ -25,13 +25,12 @@ local sessions = {}
 for n = 1, tonumber(take()) do
   local one = { id = take(), revision = take(), log = take(), flags = take(), holders = take() }
   one.set_from, one.set_to = take_range()
-  one.unset_from, one.unset_to = take_range()
   one.entries = { unpack(ARGV, take_range()) }
   local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
   if (fields[1] or '0') ~= one.revision then return changed() end
   one.name, one.dropped = fields[2], tonumber(fields[3] or '0')
   if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
-  one.has_log, one.answered = fields[5] ~= false, tonumber(fields[6] or '0')
+  one.has_log, one.answered = (fields[5] or '') ~= '', tonumber(fields[6] or '0')
   sessions[n] = one
 end
 local due_from, due_to = take_range()
@@ -122,7 +121,6 @@ local function store(one)
   if record ~= '' and recorder == one.id then put('answered', one.answered + 1) end
   if string.find(one.flags, 'c', 1, true) then put('revision', one.revision + 1) end
   if #set > 0 then redis.call('HSET', session_key(one.id), unpack(set)) end
-  if one.unset_to >= one.unset_from then redis.call('HDEL', session_key(one.id), unpack(ARGV, one.unset_from, one.unset_to)) end
   return { one.id, count > 0 and last or 0, one.has_counts and one.entries or false }
 end
 for n, one in ipairs(sessions) do stored[n] = store(one) end

@@ -10,7 +10,7 @@ local function sessions_as_they_are(ids, mutation, pairing_at)
     local head = redis.call('HMGET', session_key(id), 'partner', 'name')
     local length = head[2] and redis.call('LLEN', log_key(id, head[2])) or 0
     sessions[#sessions + 1] = { id, redis.call('HGETALL', session_key(id)), length }
-    if head[1] then add(head[1]) end
+    if (head[1] or '') ~= '' then add(head[1]) end
   end
   for _, id in ipairs(ids) do add(id) end
   local at = tonumber(pairing_at)
