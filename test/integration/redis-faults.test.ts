@@ -167,9 +167,9 @@ test("D8 a Redis that is full: refused by name, logged, not ready, and well agai
 
 test("a node refuses to start while nodes with another layout of the data run, and says so", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
-  const layout = () => redis.cli("get", "peer-stream:{0}:layout");
+  const layout = () => redis.cli("get", "peer-stream:layout");
   // As a node of another release would keep it.
-  await redis.cli("set", "peer-stream:{0}:layout", "0", "px", "60000");
+  await redis.cli("set", "peer-stream:layout", "0", "px", "60000");
   const start = () => startServer({ ...secret, REDIS_URL: redis.url });
   const refusal = await start().catch((error: unknown) => String(error));
   expect(refusal).toContain("nodes with version 0 of the data's layout are running");
@@ -177,9 +177,9 @@ test("a node refuses to start while nodes with another layout of the data run, a
   expect(refusal).toContain("ended with code 1");
   expect(await layout()).toBe("0\n");
   // Once they have stopped, nothing renews it.
-  await redis.cli("del", "peer-stream:{0}:layout");
+  await redis.cli("del", "peer-stream:layout");
   await using server = await start();
   expect(await statusOf(server, "readyz")).toBe(200);
   expect(await layout()).toBe("2\n");
-  expect(Number(await redis.cli("pttl", "peer-stream:{0}:layout"))).toBeGreaterThan(0);
+  expect(Number(await redis.cli("pttl", "peer-stream:layout"))).toBeGreaterThan(0);
 });

@@ -14,6 +14,8 @@ export interface TcpProxy extends AsyncDisposable {
   thaw(): void;
   /** Leads new connections elsewhere; those that are open stay where they are. */
   retarget(target: URL): void;
+  /** From now on everything takes so much longer each way (milliseconds). */
+  lag(ms: number): void;
   /** Refuses new connections until further notice. */
   refuse(refusing: boolean): void;
 }
@@ -26,6 +28,7 @@ export async function createTcpProxy(
   const pairs = new Set<readonly [Socket, Socket]>();
   let target = firstTarget;
   let frozen = false;
+  let lagMs = 0;
   let refusing = false;
 
   const server = createServer((near) => {
@@ -43,7 +46,8 @@ export async function createTcpProxy(
       from.setNoDelay(true);
       from.on("data", (chunk: Buffer) => {
         if (from === far && cutOn(chunk)) near.destroy();
-        else to.write(chunk);
+        else if (lagMs === 0) to.write(chunk);
+        else setTimeout(() => to.write(chunk), lagMs);
       });
       from.on("error", () => {});
       from.on("close", () => {
@@ -82,6 +86,9 @@ export async function createTcpProxy(
     },
     retarget(next) {
       target = next;
+    },
+    lag(ms) {
+      lagMs = ms;
     },
     refuse(value) {
       refusing = value;

@@ -83,8 +83,12 @@ export type Keys = {
 export const versionedPrefix = (prefix: string, shard = 0): string =>
   `${prefix}${layoutVersion}:${tagOf(shard)}:`;
 
-/** string: the version of the layout in use. Expires ten leases after the last heartbeat. The same for all versions. */
-export const layoutKey = (prefix: string, shard = 0): string => `${prefix}${tagOf(shard)}:layout`;
+/**
+ * string: the version of the layout in use. Expires ten leases after the last heartbeat. The same for all versions, the first of which
+ * had no tags; a cluster needs one.
+ */
+export const layoutKey = (prefix: string, clusterShard?: number): string =>
+  clusterShard === undefined ? `${prefix}layout` : `${prefix}${tagOf(clusterShard)}:layout`;
 
 /**
  * A key that never exists. Each script declares it as its only key. That leads it to the right master of a cluster, and as

@@ -336,11 +336,12 @@ export class Node {
 
   /** Renews the lease, and finds nodes whose lease has ended. `false`: that of this one has. */
   async #sendHeartbeat(begins: boolean): Promise<boolean> {
-    const { prefix, shard, leaseMs, about, onNodeGone, onDeadline } = this.#options;
+    const { prefix, shard, location, leaseMs, about, onNodeGone, onDeadline } = this.#options;
+    const isInCluster = typeof location !== "string" && location.kind === "cluster";
     if (!begins) await this.#redisClock.sync();
     const { url } = this.#client;
     const reply = await this.#evaluate(scripts.heartbeat, {
-      layout_key: layoutKey(prefix, shard),
+      layout_key: layoutKey(prefix, isInCluster ? shard : undefined),
       layout: layoutVersion,
       now: this.now(),
       lease_ms: leaseMs,
