@@ -27,6 +27,11 @@ interface Racer {
   ends: Map<string, number>;
   /** When it asked to skip each room. */
   skipAskedAt: Map<string, number>;
+  /** How many signals it has sent into each room, by the answers; and the number of the last one that it received. */
+  said: Map<string, number>;
+  heard: Map<string, number>;
+  /** It was told how things are in place of what it has missed. */
+  hasMissed: boolean;
 }
 
 interface Ledger {
@@ -36,6 +41,8 @@ interface Ledger {
   cooldowns: Map<string, number>;
   violations: string[];
   pairings: number;
+  /** Signals that were received. */
+  signals: number;
 }
 
 const both = (a: number, b: number) => [Math.min(a, b), Math.max(a, b)].join(" and ");
@@ -67,6 +74,7 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
         if (racer.room !== undefined && !racer.leaving && !racer.away)
           wrong(`in ${event.roomId} while still in ${racer.room}`);
         racer.room = event.roomId;
+        racer.hasMissed = false;
         const members = ledger.rooms.get(event.roomId) ?? new Map();
         const role = event.polite ? "polite" : "impolite";
         if (members.has(role)) wrong(`${event.roomId} has two who are ${role}`);
@@ -93,8 +101,25 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
         if (racer.room === event.roomId) racer.room = undefined;
         return;
       }
+      case "offer": {
+        if (event.sdp.startsWith("from")) return;
+        const [room = "", from, number] = event.sdp.split(" ");
+        const [n, last] = [Number(number), racer.heard.get(room) ?? 0];
+        ledger.signals += 1;
+        racer.heard.set(room, n);
+        if (event.roomId !== room) wrong(`a signal of ${room} in ${event.roomId}`);
+        if (racer.ends.has(room)) wrong(`a signal after ${room} had ended`);
+        if (from === String(racer.name)) wrong(`its own signal in ${room}`);
+        if (n <= last) wrong(`signal ${n} after signal ${last} in ${room}`);
+        if (n > last + 1 && !racer.hasMissed)
+          wrong(
+            `signal ${n} after signal ${last} in ${room}, and nothing between: ${lately(racer)}`,
+          );
+        return;
+      }
       case "session":
       case "resync": {
+        if (event.type === "resync") racer.hasMissed = true;
         const room = event.state.status === "paired" ? event.state.roomId : undefined;
         // One's own skip is the one way out of a room that nobody tells of, and its answer may be cut off.
         if (racer.room !== room && !racer.leaving && !racer.away && event.type === "session")
@@ -108,7 +133,7 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   });
 }
 
-test(`${operations} joins, skips and drops on four racing nodes, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once`, async () => {
+test(`${operations} joins, signals, skips and drops on four racing nodes, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once, every signal delivered once and in order`, async () => {
   const random = seededRandom(6);
   const pick = (count: number) => Math.floor(random() * count);
   const env = {
@@ -125,7 +150,13 @@ test(`${operations} joins, skips and drops on four racing nodes, some killed and
   ];
   await using cluster = await startCluster(4, env, undefined, (index) => clocks[index] ?? {});
   await using stack = new AsyncDisposableStack();
-  const ledger: Ledger = { rooms: new Map(), cooldowns: new Map(), violations: [], pairings: 0 };
+  const ledger: Ledger = {
+    rooms: new Map(),
+    cooldowns: new Map(),
+    violations: [],
+    pairings: 0,
+    signals: 0,
+  };
   const racers: Racer[] = [];
   for (let name = 0; name < peerCount; name++) {
     const peer = stack.use(await connectPeer(cluster.site));
@@ -137,6 +168,9 @@ test(`${operations} joins, skips and drops on four racing nodes, some killed and
       away: false,
       ends: new Map(),
       skipAskedAt: new Map(),
+      said: new Map(),
+      heard: new Map(),
+      hasMissed: false,
     };
     racers.push(racer);
     keepBook(ledger, racers, racer);
@@ -154,10 +188,19 @@ test(`${operations} joins, skips and drops on four racing nodes, some killed and
     }
   }
   const refusals = new Map<string, number>();
+  /** One signal: it counts once it is known to have been delivered. */
+  async function say({ peer, name, said }: Racer, room: string) {
+    const number = (said.get(room) ?? 0) + 1;
+    const input = { id: `${++asked}`, roomId: room, sdp: `${room} ${name} ${number}` };
+    const answer = await untilKnown(() => peer.client.offer.mutate(input));
+    const { delivered } = (answer["answered"] ?? {}) as { delivered?: boolean };
+    if (delivered === true) said.set(room, number);
+  }
   async function act(racer: Racer) {
     const { peer, room } = racer;
     const die = random();
     if (die < 0.1) return peer.cut();
+    if (die < 0.5 && room !== undefined && random() < 0.8) return say(racer, room);
     const skips = die >= 0.5 && die < 0.9 && room !== undefined;
     const id = `${++asked}`;
     const interests = [`interest ${pick(4)}`];
@@ -238,8 +281,9 @@ test(`${operations} joins, skips and drops on four racing nodes, some killed and
     else if (members.length !== 2 || !members.includes(name))
       ledger.violations.push(`${name} is in ${room}, whose members are ${members}`);
   }
+  expect(ledger.signals).toBeGreaterThan(operations / 20);
   console.log(
-    `  ${done} operations, ${ledger.pairings} pairings, ${accidents.killed} nodes killed, ${accidents.paused} paused, refusals ${JSON.stringify(Object.fromEntries(refusals))}: ${ledger.violations.length} violations`,
+    `  ${done} operations, ${ledger.pairings} pairings, ${ledger.signals} signals, ${accidents.killed} nodes killed, ${accidents.paused} paused, refusals ${JSON.stringify(Object.fromEntries(refusals))}: ${ledger.violations.length} violations`,
   );
   expect(ledger.violations).toEqual([]);
 }, 1_200_000);
