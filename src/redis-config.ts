@@ -15,13 +15,15 @@ type Location =
 export interface RedisConfig {
   /** One for each part of the lobby. */
   locations: readonly [Location, ...Location[]];
+  /** Sessions online per open part above which one more opens. */
+  peersPerShard: number;
   /** Before each key and channel. */
   prefix: string;
   /** Paths of PEM files; they are read at the start. */
   files: { ca: string | undefined; cert: string | undefined; key: string | undefined };
 }
 
-const shardsDefault = 3;
+const shardsDefault = 8;
 const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\/./.test(text);
 const hostAndPort = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i;
 
@@ -47,6 +49,11 @@ export const redisVariables = {
     .regex(/^[1-9]\d{0,3}$/, "must be a whole number from 1 on")
     .transform(Number)
     .optional(),
+  REDIS_SHARD_PEERS: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/, "must be a whole number from 1 on")
+    .default("40000")
+    .transform(Number),
   // Braces would decide on which master of a cluster the keys are.
   REDIS_PREFIX: z
     .string()
@@ -97,6 +104,7 @@ export function readRedisConfig(env: Environment): RedisConfig | undefined {
   if (first === undefined) return undefined;
   return {
     locations: [first, ...others],
+    peersPerShard: env.REDIS_SHARD_PEERS,
     prefix: env.REDIS_PREFIX,
     files: { ca: env.REDIS_CA_FILE, cert: env.REDIS_CERT_FILE, key: env.REDIS_KEY_FILE },
   };

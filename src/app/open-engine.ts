@@ -13,6 +13,8 @@ const skipForgetMs = 3000;
 const skipDelayFactorMax = 30;
 /** Others that a session can avoid at a time, at least. */
 const avoidsMin = 1024;
+/** A part of the lobby closes when those who are online would fill the others to less than this. */
+const closeBelowRatio = 0.625;
 /** Reports, report records and suspensions that are kept, each. */
 const moderationRecordsMax = 100_000;
 
@@ -63,6 +65,8 @@ export async function openEngine(
   const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
     locations: redis.locations,
+    openAbove: redis.peersPerShard,
+    closeBelow: closeBelowRatio * redis.peersPerShard,
     prefix: redis.prefix,
     tls: readTls(redis.files),
     secrets: sessionSecrets,

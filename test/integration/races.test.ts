@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { startCluster } from "../support/cluster.ts";
+import { startRedis, type Redis } from "../support/redis.ts";
 import { connectPeer, httpClient, refusalOf, type TestPeer } from "../support/server.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 
@@ -133,157 +134,172 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   });
 }
 
-test(`${operations} joins, signals, skips and drops on four racing nodes, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once, every signal delivered once and in order`, async () => {
-  const random = seededRandom(6);
-  const pick = (count: number) => Math.floor(random() * count);
-  const env = {
-    SKIP_COOLDOWN_MS: String(skipCooldownMs),
-    GRACE_MS: String(graceMs),
-    RELAX_AFTER_MS: "500",
-  };
-  // Their wall clocks are not right; those of two are set forward and back all the while.
-  const clocks: Record<string, string>[] = [
-    {},
-    { WALL_CLOCK_AHEAD_MS: "30000" },
-    { WALL_CLOCK_AHEAD_MS: "-60000", WALL_CLOCK_STEPS_MS: "5000" },
-    { WALL_CLOCK_STEPS_MS: "3600000" },
-  ];
-  await using cluster = await startCluster(4, env, undefined, (index) => clocks[index] ?? {});
-  await using stack = new AsyncDisposableStack();
-  const ledger: Ledger = {
-    rooms: new Map(),
-    cooldowns: new Map(),
-    violations: [],
-    pairings: 0,
-    signals: 0,
-  };
-  const racers: Racer[] = [];
-  for (let name = 0; name < peerCount; name++) {
-    const peer = stack.use(await connectPeer(cluster.site));
-    const racer: Racer = {
-      name,
-      peer,
-      room: undefined,
-      leaving: false,
-      away: false,
-      ends: new Map(),
-      skipAskedAt: new Map(),
-      said: new Map(),
-      heard: new Map(),
-      hasMissed: false,
+/** One Redis; or three, with a part of the lobby each, of which one is killed again and again. */
+for (const redisCount of [1, 3])
+  test(`${operations} joins, signals, skips and drops on four racing nodes and ${redisCount} Redis, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once, every signal delivered once and in order`, async () => {
+    const random = seededRandom(5 + redisCount);
+    const pick = (count: number) => Math.floor(random() * count);
+    const env = {
+      SKIP_COOLDOWN_MS: String(skipCooldownMs),
+      GRACE_MS: String(graceMs),
+      RELAX_AFTER_MS: "500",
+      // All parts of the lobby are open once everybody is there, and stay open.
+      REDIS_SHARD_PEERS: "25",
     };
-    racers.push(racer);
-    keepBook(ledger, racers, racer);
-  }
+    // Their wall clocks are not right; those of two are set forward and back all the while.
+    const clocks: Record<string, string>[] = [
+      {},
+      { WALL_CLOCK_AHEAD_MS: "30000" },
+      { WALL_CLOCK_AHEAD_MS: "-60000", WALL_CLOCK_STEPS_MS: "5000" },
+      { WALL_CLOCK_STEPS_MS: "3600000" },
+    ];
+    await using stack = new AsyncDisposableStack();
+    const others: Redis[] = [];
+    while (others.length < redisCount - 1) others.push(stack.use(await startRedis()));
+    const urlsOf = (redis: Redis) => [redis, ...others].map(({ url }) => url).join();
+    const cluster = stack.use(await startCluster(4, env, urlsOf, (index) => clocks[index] ?? {}));
+    const ledger: Ledger = {
+      rooms: new Map(),
+      cooldowns: new Map(),
+      violations: [],
+      pairings: 0,
+      signals: 0,
+    };
+    const racers: Racer[] = [];
+    for (let name = 0; name < peerCount; name++) {
+      const peer = stack.use(await connectPeer(cluster.site));
+      const racer: Racer = {
+        name,
+        peer,
+        room: undefined,
+        leaving: false,
+        away: false,
+        ends: new Map(),
+        skipAskedAt: new Map(),
+        said: new Map(),
+        heard: new Map(),
+        hasMissed: false,
+      };
+      racers.push(racer);
+      keepBook(ledger, racers, racer);
+    }
 
-  let done = 0;
-  let asked = 0;
-  /** Asks until it is answered, or refused for good; the same id each time, so it is done once. */
-  async function untilKnown(call: () => Promise<unknown>) {
-    for (;;) {
-      const answer = await refusalOf(call());
-      if ("answered" in answer || (answer["reason"] ?? "unavailable") !== "unavailable")
-        return answer;
-      await Bun.sleep(20);
-    }
-  }
-  const refusals = new Map<string, number>();
-  /** One signal: it counts once it is known to have been delivered. */
-  async function say({ peer, name, said }: Racer, room: string) {
-    const number = (said.get(room) ?? 0) + 1;
-    const input = { id: `${++asked}`, roomId: room, sdp: `${room} ${name} ${number}` };
-    const answer = await untilKnown(() => peer.client.offer.mutate(input));
-    const { delivered } = (answer["answered"] ?? {}) as { delivered?: boolean };
-    if (delivered === true) said.set(room, number);
-  }
-  async function act(racer: Racer) {
-    const { peer, room } = racer;
-    const die = random();
-    if (die < 0.1) return peer.cut();
-    if (die < 0.5 && room !== undefined && random() < 0.8) return say(racer, room);
-    const skips = die >= 0.5 && die < 0.9 && room !== undefined;
-    const id = `${++asked}`;
-    const interests = [`interest ${pick(4)}`];
-    if (die >= 0.5) racer.leaving = true;
-    if (skips) racer.skipAskedAt.set(room, Date.now());
-    const answer = await untilKnown(() => {
-      if (die < 0.5) return peer.client.join.mutate({ id, interests });
-      return skips
-        ? peer.client.skip.mutate({ id, roomId: room })
-        : peer.client.leave.mutate({ id });
-    });
-    if ("answered" in answer) {
-      if (die < 0.5) return;
-      // No answer overtakes the events that led to it: whatever it has been told of before is over.
-      if (!skips || racer.room === room) racer.room = undefined;
-      racer.leaving = false;
-    } else {
-      racer.leaving = false;
-      const reason = String(answer["reason"]);
-      refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
-    }
-  }
-  const racing = racers.map(async (racer) => {
-    while (done < operations) {
-      done += 1;
-      await act(racer);
-      await Bun.sleep(pick(60));
-    }
-  });
-
-  const accidents = { killed: 0, paused: 0 };
-  const disaster = (async () => {
-    while (done < operations) {
-      await Bun.sleep(1000 + pick(1500));
-      const victim = pick(4);
-      cluster.up[victim] = false;
-      if (random() < 0.5) {
-        accidents.killed += 1;
-        await cluster.nodes[victim]?.kill();
-        await cluster.replace(victim);
-      } else {
-        accidents.paused += 1;
-        cluster.nodes[victim]?.pause();
-        await Bun.sleep(500 + pick(8000));
-        cluster.nodes[victim]?.resume();
-        cluster.up[victim] = true;
+    let done = 0;
+    let asked = 0;
+    /** Asks until it is answered, or refused for good; the same id each time, so it is done once. */
+    async function untilKnown(call: () => Promise<unknown>) {
+      for (;;) {
+        const answer = await refusalOf(call());
+        if ("answered" in answer || (answer["reason"] ?? "unavailable") !== "unavailable")
+          return answer;
+        await Bun.sleep(20);
       }
     }
-  })();
-  await Promise.all([...racing, disaster]);
-
-  // Quiet again: everybody wants somebody, and there is one for each.
-  await Promise.all(
-    racers.map(async ({ peer }) => {
-      while (!("answered" in (await refusalOf(peer.client.join.mutate())))) await Bun.sleep(50);
-    }),
-  );
-  const stats = () => httpClient(cluster.at(0)).stats.query();
-  const settledBy = Date.now() + skipCooldownMs + graceMs + 15_000;
-  for (;;) {
-    const { online, waiting, rooms } = await stats();
-    if (online === peerCount && waiting.video === 0 && rooms.video === peerCount / 2) break;
-    if (Date.now() > settledBy) {
-      ledger.violations.push(`in the end: ${JSON.stringify(await stats())}`);
-      break;
+    const refusals = new Map<string, number>();
+    /** One signal: it counts once it is known to have been delivered. */
+    async function say({ peer, name, said }: Racer, room: string) {
+      const number = (said.get(room) ?? 0) + 1;
+      const input = { id: `${++asked}`, roomId: room, sdp: `${room} ${name} ${number}` };
+      const answer = await untilKnown(() => peer.client.offer.mutate(input));
+      const { delivered } = (answer["answered"] ?? {}) as { delivered?: boolean };
+      if (delivered === true) said.set(room, number);
     }
-    await Bun.sleep(100);
-  }
-  // What everybody believes is what is so: a signal through each room reaches the other member.
-  for (const racer of racers) {
-    const { room, name, peer } = racer;
-    const members = room === undefined ? [] : membersOf(ledger, room);
-    const sent = await refusalOf(
-      peer.client.offer.mutate({ roomId: room ?? "none", sdp: `from ${name}` }),
+    async function act(racer: Racer) {
+      const { peer, room } = racer;
+      const die = random();
+      if (die < 0.1) return peer.cut();
+      if (die < 0.5 && room !== undefined && random() < 0.8) return say(racer, room);
+      const skips = die >= 0.5 && die < 0.9 && room !== undefined;
+      const id = `${++asked}`;
+      const interests = [`interest ${pick(4)}`];
+      if (die >= 0.5) racer.leaving = true;
+      if (skips) racer.skipAskedAt.set(room, Date.now());
+      const answer = await untilKnown(() => {
+        if (die < 0.5) return peer.client.join.mutate({ id, interests });
+        return skips
+          ? peer.client.skip.mutate({ id, roomId: room })
+          : peer.client.leave.mutate({ id });
+      });
+      if ("answered" in answer) {
+        if (die < 0.5) return;
+        // No answer overtakes the events that led to it: whatever it has been told of before is over.
+        if (!skips || racer.room === room) racer.room = undefined;
+        racer.leaving = false;
+      } else {
+        racer.leaving = false;
+        const reason = String(answer["reason"]);
+        refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+      }
+    }
+    const racing = racers.map(async (racer) => {
+      while (done < operations) {
+        done += 1;
+        await act(racer);
+        await Bun.sleep(pick(60));
+      }
+    });
+
+    const accidents = { killed: 0, paused: 0, redisKilled: 0 };
+    const disaster = (async () => {
+      while (done < operations) {
+        await Bun.sleep(1000 + pick(1500));
+        const redis = others[pick(3)];
+        if (redis) {
+          accidents.redisKilled += 1;
+          await redis.kill();
+          await Bun.sleep(pick(1500));
+          await redis.start();
+          continue;
+        }
+        const victim = pick(4);
+        cluster.up[victim] = false;
+        if (random() < 0.5) {
+          accidents.killed += 1;
+          await cluster.nodes[victim]?.kill();
+          await cluster.replace(victim);
+        } else {
+          accidents.paused += 1;
+          cluster.nodes[victim]?.pause();
+          await Bun.sleep(500 + pick(8000));
+          cluster.nodes[victim]?.resume();
+          cluster.up[victim] = true;
+        }
+      }
+    })();
+    await Promise.all([...racing, disaster]);
+
+    // Quiet again: everybody wants somebody, and there is one for each.
+    await Promise.all(
+      racers.map(async ({ peer }) => {
+        while (!("answered" in (await refusalOf(peer.client.join.mutate())))) await Bun.sleep(50);
+      }),
     );
-    if (JSON.stringify(sent) !== '{"answered":{"delivered":true}}')
-      ledger.violations.push(`${name} believes to be in ${room}, but ${JSON.stringify(sent)}`);
-    else if (members.length !== 2 || !members.includes(name))
-      ledger.violations.push(`${name} is in ${room}, whose members are ${members}`);
-  }
-  expect(ledger.signals).toBeGreaterThan(operations / 20);
-  console.log(
-    `  ${done} operations, ${ledger.pairings} pairings, ${ledger.signals} signals, ${accidents.killed} nodes killed, ${accidents.paused} paused, refusals ${JSON.stringify(Object.fromEntries(refusals))}: ${ledger.violations.length} violations`,
-  );
-  expect(ledger.violations).toEqual([]);
-}, 1_200_000);
+    const stats = () => httpClient(cluster.at(0)).stats.query();
+    const settledBy = Date.now() + skipCooldownMs + graceMs + 15_000;
+    for (;;) {
+      const { online, waiting, rooms } = await stats();
+      if (online === peerCount && waiting.video === 0 && rooms.video === peerCount / 2) break;
+      if (Date.now() > settledBy) {
+        ledger.violations.push(`in the end: ${JSON.stringify(await stats())}`);
+        break;
+      }
+      await Bun.sleep(100);
+    }
+    // What everybody believes is what is so: a signal through each room reaches the other member.
+    for (const racer of racers) {
+      const { room, name, peer } = racer;
+      const members = room === undefined ? [] : membersOf(ledger, room);
+      const sent = await refusalOf(
+        peer.client.offer.mutate({ roomId: room ?? "none", sdp: `from ${name}` }),
+      );
+      if (JSON.stringify(sent) !== '{"answered":{"delivered":true}}')
+        ledger.violations.push(`${name} believes to be in ${room}, but ${JSON.stringify(sent)}`);
+      else if (members.length !== 2 || !members.includes(name))
+        ledger.violations.push(`${name} is in ${room}, whose members are ${members}`);
+    }
+    expect(ledger.signals).toBeGreaterThan(operations / 20);
+    console.log(
+      `  ${done} operations, ${ledger.pairings} pairings, ${ledger.signals} signals, ${accidents.killed} nodes killed, ${accidents.paused} paused, ${accidents.redisKilled} times Redis, refusals ${JSON.stringify(Object.fromEntries(refusals))}: ${ledger.violations.length} violations`,
+    );
+    expect(ledger.violations).toEqual([]);
+  }, 1_200_000);

@@ -178,7 +178,7 @@ describe("the configuration", () => {
       const seeds = ["redis://a:7000", "redis://b:7000"];
       const location = { kind: "cluster" as const, seeds };
       const env = { REDIS_URL: seeds.join(), REDIS_CLUSTER: "true" };
-      expect(redisOf(env)).toHaveProperty("locations", [location, location, location]);
+      expect(redisOf(env)).toHaveProperty("locations", Array(8).fill(location));
       expect(redisOf({ ...env, REDIS_SHARDS: "1" })).toHaveProperty("locations", [location]);
     });
 
@@ -191,6 +191,7 @@ describe("the configuration", () => {
       expect(redisOf({ REDIS_URL: "rediss://a", REDIS_PREFIX: "another-site:", ...files })).toEqual(
         {
           locations: ["rediss://a"],
+          peersPerShard: 40_000,
           prefix: "another-site:",
           files: { ca: "ca.pem", cert: "cert.pem", key: "key.pem" },
         },
