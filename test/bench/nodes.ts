@@ -1,5 +1,6 @@
 /**
- * What many nodes cost: `bun test/bench/nodes.ts [signals per second]` (default 5000; Debian's redis-server is needed).
+ * What many nodes cost: `bun test/bench/nodes.ts [signals per second] [--json=FILE]` (default 5000; Debian's redis-server is
+ * needed). The file is for `test/bench/scale.ts --costs=FILE`.
  *
  * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate at a steady
  * rate: on one node in memory, on one node with Redis, and across two nodes, in turn in one run. Then pairings per
@@ -18,7 +19,13 @@ import { startServer } from "../support/server-process.ts";
 import { mutationId } from "./frames.ts";
 import { cpuUsOf } from "./load.ts";
 
-const signalsPerS = Number(process.argv[2] ?? 5000);
+const [rate, ...unknown] = process.argv
+  .slice(2)
+  .filter((argument) => !argument.startsWith("--json="));
+const json = process.argv.find((argument) => argument.startsWith("--json="))?.slice(7);
+const signalsPerS = Number(rate ?? 5000);
+if (unknown.length > 0 || !(signalsPerS > 0))
+  throw new Error(`not understood: ${process.argv.slice(2)}`);
 const roundS = 4;
 const rounds = 5;
 const roomCount = 250;
@@ -140,11 +147,17 @@ async function cpuPerSignal() {
     );
   for (const pairs of rooms)
     for (const pair of pairs) for (const peer of [pair.one, pair.other]) peer.close();
+  const [, together, apart] = rows.map(({ server, store }) => ({
+    nodes: Number(median(server).toFixed(1)),
+    redis: Number(median(store).toFixed(1)),
+  }));
+  return { sameNode: together, acrossNodes: apart };
 }
 
 async function pairings() {
   console.log("\npairings per second against one Redis, by tickets waiting");
   const figures: number[] = [];
+  let cost = { nodeUs: 0, redisUs: 0, waitingBytes: 0 };
   for (const waiting of [1000, 100_000]) {
     await using redis = await startRedis(["--appendonly", "no"]);
     const system = createSystem();
@@ -193,10 +206,12 @@ async function pairings() {
     );
     const measured: number[] = [];
     const spent: number[] = [];
+    const spentHere: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const count = 2000;
       const startedAt = performance.now();
       const before = cpuUsOf(redis.pid);
+      const beforeHere = process.cpuUsage();
       let lane = 0;
       await inParallel(count, couples.length, async (n) => {
         const [one, other] = couples[lane++ % couples.length] as [Caller, Caller];
@@ -220,16 +235,23 @@ async function pairings() {
       });
       measured.push(count / ((performance.now() - startedAt) / 1000));
       spent.push((cpuUsOf(redis.pid) - before) / count);
+      const { user, system: kernel } = process.cpuUsage(beforeHere);
+      spentHere.push((user + kernel) / count);
     }
     figures.push(median(measured));
     console.log(
       `${String(waiting).padStart(9)} waiting: ${median(measured).toFixed(0).padStart(6)}   (${median(spent).toFixed(0)} µs of Redis' CPU each; ${bytes.toFixed(0)} bytes in Redis for each that waits)`,
     );
+    const [nodeUs, redisUs] = [spentHere, spent].map((of) => Math.round(median(of)));
+    if (waiting === 1000)
+      cost = { nodeUs: nodeUs ?? 0, redisUs: redisUs ?? 0, waitingBytes: Math.round(bytes) };
     await engine.close();
   }
   console.log(`ratio ${((figures[0] ?? 0) / (figures[1] ?? 1)).toFixed(2)}`);
+  return cost;
 }
 
-await cpuPerSignal();
-await pairings();
+const signalUs = await cpuPerSignal();
+const { waitingBytes, ...pairing } = await pairings();
+if (json) await Bun.write(json, JSON.stringify({ signalUs, pairing, waitingBytes }, undefined, 2));
 process.exit(0);
