@@ -1,4 +1,5 @@
 /** A Redis that is not what it should be: from the start, after a failover, or because it is full. */
+import { layoutVersion } from "../../src/engine/redis/keys.ts";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/redis.ts";
@@ -180,6 +181,6 @@ test("a node refuses to start while nodes with another layout of the data run, a
   await redis.cli("del", "peer-stream:{0}:layout");
   await using server = await start();
   expect(await statusOf(server, "readyz")).toBe(200);
-  expect(await layout()).toBe("2\n");
+  expect(await layout()).toBe(`${layoutVersion}\n`);
   expect(Number(await redis.cli("pttl", "peer-stream:{0}:layout"))).toBeGreaterThan(0);
 });

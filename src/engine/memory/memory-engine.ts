@@ -27,7 +27,7 @@ import type {
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
-import { RecordedResults } from "./recorded-results.ts";
+import { RecordedResults } from "../recorded-results.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import type { StoredSession } from "./stored-session.ts";
 

@@ -2,11 +2,15 @@
  * The sessions with streams on this node, and the events that were published for them. Streams read from here; the log in
  * Redis is read only when an event may have been missed.
  */
-import { EventLog, readLogText, type LogEntry } from "../../domain/event-log.ts";
+import { EventLog, type LogEntry } from "../../domain/event-log.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
 import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
-import type { Stream } from "../engine.ts";
+import type { AttachRequest, Stream } from "../engine.ts";
+import type { RecordedResults } from "../recorded-results.ts";
+import { textOf } from "./log-entry.ts";
+import type { Line } from "./signal-relay.ts";
+import type { Fields } from "./session-codec.ts";
 
 export interface Inbox {
   epoch: string;
@@ -16,9 +20,17 @@ export interface Inbox {
   readonly streams: Map<string, () => void>;
   /** The newest events; absent while some may have been missed. */
   tail: EventLog | undefined;
-  /** Events that arrived while there was no tail. */
-  early: { offset: number; text: string }[];
+  /** Events that arrived before others, or while there was no tail. */
+  early: { offset: number; entry: string }[];
   waiters: { offset: number; resolve: () => void }[];
+  /** The session as it was when this node last read or changed it; and its partner, if that has no stream here. */
+  known: Fields | undefined;
+  knownPartner: readonly [id: string, fields: Fields] | undefined;
+  /** Where its signals go, and what became of those that were sent here, by mutation id. */
+  line: Line | undefined;
+  sent: RecordedResults | undefined;
+  /** Whether it has not been connected to another node before. */
+  readonly isFirst: boolean;
 }
 
 export class Inboxes {
@@ -33,7 +45,8 @@ export class Inboxes {
   }
 
   /** Adds a stream. Its events may arrive before it is known at which offset they begin. */
-  open(sessionId: string, streamId: string, addressHash: string, wake: () => void): Inbox {
+  open({ sessionId, addressHash, position, wake }: AttachRequest, streamId: string): Inbox {
+    const isFirst = position === undefined;
     let inbox = this.#inboxes.get(sessionId);
     if (!inbox) {
       inbox = {
@@ -44,6 +57,11 @@ export class Inboxes {
         tail: undefined,
         early: [],
         waiters: [],
+        known: undefined,
+        knownPartner: undefined,
+        line: undefined,
+        sent: undefined,
+        isFirst,
       };
       this.#inboxes.set(sessionId, inbox);
     }
@@ -57,6 +75,10 @@ export class Inboxes {
     if (!inbox?.streams.delete(streamId)) return false;
     if (inbox.streams.size === 0) this.#inboxes.delete(sessionId);
     return true;
+  }
+
+  get(sessionId: string): Inbox | undefined {
+    return this.#inboxes.get(sessionId);
   }
 
   has(sessionId: string): boolean {
@@ -76,9 +98,7 @@ export class Inboxes {
   /** From now on the events after `last` are read here. */
   follow(inbox: Inbox, last: number): void {
     inbox.tail = new EventLog(inbox.epoch, last);
-    const { early } = inbox;
-    inbox.early = [];
-    for (const { offset, text } of early) receive(inbox, offset, text);
+    takeEarly(inbox);
     resolveWaiters(inbox);
   }
 
@@ -101,14 +121,19 @@ export class Inboxes {
   }
 
   // -------------------------------------------------------------------------------------------
-  // What is published
+  // What other nodes publish, or this one has appended
 
-  onEvent(sessionId: string, offset: number, text: string): void {
+  onEvent(sessionId: string, offset: number, entry: string): void {
     const inbox = this.#inboxes.get(sessionId);
     if (!inbox) return;
-    receive(inbox, offset, text);
+    const isAppended = receive(inbox, offset, entry);
     wake(inbox);
     resolveWaiters(inbox);
+    // Events from two nodes may come in another order than they were appended: the missing one is on its way.
+    if (isAppended || !inbox.tail || inbox.early.length > 1) return;
+    this.#clock.schedule(this.#patienceMs, () => {
+      if (inbox.early.length > 0) invalidate(inbox);
+    });
   }
 
   onTakeOver(sessionId: string, generation: number): void {
@@ -164,15 +189,25 @@ function invalidate(inbox: Inbox): void {
   wake(inbox);
 }
 
-function receive(inbox: Inbox, offset: number, text: string): void {
-  const { tail } = inbox;
-  if (tail && offset <= tail.last) return;
-  if (tail && offset === tail.last + 1) tail.append(text);
-  else {
-    inbox.tail = undefined;
-    inbox.early.push({ offset, text });
-    if (inbox.early.length > limits.logEventsMax) inbox.early.shift();
+/** Appends an event if it is the next one, or keeps it until it is. Returns whether the tail has changed. */
+function receive(inbox: Inbox, offset: number, entry: string): boolean {
+  const { tail, early } = inbox;
+  if (tail && offset <= tail.last) return true;
+  if (tail?.last !== offset - 1) {
+    early.push({ offset, entry });
+    if (early.length > limits.logEventsMax) early.shift();
+    return false;
   }
+  tail.append(textOf(entry));
+  if (early.length > 0) takeEarly(inbox);
+  return true;
+}
+
+/** Appends what has come before its turn. */
+function takeEarly(inbox: Inbox): void {
+  const early = inbox.early.toSorted((a, b) => a.offset - b.offset);
+  inbox.early = [];
+  for (const { offset, entry } of early) receive(inbox, offset, entry);
 }
 
 function resolveWaiters(inbox: Inbox): void {
@@ -181,9 +216,4 @@ function resolveWaiters(inbox: Inbox): void {
   const { waiters } = inbox;
   inbox.waiters = waiters.filter(({ offset }) => offset > last);
   for (const { offset, resolve } of waiters) if (offset <= last) resolve();
-}
-
-/** The texts of consecutive events after `after`. */
-export function readTexts(after: number, texts: readonly string[]): LogEntry[] {
-  return texts.map((text, index) => readLogText(after + index + 1, text));
 }

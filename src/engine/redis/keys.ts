@@ -16,16 +16,14 @@ export const layoutVersion = "2";
 
 /** Keys of a name in which `{}` stands for each argument. */
 const patterns = {
-  /** hash: a session (see session-codec.ts), and `last`, `dropped`, `bytes` of its log. Expires when it is not needed. */
+  /** hash: a session (see session-codec.ts), and `name`, `dropped`, `mark` of its log. Expires when it is not needed. */
   session: "s:{}",
-  /** list: the texts of a session's log, the oldest first. Deleted when its grace has expired. */
-  log: "e:{}",
+  /** list: the entries of a session's log, the oldest first, under its present name (see log.lua). Deleted when its grace has expired. */
+  log: "l:{}:{}",
   /** hash: mutation id → recorded result (see prelude.lua). Expires after 150 s. */
   results: "a:{}",
   /** sorted set: whom a session avoids, by when that ends (epoch milliseconds, `+inf`: a block). Expires as its session. */
   avoidances: "v:{}",
-  /** hash: a room. Deleted when it ends. */
-  room: "r:{}",
   /** set: the rooms of a mode. */
   rooms: "rooms:{}",
   /** set: the sessions with an open stream. */

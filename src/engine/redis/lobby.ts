@@ -57,7 +57,7 @@ export class Lobby {
         const result = JSON.stringify(transitions.pairedAtOnce);
         transaction.record = [caller.sessionId, caller.mutationId, result];
       }
-      const around = this.#transactor.surroundings(transaction);
+      const around = this.#transactor.surroundings();
       return transaction.apply(transitions.pair(first, second, request, around));
     };
     const known = take(this.#lookedAt, impolite.sessionId)?.filter(([id]) => ids.includes(id));

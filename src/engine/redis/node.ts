@@ -278,6 +278,8 @@ export class Node {
     const isAlive =
       this.#id !== "" && dataEpoch === this.#dataEpoch && (await this.#sendHeartbeat(false));
     if (!isAlive) await this.#register(dataEpoch);
+    // The lease is renewed also while memory is full, so that no session is lost for it.
+    await this.#evaluate(scripts.canWrite, {});
     if (!(await this.hasCaughtUp())) throw new RedisUnavailable("published messages do not arrive");
     await onActivating();
     checkConnection();

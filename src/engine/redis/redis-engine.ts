@@ -11,7 +11,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Status } from "../../protocol.ts";
+import { modes, type Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -163,6 +163,7 @@ export class RedisEngine implements Engine {
     this.#relay = new SignalRelay({
       node,
       transactor: this.#transactor,
+      inboxes: this.#inboxes,
       clock,
       batchMs: redis.batchMs ?? 8,
     });
@@ -235,8 +236,8 @@ export class RedisEngine implements Engine {
 
   enqueue(caller: Caller, asked?: Wishes): Promise<Moved | Rejection> {
     const unknown = reject("not-subscribed");
-    return this.#transactor.forCaller<Moved>(caller, unknown, ({ value }, transaction) =>
-      transitions.enqueue(value, asked, this.#transactor.surroundings(transaction)),
+    return this.#transactor.forCaller<Moved>(caller, unknown, ({ value }) =>
+      transitions.enqueue(value, asked, this.#transactor.surroundings()),
     );
   }
 
@@ -257,7 +258,7 @@ export class RedisEngine implements Engine {
       caller,
       reject("not-in-room"),
       (draft, transaction) => {
-        const around = this.#transactor.surroundings(transaction);
+        const around = this.#transactor.surroundings();
         return transitions.confirm(draft.value, transaction.partnerOf(draft), roomId, around);
       },
     );
@@ -268,7 +269,7 @@ export class RedisEngine implements Engine {
       caller,
       transitions.endOfUnknown(request.ending),
       (draft, transaction) => {
-        const around = this.#transactor.surroundings(transaction);
+        const around = this.#transactor.surroundings();
         return transitions.end(draft.value, transaction.partnerOf(draft), request, around);
       },
     );
@@ -282,7 +283,7 @@ export class RedisEngine implements Engine {
       caller,
       reject("not-in-room"),
       ({ value }, transaction) => {
-        const around = this.#transactor.surroundings(transaction);
+        const around = this.#transactor.surroundings();
         if (transitions.partnerIn(value, roomId, around)?.partnerId !== partnerId)
           return reject("not-in-room");
         const partner = transaction.getOrCreate(partnerId).value;
@@ -298,7 +299,7 @@ export class RedisEngine implements Engine {
       const transaction = await this.#transactor.look(caller.sessionId);
       const session = transaction.get(caller.sessionId)?.value;
       if (session && caller.generation < session.generation) return reject("taken-over");
-      const around = this.#transactor.surroundings(transaction);
+      const around = this.#transactor.surroundings();
       const met = session && transitions.partnerIn(session, roomId, around);
       if (!session || !met) return reject("not-in-room");
       const { partnerId, votes } = met;
@@ -335,7 +336,18 @@ export class RedisEngine implements Engine {
   // The engine as a whole
 
   stats(): Promise<Stats | Rejection> {
-    return this.#transactor.answering(async () => (await this.#transactor.look()).counts);
+    return this.#transactor.answering(() => this.#counts());
+  }
+
+  async #counts(): Promise<Stats> {
+    const [online = 0, ...byMode] = await this.#node.run(scripts.readCounts, {});
+    const waiting = { video: 0, audio: 0, text: 0 };
+    const rooms = { video: 0, audio: 0, text: 0 };
+    for (const [index, mode] of modes.entries()) {
+      waiting[mode] = byMode[2 * index] ?? 0;
+      rooms[mode] = byMode[2 * index + 1] ?? 0;
+    }
+    return { online, waiting, rooms };
   }
 
   available(): boolean {
@@ -382,7 +394,7 @@ export class RedisEngine implements Engine {
     this.#inboxes.invalidate();
     this.#streams.detachPending();
     this.#inBackground("waiting tickets", async () => {
-      const { waiting } = (await this.#transactor.look()).counts;
+      const { waiting } = await this.#counts();
       if (Object.values(waiting).some((count) => count > 0)) this.#sweeper.rematchAll();
     });
   }

@@ -2,14 +2,15 @@
 
 /** On keys that begin with the site's prefix. */
 const keyCommands =
-  "exists get set incr del expire pexpire persist ttl pttl " +
-  "hget hset hsetnx hdel hmget hgetall hvals hlen hincrby sadd srem scard srandmember " +
+  "exists get set incr del rename expire pexpire persist ttl pttl " +
+  "hget hset hsetnx hdel hmget hgetall hvals hlen sadd srem scard srandmember " +
   "zadd zrem zscore zcard zrange zrangebyscore zremrangebyscore zremrangebyrank zpopmin " +
-  "rpush lpop lrange xadd xrange";
+  "rpush rpushx llen lrange ltrim xadd xrange";
 
 /** Each command with words that stand for its arguments: `KEY` for a key, `CHANNEL` for a channel of the site. */
 export const rights: readonly (readonly [command: string, ...args: string[]])[] = [
   ...keyCommands.split(" ").map((name): [string, string] => [name, "KEY"]),
+  ["memory", "usage", "KEY"],
   ["eval", "", "1", "KEY"],
   ["evalsha", "", "1", "KEY"],
   ["spublish", "CHANNEL", ""],
@@ -19,7 +20,10 @@ export const rights: readonly (readonly [command: string, ...args: string[]])[] 
   ["info"],
 ];
 
-/** In a cluster also: container and subcommand. */
+/** Those of which only the subcommand is granted. */
+const containers: readonly string[] = ["memory", "cluster"];
+
+/** In a cluster also. */
 export const clusterRights: typeof rights = [
   ["cluster", "keyslot", "KEY"],
   ["cluster", "slots"],
@@ -31,11 +35,9 @@ export const databaseRights: typeof rights = [["select", "1"]];
 
 /** The line that grants all of it. */
 export function aclLine(prefix: string): string {
-  const granted = [
-    ...rights.map(([name]) => name),
-    ...databaseRights.map(([name]) => name),
-    ...clusterRights.map(([name, subcommand]) => `${name}|${subcommand}`),
-  ];
+  const granted = [...rights, ...databaseRights, ...clusterRights].map(([name, subcommand]) =>
+    containers.includes(name) ? `${name}|${subcommand}` : name,
+  );
   const commands = granted.map((name) => `+${name}`).join(" ");
   return `ACL SETUSER peer-stream on >password resetkeys resetchannels ~${prefix}* &${prefix}* -@all ${commands}`;
 }

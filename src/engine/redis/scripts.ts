@@ -8,11 +8,15 @@ import commit from "./lua/commit.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
 import eligible from "./lua/eligible.lua" with { type: "text" };
 import eligibleFor from "./lua/eligible_for.lua" with { type: "text" };
+import findSignal from "./lua/find_signal.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
+import log from "./lua/log.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
+import readCounts from "./lua/read_counts.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
 import readSessions from "./lua/read_sessions.lua" with { type: "text" };
 import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
+import sessionsAsTheyAre from "./lua/sessions_as_they_are.lua" with { type: "text" };
 
 /** A script whose arguments are `Name`s, and whose result is a `Result`. */
 export interface Script<Name extends string, Result> {
@@ -32,9 +36,10 @@ export const fencedReply = "fenced";
 
 /**
  * Makes a script of its body. Before the body stand the locals `prefix` and `node`, one for each name, and `rest` with all
- * further arguments; the functions for keys; and prelude.lua.
+ * further arguments, or `first_argument`, their first index in ARGV, if the body uses that; the functions for keys; and prelude.lua.
+ * @param flags see Redis' documentation of EVAL scripts' flags; without any the script writes, and is refused when memory is full.
  */
-function defineScript<Result>() {
+function defineScript<Result>(flags: "" | "no-writes" | "allow-oom" = "") {
   return <const Name extends string>(
     names: readonly Name[],
     body: string,
@@ -42,9 +47,14 @@ function defineScript<Result>() {
     const locals = ["prefix", "node", ...names];
     const values = locals.map((_, index) => `ARGV[${index + 1}]`);
     const shared = `${prelude}\n${body}`;
+    const first = locals.length + 1;
     const text = [
+      // With this line Redis decides before the first command whether a script may write: none stops half-way for want of memory.
+      `#!lua flags=${flags}`,
       `local ${locals.join(", ")} = ${values.join(", ")}`,
-      `local rest = { unpack(ARGV, ${locals.length + 1}) }`,
+      body.includes("first_argument")
+        ? `local first_argument = ${first}`
+        : `local rest = { unpack(ARGV, ${first}) }`,
       luaKeysFor(shared),
       shared,
     ].join("\n");
@@ -56,34 +66,52 @@ function defineScript<Result>() {
 export type Pairs = (string | null)[];
 
 /**
- * Recorded result of the mutation; counts (online, then waiting and rooms of each mode), none for a pairing; sessions; rooms; 1
- * if the first two sessions avoid each other at `pairing_at`.
+ * Recorded result of the mutation (see commit.lua); the sessions, each with the number of entries in its log; 1 if the first two
+ * avoid each other at `pairing_at`.
  */
 export type SessionsRead = [
   recorded: string | null,
-  counts: number[],
-  sessions: [id: string, fields: Pairs][],
-  rooms: [id: string, fields: Pairs][],
+  sessions: [id: string, fields: Pairs, entries: number][],
   avoiding: number,
 ];
 
 /** A waiting session and those that may be paired with it, as they are; empty if it does not wait. */
 export type Eligible = [id: string, fields: Pairs][];
 
-/**
- * The last offset of the log that was to be read, what was read of it, the last offset of each session's log, and the options
- * of each ticket that looks for a partner now.
- */
 export type Committed = [
+  "committed",
+  /** The last offset of the log that was to be read, and the entries that were read of it. */
   last: number,
   missed: string[],
-  lasts: [id: string, last: number][],
+  /**
+   * Of each session that has changed: the offset of the last event that was appended to its log, 0 without any; and these events if
+   * they contain counts.
+   */
+  stored: [id: string, last: number, formatted: string[] | null][],
+  /** The options of each ticket that looks for a partner now, without itself. */
   options: Eligible[],
 ];
 
-/** What became of a signal. */
-export type SignalOutcome =
-  "delivered" | "dropped" | "taken-over" | "unknown session" | "another room";
+/** What was found out about a signal's sender and room. */
+export type SignalOutcome = "delivered" | "taken-over" | "unknown session" | "another room";
+
+/**
+ * What became of a group of signals: the length of the log, to which all were appended; or an outcome. When delivered, with where
+ * the partner has its log from now on, the offset of its last event, and the mutation ids (JSON) of the room's signals that it
+ * contained before: those of this group that are among them were not appended again.
+ */
+export type Relayed =
+  | number
+  | [Exclude<SignalOutcome, "delivered">]
+  | [
+      "delivered",
+      partner: string,
+      name: string,
+      dropped: number,
+      last: number,
+      holders: string,
+      ids: string[],
+    ];
 
 export const scripts = {
   admitSocket: defineScript<"admitted" | "crowded" | number>()(
@@ -91,27 +119,43 @@ export const scripts = {
     admitSocket,
   ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
-  commit: defineScript<Committed | "changed" | "carried out">()(
-    ["now", "events_max", "bytes_max", "results_max", "eligible_max", "change"],
-    `${avoids}\n${eligibleFor}\n${commit}`,
+  commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"]>()(
+    [
+      "now",
+      "events_max",
+      "bytes_max",
+      "results_max",
+      "recorded_since",
+      "eligible_max",
+      "mutation",
+      "pairing_at",
+      "recorder",
+      "recorded_as",
+      "record",
+    ],
+    [avoids, eligibleFor, sessionsAsTheyAre, log, commit].join("\n"),
   ),
-  dataEpoch: defineScript<string>()(["replication_id", "moved_from"], dataEpoch),
-  eligible: defineScript<Eligible>()(
+  dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
+  eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
-    `${avoids}\n${eligibleFor}\n${eligible}`,
+    [avoids, eligibleFor, eligible].join("\n"),
   ),
+  /** Fails if scripts that write are refused now. */
+  canWrite: defineScript<number>()([], "return 1"),
+  findSignal: defineScript<number>("no-writes")(["session", "mutation"], findSignal),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
-  >()(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+  readCounts: defineScript<number[]>("no-writes")([], readCounts),
   readLog: defineScript<
-    [epoch: string | null, generation: string | null, dropped: number, texts: string[]]
-  >()(["session", "after"], readLog),
-  readSessions: defineScript<SessionsRead>()(
+    [epoch: string | null, generation: string | null, dropped: number, entries: string[]]
+  >("no-writes")(["session", "after", "events_max"], readLog),
+  readSessions: defineScript<SessionsRead>("no-writes")(
     ["mutation", "pairing_at"],
-    `${avoids}\n${readSessions}`,
+    [avoids, sessionsAsTheyAre, readSessions].join("\n"),
   ),
-  relaySignals: defineScript<SignalOutcome[]>()(
-    ["now", "events_max", "bytes_max", "results_max", "recorded_since"],
-    relaySignals,
+  relaySignals: defineScript<Relayed[]>()(
+    ["events_max", "bytes_max"],
+    [log, relaySignals].join("\n"),
   ),
 };

@@ -1,5 +1,4 @@
-/** Sessions and rooms as hashes in Redis. Absent fields are not stored. */
-import type { RoomState } from "../../domain/room.ts";
+/** Sessions as hashes in Redis, each with its room. Absent fields are not stored. */
 import {
   newSession,
   partnerIdOf,
@@ -9,10 +8,12 @@ import {
 } from "../../domain/session.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
-import type { Mode } from "../../protocol.ts";
 import type { Pairs } from "./scripts.ts";
 
 export type Fields = Readonly<Record<string, string>>;
+
+/** The same as they are to become: `undefined` for those that are absent. */
+export type StoredFields = Readonly<Record<string, string | undefined>>;
 
 /** An open stream of a session, on whichever node. */
 export interface RemoteStream {
@@ -41,7 +42,7 @@ export function fieldsOf(pairs: Pairs): Fields {
   return fields;
 }
 
-/** `room` of the value is still missing: it is a hash of its own. An empty hash is a session that does not exist. */
+/** An empty hash is a session that does not exist. */
 export function decodeSession(id: string, fields: Fields): StoredSession {
   const revision = Number(fields["revision"] ?? 0);
   const ticket = parse<Omit<Ticket, "revision">>(fields["ticket"]);
@@ -53,6 +54,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
       ticket: ticket && { ...ticket, revision },
+      room: parse<Room>(fields["room"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
       recentRooms: parse<PastRoom[]>(fields["recent"]) ?? [],
@@ -71,8 +73,12 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
   };
 }
 
-/** All fields that a session is stored in, `undefined` for those that are absent. The scripts write `revision` and the log's. */
-export function encodeSession(stored: StoredSession): Record<string, string | undefined> {
+/**
+ * All fields that a session is stored in, `undefined` for those that are absent. The scripts write the others: `revision`, `answered`
+ * (the number of recorded results), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
+ * room).
+ */
+export function encodeSession(stored: StoredSession): StoredFields {
   const { value, streams, terms } = stored;
   const { ticket, room, recentRooms, earlierNetworks } = value;
   const { revision: _, ...unversioned } = ticket ?? { revision: 0 };
@@ -85,7 +91,8 @@ export function encodeSession(stored: StoredSession): Record<string, string | un
     epoch: stored.epoch,
     ticket: ticket && json(unversioned),
     terms: json(terms),
-    room: room?.id,
+    room: json(room),
+    in: room?.id,
     partner: room && partnerIdOf(value.id, room),
     wishes: json(value.wishes),
     queued: text(value.queuedSince),
@@ -99,40 +106,6 @@ export function encodeSession(stored: StoredSession): Record<string, string | un
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,
   };
-}
-
-export function decodeRoom(id: string, fields: Fields): Room {
-  return {
-    id,
-    mode: fields["mode"] as Mode,
-    politeId: fields["polite"] ?? "",
-    impoliteId: fields["impolite"] ?? "",
-    relayOnly: fields["relayOnly"] === "1",
-    sharedInterests: parse<string[]>(fields["shared"]) ?? [],
-    since: Number(fields["since"]),
-    state: fields["state"] as RoomState,
-    politeConnected: fields["connected"]?.includes("p") === true,
-    impoliteConnected: fields["connected"]?.includes("i") === true,
-  };
-}
-
-/** Fields and values, in turn. */
-export function encodeRoom(room: Room): string[] {
-  const fields = {
-    mode: room.mode,
-    polite: room.politeId,
-    impolite: room.impoliteId,
-    relayOnly: room.relayOnly ? "1" : "0",
-    shared: JSON.stringify(room.sharedInterests),
-    since: String(room.since),
-  };
-  return [...Object.entries(fields).flat(), ...encodeRoomState(room)];
-}
-
-/** What of a room changes while it exists. */
-export function encodeRoomState(room: Room): string[] {
-  const connected = (room.politeConnected ? "p" : "") + (room.impoliteConnected ? "i" : "");
-  return ["state", room.state, "connected", connected];
 }
 
 const parse = <T>(text: string | undefined): T | undefined =>

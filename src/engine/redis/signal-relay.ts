@@ -1,19 +1,22 @@
 /**
  * Relays signals by scripts, the acknowledgement and the way to the partner included: those of a few milliseconds in one, so that
- * Redis is woken less often.
+ * Redis is woken less often. The first signal of a sender in a room finds out where the partner's log is; the others are appended to it
+ * without a check, for as long as it has that name: see log.lua.
  */
-import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { unchanged } from "../../domain/change.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { knowsRoom } from "../../domain/session.ts";
 import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import type { Caller } from "../engine.ts";
+import { RecordedResults } from "../recorded-results.ts";
+import type { Inboxes } from "./inbox.ts";
+import { signalEntry } from "./log-entry.ts";
 import type { Node } from "./node.ts";
-import { scripts, type SignalOutcome } from "./scripts.ts";
+import { scripts, type Relayed, type SignalOutcome } from "./scripts.ts";
 import type { Transactor } from "./transactor.ts";
 
-/** Signals in one script: each has five arguments, and Lua's stack is bounded. */
+/** Signals in one script: Lua's stack is bounded. */
 const signalsMax = 64;
 /** Characters of signals in one script: the scripts of others wait as long as it runs. */
 const charsMax = 256 * 1024;
@@ -21,18 +24,49 @@ const charsMax = 256 * 1024;
 export interface SignalRelayParts {
   node: Node;
   transactor: Transactor;
+  inboxes: Inboxes;
   clock: Pick<System, "schedule" | "elapsed" | "defer">;
   /** Two scripts are at least so far apart (milliseconds): what comes in between waits for the second. 0: none waits. */
   batchMs: number;
 }
 
+/** Where the signals of a session with a stream here go. */
+export interface Line {
+  readonly roomId: string;
+  readonly generation: number;
+  readonly partnerId: string;
+  /** Of the partner's log. */
+  readonly name: string;
+  /** The offset of the last event that the log has dropped. */
+  readonly dropped: number;
+  /** Other nodes with streams of the partner, separated by spaces. */
+  readonly holders: string;
+}
+
+/** Signals of one sender in one room. */
+interface Group {
+  readonly sessionId: string;
+  readonly generation: number;
+  readonly roomId: string;
+  readonly entries: string[];
+}
+
 /** Signals that wait to be relayed together. */
 interface Batch {
-  /** Arguments of the script, five for each. */
-  readonly args: string[];
+  readonly groups: Group[];
+  /** The last group of each sender. */
+  readonly latest: Map<string, Group>;
+  count: number;
   chars: number;
-  readonly outcomes: Promise<readonly SignalOutcome[]>;
+  /** In the order of the groups. */
+  readonly outcomes: Promise<ReadonlyMap<Group, SignalOutcome>>;
   readonly send: () => void;
+}
+
+/** What became of a signal with a mutation id. Unless it was delivered, the same id is sent again. */
+interface Sent {
+  readonly outcome: Promise<SignalOutcome>;
+  isKept: boolean;
 }
 
 export class SignalRelay {
@@ -46,12 +80,13 @@ export class SignalRelay {
 
   /** See `Engine.send`. */
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
-    return this.#parts.transactor.answering<boolean | Rejection>(async () => {
-      switch (await this.#relay(caller, roomId, signal)) {
+    const { transactor } = this.#parts;
+    return transactor.answering<boolean | Rejection>(async () => {
+      const running = transactor.running(caller.sessionId);
+      if (running) await running;
+      switch (await this.#sendOnce(caller, roomId, signal)) {
         case "delivered":
           return true;
-        case "dropped":
-          return false;
         case "taken-over":
           return reject("taken-over");
         case "unknown session":
@@ -67,57 +102,154 @@ export class SignalRelay {
     this.#batch?.send();
   }
 
+  /** The same mutation id has the same outcome; what other nodes have sent is found in the log. */
+  async #sendOnce(caller: Caller, roomId: string, signal = ""): Promise<SignalOutcome> {
+    const { sessionId, mutationId } = caller;
+    const { inboxes, node } = this.#parts;
+    const inbox = inboxes.get(sessionId);
+    if (!inbox || mutationId === undefined || signal === "")
+      return this.#relay(caller, roomId, signal);
+    const results = (inbox.sent ??= new RecordedResults());
+    const now = node.now();
+    const before = results.get(mutationId, now) as Sent | undefined;
+    if (before?.isKept) return before.outcome;
+    const sent: Sent = { outcome: this.#relay(caller, roomId, signal), isKept: true };
+    results.set(mutationId, sent, now);
+    try {
+      const outcome = await sent.outcome;
+      sent.isKept = outcome === "delivered";
+      return outcome;
+    } catch (error) {
+      sent.isKept = false;
+      throw error;
+    }
+  }
+
   /** Adds the signal to the batch, which goes at the end of this turn, or when the last one is `batchMs` ago. */
-  async #relay(
-    { sessionId, generation, mutationId = "" }: Caller,
-    roomId: string,
-    signal = "",
-  ): Promise<SignalOutcome> {
+  async #relay(caller: Caller, roomId: string, signal: string): Promise<SignalOutcome> {
+    const { sessionId, generation, mutationId } = caller;
     const batch = (this.#batch ??= this.#openBatch());
-    const index = batch.args.length / 5;
-    batch.args.push(sessionId, String(generation), roomId, signal, mutationId);
+    let group = batch.latest.get(sessionId);
+    if (group?.generation !== generation || group.roomId !== roomId || signal === "") {
+      group = { sessionId, generation, roomId, entries: [] };
+      batch.groups.push(group);
+      batch.latest.set(sessionId, group);
+    }
+    if (signal !== "") {
+      const id = mutationId === undefined ? "" : JSON.stringify(mutationId);
+      group.entries.push(signalEntry(signal, id));
+    }
+    batch.count += 1;
     batch.chars += signal.length;
-    if (index + 1 === signalsMax || batch.chars > charsMax) batch.send();
-    const outcome = (await batch.outcomes)[index];
-    if (outcome === undefined) throw new Error("the script answers for each signal");
+    if (batch.count === signalsMax || batch.chars > charsMax) batch.send();
+    const outcome = (await batch.outcomes).get(group);
+    if (outcome === undefined) throw new Error("the script answers for each group");
     return outcome;
   }
 
   #openBatch(): Batch {
     const { clock, batchMs } = this.#parts;
-    const { promise: outcomes, resolve } = Promise.withResolvers<readonly SignalOutcome[]>();
+    const outcomes = Promise.withResolvers<ReadonlyMap<Group, SignalOutcome>>();
     let cancel = () => {};
-    const args: string[] = [];
+    const groups: Group[] = [];
     const send = () => {
       // It may have been sent already, as it was full.
       if (this.#batch !== batch) return;
       cancel();
       this.#batch = undefined;
       this.#sentAt = clock.elapsed();
-      resolve(this.#run(args));
+      outcomes.resolve(this.#run(groups));
     };
-    const batch: Batch = { args, chars: 0, outcomes, send };
+    const latest = new Map<string, Group>();
+    const batch: Batch = {
+      groups,
+      latest,
+      count: 0,
+      chars: 0,
+      outcomes: outcomes.promise,
+      send,
+    };
     const waitMs = this.#sentAt + batchMs - clock.elapsed();
     if (waitMs > 0) cancel = clock.schedule(waitMs, send);
     else clock.defer(send);
     return batch;
   }
 
-  #run(args: readonly string[]): Promise<readonly SignalOutcome[]> {
-    const now = this.#parts.node.now();
-    const bounds = {
-      now,
-      events_max: limits.logEventsMax,
-      bytes_max: limits.logBytesMax,
-      results_max: resultsMax,
-      recorded_since: now - resultKeptMs,
-    };
-    return this.#parts.node.run(scripts.relaySignals, bounds, args);
+  async #run(groups: readonly Group[]): Promise<ReadonlyMap<Group, SignalOutcome>> {
+    const { node } = this.#parts;
+    const lines = groups.map((group) => this.#lineOf(group));
+    const args = groups.flatMap(({ sessionId, generation, roomId, entries }, index) => {
+      const { partnerId = "", name = "", dropped = 0, holders = "" } = lines[index] ?? {};
+      const who = `${sessionId}\n${generation}\n${roomId}`;
+      const head = [who, partnerId, name, String(dropped), holders, String(entries.length)];
+      return [...head, ...entries];
+    });
+    const bounds = { events_max: limits.logEventsMax, bytes_max: limits.logBytesMax };
+    try {
+      const relayed = await node.run(scripts.relaySignals, bounds, args);
+      return new Map(
+        groups.map((group, index) => {
+          const line = lines[index];
+          return [group, this.#settle(group, line, relayed[index])];
+        }),
+      );
+    } catch (error) {
+      // It may have been carried out or not: the next signals are checked.
+      for (const { sessionId } of groups) this.#setLine(sessionId, undefined);
+      throw error;
+    }
   }
 
-  /** Not delivered if the room was the caller's; else it is refused. */
+  #lineOf({ sessionId, generation, roomId, entries }: Group): Line | undefined {
+    const line = this.#parts.inboxes.get(sessionId)?.line;
+    const isTheirs = line?.generation === generation && line.roomId === roomId;
+    return isTheirs && entries.length > 0 ? line : undefined;
+  }
+
+  #setLine(sessionId: string, line: Line | undefined): void {
+    const inbox = this.#parts.inboxes.get(sessionId);
+    if (inbox) inbox.line = line;
+  }
+
+  /** Takes note of what became of a group, and passes its events on to a partner whose stream is on this node. */
+  #settle(group: Group, line: Line | undefined, relayed: Relayed | undefined): SignalOutcome {
+    const { entries, sessionId, roomId, generation } = group;
+    if (relayed === undefined) throw new Error("the script answers for each group");
+    if (typeof relayed === "number") {
+      if (line) this.#deliverHere(line.partnerId, line.dropped + relayed, entries);
+      return "delivered";
+    }
+    const [outcome] = relayed;
+    if (outcome !== "delivered") {
+      this.#setLine(sessionId, undefined);
+      return outcome;
+    }
+    const [, partnerId, name, dropped, last, nodes, ids] = relayed;
+    const { node, inboxes } = this.#parts;
+    this.#deliverHere(partnerId, last, newAmong(entries, ids));
+    const holders = nodes.split(" ").filter((holder) => holder !== node.id);
+    const others = holders.join(" ");
+    this.#setLine(sessionId, { roomId, generation, partnerId, name, dropped, holders: others });
+    const sent: Sent = { outcome: Promise.resolve("delivered"), isKept: true };
+    const inbox = inboxes.get(sessionId);
+    if (!inbox || ids.length === 0) return "delivered";
+    const results = (inbox.sent ??= new RecordedResults());
+    for (const id of ids) results.set(JSON.parse(id) as string, sent, node.now());
+    return "delivered";
+  }
+
+  #deliverHere(partnerId: string, last: number, entries: readonly string[]): void {
+    const { inboxes } = this.#parts;
+    if (!inboxes.has(partnerId)) return;
+    for (const [index, entry] of entries.entries())
+      inboxes.onEvent(partnerId, last - entries.length + 1 + index, entry);
+  }
+
+  /** Delivered if it was, while that room existed, by another node; not delivered if the room was the caller's; else refused. */
   async #sendToPastRoom(caller: Caller, roomId: string): Promise<boolean | Rejection> {
-    const outcome = await this.#parts.transactor.forCaller<{ delivered: boolean }>(
+    const { transactor } = this.#parts;
+    if (await this.#wasDelivered(caller, roomId)) return true;
+    const outcome = await transactor.forCaller<{ delivered: boolean }>(
       caller,
       reject("not-in-room"),
       ({ value }) =>
@@ -125,4 +257,29 @@ export class SignalRelay {
     );
     return isRejection(outcome) ? outcome : outcome.delivered;
   }
+
+  /** Whether a signal is in the log of the other member of a past room. Only a session that has come from another node can have sent it. */
+  async #wasDelivered({ sessionId, mutationId }: Caller, roomId: string): Promise<boolean> {
+    const { transactor, inboxes, node } = this.#parts;
+    const inbox = inboxes.get(sessionId);
+    if (mutationId === undefined || inbox?.isFirst === true) return false;
+    const session = (await transactor.look(sessionId)).get(sessionId)?.value;
+    const partnerId = session?.recentRooms.find((past) => past.roomId === roomId)?.partnerId;
+    if (partnerId === undefined) return false;
+    const asked = { session: partnerId, mutation: JSON.stringify(mutationId) };
+    return (await node.run(scripts.findSignal, asked)) === 1;
+  }
+}
+
+/** The entries whose mutation ids are none of these, each id once: as check_and_append in relay_signals.lua appends them. */
+function newAmong(entries: readonly string[], ids: readonly string[]): readonly string[] {
+  const seen = new Set(ids);
+  return entries.filter((entry) => {
+    const end = entry.indexOf("\t");
+    if (end < 0) return true;
+    const id = entry.slice(end + 1);
+    if (seen.has(id)) return false;
+    seen.add(id);
+    return true;
+  });
 }

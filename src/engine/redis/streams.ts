@@ -2,9 +2,11 @@
 import { newEpoch, recoveryOf, type LogEntry, type LogExtent } from "../../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
+import { limits } from "../../protocol.ts";
 import type { Attached, AttachRequest, EngineOptions, Stream } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
-import { readTexts, type Inbox, type Inboxes } from "./inbox.ts";
+import type { Inbox, Inboxes } from "./inbox.ts";
+import { readEntries } from "./log-entry.ts";
 import { encodeMessage } from "./messages.ts";
 import { Fenced, isUnavailable, type Node } from "./node.ts";
 import { scripts, type Committed } from "./scripts.ts";
@@ -46,7 +48,7 @@ export class RedisStreams {
 
   async attach(request: AttachRequest): Promise<Attached | Rejection> {
     const { node, inboxes, transactor } = this.#parts;
-    const { sessionId, position, addressHash, wake } = request;
+    const { sessionId, position } = request;
     const streamId = `${node.id}-${++this.#count}`;
     const attaching: Attaching = {
       request,
@@ -56,19 +58,19 @@ export class RedisStreams {
       recovered: false,
       isNewLog: false,
     };
-    const inbox = inboxes.open(sessionId, streamId, addressHash, wake);
+    const inbox = inboxes.open(request, streamId);
     let attached: Omit<Attached, "newlyWaiting"> | undefined;
     try {
       const entered = await transactor.transact(
         { ids: [sessionId], attaching: true },
         (transaction) => this.#attachIn(transaction, attaching),
-        (_, [last, texts]: Committed) => {
+        (_, [, last, entries]: Committed) => {
           const after = attaching.isNewLog ? 0 : last;
           this.#follow(inbox, attaching, after);
           const { epoch, generation, recovered } = attaching;
           attached = {
             stream: { sessionId, generation, streamId, epoch, after },
-            missed: readTexts(position?.offset ?? 0, texts),
+            missed: readEntries(position?.offset ?? 0, entries),
             recovered,
           };
         },
@@ -105,12 +107,13 @@ export class RedisStreams {
     );
     attaching.isNewLog = log === undefined;
     attaching.epoch = log?.epoch ?? `${newEpoch(random())}-${node.dataEpoch}`;
-    if (!log) transaction.startLog(draft, attaching.epoch);
+    draft.epoch = attaching.epoch;
+    if (!log) draft.log = "begins";
     const change = transitions.attach(
       draft.value,
       transaction.partnerOf(draft),
       { addressHash, generation, recovery },
-      transactor.surroundings(transaction),
+      transactor.surroundings(),
     );
     const nodesBefore = nodesOf(draft.streams);
     const stream: RemoteStream = { id: streamId, node: node.id };
@@ -130,9 +133,11 @@ export class RedisStreams {
   }
 
   /** The log of this life of the data. */
-  #livingLog({ epoch, before }: SessionDraft): LogExtent | undefined {
+  #livingLog({ epoch, before, entries }: SessionDraft): LogExtent | undefined {
     if (epoch?.endsWith(`-${this.#parts.node.dataEpoch}`) !== true) return undefined;
-    return { epoch, last: Number(before["last"] ?? 0), dropped: Number(before["dropped"] ?? 0) };
+    const dropped = Number(before["dropped"] ?? 0);
+    const last = dropped + entries;
+    return { epoch, last, dropped: Math.max(dropped, last - limits.logEventsMax) };
   }
 
   #follow(inbox: Inbox, { request, epoch, generation }: Attaching, after: number): void {
@@ -182,7 +187,7 @@ export class RedisStreams {
     draft.streams = draft.streams.filter(stays);
     this.#leaveNodes(transaction, draft, nodesBefore);
     if (draft.streams.length > 0) return;
-    const around = this.#parts.transactor.surroundings(transaction);
+    const around = this.#parts.transactor.surroundings();
     const partner = transaction.partnerOf(draft);
     transaction.apply(transitions.detach(draft.value, partner, graceUntil, around));
   }
@@ -214,12 +219,12 @@ export class RedisStreams {
       // The reader is woken when Redis is available again; until then there is nothing new.
       if (!node.available) return [];
       try {
-        const reply = await node.run(scripts.readLog, { session: sessionId, after });
-        const [epochNow, generationNow, dropped, texts] = reply;
+        const args = { session: sessionId, after, events_max: limits.logEventsMax };
+        const [epochNow, generationNow, dropped, entries] = await node.run(scripts.readLog, args);
         if (generation < Number(generationNow)) return reject("taken-over");
         if (epochNow !== epoch || after < dropped) return "overflow";
-        inboxes.advance(sessionId, after + texts.length);
-        if (texts.length > 0) return readTexts(after, texts);
+        inboxes.advance(sessionId, after + entries.length);
+        if (entries.length > 0) return readEntries(after, entries);
       } catch (error) {
         if (isUnavailable(error)) return [];
         throw error;

@@ -104,7 +104,7 @@ export class Suspensions {
         const evicted = await transactor.transact({ ids: [id] }, (transaction) => {
           const draft = transaction.get(id);
           if (!draft) return { newlyWaiting: [] };
-          const around = transactor.surroundings(transaction);
+          const around = transactor.surroundings();
           const partner = transaction.partnerOf(draft);
           return transaction.apply(transitions.evict(draft.value, partner, around));
         });

@@ -105,7 +105,7 @@ export class Sweeper {
     const { sessionId } = deadline;
     const draft = transaction.get(sessionId);
     if (!draft) return [];
-    const around = transactor.surroundings(transaction);
+    const around = transactor.surroundings();
     switch (deadline.kind) {
       case "relax": {
         if (!draft.value.ticket) return [];

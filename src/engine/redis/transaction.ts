@@ -2,44 +2,72 @@
  * One optimistic transaction: sessions as they were read, the changes that are applied to them, and what is then to be
  * committed, if no other transaction was faster.
  */
-import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
+import type {
+  AddressedEvent,
+  Avoidance,
+  Change,
+  LobbyCounts,
+  RoomChange,
+} from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import { partnerIdOf, type Room, type RoomEnd, type Session } from "../../domain/session.ts";
 import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
-import { modes, type Mode } from "../../protocol.ts";
+import type { Mode } from "../../protocol.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
-import type { EngineOptions, Stats } from "../engine.ts";
+import type { EngineOptions } from "../engine.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
 import type { SessionsRead } from "./scripts.ts";
 import {
-  decodeRoom,
   decodeSession,
-  encodeRoom,
-  encodeRoomState,
   encodeSession,
   fieldsOf,
   type Fields,
+  type StoredFields,
   type StoredSession,
 } from "./session-codec.ts";
 
 /** A session as it is to become, and as it was read: nothing yet if that is empty. */
 export interface SessionDraft extends StoredSession {
   readonly before: Fields;
+  /** Entries in its log; 0 if that was not read. */
+  readonly entries: number;
+  /** What is appended to its log: see `withCounts`. */
+  readonly events: string[];
+  /** What becomes of its log, beside what is appended: see log.lua. */
+  log: "begins" | "ends" | "renamed" | undefined;
+  /** Whether a room of its own begins. */
+  marks: boolean;
+  /** The fields that it is to be stored in, once the commit is made. */
+  after: StoredFields;
 }
 
 /** What `commit.lua` carries out. */
 export interface Commit {
-  /** Sessions and the revisions at which they were read. */
-  seen: [id: string, revision: string][];
+  sessions: readonly SessionCommit[];
   /** Deadlines that this carries out. */
-  due: string[];
-  commands: string[][];
-  events: [sessionId: string, text: string][];
-  /** Tickets whose options are to be returned. */
-  looking: readonly string[];
-  result?: RecordedMutation;
-  reads?: LogRead;
+  due: readonly string[];
+  commands: readonly (readonly string[])[];
+  /** Tickets whose options are to be returned, with the keys of the terms that they are listed under. */
+  looking: readonly (readonly [id: string, terms: readonly string[]])[];
+  result: RecordedMutation | undefined;
+  reads: LogRead | undefined;
+}
+
+interface SessionCommit {
+  id: string;
+  /** At which it was read. */
+  revision: string;
+  /** Whether it has another revision afterwards. */
+  changes: boolean;
+  /** Fields and values, in turn. */
+  set: string[];
+  unset: string[];
+  /** The nodes with streams of it from now on, if they are others. */
+  holders: string | undefined;
+  log: SessionDraft["log"];
+  marks: boolean;
+  entries: readonly string[];
 }
 
 export type RecordedMutation = [sessionId: string, mutationId: string, result: string];
@@ -57,10 +85,8 @@ export interface TransactionParts {
 }
 
 export class Transaction {
-  /** The recorded result of the mutation that is carried out, if there is one: see prelude.lua. */
+  /** The recorded result of the mutation that is carried out, if there is one: see commit.lua. */
   readonly recorded: string | undefined;
-  /** Of the whole lobby, as it was read; absent for a pairing. */
-  readonly #counts: Stats | undefined;
   readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
   /** Further commands, carried out before events are appended. */
@@ -72,23 +98,15 @@ export class Transaction {
   readonly avoiding: boolean;
   readonly #parts: TransactionParts;
   readonly #drafts = new Map<string, SessionDraft>();
-  readonly #events: [string, string][] = [];
   readonly #due: string[];
 
   constructor(parts: TransactionParts, read: SessionsRead, due: string[] = []) {
-    const [recorded, counts, sessions, rooms, avoiding] = read;
+    const [recorded, sessions, avoiding] = read;
     this.#parts = parts;
     this.recorded = recorded ?? undefined;
     this.avoiding = avoiding === 1;
-    this.#counts = counts.length === 0 ? undefined : readCounts(counts);
     this.#due = due;
-    for (const [id, pairs] of sessions) this.#add(id, fieldsOf(pairs));
-    for (const [id, pairs] of rooms) {
-      const room = decodeRoom(id, fieldsOf(pairs));
-      const members = [room.politeId, room.impoliteId].map((member) => this.#drafts.get(member));
-      if (members.every((draft) => draft !== undefined))
-        for (const draft of members) draft.value = { ...draft.value, room };
-    }
+    for (const [id, pairs, entries] of sessions) this.#add(id, fieldsOf(pairs), entries);
   }
 
   /** A session that exists. */
@@ -107,17 +125,22 @@ export class Transaction {
     return room && this.#drafts.get(partnerIdOf(id, room))?.value;
   }
 
-  get counts(): Stats {
-    if (!this.#counts) throw new Error("a pairing reads no counts");
-    return this.#counts;
+  /** The sessions that were read or added. */
+  get drafts(): Iterable<SessionDraft> {
+    return this.#drafts.values();
   }
 
-  lobbyCounts(mode: Mode, estimateMs: number | undefined): LobbyCounts {
-    return { waiting: this.counts.waiting[mode], online: this.counts.online, estimateMs };
-  }
-
-  #add(id: string, before: Fields): SessionDraft {
-    const draft = { ...decodeSession(id, before), before };
+  #add(id: string, before: Fields, entries = 0): SessionDraft {
+    const stored = decodeSession(id, before);
+    const draft: SessionDraft = {
+      ...stored,
+      before,
+      entries,
+      events: [],
+      log: undefined,
+      marks: false,
+      after: {},
+    };
     this.#drafts.set(id, draft);
     return draft;
   }
@@ -131,10 +154,17 @@ export class Transaction {
     if (partner) this.#replace(this.getOrCreate(partner.id), partner);
     for (const avoidance of avoidances) this.#avoid(avoidance);
     if (room) this.#changeRoom(room);
-    for (const { sessionId, event } of events)
-      if (this.getOrCreate(sessionId).epoch !== undefined)
-        this.#events.push([sessionId, toLogText(event)]);
+    for (const event of events) this.#append(event);
     return result;
+  }
+
+  #append({ sessionId, event }: AddressedEvent): void {
+    const draft = this.getOrCreate(sessionId);
+    if (draft.epoch === undefined) return;
+    const text = toLogText(event);
+    const mode = draft.value.ticket?.wishes.mode;
+    const hasCounts = event.type === "lobby" && mode !== undefined;
+    draft.events.push(hasCounts ? withCounts(text, mode, event) : text);
   }
 
   #replace(draft: SessionDraft, next: Session): void {
@@ -184,7 +214,7 @@ export class Transaction {
     const { keys, options } = this.#parts;
     const { id, addressHash = "" } = draft.value;
     draft.epoch = undefined;
-    this.startLog(draft, undefined);
+    draft.log = "ends";
     const shortS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
     if (draft.blocks) {
       const { blockersMax, blockersPerAddressMax } = options.blocks;
@@ -193,17 +223,6 @@ export class Transaction {
     } else
       for (const key of [keys.session(id), keys.avoidances(id)])
         this.commands.push(["EXPIRE", key, String(shortS)]);
-  }
-
-  /** Begins an empty log; without an epoch there is none. */
-  startLog(draft: SessionDraft, epoch: string | undefined): void {
-    const { keys } = this.#parts;
-    const { id } = draft.value;
-    draft.epoch = epoch;
-    this.commands.push(
-      ["DEL", keys.log(id)],
-      ["HDEL", keys.session(id), "last", "dropped", "bytes"],
-    );
   }
 
   #avoid({ sessionId, otherId, until }: Avoidance): void {
@@ -226,21 +245,14 @@ export class Transaction {
   #changeRoom(change: RoomChange): void {
     const { keys } = this.#parts;
     const { room } = change;
-    const key = keys.room(room.id);
-    switch (change.kind) {
-      case "began":
-        this.roomsBegun.push(change);
-        this.commands.push(
-          ["HSET", key, ...encodeRoom(room)],
-          ["SADD", keys.rooms(room.mode), room.id],
-        );
-        return;
-      case "updated":
-        this.commands.push(["HSET", key, ...encodeRoomState(room)]);
-        return;
-      case "ended":
-        this.roomEnds.push(change.end);
-        this.commands.push(["DEL", key], ["SREM", keys.rooms(room.mode), room.id]);
+    if (change.kind === "updated") return;
+    if (change.kind === "began") {
+      this.roomsBegun.push(change);
+      for (const id of [room.politeId, room.impoliteId]) this.getOrCreate(id).marks = true;
+      this.commands.push(["SADD", keys.rooms(room.mode), room.id]);
+    } else {
+      this.roomEnds.push(change.end);
+      this.commands.push(["SREM", keys.rooms(room.mode), room.id]);
     }
   }
 
@@ -257,53 +269,104 @@ export class Transaction {
    * @param looking sessions that look for a partner next.
    */
   toCommit(looking: readonly string[] = []): Commit | undefined {
-    const { keys } = this.#parts;
-    const seen: Commit["seen"] = [];
-    const commands: string[][] = [];
-    for (const draft of this.#drafts.values()) {
-      const { id } = draft.value;
-      const { set, unset } = difference(draft);
-      const exists = Object.keys(draft.before).length > 0;
-      // Of a session that does not exist and was only looked up, no trace may be left.
-      if (exists || set.length > 0) seen.push([id, draft.before["revision"] ?? "0"]);
-      if (set.length > 0) commands.push(["HSET", keys.session(id), ...set]);
-      if (unset.length > 0) commands.push(["HDEL", keys.session(id), ...unset]);
-    }
-    commands.push(...this.commands);
-    const isEmpty = commands.length === 0 && this.#events.length === 0 && this.#due.length === 0;
-    if (isEmpty && !this.record) return undefined;
-    return {
-      seen,
-      due: this.#due,
-      commands,
-      events: this.#events,
-      looking,
-      ...(this.record && { result: this.record }),
-      ...(this.reads && { reads: this.reads }),
-    };
+    const drafts = [...this.#drafts.values()];
+    for (const draft of drafts) draft.after = encodeSession(draft);
+    for (const draft of drafts) this.#renameLogs(draft);
+    const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
+    const { commands, record: result, reads } = this;
+    const isEmpty =
+      commands.length === 0 &&
+      this.#due.length === 0 &&
+      sessions.every(({ changes, log, entries }) => !changes && !log && entries.length === 0);
+    if (isEmpty && !result) return undefined;
+    const lookingAt = looking.map((id) => [id, this.getOrCreate(id).terms ?? []] as const);
+    return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
+  }
+
+  /** Wherever a node may append to a log by its name, but must no longer do so as it does. */
+  #renameLogs(draft: SessionDraft): void {
+    const { before, after, value } = draft;
+    const isElsewhere = after["nodes"] !== before["nodes"];
+    const hasLeftRoom = before["in"] !== undefined && after["in"] !== before["in"];
+    if (isElsewhere || hasLeftRoom) draft.log ??= "renamed";
+    if (before["in"] === undefined || after["generation"] === before["generation"]) return;
+    const partner = value.room && this.#drafts.get(partnerIdOf(value.id, value.room));
+    if (partner) partner.log ??= "renamed";
   }
 }
 
-/** The fields that become different. A session that does not exist, and gets no stream, is not created. */
-function difference(draft: SessionDraft): { set: string[]; unset: string[] } {
+/** The part of a commit that one session has; of one that does not exist, and was only looked up, there is none. */
+function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
+  const { before, after, events, log, marks, streams } = draft;
+  const exists = Object.keys(before).length > 0;
+  // A session that does not exist, and gets no stream, is not created.
+  if (!exists && streams.length === 0) return undefined;
   const set: string[] = [];
   const unset: string[] = [];
-  if (Object.keys(draft.before).length === 0 && draft.streams.length === 0) return { set, unset };
-  for (const [name, value] of Object.entries(encodeSession(draft))) {
-    if (value === draft.before[name]) continue;
+  for (const [name, value] of Object.entries(after)) {
+    if (value === before[name]) continue;
     if (value === undefined) unset.push(name);
     else set.push(name, value);
   }
-  return { set, unset };
+  const changes = set.length > 0 || unset.length > 0;
+  const isElsewhere = after["nodes"] !== before["nodes"];
+  return {
+    id: draft.value.id,
+    revision: before["revision"] ?? "0",
+    changes,
+    set,
+    unset,
+    holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
+    log,
+    marks,
+    entries: events,
+  };
 }
 
-function readCounts(counts: readonly number[]): Stats {
-  const [online = 0, ...byMode] = counts;
-  const waiting = { video: 0, audio: 0, text: 0 };
-  const rooms = { video: 0, audio: 0, text: 0 };
-  for (const [index, mode] of modes.entries()) {
-    waiting[mode] = byMode[2 * index] ?? 0;
-    rooms[mode] = byMode[2 * index + 1] ?? 0;
+/** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
+function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts): string {
+  const format = text.replace(
+    `"waiting":${waiting},"online":${online}`,
+    '"waiting":%d,"online":%d',
+  );
+  return `#${mode} ${waiting} ${online} ${format}`;
+}
+
+/** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
+export function commitArguments(ids: readonly string[], commit: Commit): string[] {
+  const { sessions, due, reads, commands, looking } = commit;
+  const args: string[] = [];
+  const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
+  putList(ids);
+  args.push(String(sessions.length));
+  for (const { id, revision, log = "", changes, marks, holders, set, unset, entries } of sessions) {
+    const flags = (changes ? "c" : "") + (marks ? "m" : "") + (holders === undefined ? "" : "h");
+    args.push(id, revision, log, flags, holders ?? "");
+    putList(set);
+    putList(unset);
+    putList(entries);
   }
-  return { online, waiting, rooms };
+  putList(due);
+  args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
+  args.push(String(commands.length));
+  for (const command of commands) putList(command);
+  args.push(String(looking.length));
+  for (const [id, terms] of looking) {
+    args.push(id);
+    putList(terms);
+  }
+  return args;
+}
+
+/** The fields of sessions after a commit, by their ids, but for those that only scripts use. */
+export function fieldsAfter(transaction: Transaction, { sessions }: Commit): Map<string, Fields> {
+  const all = new Map<string, Fields>();
+  for (const { id, revision, changes } of sessions) {
+    const fields: Record<string, string> = {};
+    for (const [name, value] of Object.entries(transaction.getOrCreate(id).after))
+      if (value !== undefined) fields[name] = value;
+    fields["revision"] = String(Number(revision) + (changes ? 1 : 0));
+    all.set(id, fields);
+  }
+  return all;
 }

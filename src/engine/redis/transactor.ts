@@ -1,18 +1,37 @@
-/** Carries out transactions: reads, derives, commits, and tries again when another node was faster. */
-import type { Change, Entered, Surroundings, TransitionOptions } from "../../domain/change.ts";
+/**
+ * Carries out transactions: derives a change from the sessions as this node knows them, or reads them first, and commits it; again,
+ * from the sessions as they are, when another node was faster. What a node knows is never trusted: the commit checks it.
+ */
+import type {
+  Change,
+  Entered,
+  LobbyCounts,
+  Surroundings,
+  TransitionOptions,
+} from "../../domain/change.ts";
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
-import { limits } from "../../protocol.ts";
+import { limits, type Mode } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
 import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
-import { scripts, type Committed, type Eligible, type SessionsRead } from "./scripts.ts";
+import {
+  scripts,
+  type Committed,
+  type Eligible,
+  type Pairs,
+  type SessionsRead,
+} from "./scripts.ts";
+import type { Fields } from "./session-codec.ts";
 import type { SharedWaits } from "./shared-waits.ts";
 import {
+  commitArguments,
+  fieldsAfter,
   Transaction,
+  type Commit,
   type RecordedMutation,
   type SessionDraft,
   type TransactionParts,
@@ -28,7 +47,10 @@ const reattachMs = 500;
 export interface TransactionRequest {
   /** The sessions to read, with their rooms and partners. */
   ids: string[];
-  /** Whose call this is: it is answered once this node has received all events of that session. */
+  /**
+   * Whose call this is: it is answered once this node has received all events of that session, and derived from what this node
+   * knows of it, if anything.
+   */
   caller?: Caller;
   /** Carried out once: its result is recorded. */
   mutation?: { sessionId: string; id: string } | undefined;
@@ -57,6 +79,8 @@ export interface TransactorParts extends TransactionParts {
 export class Transactor {
   readonly #parts: TransactorParts;
   readonly #transitionOptions: TransitionOptions;
+  /** The last call of each session that is being carried out. */
+  readonly #running = new Map<string, Promise<unknown>>();
 
   constructor(parts: TransactorParts) {
     this.#parts = parts;
@@ -65,15 +89,21 @@ export class Transactor {
   }
 
   /** What transitions may look at besides the sessions of a transaction. */
-  surroundings(transaction: Transaction): Surroundings {
+  surroundings(): Surroundings {
     const now = this.#parts.now();
     const { waits, suspended } = this.#parts;
+    // The commit adds the counts at its time to those of the events.
+    const lobby = (mode: Mode): LobbyCounts => ({
+      waiting: 0,
+      online: 0,
+      estimateMs: waits.estimators[mode].estimate(now),
+    });
     return {
       now,
       // All nodes go by the clock of Redis, and peers are sent its times.
       wallOffsetMs: 0,
       options: this.#transitionOptions,
-      lobby: (mode) => transaction.lobbyCounts(mode, waits.estimators[mode].estimate(now)),
+      lobby,
       suspended,
     };
   }
@@ -87,8 +117,8 @@ export class Transactor {
   }
 
   /**
-   * Reads sessions, lets `act` change the transaction, and commits; again if another node was faster. A rejection from
-   * `act` changes nothing.
+   * Lets `act` change sessions in a transaction, and commits it; again if another node was faster. A rejection from `act` changes
+   * nothing.
    * @param committed called after a commit, before anything else can happen.
    * @throws {RedisUnavailable}
    */
@@ -97,50 +127,115 @@ export class Transactor {
     act: (transaction: Transaction) => T | Rejection,
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
-    const { node, inboxes, waits, onRoomEnded } = this.#parts;
-    const { ids, mutation, due, pairing, known } = request;
+    const { mutation } = request;
     this.#parts.flushSignals();
+    let read = this.#known(request);
+    let isGuess = read !== undefined;
     for (let tries = 0; tries < triesMax; tries++) {
-      const asked = {
-        mutation: mutation?.id ?? "",
-        pairing_at: pairing === true ? this.#parts.now() : "",
-      };
-      const read: SessionsRead =
-        known && tries === 0
-          ? [null, [], known, [], 0]
-          : await node.run(scripts.readSessions, asked, ids);
-      const transaction = new Transaction(this.#parts, read, due);
+      read ??= await this.#read(request);
+      const transaction = new Transaction(this.#parts, read, request.due);
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);
       const result = act(transaction);
-      if (isRejection(result)) return this.#inOrder(transaction, request, result);
-      if (mutation) transaction.record = toRecord(mutation, result);
-      const commit = transaction.toCommit(newlyWaitingIn(result));
-      if (!commit) return this.#inOrder(transaction, request, result);
-      const outcome = await node.run(scripts.commit, {
-        now: this.#parts.now(),
-        events_max: limits.logEventsMax,
-        bytes_max: limits.logBytesMax,
-        results_max: resultsMax,
-        eligible_max: eligibleMax,
-        change: JSON.stringify(commit),
-      });
-      if (outcome === "carried out") return result;
-      if (outcome === "changed") continue;
-      for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
-      for (const end of transaction.roomEnds) onRoomEnded(end);
+      const isRejected = isRejection(result);
+      if (mutation && !isRejected) transaction.record = toRecord(mutation, result);
+      const commit = isRejected ? undefined : transaction.toCommit(newlyWaitingIn(result));
+      if (!commit && !isGuess) return this.#inOrder(transaction, request, result);
+      const outcome = commit ? await this.#commit(request, commit) : undefined;
+      // What was known may be out of date, and the mutation may have a result: only Redis can tell.
+      read = outcome?.[0] === "changed" ? outcome[1] : undefined;
+      isGuess = false;
+      if (outcome?.[0] === "carried out") return result;
+      if (!commit || outcome?.[0] !== "committed") continue;
+      const after = fieldsAfter(transaction, commit);
+      this.#remember(after);
+      for (const [index, [id]] of commit.looking.entries())
+        this.#parts.onOptions([[id, pairsOf(after.get(id) ?? {})], ...(outcome[4][index] ?? [])]);
       committed(transaction, outcome);
-      const [, , lasts, options] = outcome;
-      for (const found of options) this.#parts.onOptions(found);
-      if (request.attaching !== true)
-        await Promise.all(lasts.map(([id, offset]) => inboxes.waitForOffset(id, offset)));
-      return this.#notAttached(request) ?? result;
+      return this.#afterCommit(transaction, request, outcome, result);
     }
     throw new RedisUnavailable("other nodes were faster each time");
   }
 
+  #read({ ids, mutation, pairing }: TransactionRequest): Promise<SessionsRead> {
+    const { node, now } = this.#parts;
+    const asked = { mutation: mutation?.id ?? "", pairing_at: pairing === true ? now() : "" };
+    return node.run(scripts.readSessions, asked, ids);
+  }
+
+  #commit({ ids, mutation, pairing }: TransactionRequest, commit: Commit) {
+    const now = this.#parts.now();
+    const [recorder = "", recordedAs = "", record = ""] = commit.result ?? [];
+    const args = {
+      now,
+      events_max: limits.logEventsMax,
+      bytes_max: limits.logBytesMax,
+      results_max: resultsMax,
+      recorded_since: now - resultKeptMs,
+      eligible_max: eligibleMax,
+      mutation: mutation?.id ?? "",
+      pairing_at: pairing === true ? now : "",
+      recorder,
+      recorded_as: recordedAs,
+      record,
+    };
+    return this.#parts.node.run(scripts.commit, args, commitArguments(ids, commit));
+  }
+
+  async #afterCommit<T>(
+    transaction: Transaction,
+    request: TransactionRequest,
+    [, , , stored]: Committed,
+    result: T,
+  ): Promise<T | Rejection> {
+    const { inboxes, waits, onRoomEnded } = this.#parts;
+    for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
+    for (const end of transaction.roomEnds) onRoomEnded(end);
+    for (const [id, last, formatted] of stored) {
+      if (last === 0 || !inboxes.has(id)) continue;
+      const events = formatted ?? transaction.getOrCreate(id).events;
+      for (const [index, text] of events.entries())
+        inboxes.onEvent(id, last - events.length + 1 + index, text);
+    }
+    if (request.attaching !== true)
+      await Promise.all(stored.map(([id, last]) => inboxes.waitForOffset(id, last)));
+    return this.#notAttached(request) ?? result;
+  }
+
+  /** The sessions of a request as this node knows them, if it knows all of them. */
+  #known({ ids, caller, known, pairing }: TransactionRequest): SessionsRead | undefined {
+    if (known) return [null, known.map(([id, fields]) => [id, fields, 0]), 0];
+    const { inboxes } = this.#parts;
+    const [id = "", ...others] = ids;
+    const inbox = inboxes.get(id);
+    if (!caller || pairing === true || others.length > 0 || !inbox?.known) return undefined;
+    const partnerId = inbox.known["partner"];
+    if (partnerId === undefined) return [null, [[id, pairsOf(inbox.known), 0]], 0];
+    const elsewhere = inbox.knownPartner?.[0] === partnerId ? inbox.knownPartner[1] : undefined;
+    const partner = inboxes.get(partnerId)?.known ?? elsewhere;
+    if (!partner) return undefined;
+    const sessions = [[id, inbox.known] as const, [partnerId, partner] as const];
+    return [null, sessions.map(([one, fields]) => [one, pairsOf(fields), 0]), 0];
+  }
+
+  /** Keeps what the sessions with streams here, and their partners, have become. */
+  #remember(after: ReadonlyMap<string, Fields>): void {
+    const { inboxes } = this.#parts;
+    for (const [id, fields] of after) {
+      const inbox = inboxes.get(id);
+      if (!inbox) continue;
+      inbox.known = fields;
+      const partnerId = fields["partner"];
+      const partner = partnerId === undefined ? undefined : after.get(partnerId);
+      inbox.knownPartner =
+        partnerId !== undefined && partner && !inboxes.has(partnerId)
+          ? [partnerId, partner]
+          : undefined;
+    }
+  }
+
   /**
-   * Carries out a verb of a caller on its session, once per mutation id.
+   * Carries out a verb of a caller on its session, once per mutation id; one after the other, in the order of the calls.
    * @param unknown the result for a session that does not exist.
    */
   forCaller<T extends object>(
@@ -151,19 +246,37 @@ export class Transactor {
   ): Promise<T | Rejection> {
     const { sessionId, mutationId } = caller;
     const mutation = mutationId === undefined ? undefined : { sessionId, id: mutationId };
-    return this.answering(() =>
+    const carryOut = () =>
       this.transact<T>({ ids: [sessionId, ...otherIds], mutation, caller }, (transaction) => {
         const draft = transaction.get(sessionId);
         if (!draft) return unknown;
         if (caller.generation < draft.value.generation) return reject("taken-over");
         const change = verb(draft, transaction);
         return isRejection(change) ? change : transaction.apply(change);
-      }),
+      });
+    const before = this.#running.get(sessionId);
+    const call = this.answering<T>(async () => {
+      await before;
+      return carryOut();
+    });
+    const settled = call.then(
+      () => {},
+      () => {},
     );
+    this.#running.set(sessionId, settled);
+    void settled.then(() => {
+      if (this.#running.get(sessionId) === settled) this.#running.delete(sessionId);
+    });
+    return call;
+  }
+
+  /** Resolves when the calls of a session that were made before have been carried out; `undefined` if there are none. */
+  running(sessionId: string): Promise<unknown> | undefined {
+    return this.#running.get(sessionId);
   }
 
   /** What `verb` resolves with, or `unavailable` while Redis is. */
-  async answering<T>(verb: () => Promise<T>): Promise<T | Rejection> {
+  async answering<T>(verb: () => Promise<T | Rejection>): Promise<T | Rejection> {
     try {
       return await verb();
     } catch (error) {
@@ -179,8 +292,10 @@ export class Transactor {
     answer: T,
   ): Promise<T | Rejection> {
     const draft = request.caller && transaction.get(request.caller.sessionId);
-    if (draft)
-      await this.#parts.inboxes.waitForOffset(draft.value.id, Number(draft.before["last"] ?? 0));
+    if (draft) {
+      const last = Number(draft.before["dropped"] ?? 0) + draft.entries;
+      await this.#parts.inboxes.waitForOffset(draft.value.id, last);
+    }
     return isRejection(answer) ? answer : (this.#notAttached(request) ?? answer);
   }
 
@@ -202,7 +317,10 @@ function newlyWaitingIn(result: unknown): readonly string[] {
   return (result as Partial<Entered> | undefined)?.newlyWaiting ?? [];
 }
 
-/** A recorded result as prelude.lua writes it: number, time, JSON. */
+/** Fields and values, in turn. */
+const pairsOf = (fields: Fields): Pairs => Object.entries(fields).flat();
+
+/** A recorded result as commit.lua writes it: number, time, JSON. */
 function parseRecorded(recorded: string | undefined): { at: number; result: object } | undefined {
   const [, at, json] = /^\d+ (\d+) (.*)$/.exec(recorded ?? "") ?? [];
   if (at === undefined || json === undefined) return undefined;

@@ -101,7 +101,7 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   await engines.close();
 });
 
-test("a join that waits takes two rounds to Redis, one that pairs three, a skip two", async () => {
+test("a join that waits takes one round to Redis, one that pairs two, a skip one", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis);
   const system = createVirtualSystem();
@@ -135,10 +135,10 @@ test("a join that waits takes two rounds to Redis, one that pairs three, a skip 
   // The first ones bring the scripts along.
   await roundsOf(alice, "waiting", "join");
   await roundsOf(bob, "paired", "join");
-  expect(await roundsOf(carol, "waiting", "join")).toBe(2);
-  expect(await roundsOf(dave, "paired", "join")).toBe(3);
+  expect(await roundsOf(carol, "waiting", "join")).toBe(1);
+  expect(await roundsOf(dave, "paired", "join")).toBe(2);
   // Both look for another partner, and find none.
-  expect(await roundsOf(dave, "waiting", "skip")).toBe(2);
+  expect(await roundsOf(dave, "waiting", "skip")).toBe(1);
   await engines.close();
 });
 

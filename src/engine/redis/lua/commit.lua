@@ -1,20 +1,58 @@
--- Carries out a change (see Commit in transaction.ts) if everything that it was derived from is still as it was read.
--- Returns 'changed' if it is not, 'carried out' if another node has carried out its deadline, else see Committed in
--- scripts.ts.
+-- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
+-- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
+-- its deadline, or { 'changed', … } with the sessions as they are, also if its mutation has a result already.
 if is_fenced(node) then return 'fenced' end
-change = cjson.decode(change)
-for _, seen in ipairs(change.seen) do
-  if (redis.call('HGET', session_key(seen[1]), 'revision') or '0') ~= seen[2] then return 'changed' end
+now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
+local position = first_argument
+local function take()
+  position = position + 1
+  return ARGV[position - 1]
 end
-for _, deadline in ipairs(change.due) do
-  if not redis.call('ZSCORE', due_key(), deadline) then return 'carried out' end
+-- Where in ARGV a list begins and ends that is preceded by its length.
+local function take_range()
+  local from = position + 1
+  position = from + tonumber(ARGV[position])
+  return from, position - 1
+end
+local ids_from, ids_to = take_range()
+local function changed() return { 'changed', sessions_as_they_are({ unpack(ARGV, ids_from, ids_to) }, mutation, pairing_at) } end
+if mutation ~= '' then
+  local recorded = redis.call('HGET', results_key(ARGV[ids_from]), mutation)
+  local at = recorded and tonumber(string.match(recorded, '^%d+ (%d+)'))
+  if at and at > tonumber(recorded_since) then return changed() end
+end
+local sessions = {}
+for n = 1, tonumber(take()) do
+  local one = { id = take(), revision = take(), log = take(), flags = take(), holders = take() }
+  one.set_from, one.set_to = take_range()
+  one.unset_from, one.unset_to = take_range()
+  one.entries = { unpack(ARGV, take_range()) }
+  local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
+  if (fields[1] or '0') ~= one.revision then return changed() end
+  one.name, one.dropped = fields[2], tonumber(fields[3] or '0')
+  if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
+  one.has_log, one.answered = fields[5] ~= false, tonumber(fields[6] or '0')
+  sessions[n] = one
+end
+local due_from, due_to = take_range()
+for n = due_from, due_to do
+  if not redis.call('ZSCORE', due_key(), ARGV[n]) then return { 'carried out' } end
+end
+local last, missed = 0, {}
+local reads, after = take(), tonumber(take())
+if reads ~= '' then
+  local fields = redis.call('HMGET', session_key(reads), 'name', 'dropped')
+  local dropped = tonumber(fields[2] or '0')
+  last = dropped + (fields[1] and redis.call('LLEN', log_key(reads, fields[1])) or 0)
+  if after and (after < dropped or after > last) then return changed() end
+  if after then missed = redis.call('LRANGE', log_key(reads, fields[1]), after - dropped, -1) end
 end
 
 -- Keeps a session that has blocked another one for as long as its token is valid. Past the bounds, in total and of one
 -- address, the one that went first is kept only as long as any other session.
-local function keep_blocker(id, address, life_s, short_s, max, max_per_address)
+local function keep_blocker(id, address_hash, life_s, short_s, max, max_per_address)
   local indexes = { { blockers_key(), max } }
-  if address ~= '' then indexes[2] = { blockers_at_key(address), max_per_address } end
+  if address_hash ~= '' then indexes[2] = { blockers_at_key(address_hash), max_per_address } end
   for _, key in ipairs({ session_key(id), avoidances_key(id) }) do redis.call('EXPIRE', key, life_s) end
   for _, index in ipairs(indexes) do
     local key, bound = index[1], tonumber(index[2])
@@ -31,31 +69,83 @@ local function keep_blocker(id, address, life_s, short_s, max, max_per_address)
   end
 end
 
-local last, missed = 0, {}
-if change.reads then
-  local id, after = change.reads[1], tonumber(change.reads[2])
-  local extent = redis.call('HMGET', session_key(id), 'last', 'dropped')
-  local dropped = tonumber(extent[2] or '0')
-  last = tonumber(extent[1] or '0')
-  if after and (after < dropped or after > last) then return 'changed' end
-  if after then missed = redis.call('LRANGE', log_key(id), after - dropped, -1) end
+-- The counts in an event are those before the change, and what it adds.
+for _, one in ipairs(sessions) do
+  for n, entry in ipairs(one.entries) do
+    local mode, waiting, online, format = string.match(entry, '^#(%a+) (%d+) (%d+) (.*)$')
+    if mode then
+      one.has_counts = true
+      one.entries[n] =
+        string.format(format, redis.call('ZCARD', lobby_key(mode)) + waiting, redis.call('SCARD', online_key()) + online)
+    end
+  end
 end
-for _, seen in ipairs(change.seen) do redis.call('HINCRBY', session_key(seen[1]), 'revision', 1) end
-for _, command in ipairs(change.commands) do
-  if command[1] == 'keep_blocker' then keep_blocker(unpack(command, 2)) else redis.call(unpack(command)) end
+for _ = 1, tonumber(take()) do
+  local from, to = take_range()
+  if ARGV[from] == 'keep_blocker' then keep_blocker(unpack(ARGV, from + 1, to)) else redis.call(unpack(ARGV, from, to)) end
 end
-local messages = {}
-for _, event in ipairs(change.events) do
-  append_event(messages, event[1], event[2], tonumber(events_max), tonumber(bytes_max))
+
+local messages, stored = {}, {}
+-- Changes a session's fields and log. Returns { id, offset of the last event, the entries if they contain counts }.
+local function store(one)
+  local set, name, count, length = { unpack(ARGV, one.set_from, one.set_to) }, one.name, #one.entries, 0
+  local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
+  if one.log == 'begins' or one.log == 'ends' then
+    if name then redis.call('DEL', log_key(one.id, name)) end
+    -- No name is ever used twice, also after this session was forgotten: it is renamed less often than once in a millisecond.
+    name = string.format('%d', math.max(now, tonumber(name or '0') + 1))
+    put('name', name)
+    put('dropped', 0)
+    one.dropped, one.has_log = 0, one.log == 'begins'
+  end
+  if not one.has_log then count = 0 end
+  if count > 0 then
+    local list = log_key(one.id, name)
+    length = redis.call('RPUSH', list, unpack(one.entries))
+    address(messages, one.holders, one.id, one.dropped + length - count + 1, one.entries)
+    local drop = excess(list, length, one.entries, events_max, bytes_max)
+    if drop > 0 then
+      redis.call('LTRIM', list, drop, -1)
+      one.dropped, length, one.log = one.dropped + drop, length - drop, 'renamed'
+      put('dropped', one.dropped)
+    end
+  end
+  local last = one.dropped + length
+  if one.log == 'renamed' and name then
+    local following = string.format('%d', name + 1)
+    if count > 0 or redis.call('EXISTS', log_key(one.id, name)) == 1 then
+      redis.call('RENAME', log_key(one.id, name), log_key(one.id, following))
+    end
+    put('name', following)
+  end
+  if string.find(one.flags, 'm', 1, true) then put('mark', last) end
+  if record ~= '' and recorder == one.id then put('answered', one.answered + 1) end
+  if string.find(one.flags, 'c', 1, true) then put('revision', one.revision + 1) end
+  if #set > 0 then redis.call('HSET', session_key(one.id), unpack(set)) end
+  if one.unset_to >= one.unset_from then redis.call('HDEL', session_key(one.id), unpack(ARGV, one.unset_from, one.unset_to)) end
+  return { one.id, count > 0 and last or 0, one.has_counts and one.entries or false }
 end
+for n, one in ipairs(sessions) do stored[n] = store(one) end
 publish(messages)
-if change.result then
-  record_result(change.result[1], change.result[2], change.result[3], now, tonumber(results_max))
-end
-local lasts = {}
-for n, seen in ipairs(change.seen) do
-  lasts[n] = { seen[1], tonumber(redis.call('HGET', session_key(seen[1]), 'last') or '0') }
+
+-- A result is recorded as '<number> <epoch ms> <json>'; now and then all but the newest ones are forgotten.
+if record ~= '' then
+  local key, number = results_key(recorder), 0
+  for _, one in ipairs(sessions) do
+    if one.id == recorder then number = one.answered + 1 end
+  end
+  redis.call('HSET', key, recorded_as, string.format('%d %d %s', number, now, record))
+  redis.call('EXPIRE', key, 150)
+  if number % results_max == 0 then
+    local all = redis.call('HGETALL', key)
+    for i = 1, #all, 2 do
+      if tonumber(string.match(all[i + 1], '^%d+')) <= number - results_max then redis.call('HDEL', key, all[i]) end
+    end
+  end
 end
 local options = {}
-for n, id in ipairs(change.looking) do options[n] = eligible_for(id, tonumber(now), tonumber(eligible_max)) end
-return { last, missed, lasts, options }
+for n = 1, tonumber(take()) do
+  local id = take()
+  options[n] = eligible_for(id, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
+end
+return { 'committed', last, missed, stored, options }

@@ -1,12 +1,8 @@
--- A waiting ticket, and up to `max` of those that are listed under the same term and that neither avoid it nor are avoided
--- by it, or half as many from each of several terms. Returns { session, fields } of each, its own first.
-local function eligible_for(session, now, max)
-  local own = redis.call('HMGET', session_key(session), 'ticket', 'terms')
-  if not own[1] or not own[2] then return {} end
-
-  local terms = cjson.decode(own[2])
+-- Of those that are listed under one of a ticket's terms, up to `max` that neither avoid its session nor are avoided by it, or half as
+-- many from each of several terms. Returns { id, fields } of each.
+local function eligible_for(session, terms, now, max)
   if #terms > 1 then max = math.ceil(max / 2) end
-  local window, found, has = 32, { { session, redis.call('HGETALL', session_key(session)) } }, {}
+  local window, found, has = 32, {}, {}
   for _, term in ipairs(terms) do
     local read, count = 0, 0
     repeat

@@ -1,31 +1,68 @@
--- Relays signals to their senders' partners, in order. `rest` has session, generation, room, signal and mutation of each. An
--- empty signal is not sent, only answered; an empty mutation is not recorded. Results recorded before `recorded_since` (epoch
--- milliseconds) are too old to be given again. Returns the outcome of each.
+-- Appends signals to the logs of their senders' partners. `rest` has groups of signals, each from one sender in one room:
+-- who ('session generation room', separated by line feeds), the partner and the name of its log if they are known, the offset of the last
+-- dropped event of that log, the nodes that hold streams of the partner, the number of signals, and these. A signal ends with a
+-- TAB and its mutation id in JSON, if it has one. Returns for each group: the length of the log if all were appended to it by its
+-- name; else what was found out (see Relayed in scripts.ts).
 if is_fenced(node) then return 'fenced' end
-events_max, bytes_max, results_max = tonumber(events_max), tonumber(bytes_max), tonumber(results_max)
-recorded_since = tonumber(recorded_since)
+events_max, bytes_max = tonumber(events_max), tonumber(bytes_max)
 local messages = {}
 
-local function relay(session, generation, room, signal, mutation)
-  local fields = redis.call('HMGET', session_key(session), 'generation', 'room', 'partner')
-  if not fields[1] then return 'unknown session' end
-  if tonumber(generation) < tonumber(fields[1]) then return 'taken-over' end
-  if mutation ~= '' then
-    local recorded = redis.call('HGET', results_key(session), mutation)
-    if recorded then
-      local at, result = string.match(recorded, '^%d+ (%d+) (.*)$')
-      if tonumber(at) > recorded_since then return cjson.decode(result).delivered and 'delivered' or 'dropped' end
-    end
+-- Appends what is not in the partner's log yet. The log is renamed, so that nothing comes after this that was sent to it elsewhere.
+local function check_and_append(who, signals)
+  local session, generation, room = string.match(who, '^(.*)\n(%d+)\n(.*)$')
+  local sender = redis.call('HMGET', session_key(session), 'generation', 'in', 'partner')
+  if not sender[1] then return { 'unknown session' } end
+  if tonumber(generation) < tonumber(sender[1]) then return { 'taken-over' } end
+  if sender[2] ~= room then return { 'another room' } end
+  if #signals == 0 then return { 'delivered', sender[3], '', 0, 0, '', {} } end
+  local partner = sender[3]
+  local fields = redis.call('HMGET', session_key(partner), 'name', 'dropped', 'mark', 'nodes')
+  local name, dropped, holders = fields[1], tonumber(fields[2] or '0'), fields[4] or ''
+  local has, ids = {}, {}
+  for _, entry in ipairs(redis.call('LRANGE', log_key(partner, name), math.max(0, tonumber(fields[3] or '0') - dropped), -1)) do
+    local id = string.match(entry, '\t(.*)$')
+    if id then has[id], ids[#ids + 1] = true, id end
   end
-  if fields[2] ~= room then return 'another room' end
-  if signal ~= '' then append_event(messages, fields[3], signal, events_max, bytes_max) end
-  if mutation ~= '' then record_result(session, mutation, '{"delivered":true}', now, results_max) end
-  return 'delivered'
+  local added = {}
+  for _, signal in ipairs(signals) do
+    local id = string.match(signal, '\t(.*)$')
+    if not id or not has[id] then added[#added + 1] = signal end
+    if id then has[id] = true end
+  end
+  local list, length = log_key(partner, name), 0
+  if #added > 0 then length = redis.call('RPUSH', list, unpack(added)) else length = redis.call('LLEN', list) end
+  address(messages, holders, partner, dropped + length - #added + 1, added)
+  local drop = excess(list, length, added, events_max, bytes_max)
+  if drop > 0 then redis.call('LTRIM', list, drop, -1) end
+  local following = string.format('%d', name + 1)
+  redis.call('RENAME', list, log_key(partner, following))
+  redis.call('HSET', session_key(partner), 'name', following, 'dropped', dropped + drop)
+  return { 'delivered', partner, following, dropped + drop, dropped + length, holders, ids }
 end
 
-local outcomes = {}
-for n = 1, #rest, 5 do
-  outcomes[#outcomes + 1] = relay(rest[n], rest[n + 1], rest[n + 2], rest[n + 3], rest[n + 4])
+local results, n = {}, 1
+while n <= #rest do
+  local who, partner, name, dropped, holders, count = unpack(rest, n, n + 5)
+  local first = n + 6
+  n = first + count
+  local list = log_key(partner, name)
+  local signals = { unpack(rest, first, n - 1) }
+  local length = name ~= '' and redis.call('RPUSHX', list, unpack(signals)) or 0
+  if length > 0 then
+    address(messages, holders, partner, dropped + length - count + 1, signals)
+    local drop = excess(list, length, signals, events_max, bytes_max)
+    if drop > 0 then
+      local following = string.format('%d', name + 1)
+      redis.call('LTRIM', list, drop, -1)
+      redis.call('RENAME', list, log_key(partner, following))
+      redis.call('HSET', session_key(partner), 'name', following, 'dropped', dropped + drop)
+      results[#results + 1] = { 'delivered', partner, following, dropped + drop, dropped + length, holders, {} }
+    else
+      results[#results + 1] = length
+    end
+  else
+    results[#results + 1] = check_and_append(who, signals)
+  end
 end
 publish(messages)
-return outcomes
+return results

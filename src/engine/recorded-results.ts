@@ -1,5 +1,5 @@
 /** The recorded results of one session's mutations. */
-import { resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
+import { resultKeptMs, resultsMax } from "../domain/recorded-result.ts";
 
 interface RecordedResult {
   /** Milliseconds of the engine's clock. */
