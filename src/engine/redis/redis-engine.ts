@@ -227,8 +227,9 @@ export class RedisEngine implements Engine {
     return this.#transactor.answering<{ status: Status; roomId?: string } | Rejection>(async () => {
       const transaction = await this.#transactor.look(caller.sessionId);
       const session = transaction.get(caller.sessionId)?.value;
+      const refusal = this.#transactor.refusalOf(caller, session);
+      if (refusal) return refusal;
       if (!session) return { status: "idle" };
-      if (caller.generation < session.generation) return reject("taken-over");
       const status = statusOf(session);
       return session.room ? { status, roomId: session.room.id } : { status };
     });
@@ -298,7 +299,8 @@ export class RedisEngine implements Engine {
     return this.#transactor.answering(async () => {
       const transaction = await this.#transactor.look(caller.sessionId);
       const session = transaction.get(caller.sessionId)?.value;
-      if (session && caller.generation < session.generation) return reject("taken-over");
+      const refusal = this.#transactor.refusalOf(caller, session);
+      if (refusal) return refusal;
       const around = this.#transactor.surroundings();
       const met = session && transitions.partnerIn(session, roomId, around);
       if (!session || !met) return reject("not-in-room");
