@@ -117,7 +117,7 @@ async function checkShard(
       ...skew(Number(seconds) * 1000 + Number(micros) / 1000 - system.now()),
       ...(await secretsOfNodes(command, sessionSecrets, createKeys(prefix, shard))),
     ];
-    await inTime(client.sSubscribe(key, () => {}));
+    if (refused.length === 0) await inTime(client.sSubscribe(key, () => {}));
     return findings;
   } catch (error) {
     return [failure(host, error)];

@@ -18,10 +18,14 @@ import { createRedisEngine } from "../../src/engine/redis/redis-engine.ts";
 import { secretFingerprint } from "../../src/rpc/session-token.ts";
 import { createSystem } from "../../src/system.ts";
 import { startCoturn, type Coturn } from "../support/coturn.ts";
+import { documentedAcl } from "../support/documents.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/redis.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
 import { root } from "../support/root.ts";
+import { startSentinels } from "../support/sentinels.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(30_000);
 
@@ -192,8 +196,9 @@ describe("D17 a certificate", () => {
 });
 
 describe("D17 Redis", () => {
-  const said = async (url: string, secrets?: string[]) => {
-    const { redis } = configOf({ REDIS_URL: url, SESSION_SECRET: good });
+  const said = async (site: string | Record<string, string>, secrets?: string[]) => {
+    const env = typeof site === "string" ? { REDIS_URL: site } : site;
+    const { redis } = configOf({ ...env, SESSION_SECRET: good });
     const findings = await checkRedis(redis, secrets, system);
     expect(JSON.stringify(findings)).not.toContain("hidden");
     return findings.map(({ verdict, what }) => `${verdict} ${what}`).join("\n");
@@ -240,6 +245,82 @@ describe("D17 Redis", () => {
     replica.freeze();
     expect(await said(replica.url)).toMatch(/^fail .* no answer within 5 s/);
     replica.thaw();
+  });
+
+  test("with a user that lacks rights: which", async () => {
+    await using redis = await startRedis();
+    await redis.cli(...documentedAcl());
+    const url = redis.url.replace("//", "//peer-stream:password@");
+    expect(await said(url)).toMatch(/^ok Redis .* can be written$/m);
+    await redis.cli("ACL", "SETUSER", "peer-stream", "-zpopmin", "-ssubscribe");
+    expect(await said(url)).toMatch(
+      /^fail this user of Redis .* may not run ZPOPMIN, SSUBSCRIBE$/m,
+    );
+    await redis.cli("ACL", "SETUSER", "peer-stream", "+ssubscribe", "-info");
+    expect(await said(url)).toMatch(/^fail .* refuses: NOPERM .*'info'/);
+  });
+
+  test("with another prefix than the user may use", async () => {
+    await using redis = await startRedis();
+    await redis.cli(...documentedAcl());
+    const REDIS_URL = redis.url.replace("//", "//peer-stream:password@");
+    expect(await said({ REDIS_URL, REDIS_PREFIX: "other:" })).toMatch(/^fail .* refuses: NOPERM/);
+  });
+
+  test("found by Sentinels: whether each answers, and knows the name", async () => {
+    await using stack = new AsyncDisposableStack();
+    const redis = stack.use(await startRedis());
+    const sentinels = stack.use(
+      await startSentinels(redis, 0, { name: "mymaster", password: "hidden", auth: "none" }),
+    );
+    const [first = "", second = "", third = ""] = sentinels.addresses.split(",");
+    const site = {
+      REDIS_URL: "redis://mymaster",
+      REDIS_SENTINELS: sentinels.addresses,
+      REDIS_SENTINEL_PASSWORD: "hidden",
+    };
+    const sound = await said(site);
+    for (const one of [first, second, third])
+      expect(sound).toContain(
+        `ok the Sentinel ${one} answers: mymaster is at 127.0.0.1:${redis.port}`,
+      );
+    expect(sound).toMatch(/^ok Redis .* can be written$/m);
+    expect(sound).not.toContain("fail");
+
+    expect(await said({ ...site, REDIS_URL: "redis://another" })).toContain(
+      `fail the Sentinel ${first} knows no master named another`,
+    );
+    expect(await said({ ...site, REDIS_SENTINEL_PASSWORD: "wrong" })).toMatch(
+      /fail the Sentinel \S+ refuses: WRONGPASS/,
+    );
+    expect(await said({ ...site, REDIS_SENTINELS: first })).toMatch(/warn there are 1 Sentinels/);
+    await sentinels.kill(2);
+    const lame = await said(site);
+    expect(lame).toContain(`fail the Sentinel ${third} does not answer`);
+    expect(lame).toMatch(/^ok Redis .* can be written$/m);
+  });
+
+  test("in a cluster: its state, its slots, and masters without a replica", async () => {
+    await using cluster = await startRedisCluster();
+    const site = { REDIS_URL: cluster.urls, REDIS_CLUSTER: "true" };
+    const lonely = await said(site);
+    expect(lonely).toMatch(/^warn masters of the cluster have no replica/);
+    expect(lonely).not.toMatch(/^fail/m);
+    // Each of the three has a part.
+    const masters = [...lonely.matchAll(/^ok part \d: Redis \S+ at (\S+) answers, and can be/gm)];
+    expect(masters.map(([, host]) => host).sort()).toEqual(
+      cluster.masters.map(({ port }) => `127.0.0.1:${port}`).sort(),
+    );
+    const [first, , last] = cluster.masters;
+    expect(await said({ REDIS_URL: first?.url ?? "" })).toMatch(/^fail .* is a node of a cluster/);
+
+    await last?.kill();
+    await until("the cluster is not in order", async () =>
+      (await first?.cli("cluster", "info"))?.includes("cluster_state:fail"),
+    );
+    const broken = await said(site);
+    expect(broken).toMatch(/^fail the cluster is not in order, says \S+: cluster_state:fail$/m);
+    expect(broken).toMatch(/^fail part 0: nobody tells where Redis is: CLUSTERDOWN/m);
   });
 
   test("D12 whether the session secrets of the nodes that run fit this one's", async () => {

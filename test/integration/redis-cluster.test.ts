@@ -1,6 +1,8 @@
 /** Nodes on a Redis Cluster whose slots move and whose masters die, under load. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { absentKey, defaultPrefix } from "../../src/engine/redis/keys.ts";
+import { startRedis } from "../support/redis.ts";
+import { startServer } from "../support/server-process.ts";
 import { startRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
 import { expectAllSignals, expectBothToldOfTheirRoom, startLoad } from "../support/redis-load.ts";
 import { until } from "../support/until.ts";
@@ -113,4 +115,27 @@ describe("a master that has the lobby", () => {
     await load.stop();
     expect(load.wrongs).toEqual([]);
   });
+});
+
+test("a node that takes a cluster for one Redis, or one Redis for a cluster, or finds slots without a master, says so", async () => {
+  await using stack = new AsyncDisposableStack();
+  const cluster = stack.use(await startRedisCluster({ masterCount: 1 }));
+  const redis = stack.use(await startRedis());
+  const halved = stack.use(await startRedisCluster({ masterCount: 1 }));
+  await halved.masters[0]?.cli("cluster", "delslotsrange", "0", "8191");
+  const cases: [env: Record<string, string>, fault: string, level: number][] = [
+    [{ REDIS_URL: cluster.urls }, "cluster", 50],
+    [{ REDIS_URL: redis.url, REDIS_CLUSTER: "true" }, "cluster", 50],
+    [envOf(halved), "cluster-down", 40],
+  ];
+  await Promise.all(
+    cases.map(async ([env, fault, level]) => {
+      const common = { SESSION_SECRET: "the same secret on every node" };
+      const server = stack.use(await startServer({ ...common, ...env }, undefined, false));
+      await until(`${fault}: it says why`, () => server.output.includes('"fault"'));
+      const line = server.output.split("\n").find((text) => text.includes('"fault"')) ?? "";
+      expect(JSON.parse(line)).toMatchObject({ fault, level, cure: expect.any(String) });
+      expect((await fetch(`${server.origin}/readyz`)).status).toBe(503);
+    }),
+  );
 });

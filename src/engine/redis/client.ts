@@ -21,7 +21,7 @@ export interface RedisClientOptions {
   absentKey: string;
   /** A command that has not been answered by then has failed (milliseconds). */
   timeoutMs: number;
-  clock: Pick<System, "schedule" | "random">;
+  clock: Pick<System, "schedule" | "random" | "elapsed">;
   onMessage: (message: string) => void;
   /** A connection is new: messages that were published before may have been missed. */
   onConnected: () => void;
@@ -40,9 +40,9 @@ export class RedisClient {
 
   constructor(options: RedisClientOptions) {
     this.#options = options;
-    this.#locator = new Locator({ ...options, key: options.absentKey }, (url) => {
-      if (url !== this.url) this.reconnect();
-    });
+    this.#locator = new Locator({ ...options, key: options.absentKey }, (url) =>
+      this.#replace((link) => link.url !== "" && link.url !== url),
+    );
     this.#commands = this.#openCommands();
     this.#subscriber = this.#openSubscriber();
   }
@@ -96,11 +96,20 @@ export class RedisClient {
 
   /** Replaces the connections that there are, and finds out anew where Redis is, as any that is being made does already. */
   reconnect(): void {
+    this.#replace((link) => link.connection !== undefined);
+  }
+
+  #replace(isToGo: (link: Link) => boolean): void {
     if (this.#isClosed) return;
     const [commands, subscriber] = [this.#commands, this.#subscriber];
-    if (commands.connection) this.#commands = this.#openCommands();
-    if (subscriber.connection) this.#subscriber = this.#openSubscriber();
-    for (const link of [commands, subscriber]) if (link.connection) link.close();
+    if (isToGo(commands)) {
+      this.#commands = this.#openCommands();
+      commands.close();
+    }
+    if (isToGo(subscriber)) {
+      this.#subscriber = this.#openSubscriber();
+      subscriber.close();
+    }
   }
 
   close(): void {

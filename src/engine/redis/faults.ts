@@ -129,7 +129,8 @@ export function namedFault(message: string): RedisFault | undefined {
 /** The same of an error that came from the connection or a time limit, if no reply explains it. */
 export function faultOf(error: unknown): RedisFault {
   const message = error instanceof Error ? error.message : String(error);
-  const isSilent = /no answer in time/.test(message);
+  // Where nothing arrives, the two connections may lead to different masters.
+  const isSilent = /no answer in time|do not arrive/.test(message);
   // Redis' client has not connected yet, or is connecting again.
   const isOffline = /client is (offline|closed)/i.test(message);
   return (

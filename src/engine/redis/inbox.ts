@@ -93,6 +93,11 @@ export class Inboxes {
     return this.#inboxes.get(sessionId);
   }
 
+  /** Whether a stream of this generation is attached here. */
+  isAttached(sessionId: string, generation: number): boolean {
+    return this.#inboxes.get(sessionId)?.generation === generation;
+  }
+
   has(sessionId: string): boolean {
     return this.#inboxes.has(sessionId);
   }

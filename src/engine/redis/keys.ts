@@ -98,8 +98,11 @@ export const layoutKey = (prefix: string, clusterShard?: number): string =>
  */
 export const absentKey = (prefix: string, shard = 0): string => `${prefix}${tagOf(shard)}:absent`;
 
-/** Redis Cluster, hash tags: only what is in the first braces decides on which master a key is. */
-const tagOf = (shard: number): string => `{${shard}}`;
+/**
+ * Redis Cluster, hash tags: only what is in the first braces decides on which master a key is. 2 and 3, 6 and 7, and so on are
+ * exchanged: the slots of `{0}`, `{1}`, `{3}` are in different thirds of all slots, so that each of three masters has one.
+ */
+const tagOf = (shard: number): string => `{${shard ^ ((shard >> 1) & 1)}}`;
 
 /** @param prefix the site's, without the version. */
 export function createKeys(prefix: string, shard = 0): Keys {

@@ -18,26 +18,31 @@ export function locate({ location, key, ...asking }: LocatorOptions): Promise<st
     : askCluster(location, key, asking);
 }
 
+/**
+ * What a Sentinel has told is taken for granted for so long, whatever others say (milliseconds): until they have heard of it from
+ * each other, and have turned the old master into a replica.
+ */
+const toldMs = 12_000;
+
 /** The same, and listens for news where there are any. */
 export class Locator {
-  readonly #options: LocatorOptions;
+  readonly #options: LocatorOptions & { clock: Pick<System, "elapsed"> };
   readonly #watch: SentinelWatch | undefined;
-  /** What was told last, and has not been used. */
-  #told: string | undefined;
+  #told: { url: string; until: number } | undefined;
 
   /** @param onMoved called with its URL when Redis is at another place than before, by the word of one who knows. */
   constructor(
-    options: LocatorOptions & { clock: Pick<System, "schedule" | "random"> },
+    options: LocatorOptions & { clock: Pick<System, "schedule" | "random" | "elapsed"> },
     onMoved: (url: string) => void,
   ) {
     this.#options = options;
-    const { location } = options;
+    const { location, clock } = options;
     if (typeof location === "string" || location.kind === "cluster") return;
     this.#watch = new SentinelWatch({
       ...options,
       location,
       onMoved: (url) => {
-        this.#told = url;
+        this.#told = { url, until: clock.elapsed() + toldMs };
         onMoved(url);
       },
     });
@@ -45,13 +50,17 @@ export class Locator {
 
   /** Rejects if nobody can tell. */
   async locate(): Promise<string> {
-    // A Sentinel that does not know it yet might be the first to answer.
-    const told = this.#told;
-    this.#told = undefined;
-    return told ?? locate(this.#options);
+    // What is told while they are asked is newer than their answer.
+    const asked = this.#toldUrl() ?? (await locate(this.#options));
+    return this.#toldUrl() ?? asked;
   }
 
   close(): void {
     this.#watch?.close();
+  }
+
+  #toldUrl(): string | undefined {
+    const isNew = this.#told && this.#options.clock.elapsed() < this.#told.until;
+    return isNew ? this.#told?.url : undefined;
   }
 }

@@ -20,6 +20,9 @@ export const rights: readonly (readonly [command: string, ...args: string[]])[] 
   ["info"],
 ];
 
+/** Those of which only the subcommand is granted. */
+const containers: readonly string[] = ["memory", "cluster"];
+
 /** In a cluster also. */
 export const clusterRights: typeof rights = [
   ["cluster", "keyslot", "KEY"],
@@ -32,7 +35,6 @@ export const databaseRights: typeof rights = [["select", "1"]];
 
 /** The line that grants all of it. */
 export function aclLine(prefix: string): string {
-  const containers = ["memory", "cluster"];
   const granted = [...rights, ...databaseRights, ...clusterRights].map(([name, subcommand]) =>
     containers.includes(name) ? `${name}|${subcommand}` : name,
   );

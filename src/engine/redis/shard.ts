@@ -159,8 +159,9 @@ export class Shard {
     return this.transactor.answering<{ status: Status; roomId?: string } | Rejection>(async () => {
       const transaction = await this.transactor.look(caller.sessionId);
       const session = transaction.get(caller.sessionId)?.value;
+      const refusal = this.transactor.refusalOf(caller, session);
+      if (refusal) return refusal;
       if (!session) return { status: "idle" };
-      if (caller.generation < session.generation) return reject("taken-over");
       const status = statusOf(session);
       return session.room ? { status, roomId: session.room.id } : { status };
     });
@@ -214,7 +215,8 @@ export class Shard {
   ): Promise<{ reporter: Reporter; met: Pick<PastRoom, "partnerId" | "votes"> } | Rejection> {
     return this.transactor.answering(async () => {
       const session = (await this.transactor.look(caller.sessionId)).get(caller.sessionId)?.value;
-      if (session && caller.generation < session.generation) return reject("taken-over");
+      const refusal = this.transactor.refusalOf(caller, session);
+      if (refusal) return refusal;
       const met = session && transitions.partnerIn(session, roomId, this.transactor.surroundings());
       return session && met ? { reporter: reporterOf(session), met } : reject("not-in-room");
     });

@@ -88,9 +88,9 @@ export class SignalRelay {
         case "delivered":
           return true;
         case "taken-over":
-          return reject("taken-over");
+          return transactor.notAttached(caller) ?? reject("taken-over");
         case "unknown session":
-          return reject("not-in-room");
+          return transactor.notAttached(caller) ?? reject("not-in-room");
         case "another room":
           return this.#sendToPastRoom(caller, roomId);
       }

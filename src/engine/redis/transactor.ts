@@ -202,7 +202,7 @@ export class Transactor {
     }
     if (request.attaching !== true)
       await Promise.all(stored.map(([id, last]) => inboxes.waitForOffset(id, last)));
-    return this.#notAttached(request) ?? result;
+    return this.notAttached(request.caller) ?? result;
   }
 
   /** The sessions of a request as this node knows them, if it knows all of them. */
@@ -299,13 +299,24 @@ export class Transactor {
       const last = Number(draft.before["dropped"] ?? 0) + draft.entries;
       await this.#parts.inboxes.waitForOffset(draft.value.id, last);
     }
-    return isRejection(answer) ? answer : (this.#notAttached(request) ?? answer);
+    return this.notAttached(request.caller) ?? answer;
   }
 
-  /** `unavailable` if the caller's stream is to be attached again: the events that it missed have yet to come. */
-  #notAttached({ caller }: TransactionRequest): Rejection | undefined {
-    if (!caller?.streaming || this.#parts.inboxes.has(caller.sessionId)) return undefined;
+  /**
+   * `unavailable` if the caller's stream is to be attached again: the events that it missed have yet to come, and its socket
+   * may have to learn a new generation. Also where it would be refused: without its stream it seems to be absent, and with its
+   * former generation to be taken over.
+   */
+  notAttached(caller: Caller | undefined): Rejection | undefined {
+    if (!caller?.streaming) return undefined;
+    if (this.#parts.inboxes.isAttached(caller.sessionId, caller.generation)) return undefined;
     return reject("unavailable", { retryAfterMs: reattachMs });
+  }
+
+  /** Why a caller may learn nothing of its session. */
+  refusalOf(caller: Caller, session: Session | undefined): Rejection | undefined {
+    const isTakenOver = session !== undefined && caller.generation < session.generation;
+    return this.notAttached(caller) ?? (isTakenOver ? reject("taken-over") : undefined);
   }
 
   #freshResult(recorded: string | undefined): unknown {

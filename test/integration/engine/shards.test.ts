@@ -5,11 +5,17 @@ import {
   type RedisEngine,
   type RedisOptions,
 } from "../../../src/engine/redis/redis-engine.ts";
+import {
+  createKeys,
+  defaultPrefix,
+  layoutKey,
+  versionedPrefix,
+} from "../../../src/engine/redis/keys.ts";
 import { startRedis, type Redis } from "../../support/redis.ts";
 import { connectPeer, httpClient, startServer, type TestPeer } from "../../support/server.ts";
 import { until } from "../../support/until.ts";
 
-const site = "peer-stream:2";
+const keysOf = (shard: number) => createKeys(defaultPrefix, shard);
 const seekAfterMs = 500;
 /** Three shards are open as soon as somebody is there, and stay open. */
 const alwaysOpen: Partial<RedisOptions> = { openAbove: 0, closeBelow: 0 };
@@ -46,11 +52,11 @@ async function startNode(
 }
 
 const openShards = async ([first]: readonly Redis[]) =>
-  Number(await first?.cli("get", `${site}:{0}:open`));
+  Number(await first?.cli("get", keysOf(0).openShards()));
 
 /** How many sessions with streams a shard has. */
 const onlineIn = async (all: readonly Redis[], shard: number) =>
-  Number(await all[shard]?.cli("scard", `${site}:{${shard}}:online`));
+  Number(await all[shard]?.cli("scard", keysOf(shard).online()));
 
 /** Connects peers until each shard has so many. */
 async function connectEverywhere(
@@ -117,7 +123,7 @@ test("sessions are born in all open shards, and two who are alone in different o
 test("a shard that closes loses nobody: who is in a room stays until it ends, and all others are found in what is open", async () => {
   await using use = new AsyncDisposableStack();
   const all = await startThree(use);
-  await all[0].cli("set", `${site}:{0}:open`, "3");
+  await all[0].cli("set", keysOf(0).openShards(), "3");
   const first = await startNode(use, all, { closeBelow: 0, seekAfterMs: 60_000 });
   const [, , ofTwo] = await connectEverywhere(use, first.server, all, 4);
   const [alice, bob, carol, dave] = ofTwo ?? [];
@@ -221,6 +227,8 @@ test("each Redis carries its share, and knows only of its own sessions", async (
   for (const [shard, redis] of all.entries()) {
     const keys = (await redis.cli("--scan")).split("\n").filter(Boolean);
     expect(keys.length).toBeGreaterThan(10);
-    expect(keys.filter((key) => !key.includes(`{${shard}}`))).toEqual([]);
+    const own = versionedPrefix(defaultPrefix, shard);
+    const others = keys.filter((key) => !key.startsWith(own) && key !== layoutKey(defaultPrefix));
+    expect(others).toEqual([]);
   }
 }, 60_000);
