@@ -64,7 +64,8 @@ export class RedisStreams {
       const entered = await transactor.transact(
         { ids: [sessionId], attaching: true },
         (transaction) => this.#attachIn(transaction, attaching),
-        (_, [, last, entries]: Committed) => {
+        (transaction, [, last, entries]: Committed) => {
+          inbox.waitingSince = transaction.getOrCreate(sessionId).value.ticket?.since;
           const after = attaching.isNewLog ? 0 : last;
           this.#follow(inbox, attaching, after);
           const { epoch, generation, recovered } = attaching;

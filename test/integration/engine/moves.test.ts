@@ -117,6 +117,8 @@ test("a session that is moved waits where it has come to, as it was, and nowhere
     queuedSince: before?.queuedSince as number,
   });
   expect(await isOffered(first)).toBe(true);
+  // It is known to wait though it has not entered the lobby here, and could seek elsewhere.
+  expect(first.inboxes.waiting(first.now())).toContain(alice);
   // The same id has the same result, and is not carried out again.
   const { generation } = back.stream;
   await first.end({ sessionId: alice, generation }, { ending: "leave" });
