@@ -23,7 +23,7 @@ export interface RedisConfig {
   files: { ca: string | undefined; cert: string | undefined; key: string | undefined };
 }
 
-const shardsDefault = 8;
+const shardsDefault = 3;
 const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\/./.test(text);
 const hostAndPort = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i;
 

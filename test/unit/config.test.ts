@@ -178,7 +178,7 @@ describe("the configuration", () => {
       const seeds = ["redis://a:7000", "redis://b:7000"];
       const location = { kind: "cluster" as const, seeds };
       const env = { REDIS_URL: seeds.join(), REDIS_CLUSTER: "true" };
-      expect(redisOf(env)).toHaveProperty("locations", Array(8).fill(location));
+      expect(redisOf(env)).toHaveProperty("locations", Array(3).fill(location));
       expect(redisOf({ ...env, REDIS_SHARDS: "1" })).toHaveProperty("locations", [location]);
     });
 
