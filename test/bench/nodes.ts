@@ -3,7 +3,8 @@
  * needed). The file is for `test/bench/scale.ts --costs=FILE`.
  *
  * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate at a steady
- * rate: on one node in memory, on one node with Redis, and across two nodes, in turn in one run. Then pairings per
+ * rate: on one node in memory, on one node with Redis, and across two nodes; and Socket.IO with validation across two nodes of
+ * Node, by its adapters for Redis with pub/sub, which keeps nothing, and with streams; in turn in one run. Then pairings per
  * second against one Redis, with 1,000 and 100,000 tickets waiting; and what a waiting peer weighs in Redis.
  */
 import { defaultWishes } from "../../src/domain/ticket.ts";
@@ -16,6 +17,7 @@ import { startCluster, unlimited } from "../support/cluster.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { startRedis } from "../support/redis.ts";
 import { startServer } from "../support/server-process.ts";
+import { root } from "../support/root.ts";
 import { mutationId } from "./frames.ts";
 import { cpuUsOf } from "./load.ts";
 
@@ -33,8 +35,15 @@ const roomCount = 250;
 const median = (values: number[]) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-/** A peer that speaks the wire's own frames, so that the load costs little beside what is measured. */
-async function connectRaw(origin: string, interest: string) {
+/** Speaks the wire's own frames, so that the load costs little beside what is measured. */
+interface Peer {
+  readonly room: Promise<string>;
+  /** Resolves when it is acknowledged. */
+  signal(candidate: object, roomId: string): Promise<void>;
+  close(): void;
+}
+
+async function connectRaw(origin: string, interest: string): Promise<Peer> {
   const socket = new WebSocket(`${origin.replace("http", "ws")}/trpc`);
   const room = Promise.withResolvers<string>();
   const answers = new Map<number, (value?: unknown) => void>();
@@ -58,14 +67,75 @@ async function connectRaw(origin: string, interest: string) {
   }
   await call("subscription", "events", {});
   await call("mutation", "join", { interests: [interest] });
-  return { room: room.promise, call, close: () => socket.close() };
+  return {
+    room: room.promise,
+    signal: (candidate, roomId) =>
+      call("mutation", "addIceCandidate", { roomId, candidate, id: mutationId(mutations++) }),
+    close: () => socket.close(),
+  };
 }
 
-async function pairsOn(origins: [string, string]) {
+async function connectSocketIo(origin: string, room: string): Promise<Peer> {
+  const socket = new WebSocket(
+    `${origin.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`,
+  );
+  const ready = Promise.withResolvers<void>();
+  const answers = new Map<number, () => void>();
+  let ids = 0;
+  socket.onmessage = ({ data }) => {
+    const text = String(data);
+    if (text === "2") return socket.send("3");
+    if (text.startsWith("0")) return socket.send("40");
+    if (text.startsWith("40")) return ready.resolve();
+    if (!text.startsWith("43")) return undefined;
+    if (text.includes('"error"')) throw new Error(text);
+    const id = Number(text.slice(2, text.indexOf("[")));
+    answers.get(id)?.();
+    return void answers.delete(id);
+  };
+  await ready.promise;
+  function call(...message: [string, unknown]): Promise<void> {
+    const id = ++ids;
+    socket.send(`42${id}${JSON.stringify(message)}`);
+    return new Promise((resolve) => answers.set(id, resolve));
+  }
+  await call("join", room);
+  return {
+    room: Promise.resolve(room),
+    signal: (candidate, roomId) => call("add-ice-candidate", { roomId, candidate }),
+    close: () => socket.close(),
+  };
+}
+
+/** Two nodes of Socket.IO on a Redis of their own. */
+async function startSocketIo(adapter: "pub-sub" | "streams") {
+  const redis = await startRedis();
+  const start = async () => {
+    const script = "test/bench/contestants/socket-io-redis.mjs";
+    const command = ["node", script, adapter, redis.url];
+    const child = Bun.spawn(command, { cwd: root, stdout: "pipe", stderr: "inherit" });
+    const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+    return { pid: child.pid, origin: (value ?? "").trim(), kill: () => child.kill() };
+  };
+  const nodes = [await start(), await start()] as const;
+  return {
+    redis,
+    nodes,
+    async [Symbol.asyncDispose]() {
+      for (const node of nodes) node.kill();
+      await redis[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function pairsOn(
+  origins: readonly [string, string],
+  connect: (origin: string, room: string) => Promise<Peer>,
+) {
   const pairs = [];
   for (let n = 0; n < roomCount; n++) {
-    const one = await connectRaw(origins[0], `room ${n}`);
-    const other = await connectRaw(origins[1], `room ${n}`);
+    const one = await connect(origins[0], `room ${n}`);
+    const other = await connect(origins[1], `room ${n}`);
     pairs.push({ one, other, roomId: await one.room });
   }
   return pairs;
@@ -86,8 +156,7 @@ async function relay(pairs: Awaited<ReturnType<typeof pairsOn>>) {
     for (; n < due; n++) {
       const { one, other, roomId } = pairs[n % pairs.length] as (typeof pairs)[number];
       const peer = Math.floor(n / pairs.length) % 2 === 0 ? one : other;
-      const input = { roomId, candidate, id: mutationId(mutations++) };
-      acknowledged.push(peer.call("mutation", "addIceCandidate", input));
+      acknowledged.push(peer.signal(candidate, roomId));
     }
   }
   await Promise.all(acknowledged);
@@ -99,6 +168,15 @@ async function cpuPerSignal() {
   await using memory = await startServer(unlimited);
   await using single = await startCluster(1);
   await using double = await startCluster(2);
+  await using pubSub = await startSocketIo("pub-sub");
+  await using streams = await startSocketIo("streams");
+  const ofSocketIo = (name: string, { nodes, redis }: typeof pubSub) => ({
+    name: `Socket.IO, ${name}`,
+    at: nodes.map(({ origin }) => origin),
+    nodes: nodes.map(({ pid }) => pid),
+    redis: redis.pid,
+    connect: connectSocketIo,
+  });
   const [one, other] = [double.at(0).http, double.at(1).http] as const;
   const alone = single.at(0).http;
   const rows = [
@@ -115,9 +193,11 @@ async function cpuPerSignal() {
       nodes: double.nodes.map(({ pid }) => pid),
       redis: double.redis.pid,
     },
-  ].map((row) => ({ ...row, server: [] as number[], store: [] as number[] }));
+    ofSocketIo("pub/sub", pubSub),
+    ofSocketIo("streams", streams),
+  ].map((row) => ({ connect: connectRaw, ...row, server: [] as number[], store: [] as number[] }));
   const rooms = [];
-  for (const { at } of rows) rooms.push(await pairsOn(at as [string, string]));
+  for (const { at, connect } of rows) rooms.push(await pairsOn(at as [string, string], connect));
   // So long that the code is compiled for good.
   for (let n = 0; n < 3; n++) for (const pairs of rooms) await relay(pairs);
   for (let round = 0; round < rounds; round++) {

@@ -27,7 +27,7 @@ const description = z.strictObject({
     .min(1)
     .max(32 * 1024),
 });
-const schemas = {
+export const schemas = {
   offer: description,
   answer: description,
   "add-ice-candidate": z.strictObject({
