@@ -20,7 +20,7 @@ const patterns = {
   session: "s:{}",
   /** list: the entries of a session's log, the oldest first, under its present name (see log.lua). Deleted when its grace has expired. */
   log: "l:{}:{}",
-  /** hash: mutation id → recorded result (see prelude.lua). Expires after 150 s. */
+  /** hash: mutation id → recorded result (see commit.lua). Expires after 150 s. */
   results: "a:{}",
   /** sorted set: whom a session avoids, by when that ends (epoch milliseconds, `+inf`: a block). Expires as its session. */
   avoidances: "v:{}",
