@@ -12,21 +12,26 @@ import type { Caller } from "../engine.ts";
 import { RecordedResults } from "../recorded-results.ts";
 import type { Inboxes } from "./inbox.ts";
 import { signalEntry } from "./log-entry.ts";
-import type { Node } from "./node.ts";
+import { isUnavailable, type Node } from "./node.ts";
 import { scripts, type Relayed, type SignalOutcome } from "./scripts.ts";
-import type { Transactor } from "./transactor.ts";
+import { retryAfterMs, type Transactor } from "./transactor.ts";
 
 /** Signals in one script: Lua's stack is bounded. */
-const signalsMax = 64;
+const signalsMax = 128;
 /** Characters of signals in one script: the scripts of others wait as long as it runs. */
 const charsMax = 256 * 1024;
+/** After a script with so many signals the next one waits twice as long: the more there are, the less each costs Redis. */
+const manySignals = 16;
 
 export interface SignalRelayParts {
   node: Node;
   transactor: Transactor;
   inboxes: Inboxes;
   clock: Pick<System, "schedule" | "elapsed" | "defer">;
-  /** Two scripts are at least so far apart (milliseconds): what comes in between waits for the second. 0: none waits. */
+  /**
+   * Two scripts are at least so far apart (milliseconds), after one with many signals twice as far: what comes in between waits for
+   * the second. 0: none waits.
+   */
   batchMs: number;
 }
 
@@ -43,12 +48,17 @@ export interface Line {
   readonly holders: string;
 }
 
-/** Signals of one sender in one room. */
+/** Signals of one sender in one room, that go in one script. */
 interface Group {
   readonly sessionId: string;
   readonly generation: number;
   readonly roomId: string;
   readonly entries: string[];
+  readonly outcome: Promise<SignalOutcome>;
+  readonly resolve: (outcome: SignalOutcome) => void;
+  readonly reject: (error: unknown) => void;
+  /** Neither delivered nor about to be: the same mutation id is sent again. */
+  hasFailed: boolean;
 }
 
 /** Signals that wait to be relayed together. */
@@ -58,21 +68,17 @@ interface Batch {
   readonly latest: Map<string, Group>;
   count: number;
   chars: number;
-  /** In the order of the groups. */
-  readonly outcomes: Promise<ReadonlyMap<Group, SignalOutcome>>;
-  readonly send: () => void;
+  cancel: () => void;
 }
 
-/** What became of a signal with a mutation id. Unless it was delivered, the same id is sent again. */
-interface Sent {
-  readonly outcome: Promise<SignalOutcome>;
-  isKept: boolean;
-}
+/** What is kept of a signal under its mutation id. */
+type Sent = Pick<Group, "outcome" | "hasFailed">;
 
 export class SignalRelay {
   readonly #parts: SignalRelayParts;
   #batch: Batch | undefined;
-  #sentAt = Number.NEGATIVE_INFINITY;
+  /** When the next script may go (milliseconds of the monotonic clock). */
+  #nextAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: SignalRelayParts) {
     this.#parts = parts;
@@ -80,58 +86,62 @@ export class SignalRelay {
 
   /** See `Engine.send`. */
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
+    const running = this.#parts.transactor.running(caller.sessionId);
+    const send = () =>
+      this.#sendOnce(caller, roomId, signal ?? "").then(
+        (outcome) => (outcome === "delivered" ? true : this.#refuse(caller, roomId, outcome)),
+        unavailableIf,
+      );
+    return running ? running.then(send) : send();
+  }
+
+  #refuse(
+    caller: Caller,
+    roomId: string,
+    outcome: Exclude<SignalOutcome, "delivered">,
+  ): boolean | Rejection | Promise<boolean | Rejection> {
     const { transactor } = this.#parts;
-    return transactor.answering<boolean | Rejection>(async () => {
-      const running = transactor.running(caller.sessionId);
-      if (running) await running;
-      switch (await this.#sendOnce(caller, roomId, signal)) {
-        case "delivered":
-          return true;
-        case "taken-over":
-          return transactor.notAttached(caller) ?? reject("taken-over");
-        case "unknown session":
-          return transactor.notAttached(caller) ?? reject("not-in-room");
-        case "another room":
-          return this.#sendToPastRoom(caller, roomId);
-      }
-    });
+    if (outcome === "another room")
+      return transactor.answering(() => this.#sendToPastRoom(caller, roomId));
+    const reason = outcome === "taken-over" ? "taken-over" : "not-in-room";
+    return transactor.notAttached(caller) ?? reject(reason);
   }
 
   /** Sends what waits: nothing that is called later may overtake it. */
   flush(): void {
-    this.#batch?.send();
+    const batch = this.#batch;
+    if (!batch) return;
+    const { clock, batchMs } = this.#parts;
+    batch.cancel();
+    this.#batch = undefined;
+    this.#nextAt = clock.elapsed() + (batch.count < manySignals ? batchMs : 2 * batchMs);
+    void this.#run(batch.groups);
   }
 
   /** The same mutation id has the same outcome; what other nodes have sent is found in the log. */
-  async #sendOnce(caller: Caller, roomId: string, signal = ""): Promise<SignalOutcome> {
+  #sendOnce(caller: Caller, roomId: string, signal: string): Promise<SignalOutcome> {
     const { sessionId, mutationId } = caller;
     const { inboxes, node } = this.#parts;
     const inbox = inboxes.get(sessionId);
     if (!inbox || mutationId === undefined || signal === "")
-      return this.#relay(caller, roomId, signal);
+      return this.#add(caller, roomId, signal).outcome;
     const results = (inbox.sent ??= new RecordedResults());
     const now = node.now();
     const before = results.get(mutationId, now) as Sent | undefined;
-    if (before?.isKept) return before.outcome;
-    const sent: Sent = { outcome: this.#relay(caller, roomId, signal), isKept: true };
-    results.set(mutationId, sent, now);
-    try {
-      const outcome = await sent.outcome;
-      sent.isKept = outcome === "delivered";
-      return outcome;
-    } catch (error) {
-      sent.isKept = false;
-      throw error;
-    }
+    if (before && !before.hasFailed) return before.outcome;
+    const group = this.#add(caller, roomId, signal);
+    results.set(mutationId, group, now);
+    return group.outcome;
   }
 
-  /** Adds the signal to the batch, which goes at the end of this turn, or when the last one is `batchMs` ago. */
-  async #relay(caller: Caller, roomId: string, signal: string): Promise<SignalOutcome> {
-    const { sessionId, generation, mutationId } = caller;
+  /** Adds the signal to the batch, which goes at the end of this turn, or when the last one is long enough ago. */
+  #add({ sessionId, generation, mutationId }: Caller, roomId: string, signal: string): Group {
     const batch = (this.#batch ??= this.#openBatch());
     let group = batch.latest.get(sessionId);
     if (group?.generation !== generation || group.roomId !== roomId || signal === "") {
-      group = { sessionId, generation, roomId, entries: [] };
+      const { promise: outcome, resolve, reject } = Promise.withResolvers<SignalOutcome>();
+      const fixed = { sessionId, generation, roomId, outcome, resolve, reject };
+      group = { ...fixed, entries: [], hasFailed: false };
       batch.groups.push(group);
       batch.latest.set(sessionId, group);
     }
@@ -141,62 +151,50 @@ export class SignalRelay {
     }
     batch.count += 1;
     batch.chars += signal.length;
-    if (batch.count === signalsMax || batch.chars > charsMax) batch.send();
-    const outcome = (await batch.outcomes).get(group);
-    if (outcome === undefined) throw new Error("the script answers for each group");
-    return outcome;
+    if (batch.count === signalsMax || batch.chars > charsMax) this.flush();
+    return group;
   }
 
   #openBatch(): Batch {
-    const { clock, batchMs } = this.#parts;
-    const outcomes = Promise.withResolvers<ReadonlyMap<Group, SignalOutcome>>();
-    let cancel = () => {};
-    const groups: Group[] = [];
+    const { clock } = this.#parts;
+    const batch: Batch = { groups: [], latest: new Map(), count: 0, chars: 0, cancel: () => {} };
+    const waitMs = this.#nextAt - clock.elapsed();
     const send = () => {
       // It may have been sent already, as it was full.
-      if (this.#batch !== batch) return;
-      cancel();
-      this.#batch = undefined;
-      this.#sentAt = clock.elapsed();
-      outcomes.resolve(this.#run(groups));
+      if (this.#batch === batch) this.flush();
     };
-    const latest = new Map<string, Group>();
-    const batch: Batch = {
-      groups,
-      latest,
-      count: 0,
-      chars: 0,
-      outcomes: outcomes.promise,
-      send,
-    };
-    const waitMs = this.#sentAt + batchMs - clock.elapsed();
-    if (waitMs > 0) cancel = clock.schedule(waitMs, send);
+    if (waitMs > 0) batch.cancel = clock.schedule(waitMs, send);
     else clock.defer(send);
     return batch;
   }
 
-  async #run(groups: readonly Group[]): Promise<ReadonlyMap<Group, SignalOutcome>> {
+  async #run(groups: readonly Group[]): Promise<void> {
     const { node } = this.#parts;
-    const lines = groups.map((group) => this.#lineOf(group));
-    const args = groups.flatMap(({ sessionId, generation, roomId, entries }, index) => {
-      const { partnerId = "", name = "", dropped = 0, holders = "" } = lines[index] ?? {};
+    const lines: (Line | undefined)[] = [];
+    const args: string[] = [];
+    for (const group of groups) {
+      const { sessionId, generation, roomId, entries } = group;
+      const line = this.#lineOf(group);
+      const { partnerId = "", name = "", dropped = 0, holders = "" } = line ?? {};
+      lines.push(line);
       const who = `${sessionId}\n${generation}\n${roomId}`;
-      const head = [who, partnerId, name, String(dropped), holders, String(entries.length)];
-      return [...head, ...entries];
-    });
+      args.push(who, partnerId, name, String(dropped), holders, String(entries.length), ...entries);
+    }
     const bounds = { events_max: limits.logEventsMax, bytes_max: limits.logBytesMax };
     try {
       const relayed = await node.run(scripts.relaySignals, bounds, args);
-      return new Map(
-        groups.map((group, index) => {
-          const line = lines[index];
-          return [group, this.#settle(group, line, relayed[index])];
-        }),
-      );
+      for (const [index, group] of groups.entries()) {
+        const outcome = this.#settle(group, lines[index], relayed[index]);
+        group.hasFailed = outcome !== "delivered";
+        group.resolve(outcome);
+      }
     } catch (error) {
-      // It may have been carried out or not: the next signals are checked.
-      for (const { sessionId } of groups) this.#setLine(sessionId, undefined);
-      throw error;
+      for (const group of groups) {
+        // It may have been carried out or not: the next signals are checked.
+        this.#setLine(group.sessionId, undefined);
+        group.hasFailed = true;
+        group.reject(error);
+      }
     }
   }
 
@@ -230,7 +228,7 @@ export class SignalRelay {
     const holders = nodes.split(" ").filter((holder) => holder !== node.id);
     const others = holders.join(" ");
     this.#setLine(sessionId, { roomId, generation, partnerId, name, dropped, holders: others });
-    const sent: Sent = { outcome: Promise.resolve("delivered"), isKept: true };
+    const sent: Sent = { outcome: Promise.resolve("delivered"), hasFailed: false };
     const inbox = inboxes.get(sessionId);
     if (!inbox || ids.length === 0) return "delivered";
     const results = (inbox.sent ??= new RecordedResults());
@@ -269,6 +267,11 @@ export class SignalRelay {
     const asked = { session: partnerId, mutation: JSON.stringify(mutationId) };
     return (await node.run(scripts.findSignal, asked)) === 1;
   }
+}
+
+function unavailableIf(error: unknown): Rejection {
+  if (isUnavailable(error)) return reject("unavailable", { retryAfterMs });
+  throw error;
 }
 
 /** The entries whose mutation ids are none of these, each id once: as check_and_append in relay_signals.lua appends them. */

@@ -79,7 +79,7 @@ test("signals of a few milliseconds are one script, in order, and no later call 
     engine.send({ ...bob, mutationId: `offer ${n}` }, room, sdpOf(n));
   expect(await send(0)).toBe(true);
   await redis.cli("config", "resetstat");
-  const numbers = Array.from({ length: 100 }, (_, n) => n + 1);
+  const numbers = Array.from({ length: 150 }, (_, n) => n + 1);
   const [outcomes, elsewhere, again] = await Promise.all([
     Promise.all(numbers.map((n) => send(n))),
     send(1000, "another room"),
@@ -89,14 +89,14 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   expect(elsewhere).toMatchObject({ reason: "not-in-room" });
   expect(again).toBe(true);
   const stats = await redis.cli("info", "commandstats");
-  // Two scripts for 102 signals, as one holds 64; and a look whether the other room is a past one.
+  // Two scripts for 152 signals, as one holds 128; and a look whether the other room is a past one.
   expect(Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1])).toBe(3);
-  const [, left] = await Promise.all([send(101), engine.end(bob, { ending: "leave" })]);
+  const [, left] = await Promise.all([send(151), engine.end(bob, { ending: "leave" })]);
   expect(left).toMatchObject({ status: "idle" });
   const told = ofAlice && (await engine.read(ofAlice, 0));
   if (!Array.isArray(told)) throw new Error("alice must be able to read");
   const texts = told.map(({ json }) => json);
-  expect(texts.filter((text) => text.includes('"sdp"'))).toEqual([0, ...numbers, 101].map(sdpOf));
+  expect(texts.filter((text) => text.includes('"sdp"'))).toEqual([0, ...numbers, 151].map(sdpOf));
   expect(texts.at(-1)).toContain("partner-disconnected");
   await engines.close();
 });
