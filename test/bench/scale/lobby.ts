@@ -46,6 +46,8 @@ interface Peer {
   mode: string;
   since: number;
   state: "waiting" | "paired" | "gone";
+  /** Whether it came from a shard that was gone while it waited. */
+  isExcused: boolean;
 }
 
 interface Due {
@@ -125,6 +127,7 @@ export function simulateLobby(load: LobbyLoad): LobbyReport {
   function wait(peer: Peer): void {
     peer.state = "waiting";
     peer.since = now;
+    peer.isExcused = false;
     enter(peer);
   }
 
@@ -140,7 +143,7 @@ export function simulateLobby(load: LobbyLoad): LobbyReport {
     pairings += 1;
     for (const one of [peer, other]) {
       one.state = "paired";
-      if (!hasSeenOutage(one)) {
+      if (!one.isExcused && !hasSeenOutage(one)) {
         const all = waits.get(one.mode) ?? [];
         all.push(now - one.since);
         waits.set(one.mode, all);
@@ -160,6 +163,7 @@ export function simulateLobby(load: LobbyLoad): LobbyReport {
   }
 
   function move(peer: Peer, to: number): void {
+    peer.isExcused ||= hasSeenOutage(peer);
     change(peer.shard, -1);
     change(to, 1);
     peer.shard = to;
@@ -200,7 +204,7 @@ export function simulateLobby(load: LobbyLoad): LobbyReport {
         share -= of;
         if (share < 0) break;
       }
-      const peer: Peer = { shard, mode, since: now, state: "waiting" };
+      const peer: Peer = { shard, mode, since: now, state: "waiting", isExcused: false };
       // Births are spread over the time to the next heartbeat.
       after(random() * load.heartbeatS, () => wait(peer));
     }
