@@ -61,7 +61,8 @@ export async function openEngine(
   const options = engineOptionsFor(config);
   const { redis, sessionSecrets = [] } = config;
   if (!redis) return { engine: createMemoryEngine(system, options) };
-  const ofShard = (shard: number) => (redis.locations.length > 1 ? { shard } : {});
+  const isOnly = redis.locations.length === 1;
+  const ofShard = (shard: number) => (isOnly ? {} : { shard });
   const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
     locations: redis.locations,
@@ -76,12 +77,9 @@ export async function openEngine(
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
     onUnavailable({ kind, message, heals, cure }, shard) {
       const fields = { fault: kind, why: message, cure, ...ofShard(shard) };
-      if (heals) log.warn("Redis is unavailable: this node is not ready", fields);
-      else
-        log.error(
-          "Redis is unavailable until its configuration is changed: this node is not ready",
-          fields,
-        );
+      const until = heals ? "" : " until its configuration is changed";
+      const effect = isOnly ? "this node is not ready" : "a part of the lobby is unavailable here";
+      log[heals ? "warn" : "error"](`Redis is unavailable${until}: ${effect}`, fields);
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
