@@ -1,7 +1,7 @@
 /** All deadlines of the engine in memory. Each kind has time buckets of its own, as all its deadlines are equally long. */
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
 import type { Scheduled, StoredSession } from "./stored-session.ts";
-import { TimeBuckets } from "./time-buckets.ts";
+import { TimeBuckets } from "../time-buckets.ts";
 
 /** A cooldown during which `session` avoids `other`. */
 export interface Cooldown {

@@ -12,7 +12,7 @@ import {
 import type { Mode } from "../../protocol.ts";
 import { isBarred, type Avoider } from "./avoidance.ts";
 import { clearBit, countShared, setBit, type BitSet } from "./bit-set.ts";
-import { after, TimeBuckets, type Entry } from "./time-buckets.ts";
+import { after, TimeBuckets, type Entry } from "../time-buckets.ts";
 
 /** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
 const queueBucketMs = 1000;

@@ -4,7 +4,7 @@ import { newSession, type Session } from "../../domain/session.ts";
 import type { BitSet } from "./bit-set.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
 import type { RecordedResults } from "../recorded-results.ts";
-import type { Entry, TimeBuckets } from "./time-buckets.ts";
+import type { Entry, TimeBuckets } from "../time-buckets.ts";
 
 /** An entry in the time buckets of one kind of deadline. */
 export interface Scheduled {

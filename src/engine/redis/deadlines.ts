@@ -4,21 +4,15 @@ export type Deadline =
   /** The session's grace expires. */
   | { kind: "grace"; sessionId: string }
   /** The session's ticket accepts more partners. */
-  | { kind: "relax"; sessionId: string }
-  /** The session no longer avoids the other one. */
-  | { kind: "cooldown"; sessionId: string; otherId: string };
+  | { kind: "relax"; sessionId: string };
 
-export function encodeDeadline(deadline: Deadline): string {
-  const { kind, sessionId } = deadline;
-  return deadline.kind === "cooldown"
-    ? `${kind}\n${sessionId}\n${deadline.otherId}`
-    : `${kind}\n${sessionId}`;
+export function encodeDeadline({ kind, sessionId }: Deadline): string {
+  return `${kind}\n${sessionId}`;
 }
 
 /** `undefined` for a text that is no deadline. */
 export function decodeDeadline(text: string): Deadline | undefined {
-  const [kind, sessionId, otherId] = text.split("\n");
+  const [kind, sessionId] = text.split("\n");
   if (sessionId === undefined) return undefined;
-  if (kind === "grace" || kind === "relax") return { kind, sessionId };
-  return kind === "cooldown" && otherId !== undefined ? { kind, sessionId, otherId } : undefined;
+  return kind === "grace" || kind === "relax" ? { kind, sessionId } : undefined;
 }

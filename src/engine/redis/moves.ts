@@ -116,7 +116,7 @@ export class Moves {
     kept["revision"] = String(Number(revision) + 1);
     const isStored = await to.node.run(
       scripts.arrive,
-      { session: sessionId, now: to.now(), grace_until: graceUntil },
+      { session: sessionId, grace_until: graceUntil },
       [...listOf(pairsOf(kept)), ...listOf(results), ...listOf(avoidances)],
     );
     if (isStored === 0) return false;
@@ -142,6 +142,11 @@ export class Moves {
       throw error;
     }
     from.inboxes.end(sessionId);
+    for (let index = 0; index < avoidances.length; index += 2) {
+      const until = Number(avoidances[index + 1]);
+      const otherId = avoidances[index] ?? "";
+      if (Number.isFinite(until)) to.sweeper.awaitEnd({ sessionId, otherId, until });
+    }
     return true;
   }
 }

@@ -122,7 +122,7 @@ export const scripts = {
     ["address", "handshakes_per_min", "sockets_max", "own_sockets"],
     admitSocket,
   ),
-  arrive: defineScript<0 | 1>()(["session", "now", "grace_until"], arrive),
+  arrive: defineScript<0 | 1>()(["session", "grace_until"], arrive),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"]>()(
     [

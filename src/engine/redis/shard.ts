@@ -115,6 +115,7 @@ export class Shard {
       elsewhere: parts.elsewhere,
       suspended,
       onRoomEnded,
+      onCooldown: (cooldown) => this.sweeper.awaitEnd(cooldown),
       flushSignals: () => this.#relay.flush(),
       onOptions: (found) => this.#lobby.remember(found),
     });
@@ -124,7 +125,7 @@ export class Shard {
       this.inBackground(what, task);
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
-    this.sweeper = new Sweeper({ ...shared, streams: this.#streams, notifier });
+    this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
     this.#lobby = new Lobby(node, transactor);
     this.#relay = new SignalRelay({ node, transactor, inboxes, clock, batchMs });
   }

@@ -1,10 +1,13 @@
 /** Carries out what is due, on any node: deadlines, the sessions of nodes that are gone, tickets that may be matched. */
+import type { Avoidance } from "../../domain/change.ts";
 import { isRejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { modes } from "../../protocol.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
 import type { EngineOptions } from "../engine.ts";
+import { TimeBuckets } from "../time-buckets.ts";
 import { decodeDeadline, type Deadline } from "./deadlines.ts";
+import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
 import type { RedisStreams } from "./streams.ts";
@@ -23,16 +26,23 @@ const rematchedMax = 1000;
 export interface SweeperParts {
   node: Node;
   transactor: Transactor;
+  inboxes: Inboxes;
   streams: RedisStreams;
   notifier: DeadlineNotifier;
-  options: Pick<EngineOptions, "graceMs">;
+  options: Pick<EngineOptions, "graceMs" | "skipCooldownMs">;
 }
 
 export class Sweeper {
   readonly #parts: SweeperParts;
   /** Tickets that should look for a partner at the next sweep. */
   #matchQueue: string[] = [];
-  #isRematchDue = false;
+  /** When all waiting tickets are to look for a partner. */
+  #rematchesAt: number[] = [];
+  /**
+   * Who may meet again at a time. Kept by the node that ended their room: nothing depends on it but that two who wait for nobody else
+   * look once more.
+   */
+  readonly #cooldowns = new TimeBuckets<Avoidance>(1);
 
   constructor(parts: SweeperParts) {
     this.#parts = parts;
@@ -44,10 +54,16 @@ export class Sweeper {
     this.#parts.notifier.notify(this.#parts.node.now());
   }
 
-  /** Waiting tickets may have missed their turn: at the next sweep they look for a partner. */
-  rematchAll(): void {
-    this.#isRematchDue = true;
-    this.#parts.notifier.notify(this.#parts.node.now());
+  /** Waiting tickets may have missed their turn: at the next sweep from then on they look for a partner. */
+  rematchAll(at = this.#parts.node.now()): void {
+    this.#rematchesAt.push(at);
+    this.#parts.notifier.notify(at);
+  }
+
+  /** When it is over the one who avoids the other looks for a partner, if it waits. */
+  awaitEnd(cooldown: Avoidance): void {
+    this.#cooldowns.add(cooldown.until, cooldown);
+    this.#parts.notifier.notify(cooldown.until);
   }
 
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
@@ -55,27 +71,48 @@ export class Sweeper {
     const newlyWaiting = this.#matchQueue;
     this.#matchQueue = [];
     notifier.reset(undefined);
+    newlyWaiting.push(...this.#cooledDown());
+    const begunAt = node.now();
+    const isRematchDue = this.#rematchesAt.some((at) => at <= begunAt);
+    const later = this.#rematchesAt.filter((at) => at > begunAt);
+    this.#rematchesAt = later;
+    notifier.notify(Math.min(...later, this.#cooldowns.firstAt ?? Number.POSITIVE_INFINITY));
     try {
-      if (this.#isRematchDue) newlyWaiting.push(...(await this.#longestQueued()));
+      if (isRematchDue) newlyWaiting.push(...(await this.#longestQueued()));
       for (;;) {
         const args = { now: node.now(), claim_ms: claimMs, max: claimedMax };
         const [due, nextAt] = await node.run(scripts.claimDue, args);
         for (const ids of await Promise.all(due.map((text) => this.#carryOut(text))))
           newlyWaiting.push(...ids);
         if (due.length > 0) continue;
-        if (nextAt === undefined) return { newlyWaiting };
-        notifier.reset(Math.min(notifier.earliest ?? Number.POSITIVE_INFINITY, Number(nextAt)));
-        return { newlyWaiting, nextAt: notifier.earliest ?? Number(nextAt) };
+        if (nextAt !== undefined)
+          notifier.reset(Math.min(notifier.earliest ?? Number.POSITIVE_INFINITY, Number(nextAt)));
+        const { earliest } = notifier;
+        return earliest === undefined ? { newlyWaiting } : { newlyWaiting, nextAt: earliest };
       }
     } catch (error) {
       if (!isUnavailable(error)) throw error;
+      if (isRematchDue) this.#rematchesAt.push(begunAt);
       return { newlyWaiting, nextAt: node.now() + retryAfterMs };
+    }
+  }
+
+  /** Those who no longer avoid somebody, unless it is known here that they do not wait. */
+  #cooledDown(): string[] {
+    const { node, inboxes } = this.#parts;
+    const ids: string[] = [];
+    for (;;) {
+      const { first } = this.#cooldowns;
+      if (!first || first.value.until > node.now()) return ids;
+      this.#cooldowns.remove(first);
+      const { sessionId } = first.value;
+      const inbox = inboxes.get(sessionId);
+      if (!inbox || inbox.waitingSince !== undefined) ids.push(sessionId);
     }
   }
 
   async #longestQueued(): Promise<string[]> {
     const { node } = this.#parts;
-    this.#isRematchDue = false;
     const ids: string[] = [];
     for (const mode of modes) {
       const range = ["0", String(rematchedMax - 1)];
@@ -88,11 +125,7 @@ export class Sweeper {
   async #carryOut(text: string): Promise<string[]> {
     const { transactor, node } = this.#parts;
     const deadline = decodeDeadline(text);
-    const ids = !deadline
-      ? []
-      : deadline.kind === "cooldown"
-        ? [deadline.sessionId, deadline.otherId]
-        : [deadline.sessionId];
+    const ids = deadline ? [deadline.sessionId] : [];
     const result = await transactor.transact({ ids, due: [text] }, (transaction) => {
       transaction.commands.push(["ZREM", node.keys.due(), text]);
       return deadline ? this.#apply(deadline, transaction) : [];
@@ -101,7 +134,7 @@ export class Sweeper {
   }
 
   #apply(deadline: Deadline, transaction: Transaction): string[] {
-    const { transactor, node } = this.#parts;
+    const { transactor } = this.#parts;
     const { sessionId } = deadline;
     const draft = transaction.get(sessionId);
     if (!draft) return [];
@@ -117,11 +150,6 @@ export class Sweeper {
         const partner = transaction.partnerOf(draft);
         return transaction.apply(transitions.expireGrace(draft.value, partner, around))
           .newlyWaiting;
-      }
-      case "cooldown": {
-        const { otherId } = deadline;
-        transaction.commands.push(["ZREM", node.keys.avoidances(sessionId), otherId]);
-        return draft.value.ticket && transaction.get(otherId)?.value.ticket ? [sessionId] : [];
       }
     }
   }
@@ -157,5 +185,7 @@ export class Sweeper {
     }
     await node.command("ZREM", keys.nodes(), gone);
     this.rematchAll();
+    // By then all cooldowns are over that it was to await.
+    this.rematchAll(node.now() + options.skipCooldownMs);
   }
 }

@@ -88,6 +88,8 @@ export class Transaction {
   readonly recorded: string | undefined;
   readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
+  /** Avoidances that end. */
+  readonly cooldowns: Avoidance[] = [];
   /** Further commands, carried out before events are appended. */
   readonly commands: string[][] = [];
   reads: LogRead | undefined;
@@ -232,18 +234,20 @@ export class Transaction {
   }
 
   #avoid({ sessionId, otherId, until }: Avoidance): void {
-    const { keys, options } = this.#parts;
+    const { keys, options, now } = this.#parts;
     const draft = this.getOrCreate(sessionId);
     const key = keys.avoidances(sessionId);
     // The fraction keeps the order of avoidances that begin in one millisecond: past the bound the first one lapses.
     const fraction = ((draft.avoidanceCount++ % 4096) + 1) / 4096;
     const isBlock = !Number.isFinite(until);
     this.commands.push(
+      // What is over is dropped with the next one.
+      ["ZREMRANGEBYSCORE", key, "-inf", String(now())],
       ["ZADD", key, "GT", isBlock ? "+inf" : String(until - 1 + fraction), otherId],
       ["ZREMRANGEBYRANK", key, "0", String(-options.avoidsMax - 1)],
     );
     if (isBlock) draft.blocks = true;
-    else this.#setDeadline({ kind: "cooldown", sessionId, otherId }, until);
+    else this.cooldowns.push({ sessionId, otherId, until });
     // The key may be new, and its session gone.
     if (draft.epoch === undefined) this.commands.push(["EXPIRE", key, String(tokenLifeMs / 1000)]);
   }

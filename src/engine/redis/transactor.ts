@@ -3,6 +3,7 @@
  * from the sessions as they are, when another node was faster. What a node knows is never trusted: the commit checks it.
  */
 import type {
+  Avoidance,
   Change,
   Entered,
   LobbyCounts,
@@ -72,6 +73,8 @@ export interface TransactorParts extends TransactionParts {
   /** Sessions that are online or wait in other shards. */
   elsewhere: () => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  /** Somebody avoids another one for a while. */
+  onCooldown: (cooldown: Avoidance) => void;
   /** Signals that were called before go to Redis before. */
   flushSignals: () => void;
   /** Options of tickets that look for a partner next, as they were when the tickets entered the lobby. */
@@ -191,9 +194,10 @@ export class Transactor {
     [, , , stored]: Committed,
     result: T,
   ): Promise<T | Rejection> {
-    const { inboxes, waits, onRoomEnded } = this.#parts;
+    const { inboxes, waits, onRoomEnded, onCooldown } = this.#parts;
     for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
     for (const end of transaction.roomEnds) onRoomEnded(end);
+    for (const cooldown of transaction.cooldowns) onCooldown(cooldown);
     for (const [id, last, formatted] of stored) {
       if (last === 0 || !inboxes.has(id)) continue;
       const events = formatted ?? transaction.getOrCreate(id).events;

@@ -345,3 +345,38 @@ test("A4, D14 the sockets of an address are those that are open, whatever was lo
   await until("the lease has ended", async () => (await admit(another)).kind === "admitted");
   await another.close();
 }, 60_000);
+
+test("two who avoid each other for a while look again when that is over, also if the node has died that awaited it", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const skipCooldownMs = 2500;
+  const open = async () => {
+    const engine = createRedisEngine(
+      createSystem(),
+      { ...engineOptions, skipCooldownMs },
+      { locations: [redis.url], clock: createSystem(), leaseMs: 1200 },
+    );
+    await engine.opened();
+    return engine;
+  };
+  const [first, second] = [await open(), await open()];
+  for (const sessionId of ["alice", "bob"]) {
+    await second.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
+    await second.enqueue({ sessionId, generation: 1 }, defaultWishes);
+  }
+  const found = await second.matchOptions("bob");
+  const [polite] = found?.eligible ?? [];
+  if (!found || !polite) throw new Error("alice must be on offer");
+  const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await second.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
+  // As over HTTP: the node that ends the room has neither's stream.
+  await first.end({ sessionId: "alice", generation: 1 }, { ending: "skip" });
+  const over = second.now() + skipCooldownMs;
+  await first.close();
+  expect((await second.matchOptions("alice"))?.eligible).toEqual([]);
+  await until("they look again", async () => {
+    const { newlyWaiting } = await second.sweep();
+    return second.now() >= over && newlyWaiting.includes("alice");
+  });
+  expect((await second.matchOptions("alice"))?.eligible).toHaveLength(1);
+  await second.close();
+}, 30_000);

@@ -20,8 +20,5 @@ end
 for n = 1, #avoidances, 2 do
   local other, till = avoidances[n], avoidances[n + 1]
   redis.call('ZADD', avoidances_key(session), till, other)
-  if till ~= 'inf' and tonumber(till) > tonumber(now) then
-    redis.call('ZADD', due_key(), till, 'cooldown\n' .. session .. '\n' .. other)
-  end
 end
 return 1
