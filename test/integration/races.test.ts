@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import { startCluster } from "../support/cluster.ts";
+import { startRedisCluster } from "../support/redis-cluster.ts";
 import { startRedis, type Redis } from "../support/redis.ts";
 import { connectPeer, httpClient, refusalOf, type TestPeer } from "../support/server.ts";
 import { seededRandom } from "../support/virtual-system.ts";
@@ -134,10 +135,31 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
   });
 }
 
-/** One Redis; or three, with a part of the lobby each, of which one is killed again and again. */
-for (const redisCount of [1, 3])
-  test(`${operations} joins, signals, skips and drops on four racing nodes and ${redisCount} Redis, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once, every signal delivered once and in order`, async () => {
-    const random = seededRandom(5 + redisCount);
+/** Of `kill`: one that is killed again and again, and started again with what it had. */
+const places = {
+  "one Redis": async () => ({ envOf: ({ url }: Redis) => ({ REDIS_URL: url }), kill: [] }),
+  async "three Redis, with a part of the lobby each"(stack: AsyncDisposableStack) {
+    const kill = [stack.use(await startRedis()), stack.use(await startRedis())];
+    const envOf = (redis: Redis) => ({
+      REDIS_URL: [redis, ...kill].map(({ url }) => url).join(),
+    });
+    return { envOf, kill };
+  },
+  async "a Redis Cluster of three masters"(stack: AsyncDisposableStack) {
+    const { urls } = stack.use(await startRedisCluster());
+    return { envOf: () => ({ REDIS_URL: urls, REDIS_CLUSTER: "true" }), kill: [] };
+  },
+} satisfies Record<
+  string,
+  (stack: AsyncDisposableStack) => Promise<{
+    envOf: (redis: Redis) => Record<string, string>;
+    kill: Redis[];
+  }>
+>;
+
+for (const [index, [place, prepare]] of Object.entries(places).entries())
+  test(`${operations} joins, signals, skips and drops on four racing nodes and ${place}, some killed and some paused, with wall clocks that step: nobody in two rooms, nobody lost, nobody met too soon, every end told once, every signal delivered once and in order`, async () => {
+    const random = seededRandom(6 + index);
     const pick = (count: number) => Math.floor(random() * count);
     const env = {
       SKIP_COOLDOWN_MS: String(skipCooldownMs),
@@ -154,10 +176,10 @@ for (const redisCount of [1, 3])
       { WALL_CLOCK_STEPS_MS: "3600000" },
     ];
     await using stack = new AsyncDisposableStack();
-    const others: Redis[] = [];
-    while (others.length < redisCount - 1) others.push(stack.use(await startRedis()));
-    const urlsOf = (redis: Redis) => [redis, ...others].map(({ url }) => url).join();
-    const cluster = stack.use(await startCluster(4, env, urlsOf, (index) => clocks[index] ?? {}));
+    const { envOf, kill } = await prepare(stack);
+    const cluster = stack.use(
+      await startCluster(4, env, undefined, (node) => clocks[node] ?? {}, envOf),
+    );
     const ledger: Ledger = {
       rooms: new Map(),
       cooldowns: new Map(),
@@ -243,7 +265,7 @@ for (const redisCount of [1, 3])
     const disaster = (async () => {
       while (done < operations) {
         await Bun.sleep(1000 + pick(1500));
-        const redis = others[pick(3)];
+        const redis: Redis | undefined = kill[pick(3)];
         if (redis) {
           accidents.redisKilled += 1;
           await redis.kill();

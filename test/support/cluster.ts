@@ -33,12 +33,14 @@ export async function startCluster(
   urlOf: (redis: Redis) => string = ({ url }) => url,
   /** What only one of the nodes has, also in place of one that has ended. */
   ofNode: (index: number) => Record<string, string> = () => ({}),
+  /** Where they find another Redis, if not that one. */
+  redisEnv: (redis: Redis) => Record<string, string> = (redis) => ({ REDIS_URL: urlOf(redis) }),
 ): Promise<Cluster> {
   const redis = await startRedis();
   const start = (index: number, own: Record<string, string> = {}) =>
     startServer({
       ...unlimited,
-      REDIS_URL: urlOf(redis),
+      ...redisEnv(redis),
       SESSION_SECRET: "the same on every node",
       ...env,
       ...ofNode(index),
