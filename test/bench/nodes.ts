@@ -1,12 +1,13 @@
 /**
  * What many nodes cost: `bun test/bench/nodes.ts [signals per second] [--json=FILE]` (default 5000; Debian's redis-server is
- * needed). The file is for `test/bench/scale.ts --costs=FILE`.
+ * needed). The file is for `test/bench/scale.ts --costs=FILE`. Where there are two cores or more, Redis has the last one to itself.
  *
  * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate at a steady
  * rate: on one node in memory, on one node with Redis, and across two nodes; and Socket.IO with validation across two nodes of
  * Node, by its adapters for Redis with pub/sub, which keeps nothing, and with streams; in turn in one run. Then pairings per
  * second against one Redis, with 1,000 and 100,000 tickets waiting; and what a waiting peer weighs in Redis.
  */
+import { availableParallelism } from "node:os";
 import { defaultWishes } from "../../src/domain/ticket.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
@@ -107,6 +108,18 @@ async function connectSocketIo(origin: string, room: string): Promise<Peer> {
   };
 }
 
+/** Gives each Redis the last core, and all else the others. Returns whether it could. */
+function giveRedisACore(redis: readonly number[], others: readonly number[]): boolean {
+  const last = availableParallelism() - 1;
+  const pin = (cores: string, pid: number) =>
+    Bun.spawnSync(["taskset", "-apc", cores, String(pid)]).success;
+  return (
+    last > 0 &&
+    redis.every((pid) => pin(String(last), pid)) &&
+    [...others, process.pid].every((pid) => pin(`0-${last - 1}`, pid))
+  );
+}
+
 /** Two nodes of Socket.IO on a Redis of their own. */
 async function startSocketIo(adapter: "pub-sub" | "streams") {
   const redis = await startRedis();
@@ -196,6 +209,12 @@ async function cpuPerSignal() {
     ofSocketIo("pub/sub", pubSub),
     ofSocketIo("streams", streams),
   ].map((row) => ({ connect: connectRaw, ...row, server: [] as number[], store: [] as number[] }));
+  const stores = rows.flatMap(({ redis = [] }) => redis);
+  const isPinned = giveRedisACore(
+    stores,
+    rows.flatMap(({ nodes }) => nodes),
+  );
+  if (!isPinned) console.log("Redis has no core to itself");
   const rooms = [];
   for (const { at, connect } of rows) rooms.push(await pairsOn(at as [string, string], connect));
   // So long that the code is compiled for good.
@@ -246,6 +265,7 @@ async function pairings() {
       clock: system,
     });
     await engine.opened();
+    giveRedisACore([redis.pid], []);
     const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
     const usedMemory = async () =>
       Number(/used_memory:(\d+)/.exec(await redis.cli("info", "memory"))?.[1]);
