@@ -101,8 +101,9 @@ local function store(one)
   if count > 0 then
     local list = log_key(one.id, name)
     length = redis.call('RPUSH', list, unpack(one.entries))
-    address(messages, one.holders, one.id, one.dropped + length - count + 1, one.entries)
-    local drop = excess(list, length, one.entries, events_max, bytes_max)
+    address(messages, one.holders, one.id, one.dropped + length - count, one.entries, 1, count)
+    local is_due = are_bytes_due(length, one.entries, 1, count) or is_long(length, events_max)
+    local drop = is_due and excess(list, length, events_max, bytes_max) or 0
     if drop > 0 then
       redis.call('LTRIM', list, drop, -1)
       one.dropped, length, one.log = one.dropped + drop, length - drop, 'renamed'

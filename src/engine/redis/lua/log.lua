@@ -8,18 +8,20 @@ local slack = 64
 -- The bytes are looked at when so many entries were added, or one that has so many bytes.
 local step, large = 16, 1024
 
-local function are_bytes_due(length, entries)
-  if math.floor(length / step) > math.floor((length - #entries) / step) then return true end
-  for _, entry in ipairs(entries) do
-    if #entry > large then return true end
+local function is_long(length, events_max) return length > events_max + slack end
+
+-- After `entries` from one index to another were appended.
+local function are_bytes_due(length, entries, from, to)
+  if length % step <= to - from then return true end
+  for n = from, to do
+    if #entries[n] > large then return true end
   end
   return false
 end
 
--- How many of the oldest entries have to go, after `entries` were appended.
-local function excess(key, length, entries, events_max, bytes_max)
-  local drop = length > events_max + slack and length - events_max or 0
-  if not are_bytes_due(length, entries) then return drop end
+-- How many of the oldest entries have to go.
+local function excess(key, length, events_max, bytes_max)
+  local drop = is_long(length, events_max) and length - events_max or 0
   local bytes = redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0)
   if bytes <= bytes_max then return drop end
   local all = redis.call('LRANGE', key, 0, -1)
@@ -31,16 +33,17 @@ local function excess(key, length, entries, events_max, bytes_max)
   return drop
 end
 
--- Adds entries to what is published to each node that holds a stream of the session, beside this one.
-local function address(messages, holders, id, first, entries)
+-- Adds entries, from one index to another, to what is published to each node that holds a stream of the session, beside this one.
+-- Offsets count from `before` on.
+local function address(messages, holders, id, before, entries, from, to)
   for holder in string.gmatch(holders or '', '%S+') do
     if holder ~= node then
       local message = messages[holder] or { 'events' }
       messages[holder] = message
-      for n, entry in ipairs(entries) do
-        message[#message + 1] = id
-        message[#message + 1] = string.format('%d', first + n - 1)
-        message[#message + 1] = entry
+      local size = #message
+      for n = from, to do
+        message[size + 1], message[size + 2], message[size + 3] = id, before + 1 + n - from, entries[n]
+        size = size + 3
       end
     end
   end

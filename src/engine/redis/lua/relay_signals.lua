@@ -1,8 +1,8 @@
--- Appends signals to the logs of their senders' partners. `rest` has groups of signals, each from one sender in one room:
--- who ('session generation room', separated by line feeds), the partner and the name of its log if they are known, the offset of the last
--- dropped event of that log, the nodes that hold streams of the partner, the number of signals, and these. A signal ends with a
--- TAB and its mutation id in JSON, if it has one. Returns for each group: the length of the log if all were appended to it by its
--- name; else what was found out (see Relayed in scripts.ts).
+-- Appends signals to the logs of their senders' partners. The arguments from the first further one on are groups of signals, each from one
+-- sender in one room: who ('session generation room', separated by line feeds), the partner and the name of its log if they are
+-- known, the offset of the last dropped event of that log, the other nodes that hold streams of the partner, the number of signals, and
+-- these. A signal ends with a TAB and its mutation id in JSON, if it has one. Returns for each group: the length of the log if all were
+-- appended to it by its name; else what was found out (see Relayed in scripts.ts).
 if is_fenced(node) then return 'fenced' end
 events_max, bytes_max = tonumber(events_max), tonumber(bytes_max)
 local messages = {}
@@ -31,8 +31,9 @@ local function check_and_append(who, signals)
   end
   local list, length = log_key(partner, name), 0
   if #added > 0 then length = redis.call('RPUSH', list, unpack(added)) else length = redis.call('LLEN', list) end
-  address(messages, holders, partner, dropped + length - #added + 1, added)
-  local drop = excess(list, length, added, events_max, bytes_max)
+  address(messages, holders, partner, dropped + length - #added, added, 1, #added)
+  local drop = 0
+  if are_bytes_due(length, added, 1, #added) or is_long(length, events_max) then drop = excess(list, length, events_max, bytes_max) end
   if drop > 0 then redis.call('LTRIM', list, drop, -1) end
   local following = string.format('%d', name + 1)
   redis.call('RENAME', list, log_key(partner, following))
@@ -40,28 +41,29 @@ local function check_and_append(who, signals)
   return { 'delivered', partner, following, dropped + drop, dropped + length, holders, ids }
 end
 
-local results, n = {}, 1
-while n <= #rest do
-  local who, partner, name, dropped, holders, count = unpack(rest, n, n + 5)
-  local first = n + 6
+local results, n = {}, first_argument
+while n <= #ARGV do
+  local who, partner, name, dropped, holders = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3], ARGV[n + 4]
+  local first, count = n + 6, tonumber(ARGV[n + 5])
   n = first + count
-  local list = log_key(partner, name)
-  local signals = { unpack(rest, first, n - 1) }
-  local length = name ~= '' and redis.call('RPUSHX', list, unpack(signals)) or 0
-  if length > 0 then
-    address(messages, holders, partner, dropped + length - count + 1, signals)
-    local drop = excess(list, length, signals, events_max, bytes_max)
-    if drop > 0 then
-      local following = string.format('%d', name + 1)
-      redis.call('LTRIM', list, drop, -1)
-      redis.call('RENAME', list, log_key(partner, following))
-      redis.call('HSET', session_key(partner), 'name', following, 'dropped', dropped + drop)
-      results[#results + 1] = { 'delivered', partner, following, dropped + drop, dropped + length, holders, {} }
-    else
-      results[#results + 1] = length
-    end
+  local length = 0
+  if name ~= '' then length = redis.call('RPUSHX', log_key(partner, name), unpack(ARGV, first, n - 1)) end
+  if length == 0 then
+    results[#results + 1] = check_and_append(who, { unpack(ARGV, first, n - 1) })
   else
-    results[#results + 1] = check_and_append(who, signals)
+    results[#results + 1] = length
+    if holders ~= '' then address(messages, holders, partner, dropped + length - count, ARGV, first, n - 1) end
+    if are_bytes_due(length, ARGV, first, n - 1) or is_long(length, events_max) then
+      local list = log_key(partner, name)
+      local drop = excess(list, length, events_max, bytes_max)
+      if drop > 0 then
+        local following = string.format('%d', name + 1)
+        redis.call('LTRIM', list, drop, -1)
+        redis.call('RENAME', list, log_key(partner, following))
+        redis.call('HSET', session_key(partner), 'name', following, 'dropped', dropped + drop)
+        results[#results] = { 'delivered', partner, following, dropped + drop, dropped + length, holders, {} }
+      end
+    end
   end
 end
 publish(messages)
