@@ -2,10 +2,14 @@
 import { afterAll, afterEach, setDefaultTimeout } from "bun:test";
 import { documentedAcl } from "../../support/documents.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
+import { describeProperties } from "../../support/engine-properties.ts";
 import { enginesOn } from "../../support/redis.ts";
 import { startRedisCluster } from "../../support/redis-cluster.ts";
 
 setDefaultTimeout(60_000);
+
+/** A history takes a thousand round trips and more. */
+const runs = Number(process.env["REDIS_HISTORIES"] ?? 50);
 
 const cluster = await startRedisCluster();
 // With no more rights than the document asks for.
@@ -16,3 +20,4 @@ afterEach(() => engines.close());
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 describeEngine("in a Redis Cluster", engines.open);
+describeProperties("in a Redis Cluster", engines.open, runs);
