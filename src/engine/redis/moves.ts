@@ -13,6 +13,7 @@ import type { Openings } from "./openings.ts";
 import { scripts, type Pairs } from "./scripts.ts";
 import { decodeSession, encodeSession, fieldsOf } from "./session-codec.ts";
 import type { Shard } from "./shard.ts";
+import { SessionMoved } from "./transactor.ts";
 import { birthShardOf } from "./shard-ids.ts";
 
 /** Sessions of a shard that a node moves after one heartbeat: more would be felt by others. */
@@ -51,6 +52,35 @@ export class Moves {
       const pointer = await node.command("GETEX", node.keys.moved(sessionId), ...life);
       const next = pointer === null ? undefined : shards[Number(pointer)];
       if (!next || next.number >= shard.number) return shard;
+      shard = next;
+    }
+  }
+
+  /**
+   * Carries out a verb in the shard in which a session is. Once more if it turns out to have been moved meanwhile: it was in no room
+   * then, and the results of its mutations were moved with it, so that nothing is done twice.
+   * @throws what `verb` throws, and {RedisUnavailable}
+   */
+  async follow<T>(
+    sessionId: string,
+    verb: (shard: Shard) => Promise<T>,
+    isNew: boolean,
+  ): Promise<T> {
+    let shard = await this.find(sessionId, isNew);
+    for (;;) {
+      let result: T | undefined;
+      let isMoved = false;
+      try {
+        result = await verb(shard);
+      } catch (error) {
+        if (!(error instanceof SessionMoved)) throw error;
+        isMoved = true;
+      }
+      const isSettled = !isMoved && (isNew || shard.inboxes.has(sessionId));
+      const next = isSettled ? shard : await this.find(sessionId);
+      if (next === shard && isMoved) throw new Error("a pointer leads to no shard");
+      if (next === shard) return result as T;
+      // Moves lead to lower numbers: this ends.
       shard = next;
     }
   }

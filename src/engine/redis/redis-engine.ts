@@ -197,16 +197,14 @@ export class RedisEngine implements Engine {
     await Promise.all(this.#shards.map((shard) => shard.caughtUp()));
   }
 
-  /** Carries out a verb of a session where that is. */
+  /** Carries out a verb of a session where that is; again, if it was moved at that moment. */
   #at<T>(
     sessionId: string,
     verb: (shard: Shard) => Promise<T>,
     isNew = false,
   ): Promise<T | Rejection> {
     if (this.#shards.length === 1) return verb(this.#site);
-    return this.#site.transactor.answering<T>(async () =>
-      verb(await this.#moves.find(sessionId, isNew)),
-    );
+    return this.#site.transactor.answering<T>(() => this.#moves.follow(sessionId, verb, isNew));
   }
 
   // -------------------------------------------------------------------------------------------

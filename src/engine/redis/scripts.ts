@@ -124,7 +124,7 @@ export const scripts = {
   ),
   arrive: defineScript<0 | 1>()(["session", "grace_until"], arrive),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
-  commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"]>()(
+  commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"] | ["moved"]>()(
     [
       "now",
       "events_max",

@@ -45,6 +45,9 @@ export const retryAfterMs = 1000;
 /** A stream that is to be attached again is there after this (milliseconds). */
 const reattachMs = 500;
 
+/** The session has been moved to another shard since it was looked for. */
+export class SessionMoved extends Error {}
+
 export interface TransactionRequest {
   /** The sessions to read, with their rooms and partners. */
   ids: string[];
@@ -126,7 +129,7 @@ export class Transactor {
    * Lets `act` change sessions in a transaction, and commits it; again if another node was faster. A rejection from `act` changes
    * nothing.
    * @param committed called after a commit, before anything else can happen.
-   * @throws {RedisUnavailable}
+   * @throws {RedisUnavailable} or {SessionMoved}
    */
   async transact<T>(
     request: TransactionRequest,
@@ -152,6 +155,7 @@ export class Transactor {
       read = outcome?.[0] === "changed" ? outcome[1] : undefined;
       isGuess = false;
       if (outcome?.[0] === "carried out") return result;
+      if (outcome?.[0] === "moved") throw new SessionMoved();
       if (!commit || outcome?.[0] !== "committed") continue;
       const after = fieldsAfter(transaction, commit);
       this.#remember(after);

@@ -198,3 +198,45 @@ test("a session that has changed while it was copied stays, and so does one in a
   expect(await second.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
   expect(await moves.move(alice, second, first)).toBe(false);
 });
+
+test("whoever comes at the moment of a move is led to where the session has gone, and nothing begins anew", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const { run } = second.node;
+  let moved: Promise<boolean> | undefined;
+  second.node.run = (async (script: object, ...rest: [never, never]) => {
+    const reply = await run.call(second.node, script as never, ...rest);
+    // Between what a call has read and what it is about to do.
+    if (script === scripts.readSessions) await (moved ??= moves.move(alice, second, first));
+    return reply;
+  }) as typeof run;
+  const request = { sessionId: alice, generation: 1, addressHash: "", wake() {} };
+  const attached = await moves.follow(alice, (shard) => shard.attach(request), false);
+  expect(await moved).toBe(true);
+  if (isRejection(attached)) throw new Error(attached.reason);
+  expect(attached.newlyWaiting).toEqual([alice]);
+  expect(first.inboxes.has(alice)).toBe(true);
+  expect(await second.counts()).toMatchObject({ online: 0, waiting: { video: 0 } });
+  expect(await isOffered(first)).toBe(true);
+});
+
+test("a call over HTTP that finds no session where it was moved from is made again where it is", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  let calls = 0;
+  const status = await moves.follow(
+    alice,
+    async (shard) => {
+      // The first one has looked the session up, and comes too late; no stream of it is left on this node.
+      if (calls++ === 0) await moves.move(alice, second, first);
+      return shard.status({ sessionId: alice, generation: 9 });
+    },
+    false,
+  );
+  expect(calls).toBe(2);
+  expect(status).toEqual({ status: "waiting" });
+});

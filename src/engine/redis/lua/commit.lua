@@ -1,6 +1,7 @@
 -- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
 -- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
--- its deadline, or { 'changed', … } with the sessions as they are, also if its mutation has a result already.
+-- its deadline, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
+-- mutation has a result already.
 if is_fenced(node) then return 'fenced' end
 now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
 local position = first_argument
@@ -28,6 +29,8 @@ for n = 1, tonumber(take()) do
   one.entries = { unpack(ARGV, take_range()) }
   local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
   if (fields[1] or '0') ~= one.revision then return changed() end
+  -- A session that was moved must not begin anew where it was.
+  if not fields[1] and redis.call('EXISTS', moved_key(one.id)) == 1 then return { 'moved' } end
   one.name, one.dropped = fields[2], tonumber(fields[3] or '0')
   if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
   one.has_log, one.answered = (fields[5] or '') ~= '', tonumber(fields[6] or '0')
