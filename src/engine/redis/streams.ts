@@ -12,7 +12,7 @@ import { Fenced, isUnavailable, type Node } from "./node.ts";
 import { scripts, type Committed } from "./scripts.ts";
 import type { RemoteStream } from "./session-codec.ts";
 import type { SessionDraft, Transaction } from "./transaction.ts";
-import type { Transactor } from "./transactor.ts";
+import { SessionMoved, type Transactor } from "./transactor.ts";
 
 export interface StreamsParts {
   node: Node;
@@ -84,6 +84,7 @@ export class RedisStreams {
       return { ...attached, ...entered };
     } catch (error) {
       inboxes.close(sessionId, streamId);
+      if (error instanceof SessionMoved) throw error;
       // It may have been committed all the same, and then no other call would close it.
       const { epoch, generation } = attaching;
       this.#pendingDetaches.add({ sessionId, generation, streamId, epoch, after: 0 });
