@@ -33,7 +33,12 @@ describe("a slot that moves to another master under load", () => {
     for (const to of [second, first]) {
       const before = load.refusals;
       await cluster.moveSlot(key, to, () =>
-        until("calls are refused while half of the keys are moved", () => load.refusals > before),
+        until(
+          "calls are refused while half of the keys are moved, and both nodes have said why",
+          () =>
+            load.refusals > before &&
+            load.nodes.every(({ output }) => output.includes('"fault":"resharding"')),
+        ),
       );
       expect(await cluster.ownerOf(key)).toBe(to);
       await load.goesOn(5000);
