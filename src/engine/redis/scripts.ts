@@ -155,7 +155,7 @@ export const scripts = {
     ["session"],
     exportSession,
   ),
-  findSignal: defineScript<number>("no-writes")(["session", "mutation"], findSignal),
+  findSignal: defineScript<number>("no-writes")(["session", "mutation", "room"], findSignal),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),

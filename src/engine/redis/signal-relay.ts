@@ -264,7 +264,9 @@ export class SignalRelay {
     const session = (await transactor.look(sessionId)).get(sessionId)?.value;
     const partnerId = session?.recentRooms.find((past) => past.roomId === roomId)?.partnerId;
     if (partnerId === undefined) return false;
-    const asked = { session: partnerId, mutation: JSON.stringify(mutationId) };
+    const mutation = JSON.stringify(mutationId);
+    // Only as a property it has quotation marks that are not escaped.
+    const asked = { session: partnerId, mutation, room: `"roomId":${JSON.stringify(roomId)}` };
     return (await node.run(scripts.findSignal, asked)) === 1;
   }
 }

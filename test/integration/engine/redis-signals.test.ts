@@ -3,13 +3,13 @@
  * the partner in that room alone, through whichever node.
  */
 import { afterAll, afterEach, expect, test } from "bun:test";
-import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
+import type { Engine, Stream } from "../../../src/engine/engine.ts";
 import type { RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
 import { limits } from "../../../src/protocol.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
+import { alice, as, attachTo, bob, offer, pair, toldTo } from "../../support/signals.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
 
 const redis = await startRedis(["--appendonly", "no"]);
@@ -33,43 +33,8 @@ function twoNodes(first: Partial<RedisOptions> = {}): [Engine, Engine] {
   return [one, other];
 }
 
-async function attach(engine: Engine, sessionId: string, from?: Stream, after = 0) {
-  const attached = await engine.attach({
-    sessionId,
-    generation: from?.generation ?? 0,
-    addressHash: "",
-    ...(from && { position: { epoch: from.epoch, offset: after } }),
-    wake() {},
-  });
-  if (isRejection(attached)) throw new Error(attached.reason);
-  return attached.stream;
-}
-
-async function pair(engine: Engine, one: string, other: string, roomId: string) {
-  for (const sessionId of [one, other])
-    await engine.enqueue({ sessionId, generation: 9 }, { ...defaultWishes, autoRejoin: false });
-  const found = await engine.matchOptions(other);
-  const polite = found?.eligible.find(({ sessionId }) => sessionId === one);
-  if (!found || !polite) throw new Error(`${one} must be on offer`);
-  const terms = { roomId, relayOnly: false, sharedInterests: [] };
-  expect(await engine.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
-}
-
-/** The signals in a log, and the end of a room. */
-async function toldTo(engine: Engine, stream: Stream, after = 0): Promise<string[]> {
-  const entries = await engine.read(stream, after);
-  if (!Array.isArray(entries)) throw new Error(`not readable: ${JSON.stringify(entries)}`);
-  return entries.flatMap(({ json }) => {
-    const { type, sdp } = JSON.parse(json) as { type: string; sdp?: string };
-    return type === "partner-disconnected" ? "end" : (sdp ?? []);
-  });
-}
-
-const offer = (sdp: string, roomId = "room") => JSON.stringify({ type: "offer", roomId, sdp });
-const as = (caller: Caller, id?: string): Caller =>
-  id === undefined ? caller : { ...caller, mutationId: `offer ${id}` };
-const bob: Caller = { sessionId: "bob", generation: 1 };
-const alice: Caller = { sessionId: "alice", generation: 1 };
+const attach = async (engine: Engine, sessionId: string, from?: Stream, after = 0) =>
+  (await attachTo(engine, sessionId, { from, after })).stream;
 
 test("the same id through two nodes is delivered once, with the same answer", async () => {
   const [first, second] = twoNodes();
@@ -146,6 +111,23 @@ test("no signal comes after the end of its room, nor into the next one of the sa
     reason: "not-in-room",
   });
   expect(await toldTo(second, ofAlice)).toEqual([...delivered, "7"]);
+});
+
+test("an id that another peer has used for the same partner is another one, also in a room that is over", async () => {
+  const [first, second] = twoNodes();
+  const ofAlice = await attach(first, "alice");
+  const ofBob = await attach(first, "bob");
+  const { generation } = await attach(first, "carol");
+  await pair(first, "alice", "bob", "room");
+  await first.end(alice, { ending: "leave" });
+  await pair(first, "alice", "carol", "room of carol");
+  const carol = { sessionId: "carol", generation };
+  const hers = offer("1", "room of carol");
+  expect(await first.send(as(carol, "1"), "room of carol", hers)).toBe(true);
+  // Bob has come from another node, which may have delivered it.
+  await attach(second, "bob", ofBob, 1);
+  expect(await second.send(as(bob, "1"), "room", offer("not delivered"))).toBe(false);
+  expect(await toldTo(first, ofAlice)).toEqual(["1"]);
 });
 
 test("signals follow the partner from node to node, and to all its streams", async () => {
