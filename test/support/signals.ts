@@ -40,7 +40,7 @@ export async function pair(engine: Engine, one: string, other: string, roomId: s
 }
 
 /** The signals among events, and the ends of rooms. */
-const toldIn = (entries: readonly { json: string }[]): string[] =>
+export const toldIn = (entries: readonly { json: string }[]): string[] =>
   entries.flatMap(({ json }) => {
     const { type, sdp } = JSON.parse(json) as { type: string; sdp?: string };
     return type === "partner-disconnected" ? "end" : (sdp ?? []);
@@ -61,3 +61,7 @@ export const as = (caller: Caller, id?: string): Caller =>
 
 export const alice: Caller = { sessionId: "alice", generation: 1 };
 export const bob: Caller = { sessionId: "bob", generation: 1 };
+
+/** Texts that are numbers, from one up to another. */
+export const numbers = (from: number, to: number): string[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => String(from + index));

@@ -10,6 +10,8 @@ export interface TcpProxy extends AsyncDisposable {
   cut(): void;
   /** From now on nothing passes and nothing is refused: a half-open network. New connections too. */
   freeze(): void;
+  /** From now on nothing that the server sends passes, on the connections that are open. */
+  deafen(): void;
   /** What was held back passes again. */
   thaw(): void;
   /** Leads new connections elsewhere; those that are open stay where they are. */
@@ -76,6 +78,9 @@ export async function createTcpProxy(
     freeze() {
       frozen = true;
       for (const pair of pairs) for (const socket of pair) socket.pause();
+    },
+    deafen() {
+      for (const [, far] of pairs) far.pause();
     },
     thaw() {
       frozen = false;

@@ -280,8 +280,10 @@ export class Node {
     const isAlive =
       this.#id !== "" && dataEpoch === this.#dataEpoch && (await this.#sendHeartbeat(false));
     if (!isAlive) await this.#register(dataEpoch);
-    // The lease is renewed also while memory is full, so that no session is lost for it.
-    await this.#evaluate(scripts.canWrite, {});
+    // Without any signal this does nothing, but is refused while memory is full, as all that writes; only the lease is renewed then,
+    // so that no session is lost for it. From now on Redis also knows the script: one that has to be sent again as a whole is
+    // overtaken by the signals behind it.
+    await this.#evaluate(scripts.relaySignals, { events_max: 0, bytes_max: 0 });
     if (!(await this.hasCaughtUp())) throw new RedisUnavailable("published messages do not arrive");
     await onActivating();
     checkConnection();

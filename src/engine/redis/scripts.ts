@@ -149,8 +149,6 @@ export const scripts = {
     ["session", "now", "max"],
     [avoids, eligibleFor, eligible].join("\n"),
   ),
-  /** Fails if scripts that write are refused now. */
-  canWrite: defineScript<number>()([], "return 1"),
   exportSession: defineScript<[fields: Pairs, results: Pairs, avoidances: Pairs]>("no-writes")(
     ["session"],
     exportSession,
