@@ -32,7 +32,7 @@ interface Attaching {
   epoch: string;
   generation: number;
   recovered: boolean;
-  /** Whether the log is a new one, so that there are no events before. */
+  /** Whether there was no log, and so are no events before. */
   isNewLog: boolean;
 }
 
@@ -107,10 +107,11 @@ export class RedisStreams {
       ["PERSIST", keys.session(sessionId)],
       ["PERSIST", keys.avoidances(sessionId)],
     );
-    attaching.isNewLog = log === undefined;
+    // The log of an earlier life of the data continues in a new epoch: it has the ids of the room's signals, which may be sent again.
+    attaching.isNewLog = draft.epoch === undefined;
+    if (attaching.isNewLog) draft.log = "begins";
     attaching.epoch = log?.epoch ?? `${newEpoch(random())}-${node.dataEpoch}`;
     draft.epoch = attaching.epoch;
-    if (!log) draft.log = "begins";
     const change = transitions.attach(
       draft.value,
       transaction.partnerOf(draft),
