@@ -4,13 +4,17 @@
  */
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Engine, Stream } from "../../../src/engine/engine.ts";
+import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
 import type { RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
 import { limits } from "../../../src/protocol.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
-import { alice, as, attachTo, bob, offer, pair, toldTo } from "../../support/signals.ts";
-import { createVirtualSystem } from "../../support/virtual-system.ts";
+import { alice, as, attachTo, bob, numbers, offer, pair, toldTo } from "../../support/signals.ts";
+import {
+  createVirtualSystem,
+  seededRandom,
+  type VirtualSystem,
+} from "../../support/virtual-system.ts";
 
 const redis = await startRedis(["--appendonly", "no"]);
 afterAll(() => redis[Symbol.asyncDispose]());
@@ -20,8 +24,8 @@ afterEach(async () => {
 });
 let sites = 0;
 
-/** Two nodes of one site. */
-function twoNodes(first: Partial<RedisOptions> = {}): [Engine, Engine] {
+/** Two nodes of one site, and their clock. */
+function twoNodes(first: Partial<RedisOptions> = {}): [Engine, Engine, VirtualSystem] {
   const prefix = `signals-${++sites}:`;
   const system = createVirtualSystem();
   const [one, other] = [first, {}].map((options) => {
@@ -30,7 +34,7 @@ function twoNodes(first: Partial<RedisOptions> = {}): [Engine, Engine] {
     return engines.open(system, engineOptions);
   });
   if (!one || !other) throw new Error("there are two");
-  return [one, other];
+  return [one, other, system];
 }
 
 const attach = async (engine: Engine, sessionId: string, from?: Stream, after = 0) =>
@@ -149,6 +153,140 @@ test("signals follow the partner from node to node, and to all its streams", asy
   const back = await attach(second, "alice", here, here.after);
   expect(await first.send(bob, "room", offer("5"))).toBe(true);
   expect((await toldTo(second, back, back.after)).at(-1)).toBe("5");
+});
+
+for (const place of ["one node", "two nodes"])
+  test(`a session with two streams on ${place} receives all in order on both, and sends through both`, async () => {
+    const [first, second] = twoNodes();
+    const at = place === "one node" ? first : second;
+    const hers = await attach(first, "alice");
+    const his = await attach(first, "bob");
+    await pair(first, "alice", "bob", "room");
+    const hersToo = await attach(at, "alice", hers, hers.after);
+    await attach(at, "bob", his, his.after);
+    for (let round = 0; round < 10; round++) {
+      const ids = numbers(6 * round + 1, 6 * round + 6);
+      const answers: unknown[] = [];
+      for (const [index, id] of ids.entries()) {
+        // In order: the next one goes the other way once this one is answered. Its last one goes both ways at once.
+        const through = index % 2 === 0 ? first : at;
+        if (index < 5) answers.push(await through.send(as(bob, id), "room", offer(id)));
+        else
+          answers.push(
+            ...(await Promise.all(
+              [first, at].map((engine) => engine.send(as(bob, id), "room", offer(id))),
+            )),
+          );
+      }
+      expect(answers).toEqual(Array.from({ length: 7 }, () => true));
+      const all = numbers(1, 6 * round + 6);
+      expect(await toldTo(first, hers, hers.after)).toEqual(all);
+      expect(await toldTo(at, hersToo, hers.after + 1)).toEqual(all);
+    }
+  });
+
+const endings: Record<string, (hers: Caller, near: Engine, room: string) => Promise<unknown>> = {
+  skip: async (hers, near, roomId) => near.end(hers, { ending: "skip", roomId }),
+  leave: async (hers, near) => near.end(hers, { ending: "leave" }),
+  failed: async (hers, near, roomId) => near.end(hers, { ending: "failed", roomId }),
+  async block(hers, near, roomId) {
+    await near.avoid(hers, roomId);
+    await near.end(hers, { ending: "block", roomId });
+  },
+  async report(hers, near, roomId) {
+    await near.report(hers, roomId);
+    await near.end(hers, { ending: "report", roomId });
+  },
+  suspension: async ({ sessionId: id }, near) =>
+    near.suspend({ kind: "session", id }, Number.MAX_SAFE_INTEGER),
+};
+
+for (const [name, end] of Object.entries(endings))
+  test(`${name}, while signals flow both ways through two nodes: nothing comes after the end, and true was answered for what came`, async () => {
+    const [first, second] = twoNodes();
+    const random = seededRandom(7);
+    const tally = { delivered: 0, refused: 0 };
+    for (let round = 0; round < 12; round++) {
+      const roomId = `room ${round}`;
+      const [she, he] = [`alice ${round}`, `bob ${round}`].map((sessionId) => ({
+        sessionId,
+        generation: 1,
+      })) as [Caller, Caller];
+      const hers = await attach(second, she.sessionId);
+      const his = await attach(first, he.sessionId);
+      await pair(first, she.sessionId, he.sessionId, roomId);
+      let hasEnded = false;
+      /** Sends, with a few on their way at a time, until some time after the room is over. Returns the answers. */
+      const flow = async (from: Caller, through: Engine) => {
+        const sent: unknown[] = [];
+        for (let left = 8; left > 0; left -= hasEnded ? 1 : 0) {
+          const id = String(sent.length + 1);
+          sent.push(through.send(as(from, id), roomId, offer(id, roomId)));
+          await sent.at(-6);
+        }
+        return Promise.all(sent);
+      };
+      const flowing = Promise.all([flow(she, second), flow(he, first)]);
+      for (let turn = Math.floor(random() * 10); turn > 0; turn--)
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      await end(she, random() < 0.5 ? second : first, roomId);
+      hasEnded = true;
+      // Whoever knows that it has ended has received all that will come.
+      const toHer = await toldTo(second, hers, hers.after);
+      const toHim = await toldTo(first, his, his.after);
+      const [byHer, byHim] = await flowing;
+      for (const [from, answers, told] of [
+        [she, byHer, toHim],
+        [he, byHim, toHer],
+      ] as const) {
+        const ids = numbers(1, answers.length);
+        const delivered = ids.filter((_, index) => answers[index] === true);
+        expect(told.filter((what) => what !== "end")).toEqual(delivered);
+        expect(answers).toEqual(ids.map((id) => delivered.includes(id)));
+        tally.delivered += delivered.length;
+        tally.refused += ids.length - delivered.length;
+        // The same ids again, through the node that has not seen them: the same answers.
+        const other = from === she ? first : second;
+        for (const [index, id] of ids.entries())
+          expect(await other.send(as(from, id), roomId, offer(id, roomId))).toBe(
+            answers[index] as boolean,
+          );
+      }
+      expect(toHim.at(-1)).toBe("end");
+      expect(await toldTo(second, hers, hers.after)).toEqual(toHer);
+      expect(await toldTo(first, his, his.after)).toEqual(toHim);
+      for (const caller of [she, he]) await first.end(caller, { ending: "leave" });
+    }
+    // Else the end came before all of them, or after.
+    expect(tally.delivered).toBeGreaterThan(20);
+    expect(tally.refused).toBeGreaterThan(20);
+  });
+
+test("the grace of a partner expires while signals flow: kept until then, refused from then on, and none is there when it returns", async () => {
+  const [first, second, system] = twoNodes();
+  const hers = await attach(second, "alice");
+  const his = await attach(first, "bob");
+  await pair(first, "alice", "bob", "room");
+  await second.detach(hers);
+  const send = (id: string) => first.send(as(bob, id), "room", offer(id));
+  expect(await Promise.all(numbers(1, 5).map(send))).toEqual([true, true, true, true, true]);
+  await system.advance(engineOptions.graceMs + 1);
+  const flowing = numbers(6, 9).map(send);
+  const swept = Promise.all([first.sweep(), second.sweep()]);
+  const late = numbers(10, 13).map(send);
+  await swept;
+  // Each of them came before the end or after it, in order.
+  const answers = await Promise.all([...flowing, ...late]);
+  expect(answers).toEqual(answers.toSorted((a, b) => Number(b) - Number(a)));
+  expect(await send("14")).toBe(false);
+  expect(await toldTo(first, his, his.after)).toEqual(["end"]);
+  const back = await attachTo(second, "alice", { from: hers, after: hers.after });
+  expect(back.recovered).toBe(false);
+  expect(await toldTo(second, back.stream, back.stream.after)).toEqual([]);
+  await pair(first, "alice", "bob", "next");
+  expect(await send("15")).toBe(false);
+  expect(await first.send(as(bob, "16"), "next", offer("16", "next"))).toBe(true);
+  expect(await toldTo(second, back.stream, back.stream.after)).toEqual(["16"]);
 });
 
 test("more signals than a log holds: the newest are there, in order, and the way stays open", async () => {
