@@ -9,7 +9,17 @@ import type { RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
 import { limits } from "../../../src/protocol.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
-import { alice, as, attachTo, bob, numbers, offer, pair, toldTo } from "../../support/signals.ts";
+import {
+  alice,
+  as,
+  attachTo,
+  bob,
+  numbers,
+  offer,
+  pair,
+  toldIn,
+  toldTo,
+} from "../../support/signals.ts";
 import {
   createVirtualSystem,
   seededRandom,
@@ -306,6 +316,54 @@ test("more signals than a log holds: the newest are there, in order, and the way
   expect(await first.read(ofAlice, 3)).toBe("overflow");
   expect(await first.send(as(bob, "last"), "room", offer("last"))).toBe(true);
   expect((await toldTo(first, ofAlice, last - 10)).at(-1)).toBe("last");
+});
+
+for (const [what, count, bytes, isWhole] of [
+  ["as many as the log holds", limits.logEventsMax, 1, true],
+  ["one more than the log holds", limits.logEventsMax + 1, 1, false],
+  ["nearly the bytes that the log holds", 60, 4096, true],
+  ["more bytes than the log holds", 66, 4096, false],
+] as const)
+  test(`${what}, in bursts through two nodes to a partner who is away: ${isWhole ? "all are replayed" : "`resync`, and never a part"}`, async () => {
+    const [first, second] = twoNodes();
+    const hers = await attach(second, "alice");
+    const his = await attach(first, "bob");
+    await attach(second, "bob", his, his.after);
+    await pair(first, "alice", "bob", "room");
+    const { length } = (await second.read(hers, hers.after)) as unknown[];
+    await second.detach(hers);
+    const ids = numbers(1, count);
+    const text = (id: string) => id.padEnd(bytes, "x");
+    for (let from = 0; from < count; from += 10) {
+      const through = (from / 10) % 2 === 0 ? first : second;
+      const burst = ids.slice(from, from + 10);
+      const answers = burst.map((id) => through.send(as(bob, id), "room", offer(text(id))));
+      expect(await Promise.all(answers)).toEqual(burst.map(() => true));
+    }
+    const after = hers.after + length;
+    const back = await attachTo(second, "alice", { from: hers, after });
+    expect(back.recovered).toBe(isWhole);
+    expect(toldIn(back.missed)).toEqual(isWhole ? ids.map(text) : []);
+    // The way is open, also where old entries were dropped.
+    for (const [id, through] of [
+      ["next", first],
+      ["last", second],
+    ] as const)
+      expect(await through.send(as(bob, id), "room", offer(id))).toBe(true);
+    expect(await toldTo(second, back.stream, back.stream.after)).toEqual(["next", "last"]);
+  });
+
+test("a reader on another node that falls behind the log is told so, and what follows is there", async () => {
+  const [first, second] = twoNodes();
+  const hers = await attach(second, "alice");
+  await attach(first, "bob");
+  await pair(first, "alice", "bob", "room");
+  const { length } = (await second.read(hers, hers.after)) as unknown[];
+  const begin = hers.after + length;
+  const ids = numbers(1, limits.logEventsMax + 1);
+  for (const id of ids) expect(await first.send(as(bob, id), "room", offer(id))).toBe(true);
+  expect(await second.read(hers, begin)).toBe("overflow");
+  expect(await toldTo(second, hers, begin + 1)).toEqual(ids.slice(1));
 });
 
 test("calls that one session makes in one turn are carried out in their order, signals among them", async () => {
