@@ -366,6 +366,37 @@ test("a reader on another node that falls behind the log is told so, and what fo
   expect(await toldTo(second, hers, begin + 1)).toEqual(ids.slice(1));
 });
 
+for (const place of ["the same node", "another node"])
+  test(`old entries are dropped while more signals are on their way to a reader on ${place}: it misses none that is in time`, async () => {
+    const [first, second] = twoNodes();
+    const at = place === "the same node" ? first : second;
+    const hers = await attach(at, "alice");
+    await attach(first, "bob");
+    await pair(first, "alice", "bob", "room");
+    // From here on the way to her log is known.
+    expect(await first.send(as(bob, "1"), "room", offer("1"))).toBe(true);
+    const told: string[] = [];
+    let { after } = hers;
+    const read = async () => {
+      const entries = await at.read(hers, after);
+      if (!Array.isArray(entries)) throw new Error(`not readable: ${JSON.stringify(entries)}`);
+      after = entries.at(-1)?.offset ?? after;
+      told.push(...toldIn(entries));
+    };
+    let sent = 1;
+    for (let round = 0; round < 10; round++) {
+      const answers: unknown[] = [];
+      for (const id of numbers(sent + 1, sent + 100)) {
+        answers.push(first.send(as(bob, id), "room", offer(id)));
+        if (Number(id) % 10 === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+      sent += 100;
+      expect(await Promise.all(answers)).toEqual(answers.map(() => true));
+      await read();
+    }
+    expect(told).toEqual(numbers(1, sent));
+  });
+
 test("calls that one session makes in one turn are carried out in their order, signals among them", async () => {
   const [first] = twoNodes();
   const ofAlice = await attach(first, "alice");
