@@ -182,6 +182,61 @@ test("the same ids through two nodes at once, in any order of the scripts: deliv
   expect(hers.told).toEqual(numbers(1, 200));
 });
 
+test("signals of a tab reach Redis only after another tab has taken its session over: none is delivered, and the new ones are", async () => {
+  await using stack = new AsyncDisposableStack();
+  const redis = stack.use(await startRedis(["--appendonly", "no"]));
+  const { openNode } = await startSite(stack, redis);
+  const [slow, second] = [await openNode(), await openNode()];
+  const hers = await createReader(second.engine, "alice");
+  await attachTo(slow.engine, "bob");
+  await pair(slow.engine, "alice", "bob", "room");
+  for (let generation = 1; generation <= 5; generation++) {
+    const caller = { ...bob, generation };
+    const name = `of tab ${generation}`;
+    expect(await slow.engine.send(as(caller, name), "room", offer(name))).toBe(true);
+    slow.wire.freeze();
+    const late = ["late", "later"].map((id) =>
+      slow.engine.send(as(caller, `${name} ${id}`), "room", offer("never")),
+    );
+    const { stream } = await attachTo(second.engine, "bob");
+    expect(stream.generation).toBe(generation + 1);
+    slow.wire.thaw();
+    expect(await Promise.all(late)).toMatchObject([
+      { reason: "taken-over" },
+      { reason: "taken-over" },
+    ]);
+    // The session is taken over on the slow node again.
+    await attachTo(slow.engine, "bob", { from: stream, after: stream.after });
+  }
+  await hers.read();
+  expect(hers.told).toEqual([1, 2, 3, 4, 5].map((generation) => `of tab ${generation}`));
+});
+
+test("signals of a room reach Redis only when the same two are in another one: none is delivered there", async () => {
+  await using stack = new AsyncDisposableStack();
+  const redis = stack.use(await startRedis(["--appendonly", "no"]));
+  const { openNode } = await startSite(stack, redis);
+  const [slow, second] = [await openNode(), await openNode()];
+  const hers = await createReader(second.engine, "alice");
+  await attachTo(slow.engine, "bob");
+  for (let room = 1; room <= 5; room++) {
+    const roomId = `room ${room}`;
+    await pair(second.engine, "alice", "bob", roomId);
+    expect(await slow.engine.send(as(bob, roomId), roomId, offer(roomId, roomId))).toBe(true);
+    slow.wire.freeze();
+    const late = ["late", "later"].map((id) =>
+      slow.engine.send(as(bob, `${roomId} ${id}`), roomId, offer("never", roomId)),
+    );
+    await second.engine.end(alice, { ending: "leave" });
+    await pair(second.engine, "alice", "bob", `${roomId}, the next`);
+    slow.wire.thaw();
+    expect(await Promise.all(late)).toEqual([false, false]);
+    await second.engine.end(alice, { ending: "leave" });
+  }
+  await hers.read();
+  expect(hers.told).toEqual([1, 2, 3, 4, 5].map((room) => `room ${room}`));
+});
+
 test("the first signals that a Redis ever relays are in order, though it does not know the script yet", async () => {
   await using stack = new AsyncDisposableStack();
   const redis = stack.use(await startRedis(["--appendonly", "no"]));
