@@ -38,6 +38,9 @@ import { shardsMax } from "./shard-ids.ts";
 import { SocketCounts } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
 
+/** See `RedisOptions.leaseMs`. */
+const defaultLeaseMs = 6000;
+
 export interface RedisOptions {
   /** Where each shard of the lobby is; shards can be added at the end. */
   locations: readonly RedisLocation[];
@@ -48,7 +51,7 @@ export interface RedisOptions {
   about?: string;
   /** Those of session tokens; the key of address hashes is stored under each of them. Without any there is none. */
   secrets?: readonly string[];
-  /** How long a node is considered alive without a heartbeat (milliseconds). */
+  /** How long a node is considered alive without a heartbeat (milliseconds). Default: 6000. */
   leaseMs?: number;
   /** A command that takes longer has failed (milliseconds). */
   timeoutMs?: number;
@@ -132,6 +135,7 @@ export class RedisEngine implements Engine {
       admit: (args) => site.transactor.answering(() => site.node.run(scripts.admitSocket, args)),
       command: (...args) => site.node.command(...args),
       key: () => site.node.keys.sockets(site.node.id),
+      lifeMs: 10 * (redis.leaseMs ?? defaultLeaseMs),
     });
     this.addresses = {
       key: () => this.#addressKey,
@@ -147,7 +151,7 @@ export class RedisEngine implements Engine {
       tls: redis.tls,
       prefix: redis.prefix ?? defaultPrefix,
       about: redis.about ?? "",
-      leaseMs: redis.leaseMs ?? 6000,
+      leaseMs: redis.leaseMs ?? defaultLeaseMs,
       timeoutMs: redis.timeoutMs ?? 800,
       clock: redis.clock,
       now: redis.deadlineClock,

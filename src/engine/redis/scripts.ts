@@ -119,7 +119,7 @@ export type Relayed =
 
 export const scripts = {
   admitSocket: defineScript<"admitted" | "crowded" | number>()(
-    ["address", "handshakes_per_min", "sockets_max", "own_sockets"],
+    ["address", "handshakes_per_min", "sockets_max", "own_sockets", "life_ms"],
     admitSocket,
   ),
   arrive: defineScript<0 | 1>()(["session", "grace_until"], arrive),

@@ -20,10 +20,13 @@ export interface SocketCountsOptions {
     handshakes_per_min: number;
     sockets_max: number;
     own_sockets: number;
+    life_ms: number;
   }) => Promise<"admitted" | "crowded" | number | Rejection>;
   command: (...args: string[]) => Promise<unknown>;
   /** The hash of this node; another one after it has registered anew. */
   key: () => string;
+  /** How long the counts stay after the last write or heartbeat (milliseconds). */
+  lifeMs: number;
 }
 
 const addressesPerWrite = 500;
@@ -51,6 +54,7 @@ export class SocketCounts {
       handshakes_per_min: handshakesPerMin,
       sockets_max: socketsMax,
       own_sockets: this.#open.get(address) ?? 0,
+      life_ms: this.#options.lifeMs,
     });
     if (!isRejection(outcome) && outcome !== "admitted") {
       // The script wrote nothing. If another socket of this address has closed meanwhile, that has been written.
@@ -87,7 +91,7 @@ export class SocketCounts {
 
   /** Writes the counts of these addresses. If that fails, `writeAll` is called before Redis is used again. */
   #write(addresses: Iterable<string>): void {
-    const { command, key } = this.#options;
+    const { command, key, lifeMs } = this.#options;
     const counted: string[] = [];
     const gone: string[] = [];
     for (const address of addresses) {
@@ -95,7 +99,11 @@ export class SocketCounts {
       if (count === undefined) gone.push(address);
       else counted.push(address, String(count));
     }
-    if (counted.length > 0) command("HSET", key(), ...counted).catch(() => {});
+    if (counted.length > 0) {
+      command("HSET", key(), ...counted).catch(() => {});
+      // The hash may be a new one, and this node may die before its next heartbeat.
+      command("PEXPIRE", key(), String(lifeMs)).catch(() => {});
+    }
     if (gone.length > 0) command("HDEL", key(), ...gone).catch(() => {});
   }
 }

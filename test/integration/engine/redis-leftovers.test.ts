@@ -2,11 +2,14 @@
 import { expect, test } from "bun:test";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Stream } from "../../../src/engine/engine.ts";
+import type { Engine, Stream } from "../../../src/engine/engine.ts";
 import { createKeys, layoutKey, type Keys } from "../../../src/engine/redis/keys.ts";
+import { createRedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import { createSystem, steadyClock } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
-import { enginesOn, startRedis } from "../../support/redis.ts";
-import { createVirtualSystem } from "../../support/virtual-system.ts";
+import { enginesOn, startRedis, type Redis } from "../../support/redis.ts";
+import { until } from "../../support/until.ts";
+import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-system.ts";
 
 const quarterHourMs = 15 * 60_000;
 const tokenLifeMs = 7 * 24 * 3_600_000;
@@ -47,10 +50,61 @@ const lives = {
   allNodes: "channel",
 } as const satisfies Record<keyof Keys, number | "lasts" | "channel">;
 
+async function attach(engine: Engine, sessionId: string): Promise<Stream> {
+  const request = { sessionId, generation: 0, addressHash: `network of ${sessionId}`, wake() {} };
+  const attached = await engine.attach(request);
+  if (isRejection(attached)) throw new Error(attached.reason);
+  return attached.stream;
+}
+
+/** Two sessions in a room, each with a stream on an engine of its own, and a signal that nobody has read. */
+async function meet(roomId: string, one: [Engine, string], other: [Engine, string]) {
+  const wishes = { ...defaultWishes, interests: [roomId] };
+  for (const [engine, sessionId] of [one, other]) {
+    await attach(engine, sessionId);
+    await engine.enqueue({ sessionId, generation: 1 }, wishes);
+  }
+  const [engine, sessionId] = other;
+  const found = await engine.matchOptions(sessionId);
+  const polite = found?.eligible.find((ticket) => ticket.sessionId === one[1]);
+  if (!found || !polite) throw new Error(`${one[1]} must be on offer`);
+  const terms = { roomId, relayOnly: false, sharedInterests: [roomId] };
+  expect(await engine.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
+  const caller = { sessionId, generation: 1, mutationId: "signal" };
+  expect(await engine.send(caller, roomId, '{"type":"offer"}')).toBe(true);
+}
+
+/** A node dies with sessions in every state, the first sockets that it has admitted, and nothing said. */
+async function nodeThatDies(redis: Redis, system: VirtualSystem, prefix: string, other: Engine) {
+  const doomed = createRedisEngine(system, engineOptions, {
+    locations: [redis.url],
+    prefix,
+    deadlineClock: steadyClock(system),
+    leaseMs: 3000,
+    clock: createSystem(),
+  });
+  await doomed.opened();
+  await meet("across both", [doomed, "dies with a partner elsewhere"], [other, "stays"]);
+  await meet("on one", [doomed, "dies with its partner"], [doomed, "dies as well"]);
+  await attach(doomed, "has streams on both");
+  await attach(other, "has streams on both");
+  await doomed.detach(await attach(doomed, "is absent already"));
+  await attach(doomed, "waits");
+  await doomed.enqueue({ sessionId: "waits", generation: 1 }, defaultWishes);
+  expect(await doomed.addresses.admit("an address", 60, 5)).toMatchObject({ kind: "admitted" });
+  await doomed.close();
+  const keys = createKeys(prefix);
+  await until("the other node has taken over", async () => {
+    const nodes = (await redis.cli("zrange", keys.nodes(), "0", "-1")).trim().split("\n");
+    const held = (await redis.cli("--scan", "--pattern", keys.nodeSessions("*"))).trim();
+    return nodes.length === 1 && held === keys.nodeSessions(nodes[0] ?? "");
+  });
+}
+
 test("when everybody has gone nothing stays in Redis but what is meant to last", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const prefix = "leftovers:";
-  const engines = enginesOn(redis, { prefix, secrets: ["a secret"] });
+  const engines = enginesOn(redis, { prefix, secrets: ["a secret"], leaseMs: 6000 });
   const system = createVirtualSystem();
   const engine = engines.open(system, {
     ...engineOptions,
@@ -61,10 +115,8 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
   const count = 24;
   for (let n = 0; n < count; n++) {
     const sessionId = `peer ${n}`;
-    const addressHash = `network ${n} address ${n}`;
-    const attached = await engine.attach({ sessionId, generation: 0, addressHash, wake() {} });
-    if (isRejection(attached)) throw new Error(attached.reason);
-    streams.push(attached.stream);
+    const stream = await attach(engine, sessionId);
+    streams.push(stream);
     const mode = modes[n % 3] ?? "video";
     const wishes = { ...defaultWishes, mode, interests: [`interest ${n % 4}`, "jazz"] };
     const caller = { sessionId, generation: 1, mutationId: "join" };
@@ -86,13 +138,16 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
       await engine.avoid(caller, roomId);
       await engine.end(caller, { ending: "block" });
     }
-    if (verb === 3) await engine.detach(attached.stream);
+    if (verb === 3) await engine.detach(stream);
   }
   await engine.suspend({ kind: "session", id: "peer 1" }, system.now() + 3_600_000);
   await engine.send({ sessionId: "nobody", generation: 1, mutationId: "1" }, "room", "{}");
   await engine.status({ sessionId: "nobody", generation: 1 });
   await engine.end({ sessionId: "nobody", generation: 1 }, { ending: "leave" });
+  await nodeThatDies(redis, system, prefix, engine);
   for (const stream of streams) await engine.detach(stream);
+  for (const sessionId of ["stays", "has streams on both"])
+    await engine.detach(await attach(engine, sessionId));
   for (let minute = 0; minute < 15; minute++) {
     await system.advance(60_000);
     await engine.sweep();
