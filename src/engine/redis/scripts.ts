@@ -97,7 +97,13 @@ export type Committed = [
 ];
 
 /** What was found out about a signal's sender and room. */
-export type SignalOutcome = "delivered" | "taken-over" | "unknown session" | "another room";
+export type SignalOutcome =
+  | "delivered"
+  | "taken-over"
+  | "unknown session"
+  | "another room"
+  /** The partner has not been attached since Redis may have lost writes: its log is about to begin anew. */
+  | "log of another life";
 
 /**
  * What became of a group of signals: the length of the log, to which all were appended; or an outcome. When delivered, with where

@@ -103,6 +103,7 @@ export class SignalRelay {
     const { transactor } = this.#parts;
     if (outcome === "another room")
       return transactor.answering(() => this.#sendToPastRoom(caller, roomId));
+    if (outcome === "log of another life") return reject("unavailable", { retryAfterMs });
     const reason = outcome === "taken-over" ? "taken-over" : "not-in-room";
     return transactor.notAttached(caller) ?? reject(reason);
   }
