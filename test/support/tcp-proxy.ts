@@ -18,6 +18,8 @@ export interface TcpProxy extends AsyncDisposable {
   retarget(target: URL): void;
   /** From now on everything takes so much longer each way (milliseconds). */
   lag(ms: number): void;
+  /** From now on a Redis behind it tells a time (`TIME`) that is so far ahead (milliseconds). */
+  setClockAhead(ms: number): void;
   /** Refuses new connections until further notice. */
   refuse(refusing: boolean): void;
 }
@@ -31,6 +33,7 @@ export async function createTcpProxy(
   let target = firstTarget;
   let frozen = false;
   let lagMs = 0;
+  let clockAheadMs = 0;
   let refusing = false;
 
   const server = createServer((near) => {
@@ -48,8 +51,11 @@ export async function createTcpProxy(
       from.setNoDelay(true);
       from.on("data", (chunk: Buffer) => {
         if (from === far && cutOn(chunk)) near.destroy();
-        else if (lagMs === 0) to.write(chunk);
-        else setTimeout(() => to.write(chunk), lagMs);
+        else {
+          const passed = clockAheadMs !== 0 && from === far ? withTime(chunk, clockAheadMs) : chunk;
+          if (lagMs === 0) to.write(passed);
+          else setTimeout(() => to.write(passed), lagMs);
+        }
       });
       from.on("error", () => {});
       from.on("close", () => {
@@ -95,6 +101,9 @@ export async function createTcpProxy(
     lag(ms) {
       lagMs = ms;
     },
+    setClockAhead(ms) {
+      clockAheadMs = ms;
+    },
     refuse(value) {
       refusing = value;
     },
@@ -103,4 +112,16 @@ export async function createTcpProxy(
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** Replies to `TIME` are two strings: seconds and microseconds (RESP). */
+function withTime(chunk: Buffer, aheadMs: number): Buffer {
+  const time = /(\*2\r\n\$10\r\n)(\d{10})(\r\n\$\d\r\n\d{1,6}\r\n)/g;
+  const text = chunk.toString("latin1");
+  const shifted = text.replace(
+    time,
+    (_, before: string, seconds: string, after: string) =>
+      `${before}${Number(seconds) + aheadMs / 1000}${after}`,
+  );
+  return shifted === text ? chunk : Buffer.from(shifted, "latin1");
 }
