@@ -34,8 +34,10 @@ async function caughtUp(master: Redis, replica: Redis): Promise<void> {
   );
 }
 
+const graceMs = 10_000;
+
 for (const clockAheadMs of [30_000, -30_000])
-  test(`a replica that had fallen behind takes over, with a clock ${clockAheadMs / 1000} s ahead: both members of a room are told the same, and nobody is lost`, async () => {
+  test(`a replica that had fallen behind takes over, with a clock ${clockAheadMs / 1000} s ahead: both members of a room are told the same, and graces last as long as they do`, async () => {
     await using use = new AsyncDisposableStack();
     const master = use.use(await startRedis(["--repl-diskless-sync-delay", "0"]));
     const feed = use.use(await createTcpProxy(new URL(master.url)));
@@ -43,14 +45,21 @@ for (const clockAheadMs of [30_000, -30_000])
       await startRedis(["--replicaof", "127.0.0.1", new URL(feed.http).port]),
     );
     const name = use.use(await createTcpProxy(new URL(master.url)));
-    const load = use.use(
-      await startLoad({ REDIS_URL: name.http.replace("http:", "redis:") }, true),
-    );
+    const REDIS_URL = name.http.replace("http:", "redis:");
+    const load = use.use(await startLoad({ REDIS_URL, GRACE_MS: String(graceMs) }, true));
     const connect = async (node: number) =>
       use.use(await connectPeer({ ws: (load.nodes[node]?.origin ?? "").replace("http", "ws") }));
     const [carol, dave] = [await connect(0), await connect(1)];
     const roomId = await meet(carol, dave);
     await load.goesOn(10_000);
+    // Away when it happens: one comes back in time, by the clock that ran when she went, and one never does.
+    const away = [await connect(0), await connect(0)] as const;
+    const left = [await connect(1), await connect(1)] as const;
+    const rooms = [await meet(left[0], away[0]), await meet(left[1], away[1])];
+    const lastEventId = away[0].told.at(-1)?.id ?? "";
+    const goneAt = performance.now();
+    for (const peer of away) await peer[Symbol.asyncDispose]();
+    for (const peer of left) await peer.next("partner-reconnecting");
     await caughtUp(master, replica);
 
     // What happens from here on, the replica never hears of.
@@ -76,6 +85,12 @@ for (const clockAheadMs of [30_000, -30_000])
       expect(await peer.next("resync")).toMatchObject({ state: { status: "idle" } });
     await until("both nodes are ready", () => load.areReady(), backWithinMs);
     expect(performance.now() - promotedAt).toBeLessThan(backWithinMs);
+    const ws = (load.nodes[1]?.origin ?? "").replace("http", "ws");
+    const back = use.use(await connectPeer({ ws }, { token: away[0].token, lastEventId }));
+    expect(await back.next("resync")).toMatchObject({
+      state: { status: "paired", roomId: rooms[0] },
+    });
+    expect(performance.now() - goneAt).toBeLessThan(graceMs);
 
     await meet(erin, frank);
     await carol.client.leave.mutate();
@@ -83,8 +98,14 @@ for (const clockAheadMs of [30_000, -30_000])
     expect(await dave.next("partner-disconnected")).toMatchObject({ roomId, reason: "left" });
     expect(performance.now() - leftAt).toBeLessThan(1000);
     await load.goesOn(10_000);
+    const lost = { roomId: rooms[1], reason: "lost" };
+    expect(await left[1].next("partner-disconnected")).toMatchObject(lost);
+    const graceLasted = performance.now() - goneAt;
+    expect(graceLasted).toBeGreaterThan(graceMs - 1000);
+    expect(graceLasted).toBeLessThan(graceMs + 3000);
     await load.stop();
     expect(load.wrongs).toEqual([]);
+    expect(left[0].types).not.toContain("partner-disconnected");
     await until(
       "the last signal has come",
       () => signalsOf(load.bob).at(-1) === load.delivered - 1,
@@ -105,8 +126,7 @@ for (const clockAheadMs of [30_000, -30_000])
 
 test("frozen for longer than every lease and every grace: only who was absent before is lost, and the partner is told once", async () => {
   await using use = new AsyncDisposableStack();
-  const graceMs = 4000;
-  const cluster = use.use(await startCluster(2, { GRACE_MS: String(graceMs) }));
+  const cluster = use.use(await startCluster(2, { GRACE_MS: "4000" }));
   const { redis } = cluster;
   const connect = async (node: number) => use.use(await connectPeer(cluster.at(node)));
   const pairs: { one: TestPeer; other: TestPeer; roomId: string }[] = [];
@@ -178,12 +198,9 @@ test("frozen for 3 s while a node dies: whoever comes back through the other one
   redis.thaw();
   const thawedAt = performance.now();
   const lastEventId = alice.told.at(-1)?.id ?? "";
-  let back = alice;
-  await until("alice is back", async () => {
-    back = await connectPeer(cluster.at(1), { token: alice.token, lastEventId });
-    use.use(back);
-    return true;
-  });
+  const isReady = async () => (await fetch(`${cluster.at(1).http}/readyz`)).ok;
+  await until("the other node is ready", isReady, backWithinMs);
+  const back = use.use(await connectPeer(cluster.at(1), { token: alice.token, lastEventId }));
   expect(back.told[0]?.event).toMatchObject({
     resumed: true,
     state: { status: "paired", roomId },
