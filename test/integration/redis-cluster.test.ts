@@ -1,7 +1,7 @@
 /** Nodes on a Redis Cluster whose slots move and whose masters die, under load. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { absentKey, defaultPrefix } from "../../src/engine/redis/keys.ts";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, untilReplicated } from "../support/redis.ts";
 import { startServer } from "../support/server-process.ts";
 import { startRedisCluster, type RedisCluster } from "../support/redis-cluster.ts";
 import { expectAllSignals, expectBothToldOfTheirRoom, startLoad } from "../support/redis-load.ts";
@@ -83,6 +83,10 @@ describe("a master that has the lobby", () => {
     await using load = await startLoad(envOf(cluster), true);
     await load.goesOn(10_000);
     const owner = await cluster.ownerOf(key);
+    const replica = cluster.replicas[cluster.masters.indexOf(owner)];
+    if (!replica) throw new Error("each master has a replica");
+    // Or the room could be among what is lost.
+    await untilReplicated(owner, replica);
     await owner.kill();
     const killedAt = performance.now();
     await until(

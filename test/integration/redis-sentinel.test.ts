@@ -1,6 +1,6 @@
 /** Nodes that find their Redis through Sentinels, when the master dies, is replaced, or is not known. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { startRedis } from "../support/redis.ts";
+import { startRedis, untilReplicated } from "../support/redis.ts";
 import { expectBothToldOfTheirRoom, startLoad, type Load } from "../support/redis-load.ts";
 import { startSentinels, type Sentinels } from "../support/sentinels.ts";
 import { startServer } from "../support/server-process.ts";
@@ -8,6 +8,7 @@ import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 
+const auth = ["--no-auth-warning", "-a", "right"];
 const settings = { name: "mymaster", password: "theirs" };
 
 /** A master with a replica and three Sentinels, and what nodes are told of them. */
@@ -17,10 +18,8 @@ async function startSite(stack: AsyncDisposableStack) {
   const replica = stack.use(
     await startRedis([...own, "--replicaof", "127.0.0.1", String(master.port)]),
   );
-  const cli = (redis: typeof master, ...args: string[]) =>
-    redis.cli("--no-auth-warning", "-a", "right", ...args);
-  await until("the replica has all", async () =>
-    (await cli(replica, "info", "replication")).includes("master_link_status:up"),
+  await until("the replica has loaded the data", async () =>
+    (await replica.cli(...auth, "info", "replication")).includes("master_link_status:up"),
   );
   const sentinels = stack.use(await startSentinels(master, 1, { ...settings, auth: "right" }));
   const env = {
@@ -66,6 +65,7 @@ describe("a failover by Sentinels under load", () => {
     const { master, replica, sentinels, env } = await startSite(stack);
     const load = stack.use(await startLoad(env, true));
     await load.goesOn(10_000);
+    await untilReplicated(master, replica, auth);
     await sentinels.kill(0);
     const since = performance.now();
     await master.kill();
@@ -77,6 +77,7 @@ describe("a failover by Sentinels under load", () => {
     const { master, replica, sentinels, env } = await startSite(stack);
     const load = stack.use(await startLoad(env, true));
     await load.goesOn(10_000);
+    await untilReplicated(master, replica, auth);
     const since = performance.now();
     master.freeze();
     stack.defer(() => master.thaw());
@@ -85,8 +86,7 @@ describe("a failover by Sentinels under load", () => {
     // The Sentinels take some ten seconds for that.
     await until(
       "the old one is a replica",
-      async () =>
-        (await master.cli("--no-auth-warning", "-a", "right", "role")).startsWith("slave"),
+      async () => (await master.cli(...auth, "role")).startsWith("slave"),
       20_000,
     );
     expect(await load.areReady()).toBe(true);
@@ -94,9 +94,10 @@ describe("a failover by Sentinels under load", () => {
 
   test("of a master that lives, by hand (SENTINEL FAILOVER)", async () => {
     await using stack = new AsyncDisposableStack();
-    const { replica, sentinels, env } = await startSite(stack);
+    const { master, replica, sentinels, env } = await startSite(stack);
     const load = stack.use(await startLoad(env, true));
     await load.goesOn(10_000);
+    await untilReplicated(master, replica, auth);
     const since = performance.now();
     await sentinels.cli(1, "sentinel", "failover", settings.name);
     await expectToFollow(load, sentinels, replica, since);

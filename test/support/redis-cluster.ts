@@ -64,7 +64,7 @@ export async function startRedisCluster({
   for (const [index, { redis }] of replicas.entries()) {
     const id = masters[index]?.id ?? "";
     await redis.cli("cluster", "replicate", id);
-    await until("the replica has all", async () =>
+    await until("the replica has loaded the data", async () =>
       (await redis.cli("info", "replication")).includes("master_link_status:up"),
     );
   }

@@ -12,6 +12,7 @@ import {
 import type { RedisLocation } from "../../src/engine/redis/location.ts";
 import { createSystem, steadyClock } from "../../src/system.ts";
 import { freePort } from "./ports.ts";
+import { until } from "./until.ts";
 import { settled, type VirtualSystem } from "./virtual-system.ts";
 import type { OpenEngine } from "./world.ts";
 
@@ -90,6 +91,22 @@ export async function startRedis(settings: string[] = []): Promise<Redis> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Waits until a replica has everything that its master has now. That it has loaded the data and its link is up does not say so: a
+ * master sends what comes after only once the replica has acknowledged that, up to a second later.
+ */
+export async function untilReplicated(master: Redis, replica: Redis, auth: string[] = []) {
+  const offsetOf = async (redis: Redis, field: string) => {
+    const info = await redis.cli(...auth, "info", "replication");
+    return Number(new RegExp(`^${field}:(\\d+)`, "m").exec(info)?.[1]);
+  };
+  const offset = await offsetOf(master, "master_repl_offset");
+  await until(
+    `the replica has the first ${offset} bytes`,
+    async () => (await offsetOf(replica, "slave_repl_offset")) >= offset,
+  );
 }
 
 let sites = 0;

@@ -102,7 +102,7 @@ export type SignalOutcome =
   | "taken-over"
   | "unknown session"
   | "another room"
-  /** The partner has not been attached since Redis may have lost writes: its log is about to begin anew. */
+  /** The partner has not been attached since Redis may have lost writes: its log is about to continue in a new epoch. */
   | "log of another life";
 
 /**

@@ -17,8 +17,8 @@ local function check_and_append(who, signals)
   if #signals == 0 then return { 'delivered', sender[3], '', 0, 0, '', {} } end
   local partner = sender[3]
   local fields = redis.call('HMGET', session_key(partner), 'name', 'dropped', 'mark', 'nodes', 'epoch')
-  -- The log is of a life of the data before this one (see data_epoch.lua), and begins anew when the partner is attached again: what
-  -- is appended until then would be lost.
+  -- The log is of a life of the data before this one (see data_epoch.lua). It continues in a new epoch once the partner is attached
+  -- again, and what is appended until then would not be delivered.
   if string.match(fields[5] or '', '[^-]*$') ~= redis.call('GET', data_epoch_key()) then return { 'log of another life' } end
   local name, dropped, holders = fields[1], tonumber(fields[2] or '0'), fields[4] or ''
   local has, ids = {}, {}
