@@ -23,7 +23,7 @@ export const appRouter = router({
   }),
 
   join: intentProcedure.input(schemas.joinInput).mutation((call) => {
-    return answer(call.ctx.signaling.join(callerOf(call), call.input));
+    return answer(call.ctx.join(callerOf(call), call.input));
   }),
   skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
     return answer(call.ctx.signaling.skip(callerOf(call), call.input.roomId));
