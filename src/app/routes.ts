@@ -1,17 +1,18 @@
 /** All routes as one Elysia plugin: `/trpc`, `/admin`, `/metrics`, `/livez`, `/readyz`, and the page at `/`. */
 import { cors } from "@elysiajs/cors";
+import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
 import { reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
 import { createTrpcHttp } from "../http/trpc-http.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { adminRouter, type AdminContext } from "../rpc/admin.ts";
-import type { createContexts } from "../rpc/context.ts";
+import type { Context } from "../rpc/context.ts";
 import { refusal } from "../rpc/errors.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
-import { appRouter } from "../rpc/router.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import type { Failure } from "../trpc-ws/options.ts";
@@ -21,7 +22,10 @@ import { createUpgradeHandler, type UpgradeHandler, type UpgradeParts } from "./
 
 interface RoutesParts {
   signaling: Signaling;
-  contexts: ReturnType<typeof createContexts>;
+  router: AnyTRPCRouter;
+  contextOfRequest: (request: Request) => MaybePromise<Context>;
+  /** Whether pages of other origins may send cookies. */
+  credentials: boolean;
   admission: Admission;
   guards: Guards;
   upgrade: UpgradeHandler;
@@ -64,7 +68,7 @@ export function createHttp(parts: HttpParts): Http {
 }
 
 function createRoutes(parts: RoutesParts) {
-  const { guards, admission, metrics, log, addressOf } = parts;
+  const { guards, metrics, log } = parts;
   return new Elysia({
     // Accepts host names of one to three characters without a port, such as `http://web/livez`.
     handler: { standardHostname: false },
@@ -86,8 +90,8 @@ function createRoutes(parts: RoutesParts) {
       cors({
         origin: (request) => guards.isOriginAllowed(request),
         methods: ["GET", "POST"],
-        allowedHeaders: ["authorization", "content-type"],
-        credentials: false,
+        allowedHeaders: ["authorization", "content-type", "x-peer-stream-auth"],
+        credentials: parts.credentials,
         maxAge: 600,
       }),
     )
@@ -102,13 +106,9 @@ function createRoutes(parts: RoutesParts) {
     .get("/trpc", ({ request, server }) => parts.upgrade(request, server))
     .use(
       createTrpcHttp({
-        router: appRouter,
+        router: parts.router,
         endpoint: "/trpc",
-        createContext: (request) =>
-          parts.contexts.forRequest(
-            request.headers.get("authorization"),
-            admission.addressHash(request.headers, addressOf(request)),
-          ),
+        createContext: parts.contextOfRequest,
         onError: parts.onError,
       }),
     )

@@ -8,6 +8,8 @@ import { retryLater } from "./responses.ts";
 /** What is known of a socket when it is upgraded. */
 export interface AdmittedSocket {
   addressHash: string;
+  /** Only if somebody asks for it. */
+  address: string | undefined;
   /** Gives its place back; called when it has closed. */
   release(): void;
 }

@@ -61,8 +61,8 @@ const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
 
 export interface Subject {
-  kind: "session" | "address";
-  /** A session's id, or an address bucket's keyed hash. */
+  kind: "account" | "session" | "address";
+  /** The operator's id of an account, a session's id, or an address bucket's keyed hash. */
   id: string;
 }
 

@@ -5,13 +5,14 @@
 import { trpc } from "@elysiajs/trpc";
 import { callTRPCProcedure, TRPCError, type AnyTRPCRouter } from "@trpc/server";
 import type { Elysia } from "elysia";
+import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 
 export interface TrpcHttpOptions<Context> {
   router: AnyTRPCRouter;
   endpoint: string;
   /** Called once per request, batched or not; what it throws is the response. */
-  createContext: (request: Request) => Context;
+  createContext: (request: Request) => MaybePromise<Context>;
   /** `path` is undefined for a procedure that does not exist, whose name the client made up. */
   onError: (failure: { error: TRPCError; path: string | undefined }) => void;
 }

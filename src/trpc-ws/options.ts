@@ -36,8 +36,8 @@ export interface TrpcWebSocketOptions<Context, Data> {
 export interface ConnectRequest<Data> extends UpgradeRequest<Data> {
   /** Those that the client sent, or none. */
   readonly connectionParams: Readonly<Record<string, unknown>>;
-  /** For a context that has to close it. */
-  readonly socket: Pick<Socket, "close">;
+  /** For a context that has to close it, or to ask its client to reconnect (see `askToReconnect`). */
+  readonly socket: Pick<Socket, "open" | "close" | "send">;
 }
 
 export interface Failure {

@@ -1,7 +1,7 @@
 /** A real server on a free port, with real clients: nothing between them is made up. */
 import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } from "@trpc/client";
 import { listen, type RunningServer } from "../../src/app/listen.ts";
-import { createPeerStream, type PeerStream } from "../../src/app/peer-stream.ts";
+import { assemble, type Assembly } from "../../src/app/peer-stream.ts";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { AdmissionOptions } from "../../src/http/admission.ts";
@@ -39,12 +39,12 @@ export interface TestServerOptions {
 }
 
 export interface TestServer extends AsyncDisposable {
-  readonly server: RunningServer & Pick<PeerStream, "drain" | "askToReconnect">;
+  readonly server: RunningServer & Pick<Assembly, "drain" | "askToReconnect">;
   /** Without the last slash. */
   readonly http: string;
   readonly ws: string;
   /** The Elysia plugin that it serves. */
-  readonly routes: PeerStream["routes"];
+  readonly routes: Assembly["routes"];
   /** What an operator was told of reports. */
   readonly reports: object[];
   /** What was logged, one line each. */
@@ -72,7 +72,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     ...options.engine,
   });
   const reports: object[] = [];
-  const peerStream = createPeerStream({
+  const peerStream = assemble({
     system,
     engine,
     log,

@@ -1,0 +1,73 @@
+/** What becomes of a socket or an HTTP request that arrives: who it is, and the context in which its calls are made. */
+import type { Admission } from "../http/admission.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
+import type { Context, createContexts } from "../rpc/context.ts";
+import { nobody, type Credentials, type Identity } from "../rpc/identity.ts";
+import type { Signaling } from "../signaling/signaling.ts";
+import type { System } from "../system.ts";
+import type { ConnectRequest } from "../trpc-ws/options.ts";
+import { watchExpiry } from "./expiry.ts";
+import type { AdmittedSocket } from "./upgrade.ts";
+
+export interface ArrivalsParts {
+  contexts: ReturnType<typeof createContexts>;
+  /** Throws a refusal, also later. Without it all are anonymous. */
+  authenticate: ((credentials: Credentials) => MaybePromise<Identity>) | undefined;
+  admission: Admission;
+  signaling: Signaling;
+  system: Pick<System, "now" | "random" | "schedule">;
+  /** The address at the other end of a request's connection. */
+  addressOf: (request: Request) => string | undefined;
+}
+
+export class Arrivals {
+  readonly #parts: ArrivalsParts;
+  /** Sockets whose identity holds only until a time. */
+  readonly #expiries = new Map<AdmittedSocket, () => void>();
+
+  constructor(parts: ArrivalsParts) {
+    this.#parts = parts;
+  }
+
+  /** A socket has sent its connection parameters. @throws a refusal, also later */
+  ofSocket(request: ConnectRequest<AdmittedSocket>): MaybePromise<Context> {
+    const { authenticate } = this.#parts;
+    if (!authenticate) return this.#begin(request, nobody);
+    const { headers, data, connectionParams } = request;
+    const { token: _, ...params } = connectionParams;
+    const identifying = authenticate({ headers, params, address: data.address ?? "" });
+    return chain(identifying, (identity) => this.#begin(request, identity));
+  }
+
+  #begin(request: ConnectRequest<AdmittedSocket>, identity: Identity): Context {
+    const { contexts, signaling, system } = this.#parts;
+    const { connectionParams, data, socket } = request;
+    const { token } = connectionParams;
+    const sessionToken = typeof token === "string" ? token : undefined;
+    const context = contexts.forSocket(sessionToken, data.addressHash, socket, identity);
+    const { expiresAt } = identity;
+    // It may have closed while the operator was asked.
+    if (expiresAt !== undefined && socket.open)
+      this.#expiries.set(data, watchExpiry({ context, socket, expiresAt, signaling, system }));
+    return context;
+  }
+
+  /** A socket has closed. */
+  leave(socket: AdmittedSocket): void {
+    this.#expiries.get(socket)?.();
+    this.#expiries.delete(socket);
+    socket.release();
+  }
+
+  /** @throws a refusal, also later */
+  ofRequest(request: Request): MaybePromise<Context> {
+    const { contexts, authenticate, admission, addressOf } = this.#parts;
+    const { headers } = request;
+    const address = admission.addressOf(headers, addressOf(request));
+    const begin = (identity: Identity) =>
+      contexts.forRequest(headers.get("authorization"), admission.hashOf(address), identity);
+    if (!authenticate) return begin(nobody);
+    const auth = headers.get("x-peer-stream-auth");
+    return chain(authenticate({ headers, params: auth === null ? {} : { auth }, address }), begin);
+  }
+}
