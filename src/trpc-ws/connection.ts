@@ -13,7 +13,7 @@ import {
 import { isObservable } from "@trpc/server/observable";
 import { isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
 import { closeCodes } from "./close-codes.ts";
-import type { Invoke } from "./invoke.ts";
+import { isAwaitable, type Invoke } from "./invoke.ts";
 import { KeepAlive, type KeepAliveWheel } from "./keep-alive.ts";
 import type { FastCall, FastReply, TrpcWebSocketLimits, TrpcWebSocketOptions } from "./options.ts";
 import {
@@ -148,9 +148,9 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
         connectionParams: params(),
         socket,
       });
-      if (!(created instanceof Promise)) return this.#begin(created);
+      if (!isAwaitable(created)) return this.#begin(created);
       if (!this.#initialisation) this.#initialise(request, false);
-      created.then(
+      Promise.resolve(created).then(
         (context) => this.#begin(context),
         (cause) => this.#failToBegin(cause),
       );

@@ -9,7 +9,7 @@ export interface TrpcWebSocketOptions<Context, Data> {
    * else when the socket opens. While a promise is pending, calls wait. What it throws or rejects with is sent to the
    * client, and the socket is closed: no procedure runs without a context.
    */
-  createContext: (connect: ConnectRequest<Data>) => Context | Promise<Context>;
+  createContext: (connect: ConnectRequest<Data>) => Context | PromiseLike<Context>;
   /**
    * Called for everything that is refused or fails. `path` is undefined for a procedure that does not exist, whose name the
    * client made up. What it throws is ignored.
