@@ -11,6 +11,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { limits } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createContexts } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
@@ -137,8 +138,12 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => admitted.release(),
-    // Where calls are not limited, as for a measurement, neither are frames.
-    ...(options.rates.signals.perS === 0 && { limits: { calls: { perS: 0, burst: 1 } } }),
+    limits: {
+      frameBytesMax: limits.frameBytesMax,
+      batchCallsMax: limits.batchCallsMax,
+      // Where calls are not limited, as for a measurement, neither are frames.
+      ...(options.rates.signals.perS === 0 && { calls: { perS: 0, burst: 1 } }),
+    },
     ...(options.keepAlive && { keepAlive: options.keepAlive }),
     ...(options.initTimeoutMs !== undefined && { initTimeoutMs: options.initTimeoutMs }),
     elapsed,
@@ -150,7 +155,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     signaling,
     contexts,
     admission,
-    upgrade: createUpgrade(system, accept),
+    upgrade: createUpgrade(system, accept, limits.logBytesMax),
     origins,
     page,
     metricsToken,
