@@ -21,7 +21,7 @@ import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
+import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { createHttp, type Http } from "./routes.ts";
@@ -108,6 +108,13 @@ export interface PeerStream extends Http {
   stop(): void;
 }
 
+const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> => ({
+  frameBytesMax: limits.frameBytesMax,
+  batchCallsMax: limits.batchCallsMax,
+  // Where calls are not limited, as for a measurement, neither are frames.
+  ...(signals.perS === 0 && { calls: { perS: 0, burst: 1 } }),
+});
+
 export function createPeerStream(options: PeerStreamOptions): PeerStream {
   const { system, engine, log, origins, page, metricsToken, adminToken } = options;
   const { elapsed } = system;
@@ -138,12 +145,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => admitted.release(),
-    limits: {
-      frameBytesMax: limits.frameBytesMax,
-      batchCallsMax: limits.batchCallsMax,
-      // Where calls are not limited, as for a measurement, neither are frames.
-      ...(options.rates.signals.perS === 0 && { calls: { perS: 0, burst: 1 } }),
-    },
+    limits: socketLimitsFor(options.rates),
     ...(options.keepAlive && { keepAlive: options.keepAlive }),
     ...(options.initTimeoutMs !== undefined && { initTimeoutMs: options.initTimeoutMs }),
     elapsed,

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { initTRPC, tracked, TRPCError } from "@trpc/server";
+import { observable } from "@trpc/server/observable";
 import { closeCodes } from "../../../src/trpc-ws/close-codes.ts";
 import type { ConnectRequest, Failure } from "../../../src/trpc-ws/options.ts";
 import { createTrpcWs, type TrpcWsOptions } from "../../../src/trpc-ws/trpc-ws.ts";
@@ -28,6 +29,12 @@ const router = t.router({
   wholeEvent: t.procedure.input(Number).subscription(async function* ({ input }) {
     yield wholeOf(input);
   }),
+  /** An observable that emits all at once. */
+  burst: t.procedure.subscription(() =>
+    observable<string>(({ next }) => {
+      for (let n = 0; n < chunks; n++) next(chunk);
+    }),
+  ),
   idle: t.procedure.subscription(({ signal }) => idle(signal)),
   large: t.procedure.subscription(async function* () {
     for (let n = 0; n < chunks; n++) {
@@ -283,6 +290,16 @@ describe("a client that reads nothing for a while", () => {
     proxy.thaw();
     expect(await answer).toHaveLength(5_000_000);
     expect(sockets.size).toBe(1);
+  });
+
+  test("is closed when an observable, which can't wait, emits more than the limit", async () => {
+    const closed = Promise.withResolvers<string>();
+    const { client } = await connectDeaf({
+      limits: { unreadBytesMax: 100_000 },
+      onClose: closed.resolve,
+    });
+    client.burst.subscribe(undefined, {});
+    await closed.promise;
   });
 
   test("is closed when more answers than the limit wait for it, and its client connects again", async () => {
