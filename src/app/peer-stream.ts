@@ -90,7 +90,7 @@ export function createLobby({
   return { signaling, metrics };
 }
 
-export interface PeerStream extends Http {
+export interface PeerStream extends Omit<Http, "responses"> {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
   /** Given once the server listens: the address at the other end of a request's connection. */
@@ -153,7 +153,7 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
   });
 
   const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
-  const { routes, upgrade } = createHttp({
+  const { routes, upgrade, responses } = createHttp({
     signaling,
     contexts,
     admission,
@@ -185,11 +185,12 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     async drain(windowMs) {
       isDraining = true;
       signaling.drain();
-      await sockets.drain(windowMs);
+      await Promise.all([sockets.drain(windowMs), responses.drain(windowMs)]);
     },
     stop() {
       isDraining = true;
       sockets.closeAll();
+      responses.closeAll();
       signaling.stop();
     },
   };

@@ -4,12 +4,14 @@ import { Elysia } from "elysia";
 import { reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
+import { OpenResponses } from "../http/open-responses.ts";
 import { createTrpcHttp } from "../http/trpc-http.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { adminRouter, type AdminContext } from "../rpc/admin.ts";
 import type { createContexts } from "../rpc/context.ts";
 import { refusal } from "../rpc/errors.ts";
+import { nobody } from "../rpc/identity.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
 import { appRouter } from "../rpc/router.ts";
 import type { Signaling } from "../signaling/signaling.ts";
@@ -17,7 +19,13 @@ import type { System } from "../system.ts";
 import type { Failure } from "../trpc-ws/options.ts";
 import { Guards, type GuardParts } from "./guards.ts";
 import { retryLater, textResponse } from "./responses.ts";
-import { createUpgradeHandler, type UpgradeHandler, type UpgradeParts } from "./upgrade.ts";
+import {
+  createTakePlace,
+  createUpgradeHandler,
+  type TakePlace,
+  type UpgradeHandler,
+  type UpgradeParts,
+} from "./upgrade.ts";
 
 interface RoutesParts {
   signaling: Signaling;
@@ -25,6 +33,8 @@ interface RoutesParts {
   admission: Admission;
   guards: Guards;
   upgrade: UpgradeHandler;
+  takePlace: TakePlace;
+  responses: OpenResponses;
   /** Served at `/`; nothing without it. */
   page?: Page | undefined;
   /** They give access to `/metrics` and `/admin`; without them there is none. */
@@ -33,7 +43,7 @@ interface RoutesParts {
   metrics: Metrics;
   log: Log;
   onError: (failure: Pick<Failure, "error" | "path">) => void;
-  system: Pick<System, "now" | "elapsed">;
+  system: Pick<System, "now" | "elapsed" | "schedule">;
   /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
   unreadiness: () => string | undefined;
   /** The address at the other end of a request's connection. */
@@ -48,17 +58,22 @@ export interface Http {
    * and response headers are for pages that can read a response, and cost time for each new peer.
    */
   readonly upgrade: UpgradeHandler;
+  /** The streams of events over HTTP. */
+  readonly responses: Pick<OpenResponses, "drain" | "closeAll">;
 }
 
-export type HttpParts = Omit<RoutesParts, "guards" | "upgrade"> &
+export type HttpParts = Omit<RoutesParts, "guards" | "upgrade" | "takePlace" | "responses"> &
   Omit<GuardParts, "elapsed"> &
   UpgradeParts;
 
 export function createHttp(parts: HttpParts): Http {
   const guards = new Guards({ ...parts, elapsed: parts.system.elapsed });
-  const upgrade = createUpgradeHandler(parts);
+  const takePlace = createTakePlace(parts);
+  const responses = new OpenResponses(parts.system.schedule);
+  const upgrade = createUpgradeHandler(parts, takePlace);
   return {
-    routes: createRoutes({ ...parts, guards, upgrade }),
+    routes: createRoutes({ ...parts, guards, upgrade, takePlace, responses }),
+    responses,
     upgrade: (request, server) => guards.refuse(request) ?? upgrade(request, server),
   };
 }
@@ -86,7 +101,7 @@ function createRoutes(parts: RoutesParts) {
       cors({
         origin: (request) => guards.isOriginAllowed(request),
         methods: ["GET", "POST"],
-        allowedHeaders: ["authorization", "content-type"],
+        allowedHeaders: ["authorization", "content-type", "last-event-id", "trpc-accept"],
         credentials: false,
         maxAge: 600,
       }),
@@ -104,12 +119,15 @@ function createRoutes(parts: RoutesParts) {
       createTrpcHttp({
         router: appRouter,
         endpoint: "/trpc",
-        createContext: (request) =>
+        createContext: (request, response) =>
           parts.contexts.forRequest(
             request.headers.get("authorization"),
             admission.addressHash(request.headers, addressOf(request)),
+            nobody,
+            response,
           ),
         onError: parts.onError,
+        streaming: parts,
       }),
     )
     .get("/", ({ request }) => servePage(parts, request))
