@@ -1,12 +1,13 @@
 /** What becomes of a socket or an HTTP request that arrives: who it is, and the context in which its calls are made. */
 import type { Admission } from "../http/admission.ts";
+import type { OpenResponse } from "../http/open-responses.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Context, createContexts } from "../rpc/context.ts";
 import { nobody, type Credentials, type Identity } from "../rpc/identity.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import type { ConnectRequest } from "../trpc-ws/options.ts";
-import { watchExpiry } from "./expiry.ts";
+import { askAfterMs, watchExpiry } from "./expiry.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
 export interface ArrivalsParts {
@@ -52,6 +53,12 @@ export class Arrivals {
     return context;
   }
 
+  #endBefore(expiresAt: number, response: OpenResponse): void {
+    const { system } = this.#parts;
+    const cancel = system.schedule(askAfterMs(expiresAt, system), () => response.close());
+    response.request.signal.addEventListener("abort", cancel, { once: true });
+  }
+
   /** A socket has closed. */
   leave(socket: AdmittedSocket): void {
     this.#expiries.get(socket)?.();
@@ -59,13 +66,21 @@ export class Arrivals {
     socket.release();
   }
 
-  /** @throws a refusal, also later */
-  ofRequest(request: Request): MaybePromise<Context> {
+  /**
+   * @param response of a subscription, which stays open until what the peer was authenticated by is about to expire: then its client opens
+   * another one.
+   * @throws a refusal, also later
+   */
+  ofRequest(request: Request, response?: OpenResponse): MaybePromise<Context> {
     const { contexts, authenticate, admission, addressOf } = this.#parts;
     const { headers } = request;
     const address = admission.addressOf(headers, addressOf(request));
-    const begin = (identity: Identity) =>
-      contexts.forRequest(headers.get("authorization"), admission.hashOf(address), identity);
+    const addressHash = admission.hashOf(address);
+    const begin = (identity: Identity) => {
+      const { expiresAt } = identity;
+      if (response && expiresAt !== undefined) this.#endBefore(expiresAt, response);
+      return contexts.forRequest(headers.get("authorization"), addressHash, identity, response);
+    };
     if (!authenticate) return begin(nobody);
     const auth = headers.get("x-peer-stream-auth");
     return chain(authenticate({ headers, params: auth === null ? {} : { auth }, address }), begin);

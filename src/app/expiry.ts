@@ -19,16 +19,22 @@ export interface ExpiringSocket {
   system: Pick<System, "now" | "random" | "schedule">;
 }
 
+/** When a client is to authenticate anew: at different moments, as many may have been authenticated at once. */
+export function askAfterMs(
+  expiresAt: number,
+  { now, random }: Pick<System, "now" | "random">,
+): number {
+  const lifeMs = expiresAt - now();
+  const beforeMs = Math.min(askBeforeMs, askBeforeShareMax * lifeMs);
+  return lifeMs - beforeMs * (1 - random() / 2);
+}
+
 /** Returns what cancels it, for when the socket has closed. */
 export function watchExpiry(expiring: ExpiringSocket): () => void {
   const { socket, expiresAt, system } = expiring;
-  const lifeMs = expiresAt - system.now();
-  const beforeMs = Math.min(askBeforeMs, askBeforeShareMax * lifeMs);
-  // At different moments, as many may have been authenticated at once.
-  const askAfterMs = lifeMs - beforeMs * (1 - system.random() / 2);
   const cancels = [
-    system.schedule(askAfterMs, () => askToReconnect(socket)),
-    system.schedule(lifeMs, () => void remove(expiring)),
+    system.schedule(askAfterMs(expiresAt, system), () => askToReconnect(socket)),
+    system.schedule(expiresAt - system.now(), () => void remove(expiring)),
   ];
   return () => {
     for (const cancel of cancels) cancel();

@@ -12,6 +12,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { limits } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
@@ -24,7 +25,7 @@ import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
+import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -101,7 +102,7 @@ export function createLobby({
 }
 
 /** What a server is made of, on any transport: the program, the library and the tests build on it. */
-export interface Assembly extends Http {
+export interface Assembly extends Omit<Http, "responses"> {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
   /** Keyed hash of the bucket of an IP address, as suspensions name it. */
@@ -125,16 +126,22 @@ export interface Assembly extends Http {
   stop(): void;
 }
 
+const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> => ({
+  frameBytesMax: limits.frameBytesMax,
+  batchCallsMax: limits.batchCallsMax,
+  // Where calls are not limited, as for a measurement, neither are frames.
+  ...(signals.perS === 0 && { calls: { perS: 0, burst: 1 } }),
+});
+
 export function assemble(options: AssemblyOptions): Assembly {
   const { system, engine, log } = options;
   const { elapsed } = system;
   const { signaling, metrics } = createLobby(options);
-  const keepsAddresses = options.authenticate !== undefined;
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
     elapsed,
-    keepsAddresses,
+    keepsAddresses: options.authenticate !== undefined,
   });
   const hooks = { ...system, onHookFault: createHookFaults(log, system) };
   const contexts = createContexts({
@@ -195,11 +202,13 @@ export function assemble(options: AssemblyOptions): Assembly {
     async drain(windowMs) {
       isDraining = true;
       signaling.drain();
-      await built?.sockets.drain(windowMs);
+      if (built)
+        await Promise.all([built.sockets.drain(windowMs), built.responses.drain(windowMs)]);
     },
     stop() {
       isDraining = true;
       built?.sockets.closeAll();
+      built?.responses.closeAll();
       signaling.stop();
     },
   };
@@ -238,8 +247,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => arrivals.leave(admitted),
-    // Where calls are not limited, as for a measurement, neither are frames.
-    ...(rates.signals.perS === 0 && { limits: { calls: { perS: 0, burst: 1 } } }),
+    limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
     elapsed: system.elapsed,
@@ -249,9 +257,9 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const http = createHttp({
     ...parts,
     router,
-    contextOfRequest: (request) => arrivals.ofRequest(request),
+    contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
-    upgrade: createUpgrade(system, accept),
+    upgrade: createUpgrade(system, accept, limits.logBytesMax),
     onError,
     unreadiness() {
       if (parts.isDraining()) return "draining";

@@ -28,6 +28,8 @@ export function createPlugin(assembly: Assembly, served: readonly string[]) {
       addresses.set(request, addresses.get(own));
       return assembly.upgrade(request, server);
     }
+    // Bun would end a stream of events after seconds, whatever is sent on it meanwhile.
+    if (request.headers.get("accept")?.includes("text/event-stream")) server?.timeout(request, 0);
     return assembly.routes.handle(own);
   }
 

@@ -5,6 +5,7 @@ import { Elysia } from "elysia";
 import { reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
+import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
 import { createTrpcHttp } from "../http/trpc-http.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
@@ -18,17 +19,25 @@ import type { System } from "../system.ts";
 import type { Failure } from "../trpc-ws/options.ts";
 import { Guards, type GuardParts } from "./guards.ts";
 import { retryLater, textResponse } from "./responses.ts";
-import { createUpgradeHandler, type UpgradeHandler, type UpgradeParts } from "./upgrade.ts";
+import {
+  createTakePlace,
+  createUpgradeHandler,
+  type TakePlace,
+  type UpgradeHandler,
+  type UpgradeParts,
+} from "./upgrade.ts";
 
 interface RoutesParts {
   signaling: Signaling;
   router: AnyTRPCRouter;
-  contextOfRequest: (request: Request) => MaybePromise<Context>;
+  contextOfRequest: (request: Request, response?: OpenResponse) => MaybePromise<Context>;
   /** Whether pages of other origins may send cookies. */
   credentials: boolean;
   admission: Admission;
   guards: Guards;
   upgrade: UpgradeHandler;
+  takePlace: TakePlace;
+  responses: OpenResponses;
   /** Served at `/`; nothing without it. */
   page?: Page | undefined;
   /** They give access to `/metrics` and `/admin`; without them there is none. */
@@ -37,7 +46,7 @@ interface RoutesParts {
   metrics: Metrics;
   log: Log;
   onError: (failure: Pick<Failure, "error" | "path">) => void;
-  system: Pick<System, "now" | "elapsed">;
+  system: Pick<System, "now" | "elapsed" | "schedule">;
   /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
   unreadiness: () => string | undefined;
   /** The address at the other end of a request's connection. */
@@ -52,17 +61,22 @@ export interface Http {
    * and response headers are for pages that can read a response, and cost time for each new peer.
    */
   readonly upgrade: UpgradeHandler;
+  /** The streams of events over HTTP. */
+  readonly responses: Pick<OpenResponses, "drain" | "closeAll">;
 }
 
-export type HttpParts = Omit<RoutesParts, "guards" | "upgrade"> &
+export type HttpParts = Omit<RoutesParts, "guards" | "upgrade" | "takePlace" | "responses"> &
   Omit<GuardParts, "elapsed"> &
   UpgradeParts;
 
 export function createHttp(parts: HttpParts): Http {
   const guards = new Guards({ ...parts, elapsed: parts.system.elapsed });
-  const upgrade = createUpgradeHandler(parts);
+  const takePlace = createTakePlace(parts);
+  const responses = new OpenResponses(parts.system.schedule);
+  const upgrade = createUpgradeHandler(parts, takePlace);
   return {
-    routes: createRoutes({ ...parts, guards, upgrade }),
+    routes: createRoutes({ ...parts, guards, upgrade, takePlace, responses }),
+    responses,
     upgrade: (request, server) => guards.refuse(request) ?? upgrade(request, server),
   };
 }
@@ -90,7 +104,13 @@ function createRoutes(parts: RoutesParts) {
       cors({
         origin: (request) => guards.isOriginAllowed(request),
         methods: ["GET", "POST"],
-        allowedHeaders: ["authorization", "content-type", "x-peer-stream-auth"],
+        allowedHeaders: [
+          "authorization",
+          "content-type",
+          "last-event-id",
+          "trpc-accept",
+          "x-peer-stream-auth",
+        ],
         credentials: parts.credentials,
         maxAge: 600,
       }),
@@ -110,6 +130,7 @@ function createRoutes(parts: RoutesParts) {
         endpoint: "/trpc",
         createContext: parts.contextOfRequest,
         onError: parts.onError,
+        streaming: parts,
       }),
     )
     .get("/", ({ request }) => servePage(parts, request))

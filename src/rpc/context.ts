@@ -33,7 +33,7 @@ export interface Connection {
   beginning: Promise<void> | undefined;
   /** The id of the session that `events` begins here if there is no valid token. */
   readonly newSessionId: string;
-  /** Absent over HTTP. */
+  /** Over HTTP what carries a subscription; absent for other calls. */
   readonly socket: Closable | undefined;
   /** Keyed hash of the bucket of the address that it comes from. */
   readonly addressHash: string;
@@ -157,14 +157,21 @@ export function createContexts(parts: ContextParts) {
       return contextOf({ kind: "socket", caller, addressHash, socket, identity });
     },
     /**
-     * Throws `unauthorized` for a token that is not valid, or of another account; without any, only the public queries work.
+     * Throws `unauthorized` for a token that is not valid, or of another account; without any, only the public queries work,
+     * and `events`, which begins a session.
+     * @param response what carries a subscription.
      */
-    forRequest(authorization: string | null, addressHash: string, identity = nobody): Context {
+    forRequest(
+      authorization: string | null,
+      addressHash: string,
+      identity = nobody,
+      response?: Closable,
+    ): Context {
       const { account } = identity;
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
       const caller = token === undefined ? undefined : tokens.verify(token, now(), account);
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, addressHash, socket: undefined, identity });
+      return contextOf({ kind: "http", caller, addressHash, socket: response, identity });
     },
   };
 }

@@ -4,24 +4,22 @@
  * besides: a malformed call is answered under its own id and affects no other in its frame; a frame that is too large is
  * answered for each call in it; initialisation has a deadline; calls are limited.
  */
-import {
-  getTRPCErrorFromUnknown,
-  getTRPCErrorShape,
-  TRPCError,
-  type TRPCProcedureType,
-} from "@trpc/server";
+import { getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
 import { isObservable } from "@trpc/server/observable";
 import { isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
 import { closeCodes } from "./close-codes.ts";
-import type { Invoke } from "./invoke.ts";
+import { isAwaitable, type Invoke } from "./invoke.ts";
 import { KeepAlive, type KeepAliveWheel } from "./keep-alive.ts";
 import type { FastCall, FastReply, TrpcWebSocketLimits, TrpcWebSocketOptions } from "./options.ts";
 import {
   isLonger,
+  malformed,
+  noCall,
   parseJson,
   prefixOf,
   readConnectionParams,
   readMessage,
+  type About,
   type Call,
 } from "./requests.ts";
 import { opaqueError, responsePrefix, type CallId, type ResponseEncoder } from "./responses.ts";
@@ -51,15 +49,6 @@ interface Initialisation<Data> {
   /** Frames that arrived while `createContext` is pending. */
   readonly frames: (string | Uint8Array)[];
 }
-
-/** What an error is about. */
-interface About {
-  type: TRPCProcedureType | "unknown";
-  path: string | undefined;
-  input: unknown;
-}
-
-const noCall: About = { type: "unknown", path: undefined, input: undefined };
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
 export class Connection<Context, Data> implements SocketListener, SubscriptionHost, FastReply {
@@ -148,9 +137,9 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
         connectionParams: params(),
         socket,
       });
-      if (!(created instanceof Promise)) return this.#begin(created);
+      if (!isAwaitable(created)) return this.#begin(created);
       if (!this.#initialisation) this.#initialise(request, false);
-      created.then(
+      Promise.resolve(created).then(
         (context) => this.#begin(context),
         (cause) => this.#failToBegin(cause),
       );
@@ -233,14 +222,23 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       return undefined;
     }
     if (message.type !== "subscription") return message;
-    if (this.#subscription(message.id)) {
-      const duplicate = `Duplicate id ${message.id}`;
-      this.trySendError(message, new TRPCError({ code: "BAD_REQUEST", message: duplicate }));
+    const refused = this.#refuseSubscription(message.id);
+    if (refused) {
+      this.trySendError(message, refused);
       return undefined;
     }
     const subscription = new Subscription(this, message);
     this.#subscriptions = [...this.#subscriptions, subscription];
     return subscription;
+  }
+
+  #refuseSubscription(id: CallId): TRPCError | undefined {
+    if (this.#subscription(id))
+      return new TRPCError({ code: "BAD_REQUEST", message: `Duplicate id ${id}` });
+    const { subscriptionsMax } = this.#parts.limits;
+    if (this.#subscriptions.length < subscriptionsMax) return undefined;
+    const message = `A socket may have at most ${subscriptionsMax} subscriptions`;
+    return new TRPCError({ code: "TOO_MANY_REQUESTS", message });
   }
 
   #subscription(id: CallId): Subscription | undefined {
@@ -315,7 +313,7 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     const { router, onError } = this.#parts.options;
     const isKnown = path !== undefined && Object.hasOwn(router._def.procedures, path);
     try {
-      onError?.({ error, path: isKnown ? path : undefined, type, input });
+      onError?.({ error, path: isKnown ? path : undefined, type, input, ctx: this.#context });
     } catch {
       // There is nothing else to report it to, and the peer still expects its response.
     }
@@ -390,8 +388,4 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       // The transformer serializes nothing at all; that has been reported.
     }
   }
-}
-
-function malformed(cause: unknown): TRPCError {
-  return new TRPCError({ code: "PARSE_ERROR", cause });
 }
