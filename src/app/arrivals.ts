@@ -4,7 +4,6 @@ import type { OpenResponse } from "../http/open-responses.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Context, createContexts } from "../rpc/context.ts";
 import { nobody, type Credentials, type Identity } from "../rpc/identity.ts";
-import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import type { ConnectRequest } from "../trpc-ws/options.ts";
 import { askAfterMs, watchExpiry } from "./expiry.ts";
@@ -15,7 +14,6 @@ export interface ArrivalsParts {
   /** Throws a refusal, also later. Without it all are anonymous. */
   authenticate: ((credentials: Credentials) => MaybePromise<Identity>) | undefined;
   admission: Admission;
-  signaling: Signaling;
   system: Pick<System, "now" | "random" | "schedule">;
   /** The address at the other end of a request's connection. */
   addressOf: (request: Request) => string | undefined;
@@ -41,7 +39,7 @@ export class Arrivals {
   }
 
   #begin(request: ConnectRequest<AdmittedSocket>, identity: Identity): Context {
-    const { contexts, signaling, system } = this.#parts;
+    const { contexts, system } = this.#parts;
     const { connectionParams, data, socket } = request;
     const { token } = connectionParams;
     const sessionToken = typeof token === "string" ? token : undefined;
@@ -49,7 +47,7 @@ export class Arrivals {
     const { expiresAt } = identity;
     // It may have closed while the operator was asked.
     if (expiresAt !== undefined && socket.open)
-      this.#expiries.set(data, watchExpiry({ context, socket, expiresAt, signaling, system }));
+      this.#expiries.set(data, watchExpiry({ socket, expiresAt, system }));
     return context;
   }
 

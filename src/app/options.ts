@@ -9,6 +9,7 @@ import type { Authenticate } from "../rpc/identity.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
+/** A text is split at its commas. */
 type List = string | readonly string[];
 
 /** What can also be set by variables. Times in milliseconds; a limit of 0 is none. */
@@ -78,7 +79,7 @@ export interface Settings {
   suspendMs?: number | undefined;
   /** For how long they suspend an address. Default: 3,600,000. */
   suspendAddressMs?: number | undefined;
-  /** Proxies whose forwarding headers are believed: addresses, CIDR ranges, or names such as `loopback`. Default: none. */
+  /** Proxies whose forwarding headers are believed: addresses, or ranges such as 10.0.0.0/8. Default: none. */
   trustedProxies?: List | undefined;
   /** Where the lobby is shared by several processes; several URLs are as many parts of it. Default: none, in memory. */
   redisUrl?: List | undefined;

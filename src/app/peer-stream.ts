@@ -160,7 +160,6 @@ export function assemble(options: AssemblyOptions): Assembly {
     authenticate:
       options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
     admission,
-    signaling,
     system,
     addressOf: (request) => addressOf(request),
   });

@@ -48,6 +48,8 @@ export interface Context extends PeerContext {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
+  /** For how long the peer's identity still holds (milliseconds); Infinity unless it expires. */
+  identityMs(): number;
   /** A session token of this connection, valid from now on. */
   signToken(): string;
   /** Enters the lobby, if the operator's `admit` hook allows it. */
@@ -82,6 +84,12 @@ class ConnectionContext implements Context {
 
   get facts(): Facts {
     return this.connection.identity.facts ?? noFacts;
+  }
+
+  identityMs(): number {
+    const { expiresAt } = this.connection.identity;
+    if (expiresAt === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, expiresAt - this.#parts.now());
   }
 
   signToken(): string {

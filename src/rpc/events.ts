@@ -90,6 +90,10 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     return this.#context.connection.addressHash;
   }
 
+  graceMsMax(): number {
+    return this.#context.identityMs();
+  }
+
   onIdentified(caller: Caller): void {
     this.#context.connection.caller = { ...caller, streaming: true };
     this.#sessionBegun?.();

@@ -223,8 +223,8 @@ export class RedisEngine implements Engine {
     return this.#at(request.sessionId, (shard) => shard.attach(request), isNew);
   }
 
-  async detach(stream: Stream): Promise<void> {
-    await this.#holderOf(stream).detach(stream);
+  async detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    await this.#holderOf(stream).detach(stream, graceMsMax);
   }
 
   read(stream: Stream, after: number): ReturnType<Shard["read"]> {

@@ -137,8 +137,8 @@ export class Shard {
     return this.transactor.answering<Attached | Rejection>(() => this.#streams.attach(request));
   }
 
-  detach(stream: Stream): Promise<void> {
-    return this.#streams.detach(stream);
+  detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    return this.#streams.detach(stream, graceMsMax);
   }
 
   read(
