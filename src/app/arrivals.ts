@@ -1,10 +1,13 @@
 /** What becomes of a socket or an HTTP request that arrives: who it is, and the context in which its calls are made. */
+import type { Subject } from "../domain/moderation.ts";
 import type { Admission } from "../http/admission.ts";
 import type { OpenResponse } from "../http/open-responses.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Context, createContexts } from "../rpc/context.ts";
 import { nobody, type Credentials, type Identity } from "../rpc/identity.ts";
+import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
+import { closeCodes } from "../trpc-ws/close-codes.ts";
 import type { ConnectRequest } from "../trpc-ws/options.ts";
 import { askAfterMs, watchExpiry } from "./expiry.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
@@ -14,15 +17,30 @@ export interface ArrivalsParts {
   /** Throws a refusal, also later. Without it all are anonymous. */
   authenticate: ((credentials: Credentials) => MaybePromise<Identity>) | undefined;
   admission: Admission;
+  signaling: Signaling;
   system: Pick<System, "now" | "random" | "schedule">;
   /** The address at the other end of a request's connection. */
   addressOf: (request: Request) => string | undefined;
+}
+
+/** A context, and what it is the context of. */
+interface Arrived {
+  context: Context;
+  socket: { close(code: number, reason: string): void };
+}
+
+function isOf({ connection }: Context, { kind, id }: Subject): boolean {
+  const { identity, caller, addressHash } = connection;
+  if (kind === "account") return identity.account === id;
+  return id === (kind === "session" ? caller?.sessionId : addressHash);
 }
 
 export class Arrivals {
   readonly #parts: ArrivalsParts;
   /** Sockets whose identity holds only until a time. */
   readonly #expiries = new Map<AdmittedSocket, () => void>();
+  /** Subscriptions over HTTP. */
+  readonly #responses = new Set<Arrived>();
 
   constructor(parts: ArrivalsParts) {
     this.#parts = parts;
@@ -51,6 +69,25 @@ export class Arrivals {
     return context;
   }
 
+  /** Closes the connections of a subject, which leave room and lobby at once. */
+  disconnect(subject: Subject, sockets: Iterable<Arrived>): void {
+    for (const { context, socket } of [...sockets, ...this.#responses]) {
+      if (!isOf(context, subject)) continue;
+      const { caller } = context.connection;
+      const leaving = caller && this.#parts.signaling.leave(caller);
+      const close = () => socket.close(closeCodes.disconnected, "disconnected");
+      if (leaving instanceof Promise) void leaving.then(close, close);
+      else close();
+    }
+  }
+
+  #keep(context: Context, response: OpenResponse): void {
+    const arrived: Arrived = { context, socket: response };
+    this.#responses.add(arrived);
+    const forget = () => this.#responses.delete(arrived);
+    response.request.signal.addEventListener("abort", forget, { once: true });
+  }
+
   #endBefore(expiresAt: number, response: OpenResponse): void {
     const { system } = this.#parts;
     const cancel = system.schedule(askAfterMs(expiresAt, system), () => response.close());
@@ -77,7 +114,10 @@ export class Arrivals {
     const begin = (identity: Identity) => {
       const { expiresAt } = identity;
       if (response && expiresAt !== undefined) this.#endBefore(expiresAt, response);
-      return contexts.forRequest(headers.get("authorization"), addressHash, identity, response);
+      const authorization = headers.get("authorization");
+      const context = contexts.forRequest(authorization, addressHash, identity, response);
+      if (response) this.#keep(context, response);
+      return context;
     };
     if (!authenticate) return begin(nobody);
     const auth = headers.get("x-peer-stream-auth");

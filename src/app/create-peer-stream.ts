@@ -37,6 +37,11 @@ export interface PeerStream extends Pick<Assembly, "t" | "router"> {
   suspend(whom: Whom, until: number): Promise<void>;
   /** Ends a suspension; `false` if there was none. @throws a TRPCError while the storage is unavailable. */
   lift(whom: Whom): Promise<boolean>;
+  /**
+   * Ends the connections of somebody who has logged out, on all nodes: they leave room and lobby at once. A client that may still
+   * connect does so again. @throws a TRPCError while the storage is unavailable.
+   */
+  disconnect(whom: Whom): Promise<void>;
   /** All suspensions, the first to end first. */
   suspensions(): Promise<Suspension[]>;
   /** Who is online, waits and is in rooms, on all nodes. @throws a TRPCError while the storage is unavailable. */
@@ -83,6 +88,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
       if (rejection) throw refusal(rejection);
     },
     lift: async (whom) => unwrap(await signaling.lift(subjectOf(whom))),
+    async disconnect(whom) {
+      const rejection = await signaling.disconnect(subjectOf(whom));
+      if (rejection) throw refusal(rejection);
+    },
     suspensions: () => signaling.suspensions(),
     stats: async () => unwrap(await signaling.stats()),
     drain: (windowMs) => assembly.drain(windowMs),

@@ -135,19 +135,18 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 
 export function assemble(options: AssemblyOptions): Assembly {
   const { system, engine, log } = options;
-  const { elapsed } = system;
   const { signaling, metrics } = createLobby(options);
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
-    elapsed,
+    elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
   const hooks = { ...system, onHookFault: createHookFaults(log, system) };
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
-    limits: createCallLimits(options.rates, elapsed),
+    limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: () => engine.newSessionId(system.id()),
     admit: options.admit && createAdmit(options.admit, hooks),
@@ -160,6 +159,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     authenticate:
       options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
     admission,
+    signaling,
     system,
     addressOf: (request) => addressOf(request),
   });
@@ -177,6 +177,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   let router: AnyTRPCRouter = appRouter;
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
+  engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
 
   return {
     signaling,

@@ -60,8 +60,10 @@ export const networkHashChars = 8;
 const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
 
+export const subjectKinds = ["account", "session", "address"] as const;
+
 export interface Subject {
-  kind: "account" | "session" | "address";
+  kind: (typeof subjectKinds)[number];
   /** The operator's id of an account, a session's id, or an address bucket's keyed hash. */
   id: string;
 }

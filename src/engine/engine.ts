@@ -196,6 +196,11 @@ export interface Engine {
   /** All suspensions, the first to end first. */
   suspensions(): MaybePromise<Suspension[]>;
 
+  /** Has all nodes, this one too, close the connections of a subject: calls the listener of `onDisconnect`. */
+  disconnect(subject: Subject): MaybePromise<Rejection | undefined>;
+  /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
+  onDisconnect(listener: (subject: Subject) => void): void;
+
   stats(): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */
   available(): boolean;

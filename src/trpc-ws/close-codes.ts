@@ -10,6 +10,8 @@ export const closeCodes = {
   initTimeout: 4002,
   /** What the client was authenticated by has expired, and it has not reconnected with anything newer. */
   expired: 4003,
+  /** The operator ended the connection. */
+  disconnected: 4004,
   /** The peer kept calling although it was refused. */
   tooManyRequests: 4500,
 } as const;

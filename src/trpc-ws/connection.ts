@@ -74,6 +74,11 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     this.#keepAlive = parts.wheel && new KeepAlive(socket, parts.wheel);
   }
 
+  /** What `createContext` has made. */
+  get context(): Context | undefined {
+    return this.#context;
+  }
+
   get encoder(): ResponseEncoder {
     return this.#parts.encoder;
   }

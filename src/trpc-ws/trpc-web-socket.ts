@@ -50,6 +50,11 @@ export class TrpcWebSocket<Context, Data> {
     return this.#connections.size;
   }
 
+  /** The sockets that have a context. */
+  *contexts(): Iterable<{ context: Context; socket: Socket }> {
+    for (const { context, socket } of this.#connections) if (context) yield { context, socket };
+  }
+
   /** Asks every client at once to reconnect. */
   askToReconnect(): void {
     for (const { socket } of this.#connections) askToReconnect(socket);

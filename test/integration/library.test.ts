@@ -433,6 +433,30 @@ describe("authenticate", () => {
   });
 });
 
+describe("the operator's calls", () => {
+  test("disconnect ends an account's connections at once, and no other's", async () => {
+    let isLoggedOut = false;
+    const { strangers, ws } = startHost({
+      authenticate: ({ params }) =>
+        isLoggedOut && params["auth"] === "alice"
+          ? refuse("unauthorized")
+          : { account: String(params["auth"]) },
+    });
+    const [alice, bob] = [connect(ws, { auth: "alice" }), connect(ws, { auth: "bob" })];
+    await alice.next("session");
+    await bob.next("session");
+    await alice.client.join.mutate({});
+    await bob.client.join.mutate({});
+    isLoggedOut = true;
+    await strangers.disconnect({ account: "alice" });
+    expect(await bob.next("partner-disconnected")).toMatchObject({ reason: "left" });
+    await until("alice was refused", () => alice.errors.length > 0);
+    expect(alice.closed[0]).toBe(4004);
+    expect(alice.errors[0]).toMatchObject({ reason: "unauthorized" });
+    expect(bob.closed).toEqual([]);
+  });
+});
+
 describe("admit", () => {
   test("lets in, or refuses by name; other calls are not asked", async () => {
     const asked: unknown[] = [];

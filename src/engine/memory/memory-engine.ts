@@ -62,6 +62,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
+  #onDisconnect: (subject: Subject) => void = () => {};
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -255,6 +256,14 @@ class MemoryEngine implements Engine {
 
   suspensions(): Suspension[] {
     return this.#moderation.list(this.#system.now());
+  }
+
+  disconnect(subject: Subject): undefined {
+    this.#onDisconnect(subject);
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   // -------------------------------------------------------------------------------------------
