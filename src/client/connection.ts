@@ -15,6 +15,7 @@ import {
   type Outputs,
   type Rpc,
 } from "./mutations.ts";
+import { credentialHeaders } from "./rpc-http.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import { STEADY_MS } from "./rpc-socket.ts";
@@ -70,6 +71,10 @@ export interface ConnectionParts {
   /** The `ws:` or `wss:` URL of tRPC's endpoint; a function is called when the socket is needed. */
   url: string | (() => string);
   tokens: TokenStore;
+  /** What the server authenticates the peer by, if anything; called at every connect and request. */
+  auth?: () => Promise<string | undefined>;
+  /** Default: those of `fetch`. */
+  credentials?: RequestCredentials;
   /** Replaceable for tests; the globals by default. */
   WebSocket?: typeof WebSocket;
   fetch?: Fetch;
@@ -94,6 +99,8 @@ class RpcConnection implements Connection {
   readonly #parts: ConnectionParts;
   readonly #fetch: Fetch;
   readonly #random: () => number;
+  /** What `auth` has resolved with last: an unloading page can't wait for it. */
+  #auth: string | undefined;
   #choice: TransportChoice | undefined;
   #stream: EventStream | undefined;
   /** Replaces `#stream` once it delivers. */
@@ -110,7 +117,10 @@ class RpcConnection implements Connection {
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
-    this.#fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    const { credentials } = parts;
+    const anyFetch: Fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    this.#fetch = (target, init) =>
+      anyFetch(target, credentials === undefined ? init : { credentials, ...init });
     this.#random = parts.random ?? Math.random;
   }
 
@@ -147,7 +157,10 @@ class RpcConnection implements Connection {
       params: { path: "leave", input: {} },
     });
     // The frame may not be transmitted before the page is gone. A fetch with `keepalive` outlives it (Fetch, 2.2.5).
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const headers = {
+      ...credentialHeaders(token, this.#auth),
+      "content-type": "application/json",
+    };
     const init = { method: "POST", keepalive: true, headers, body: "{}" };
     this.#fetch(httpUrlOf(this.#choice.url, "/leave"), init).catch(() => {
       // The server detects the closed socket instead, and its grace expires.
@@ -186,6 +199,7 @@ class RpcConnection implements Connection {
       {
         url: typeof url === "string" ? url : url(),
         tokens,
+        auth: async () => (this.#auth = await this.#parts.auth?.()),
         WebSocket: this.#parts.WebSocket ?? WebSocket,
         fetch: this.#fetch,
         random: this.#random,
@@ -206,10 +220,16 @@ class RpcConnection implements Connection {
     if (this.#isClosed || this.#choice !== choice) return;
     const listener = this.#listener;
     this.#unsubscribe();
+    this.#dropTransports();
+    listener?.ended(error);
+  }
+
+  /** The next use begins with a new socket. */
+  #dropTransports(): void {
+    const choice = this.#choice;
     this.#choice = undefined;
     this.#hasSession = false;
-    choice.end();
-    listener?.ended(error);
+    choice?.end();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -270,6 +290,8 @@ class RpcConnection implements Connection {
   #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
     const refusal = readRefusal(error);
     const retryMs = retryAfterRefusalMs(refusal);
+    // The server has closed the connection, and tRPC's client would open another one at once.
+    if (refusal.kind === "rejected" && refusal.reason === "unauthorized") this.#dropTransports();
     // A fault may be temporary; a rejection without a retry time is not.
     if (refusal.kind === "unanswered" || refusal.kind === "server-fault" || retryMs !== undefined) {
       this.#onLost(listener);

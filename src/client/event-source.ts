@@ -43,7 +43,7 @@ class StreamEnd extends Event {
  */
 export function createEventSources(
   fetch: Fetch,
-  headers: () => Record<string, string>,
+  headers: () => Promise<Record<string, string>>,
 ): EventSources {
   const open = new Set<FetchedEventSource>();
 
@@ -83,7 +83,7 @@ export function createEventSources(
     /** Reads the stream, and returns why it ended. Rejects if the connection breaks. */
     async #read(url: string): Promise<StreamEnd> {
       const response = await fetch(url, {
-        headers: { accept: "text/event-stream", ...headers() },
+        headers: { accept: "text/event-stream", ...(await headers()) },
         cache: "no-store",
         signal: this.#controller.signal,
       });

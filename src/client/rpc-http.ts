@@ -19,6 +19,7 @@ export interface RpcHttpParts {
   /** The `ws:` or `wss:` URL of tRPC's endpoint. */
   url: string;
   tokens: TokenStore;
+  auth: () => Promise<string | undefined>;
   fetch: Fetch;
   /** Returns a number in [0, 1). */
   random: () => number;
@@ -85,10 +86,10 @@ export class RpcHttp implements Transport {
     for (const request of this.#requests) request.abort();
   }
 
-  #headers(): Record<string, string> {
+  async #headers(): Promise<Record<string, string>> {
+    const auth = await this.#parts.auth();
     const token = this.#parts.tokens.read();
-    if (token === undefined || token === this.#refusedToken) return {};
-    return { authorization: `Bearer ${token}` };
+    return credentialHeaders(token === this.#refusedToken ? undefined : token, auth);
   }
 
   /** Over a socket a token that is not accepted begins a new session. Over HTTP it is refused, and the next try has none. */
@@ -121,4 +122,15 @@ export class RpcHttp implements Transport {
       this.#requests.delete(controller);
     }
   }
+}
+
+/** The headers by which the server knows a session, and the operator a peer. */
+export function credentialHeaders(
+  token: string | undefined,
+  auth: string | undefined,
+): Record<string, string> {
+  return {
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...(auth !== undefined && { "x-peer-stream-auth": auth }),
+  };
 }

@@ -29,6 +29,7 @@ const ABNORMAL_CLOSURE = 1006;
 export interface RpcSocketParts {
   url: string;
   tokens: TokenStore;
+  auth: () => Promise<string | undefined>;
   WebSocket: typeof WebSocket;
   fetch: Fetch;
   /** Returns a number in [0, 1). */
@@ -99,8 +100,9 @@ export class RpcSocket implements Transport {
       WebSocket: this.#sockets.WebSocket,
       // Called at every connect, so that the newest token resumes the session.
       connectionParams: async () => {
+        const auth = await parts.auth();
         const token = tokens.read();
-        return token === undefined ? {} : { token };
+        return { ...(token !== undefined && { token }), ...(auth !== undefined && { auth }) };
       },
       keepAlive: KEEP_ALIVE,
       onOpen: () => {

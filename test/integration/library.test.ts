@@ -4,6 +4,9 @@ import { createTRPCClient, createWSClient, httpLink, wsLink } from "@trpc/client
 import { Elysia } from "elysia";
 import { z } from "zod";
 import { ConfigError, createPeerStream, refuse, type PeerStreamOptions } from "../../src/server.ts";
+import { createConnection } from "../../src/client/connection.ts";
+import type { PeerStreamError } from "../../src/client/state.ts";
+import { createTokenStore } from "../../src/client/token-store.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { until } from "../support/until.ts";
@@ -431,6 +434,61 @@ describe("authenticate", () => {
     expect(new Set(refused)).toEqual(new Set(["rate-limited"]));
     expect(await bob.client.join.mutate({})).toMatchObject({ status: "paired" });
   });
+});
+
+describe("our own client", () => {
+  /** What the page is told. */
+  function open(ws: string, auth: string) {
+    const connection = createConnection({
+      url: ws,
+      tokens: createTokenStore({ getItem: () => null, setItem() {} }, () => "key"),
+      auth: async () => auth,
+    });
+    ends.push(() => connection.close());
+    const events: string[] = [];
+    const ended: PeerStreamError[] = [];
+    connection.open({
+      event: ({ type }) => void events.push(type),
+      disconnected() {},
+      opened() {},
+      transportChanged() {},
+      ended: (error) => void ended.push(error),
+    });
+    return { connection, events, ended };
+  }
+
+  test("sends what it was given as auth; refused, it idles with that error", async () => {
+    let asked = 0;
+    const { ws } = startHost({
+      authenticate({ params }) {
+        asked += 1;
+        return params["auth"] === "alice" ? { account: "alice" } : refuse("unauthorized");
+      },
+    });
+    const alice = open(ws, "alice");
+    await until("alice has a session", () => alice.events.includes("session"));
+    const mallory = open(ws, "mallory");
+    await until("mallory is refused", () => mallory.ended.length > 0);
+    expect(mallory.ended[0]).toMatchObject({ kind: "rejected", reason: "unauthorized" });
+    // A client that went on trying would have asked again within two of its first delays.
+    const before = asked;
+    await Bun.sleep(1500);
+    expect(asked).toBe(before);
+  });
+
+  test("tries again by itself after the hook has failed", async () => {
+    let asked = 0;
+    const { ws } = startHost({
+      authenticate() {
+        if ((asked += 1) === 1) throw new Error("the database is away");
+        return { account: "alice" };
+      },
+    });
+    const alice = open(ws, "alice");
+    await until("alice has a session", () => alice.events.includes("session"));
+    expect(asked).toBe(2);
+    expect(alice.ended).toEqual([]);
+  }, 20_000);
 });
 
 describe("the operator's calls", () => {
