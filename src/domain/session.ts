@@ -226,9 +226,7 @@ export function connectFrom(session: SessionDraft, addressHash: string): void {
 }
 
 export const partyOf = ({ id, addressHash, account }: Session): Party =>
-  account === undefined
-    ? { sessionId: id, addressHash }
-    : { sessionId: id, addressHash, account };
+  account === undefined ? { sessionId: id, addressHash } : { sessionId: id, addressHash, account };
 
 /** The session as the author of a report, with all that decides whether the report counts. */
 export const reporterOf = (session: Session): Reporter => ({

@@ -307,11 +307,7 @@ export function evict(
 export type Met = Pick<PastRoom, "partnerId" | "partnerAccount" | "votes">;
 
 /** The other member of the session's present or recent room, and whether a report from that room counts. */
-export function partnerIn(
-  session: Session,
-  roomId: string,
-  around: Surroundings,
-): Met | undefined {
+export function partnerIn(session: Session, roomId: string, around: Surroundings): Met | undefined {
   const { room } = session;
   if (room?.id !== roomId) return session.recentRooms.find((past) => past.roomId === roomId);
   return { partnerId: partnerIdOf(session.id, room), votes: earnsVote(room, around) };

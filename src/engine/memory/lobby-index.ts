@@ -160,8 +160,7 @@ function removeNumber<P>({ numbers, repeated }: Term<P>, number: number): void {
 function areAllBarred<P>({ barred, number }: Numbered, term: Term<P>): boolean {
   if (barred === undefined) return false;
   let count = countShared(barred, term.numbers);
-  for (const [repeated, more] of term.repeated ?? [])
-    if (hasBit(barred, repeated)) count += more;
+  for (const [repeated, more] of term.repeated ?? []) if (hasBit(barred, repeated)) count += more;
   const isItselfCounted = number !== undefined && hasBit(barred, number);
   return count === term.peers.size - (isItselfCounted ? 0 : 1);
 }

@@ -176,7 +176,8 @@ class MemoryEngine implements Engine {
   pair(request: PairRequest): boolean {
     const impolite = this.#current(request.impolite);
     const polite = this.#current(request.polite);
-    if (!impolite || !polite || impolite === polite || isBarred(impolite.person, polite.person)) return false;
+    if (!impolite || !polite || impolite === polite || isBarred(impolite.person, polite.person))
+      return false;
     const around = this.#surroundings();
     const change = transitions.pair(impolite.value, polite.value, request, around);
     const { caller } = request;
