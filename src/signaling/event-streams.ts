@@ -26,6 +26,8 @@ export interface EventsRequest {
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
+  /** See `AttachRequest.account`. */
+  account?: string | undefined;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
   onIdentified(caller: Caller): void;
   /** Must not throw. */
@@ -110,6 +112,7 @@ class Reader implements OpenEvents {
       const attaching = engine.attach({
         ...this.#caller,
         addressHash: this.#request.addressHash,
+        account: this.#request.account,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#wake,

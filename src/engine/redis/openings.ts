@@ -6,7 +6,7 @@ import { modes } from "../../protocol.ts";
 import type { Stats } from "../engine.ts";
 import { scripts } from "./scripts.ts";
 import type { Shard } from "./shard.ts";
-import { withShard } from "./shard-ids.ts";
+import { weightOf, withShard } from "./shard-ids.ts";
 
 export interface OpeningsParts {
   shards: readonly Shard[];
@@ -71,12 +71,23 @@ export class Openings {
     this.#open = Math.max(1, Math.min(open, this.#parts.shards.length));
   }
 
-  /** The id of a session that is born where the fewest are. @param id 22 unguessable characters of base64url. */
-  newSessionId(id: string): string {
-    const shard = this.leastCrowded(this.#open)?.number ?? 0;
+  /**
+   * The id of a session that is born where the fewest are; one with an account where those of its account are.
+   * @param id 22 unguessable characters of base64url.
+   */
+  newSessionId(id: string, account?: string): string {
+    const home = account === undefined ? this.leastCrowded(this.#open) : this.#homeOf(account);
+    const shard = home?.number ?? 0;
     const known = this.#known[shard];
     if (known) known.births += 1;
     return withShard(id, shard);
+  }
+
+  /** Of the open and available ones. While their number changes by one, few accounts get another. */
+  #homeOf(account: string): Shard | undefined {
+    const open = this.#parts.shards.slice(0, this.#open).filter(({ node }) => node.available);
+    const weight = ({ number }: Shard) => weightOf(account, number);
+    return open.sort((a, b) => weight(b) - weight(a))[0];
   }
 
   /** Of the available ones among the first `count`. */

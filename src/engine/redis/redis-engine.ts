@@ -126,8 +126,7 @@ export class RedisEngine implements Engine {
       node: site.node,
       limits: options.moderation,
       evict: (sessionId) => this.#evict(sessionId),
-      hasStream: (sessionId) => shards.some(({ inboxes }) => inboxes.has(sessionId)),
-      connectedFrom: (addressHash) => shards.flatMap(({ inboxes }) => inboxes.at(addressHash)),
+      connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
     });
@@ -214,8 +213,8 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Streams
 
-  newSessionId(id: string): string {
-    return this.#openings.newSessionId(id);
+  newSessionId(id: string, account?: string): string {
+    return this.#openings.newSessionId(id, account);
   }
 
   attach(request: AttachRequest): Promise<Attached | Rejection> {
@@ -273,7 +272,17 @@ export class RedisEngine implements Engine {
   avoid(caller: Caller, roomId: string): Promise<{ partnerId: string } | Rejection> {
     return this.#at(caller.sessionId, async (shard) => {
       const found = await shard.metIn(caller, roomId);
-      return isRejection(found) ? found : shard.block(caller, roomId, found.met.partnerId);
+      if (isRejection(found)) return found;
+      const blocked = await shard.block(caller, roomId, found.met);
+      const { account, addressHash } = found.reporter;
+      if (isRejection(blocked) || account === undefined || this.#shards.length === 1)
+        return blocked;
+      // Later sessions of the account may be in any shard. If one does not answer, the peer repeats the call.
+      const party = await this.#at(found.met.partnerId, (at) => at.party(found.met));
+      if (isRejection(party)) return party;
+      const others = this.#shards.filter((other) => other !== shard);
+      await Promise.all(others.map((other) => other.keepBlock(account, party, addressHash)));
+      return blocked;
     });
   }
 
@@ -285,7 +294,7 @@ export class RedisEngine implements Engine {
     if (isRejection(found)) return found;
     const { reporter, met } = found;
     // Partner and reporter may be in two shards by now.
-    const reported = await this.#at(met.partnerId, (shard) => shard.party(met.partnerId));
+    const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
     if (isRejection(reported)) return reported;
     return this.#site.transactor.answering(() =>
       this.#suspensions.report({ roomId, reporter, reported, earned: met.votes }),

@@ -17,6 +17,8 @@ const tokenLifeMs = 7 * 24 * 3_600_000;
 /** How long a key may be there after everybody has gone (milliseconds); `lasts` with what bounds it; a channel is no key. */
 const lives = {
   session: quarterHourMs,
+  account: quarterHourMs,
+  accountSessions: 0,
   log: quarterHourMs,
   results: quarterHourMs,
   avoidances: quarterHourMs,
