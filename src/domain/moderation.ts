@@ -65,9 +65,11 @@ export const networkHashChars = 8;
 const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
 
+export const subjectKinds = ["account", "session", "address"] as const;
+
 export interface Subject {
-  kind: "session" | "address" | "account";
-  /** A session's id, an address bucket's keyed hash, or an account as the operator names it. */
+  kind: (typeof subjectKinds)[number];
+  /** The operator's id of an account, a session's id, or an address bucket's keyed hash. */
   id: string;
 }
 

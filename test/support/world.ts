@@ -191,6 +191,7 @@ function createPeer(
       const stream = signaling.events({
         known: caller,
         newSessionId: name.padEnd(22, "_"),
+        graceMsMax: () => Number.POSITIVE_INFINITY,
         addressHash: `address of ${name}`,
         account,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,

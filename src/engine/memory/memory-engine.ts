@@ -30,26 +30,7 @@ import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
 import { RecordedResults } from "../recorded-results.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
-import type { StoredSession } from "./stored-session.ts";
-
-/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
-class OpenedStream implements Stream {
-  readonly session: StoredSession;
-  readonly sessionId: string;
-  readonly generation: number;
-  readonly streamId: string;
-  readonly epoch: string;
-  readonly after: number;
-
-  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
-    this.session = session;
-    this.sessionId = session.id;
-    this.generation = session.value.generation;
-    this.streamId = streamId;
-    this.epoch = epoch;
-    this.after = after;
-  }
-}
+import { OpenedStream, type StoredSession } from "./stored-session.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -63,6 +44,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
+  #onDisconnect: (subject: Subject) => void = () => {};
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -127,13 +109,13 @@ class MemoryEngine implements Engine {
     };
   }
 
-  detach({ sessionId, streamId }: Stream): void {
+  detach({ sessionId, streamId }: Stream, graceMsMax = Number.POSITIVE_INFINITY): void {
     const session = this.#store.get(sessionId);
     const index = session?.streams.findIndex(({ id }) => id === streamId) ?? -1;
     if (!session || index < 0) return;
     session.streams.splice(index, 1);
     if (session.streams.length > 0) return;
-    const graceUntil = this.now() + this.#options.graceMs;
+    const graceUntil = this.now() + Math.min(this.#options.graceMs, graceMsMax);
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
     const change = transitions.detach(session.value, partner?.value, graceUntil, around);
@@ -257,6 +239,14 @@ class MemoryEngine implements Engine {
 
   suspensions(): Suspension[] {
     return this.#moderation.list(this.#system.now());
+  }
+
+  disconnect(subject: Subject): undefined {
+    this.#onDisconnect(subject);
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   // -------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** What the engine in memory keeps of one session besides its value. */
 import type { EventLog } from "../../domain/event-log.ts";
 import { newSession, withStanding, type Session } from "../../domain/session.ts";
+import type { Stream } from "../engine.ts";
 import type { Account } from "./account.ts";
 import type { Avoider } from "./avoidance.ts";
 import type { BitSet } from "./bit-set.ts";
@@ -58,5 +59,24 @@ export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person
   current(): Session {
     if (this.account) this.value = withStanding(this.value, this.account.standing);
     return this.value;
+  }
+}
+
+/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
+export class OpenedStream implements Stream {
+  readonly session: StoredSession;
+  readonly sessionId: string;
+  readonly generation: number;
+  readonly streamId: string;
+  readonly epoch: string;
+  readonly after: number;
+
+  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
+    this.session = session;
+    this.sessionId = session.id;
+    this.generation = session.value.generation;
+    this.streamId = streamId;
+    this.epoch = epoch;
+    this.after = after;
   }
 }

@@ -16,10 +16,11 @@ export const layoutVersion = "2";
 
 /** Keys of a name in which `{}` stands for each argument. */
 const patterns = {
-  /** hash: a session (see session-codec.ts), and `name`, `dropped`, `mark` of its log. Expires when it is not needed. */
+  /**
+   * hash: a session (see session-codec.ts), and `name`, `dropped`, `mark` of its log. Or, under `@` and its name, what an account has of its own,
+   * and its `version`. Expires when it is not needed.
+   */
   session: "s:{}",
-  /** hash: what an account has of its own, and its `version` (see session-codec.ts). Expires as a session does, after its last one. */
-  account: "s:@{}",
   /** set: the sessions of an account that have an open stream. */
   accountSessions: "p:{}",
   /** list: the entries of a session's log, the oldest first, under its present name (see log.lua). Deleted when its grace has expired. */

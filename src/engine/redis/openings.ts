@@ -100,12 +100,18 @@ export class Openings {
 
   /** Those who are online or wait in the other shards, as it was at their last heartbeats. */
   elsewhere(shard: number): Stats {
-    const sum = nothing();
-    for (const [number, { stats }] of this.#known.entries()) {
-      if (number === shard) continue;
-      sum.online += stats.online;
-      for (const mode of modes) sum.waiting[mode] += stats.waiting[mode];
-    }
-    return sum;
+    return sumOf(this.#known.filter((_, number) => number !== shard).map(({ stats }) => stats));
   }
+}
+
+export function sumOf(all: readonly Stats[]): Stats {
+  const sum = nothing();
+  for (const { online, waiting, rooms } of all) {
+    sum.online += online;
+    for (const mode of modes) {
+      sum.waiting[mode] += waiting[mode];
+      sum.rooms[mode] += rooms[mode];
+    }
+  }
+  return sum;
 }

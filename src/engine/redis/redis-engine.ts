@@ -10,7 +10,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import { modes, type Status } from "../../protocol.ts";
+import type { Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -31,7 +31,7 @@ import type { RedisFault } from "./faults.ts";
 import { defaultPrefix } from "./keys.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 import { Moves } from "./moves.ts";
-import { Openings } from "./openings.ts";
+import { Openings, sumOf } from "./openings.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
@@ -106,6 +106,7 @@ export class RedisEngine implements Engine {
   readonly #moves: Moves;
   #addressKey: Buffer | undefined;
   #onRoomEnded: (end: RoomEnd) => void = () => {};
+  #onDisconnect: (subject: Subject) => void = () => {};
 
   /** @throws if there is no location, or if there are more than ids can name. */
   constructor(system: Pick<System, "id">, options: EngineOptions, redis: RedisOptions) {
@@ -173,6 +174,7 @@ export class RedisEngine implements Engine {
         this.#site.inBackground("moving sessions", () => this.#moves.begin(shard));
       },
       onModeration: () => this.#site.inBackground("suspensions", () => this.#suspensions.sync()),
+      onDisconnect: (subject) => this.#onDisconnect(subject),
       onBug: (error, where) => redis.onBug?.(error, where),
     });
   }
@@ -222,8 +224,8 @@ export class RedisEngine implements Engine {
     return this.#at(request.sessionId, (shard) => shard.attach(request), isNew);
   }
 
-  async detach(stream: Stream): Promise<void> {
-    await this.#holderOf(stream).detach(stream);
+  async detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    await this.#holderOf(stream).detach(stream, graceMsMax);
   }
 
   read(stream: Stream, after: number): ReturnType<Shard["read"]> {
@@ -313,6 +315,18 @@ export class RedisEngine implements Engine {
     return this.#suspensions.list();
   }
 
+  disconnect(subject: Subject): Promise<Rejection | undefined> {
+    const { node, transactor } = this.#site;
+    return transactor.answering<Rejection | undefined>(async () => {
+      await node.publish(node.keys.allNodes(), { type: "disconnect", subject });
+      return undefined;
+    });
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
+  }
+
   /** Returns whose tickets entered the lobby because of it. */
   async #evict(sessionId: string): Promise<string[]> {
     const evicted = await this.#at(sessionId, (shard) => shard.evict(sessionId));
@@ -371,16 +385,4 @@ export class RedisEngine implements Engine {
   async close(): Promise<void> {
     for (const { node } of this.#shards) node.close();
   }
-}
-
-function sumOf(all: readonly Stats[]): Stats {
-  const sum = (count: (stats: Stats) => number) =>
-    all.reduce((total, stats) => total + count(stats), 0);
-  const waiting = { video: 0, audio: 0, text: 0 };
-  const rooms = { video: 0, audio: 0, text: 0 };
-  for (const mode of modes) {
-    waiting[mode] = sum((stats) => stats.waiting[mode]);
-    rooms[mode] = sum((stats) => stats.rooms[mode]);
-  }
-  return { online: sum(({ online }) => online), waiting, rooms };
 }

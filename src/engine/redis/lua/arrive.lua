@@ -24,7 +24,7 @@ for n = 1, #avoidances, 2 do
 end
 if account ~= '' then
   local standing, avoided, bounds = take_list(), take_list(), take_list()
-  if #standing > 0 and redis.call('EXISTS', account_key(account)) == 0 then redis.call('HSET', account_key(account), unpack(standing)) end
+  if #standing > 0 and redis.call('EXISTS', session_key('@' .. account)) == 0 then redis.call('HSET', session_key('@' .. account), unpack(standing)) end
   for n = 1, #avoided, 2 do redis.call('ZADD', avoidances_key('@' .. account), 'GT', avoided[n + 1], avoided[n]) end
   keep_account(account, tonumber(now), unpack(bounds))
 end

@@ -30,7 +30,7 @@ for n = 1, tonumber(take()) do
   if string.find(one.flags, 'a', 1, true) then
     one.account, one.version = take(), take()
     one.account_from, one.account_to = take_range()
-    if (redis.call('HGET', account_key(one.account), 'version') or '0') ~= one.version then return changed() end
+    if (redis.call('HGET', session_key('@' .. one.account), 'version') or '0') ~= one.version then return changed() end
   end
   local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
   if (fields[1] or '0') ~= one.revision then return changed() end
@@ -120,7 +120,7 @@ local function store(one)
 end
 -- Changes what the account of a session has. Without any session that has a stream it expires, like the session.
 local function store_account(one)
-  local key, set = account_key(one.account), { unpack(ARGV, one.account_from, one.account_to) }
+  local key, set = session_key('@' .. one.account), { unpack(ARGV, one.account_from, one.account_to) }
   set[#set + 1], set[#set + 2] = 'version', one.version + 1
   redis.call('HSET', key, unpack(set))
   if redis.call('TTL', key) == -1 and redis.call('SCARD', account_sessions_key(one.account)) == 0 then

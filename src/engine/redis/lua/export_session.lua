@@ -6,6 +6,6 @@ return {
   redis.call('HGETALL', session_key(session)),
   redis.call('HGETALL', results_key(session)),
   redis.call('ZRANGE', avoidances_key(session), 0, -1, 'WITHSCORES'),
-  account and redis.call('HGETALL', account_key(account)) or {},
+  account and redis.call('HGETALL', session_key('@' .. account)) or {},
   account and redis.call('ZRANGE', avoidances_key(person), 0, -1, 'WITHSCORES') or {},
 }

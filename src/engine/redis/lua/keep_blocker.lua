@@ -26,5 +26,5 @@ local function keep_account(account, now, address_hash, life_s, short_s, max, ma
   if redis.call('ZRANGE', avoidances_key(id), -1, -1, 'WITHSCORES')[2] == 'inf' then
     return keep_blocker(id, now, address_hash, life_s, short_s, max, max_per_address)
   end
-  for _, key in ipairs({ account_key(account), avoidances_key(id) }) do redis.call('EXPIRE', key, short_s) end
+  for _, key in ipairs({ session_key('@' .. account), avoidances_key(id) }) do redis.call('EXPIRE', key, short_s) end
 end

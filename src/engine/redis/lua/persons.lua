@@ -8,7 +8,7 @@ end
 local function fields_of(session, account)
   local fields = redis.call('HGETALL', session_key(session))
   if not account then return fields end
-  for _, text in ipairs(redis.call('HGETALL', account_key(account))) do fields[#fields + 1] = text end
+  for _, text in ipairs(redis.call('HGETALL', session_key('@' .. account))) do fields[#fields + 1] = text end
   return fields
 end
 -- Whether a person avoids another one at a time (epoch milliseconds).
