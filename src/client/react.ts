@@ -25,23 +25,24 @@ export interface UsedPeerStream {
  * A peer stream that lives as long as the component: it is idle until `peer.start()`, and closed, with its camera, when the
  * component is unmounted or hidden by `<Activity>`. Both renders and both runs of effects in StrictMode have the same one.
  *
- * `url` and `storageKey` may change: the peer stream is closed, and another one takes its place. The other options are those of
- * the render that made it. On a server the state is `idle`.
+ * `url` and `storageKey` may change: the peer stream is closed, and another one takes its place. `auth` and `onEvent` are those of the
+ * latest render, the other options those of the render that made the peer stream. On a server the state is `idle`.
  *
  * @throws TypeError if `url` is malformed.
  */
 export function usePeerStream(options: UsePeerStreamOptions = {}): UsedPeerStream {
   const latest = useRef(options);
-  const [own, setOwn] = useState(() => createOwnPeer(options));
-  if (own.url !== options.url || own.storageKey !== options.storageKey)
-    setOwn(createOwnPeer(options));
+  const create = (given: UsePeerStreamOptions) =>
+    createOwnPeer({ ...given, auth: () => authOf(latest.current) });
+  const [own, setOwn] = useState(() => create(options));
+  if (own.url !== options.url || own.storageKey !== options.storageKey) setOwn(create(options));
 
   useEffect(() => {
     latest.current = options;
   });
   useEffect(() => {
     // Effects that run again, long after they were cleaned up, belong to a component that was hidden.
-    if (!own.hold()) setOwn(createOwnPeer(latest.current));
+    if (!own.hold()) setOwn(create(latest.current));
     const stopEvents = own.peer.onEvent((event) => latest.current.onEvent?.(event));
     return () => {
       stopEvents();
@@ -51,6 +52,10 @@ export function usePeerStream(options: UsePeerStreamOptions = {}): UsedPeerStrea
 
   const { state, local } = useSyncExternalStore(own.subscribe, own.snapshot, idleSnapshot);
   return { state, local, peer: own.peer };
+}
+
+function authOf({ auth }: UsePeerStreamOptions) {
+  return typeof auth === "function" ? auth() : auth;
 }
 
 type Snapshot = Pick<UsedPeerStream, "state" | "local">;

@@ -205,6 +205,19 @@ describe("usePeerStream", () => {
     await act(async () => root.unmount());
   });
 
+  test("authenticates by what the latest render gave", async () => {
+    const { Chat, last } = component();
+    const root = await render(createElement(Chat, { url, auth: () => "first" }));
+    await act(async () => root.update(createElement(Chat, { url, auth: "second" })));
+    await act(async () => last().peer.start());
+    await act(async () => {
+      browser.sockets.last.open();
+      await until("it sends its parameters", () => browser.sockets.last.sent.length > 0);
+    });
+    expect(browser.sockets.last.sent[0]).toMatchObject({ data: { auth: "second" } });
+    await act(async () => root.unmount());
+  });
+
   test("hidden by <Activity> it leaves, and once shown it is another one that works", async () => {
     const { Chat, last } = component();
     const shown = (mode: "visible" | "hidden") =>
