@@ -160,14 +160,12 @@ export function withStanding(session: Session, standing: Standing): Session {
   return isSame ? session : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty };
 }
 
-/** Who avoids and is avoided: the account, where there is one, in all its sessions. No session's id contains an `@`. */
+/**
+ * Who avoids and is avoided: the account, where there is one, in all its sessions, which are never paired with each other. No session's id
+ * contains an `@`.
+ */
 export function personOf({ id, account }: Pick<Session, "id" | "account">): string {
   return account === undefined ? id : `@${account}`;
-}
-
-/** Whether both are sessions of one account: they are never paired. */
-export function isSameAccount(one: Session, other: Session): boolean {
-  return one.account !== undefined && one.account === other.account;
 }
 
 export function statusOf({ room, ticket }: Session): Status {

@@ -92,15 +92,15 @@ export class Moves {
     const from = shards[number];
     if (!from || number === 0 || this.#busy.has(number)) return;
     const isClosed = number >= openings.open;
-    const to = isClosed
-      ? openings.leastCrowded(openings.open)
-      : shards.slice(0, number).find(({ node }) => node.available);
-    if (!to) return;
+    const first = shards.slice(0, number).find(({ node }) => node.available);
+    if (!first) return;
     const since = isClosed ? undefined : from.now() - seekAfterMs;
     this.#busy.add(number);
     try {
-      for (const sessionId of from.inboxes.waiting(since).slice(0, movedAtOnce))
-        await this.move(sessionId, from, to);
+      for (const sessionId of from.inboxes.waiting(since).slice(0, movedAtOnce)) {
+        const home = isClosed && openings.homeOf(from.inboxes.get(sessionId)?.account);
+        await this.move(sessionId, from, home || first);
+      }
     } finally {
       this.#busy.delete(number);
     }

@@ -76,15 +76,15 @@ export class Openings {
    * @param id 22 unguessable characters of base64url.
    */
   newSessionId(id: string, account?: string): string {
-    const home = account === undefined ? this.leastCrowded(this.#open) : this.#homeOf(account);
-    const shard = home?.number ?? 0;
+    const shard = this.homeOf(account)?.number ?? 0;
     const known = this.#known[shard];
     if (known) known.births += 1;
     return withShard(id, shard);
   }
 
-  /** Of the open and available ones. While their number changes by one, few accounts get another. */
-  #homeOf(account: string): Shard | undefined {
+  /** Of the open and available ones. When their number changes by one, few accounts get another. */
+  homeOf(account: string | undefined): Shard | undefined {
+    if (account === undefined) return this.leastCrowded(this.#open);
     const open = this.#parts.shards.slice(0, this.#open).filter(({ node }) => node.available);
     const weight = ({ number }: Shard) => weightOf(account, number);
     return open.sort((a, b) => weight(b) - weight(a))[0];
