@@ -148,7 +148,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
-    newSessionId: () => engine.newSessionId(system.id()),
+    newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: options.admit && createAdmit(options.admit, hooks),
   });
   let isDraining = false;

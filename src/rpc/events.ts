@@ -90,6 +90,10 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     return this.#context.connection.addressHash;
   }
 
+  get account(): string | undefined {
+    return this.#context.account;
+  }
+
   graceMsMax(): number {
     return this.#context.identityMs();
   }

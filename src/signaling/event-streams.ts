@@ -26,6 +26,8 @@ export interface EventsRequest {
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
+  /** See `AttachRequest.account`. */
+  account?: string | undefined;
   /** How long room and ticket may be kept at most when the stream closes now (milliseconds). */
   graceMsMax(): number;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
@@ -112,6 +114,7 @@ class Reader implements OpenEvents {
       const attaching = engine.attach({
         ...this.#caller,
         addressHash: this.#request.addressHash,
+        account: this.#request.account,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#wake,

@@ -9,6 +9,7 @@ import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/eng
 import type { RoomEnd } from "../../src/domain/session.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
+import { describeAccounts } from "./account-contract.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 
@@ -818,4 +819,6 @@ export function describeEngine(name: string, open: OpenEngine) {
       expect((await stats()).online).toBe(1);
     });
   });
+
+  describeAccounts(name, open);
 }

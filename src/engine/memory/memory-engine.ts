@@ -4,7 +4,8 @@ import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/even
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
 import { recordedResult } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import { knowsRoom, partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
+import type { RoomEnd, Session } from "../../domain/session.ts";
+import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { Status } from "../../protocol.ts";
@@ -29,26 +30,7 @@ import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
 import { RecordedResults } from "../recorded-results.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
-import type { StoredSession } from "./stored-session.ts";
-
-/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
-class OpenedStream implements Stream {
-  readonly session: StoredSession;
-  readonly sessionId: string;
-  readonly generation: number;
-  readonly streamId: string;
-  readonly epoch: string;
-  readonly after: number;
-
-  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
-    this.session = session;
-    this.sessionId = session.id;
-    this.generation = session.value.generation;
-    this.streamId = streamId;
-    this.epoch = epoch;
-    this.after = after;
-  }
-}
+import { OpenedStream, type StoredSession } from "./stored-session.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -93,9 +75,9 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, generation, position } = request;
+    const { sessionId, addressHash, account, generation, position } = request;
     const store = this.#store;
-    const session = store.get(sessionId) ?? store.create(sessionId, addressHash);
+    const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
     // The tab that lost the session comes back with what it last had: it has still lost it.
     const isKnownEpoch = recovery !== "none" && recovery !== "other-epoch";
@@ -103,9 +85,9 @@ class MemoryEngine implements Engine {
     const log = (session.log ??= new EventLog(newEpoch(this.#system.random())));
     const partner = store.partnerOf(session);
     const change = transitions.attach(
-      session.value,
-      partner?.value,
-      { addressHash, generation, recovery },
+      session.current(),
+      partner?.current(),
+      { addressHash, account, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -161,8 +143,8 @@ class MemoryEngine implements Engine {
 
   enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
     const wishes = asked && this.#store.lobby.internStrings(asked);
-    return this.#carryOut<Moved>(caller, notSubscribed, ({ value }) =>
-      transitions.enqueue(value, wishes, this.#surroundings()),
+    return this.#carryOut<Moved>(caller, notSubscribed, (session) =>
+      transitions.enqueue(session, wishes, this.#surroundings()),
     );
   }
 
@@ -176,7 +158,8 @@ class MemoryEngine implements Engine {
   pair(request: PairRequest): boolean {
     const impolite = this.#current(request.impolite);
     const polite = this.#current(request.polite);
-    if (!impolite || !polite || impolite === polite || isBarred(impolite, polite)) return false;
+    if (!impolite || !polite || impolite === polite || isBarred(impolite.person, polite.person))
+      return false;
     const around = this.#surroundings();
     const change = transitions.pair(impolite.value, polite.value, request, around);
     const { caller } = request;
@@ -205,8 +188,8 @@ class MemoryEngine implements Engine {
   }
 
   confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
-    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, ({ value }, partner) =>
-      transitions.confirm(value, partner?.value, roomId, this.#surroundings()),
+    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, (session, partner) =>
+      transitions.confirm(session, partner, roomId, this.#surroundings()),
     );
   }
 
@@ -214,7 +197,7 @@ class MemoryEngine implements Engine {
     return this.#carryOut<transitions.Ended>(
       caller,
       transitions.endOfUnknown(request.ending),
-      ({ value }, partner) => transitions.end(value, partner?.value, request, this.#surroundings()),
+      (session, partner) => transitions.end(session, partner, request, this.#surroundings()),
     );
   }
 
@@ -222,8 +205,8 @@ class MemoryEngine implements Engine {
     return this.#carryOut<{ partnerId: string }>(
       caller,
       notInRoom,
-      ({ value }, met) =>
-        met ? transitions.block(value, met.value, roomId, this.#surroundings()) : notInRoom,
+      (session, met) =>
+        met ? transitions.block(session, met, roomId, this.#surroundings()) : notInRoom,
       (session) => this.#metIn(session, roomId)?.partner,
     );
   }
@@ -238,7 +221,7 @@ class MemoryEngine implements Engine {
     if (!session || !met) return notInRoom;
     const reported = partyOf(met.partner.value);
     const verdict = this.#moderation.report(
-      { roomId, reporter: reporterOf(session.value), reported, earned: met.votes },
+      { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes },
       this.#system.now(),
       this.now(),
     );
@@ -296,6 +279,7 @@ class MemoryEngine implements Engine {
       ...takeDue(deadlines.relaxations.anybody, now, (session) => this.#relax(session)),
       ...takeDue(deadlines.retentions, now, (session) => store.expire(session)),
       ...takeDue(deadlines.blockerRetentions, now, (session) => store.forget(session)),
+      ...takeDue(deadlines.accountRetentions, now, (account) => store.forgetAccount(account)),
     ];
     const nextAt = deadlines.earliest;
     this.#notifier.reset(nextAt);
@@ -329,7 +313,7 @@ class MemoryEngine implements Engine {
   #carryOut<Result extends object>(
     caller: Caller,
     unknown: Result | Rejection,
-    verb: (session: StoredSession, other: StoredSession | undefined) => Change<Result> | Rejection,
+    verb: (session: Session, other: Session | undefined) => Change<Result> | Rejection,
     otherOf = (one: StoredSession) => this.#store.partnerOf(one),
   ): Result | Rejection {
     const session = this.#sessionOf(caller);
@@ -338,7 +322,7 @@ class MemoryEngine implements Engine {
     const past = this.#recorded<Result>(session, caller);
     if (past) return past;
     const other = otherOf(session);
-    const change = verb(session, other);
+    const change = verb(session.current(), other?.current());
     if (isRejection(change)) return change;
     this.#record(session, caller, change.result);
     return this.#store.apply(change, session, other);
@@ -365,28 +349,28 @@ class MemoryEngine implements Engine {
   #metIn(session: StoredSession, roomId: string) {
     const met = transitions.partnerIn(session.value, roomId, this.#surroundings());
     if (!met) return undefined;
-    const { partnerId, votes } = met;
-    return { partner: this.#store.get(partnerId) ?? this.#store.revive(partnerId), votes };
+    const { partnerId, partnerAccount, votes } = met;
+    const store = this.#store;
+    return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
   }
 
   /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
   #evict(suspensions: readonly Suspension[]): string[] {
-    return suspensions.flatMap(({ subject: { kind, id } }) => {
-      const session = this.#store.get(id);
-      const named = session ? [session] : [];
-      const sessions = kind === "address" ? this.#store.atAddress(id) : named;
-      return sessions.flatMap((one) => {
-        const partner = this.#store.partnerOf(one);
-        const change = transitions.evict(one.value, partner?.value, this.#surroundings());
-        return this.#store.apply(change, one, partner).newlyWaiting;
-      });
-    });
+    const store = this.#store;
+    return suspensions.flatMap(({ subject }) =>
+      store.sessionsOf(subject).flatMap((one) => {
+        const partner = store.partnerOf(one);
+        const change = transitions.evict(one.current(), partner?.current(), this.#surroundings());
+        return store.apply(change, one, partner).newlyWaiting;
+      }),
+    );
   }
 
   #expireGrace(session: StoredSession): string[] {
     session.scheduled = undefined;
     const partner = this.#store.partnerOf(session);
-    const change = transitions.expireGrace(session.value, partner?.value, this.#surroundings());
+    const around = this.#surroundings();
+    const change = transitions.expireGrace(session.current(), partner?.current(), around);
     return this.#store.apply(change, session, partner).newlyWaiting;
   }
 

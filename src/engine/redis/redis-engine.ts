@@ -10,7 +10,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import { modes, type Status } from "../../protocol.ts";
+import type { Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -31,7 +31,7 @@ import type { RedisFault } from "./faults.ts";
 import { defaultPrefix } from "./keys.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 import { Moves } from "./moves.ts";
-import { Openings } from "./openings.ts";
+import { Openings, sumOf } from "./openings.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
@@ -127,8 +127,7 @@ export class RedisEngine implements Engine {
       node: site.node,
       limits: options.moderation,
       evict: (sessionId) => this.#evict(sessionId),
-      hasStream: (sessionId) => shards.some(({ inboxes }) => inboxes.has(sessionId)),
-      connectedFrom: (addressHash) => shards.flatMap(({ inboxes }) => inboxes.at(addressHash)),
+      connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
     });
@@ -216,8 +215,8 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Streams
 
-  newSessionId(id: string): string {
-    return this.#openings.newSessionId(id);
+  newSessionId(id: string, account?: string): string {
+    return this.#openings.newSessionId(id, account);
   }
 
   attach(request: AttachRequest): Promise<Attached | Rejection> {
@@ -275,7 +274,17 @@ export class RedisEngine implements Engine {
   avoid(caller: Caller, roomId: string): Promise<{ partnerId: string } | Rejection> {
     return this.#at(caller.sessionId, async (shard) => {
       const found = await shard.metIn(caller, roomId);
-      return isRejection(found) ? found : shard.block(caller, roomId, found.met.partnerId);
+      if (isRejection(found)) return found;
+      const blocked = await shard.block(caller, roomId, found.met);
+      const { account, addressHash } = found.reporter;
+      if (isRejection(blocked) || account === undefined || this.#shards.length === 1)
+        return blocked;
+      // Later sessions of the account may be in any shard. If one does not answer, the peer repeats the call.
+      const party = await this.#at(found.met.partnerId, (at) => at.party(found.met));
+      if (isRejection(party)) return party;
+      const others = this.#shards.filter((other) => other !== shard);
+      await Promise.all(others.map((other) => other.keepBlock(account, party, addressHash)));
+      return blocked;
     });
   }
 
@@ -287,7 +296,7 @@ export class RedisEngine implements Engine {
     if (isRejection(found)) return found;
     const { reporter, met } = found;
     // Partner and reporter may be in two shards by now.
-    const reported = await this.#at(met.partnerId, (shard) => shard.party(met.partnerId));
+    const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
     if (isRejection(reported)) return reported;
     return this.#site.transactor.answering(() =>
       this.#suspensions.report({ roomId, reporter, reported, earned: met.votes }),
@@ -376,16 +385,4 @@ export class RedisEngine implements Engine {
   async close(): Promise<void> {
     for (const { node } of this.#shards) node.close();
   }
-}
-
-function sumOf(all: readonly Stats[]): Stats {
-  const sum = (count: (stats: Stats) => number) =>
-    all.reduce((total, stats) => total + count(stats), 0);
-  const waiting = { video: 0, audio: 0, text: 0 };
-  const rooms = { video: 0, audio: 0, text: 0 };
-  for (const mode of modes) {
-    waiting[mode] = sum((stats) => stats.waiting[mode]);
-    rooms[mode] = sum((stats) => stats.rooms[mode]);
-  }
-  return { online: sum(({ online }) => online), waiting, rooms };
 }

@@ -7,9 +7,15 @@
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
-import type { PastRoom } from "../../domain/session.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import { partyOf, reporterOf, statusOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import {
+  partyOf,
+  personOf,
+  reporterOf,
+  statusOf,
+  type RoomEnd,
+  type Session,
+} from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { modes, type Status } from "../../protocol.ts";
@@ -34,6 +40,7 @@ import { SharedWaits } from "./shared-waits.ts";
 import { SignalRelay, type SignalRelayParts } from "./signal-relay.ts";
 import { RedisStreams } from "./streams.ts";
 import { Sweeper } from "./sweeper.ts";
+import { retentionArguments } from "./retention.ts";
 import { Transactor } from "./transactor.ts";
 
 export interface ShardParts extends Pick<
@@ -215,7 +222,7 @@ export class Shard {
   metIn(
     caller: Caller,
     roomId: string,
-  ): Promise<{ reporter: Reporter; met: Pick<PastRoom, "partnerId" | "votes"> } | Rejection> {
+  ): Promise<{ reporter: Reporter; met: transitions.Met } | Rejection> {
     return this.transactor.answering(async () => {
       const session = (await this.transactor.look(caller.sessionId)).get(caller.sessionId)?.value;
       const refusal = this.transactor.refusalOf(caller, session);
@@ -225,18 +232,19 @@ export class Shard {
     });
   }
 
-  /** A session, which may be unknown, as the party of a report. */
-  party(sessionId: string): Promise<Party | Rejection> {
-    return this.transactor.answering(async () =>
-      partyOf((await this.transactor.look(sessionId)).getOrCreate(sessionId).value),
-    );
+  /** A session, which may be forgotten, as the party of a report. */
+  party({ partnerId, partnerAccount }: transitions.Met): Promise<Party | Rejection> {
+    return this.transactor.answering(async () => {
+      const { value } = (await this.transactor.look(partnerId)).getOrCreate(partnerId);
+      return partyOf({ ...value, account: value.account ?? partnerAccount });
+    });
   }
 
   /** Blocks the other member of a present or recent room. */
   block(
     caller: Caller,
     roomId: string,
-    partnerId: string,
+    { partnerId, partnerAccount }: transitions.Met,
   ): Promise<{ partnerId: string } | Rejection> {
     return this.transactor.forCaller<{ partnerId: string }>(
       caller,
@@ -246,10 +254,20 @@ export class Shard {
         if (transitions.partnerIn(value, roomId, around)?.partnerId !== partnerId)
           return reject("not-in-room");
         const partner = transaction.getOrCreate(partnerId).value;
-        return transitions.block(value, partner, roomId, around);
+        // It may be forgotten.
+        const known = { ...partner, account: partner.account ?? partnerAccount };
+        return transitions.block(value, known, roomId, around);
       },
       [partnerId],
     );
+  }
+
+  /** Keeps a block here that an account's session has made in another shard. @throws {RedisUnavailable} */
+  async keepBlock(account: string, blocked: Party, addressHash: string | undefined): Promise<void> {
+    const { options } = this.#parts;
+    const other = personOf({ id: blocked.sessionId, account: blocked.account });
+    const args = { account, other, now: this.now(), avoids_max: options.avoidsMax };
+    await this.node.run(scripts.block, args, retentionArguments(addressHash, options));
   }
 
   /** Takes a session out of lobby and room, to which a suspension applies. Returns whose tickets entered the lobby. */

@@ -1,6 +1,7 @@
 /** The streams of sessions on this node: opened, read and closed in Redis. */
 import { newEpoch, recoveryOf, type LogEntry, type LogExtent } from "../../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { personOf } from "../../domain/session.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { limits } from "../../protocol.ts";
 import type { Attached, AttachRequest, EngineOptions, Stream } from "../engine.ts";
@@ -62,7 +63,7 @@ export class RedisStreams {
     let attached: Omit<Attached, "newlyWaiting"> | undefined;
     try {
       const entered = await transactor.transact(
-        { ids: [sessionId], attaching: true },
+        { ids: [sessionId], attaching: true, account: request.account },
         (transaction) => this.#attachIn(transaction, attaching),
         (transaction, [, last, entries]: Committed) => {
           inbox.waitingSince = transaction.getOrCreate(sessionId).value.ticket?.since;
@@ -98,7 +99,7 @@ export class RedisStreams {
   #attachIn(transaction: Transaction, attaching: Attaching) {
     const { node, random, transactor } = this.#parts;
     const { request, streamId } = attaching;
-    const { sessionId, position, addressHash, generation } = request;
+    const { sessionId, position, addressHash, account, generation } = request;
     const draft = transaction.getOrCreate(sessionId);
     const log = this.#livingLog(draft);
     const recovery = recoveryOf(position, log);
@@ -110,6 +111,9 @@ export class RedisStreams {
       ["PERSIST", keys.session(sessionId)],
       ["PERSIST", keys.avoidances(sessionId)],
     );
+    if (account !== undefined)
+      for (const key of [keys.session, keys.avoidances])
+        transaction.commands.push(["PERSIST", key(personOf({ id: sessionId, account }))]);
     // The log of an earlier life of the data continues in a new epoch: it has the ids of the room's signals, which may be sent again.
     attaching.isNewLog = draft.epoch === undefined;
     if (attaching.isNewLog) draft.log = "begins";
@@ -118,7 +122,7 @@ export class RedisStreams {
     const change = transitions.attach(
       draft.value,
       transaction.partnerOf(draft),
-      { addressHash, generation, recovery },
+      { addressHash, account, generation, recovery },
       transactor.surroundings(),
     );
     const nodesBefore = nodesOf(draft.streams);
