@@ -2,11 +2,10 @@
 import { TRPCError } from "@trpc/server";
 import { Elysia } from "elysia";
 import { z } from "zod";
-import { auth, database } from "./auth.ts";
+import { auth, database, strangers } from "./auth.ts";
 import page from "./index.html";
-import { strangers } from "./strangers.ts"; // strangers
 
-const { t } = strangers; // strangers
+const { t } = strangers;
 
 const signedIn = t.procedure.use(({ ctx: { account }, next }) => {
   if (account === undefined) throw new TRPCError({ code: "UNAUTHORIZED" });
@@ -23,10 +22,10 @@ const own = t.router({
     .mutation(({ ctx, input }) => void setName.run(input.name, ctx.account)),
 });
 
-const appRouter = strangers.router(own); // strangers
+const appRouter = strangers.router(own);
 export type AppRouter = typeof appRouter;
 
-const app = new Elysia({ websocket: strangers.websocket }).use(strangers.plugin); // strangers
+const app = new Elysia({ websocket: strangers.websocket }).use(strangers.plugin);
 app
   .mount(auth.handler)
   .get("/", page)

@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
-import { strangers } from "./strangers.ts"; // strangers
+import { createPeerStream, refuse } from "peer-stream/server";
 
 export const database = new Database(process.env["DATABASE"] ?? "app.sqlite");
 
@@ -13,7 +13,8 @@ export const auth = betterAuth({
   databaseHooks: {
     session: {
       delete: {
-        after: ({ userId }) => strangers.disconnect({ account: userId }), // strangers
+        // Logging out ends the call.
+        after: ({ userId }) => strangers.disconnect({ account: userId }),
       },
     },
   },
@@ -21,3 +22,11 @@ export const auth = betterAuth({
 
 const { runMigrations } = await getMigrations(auth.options);
 await runMigrations();
+
+export const strangers = createPeerStream({
+  async authenticate({ headers }) {
+    const found = await auth.api.getSession({ headers });
+    if (!found) return refuse("unauthorized");
+    return { account: found.user.id, expiresAt: found.session.expiresAt.getTime() };
+  },
+});

@@ -1,0 +1,198 @@
+/**
+ * The examples as their readers meet them: copied to a folder outside of this project, with the packages as they are published,
+ * installed, type-checked, started by `bun start`, and called in Chromium.
+ */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { cp, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Page } from "playwright-core";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { packPackages, run, type Tarballs } from "../support/outside-project.ts";
+import { freePort } from "../support/ports.ts";
+import { startServer, type ServerProcess } from "../support/server-process.ts";
+import { until } from "../support/until.ts";
+
+setDefaultTimeout(60_000);
+
+/** Lines that may be needed to add strangers to an application. */
+const LINES_MAX = 15;
+
+const shared = new AsyncDisposableStack();
+afterAll(() => shared.disposeAsync());
+let tarballs: Tarballs;
+let browser: TestBrowser;
+
+beforeAll(async () => {
+  const packed = await temporaryFolder(shared);
+  tarballs = await packPackages(packed);
+  browser = shared.use(await launchBrowser({ script: keepConnections }));
+});
+
+describe("an app with accounts", () => {
+  let folder: string;
+  let installedAt: number;
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    installedAt = performance.now();
+    folder = await install("app");
+    const port = String(await freePort());
+    server = shared.use(
+      await start(folder, { PORT: port, BETTER_AUTH_URL: `http://localhost:${port}` }),
+    );
+  });
+
+  test("its types are those of the merged router", async () => {
+    await run(folder, ["bun", "run", "check"]);
+    await Bun.write(
+      join(folder, "types.test.ts"),
+      `import { createTRPCClient } from "@trpc/client";
+       import type { AppRouter } from "./app.ts";
+       declare const server: ReturnType<typeof createTRPCClient<AppRouter>>;
+       export const own: Promise<string | undefined> = server.name.query();
+       export const ours: Promise<{ status: "idle" | "waiting" | "paired" }> = server.join.mutate({ interests: ["jazz"] });
+       // @ts-expect-error: a name is a text
+       void server.rename.mutate({ name: 1 });
+       // @ts-expect-error: interests are words
+       void server.join.mutate({ interests: [1] });
+       // @ts-expect-error: there is no such procedure
+       void server.nothing;`,
+    );
+    await run(folder, ["bun", "run", "check"]);
+  });
+
+  test("two accounts call each other, and the call ends when one logs out", async () => {
+    const url = server.origin.replace("127.0.0.1", "localhost");
+    const [alice, bob] = await Promise.all([browser.open(url), browser.open(url)]);
+    await Promise.all([register(alice, "Alice"), register(bob, "Bob")]);
+    await alice.getByText("Hello Alice").waitFor();
+    await bob.getByText("Hello Bob").waitFor();
+    for (const page of [alice, bob]) await page.getByRole("button", { name: "Start" }).click();
+    await Promise.all([expectCall(alice), expectCall(bob)]);
+    tellTime("an app with accounts", installedAt);
+
+    // By the server alone: the page would hang up by itself.
+    const status = await alice.evaluate(
+      async () => (await fetch("/api/auth/sign-out", { method: "POST" })).status,
+    );
+    expect(status).toBe(200);
+    await expectState(alice, "unauthorized");
+    await expectState(bob, "waiting");
+    expect(await browser.clear()).toEqual([]);
+  });
+
+  test("somebody who comes back is known by the cookie, and somebody else by nothing", async () => {
+    const url = server.origin.replace("127.0.0.1", "localhost");
+    const alice = await browser.open(url);
+    await alice.getByPlaceholder("Email").fill("alice@example.com");
+    await alice.getByPlaceholder("Password").fill("not her password");
+    await alice.getByRole("button").click();
+    await alice.getByText("Invalid email or password").waitFor();
+    await alice.getByPlaceholder("Email").fill("alice@example.com");
+    await alice.getByPlaceholder("Password").fill("the password of Alice");
+    await alice.getByRole("button").click();
+    await alice.getByText("Hello Alice").waitFor();
+    await alice.reload();
+    await alice.getByText("Hello Alice").waitFor();
+    // Chromium writes the refusal of the wrong password.
+    expect((await browser.clear()).filter((line) => !line.includes("401"))).toEqual([]);
+  });
+
+  test("strangers were added by a few lines, without which the app is as it was", async () => {
+    const readme = await Bun.file(join(folder, "README.md")).text();
+    const diff = /```diff\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    const added = diff.match(/^\+(?!\+\+ ).*\S.*$/gm) ?? [];
+    console.log(`strangers were added in ${added.length} lines`);
+    expect(added.length).toBeLessThanOrEqual(LINES_MAX);
+
+    const before = join(dirname(folder), "before");
+    await cp(folder, before, { recursive: true });
+    await Bun.write(join(before, "strangers.diff"), diff);
+    await run(before, ["git", "apply", "-R", "strangers.diff"]);
+    // The page is for strangers only.
+    await Promise.all(["page.tsx", "types.test.ts"].map((file) => rm(join(before, file))));
+    await Bun.write(join(before, "index.html"), "<title>before</title>");
+    const sources = await Array.fromAsync(new Bun.Glob("*.{ts,tsx}").scan(before));
+    for (const file of sources)
+      expect(await Bun.file(join(before, file)).text()).not.toMatch(/stranger|peer-stream/);
+    await run(before, ["bun", "run", "check"]);
+    await using server = await start(before, { PORT: String(await freePort()) });
+    expect((await fetch(`${server.origin}/trpc/name`)).status).toBe(401);
+  });
+});
+
+/** Copies an example to a folder of its own, and installs what it depends on. */
+async function install(example: string): Promise<string> {
+  const folder = join(await temporaryFolder(shared), example);
+  await cp(join(import.meta.dir, example), folder, { recursive: true });
+  const file = join(folder, "package.json");
+  const manifest = (await Bun.file(file).json()) as { dependencies: Record<string, string> };
+  for (const [name, tarball] of Object.entries(tarballs))
+    manifest.dependencies[name] = `file:${tarball}`;
+  await Bun.write(file, JSON.stringify(manifest));
+  await run(folder, ["bun", "install"]);
+  return folder;
+}
+
+/** Starts an example as its README says. */
+function start(cwd: string, env: Record<string, string>): Promise<ServerProcess> {
+  const { PATH = "", HOME = "" } = process.env;
+  const command = [process.execPath, "start"];
+  return startServer({ PATH, HOME, NODE_ENV: "development", ...env }, { command, cwd });
+}
+
+async function temporaryFolder(owner: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "peer-stream-example-"));
+  owner.defer(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+async function register(page: Page, name: string): Promise<void> {
+  await page.getByPlaceholder("Name").fill(name);
+  await page.getByPlaceholder("Email").fill(`${name.toLowerCase()}@example.com`);
+  await page.getByPlaceholder("Password").fill(`the password of ${name}`);
+  await page.getByRole("button").click();
+}
+
+const expectState = (page: Page, state: string) =>
+  until(
+    `the page shows ${state}`,
+    async () => (await page.getByTestId("state").innerText()) === state,
+    20_000,
+  );
+
+/** A call is connected, and more frames of the partner are decoded. */
+async function expectCall(page: Page): Promise<void> {
+  await expectState(page, "connected");
+  const before = await framesDecoded(page);
+  await until("more frames are decoded", async () => (await framesDecoded(page)) > before + 5);
+}
+
+/** W3C Identifiers for WebRTC's Statistics API, `framesDecoded`; of all connections of a page. */
+const framesDecoded = (page: Page) =>
+  page.evaluate(async () => {
+    const { connections = [] } = window as unknown as { connections?: RTCPeerConnection[] };
+    let frames = 0;
+    for (const connection of connections)
+      for (const report of (await connection.getStats()).values())
+        if (report.type === "inbound-rtp") frames += report.framesDecoded ?? 0;
+    return frames;
+  });
+
+/** Runs in each page: nothing else has access to its connections. */
+function keepConnections(): void {
+  const kept: RTCPeerConnection[] = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(configuration?: RTCConfiguration) {
+      super(configuration);
+      kept.push(this);
+    }
+  };
+  Object.assign(window, { connections: kept });
+}
+
+function tellTime(what: string, since: number): void {
+  const seconds = ((performance.now() - since) / 1000).toFixed(1);
+  console.log(`${what}: ${seconds} s from bun install to the first call`);
+}
