@@ -3,7 +3,7 @@
  * installed, type-checked, started by `bun start`, and called in Chromium.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { cp, mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Page } from "playwright-core";
@@ -37,10 +37,7 @@ describe("an app with accounts", () => {
   beforeAll(async () => {
     installedAt = performance.now();
     folder = await install("app");
-    const port = String(await freePort());
-    server = shared.use(
-      await start(folder, { PORT: port, BETTER_AUTH_URL: `http://localhost:${port}` }),
-    );
+    server = shared.use(await startApp(folder));
   });
 
   test("its types are those of the merged router", async () => {
@@ -63,8 +60,10 @@ describe("an app with accounts", () => {
   });
 
   test("two accounts call each other, and the call ends when one logs out", async () => {
-    const url = server.origin.replace("127.0.0.1", "localhost");
-    const [alice, bob] = await Promise.all([browser.open(url), browser.open(url)]);
+    const [alice, bob] = await Promise.all([
+      browser.open(server.origin),
+      browser.open(server.origin),
+    ]);
     await Promise.all([register(alice, "Alice"), register(bob, "Bob")]);
     await alice.getByText("Hello Alice").waitFor();
     await bob.getByText("Hello Bob").waitFor();
@@ -83,8 +82,7 @@ describe("an app with accounts", () => {
   });
 
   test("somebody who comes back is known by the cookie, and somebody else by nothing", async () => {
-    const url = server.origin.replace("127.0.0.1", "localhost");
-    const alice = await browser.open(url);
+    const alice = await browser.open(server.origin);
     await alice.getByPlaceholder("Email").fill("alice@example.com");
     await alice.getByPlaceholder("Password").fill("not her password");
     await alice.getByRole("button").click();
@@ -95,6 +93,9 @@ describe("an app with accounts", () => {
     await alice.getByText("Hello Alice").waitFor();
     await alice.reload();
     await alice.getByText("Hello Alice").waitFor();
+    // What the app's pages have called over HTTP so far.
+    const name = await alice.evaluate(async () => (await fetch("/trpc/name")).json());
+    expect(name).toEqual({ result: { data: "Alice" } });
     // Chromium writes the refusal of the wrong password.
     expect((await browser.clear()).filter((line) => !line.includes("401"))).toEqual([]);
   });
@@ -107,18 +108,27 @@ describe("an app with accounts", () => {
     expect(added.length).toBeLessThanOrEqual(LINES_MAX);
 
     const before = join(dirname(folder), "before");
-    await cp(folder, before, { recursive: true });
+    await cp(join(import.meta.dir, "app"), before, { recursive: true });
+    await symlink(join(folder, "node_modules"), join(before, "node_modules"));
     await Bun.write(join(before, "strangers.diff"), diff);
     await run(before, ["git", "apply", "-R", "strangers.diff"]);
     // The page is for strangers only.
-    await Promise.all(["page.tsx", "types.test.ts"].map((file) => rm(join(before, file))));
+    await rm(join(before, "page.tsx"));
     await Bun.write(join(before, "index.html"), "<title>before</title>");
-    const sources = await Array.fromAsync(new Bun.Glob("*.{ts,tsx}").scan(before));
-    for (const file of sources)
-      expect(await Bun.file(join(before, file)).text()).not.toMatch(/stranger|peer-stream/);
+    for (const file of ["app.ts", "auth.ts"])
+      expect(await Bun.file(join(before, file)).text()).not.toMatch(/strangers|peer-stream/);
     await run(before, ["bun", "run", "check"]);
-    await using server = await start(before, { PORT: String(await freePort()) });
-    expect((await fetch(`${server.origin}/trpc/name`)).status).toBe(401);
+    await using server = await startApp(before);
+    const headers = { "content-type": "application/json", origin: server.origin };
+    const account = { name: "Carol", email: "carol@example.com", password: "Carol's password" };
+    const registered = await fetch(`${server.origin}/api/auth/sign-up/email`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(account),
+    });
+    const cookie = registered.headers.get("set-cookie")?.split(";")[0] ?? "";
+    const named = await fetch(`${server.origin}/trpc/name`, { headers: { cookie } });
+    expect(await named.json()).toEqual({ result: { data: "Carol" } });
   });
 });
 
@@ -140,6 +150,11 @@ function start(cwd: string, env: Record<string, string>): Promise<ServerProcess>
   const { PATH = "", HOME = "" } = process.env;
   const command = [process.execPath, "start"];
   return startServer({ PATH, HOME, NODE_ENV: "development", ...env }, { command, cwd });
+}
+
+async function startApp(folder: string): Promise<ServerProcess> {
+  const port = String(await freePort());
+  return start(folder, { PORT: port, BETTER_AUTH_URL: `http://127.0.0.1:${port}` });
 }
 
 async function temporaryFolder(owner: AsyncDisposableStack): Promise<string> {
