@@ -10,7 +10,6 @@ import type { Page } from "playwright-core";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { packPackages, run, type Tarballs } from "../support/outside-project.ts";
 import { freePort } from "../support/ports.ts";
-import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
@@ -32,12 +31,12 @@ beforeAll(async () => {
 describe("an app with accounts", () => {
   let folder: string;
   let installedAt: number;
-  let server: ServerProcess;
+  let origin: string;
 
   beforeAll(async () => {
     installedAt = performance.now();
     folder = await install("app");
-    server = shared.use(await startApp(folder));
+    origin = shared.use(await startApp(folder)).origin;
   });
 
   test("its types are those of the merged router", async () => {
@@ -60,10 +59,7 @@ describe("an app with accounts", () => {
   });
 
   test("two accounts call each other, and the call ends when one logs out", async () => {
-    const [alice, bob] = await Promise.all([
-      browser.open(server.origin),
-      browser.open(server.origin),
-    ]);
+    const [alice, bob] = await Promise.all([browser.open(origin), browser.open(origin)]);
     await Promise.all([register(alice, "Alice"), register(bob, "Bob")]);
     await alice.getByText("Hello Alice").waitFor();
     await bob.getByText("Hello Bob").waitFor();
@@ -82,7 +78,7 @@ describe("an app with accounts", () => {
   });
 
   test("somebody who comes back is known by the cookie, and somebody else by nothing", async () => {
-    const alice = await browser.open(server.origin);
+    const alice = await browser.open(origin);
     await alice.getByPlaceholder("Email").fill("alice@example.com");
     await alice.getByPlaceholder("Password").fill("not her password");
     await alice.getByRole("button").click();
@@ -118,17 +114,87 @@ describe("an app with accounts", () => {
     for (const file of ["app.ts", "auth.ts"])
       expect(await Bun.file(join(before, file)).text()).not.toMatch(/strangers|peer-stream/);
     await run(before, ["bun", "run", "check"]);
-    await using server = await startApp(before);
-    const headers = { "content-type": "application/json", origin: server.origin };
+    await using app = await startApp(before);
+    const headers = { "content-type": "application/json", origin: app.origin };
     const account = { name: "Carol", email: "carol@example.com", password: "Carol's password" };
-    const registered = await fetch(`${server.origin}/api/auth/sign-up/email`, {
+    const registered = await fetch(`${app.origin}/api/auth/sign-up/email`, {
       method: "POST",
       headers,
       body: JSON.stringify(account),
     });
     const cookie = registered.headers.get("set-cookie")?.split(";")[0] ?? "";
-    const named = await fetch(`${server.origin}/trpc/name`, { headers: { cookie } });
+    const named = await fetch(`${app.origin}/trpc/name`, { headers: { cookie } });
     expect(await named.json()).toEqual({ result: { data: "Carol" } });
+  });
+});
+
+describe("tokens of a backend for the program", () => {
+  let folder: string;
+  let installedAt: number;
+  let origin: string;
+
+  beforeAll(async () => {
+    installedAt = performance.now();
+    folder = await install("jwt");
+    // They are fixed in the example.
+    const [chat, backend] = [await freePort(), await freePort()];
+    for (const file of ["package.json", "backend.ts", "page.ts"])
+      await edit(join(folder, file), (text) =>
+        text.replaceAll("3000", String(chat)).replaceAll("8080", String(backend)),
+      );
+    shared.use(await start(folder, [chat, backend]));
+    origin = `http://localhost:${backend}`;
+  });
+
+  test("it is typed", () => run(folder, ["bun", "run", "check"]));
+
+  test("two accounts call each other", async () => {
+    const [alice, bob] = await Promise.all([browser.open(origin), browser.open(origin)]);
+    for (const page of [alice, bob]) await page.getByRole("button", { name: "Start" }).click();
+    await Promise.all([expectCall(alice), expectCall(bob)]);
+    tellTime("tokens of a backend for the program", installedAt);
+    expect(await browser.clear()).toEqual([]);
+  });
+
+  test.each([
+    [
+      "signed by somebody else",
+      async () => sign({ secret: "a secret that the program does not know" }),
+    ],
+    ["for another audience", async () => sign({ audience: "another" })],
+    ["that has expired", async () => sign({ expiresInS: -60 })],
+    ["that is no token", async () => "nonsense"],
+    ["that is none at all", async () => ""],
+  ])("a token %s is refused", async (_, token) => {
+    const alice = await browser.open(origin);
+    const body = await token();
+    await alice.route("/token", (route) => route.fulfill({ body }));
+    await alice.getByRole("button", { name: "Start" }).click();
+    await expectState(alice, "unauthorized");
+    expect(await browser.clear()).toEqual([]);
+  });
+
+  /** A token as the example's backend signs it, but for what is given. */
+  async function sign({
+    secret,
+    audience = "chat",
+    expiresInS = 600,
+  }: Partial<Record<"secret" | "audience", string>> & { expiresInS?: number }) {
+    const own = /AUTH_JWT_SECRET=(\S+)/.exec(await Bun.file(join(folder, ".env")).text())?.[1];
+    const exp = Math.floor(Date.now() / 1000) + expiresInS;
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const signed = `${encode({ alg: "HS256" })}.${encode({ sub: "mallory", iss: "backend", aud: audience, exp })}`;
+    const hmac = new Bun.CryptoHasher("sha256", secret ?? own).update(signed);
+    return `${signed}.${hmac.digest("base64url")}`;
+  }
+
+  test("the same token, made right, is accepted", async () => {
+    const alice = await browser.open(origin);
+    const body = await sign({});
+    await alice.route("/token", (route) => route.fulfill({ body }));
+    await alice.getByRole("button", { name: "Start" }).click();
+    await expectState(alice, "waiting");
+    expect(await browser.clear()).toEqual([]);
   });
 });
 
@@ -136,25 +202,65 @@ describe("an app with accounts", () => {
 async function install(example: string): Promise<string> {
   const folder = join(await temporaryFolder(shared), example);
   await cp(join(import.meta.dir, example), folder, { recursive: true });
-  const file = join(folder, "package.json");
-  const manifest = (await Bun.file(file).json()) as { dependencies: Record<string, string> };
-  for (const [name, tarball] of Object.entries(tarballs))
-    manifest.dependencies[name] = `file:${tarball}`;
-  await Bun.write(file, JSON.stringify(manifest));
+  const packed = Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]);
+  await edit(join(folder, "package.json"), (text) => {
+    const { dependencies, ...rest } = JSON.parse(text);
+    return JSON.stringify({
+      ...rest,
+      dependencies: { ...dependencies, ...Object.fromEntries(packed) },
+    });
+  });
   await run(folder, ["bun", "install"]);
   return folder;
 }
 
-/** Starts an example as its README says. */
-function start(cwd: string, env: Record<string, string>): Promise<ServerProcess> {
-  const { PATH = "", HOME = "" } = process.env;
-  const command = [process.execPath, "start"];
-  return startServer({ PATH, HOME, NODE_ENV: "development", ...env }, { command, cwd });
+async function edit(file: string, change: (text: string) => string): Promise<void> {
+  await Bun.write(file, change(await Bun.file(file).text()));
 }
 
-async function startApp(folder: string): Promise<ServerProcess> {
-  const port = String(await freePort());
-  return start(folder, { PORT: port, BETTER_AUTH_URL: `http://127.0.0.1:${port}` });
+async function startApp(folder: string) {
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const running = await start(folder, [port], { PORT: String(port), BETTER_AUTH_URL: origin });
+  return Object.assign(running, { origin });
+}
+
+/** Starts an example as its README says, and waits until it listens at all of `ports`. */
+async function start(
+  cwd: string,
+  ports: number[],
+  env: Record<string, string> = {},
+): Promise<AsyncDisposable> {
+  const child = Bun.spawn([process.execPath, "start"], {
+    cwd,
+    env: { ...process.env, NODE_ENV: "development", ...env },
+    stdout: "pipe",
+    stderr: "inherit",
+    // A group of its own, as a shell makes one: Ctrl+C reaches all of its processes.
+    detached: true,
+  });
+  const interrupt = () => process.kill(-child.pid, "SIGINT");
+  process.on("exit", interrupt);
+  const output = new Response(child.stdout).text();
+  void child.exited.then(() => process.off("exit", interrupt));
+  const listens = (port: number) =>
+    fetch(`http://127.0.0.1:${port}/`).then(
+      () => true,
+      () => false,
+    );
+  const areListening = async (isWanted: boolean) =>
+    (await Promise.all(ports.map(listens))).every((one) => one === isWanted);
+  await until("it listens", () => areListening(true)).catch(async (error) => {
+    interrupt();
+    throw new Error(await output, { cause: error });
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      interrupt();
+      await child.exited;
+      await until("it has ended", () => areListening(false));
+    },
+  };
 }
 
 async function temporaryFolder(owner: AsyncDisposableStack): Promise<string> {
@@ -173,7 +279,7 @@ async function register(page: Page, name: string): Promise<void> {
 const expectState = (page: Page, state: string) =>
   until(
     `the page shows ${state}`,
-    async () => (await page.getByTestId("state").innerText()) === state,
+    async () => (await page.locator("#state").innerText()) === state,
     20_000,
   );
 

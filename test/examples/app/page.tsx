@@ -61,9 +61,9 @@ function Chat() {
   return (
     <>
       <p>{greeting}</p>
-      <Video stream={"remote" in state ? state.remote : undefined} data-testid="remote" />
+      <Video stream={"remote" in state ? state.remote : undefined} />
       <Video stream={local} muted />
-      <p data-testid="state">{textOf(state)}</p>
+      <p id="state">{textOf(state)}</p>
       <button onClick={start}>Start</button>
       <button onClick={() => peer.next()}>Next</button>
       <button onClick={() => peer.stop()}>Stop</button>
