@@ -31,7 +31,7 @@ const [peerCount, callsMax, signalCount] = [flags.peers, flags.calls, flags.sign
 if (!(peerCount >= 2 && peerCount % 2 === 0 && callsMax >= 1 && signalCount >= 2))
   throw new Error("--peers is even, --calls at least 1, --signals at least 2");
 /** Until memory that goes back to the system has gone (milliseconds). */
-const settleMs = 10_000;
+const settleMs = 40_000;
 
 let mutations = 0;
 const newId = () => frames.mutationId(mutations++);

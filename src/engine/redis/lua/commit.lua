@@ -134,7 +134,7 @@ end
 for n, one in ipairs(sessions) do stored[n] = store(one) end
 publish(messages)
 
--- A result is recorded as '<number> <epoch ms> <json>'; now and then all but the newest ones are forgotten.
+-- A result is recorded as '<number> <epoch ms> <json>'; now and then those are forgotten that are too old or too many.
 if record ~= '' then
   local key, number = results_key(recorder), 0
   for _, one in ipairs(sessions) do
@@ -142,10 +142,12 @@ if record ~= '' then
   end
   redis.call('HSET', key, recorded_as, string.format('%d %d %s', number, now, record))
   redis.call('EXPIRE', key, 150)
-  if number % results_max == 0 then
+  if number % 16 == 0 then
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
-      if tonumber(string.match(all[i + 1], '^%d+')) <= number - results_max then redis.call('HDEL', key, all[i]) end
+      local n, at = string.match(all[i + 1], '^(%d+) (%d+)')
+      local is_due = tonumber(n) <= number - results_max or tonumber(at) <= tonumber(recorded_since)
+      if is_due then redis.call('HDEL', key, all[i]) end
     end
   end
 end
