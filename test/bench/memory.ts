@@ -1,5 +1,5 @@
 /**
- * What a peer weighs in Redis and in its node: `bun test/bench/memory.ts [--peers=400 --calls=32 --signals=30 --json=FILE]` (Debian's
+ * What a peer weighs in Redis and in its node: `bun test/bench/memory.ts [--peers=1000 --calls=8 --signals=30 --json=FILE]` (Debian's
  * redis-server is needed). The file is for `test/bench/scale.ts --costs=FILE`, beside that of `nodes.ts`.
  *
  * Peers on one node connect, wait, and then call: each time with somebody else, with the frames of the browser client, an SDP of 6 KB each
@@ -19,8 +19,8 @@ import { rssOf } from "./load.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    peers: { type: "string", default: "400" },
-    calls: { type: "string", default: "32" },
+    peers: { type: "string", default: "1000" },
+    calls: { type: "string", default: "8" },
     signals: { type: "string", default: "30" },
     json: { type: "string" },
   },
@@ -33,6 +33,15 @@ if (!(peerCount >= 2 && peerCount % 2 === 0 && callsMax >= 1 && signalCount >= 2
 /** Until memory that goes back to the system has gone (milliseconds). */
 const settleMs = 40_000;
 
+/** Couples that call at a time: a node has thousands of peers, but they do not all call at once. */
+const abreast = 25;
+const patienceMs = 30_000;
+
+function fail(why: string): never {
+  console.error(why);
+  process.exit(1);
+}
+
 let mutations = 0;
 const newId = () => frames.mutationId(mutations++);
 
@@ -42,7 +51,6 @@ class Peer {
   #calls = 0;
   answered = 0;
   signals = 0;
-  rooms = 0;
   roomId = "";
   isImpolite = false;
 
@@ -55,17 +63,16 @@ class Peer {
       socket.send(frames.connectionParams());
       socket.send(frames.events(0));
     };
-    socket.onclose = ({ code }) => opened.reject(new Error(`a peer was cut off: ${code}`));
+    socket.onclose = ({ code }) => fail(`a peer was cut off: ${code}`);
     socket.onmessage = ({ data }) => {
       const text = String(data);
       if (text === "PING") return socket.send("PONG");
-      if (text.includes('"error"')) throw new Error(text);
+      if (text.includes('"error"')) return fail(text);
       if (!text.startsWith('{"id":0,'))
         return void (this.answered += text.split('"result"').length - 1);
       if (text.includes('"type":"session"')) opened.resolve();
       if (/"type":"(offer|answer|add-ice-candidate)"/.test(text)) this.signals += 1;
       else if (/"type":"(create-offer|wait-for-offer)"/.test(text)) {
-        this.rooms += 1;
         this.roomId = roomIdIn(text);
         this.isImpolite = text.includes('"create-offer"');
       }
@@ -178,35 +185,40 @@ async function connect(count: number): Promise<Peer[]> {
 }
 
 let round = 0;
-/** Everybody meets somebody; at the end they are in a call, in which media flows. */
+const allAnswered = (peers: readonly Peer[]) =>
+  until("all is answered", () => peers.every(({ isAnswered }) => isAnswered), patienceMs);
+
+/** Everybody meets somebody, a few at a time; at the end they are in a call, in which media flows. */
 async function meet(peers: readonly Peer[]): Promise<void> {
   round += 1;
   const couples = couplesOf(peers, round);
-  for (const [n, couple] of couples.entries())
-    for (const peer of couple) peer.join(`round ${round} couple ${n}`);
-  const rooms = Math.min(...peers.map((peer) => peer.rooms)) + 1;
-  await until("all are paired", () => peers.every((peer) => peer.rooms === rooms), 60_000);
-  const each = signalCount / 2;
-  const before = peers.reduce((sum, { signals }) => sum + signals, 0);
-  for (const [one, other] of couples) {
-    one.signal(Math.ceil(each));
-    other.signal(Math.floor(each));
+  for (let n = 0; n < couples.length; n += abreast) {
+    const some = couples.slice(n, n + abreast);
+    const callers = some.flat();
+    for (const peer of callers) peer.roomId = "";
+    for (const [index, couple] of some.entries())
+      for (const peer of couple) peer.join(`round ${round} couple ${n + index}`);
+    await until("all are paired", () => callers.every(({ roomId }) => roomId !== ""), patienceMs);
+    const signals = () => callers.reduce((sum, peer) => sum + peer.signals, 0);
+    const due = signals() + some.length * signalCount;
+    for (const [one, other] of some) {
+      one.signal(Math.ceil(signalCount / 2));
+      other.signal(Math.floor(signalCount / 2));
+    }
+    await until("all signals have come", () => signals() === due, patienceMs);
+    for (const peer of callers) peer.send((id) => frames.connected(id, peer.roomId, newId()));
+    await allAnswered(callers);
   }
-  const due = before + couples.length * signalCount;
-  await until(
-    "all signals have come",
-    () => peers.reduce((sum, { signals }) => sum + signals, 0) === due,
-    60_000,
-  );
-  for (const peer of peers) peer.send((id) => frames.connected(id, peer.roomId, newId()));
-  await until("all is answered", () => peers.every(({ isAnswered }) => isAnswered), 60_000);
 }
 
 /** One of each couple skips: all are in the lobby again. */
 async function part(peers: readonly Peer[]): Promise<void> {
-  for (const [one] of couplesOf(peers, round))
-    one.send((id) => frames.skip(id, one.roomId, newId()));
-  await until("all is answered", () => peers.every(({ isAnswered }) => isAnswered), 60_000);
+  const couples = couplesOf(peers, round);
+  for (let n = 0; n < couples.length; n += abreast) {
+    const some = couples.slice(n, n + abreast);
+    for (const [one] of some) one.send((id) => frames.skip(id, one.roomId, newId()));
+    await allAnswered(some.flat());
+  }
 }
 
 // What is there once, however many come, is nobody's.
@@ -233,8 +245,11 @@ console.log(
 );
 const peers = await connect(peerCount);
 const idle = await weigh("idle", true);
-for (const [n, peer] of peers.entries()) peer.join(`waits ${n}`);
-await until("all is answered", () => peers.every(({ isAnswered }) => isAnswered));
+for (const [n, peer] of peers.entries()) {
+  peer.join(`waits ${n}`);
+  if (n % 50 === 49) await allAnswered(peers);
+}
+await allAnswered(peers);
 const waiting = await weigh("waiting", true);
 let busy = waiting;
 for (let calls = 1; calls <= callsMax; calls++) {
@@ -245,14 +260,18 @@ for (let calls = 1; calls <= callsMax; calls++) {
 }
 await part(peers);
 const between = await weigh("waiting after it", false);
-for (const peer of peers) peer.send((id) => frames.leave(id, newId()));
-await until("all is answered", () => peers.every(({ isAnswered }) => isAnswered));
+for (const [n, peer] of peers.entries()) {
+  peer.send((id) => frames.leave(id, newId()));
+  if (n % 50 === 49) await allAnswered(peers);
+}
+await allAnswered(peers);
 const after = await weigh("idle after it", false);
 if (flags.json)
   await Bun.write(
     flags.json,
     JSON.stringify({ bytes: { idle, waiting, busy, between, after } }, undefined, 2),
   );
+for (const peer of peers) peer.close();
 await server.kill();
 await redis[Symbol.asyncDispose]();
 process.exit(0);
