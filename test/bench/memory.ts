@@ -1,11 +1,11 @@
 /**
- * What a peer weighs in Redis and in its node: `bun test/bench/memory.ts [--peers=1000 --calls=8 --signals=30 --json=FILE]` (Debian's
+ * What it costs that a peer is there, in Redis and in its node: `bun test/bench/memory.ts [--peers=1000 --calls=8 --signals=30 --json=FILE]` (Debian's
  * redis-server is needed). The file is for `test/bench/scale.ts --costs=FILE`, beside that of `nodes.ts`.
  *
  * Peers on one node connect, wait, and then call: each time with somebody else, with the frames of the browser client, an SDP of 6 KB each
  * way and candidates for the rest of the signals. After 1, 2, 4, … calls their bytes in Redis are printed, in total (`used_memory`) and by
  * kind of key; and those of the node, which is what its resident memory has grown by. The calls follow each other without a pause,
- * so that nothing of them is too old to be kept.
+ * so that nothing of them is too old to be kept. CPU is printed of a peer that connects, of a ping, and of a node to which nothing happens.
  */
 import { parseArgs } from "node:util";
 import { createKeys, defaultPrefix } from "../../src/engine/redis/keys.ts";
@@ -15,7 +15,7 @@ import { startServer } from "../support/server-process.ts";
 import { until } from "../support/until.ts";
 import { initOf, roomIdIn, sdpOf } from "./dialects/signals.ts";
 import * as frames from "./frames.ts";
-import { rssOf } from "./load.ts";
+import { cpuUsOf, rssOf } from "./load.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -50,6 +50,7 @@ class Peer {
   readonly #open: Promise<void>;
   #calls = 0;
   answered = 0;
+  pongs = 0;
   signals = 0;
   roomId = "";
   isImpolite = false;
@@ -67,6 +68,7 @@ class Peer {
     socket.onmessage = ({ data }) => {
       const text = String(data);
       if (text === "PING") return socket.send("PONG");
+      if (text === "PONG") return void (this.pongs += 1);
       if (text.includes('"error"')) return fail(text);
       if (!text.startsWith('{"id":0,'))
         return void (this.answered += text.split('"result"').length - 1);
@@ -86,6 +88,10 @@ class Peer {
 
   get isAnswered() {
     return this.answered === this.#calls;
+  }
+
+  ping(): void {
+    this.#socket.send(frames.ping);
   }
 
   send(...calls: ((callId: number) => string)[]): void {
@@ -243,8 +249,34 @@ console.log(`\nbytes of each of ${peerCount} peers; calls of ${signalCount} sign
 console.log(
   `${"".padEnd(18)}${["Redis", ...Object.keys(kinds), "node"].map((name) => name.padStart(9)).join("")}`,
 );
+const spent = () => ({ node: cpuUsOf(server.pid), redis: cpuUsOf(redis.pid) });
+const atFirst = spent();
 const peers = await connect(peerCount);
+const afterwards = spent();
+const attaching = {
+  nodeUs: Math.round((afterwards.node - atFirst.node) / peerCount),
+  redisUs: Math.round((afterwards.redis - atFirst.redis) / peerCount),
+};
 const idle = await weigh("idle", true);
+
+/** Microseconds of the node's CPU while each peer pings `each` times, and for how many seconds that takes. */
+async function pinging(each: number): Promise<{ us: number; seconds: number }> {
+  const seconds = 5;
+  const before = spent().node;
+  const startedAt = performance.now();
+  const total = each * peerCount;
+  for (let n = 0; performance.now() - startedAt < seconds * 1000; await Bun.sleep(1)) {
+    const due = Math.min(total, ((performance.now() - startedAt) / 1000 / seconds) * total);
+    for (; n < due; n++) peers[n % peerCount]?.ping();
+  }
+  return { us: spent().node - before, seconds };
+}
+await pinging(3);
+const [quiet, loud] = [await pinging(0), await pinging(3)];
+const pings = () => peers.reduce((sum, { pongs }) => sum + pongs, 0);
+await until("all pings are answered", () => pings() === 6 * peerCount);
+const pingUs = Number(((loud.us - quiet.us) / (3 * peerCount)).toFixed(1));
+const idleNodeUs = Math.round(quiet.us / quiet.seconds);
 for (const [n, peer] of peers.entries()) {
   peer.join(`waits ${n}`);
   if (n % 50 === 49) await allAnswered(peers);
@@ -259,17 +291,21 @@ for (let calls = 1; calls <= callsMax; calls++) {
   if (Number.isInteger(Math.log2(calls)) || isLast) busy = await weigh(`in call ${calls}`, isLast);
 }
 await part(peers);
-const between = await weigh("waiting after it", false);
+await weigh("waiting after it", false);
 for (const [n, peer] of peers.entries()) {
   peer.send((id) => frames.leave(id, newId()));
   if (n % 50 === 49) await allAnswered(peers);
 }
 await allAnswered(peers);
-const after = await weigh("idle after it", false);
+await weigh("idle after it", false);
+console.log(
+  `\nµs of CPU: of a peer that connects ${attaching.nodeUs} of its node and ${attaching.redisUs} of Redis; of a ping and its answer ` +
+    `${pingUs} of the node; of a second in which nothing happens ${idleNodeUs} of the node`,
+);
 if (flags.json)
   await Bun.write(
     flags.json,
-    JSON.stringify({ bytes: { idle, waiting, busy, between, after } }, undefined, 2),
+    JSON.stringify({ bytes: { idle, waiting, busy }, attaching, pingUs, idleNodeUs }, undefined, 2),
   );
 for (const peer of peers) peer.close();
 await server.kill();
