@@ -156,7 +156,7 @@ if record ~= '' then
 end
 local options = {}
 for n = 1, tonumber(take()) do
-  local id = take()
-  options[n] = eligible_for(id, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
+  local id, own = take(), take()
+  options[n] = eligible_for(id, own, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
 end
 return { 'committed', last, missed, stored, options }
