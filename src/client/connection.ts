@@ -290,8 +290,14 @@ class RpcConnection implements Connection {
   #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
     const refusal = readRefusal(error);
     const retryMs = retryAfterRefusalMs(refusal);
-    // The server has closed the connection, and tRPC's client would open another one at once.
-    if (refusal.kind === "rejected" && refusal.reason === "unauthorized") this.#dropTransports();
+    if (refusal.kind === "rejected" && refusal.reason === "unauthorized") {
+      if (retryMs === undefined && this.#stream?.transport.dropToken()) {
+        this.#onLost(listener);
+        return this.#resubscribe(listener, 0);
+      }
+      // The server has closed the connection, and tRPC's client would open another one at once.
+      this.#dropTransports();
+    }
     // A fault may be temporary; a rejection without a retry time is not.
     if (refusal.kind === "unanswered" || refusal.kind === "server-fault" || retryMs !== undefined) {
       this.#onLost(listener);

@@ -47,7 +47,7 @@ export class RpcHttp implements Transport {
     const headers = () => this.#headers();
     this.#parts = parts;
     this.#lane = new CallLane(BATCH_CALLS_MAX, parts.random);
-    this.#sources = createEventSources((target, init) => this.#fetchEvents(target, init), headers);
+    this.#sources = createEventSources(parts.fetch, headers);
     this.rpc = createTRPCClient<AppRouter>({
       links: [
         splitLink({
@@ -92,14 +92,11 @@ export class RpcHttp implements Transport {
     return credentialHeaders(token === this.#refusedToken ? undefined : token, auth);
   }
 
-  /** Over a socket a token that is not accepted begins a new session. Over HTTP it is refused, and the next try has none. */
-  async #fetchEvents(url: string, init: RequestInit): Promise<unknown> {
+  dropToken(): boolean {
     const token = this.#parts.tokens.read();
-    const response = await this.#parts.fetch(url, init);
-    if (!(response instanceof Response) || response.status !== 401) return response;
-    if (token === undefined || token === this.#refusedToken) return response;
+    if (token === undefined || token === this.#refusedToken) return false;
     this.#refusedToken = token;
-    return undefined;
+    return true;
   }
 
   /** The whole response, within the time limit. */

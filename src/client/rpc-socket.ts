@@ -123,6 +123,10 @@ export class RpcSocket implements Transport {
     this.#isConfirmed = true;
   }
 
+  dropToken(): boolean {
+    return false;
+  }
+
   /** Closes the current WebSocket, so that tRPC's client opens a new one. */
   renew(): void {
     const { connection } = this.#client;

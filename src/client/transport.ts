@@ -12,6 +12,11 @@ export interface Transport {
   confirm(): void;
   /** Drops what is open, as it may look open and deliver nothing. */
   renew(): void;
+  /**
+   * The server has refused the stream as unauthorized. Returns whether that may be because of the session's token, which is sent no more: over
+   * a socket such a token just begins a new session.
+   */
+  dropToken(): boolean;
   /** The page is about to be unloaded: `message` is the last that may be sent, where there is an order. */
   sendLast(message: object): void;
   /** Closes everything. Calls without an answer are rejected. */

@@ -1,6 +1,9 @@
 /**
- * The events of one session, kept for resuming: bounded in number and bytes, replayed completely or not at all. Positions are
+ * The events of one session, kept for resuming: bounded in number, bytes and rooms, replayed completely or not at all. Positions are
  * `epoch:offset`; an epoch is one life of a log, offsets count from 1.
+ *
+ * When a session enters the lobby, its log drops what came before the beginning of its latest room. So in a room it has at most that
+ * room and the one before: enough for a peer that has missed how one ended and the next began, and needs every signal of the new one.
  */
 import { limits, type LoggedEvent } from "../protocol.ts";
 
@@ -48,6 +51,15 @@ export function readLogText(offset: number, text: string): LogEntry {
   return { offset, json: text.slice(beginOf[lacks].length, -1), lacks };
 }
 
+/** Where an event leads its session, if that decides what its log keeps. */
+export type Stage = "lobby" | "room";
+
+/** @param text see `toLogText`. */
+export function stageOf(text: string): Stage | undefined {
+  if (text.startsWith(beginOf.iceServers)) return "room";
+  return text.startsWith('{"type":"lobby"') ? "lobby" : undefined;
+}
+
 /** Whether, and if not why, the events after a position can be replayed whole. */
 export type Recovery = "whole" | "other-epoch" | "too-old" | "future";
 
@@ -84,6 +96,8 @@ export class EventLog {
   #head = 0;
   #bytes = 0;
   #last = 0;
+  /** Offset of the event that began the latest room; 0 if none has begun in this log. */
+  #roomBegan = 0;
 
   /** @param last the offset of the newest event that it does not hold. */
   constructor(epoch: string, last = 0) {
@@ -101,11 +115,16 @@ export class EventLog {
     return this.#last - (this.#events.length - this.#head);
   }
 
-  /** Adds an event, dropping the oldest ones past the bounds. Returns its offset. */
-  append(text: string): number {
+  /**
+   * Adds an event, dropping the oldest ones past the bounds. Returns its offset.
+   * @param stage see `stageOf`; a signal leads nowhere.
+   */
+  append(text: string, stage?: Stage): number {
     this.#events.push(text);
     this.#last += 1;
     this.#bytes += text.length;
+    if (stage === "room") this.#roomBegan = this.#last;
+    else if (stage === "lobby") this.#dropEarlierRooms();
     while (
       this.#events.length - this.#head > limits.logEventsMax ||
       this.#bytes > limits.logBytesMax
@@ -121,7 +140,16 @@ export class EventLog {
     // Released now: until the slice it would keep its memory.
     this.#events[this.#head] = "";
     this.#head += 1;
-    if (this.#head <= limits.logEventsMax) return;
+    if (this.#head > limits.logEventsMax) this.#compact();
+  }
+
+  #dropEarlierRooms(): void {
+    if (this.#dropped >= this.#roomBegan - 1) return;
+    while (this.#dropped < this.#roomBegan - 1) this.#dropOldest();
+    this.#compact();
+  }
+
+  #compact(): void {
     this.#events = this.#events.slice(this.#head);
     this.#head = 0;
   }

@@ -172,7 +172,8 @@ export interface Engine {
 
   /**
    * Relays a signal (a `Signal` in JSON) to the partner; without one it only finds out whether it could. `false` for a room of
-   * the caller's that has ended recently; `not-in-room` for any other, whether it exists or not.
+   * the caller's that has ended recently; `not-in-room` for any other, whether it exists or not. An id that is repeated on another
+   * node may be answered `false` once the partner's log has dropped that room: see event-log.ts.
    */
   send(
     caller: Caller,

@@ -8,12 +8,14 @@ interface RecordedResult {
 }
 
 /**
- * Keeps the last `resultsMax` results, and up to as many older ones. In two generations, the older of which is dropped as a
- * whole: deleting the oldest entry of a `Map` for each new one is slow.
+ * Keeps the last `resultsMax` results of the last `resultKeptMs`, and up to as many older ones. In two generations, the older of which
+ * is dropped as a whole: deleting the oldest entry of a `Map` for each new one is slow.
  */
 export class RecordedResults {
   #recent = new Map<string, RecordedResult>();
   #older: Map<string, RecordedResult> | undefined;
+  /** When the first of the recent ones was recorded. */
+  #recentSince = 0;
 
   /** The result of this mutation, if it was recorded and is not too old by `now`. */
   get(mutationId: string, now: number): object | undefined {
@@ -22,9 +24,12 @@ export class RecordedResults {
   }
 
   set(mutationId: string, result: object, now: number): void {
+    const isFull = this.#recent.size >= resultsMax;
+    if (this.#recent.size > 0 && (isFull || now >= this.#recentSince + resultKeptMs)) {
+      this.#older = this.#recent;
+      this.#recent = new Map();
+    }
+    if (this.#recent.size === 0) this.#recentSince = now;
     this.#recent.set(mutationId, { at: now, result });
-    if (this.#recent.size < resultsMax) return;
-    this.#older = this.#recent;
-    this.#recent = new Map();
   }
 }

@@ -39,6 +39,12 @@ export const join = (callId: number, wishes: JoinFields, id: string) => {
 
 export const leave = (callId: number, id: string) => mutation(callId, "leave", { id });
 
+export const skip = (callId: number, roomId: string, id: string) =>
+  mutation(callId, "skip", { roomId, id });
+
+export const connected = (callId: number, roomId: string, id: string) =>
+  mutation(callId, "connected", { roomId, id });
+
 export const description = (
   callId: number,
   path: "offer" | "answer",

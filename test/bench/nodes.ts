@@ -5,7 +5,7 @@
  * CPU time of the servers and of Redis, as the operating system counts it, per relayed and acknowledged candidate at a steady
  * rate: on one node in memory, on one node with Redis, and across two nodes; and Socket.IO with validation across two nodes of
  * Node, by its adapters for Redis with pub/sub, which keeps nothing, and with streams; in turn in one run. Then pairings per
- * second against one Redis, with 1,000 and 100,000 tickets waiting; and what a waiting peer weighs in Redis.
+ * second against one Redis, with 1,000 and 100,000 tickets waiting. What a peer costs by being there, `memory.ts` measures.
  */
 import { availableParallelism } from "node:os";
 import { defaultWishes } from "../../src/domain/ticket.ts";
@@ -256,7 +256,7 @@ async function cpuPerSignal() {
 async function pairings() {
   console.log("\npairings per second against one Redis, by tickets waiting");
   const figures: number[] = [];
-  let cost = { nodeUs: 0, redisUs: 0, waitingBytes: 0 };
+  let cost = { nodeUs: 0, redisUs: 0 };
   for (const waiting of [1000, 100_000]) {
     await using redis = await startRedis(["--appendonly", "no"]);
     const system = createSystem();
@@ -267,8 +267,6 @@ async function pairings() {
     await engine.opened();
     giveRedisACore([redis.pid], []);
     const policy = createFairPolicy({ patienceMs: 30_000, windowMs: 2000 });
-    const usedMemory = async () =>
-      Number(/used_memory:(\d+)/.exec(await redis.cli("info", "memory"))?.[1]);
     const connect = async (sessionId: string): Promise<Caller> => {
       const attached = await engine.attach({
         sessionId,
@@ -293,11 +291,9 @@ async function pairings() {
         }),
       );
     };
-    const before = await usedMemory();
     await inParallel(waiting, 64, async (n) => {
       await wait(await connect(system.id()), `waits for ${n}`);
     });
-    const bytes = ((await usedMemory()) - before) / waiting;
     const couples = await Promise.all(
       Array.from({ length: 64 }, async () => [
         await connect(system.id()),
@@ -340,11 +336,10 @@ async function pairings() {
     }
     figures.push(median(measured));
     console.log(
-      `${String(waiting).padStart(9)} waiting: ${median(measured).toFixed(0).padStart(6)}   (${median(spent).toFixed(0)} µs of Redis' CPU each; ${bytes.toFixed(0)} bytes in Redis for each that waits)`,
+      `${String(waiting).padStart(9)} waiting: ${median(measured).toFixed(0).padStart(6)}   (${median(spent).toFixed(0)} µs of Redis' CPU each)`,
     );
     const [nodeUs, redisUs] = [spentHere, spent].map((of) => Math.round(median(of)));
-    if (waiting === 1000)
-      cost = { nodeUs: nodeUs ?? 0, redisUs: redisUs ?? 0, waitingBytes: Math.round(bytes) };
+    if (waiting === 1000) cost = { nodeUs: nodeUs ?? 0, redisUs: redisUs ?? 0 };
     await engine.close();
   }
   console.log(`ratio ${((figures[0] ?? 0) / (figures[1] ?? 1)).toFixed(2)}`);
@@ -352,6 +347,6 @@ async function pairings() {
 }
 
 const signalUs = await cpuPerSignal();
-const { waitingBytes, ...pairing } = await pairings();
-if (json) await Bun.write(json, JSON.stringify({ signalUs, pairing, waitingBytes }, undefined, 2));
+const pairing = await pairings();
+if (json) await Bun.write(json, JSON.stringify({ signalUs, pairing }, undefined, 2));
 process.exit(0);

@@ -432,10 +432,12 @@ export function describeAccounts(name: string, open: OpenEngine) {
         const { attach } = world;
         const bob = await attach("bob", undefined);
         const suspended: Suspension[] = [];
-        for (const n of [1, 2, 3, 4])
-          suspended.push(
-            ...(await report(world, await attach(`tab ${n}`, "ann", `network${n}`), bob)).suspended,
-          );
+        for (const n of [1, 2, 3, 4]) {
+          // As many networks as are remembered, so that this report has none in common with the one before.
+          for (const m of [1, 2]) await attach(`tab ${n}${m}`, "ann", `netof-${n}${m}`);
+          const tab = await attach(`tab ${n}`, "ann", `netof-${n}0`);
+          suspended.push(...(await report(world, tab, bob)).suspended);
+        }
         expect(suspended).toEqual([]);
         // Two other persons make three.
         for (const n of [5, 6])
@@ -444,6 +446,22 @@ export function describeAccounts(name: string, open: OpenEngine) {
               .suspended,
           );
         expect(subjects(suspended)).toContainEqual({ kind: "session", id: "bob" });
+      });
+
+      test("of one account are one with those of others in networks where it was in other sessions", async () => {
+        const world = setUp({ moderation: { ...engineOptions.moderation, sessionReporters: 2 } });
+        const { attach } = world;
+        const bob = await attach("bob", undefined);
+        await attach("tab 1", "ann", "netof--1");
+        const ann = await attach("tab 2", "ann", "netof--2");
+        const neighbour = await attach("neighbour", "carol", "netof--1");
+        expect((await report(world, ann, bob)).suspended).toEqual([]);
+        expect((await report(world, neighbour, bob)).suspended).toEqual([]);
+        const stranger = await attach("stranger", "dave", "netof--3");
+        expect(subjects((await report(world, stranger, bob)).suspended)).toContainEqual({
+          kind: "session",
+          id: "bob",
+        });
       });
 
       test("of one account are so many in an hour, over its sessions and networks", async () => {

@@ -86,12 +86,18 @@ export function describeEngine(name: string, open: OpenEngine) {
       expect(await pair(alice, bob)).toBe(true);
       return { alice, bob };
     }
-    async function events({ stream }: Attached, after = 0): Promise<LoggedEvent[]> {
-      const entries = await engine.read(stream, after);
-      if (!Array.isArray(entries)) throw new Error("unreadable");
-      return entries.map(({ json }) => JSON.parse(json));
+    /** What its log has after an offset; all that it has if none is given. */
+    async function entriesOf({ stream }: Attached, after?: number): Promise<LogEntry[]> {
+      for (let from = after ?? 0; from < 1000; from++) {
+        const entries = await engine.read(stream, from);
+        if (Array.isArray(entries)) return entries;
+        if (entries !== "overflow" || after !== undefined) break;
+      }
+      throw new Error("unreadable");
     }
-    const types = async (peer: Attached, after = 0) =>
+    const events = async (peer: Attached, after?: number) =>
+      (await entriesOf(peer, after)).map(({ json }): LoggedEvent => JSON.parse(json));
+    const types = async (peer: Attached, after?: number) =>
       (await events(peer, after)).map(({ type }) => type);
     const candidatesOf = async (sessionId: string) =>
       (await engine.matchOptions(sessionId))?.eligible.map((ticket) => ticket.sessionId);
@@ -100,7 +106,7 @@ export function describeEngine(name: string, open: OpenEngine) {
       if (isRejection(now)) throw new Error(now.reason);
       return now;
     }
-    return { attach, enter, pair, roomOfTwo, events, types, candidatesOf, stats };
+    return { attach, enter, pair, roomOfTwo, entriesOf, events, types, candidatesOf, stats };
   }
 
   const offer = (roomId: string, sdp = "v=0") => JSON.stringify({ type: "offer", roomId, sdp });
@@ -700,6 +706,106 @@ export function describeEngine(name: string, open: OpenEngine) {
         const count = limits.logBytesMax / limits.sdpBytesMax + 1;
         for (let n = 0; n < count; n++) await engine.send(alice, "room", offer("room", sdp));
         expect((await comeBack(at(base))).types).toEqual(["session", "resync"]);
+      });
+
+      /** Two who meet three times; he has read nothing since the first room began. Where each room began for him, and the last event. */
+      async function threeRooms() {
+        const world = setUp({ skipCooldownMs: 0 });
+        const { engine, enter, pair, attach, entriesOf } = world;
+        const alice = await enter("alice");
+        const bob = await enter("bob");
+        const begun: number[] = [];
+        const meet = async (roomId: string) => {
+          expect(await pair(alice, bob, roomId)).toBe(true);
+          begun.push((await entriesOf(bob)).at(-1)?.offset ?? 0);
+          for (let n = 0; n < 5; n++) await engine.send(alice, roomId, offer(roomId, `${n}`));
+        };
+        const at = (offset: number) => `${bob.stream.epoch}:${offset}`;
+        const comeBack = async (offset: number) => {
+          const { missed, stream } = await attach("bob", at(offset), bob.generation);
+          const [session] = (await engine.read(stream, stream.after)) as LogEntry[];
+          const { resumed } = JSON.parse(session?.json ?? "{}");
+          return { resumed, offsets: missed.map((entry) => entry.offset), after: stream.after };
+        };
+        return { ...world, alice, bob, begun, meet, comeBack };
+      }
+      const upTo = (from: number, last: number) =>
+        Array.from({ length: last - from }, (_, n) => from + n + 1);
+
+      test("the end of a room and the next room missed: all of it", async () => {
+        const { engine, alice, begun, meet, comeBack } = await threeRooms();
+        for (const roomId of ["first", "second"]) {
+          await meet(roomId);
+          if (roomId === "first") await engine.end(alice, { ending: "skip" });
+        }
+        const [first = 0] = begun;
+        const { resumed, offsets, after } = await comeBack(first);
+        expect(resumed).toBe(true);
+        expect(offsets).toEqual(upTo(first, after));
+        // Five signals of each room, the end of the first, the lobby, and how the second began.
+        expect(offsets).toHaveLength(5 + 2 + 1 + 5);
+      });
+
+      test("more than two rooms missed: resync, never a part of them; and the last two are there, whole", async () => {
+        const { engine, alice, bob, begun, meet, comeBack } = await threeRooms();
+        for (const roomId of ["first", "second", "third"]) {
+          await meet(roomId);
+          if (roomId !== "third") await engine.end(alice, { ending: "skip" });
+        }
+        const [first = 0, second = 0] = begun;
+        expect(await engine.read(bob.stream, first)).toBe("overflow");
+        expect(await engine.read(bob.stream, second - 2)).toBe("overflow");
+        expect(await engine.read(bob.stream, second - 1)).toHaveLength(1 + 5 + 2 + 1 + 5);
+        for (const position of [0, first, first + 5, second - 2])
+          expect(await comeBack(position)).toMatchObject({ resumed: false, offsets: [] });
+        for (const position of [second - 1, second, second + 7]) {
+          const { resumed, offsets, after } = await comeBack(position);
+          expect(resumed).toBe(true);
+          expect(offsets).toEqual(upTo(position, after));
+        }
+      });
+
+      test("in the lobby the log has the last room, however it ended and whoever joins again", async () => {
+        const { engine, alice, bob, begun, meet, comeBack } = await threeRooms();
+        await meet("first");
+        await engine.end(alice, { ending: "leave" });
+        await engine.enqueue(alice);
+        await meet("second");
+        await engine.end(bob, { ending: "leave" });
+        const [first = 0, second = 0] = begun;
+        // He has left, and was told of nothing since.
+        expect(await comeBack(first)).toMatchObject({ resumed: true });
+        for (let n = 0; n < 3; n++) {
+          await engine.enqueue(bob);
+          expect(await comeBack(second - 2)).toMatchObject({ resumed: false });
+          const { resumed, offsets, after } = await comeBack(second - 1);
+          expect(resumed).toBe(true);
+          expect(offsets).toEqual(upTo(second - 1, after));
+          await engine.end(bob, { ending: "leave" });
+        }
+      });
+
+      test("a log that began anew is whole again, whatever its session had before", async () => {
+        const { system, engine, alice, bob, meet, attach, pair } = await threeRooms();
+        for (const roomId of ["first", "second"]) {
+          await meet(roomId);
+          await engine.end(alice, { ending: "skip" });
+        }
+        await engine.detach(bob.stream);
+        await system.advance(engineOptions.graceMs);
+        await engine.sweep();
+        const back = await attach("bob", undefined, bob.generation);
+        const position = `${back.stream.epoch}:${back.stream.after}`;
+        await engine.enqueue(back);
+        expect(await pair(alice, back, "third")).toBe(true);
+        expect(await engine.send(alice, "third", offer("third"))).toBe(true);
+        const { missed } = await attach("bob", position, back.generation);
+        expect(missed.map(({ json }) => JSON.parse(json).type)).toEqual([
+          "session",
+          "lobby",
+          "wait-for-offer",
+          "offer",
+        ]);
       });
 
       test("a position from the future: resync", async () => {

@@ -5,7 +5,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
-import { createWorld, type Asked, type OpenEngine, type Peer, type World } from "./world.ts";
+import {
+  createWorld,
+  type Asked,
+  type OpenEngine,
+  type Peer,
+  type Told,
+  type World,
+} from "./world.ts";
 
 const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
@@ -153,6 +160,42 @@ async function roomOf(member: Member, model: Model, world: World) {
   return undefined;
 }
 
+/** A second stream that resumes from an earlier event: it is told all that came after that, in order, or `resync` and none of it. */
+async function resumeBehind(peer: Peer, missed: number, { signaling, system }: World) {
+  const { caller, told } = peer;
+  const from = told[Math.max(0, told.length - 1 - missed)]?.id ?? "";
+  const [epoch = "", offset = ""] = from.split(":");
+  // A log that has begun anew since has no such position.
+  if (!told.at(-1)?.id.startsWith(`${epoch}:`)) return;
+  const known = new Map(told.map(({ id, event }) => [id, event]));
+  const again: Told[] = [];
+  const stream = signaling.events({
+    known: caller,
+    account: peer.account,
+    newSessionId: "",
+    graceMsMax: () => Number.POSITIVE_INFINITY,
+    addressHash: `address of ${peer.name}`,
+    lastEventId: from,
+    onIdentified() {},
+    deliver(delivery) {
+      if (!("id" in delivery)) throw new Error("the stream has ended");
+      const event = "json" in delivery ? JSON.parse(delivery.json) : delivery.event;
+      again.push({ id: delivery.id, event });
+    },
+  });
+  await system.settled();
+  stream.close();
+  await system.settled();
+  const last = again.at(-1)?.event;
+  if (last?.type === "resync")
+    return expect(again.map(({ event }) => event.type)).toEqual(["session", "resync"]);
+  expect(last).toMatchObject({ type: "session", resumed: true });
+  const ids = again.map((_, index) => `${epoch}:${Number(offset) + 1 + index}`);
+  expect(again.map(({ id }) => id)).toEqual(ids);
+  for (const { id, event } of again)
+    if (known.has(id)) expect(event).toEqual(known.get(id) as never);
+}
+
 const whom = (peers: number) => fc.nat(peers - 1);
 const words = (...choices: string[]) => fc.subarray(choices);
 
@@ -225,6 +268,11 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         if (member.present) return;
         member.present = true;
         await member.peer.comeBack();
+      }),
+    ),
+    fc.tuple(someone, fc.nat(60)).map(([who, missed]) =>
+      command(`resume ${missed} events behind`, who, async (member, _, world) => {
+        if (member.present) await resumeBehind(member.peer, missed, world);
       }),
     ),
     someone.map((who) =>

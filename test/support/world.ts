@@ -40,6 +40,7 @@ export type Asked = Partial<Parameters<Signaling["join"]>[1]>;
 
 export interface Peer {
   readonly name: string;
+  readonly account: string | undefined;
   readonly caller: Caller;
   /** Everything this peer was told, on all its streams, each event once. */
   readonly told: Told[];
@@ -147,6 +148,7 @@ function createPeer(
 
   return {
     name,
+    account,
     told,
     get caller() {
       return known();

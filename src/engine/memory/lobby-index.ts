@@ -104,6 +104,7 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
   eligibleFor(peer: P, max: number): Ticket[] {
     const found: Ticket[] = [];
     const entries = peer.indexEntries ?? [];
+    const { person } = peer;
     const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
     for (const { term } of entries) {
       let count = 0;
@@ -111,8 +112,8 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
       for (let entry = term.peers.first; entry && count < countMax; entry = after(entry)) {
         const other = entry.value;
         if (other === peer || !other.value.ticket) continue;
-        if (isBarred(peer.person, other.person)) {
-          if (++passed === barredInARow && count === 0 && areAllBarred(peer.person, term)) break;
+        if (isBarred(person, other.person)) {
+          if (++passed === barredInARow && count === 0 && areAllBarred(person, term)) break;
           continue;
         }
         count += 1;

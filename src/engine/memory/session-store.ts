@@ -1,6 +1,6 @@
 /** The sessions in memory, with all that is derived from them: lobby index, counts, deadlines. It applies changes. */
 import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
-import { toLogText } from "../../domain/event-log.ts";
+import { stageOf, toLogText } from "../../domain/event-log.ts";
 import type { Subject } from "../../domain/moderation.ts";
 import { partnerIdOf, withStanding, type RoomEnd, type Session } from "../../domain/session.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
@@ -132,7 +132,8 @@ export class SessionStore {
     let isPartnerToRead = false;
     for (const { sessionId, event } of events) {
       const isForMember = sessionId === member.id;
-      (isForMember ? member : partner)?.log?.append(toLogText(event));
+      const text = toLogText(event);
+      (isForMember ? member : partner)?.log?.append(text, stageOf(text));
       if (isForMember) isMemberToRead = true;
       else isPartnerToRead = true;
     }

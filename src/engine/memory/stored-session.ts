@@ -26,7 +26,9 @@ export interface OpenStream {
 /** A class, so that all of them share one compact shape. What most sessions never need is made on demand. */
 export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person> {
   value: Session;
-  account: Account | undefined;
+  readonly account: Account | undefined;
+  /** Its account, or itself. */
+  readonly person: Person;
   /** Absent once the grace has expired: a peer that returns later starts a new epoch. */
   log: EventLog | undefined;
   streams: OpenStream[] = [];
@@ -41,14 +43,11 @@ export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person
   constructor(id: string, addressHash: string | undefined, account: Account | undefined) {
     this.value = newSession(id, addressHash, account?.name);
     this.account = account;
+    this.person = account ?? this;
   }
 
   get id(): string {
     return this.value.id;
-  }
-
-  get person(): Person {
-    return this.account ?? this;
   }
 
   get sessions(): readonly StoredSession[] {

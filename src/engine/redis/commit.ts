@@ -8,8 +8,8 @@ export interface Commit {
   /** Deadlines that this carries out. */
   due: readonly string[];
   commands: readonly (readonly string[])[];
-  /** Tickets whose options are to be returned, with the keys of the terms that they are listed under. */
-  looking: readonly (readonly [id: string, terms: readonly string[]])[];
+  /** Tickets whose options are to be returned, with whose they are and the keys of the terms that they are listed under. */
+  looking: readonly (readonly [id: string, person: string, terms: readonly string[]])[];
   result: RecordedMutation | undefined;
   reads: LogRead | undefined;
 }
@@ -58,8 +58,8 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
   args.push(String(commands.length));
   for (const command of commands) putList(command);
   args.push(String(looking.length));
-  for (const [id, terms] of looking) {
-    args.push(id);
+  for (const [id, person, terms] of looking) {
+    args.push(id, person);
     putList(terms);
   }
   return args;

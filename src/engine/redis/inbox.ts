@@ -2,7 +2,7 @@
  * The sessions with streams on this node, and the events that were published for them. Streams read from here; the log in
  * Redis is read only when an event may have been missed.
  */
-import { EventLog, type LogEntry } from "../../domain/event-log.ts";
+import { EventLog, stageOf, type LogEntry, type Stage } from "../../domain/event-log.ts";
 import type { Subject } from "../../domain/moderation.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
 import { limits } from "../../protocol.ts";
@@ -12,10 +12,6 @@ import type { RecordedResults } from "../recorded-results.ts";
 import { textOf } from "./log-entry.ts";
 import type { Line } from "./signal-relay.ts";
 import type { Fields } from "./session-codec.ts";
-
-/** How the entries of a `lobby` event, and of one that begins a room, begin: see `toLogText`. */
-const entersLobby = '{"type":"lobby"';
-const entersRoom = '["iceServers"';
 
 export interface Inbox {
   epoch: string;
@@ -154,9 +150,10 @@ export class Inboxes {
   onEvent(sessionId: string, offset: number, entry: string): void {
     const inbox = this.#inboxes.get(sessionId);
     if (!inbox) return;
-    if (entry.startsWith(entersLobby)) inbox.waitingSince ??= this.#now();
-    else if (entry.startsWith(entersRoom)) inbox.waitingSince = undefined;
-    const isAppended = receive(inbox, offset, entry);
+    const stage = stageOf(entry);
+    if (stage === "lobby") inbox.waitingSince ??= this.#now();
+    else if (stage === "room") inbox.waitingSince = undefined;
+    const isAppended = receive(inbox, offset, entry, stage);
     wake(inbox);
     resolveWaiters(inbox);
     // Events from two nodes may come in another order than they were appended: the missing one is on its way.
@@ -227,7 +224,7 @@ function invalidate(inbox: Inbox): void {
 }
 
 /** Appends an event if it is the next one, or keeps it until it is. Returns whether the tail has changed. */
-function receive(inbox: Inbox, offset: number, entry: string): boolean {
+function receive(inbox: Inbox, offset: number, entry: string, stage: Stage | undefined): boolean {
   const { tail, early } = inbox;
   if (tail && offset <= tail.last) return true;
   if (tail?.last !== offset - 1) {
@@ -235,7 +232,7 @@ function receive(inbox: Inbox, offset: number, entry: string): boolean {
     if (early.length > limits.logEventsMax) early.shift();
     return false;
   }
-  tail.append(textOf(entry));
+  tail.append(textOf(entry), stage);
   if (early.length > 0) takeEarly(inbox);
   return true;
 }
@@ -244,7 +241,7 @@ function receive(inbox: Inbox, offset: number, entry: string): boolean {
 function takeEarly(inbox: Inbox): void {
   const early = inbox.early.toSorted((a, b) => a.offset - b.offset);
   inbox.early = [];
-  for (const { offset, entry } of early) receive(inbox, offset, entry);
+  for (const { offset, entry } of early) receive(inbox, offset, entry, stageOf(entry));
 }
 
 function resolveWaiters(inbox: Inbox): void {

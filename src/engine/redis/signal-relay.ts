@@ -48,17 +48,23 @@ export interface Line {
   readonly holders: string;
 }
 
+/** What is kept of a signal under its mutation id. */
+interface Sent {
+  readonly outcome: Promise<SignalOutcome>;
+  /** Neither delivered nor about to be: the same mutation id is sent again. */
+  hasFailed: boolean;
+}
+
 /** Signals of one sender in one room, that go in one script. */
 interface Group {
   readonly sessionId: string;
   readonly generation: number;
   readonly roomId: string;
   readonly entries: string[];
-  readonly outcome: Promise<SignalOutcome>;
+  /** Apart from the entries, as it is kept much longer. */
+  readonly sent: Sent;
   readonly resolve: (outcome: SignalOutcome) => void;
   readonly reject: (error: unknown) => void;
-  /** Neither delivered nor about to be: the same mutation id is sent again. */
-  hasFailed: boolean;
 }
 
 /** Signals that wait to be relayed together. */
@@ -70,9 +76,6 @@ interface Batch {
   chars: number;
   cancel: () => void;
 }
-
-/** What is kept of a signal under its mutation id. */
-type Sent = Pick<Group, "outcome" | "hasFailed">;
 
 export class SignalRelay {
   readonly #parts: SignalRelayParts;
@@ -125,14 +128,14 @@ export class SignalRelay {
     const { inboxes, node } = this.#parts;
     const inbox = inboxes.get(sessionId);
     if (!inbox || mutationId === undefined || signal === "")
-      return this.#add(caller, roomId, signal).outcome;
+      return this.#add(caller, roomId, signal).sent.outcome;
     const results = (inbox.sent ??= new RecordedResults());
     const now = node.now();
     const before = results.get(mutationId, now) as Sent | undefined;
     if (before && !before.hasFailed) return before.outcome;
-    const group = this.#add(caller, roomId, signal);
-    results.set(mutationId, group, now);
-    return group.outcome;
+    const { sent } = this.#add(caller, roomId, signal);
+    results.set(mutationId, sent, now);
+    return sent.outcome;
   }
 
   /** Adds the signal to the batch, which goes at the end of this turn, or when the last one is long enough ago. */
@@ -141,8 +144,8 @@ export class SignalRelay {
     let group = batch.latest.get(sessionId);
     if (group?.generation !== generation || group.roomId !== roomId || signal === "") {
       const { promise: outcome, resolve, reject } = Promise.withResolvers<SignalOutcome>();
-      const fixed = { sessionId, generation, roomId, outcome, resolve, reject };
-      group = { ...fixed, entries: [], hasFailed: false };
+      const sent: Sent = { outcome, hasFailed: false };
+      group = { sessionId, generation, roomId, entries: [], sent, resolve, reject };
       batch.groups.push(group);
       batch.latest.set(sessionId, group);
     }
@@ -186,14 +189,14 @@ export class SignalRelay {
       const relayed = await node.run(scripts.relaySignals, bounds, args);
       for (const [index, group] of groups.entries()) {
         const outcome = this.#settle(group, lines[index], relayed[index]);
-        group.hasFailed = outcome !== "delivered";
+        group.sent.hasFailed = outcome !== "delivered";
         group.resolve(outcome);
       }
     } catch (error) {
       for (const group of groups) {
         // It may have been carried out or not: the next signals are checked.
         this.#setLine(group.sessionId, undefined);
-        group.hasFailed = true;
+        group.sent.hasFailed = true;
         group.reject(error);
       }
     }

@@ -282,7 +282,10 @@ export class Transaction {
           !changes && !log && entries.length === 0 && !account?.set.length,
       );
     if (isEmpty && !result) return undefined;
-    const lookingAt = looking.map((id) => [id, this.getOrCreate(id).terms ?? []] as const);
+    const lookingAt = looking.map((id) => {
+      const { value, terms = [] } = this.getOrCreate(id);
+      return [id, personOf(value), terms] as const;
+    });
     return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
   }
 

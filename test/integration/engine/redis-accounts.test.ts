@@ -11,8 +11,9 @@ import { birthShardOf, withShard } from "../../../src/engine/redis/shard-ids.ts"
 import { createSystem } from "../../../src/system.ts";
 import { accountVerbs } from "../../support/account-contract.ts";
 import { engineOptions } from "../../support/engine-options.ts";
-import { startRedis, type Redis } from "../../support/redis.ts";
+import { enginesOn, startRedis, type Redis } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
+import { createVirtualSystem } from "../../support/virtual-system.ts";
 
 const system = createSystem();
 
@@ -199,4 +200,55 @@ test("a ban of an account puts out its sessions in all shards and at all nodes",
     expect(await node.engine.enqueue(await node.attach(idIn(1), "ann"))).toMatchObject({
       reason: "suspended",
     });
+}, 30_000);
+
+test("a block in one shard undoes a match in another one that was chosen before it", async () => {
+  await using use = new AsyncDisposableStack();
+  const all = await startThree(use);
+  const node = await startNode(use, all);
+  await allAvailable(node);
+  const { engine, enter, pair } = node;
+  const [ann, bob] = [await enter(idIn(1), "ann"), await enter(idIn(1), "bob")];
+  expect(await pair(ann, bob, "room")).toBe(true);
+  const [tab] = [await enter(idIn(2), "ann"), await enter(idIn(2), "bob")];
+  const found = await engine.matchOptions(tab.sessionId);
+  const [polite] = found?.eligible ?? [];
+  if (!found || !polite) throw new Error("bob must be on offer in the third shard");
+  expect(await engine.avoid(ann, "room")).toEqual({ partnerId: bob.sessionId });
+  const request = { roomId: "second", impolite: found.ticket, polite, relayOnly: false };
+  expect(await engine.pair({ ...request, sharedInterests: [] })).toBe(false);
+}, 30_000);
+
+test("what an account has expires only once none of its sessions has a stream", async () => {
+  await using redis = await startRedis();
+  const prefix = "site:";
+  const engines = enginesOn(redis, { prefix });
+  const time = createVirtualSystem();
+  const engine = engines.open(time, engineOptions);
+  const { enter, attach, pair } = accountVerbs(engine);
+  const [one, bob] = [await enter("ann 1", "ann"), await enter("bob 1", "bob")];
+  const other = await attach("ann 2", "ann");
+  expect(await pair(one, bob, "room")).toBe(true);
+  await engine.end(one, { ending: "skip" });
+  const keys = createKeys(prefix);
+  const lives = async () => {
+    const ofAnn = [keys.session("@ann"), keys.avoidances("@ann")];
+    return Promise.all(ofAnn.map(async (key) => Number(await redis.cli("ttl", key))));
+  };
+  const endGrace = async () => {
+    await time.advance(engineOptions.graceMs);
+    await engine.sweep();
+  };
+  await engine.detach(one.stream);
+  await endGrace();
+  expect(await lives()).toEqual([-1, -1]);
+  await engine.detach(other.stream);
+  await endGrace();
+  for (const life of await lives()) {
+    expect(life).toBeGreaterThan(590);
+    expect(life).toBeLessThan(601);
+  }
+  await attach("ann 3", "ann");
+  expect(await lives()).toEqual([-1, -1]);
+  await engines.close();
 }, 30_000);

@@ -191,3 +191,31 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
   expect(found.length).toBeGreaterThan(10);
   await engines.close();
 }, 30_000);
+
+test("a session that never goes keeps the results of its last mutations, and of two minutes", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const prefix = "busy:";
+  const system = createVirtualSystem();
+  const engines = enginesOn(redis, { prefix });
+  const engine = engines.open(system, engineOptions);
+  await attach(engine, "alice");
+  const verb = async (n: number) => {
+    const caller = { sessionId: "alice", generation: 1, mutationId: `mutation ${n}` };
+    if (n % 2 === 0) return engine.enqueue(caller, defaultWishes);
+    return engine.end(caller, { ending: "leave" });
+  };
+  const results = async () => Number(await redis.cli("hlen", createKeys(prefix).results("alice")));
+  for (let n = 0; n < 200; n++) {
+    await verb(n);
+    await system.advance(10_000);
+  }
+  // Twelve of two minutes, and up to sixteen until the next ones are forgotten.
+  expect(await results()).toBeWithin(12, 29);
+  for (let n = 200; n < 800; n++) await verb(n);
+  expect(await results()).toBeWithin(256, 273);
+  // The last ones are there: nothing is done again.
+  expect(await verb(799)).toMatchObject({ status: "idle" });
+  expect(await verb(544)).toMatchObject({ status: "waiting" });
+  expect(await engine.status({ sessionId: "alice", generation: 1 })).toEqual({ status: "idle" });
+  await engines.close();
+});

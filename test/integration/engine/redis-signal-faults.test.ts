@@ -223,6 +223,7 @@ test("signals of a room reach Redis only when the same two are in another one: n
     const roomId = `room ${room}`;
     await pair(second.engine, "alice", "bob", roomId);
     expect(await slow.engine.send(as(bob, roomId), roomId, offer(roomId, roomId))).toBe(true);
+    await hers.read();
     slow.wire.freeze();
     const late = ["late", "later"].map((id) =>
       slow.engine.send(as(bob, `${roomId} ${id}`), roomId, offer("never", roomId)),
@@ -232,8 +233,8 @@ test("signals of a room reach Redis only when the same two are in another one: n
     slow.wire.thaw();
     expect(await Promise.all(late)).toEqual([false, false]);
     await second.engine.end(alice, { ending: "leave" });
+    await hers.read();
   }
-  await hers.read();
   expect(hers.told).toEqual([1, 2, 3, 4, 5].map((room) => `room ${room}`));
 });
 
@@ -262,6 +263,7 @@ test("Redis is killed between signals and started again with what it had: none t
   // Her log has other events before those of the room.
   for (const roomId of ["a room before", "another one"]) {
     await pair(engine, "alice", "bob", roomId);
+    await Promise.all([hers.read(), his.read()]);
     await engine.end(alice, { ending: "leave" });
   }
   await pair(engine, "alice", "bob", "room");

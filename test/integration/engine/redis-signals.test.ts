@@ -144,6 +144,27 @@ test("an id that another peer has used for the same partner is another one, also
   expect(await toldTo(first, ofAlice)).toEqual(["1"]);
 });
 
+test("a signal of a past room, sent again through another node, is found for as long as the partner's log has that room", async () => {
+  const [first, second] = twoNodes();
+  const ofAlice = await attach(first, "alice");
+  const ofBob = await attach(first, "bob");
+  await attach(first, "carol");
+  await pair(first, "alice", "bob", "room");
+  const send = (engine: Engine, id: string) => engine.send(as(bob, id), "room", offer(id));
+  for (const id of ["1", "2", "3"]) expect(await send(first, id)).toBe(true);
+  await attach(second, "bob", ofBob, ofBob.after);
+  await first.end(alice, { ending: "leave" });
+  expect(await send(second, "1")).toBe(true);
+  await pair(first, "alice", "carol", "room of carol");
+  await first.end(alice, { ending: "leave" });
+  expect(await send(second, "2")).toBe(true);
+  await first.enqueue(alice);
+  // Whether it was delivered is no longer known. It is not delivered now, and neither is one that was not sent before.
+  expect(await send(second, "3")).toBe(false);
+  expect(await send(second, "4")).toBe(false);
+  expect(await toldTo(first, ofAlice)).toEqual([]);
+});
+
 test("signals follow the partner from node to node, and to all its streams", async () => {
   const [first, second] = twoNodes();
   const here = await attach(first, "alice");

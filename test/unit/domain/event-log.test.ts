@@ -1,11 +1,13 @@
 import { heapStats } from "bun:jsc";
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import {
   EventLog,
   formatPosition,
   parsePosition,
   readLogText,
   recoveryOf,
+  stageOf,
   toLogText,
   type Lack,
 } from "../../../src/domain/event-log.ts";
@@ -44,17 +46,79 @@ describe("the event log", () => {
     expect(log.after(log.last - 8)).toBeUndefined();
   });
 
+  const bytesHeld = () => {
+    Bun.gc(true);
+    return heapStats().heapSize;
+  };
+
   test("holds on to nothing that it has dropped", () => {
-    const bytesHeld = () => {
-      Bun.gc(true);
-      return heapStats().heapSize;
-    };
     const before = bytesHeld();
     const logs = Array.from({ length: 50 }, () => new EventLog("epoch"));
     for (const log of logs)
       for (let n = 0; n < 200; n++) log.append(signal(`${n}`.padEnd(6000, "x")));
     expect(bytesHeld() - before).toBeLessThan(1.5 * logs.length * limits.logBytesMax);
     for (const log of logs) expect(log.last).toBe(200);
+  });
+
+  const room = { roomId: "room", relayOnly: false, sharedInterests: [], mode: "video" as const };
+  const lobby = toLogText({ type: "lobby", waiting: 1, online: 2 });
+  const began = toLogText({ type: "create-offer", ...room, polite: false });
+  const append = (log: EventLog, text: string) => log.append(text, stageOf(text));
+
+  test("holds the latest room and the one before, however many there were", () => {
+    const before = bytesHeld();
+    const logs = Array.from({ length: 50 }, () => new EventLog("epoch"));
+    const sdp = "x".repeat(6000);
+    for (const log of logs)
+      for (let n = 0; n < 20; n++) {
+        append(log, lobby);
+        append(log, began);
+        for (let m = 0; m < 5; m++) append(log, signal(`${n} ${m} ${sdp}`));
+      }
+    expect(bytesHeld() - before).toBeLessThan(1.5 * logs.length * 2 * 5 * sdp.length);
+  });
+
+  test("whatever is appended: all after a position or nothing, and all of two rooms within the bounds", () => {
+    const texts = { lobby, room: began, signal: signal("a"), large: signal("x".repeat(9000)) };
+    const some = (kind: keyof typeof texts, count: number) =>
+      Array.from({ length: count }, () => kind);
+    const steps = fc.array(
+      fc.oneof(
+        fc.constantFrom(...(Object.keys(texts) as (keyof typeof texts)[])).map((kind) => [kind]),
+        fc.nat(150).map((count) => some("signal", count)),
+        fc.nat(25).map((count) => some("large", count)),
+      ),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(steps, (groups) => {
+        const log = new EventLog("epoch");
+        const all: string[] = [];
+        let droppedMost = 0;
+        for (const kind of groups.flat()) {
+          all.push(texts[kind]);
+          append(log, texts[kind]);
+          if (kind === "lobby") droppedMost = Math.max(droppedMost, all.lastIndexOf(began));
+          while (
+            all.length - droppedMost > limits.logEventsMax ||
+            all.slice(droppedMost).join("").length > limits.logBytesMax
+          )
+            droppedMost += 1;
+        }
+        expect(log.extent).toEqual({ epoch: "epoch", last: all.length, dropped: droppedMost });
+        for (let after = Math.max(0, droppedMost - 2); after <= all.length; after++) {
+          const entries = log.after(after);
+          const isWhole = recoveryOf({ epoch: "epoch", offset: after }, log.extent) === "whole";
+          expect(entries !== undefined).toBe(isWhole);
+          expect(isWhole).toBe(after >= droppedMost);
+          const expected = all
+            .slice(after)
+            .map((text, index) => readLogText(after + index + 1, text));
+          if (isWhole) expect(entries).toEqual(expected);
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 
   test("tells an unknown epoch and a position from the future", () => {

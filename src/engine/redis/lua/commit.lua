@@ -32,13 +32,13 @@ for n = 1, tonumber(take()) do
     one.account_from, one.account_to = take_range()
     if (redis.call('HGET', session_key('@' .. one.account), 'version') or '0') ~= one.version then return changed() end
   end
-  local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
+  local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered', 'mark')
   if (fields[1] or '0') ~= one.revision then return changed() end
   -- A session that was moved must not begin anew where it was.
   if not fields[1] and redis.call('EXISTS', moved_key(one.id)) == 1 then return { 'moved' } end
   one.name, one.dropped = fields[2], tonumber(fields[3] or '0')
   if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
-  one.has_log, one.answered = (fields[5] or '') ~= '', tonumber(fields[6] or '0')
+  one.has_log, one.answered, one.mark = (fields[5] or '') ~= '', tonumber(fields[6] or '0'), tonumber(fields[7] or '0')
   sessions[n] = one
 end
 -- Another session of an account may have come to avoid somebody, and no revision of these two tells.
@@ -89,7 +89,8 @@ local function store(one)
     name = string.format('%d', math.max(now, tonumber(name or '0') + 1))
     put('name', name)
     put('dropped', 0)
-    one.dropped, one.has_log = 0, one.log == 'begins'
+    put('mark', 0)
+    one.dropped, one.mark, one.has_log = 0, 0, one.log == 'begins'
   end
   if not one.has_log then count = 0 end
   if count > 0 then
@@ -98,6 +99,9 @@ local function store(one)
     address(messages, one.holders, one.id, one.dropped + length - count, one.entries, 1, count)
     local is_due = are_bytes_due(length, one.entries, 1, count) or is_long(length, events_max)
     local drop = is_due and excess(list, length, events_max, bytes_max) or 0
+    -- The session enters the lobby: as event-log.ts, it drops what came before its latest room. A mark from an earlier life of
+    -- the log may be beyond its end.
+    if one.has_counts then drop = math.max(drop, math.min(one.mark - 1 - one.dropped, length - count)) end
     if drop > 0 then
       redis.call('LTRIM', list, drop, -1)
       one.dropped, length, one.log = one.dropped + drop, length - drop, 'renamed'
@@ -133,7 +137,7 @@ for n, one in ipairs(sessions) do
 end
 publish(messages)
 
--- A result is recorded as '<number> <epoch ms> <json>'; now and then all but the newest ones are forgotten.
+-- A result is recorded as '<number> <epoch ms> <json>'; now and then those are forgotten that are too old or too many.
 if record ~= '' then
   local key, number = results_key(recorder), 0
   for _, one in ipairs(sessions) do
@@ -141,16 +145,18 @@ if record ~= '' then
   end
   redis.call('HSET', key, recorded_as, string.format('%d %d %s', number, now, record))
   redis.call('EXPIRE', key, 150)
-  if number % results_max == 0 then
+  if number % 16 == 0 then
     local all = redis.call('HGETALL', key)
     for i = 1, #all, 2 do
-      if tonumber(string.match(all[i + 1], '^%d+')) <= number - results_max then redis.call('HDEL', key, all[i]) end
+      local n, at = string.match(all[i + 1], '^(%d+) (%d+)')
+      local is_due = tonumber(n) <= number - results_max or tonumber(at) <= tonumber(recorded_since)
+      if is_due then redis.call('HDEL', key, all[i]) end
     end
   end
 end
 local options = {}
 for n = 1, tonumber(take()) do
-  local id = take()
-  options[n] = eligible_for(id, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
+  local id, own = take(), take()
+  options[n] = eligible_for(id, own, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
 end
 return { 'committed', last, missed, stored, options }

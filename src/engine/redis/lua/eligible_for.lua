@@ -1,8 +1,8 @@
 -- Of those that are listed under one of a ticket's terms, up to `max` whom its session may meet, or half as many from each of several
--- terms. Returns { id, fields } of each.
-local function eligible_for(session, terms, now, max)
+-- terms. `own` is whose ticket it is (see person_of). Returns { id, fields } of each.
+local function eligible_for(session, own, terms, now, max)
   if #terms > 1 then max = math.ceil(max / 2) end
-  local window, found, has, own = 32, {}, {}, person_of(session)
+  local window, found, has = 32, {}, {}
   for _, term in ipairs(terms) do
     local read, count = 0, 0
     repeat

@@ -1,6 +1,6 @@
 -- The sessions `ids` and their partners as they are, each { id, fields, entries in its log }, and the recorded result of the first one's
--- `mutation`, if that is not empty. `account_of_first` is the account of the first one if that is not stored, or empty. With a time `pairing_at` also whether the first two must not meet then. See SessionsRead in
--- scripts.ts.
+-- `mutation`, if that is not empty. `account_of_first`: the account of the first one if that is not stored, or empty. With a time
+-- `pairing_at` also whether the first two must not meet then. See SessionsRead in scripts.ts.
 local function sessions_as_they_are(ids, mutation, pairing_at, account_of_first)
   local recorded = mutation ~= '' and redis.call('HGET', results_key(ids[1]), mutation) or false
   local sessions, has = {}, {}
