@@ -27,11 +27,13 @@ const tokenCharsMax = 8192;
 const clockToleranceS = 10;
 const accountCharsMax = 128;
 const lobbyCharsMax = 64;
+/** Those who wait for a key try again within this after the key set can be fetched, so that they do not come at once (milliseconds). */
+const retrySpreadMs = 5000;
 /** The latest time that a Date can be (ECMA-262, 21.4.1.1), in epoch milliseconds. */
 const timeMsMax = 8.64e15;
 
 export interface JwtAuthenticateOptions extends AuthConfig {
-  system: Pick<System, "now" | "elapsed" | "schedule">;
+  system: Pick<System, "now" | "elapsed" | "random" | "schedule">;
   log: Pick<Log, "warn" | "info">;
 }
 
@@ -57,7 +59,9 @@ export function createJwtAuthenticate(options: JwtAuthenticateOptions): Authenti
       return "wrong" in identity ? refuse(identity.wrong) : identity;
     } catch (error) {
       if (error instanceof KeyNotKnownYet)
-        return reject("unauthorized", { retryAfterMs: Math.ceil(error.retryAfterMs) });
+        return reject("unauthorized", {
+          retryAfterMs: Math.ceil(error.retryAfterMs + retrySpreadMs * system.random()),
+        });
       if (error instanceof errors.JOSEError) return refuse(reasonOf(error));
       throw error;
     }

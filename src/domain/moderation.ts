@@ -60,9 +60,11 @@ export const networkHashChars = 8;
 const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
 
+export const subjectKinds = ["account", "session", "address"] as const;
+
 export interface Subject {
-  kind: "session" | "address";
-  /** A session's id, or an address bucket's keyed hash. */
+  kind: (typeof subjectKinds)[number];
+  /** The operator's id of an account, a session's id, or an address bucket's keyed hash. */
   id: string;
 }
 

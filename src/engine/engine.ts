@@ -130,8 +130,11 @@ export interface Engine {
    * session.
    */
   attach(request: AttachRequest): MaybePromise<Attached | Rejection>;
-  /** Closes a stream. Without any left the session is absent, and its grace begins. Idempotent. */
-  detach(stream: Stream): MaybePromise<void>;
+  /**
+   * Closes a stream. Without any left the session is absent, and its grace begins. Idempotent.
+   * @param graceMsMax how long it may be at most (milliseconds), as the peer has to authenticate anew by then. Default: Infinity.
+   */
+  detach(stream: Stream, graceMsMax?: number): MaybePromise<void>;
   /**
    * The events after `after`; none if there are no new ones. `overflow` when some of them are dropped already: the reader is
    * too slow, and has to start over. `detached` when the stream has ended through no fault of the reader's: attach again, from
@@ -192,6 +195,11 @@ export interface Engine {
   lift(subject: Subject): MaybePromise<boolean | Rejection>;
   /** All suspensions, the first to end first. */
   suspensions(): MaybePromise<Suspension[]>;
+
+  /** Has all nodes, this one too, close the connections of a subject: calls the listener of `onDisconnect`. */
+  disconnect(subject: Subject): MaybePromise<Rejection | undefined>;
+  /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
+  onDisconnect(listener: (subject: Subject) => void): void;
 
   stats(): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */

@@ -1,13 +1,27 @@
 /** What a procedure knows about the connection that it is called on. */
-import { reject } from "../domain/rejection.ts";
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
+import type { StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
+import type { Admit, JoinWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
+import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
   close(code: number, reason: string): void;
+}
+
+/** What the operator's own procedures are told of the connection that they are called on. */
+export interface PeerContext {
+  /** As `authenticate` gave it; absent for anonymous peers. */
+  readonly account: string | undefined;
+  /** The id of the peer's session, as hooks and logs have it; absent until its `events` are open, and over HTTP without a token. */
+  readonly session: string | undefined;
+  /** As `authenticate` gave them, or `{}`. */
+  readonly facts: Facts;
 }
 
 /** Once per socket, or once per HTTP request. */
@@ -19,22 +33,27 @@ export interface Connection {
   beginning: Promise<void> | undefined;
   /** The id of the session that `events` begins here if there is no valid token. */
   readonly newSessionId: string;
-  /** Absent over HTTP. */
+  /** Over HTTP what carries a subscription; absent for other calls. */
   readonly socket: Closable | undefined;
   /** Keyed hash of the bucket of the address that it comes from. */
   readonly addressHash: string;
+  readonly identity: Identity;
   /** Created for the first call that has to be awaited. */
   turnstile: Turnstile | undefined;
   /** Subscriptions open on it. */
   subscriptions: number;
 }
 
-export interface Context {
+export interface Context extends PeerContext {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
+  /** For how long the peer's identity still holds (milliseconds); Infinity unless it expires. */
+  identityMs(): number;
   /** A session token of this connection, valid from now on. */
   signToken(): string;
+  /** Enters the lobby, if the operator's `admit` hook allows it. */
+  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -55,11 +74,40 @@ class ConnectionContext implements Context {
     return this.#parts.limits;
   }
 
+  get account(): string | undefined {
+    return this.connection.identity.account;
+  }
+
+  get session(): string | undefined {
+    return this.connection.caller?.sessionId;
+  }
+
+  get facts(): Facts {
+    return this.connection.identity.facts ?? noFacts;
+  }
+
+  identityMs(): number {
+    const { expiresAt } = this.connection.identity;
+    if (expiresAt === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, expiresAt - this.#parts.now());
+  }
+
   signToken(): string {
     const { tokens, now } = this.#parts;
-    return tokens.sign(this.connection.caller ?? anonymous, now());
+    return tokens.sign(this.connection.caller ?? anonymous, now(), this.account);
+  }
+
+  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, signaling } = this.#parts;
+    if (!admit) return signaling.join(caller, wishes);
+    const { account, facts } = this;
+    return chain(admit({ account, facts, session: caller.sessionId }, wishes), (refused) =>
+      isRejection(refused) ? refused : signaling.join(caller, wishes),
+    );
   }
 }
+
+const noFacts: Facts = Object.freeze({});
 
 /** A caller without a session: idle, in no room. */
 export const anonymous: Caller = { sessionId: "", generation: 0 };
@@ -71,7 +119,15 @@ export interface ContextParts {
   /** Epoch milliseconds. */
   now: () => number;
   /** Unguessable: see `Engine.newSessionId`. */
-  newSessionId: () => string;
+  newSessionId: (account: string | undefined) => string;
+  /** The operator's hook before a join; without it everybody may. */
+  admit?: Admit | undefined;
+}
+
+/** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */
+export function limitKeyOf({ identity }: Connection, caller: Caller): string {
+  // Sessions have no `@` in their ids.
+  return identity.account === undefined ? caller.sessionId : `@${identity.account}`;
 }
 
 /** Makes contexts: one per socket, from `connectionParams`; one per HTTP request, from its header. */
@@ -79,16 +135,17 @@ export function createContexts(parts: ContextParts) {
   const { tokens, now, newSessionId } = parts;
 
   function contextOf(
-    begun: Pick<Connection, "kind" | "caller" | "addressHash" | "socket">,
+    begun: Pick<Connection, "kind" | "caller" | "addressHash" | "socket" | "identity">,
   ): Context {
-    const { kind, caller, addressHash, socket } = begun;
+    const { kind, caller, addressHash, socket, identity } = begun;
     const connection: Connection = {
       kind,
       caller,
       addressHash,
       socket,
+      identity,
       beginning: undefined,
-      newSessionId: newSessionId(),
+      newSessionId: newSessionId(identity.account),
       turnstile: undefined,
       subscriptions: 0,
     };
@@ -96,17 +153,33 @@ export function createContexts(parts: ContextParts) {
   }
 
   return {
-    /** With an invalid or expired token `events` begins a new session. */
-    forSocket(token: string | undefined, addressHash: string, socket: Closable): Context {
-      const caller = token === undefined ? undefined : tokens.verify(token, now());
-      return contextOf({ kind: "socket", caller, addressHash, socket });
+    /** With a token that is invalid, expired or of another account `events` begins a new session. */
+    forSocket(
+      token: string | undefined,
+      addressHash: string,
+      socket: Closable,
+      identity = nobody,
+    ): Context {
+      const { account } = identity;
+      const caller = token === undefined ? undefined : tokens.verify(token, now(), account);
+      return contextOf({ kind: "socket", caller, addressHash, socket, identity });
     },
-    /** Throws `unauthorized` for a token that is not valid; without any, only the public queries work. */
-    forRequest(authorization: string | null, addressHash: string): Context {
+    /**
+     * Throws `unauthorized` for a token that is not valid, or of another account; without any, only the public queries work,
+     * and `events`, which begins a session.
+     * @param response what carries a subscription.
+     */
+    forRequest(
+      authorization: string | null,
+      addressHash: string,
+      identity = nobody,
+      response?: Closable,
+    ): Context {
+      const { account } = identity;
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
-      const caller = token === undefined ? undefined : tokens.verify(token, now());
+      const caller = token === undefined ? undefined : tokens.verify(token, now(), account);
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, addressHash, socket: undefined });
+      return contextOf({ kind: "http", caller, addressHash, socket: response, identity });
     },
   };
 }

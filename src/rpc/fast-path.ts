@@ -8,7 +8,7 @@ import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { limits, type StatusAnswer } from "../protocol.ts";
 import type { Delivered } from "../signaling/signaling.ts";
-import type { Context } from "./context.ts";
+import { limitKeyOf, type Context } from "./context.ts";
 import { refusal } from "./errors.ts";
 import { countRunning, withMutationId } from "./procedures.ts";
 import { findIntent, findSignals, type FoundIntent, type FoundSignal } from "./usual-frames.ts";
@@ -42,9 +42,10 @@ function relaySignals(found: readonly FoundSignal[], context: Context, reply: Re
   const caller = callerOf(context, found.length);
   if (!caller) return false;
   const { limits: callLimits } = context;
-  if (callLimits.take("signals", caller.sessionId, found.length)) return false;
-  if (callLimits.take("bytes", caller.sessionId, totalLength(found))) {
-    callLimits.giveBack("signals", caller.sessionId, found.length);
+  const of = limitKeyOf(context.connection, caller);
+  if (callLimits.take("signals", of, found.length)) return false;
+  if (callLimits.take("bytes", of, totalLength(found))) {
+    callLimits.giveBack("signals", of, found.length);
     return false;
   }
   // The frame itself has been charged for one.
@@ -76,7 +77,8 @@ function carryOutIntent(intent: FoundIntent, context: Context, reply: Reply): bo
   if (!caller) return false;
   // Leaving must always work.
   const isLimited = intent.path !== "leave";
-  if (isLimited && context.limits.take("intents", caller.sessionId)) return false;
+  const of = limitKeyOf(context.connection, caller);
+  if (isLimited && context.limits.take("intents", of)) return false;
   answer(intent, context, reply, statusJson, () =>
     begin(intent, withMutationId(caller, intent.path, intent.mutationId), context),
   );
@@ -88,15 +90,15 @@ const statusJson = ({ status }: StatusAnswer) => `{"status":"${status}"}`;
 function begin(
   intent: FoundIntent,
   caller: Caller,
-  { signaling }: Context,
+  context: Context,
 ): MaybePromise<StatusAnswer | Rejection> {
   switch (intent.path) {
     case "join":
-      return signaling.join(caller, intent.wishes);
+      return context.join(caller, intent.wishes);
     case "skip":
-      return signaling.skip(caller, intent.roomId);
+      return context.signaling.skip(caller, intent.roomId);
     case "leave":
-      return signaling.leave(caller);
+      return context.signaling.leave(caller);
   }
 }
 

@@ -1,11 +1,20 @@
-/** Who a peer is to the operator: what the `authenticate` hook is told, and what it answers. */
-import type { Rejection } from "../domain/rejection.ts";
-import type { MaybePromise } from "../maybe-promise.ts";
+/**
+ * Who a peer is to the operator: asked once per socket and once per HTTP request, by the operator's `authenticate` hook. Without
+ * that hook everybody is anonymous, and nothing here runs.
+ */
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
+import { refusal } from "./errors.ts";
+import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What `authenticate` is told about a socket or an HTTP request. */
 export interface Credentials {
+  /** Those of the upgrade or the request, with its cookies. */
   readonly headers: Headers;
-  /** The connection parameters besides the session token. Over HTTP `{ auth }` from the header `x-peer-stream-auth`, or `{}`. */
+  /**
+   * The connection parameters besides the session token; clients send their credentials as `auth`. Over HTTP `{ auth }` from the
+   * header `x-peer-stream-auth`, or `{}`.
+   */
   readonly params: Readonly<Record<string, unknown>>;
   /** The client's IP address, as trusted proxies give it. */
   readonly address: string;
@@ -13,11 +22,83 @@ export interface Credentials {
 
 /** Who a peer is. */
 export interface Identity {
+  /**
+   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips, report votes and rates hold for the
+   * account. It is never sent to another peer. Without one the peer is anonymous.
+   */
   readonly account?: string | undefined;
-  readonly facts?: Readonly<Record<string, unknown>> | undefined;
+  /** What the operator knows of the peer, for its own procedures and hooks. */
+  readonly facts?: Facts | undefined;
+  /** Only peers of the same lobby are to meet. */
   readonly lobby?: string | undefined;
-  /** Epoch milliseconds. */
+  /**
+   * Until when this holds (epoch milliseconds). Before that the peer is asked to reconnect, and is authenticated anew; when it can't be,
+   * it is removed.
+   */
   readonly expiresAt?: number | undefined;
 }
 
+export type Facts = Readonly<Record<string, unknown>>;
+
+/**
+ * The operator's hook. `refuse("unauthorized")` turns the peer away for good. When it throws, or takes longer than 2 s, the peer is
+ * turned away as `unauthorized` with `retryAfterMs`, and tries again.
+ */
 export type Authenticate = (credentials: Credentials) => MaybePromise<Identity | Rejection>;
+
+/** Characters of an account and of a lobby's name. */
+const accountCharsMax = 128;
+const lobbyCharsMax = 64;
+
+/** What a peer is that nothing is known of. */
+export const nobody: Identity = Object.freeze({});
+
+export interface AuthenticatorParts extends HookParts {
+  authenticate: Authenticate;
+  /** Epoch milliseconds. */
+  now: () => number;
+}
+
+/** @throws the refusal, by the returned function or its promise. */
+export function createAuthenticator(
+  parts: AuthenticatorParts,
+): (credentials: Credentials) => MaybePromise<Identity> {
+  const { authenticate, now } = parts;
+  return (credentials) => {
+    const failed = (retryAfterMs: number) => reject("unauthorized", { retryAfterMs });
+    const answered = callHook(
+      "authenticate",
+      () => authenticate(credentials),
+      failed,
+      parts,
+      check,
+    );
+    return chain(answered, (identity) => {
+      if (isRejection(identity)) throw refusal(identity);
+      if (identity.expiresAt !== undefined && identity.expiresAt <= now())
+        throw refusal(reject("unauthorized"));
+      return identity;
+    });
+  };
+}
+
+/** @throws what is wrong with an answer of the hook, for the operator's log. */
+function check(answer: unknown): Identity | Rejection {
+  if (isRejection(answer)) return answer;
+  if (typeof answer !== "object" || answer === null)
+    throw new TypeError(`authenticate must return an object or refuse(…), not ${String(answer)}`);
+  const { account, facts, lobby, expiresAt } = answer as Record<keyof Identity, unknown>;
+  if (account !== undefined && !isName(account, accountCharsMax))
+    throw new TypeError(`account must be a text of 1 to ${accountCharsMax} printable characters`);
+  if (lobby !== undefined && !isName(lobby, lobbyCharsMax))
+    throw new TypeError(`lobby must be a text of 1 to ${lobbyCharsMax} printable characters`);
+  if (facts !== undefined && (typeof facts !== "object" || facts === null))
+    throw new TypeError("facts must be an object");
+  if (expiresAt !== undefined && !(typeof expiresAt === "number" && Number.isFinite(expiresAt)))
+    throw new TypeError("expiresAt must be a number of epoch milliseconds");
+  return { account, facts, lobby, expiresAt } as Identity;
+}
+
+/** Control characters would break logs. */
+const isName = (value: unknown, charsMax: number): value is string =>
+  typeof value === "string" && value.length <= charsMax && /^[^\p{Cc}]+$/u.test(value);

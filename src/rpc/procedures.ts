@@ -5,10 +5,23 @@ import type { Caller } from "../engine/engine.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 import { createTurnstile, type CallKind, type Turnstile } from "./call-limits.ts";
-import { anonymous, type Connection, type Context } from "./context.ts";
+import { anonymous, limitKeyOf, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
-const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: formatError });
+/**
+ * Over HTTP a silent stream is pinged often enough that proxies keep it open, and that a client which misses two pings comes back
+ * before its session's grace is over.
+ */
+const pingMs = 5000;
+
+export const t = initTRPC.context<Context>().create({
+  isDev: false,
+  errorFormatter: formatError,
+  sse: {
+    ping: { enabled: true, intervalMs: pingMs },
+    client: { reconnectAfterInactivityMs: 2.4 * pingMs },
+  },
+});
 
 export const { router } = t;
 
@@ -16,7 +29,7 @@ export const { router } = t;
 function count({ connection, limits: callLimits }: Context, kind: CallKind, tokens?: number) {
   const { caller, kind: way, addressHash } = connection;
   // Each HTTP request is a connection: without a session only its address lasts.
-  const of = caller?.sessionId ?? (way === "http" ? addressHash : connection);
+  const of = caller ? limitKeyOf(connection, caller) : way === "http" ? addressHash : connection;
   const refused = callLimits.take(kind, of, tokens);
   if (refused) throw refusal(refused);
 }

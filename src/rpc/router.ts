@@ -19,11 +19,13 @@ import * as schemas from "./schemas.ts";
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
   events: streamProcedure.input(schemas.eventsInput).subscription((call): EventStream => {
-    return new EventStream(call.ctx, call.input.lastEventId);
+    // On a socket the subscription is stopped, and its signal costs memory once it is asked for.
+    const signal = call.ctx.connection.kind === "http" ? call.signal : undefined;
+    return new EventStream(call.ctx, call.input.lastEventId, signal);
   }),
 
   join: intentProcedure.input(schemas.joinInput).mutation((call) => {
-    return answer(call.ctx.signaling.join(callerOf(call), call.input));
+    return answer(call.ctx.join(callerOf(call), call.input));
   }),
   skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
     return answer(call.ctx.signaling.skip(callerOf(call), call.input.roomId));

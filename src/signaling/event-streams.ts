@@ -26,6 +26,8 @@ export interface EventsRequest {
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
+  /** How long room and ticket may be kept at most when the stream closes now (milliseconds). */
+  graceMsMax(): number;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
   onIdentified(caller: Caller): void;
   /** Must not throw. */
@@ -239,7 +241,7 @@ class Reader implements OpenEvents {
 
   async #detach(stream: Stream) {
     try {
-      await this.#parts.engine.detach(stream);
+      await this.#parts.engine.detach(stream, this.#request.graceMsMax());
     } catch (bug) {
       this.#parts.onBug(bug);
     }

@@ -185,6 +185,7 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
       const stream = signaling.events({
         known: caller,
         newSessionId: name.padEnd(22, "_"),
+        graceMsMax: () => Number.POSITIVE_INFINITY,
         addressHash: `address of ${name}`,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
         onIdentified: (claimed) => (caller = claimed),

@@ -62,6 +62,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
+  #onDisconnect: (subject: Subject) => void = () => {};
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -126,13 +127,13 @@ class MemoryEngine implements Engine {
     };
   }
 
-  detach({ sessionId, streamId }: Stream): void {
+  detach({ sessionId, streamId }: Stream, graceMsMax = Number.POSITIVE_INFINITY): void {
     const session = this.#store.get(sessionId);
     const index = session?.streams.findIndex(({ id }) => id === streamId) ?? -1;
     if (!session || index < 0) return;
     session.streams.splice(index, 1);
     if (session.streams.length > 0) return;
-    const graceUntil = this.now() + this.#options.graceMs;
+    const graceUntil = this.now() + Math.min(this.#options.graceMs, graceMsMax);
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
     const change = transitions.detach(session.value, partner?.value, graceUntil, around);
@@ -255,6 +256,14 @@ class MemoryEngine implements Engine {
 
   suspensions(): Suspension[] {
     return this.#moderation.list(this.#system.now());
+  }
+
+  disconnect(subject: Subject): undefined {
+    this.#onDisconnect(subject);
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   // -------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 /** The messages that nodes publish to each other, and their texts. */
+import { subjectKinds, type Subject } from "../../domain/moderation.ts";
 import { modes, type Mode } from "../../protocol.ts";
 
 export type NodeMessage =
@@ -8,6 +9,8 @@ export type NodeMessage =
   | { type: "take-over"; sessionId: string; generation: number }
   /** The moderation log has a new entry. */
   | { type: "moderation" }
+  /** The connections of a subject are to be closed. */
+  | { type: "disconnect"; subject: Subject }
   /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
   | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
@@ -30,6 +33,8 @@ export function encodeMessage(message: OwnMessage): string {
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":
       return "moderation";
+    case "disconnect":
+      return lines("disconnect", message.subject.kind, message.subject.id);
     case "waited":
       return lines("waited", message.node, message.mode, message.waitsMs.join(" "));
     case "echo":
@@ -49,6 +54,11 @@ export function decodeMessage(text: string): NodeMessage | undefined {
     }
     case "moderation":
       return { type };
+    case "disconnect": {
+      const [name, id] = splitLine(rest);
+      const kind = subjectKinds.find((one) => one === name);
+      return kind && { type, subject: { kind, id } };
+    }
     case "waited": {
       const [node, afterNode] = splitLine(rest);
       const [name, waits] = splitLine(afterNode);

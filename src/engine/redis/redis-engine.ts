@@ -106,6 +106,7 @@ export class RedisEngine implements Engine {
   readonly #moves: Moves;
   #addressKey: Buffer | undefined;
   #onRoomEnded: (end: RoomEnd) => void = () => {};
+  #onDisconnect: (subject: Subject) => void = () => {};
 
   /** @throws if there is no location, or if there are more than ids can name. */
   constructor(system: Pick<System, "id">, options: EngineOptions, redis: RedisOptions) {
@@ -174,6 +175,7 @@ export class RedisEngine implements Engine {
         this.#site.inBackground("moving sessions", () => this.#moves.begin(shard));
       },
       onModeration: () => this.#site.inBackground("suspensions", () => this.#suspensions.sync()),
+      onDisconnect: (subject) => this.#onDisconnect(subject),
       onBug: (error, where) => redis.onBug?.(error, where),
     });
   }
@@ -223,8 +225,8 @@ export class RedisEngine implements Engine {
     return this.#at(request.sessionId, (shard) => shard.attach(request), isNew);
   }
 
-  async detach(stream: Stream): Promise<void> {
-    await this.#holderOf(stream).detach(stream);
+  async detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    await this.#holderOf(stream).detach(stream, graceMsMax);
   }
 
   read(stream: Stream, after: number): ReturnType<Shard["read"]> {
@@ -302,6 +304,18 @@ export class RedisEngine implements Engine {
 
   suspensions(): Suspension[] {
     return this.#suspensions.list();
+  }
+
+  disconnect(subject: Subject): Promise<Rejection | undefined> {
+    const { node, transactor } = this.#site;
+    return transactor.answering<Rejection | undefined>(async () => {
+      await node.publish(node.keys.allNodes(), { type: "disconnect", subject });
+      return undefined;
+    });
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   /** Returns whose tickets entered the lobby because of it. */

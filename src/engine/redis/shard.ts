@@ -6,7 +6,7 @@
  */
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
-import type { Party, Reporter } from "../../domain/moderation.ts";
+import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import type { PastRoom } from "../../domain/session.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { partyOf, reporterOf, statusOf, type RoomEnd, type Session } from "../../domain/session.ts";
@@ -63,6 +63,8 @@ export interface ShardParts extends Pick<
   onHeartbeat: () => Promise<unknown>;
   /** The moderation log of the site has a new entry. */
   onModeration: () => void;
+  /** The connections of a subject are to be closed. */
+  onDisconnect: (subject: Subject) => void;
   /** An error that no caller waits for. */
   onBug: (error: unknown, where: string) => void;
 }
@@ -137,8 +139,8 @@ export class Shard {
     return this.transactor.answering<Attached | Rejection>(() => this.#streams.attach(request));
   }
 
-  detach(stream: Stream): Promise<void> {
-    return this.#streams.detach(stream);
+  detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    return this.#streams.detach(stream, graceMsMax);
   }
 
   read(
@@ -300,6 +302,8 @@ export class Shard {
         return this.inboxes.onTakeOver(message.sessionId, message.generation);
       case "moderation":
         return this.#parts.onModeration();
+      case "disconnect":
+        return this.#parts.onDisconnect(message.subject);
       case "waited":
         return this.#waits.receive(message);
       case "echo":

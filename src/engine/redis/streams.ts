@@ -39,7 +39,7 @@ interface Attaching {
 export class RedisStreams {
   readonly #parts: StreamsParts;
   /** Streams that were closed while Redis was unavailable. */
-  readonly #pendingDetaches = new Set<Stream>();
+  readonly #pendingDetaches = new Map<Stream, number>();
   #count = 0;
 
   constructor(parts: StreamsParts) {
@@ -87,7 +87,10 @@ export class RedisStreams {
       if (error instanceof SessionMoved) throw error;
       // It may have been committed all the same, and then no other call would close it.
       const { epoch, generation } = attaching;
-      this.#pendingDetaches.add({ sessionId, generation, streamId, epoch, after: 0 });
+      this.#pendingDetaches.set(
+        { sessionId, generation, streamId, epoch, after: 0 },
+        Number.POSITIVE_INFINITY,
+      );
       throw error;
     }
   }
@@ -149,22 +152,23 @@ export class RedisStreams {
     if (!wasFollowing) this.#parts.inboxes.follow(inbox, after);
   }
 
-  async detach(stream: Stream): Promise<void> {
+  /** @param graceMsMax see `Engine.detach`. */
+  async detach(stream: Stream, graceMsMax = Number.POSITIVE_INFINITY): Promise<void> {
     const { sessionId, streamId } = stream;
-    if (this.#parts.inboxes.close(sessionId, streamId)) await this.#detachNow(stream);
+    if (this.#parts.inboxes.close(sessionId, streamId)) await this.#detachNow(stream, graceMsMax);
   }
 
-  async #detachNow(stream: Stream): Promise<void> {
+  async #detachNow(stream: Stream, graceMsMax: number): Promise<void> {
     const { node, transactor, options } = this.#parts;
     const { sessionId, streamId } = stream;
     try {
       await transactor.transact({ ids: [sessionId] }, (transaction) => {
         const draft = transaction.get(sessionId);
-        const graceUntil = node.now() + options.graceMs;
+        const graceUntil = node.now() + Math.min(options.graceMs, graceMsMax);
         if (draft) this.keepStreams(transaction, draft, ({ id }) => id !== streamId, graceUntil);
       });
     } catch (error) {
-      if (error instanceof RedisUnavailable) this.#pendingDetaches.add(stream);
+      if (error instanceof RedisUnavailable) this.#pendingDetaches.set(stream, graceMsMax);
       // The streams of a node that is fenced off are all known to be gone.
       else if (!(error instanceof Fenced)) throw error;
     }
@@ -172,9 +176,9 @@ export class RedisStreams {
 
   /** Redis is available again: closes the streams that were closed meanwhile. */
   detachPending(): void {
-    for (const stream of this.#pendingDetaches) {
+    for (const [stream, graceMsMax] of this.#pendingDetaches) {
       this.#pendingDetaches.delete(stream);
-      this.#parts.inBackground("a pending detach", () => this.#detachNow(stream));
+      this.#parts.inBackground("a pending detach", () => this.#detachNow(stream, graceMsMax));
     }
   }
 

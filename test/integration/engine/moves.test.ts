@@ -43,6 +43,7 @@ async function twoShards() {
       onAvailable() {},
       onHeartbeat: async () => {},
       onModeration() {},
+      onDisconnect() {},
       onRoomEnded() {},
       onBug: console.error,
     });

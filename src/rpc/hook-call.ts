@@ -1,0 +1,56 @@
+/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and failing closed. */
+import type { Rejection } from "../domain/rejection.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
+
+export interface HookParts {
+  schedule: (delayMs: number, task: () => void) => () => void;
+  /** A number in [0, 1). */
+  random: () => number;
+  /** Told of each hook that threw, took too long or answered nonsense. Must not throw. */
+  onHookFault: (hook: string, error: unknown) => void;
+}
+
+/** How long a hook may take (milliseconds). */
+const hookMs = 2000;
+/** Those whose hook failed try again after this (milliseconds), and up to as long again, so that they do not come all at once. */
+const retryMs = 2000;
+
+/**
+ * @param failed makes the rejection for a hook that failed, with when to try again (milliseconds).
+ * @param check turns the hook's answer into what is wanted of it, or throws.
+ */
+export function callHook<Answer, Result>(
+  name: string,
+  hook: () => MaybePromise<Answer>,
+  failed: (retryAfterMs: number) => Rejection,
+  { schedule, random, onHookFault }: HookParts,
+  check: (answer: Answer) => Result,
+): MaybePromise<Result | Rejection> {
+  const fail = (error: unknown): Rejection => {
+    onHookFault(name, error);
+    return failed(Math.round(retryMs * (1 + random())));
+  };
+  try {
+    const answer = hook();
+    if (!isThenable(answer)) return check(answer);
+    return new Promise((resolve) => {
+      let isLate = false;
+      const cancel = schedule(hookMs, () => {
+        isLate = true;
+        resolve(fail(new Error(`${name} did not answer within ${hookMs} ms`)));
+      });
+      Promise.resolve(answer)
+        .then(check)
+        .then(resolve, (error: unknown) => {
+          if (!isLate) resolve(fail(error));
+        })
+        .finally(cancel);
+    });
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** Also a promise of another implementation, as database clients return them. */
+const isThenable = <T>(value: MaybePromise<T>): value is Promise<T> =>
+  typeof (value as { then?: unknown } | null)?.then === "function";
