@@ -6,3 +6,4 @@ export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { AppRouter } from "./rpc/router.ts";
+export type { Policy } from "./domain/matchmaker.ts";
