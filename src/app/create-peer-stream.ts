@@ -13,6 +13,7 @@ import { refusal, unwrap } from "../rpc/errors.ts";
 import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
+import { createJwtAuthenticate } from "./jwt.ts";
 import { openEngine } from "./open-engine.ts";
 import { configOf, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
@@ -122,7 +123,9 @@ export interface OpenedPeerStream {
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
 export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
-  const { system, log, policy, authenticate, admit, page } = parts;
+  const { system, log, policy, admit, page } = parts;
+  const authenticate =
+    parts.authenticate ?? (config.auth && createJwtAuthenticate({ ...config.auth, system, log }));
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const { engine, addresses } = openEngine(config, { system, log, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
