@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Page } from "playwright-core";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { packPackages, run, type Tarballs } from "../support/outside-project.ts";
@@ -96,6 +96,16 @@ describe("an app with accounts", () => {
     expect((await browser.clear()).filter((line) => !line.includes("401"))).toEqual([]);
   });
 
+  test("it is bundled for production", async () => {
+    await run(folder, ["bun", "run", "build"]);
+    const secret = { NODE_ENV: "production", BETTER_AUTH_SECRET: crypto.randomUUID() };
+    await using app = await startApp(join(folder, "dist"), ["app.js"], secret);
+    const dave = await browser.open(app.origin);
+    await register(dave, "Dave");
+    await dave.getByText("Hello Dave").waitFor();
+    expect(await browser.clear()).toEqual([]);
+  });
+
   test("strangers were added by a few lines, without which the app is as it was", async () => {
     const readme = await Bun.file(join(folder, "README.md")).text();
     const diff = /```diff\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
@@ -104,7 +114,7 @@ describe("an app with accounts", () => {
     expect(added.length).toBeLessThanOrEqual(LINES_MAX);
 
     const before = join(dirname(folder), "before");
-    await cp(join(import.meta.dir, "app"), before, { recursive: true });
+    await cp(join(import.meta.dir, "app"), before, { recursive: true, filter: isPublished });
     await symlink(join(folder, "node_modules"), join(before, "node_modules"));
     await Bun.write(join(before, "strangers.diff"), diff);
     await run(before, ["git", "apply", "-R", "strangers.diff"]);
@@ -166,13 +176,27 @@ describe("tokens of a backend for the program", () => {
     ["that is no token", async () => "nonsense"],
     ["that is none at all", async () => ""],
   ])("a token %s is refused", async (_, token) => {
-    const alice = await browser.open(origin);
-    const body = await token();
-    await alice.route("/token", (route) => route.fulfill({ body }));
-    await alice.getByRole("button", { name: "Start" }).click();
-    await expectState(alice, "unauthorized");
+    await expectState(await startWith(await token()), "unauthorized");
     expect(await browser.clear()).toEqual([]);
   });
+
+  test("the same token, made right, is accepted", async () => {
+    await expectState(await startWith(await sign({})), "waiting");
+    expect(await browser.clear()).toEqual([]);
+  });
+
+  /** Somebody who presses Start, and whom the backend gives this token. */
+  async function startWith(token: string): Promise<Page> {
+    const page = await browser.open(origin);
+    let isGiven = false;
+    await page.route("**/token", (route) => {
+      isGiven = true;
+      return route.fulfill({ body: token });
+    });
+    await page.getByRole("button", { name: "Start" }).click();
+    await until("the token is asked for", () => isGiven);
+    return page;
+  }
 
   /** A token as the example's backend signs it, but for what is given. */
   async function sign({
@@ -187,21 +211,12 @@ describe("tokens of a backend for the program", () => {
     const hmac = new Bun.CryptoHasher("sha256", secret ?? own).update(signed);
     return `${signed}.${hmac.digest("base64url")}`;
   }
-
-  test("the same token, made right, is accepted", async () => {
-    const alice = await browser.open(origin);
-    const body = await sign({});
-    await alice.route("/token", (route) => route.fulfill({ body }));
-    await alice.getByRole("button", { name: "Start" }).click();
-    await expectState(alice, "waiting");
-    expect(await browser.clear()).toEqual([]);
-  });
 });
 
 /** Copies an example to a folder of its own, and installs what it depends on. */
 async function install(example: string): Promise<string> {
   const folder = join(await temporaryFolder(shared), example);
-  await cp(join(import.meta.dir, example), folder, { recursive: true });
+  await cp(join(import.meta.dir, example), folder, { recursive: true, filter: isPublished });
   const packed = Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]);
   await edit(join(folder, "package.json"), (text) => {
     const { dependencies, ...rest } = JSON.parse(text);
@@ -214,14 +229,20 @@ async function install(example: string): Promise<string> {
   return folder;
 }
 
+/** Not what somebody has left who started the example where it is. */
+function isPublished(file: string): boolean {
+  return !["node_modules", "bun.lock", ".env", "app.sqlite"].includes(basename(file));
+}
+
 async function edit(file: string, change: (text: string) => string): Promise<void> {
   await Bun.write(file, change(await Bun.file(file).text()));
 }
 
-async function startApp(folder: string) {
+async function startApp(folder: string, command?: string[], env: Record<string, string> = {}) {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
-  const running = await start(folder, [port], { PORT: String(port), BETTER_AUTH_URL: origin });
+  const own = { PORT: String(port), BETTER_AUTH_URL: origin };
+  const running = await start(folder, [port], { ...own, ...env }, command);
   return Object.assign(running, { origin });
 }
 
@@ -230,18 +251,22 @@ async function start(
   cwd: string,
   ports: number[],
   env: Record<string, string> = {},
+  command = ["start"],
 ): Promise<AsyncDisposable> {
-  const child = Bun.spawn([process.execPath, "start"], {
+  const child = Bun.spawn([process.execPath, ...command], {
     cwd,
     env: { ...process.env, NODE_ENV: "development", ...env },
     stdout: "pipe",
-    stderr: "inherit",
+    stderr: "pipe",
     // A group of its own, as a shell makes one: Ctrl+C reaches all of its processes.
     detached: true,
   });
   const interrupt = () => process.kill(-child.pid, "SIGINT");
   process.on("exit", interrupt);
-  const output = new Response(child.stdout).text();
+  const output = Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+  ]);
   void child.exited.then(() => process.off("exit", interrupt));
   const listens = (port: number) =>
     fetch(`http://127.0.0.1:${port}/`).then(
@@ -252,7 +277,7 @@ async function start(
     (await Promise.all(ports.map(listens))).every((one) => one === isWanted);
   await until("it listens", () => areListening(true)).catch(async (error) => {
     interrupt();
-    throw new Error(await output, { cause: error });
+    throw new Error((await output).join("\n"), { cause: error });
   });
   return {
     async [Symbol.asyncDispose]() {
@@ -276,12 +301,13 @@ async function register(page: Page, name: string): Promise<void> {
   await page.getByRole("button").click();
 }
 
-const expectState = (page: Page, state: string) =>
-  until(
-    `the page shows ${state}`,
-    async () => (await page.locator("#state").innerText()) === state,
-    20_000,
-  );
+async function expectState(page: Page, state: string): Promise<void> {
+  let shown = "";
+  const isShown = async () => (shown = await page.locator("#state").innerText()) === state;
+  await until(`the page shows ${state}`, isShown, 20_000).catch((cause) => {
+    throw new Error(`the page shows "${shown}" instead of "${state}"`, { cause });
+  });
+}
 
 /** A call is connected, and more frames of the partner are decoded. */
 async function expectCall(page: Page): Promise<void> {
