@@ -7,7 +7,8 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Status } from "../../protocol.ts";
+import type { MaybePromise } from "../../maybe-promise.ts";
+import type { ReportReason, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -18,6 +19,7 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
+  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -27,28 +29,10 @@ import type {
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
+import { LifecycleQueue } from "./lifecycle-queue.ts";
 import { RecordedResults } from "../recorded-results.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
-import type { StoredSession } from "./stored-session.ts";
-
-/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
-class OpenedStream implements Stream {
-  readonly session: StoredSession;
-  readonly sessionId: string;
-  readonly generation: number;
-  readonly streamId: string;
-  readonly epoch: string;
-  readonly after: number;
-
-  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
-    this.session = session;
-    this.sessionId = session.id;
-    this.generation = session.value.generation;
-    this.streamId = streamId;
-    this.epoch = epoch;
-    this.after = after;
-  }
-}
+import { OpenedStream, type StoredSession } from "./stored-session.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -62,6 +46,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
+  readonly #lifecycle: LifecycleQueue;
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -70,6 +55,8 @@ class MemoryEngine implements Engine {
     this.#options = options;
     this.#store = new SessionStore(this.now, options, this.#notifier);
     this.#moderation = new Moderation(options.moderation);
+    this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
+    this.#store.onChange = this.#lifecycle.onChange;
     this.#around = {
       now: 0,
       get wallOffsetMs() {
@@ -230,27 +217,30 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  report(caller: Caller, roomId: string): Reported | Rejection {
+  report(caller: Caller, roomId: string, reason?: ReportReason): Reported | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     const met = session && this.#metIn(session, roomId);
     if (!session || !met) return notInRoom;
     const reported = partyOf(met.partner.value);
-    const verdict = this.#moderation.report(
-      { roomId, reporter: reporterOf(session.value), reported, earned: met.votes },
-      this.#system.now(),
-      this.now(),
-    );
+    const at = this.#system.now();
+    const report = { roomId, reporter: reporterOf(session.value), reported, earned: met.votes };
+    const verdict = this.#moderation.report(report, at, this.now());
+    this.#lifecycle.reported({ ...report, at, reason }, verdict);
     return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
   }
 
   suspend(subject: Subject, until: number): Pick<Reported, "newlyWaiting"> {
     const suspension = this.#moderation.suspend(subject, until, this.#system.now());
+    this.#lifecycle.suspended(suspension);
     return { newlyWaiting: this.#evict([suspension]) };
   }
 
   lift(subject: Subject): boolean {
-    return this.#moderation.lift(subject, this.#system.now());
+    const at = this.#system.now();
+    const hasLifted = this.#moderation.lift(subject, at);
+    if (hasLifted) this.#lifecycle.lifted(subject, at);
+    return hasLifted;
   }
 
   suspensions(): Suspension[] {
@@ -293,8 +283,13 @@ class MemoryEngine implements Engine {
     return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
   }
 
-  close(): void {
+  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
+    this.#lifecycle.listen(listener, onLost);
+  }
+
+  close(): MaybePromise<void> {
     this.#store.clear();
+    return this.#lifecycle.close();
   }
 
   // -------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /** The sessions in memory, with all that is derived from them: lobby index, counts, deadlines. It applies changes. */
 import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
+import type { Before } from "../../domain/lifecycle.ts";
 import { partnerIdOf, type RoomEnd, type Session } from "../../domain/session.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
 import { createWaitEstimators } from "../../domain/wait-estimate.ts";
@@ -18,6 +19,8 @@ export class SessionStore {
   readonly lobby = new LobbyIndex<StoredSession>();
   readonly deadlines: Deadlines;
   onRoomEnded: (end: RoomEnd) => void = () => {};
+  /** Called before a change is applied, if there is anybody to tell. */
+  onChange: ((change: Change<unknown>, before: Before) => void) | undefined;
   readonly #sessions = new Map<string, StoredSession>();
   readonly #avoidance: AvoidanceGraph<StoredSession>;
   readonly #blockers: BlockerRetention;
@@ -99,6 +102,7 @@ export class SessionStore {
   ): Result {
     const { partner: nextPartner, avoidances, room, events, result } = change;
     if (nextPartner && !partner) throw new Error("a partner that is changed must be given");
+    this.onChange?.(change, { member: member.value, partner: partner?.value });
     this.#replace(member, change.member);
     if (partner && nextPartner) this.#replace(partner, nextPartner);
     for (const avoidance of avoidances) this.#avoid(avoidance);

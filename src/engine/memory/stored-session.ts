@@ -2,6 +2,7 @@
 import type { EventLog } from "../../domain/event-log.ts";
 import { newSession, type Session } from "../../domain/session.ts";
 import type { BitSet } from "./bit-set.ts";
+import type { Stream } from "../engine.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
 import type { RecordedResults } from "../recorded-results.ts";
 import type { Entry, TimeBuckets } from "../time-buckets.ts";
@@ -37,5 +38,24 @@ export class StoredSession implements WaitingPeer<StoredSession> {
 
   get id(): string {
     return this.value.id;
+  }
+}
+
+/** Holds its session, which is the same for as long as it is open, so that no event has to look it up. */
+export class OpenedStream implements Stream {
+  readonly session: StoredSession;
+  readonly sessionId: string;
+  readonly generation: number;
+  readonly streamId: string;
+  readonly epoch: string;
+  readonly after: number;
+
+  constructor(session: StoredSession, streamId: string, epoch: string, after: number) {
+    this.session = session;
+    this.sessionId = session.id;
+    this.generation = session.value.generation;
+    this.streamId = streamId;
+    this.epoch = epoch;
+    this.after = after;
   }
 }

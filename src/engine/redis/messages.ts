@@ -8,6 +8,8 @@ export type NodeMessage =
   | { type: "take-over"; sessionId: string; generation: number }
   /** The moderation log has a new entry. */
   | { type: "moderation" }
+  /** There are lifecycle events, which this node is to tell. */
+  | { type: "lifecycle" }
   /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
   | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
@@ -29,7 +31,8 @@ export function encodeMessage(message: OwnMessage): string {
     case "take-over":
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":
-      return "moderation";
+    case "lifecycle":
+      return message.type;
     case "waited":
       return lines("waited", message.node, message.mode, message.waitsMs.join(" "));
     case "echo":
@@ -48,6 +51,7 @@ export function decodeMessage(text: string): NodeMessage | undefined {
       return { type, sessionId, generation: Number(generation) };
     }
     case "moderation":
+    case "lifecycle":
       return { type };
     case "waited": {
       const [node, afterNode] = splitLine(rest);

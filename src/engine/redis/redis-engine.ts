@@ -10,7 +10,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import { modes, type Status } from "../../protocol.ts";
+import { modes, type ReportReason, type Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -20,6 +20,7 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
+  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -125,6 +126,9 @@ export class RedisEngine implements Engine {
     this.#suspensions = new Suspensions({
       node: site.node,
       limits: options.moderation,
+      lifecycle: options.lifecycle,
+      clock: redis.clock,
+      onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
       hasStream: (sessionId) => shards.some(({ inboxes }) => inboxes.has(sessionId)),
       connectedFrom: (addressHash) => shards.flatMap(({ inboxes }) => inboxes.at(addressHash)),
@@ -160,6 +164,7 @@ export class RedisEngine implements Engine {
       suspended: (session) => this.#suspensions.of(session),
       elsewhere: () => this.#openings.elsewhere(shard),
       onRoomEnded: (end) => this.#onRoomEnded(end),
+      onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
       onActivating: async () => {
         if (shard === 0) await this.#openSite(system);
@@ -280,7 +285,11 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  async report(caller: Caller, roomId: string): Promise<Reported | Rejection> {
+  async report(
+    caller: Caller,
+    roomId: string,
+    reason?: ReportReason,
+  ): Promise<Reported | Rejection> {
     const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
     if (isRejection(found)) return found;
     const { reporter, met } = found;
@@ -288,7 +297,7 @@ export class RedisEngine implements Engine {
     const reported = await this.#at(met.partnerId, (shard) => shard.party(met.partnerId));
     if (isRejection(reported)) return reported;
     return this.#site.transactor.answering(() =>
-      this.#suspensions.report({ roomId, reporter, reported, earned: met.votes }),
+      this.#suspensions.report({ roomId, reason, reporter, reported, earned: met.votes }),
     );
   }
 
@@ -344,6 +353,10 @@ export class RedisEngine implements Engine {
     this.#onRoomEnded = listener;
   }
 
+  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
+    for (const { lifecycle } of this.#shards) lifecycle.listen(listener, onLost);
+  }
+
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
     this.#notifier.reset(undefined);
     const swept = await Promise.all(this.#shards.map(({ sweeper }) => sweeper.sweep()));
@@ -360,6 +373,7 @@ export class RedisEngine implements Engine {
   }
 
   async close(): Promise<void> {
+    await Promise.all(this.#shards.map(({ lifecycle }) => lifecycle.close()));
     for (const { node } of this.#shards) node.close();
   }
 }

@@ -27,6 +27,7 @@ import type {
 } from "../engine.ts";
 import { Inboxes } from "./inbox.ts";
 import { Lobby } from "./lobby.ts";
+import { LifecycleReader } from "./lifecycle-reader.ts";
 import type { NodeMessage } from "./messages.ts";
 import { isUnavailable, Node, type NodeOptions } from "./node.ts";
 import { scripts } from "./scripts.ts";
@@ -58,6 +59,8 @@ export interface ShardParts extends Pick<
   /** Sessions that are online or wait in the other parts of the lobby. */
   elsewhere: () => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  /** See `LifecycleReaderParts`. */
+  onUntold: (entries: readonly string[]) => Promise<void>;
   onAvailable: (how: string) => void;
   /** The lease was renewed. */
   onHeartbeat: () => Promise<unknown>;
@@ -76,6 +79,7 @@ export class Shard {
   readonly transactor: Transactor;
   readonly notifier = new DeadlineNotifier();
   readonly sweeper: Sweeper;
+  readonly lifecycle: LifecycleReader;
   readonly #parts: ShardParts;
   readonly #waits: SharedWaits;
   readonly #streams: RedisStreams;
@@ -96,6 +100,7 @@ export class Shard {
         this.inBackground("taking over a node", () => this.sweeper.takeOver(gone, lastHeartbeat)),
       onDeadline: (at) => this.notifier.notify(Math.max(this.now(), at)),
       onHeartbeat: async () => {
+        this.inBackground("lifecycle events", () => this.lifecycle.refresh());
         await this.#waits.tell();
         await onHeartbeat();
       },
@@ -115,6 +120,7 @@ export class Shard {
       elsewhere: parts.elsewhere,
       suspended,
       onRoomEnded,
+      onLifecycle: () => this.lifecycle.appended(),
       onCooldown: (cooldown) => this.sweeper.awaitEnd(cooldown),
       flushSignals: () => this.#relay.flush(),
       onOptions: (found) => this.#lobby.remember(found),
@@ -123,6 +129,8 @@ export class Shard {
     const shared = { node, transactor, options };
     const inBackground = (what: string, task: () => Promise<unknown>) =>
       this.inBackground(what, task);
+    const { leaseMs, onUntold } = parts;
+    this.lifecycle = new LifecycleReader({ node, clock, leaseMs, inBackground, onUntold });
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
     this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
@@ -300,6 +308,8 @@ export class Shard {
         return this.inboxes.onTakeOver(message.sessionId, message.generation);
       case "moderation":
         return this.#parts.onModeration();
+      case "lifecycle":
+        return this.lifecycle.wake();
       case "waited":
         return this.#waits.receive(message);
       case "echo":
@@ -312,6 +322,7 @@ export class Shard {
     // Events that were published meanwhile are in the logs, which can be read from now on.
     this.inboxes.invalidate();
     this.#streams.detachPending();
+    this.inBackground("lifecycle events", () => this.lifecycle.restart());
     this.inBackground("waiting tickets", async () => {
       const { waiting } = await this.counts();
       if (Object.values(waiting).some((count) => count > 0)) this.sweeper.rematchAll();

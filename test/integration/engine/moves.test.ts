@@ -44,6 +44,7 @@ async function twoShards() {
       onHeartbeat: async () => {},
       onModeration() {},
       onRoomEnded() {},
+      onUntold: async () => {},
       onBug: console.error,
     });
   const [first, second] = [createShard(0), createShard(1)];

@@ -34,6 +34,11 @@ const lives = {
   handshakes: quarterHourMs,
   // About 100,000 entries.
   moderationLog: "lasts",
+  untoldVerdicts: 0,
+  // Empty, with the id of the last one.
+  lifecycle: "lasts",
+  lifecycleLost: 0,
+  lifecycleReader: quarterHourMs,
   // As many as are kept of suspensions.
   suspensions: "lasts",
   // With the sessions that they name: as many as `BlockLimits` says.

@@ -84,7 +84,9 @@ for _, one in ipairs(sessions) do
 end
 for _ = 1, tonumber(take()) do
   local from, to = take_range()
-  if ARGV[from] == 'keep_blocker' then keep_blocker(unpack(ARGV, from + 1, to)) else redis.call(unpack(ARGV, from, to)) end
+  if ARGV[from] == 'keep_blocker' then keep_blocker(unpack(ARGV, from + 1, to))
+  elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
+  else redis.call(unpack(ARGV, from, to)) end
 end
 
 local messages, stored = {}, {}
