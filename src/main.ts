@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { hostname, networkInterfaces } from "node:os";
 import { createWarnRarely, socketsMaxFor, watchProcess } from "./app/capacity.ts";
+import { lifecycleTypesFor, tellLifecycle } from "./app/lifecycle.ts";
 import { listen } from "./app/listen.ts";
 import { openEngine } from "./app/open-engine.ts";
 import { createPeerStream, fairPolicyFor } from "./app/peer-stream.ts";
@@ -50,7 +51,9 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
     process.on(signal, () => void shutdown.start(signal));
   const areWrappersAlive = watchWrappers(process.pid);
 
-  const { engine, addresses } = await openEngine(config, { system, log, onFatal: fail });
+  const lifecycle = lifecycleTypesFor({ webhook: config.events });
+  const opening = openEngine(config, { system, log, lifecycle, onFatal: fail });
+  const { engine, addresses } = await opening;
   const secrets = config.sessionSecrets ?? [randomBytes(32).toString("base64url")];
   if (!config.sessionSecrets)
     log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
@@ -61,8 +64,6 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
       schedule: system.schedule,
       onGivenUp: (why) => log.warn("a report was not posted", { why }),
     });
-  unposted = () => webhook?.pending ?? 0;
-
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
@@ -76,7 +77,7 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
     policy: fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
-    onReport: (report) => webhook?.post(report),
+    onReport: (report) => void webhook?.post(report),
     page: await createPage(index, config),
     admission: {
       ...config.admission,
@@ -95,6 +96,9 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
         }),
     },
   });
+  const { metrics } = peerStream;
+  const events = tellLifecycle({ engine, system, log, metrics, webhook: config.events });
+  unposted = () => (webhook?.pending ?? 0) + (events?.pending ?? 0);
   const server = listen(peerStream, config);
   watchProcess(system, peerStream.metrics, warnRarely, () => {
     if (!shutdown.hasStarted && !areWrappersAlive())
@@ -106,13 +110,13 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
   shutdown.drain = async () => {
     await peerStream.drain(config.drainMs * drainWindowShare);
     await server.stop();
-    await engine.close();
-    await webhook?.flush();
+    // The engine waits for what is posted, which is no longer retried.
+    await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
   };
 
   function exit(code: number): never {
     if (unposted() > 0)
-      log.warn("reports were not posted before the exit", { reports: unposted() });
+      log.warn("reports or events were not posted before the exit", { count: unposted() });
     process.exit(code);
   }
 }
