@@ -126,8 +126,11 @@ export class Suspensions {
     const { clock, node } = this.#parts;
     const now = clock.elapsed();
     this.#untold = new Map(entryIds.map((id) => [id, this.#untold.get(id) ?? now]));
-    for (const [id, since] of this.#untold) {
-      if (now - since < ownersMs || (await this.#log.tell(id))) continue;
+    const overdue = [...this.#untold].filter(([, since]) => now - since >= ownersMs);
+    // The node that appended them may have died before it announced them.
+    if (overdue.length > 0) await this.sync();
+    for (const [id, since] of overdue) {
+      if (await this.#log.tell(id)) continue;
       // So many others have come since that nobody knows its effect any more.
       if (now - since > givenUpMs)
         await node.run(scripts.tellVerdict, { entry: id, max: lifecycleMax });
