@@ -45,16 +45,17 @@ export function createLifecycleHooks({
   return async (event) => {
     const hook = on[event.type] as ((event: LifecycleEvent) => unknown) | undefined;
     if (!hook) return;
-    const overdue = Promise.withResolvers<void>();
-    const cancel = schedule(answerMs, () => {
-      fail(event, `it has not answered within ${answerMs} ms`);
-      overdue.resolve();
-    });
-    const calling = (async () => hook(event))();
-    const called = calling.then(cancel, (error: unknown) => {
-      cancel();
+    const outcome = Promise.withResolvers<unknown>();
+    const cancel = schedule(answerMs, () =>
+      outcome.reject(`it has not answered within ${answerMs} ms`),
+    );
+    (async () => hook(event))().then(outcome.resolve, outcome.reject);
+    try {
+      await outcome.promise;
+    } catch (error) {
       fail(event, error);
-    });
-    await Promise.race([called, overdue.promise]);
+    } finally {
+      cancel();
+    }
   };
 }
