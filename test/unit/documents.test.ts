@@ -5,6 +5,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { variableNames } from "../../src/config.ts";
+import { lifecycleTypes } from "../../src/domain/lifecycle.ts";
 import { roomInputs, roomStates, roomTable } from "../../src/domain/room.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
 import { limits, rejectionReasons } from "../../src/protocol.ts";
@@ -229,6 +230,24 @@ describe("the documents", () => {
     expect(isGenuine(`${body} `, header, secret)).toBe(false);
     expect(isGenuine(body, header, "another secret")).toBe(false);
     expect(isGenuine(body, null, secret)).toBe(false);
+  });
+
+  test("lists every type of a lifecycle event with its fields", async () => {
+    const source = await Bun.file(join(root, "src/domain/lifecycle.ts")).text();
+    const fieldsOf = (type: string) => {
+      const [, body = ""] =
+        new RegExp(`extends Told<"${type}"> \\{([\\s\\S]*?)\\n\\}`).exec(source) ?? [];
+      return [...body.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
+    };
+    const [, section = ""] = operating.split("\n## Lifecycle events\n");
+    const rows = [...section.matchAll(/^\| `(\w+)` *\|([^|]*)\|/gm)].map(
+      ([, type = "", fields = ""]) => [
+        type,
+        // What is in parentheses are values.
+        [...fields.replaceAll(/\([^)]*\)/g, "").matchAll(/`(\w+)`/g)].map(([, name]) => name),
+      ],
+    );
+    expect(rows).toEqual(lifecycleTypes.map((type) => [type, fieldsOf(type)]));
   });
 
   test("names only scripts that there are", async () => {
