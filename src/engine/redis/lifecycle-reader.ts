@@ -7,7 +7,7 @@
  * Nothing blocks a connection: the lock is renewed at each heartbeat, when the others look whether it is free; whoever appends an event
  * wakes the node with the lock.
  */
-import type { LifecycleEvent } from "../../domain/lifecycle.ts";
+import type { LifecycleEvent, LifecycleType } from "../../domain/lifecycle.ts";
 import type { System } from "../../system.ts";
 import type { LifecycleListener } from "../engine.ts";
 import { LifecycleDelivery } from "../lifecycle-delivery.ts";
@@ -23,6 +23,8 @@ export interface LifecycleReaderParts {
   node: Node;
   clock: Pick<System, "schedule" | "elapsed" | "defer">;
   leaseMs: number;
+  /** Those that are told; without any the stream is never read. */
+  wanted: readonly LifecycleType[];
   inBackground: (what: string, task: () => Promise<unknown>) => void;
   /** Moderation entries whose events have not been appended; only called on the node with the lock. */
   onUntold: (entries: readonly string[]) => Promise<void>;
@@ -53,6 +55,7 @@ export class LifecycleReader {
   }
 
   listen(listener: LifecycleListener, onLost: (events: number) => void): void {
+    if (this.#parts.wanted.length === 0) return;
     this.#onLost = onLost;
     this.#delivery.listen(listener);
     this.#wakeSoon();

@@ -130,7 +130,8 @@ export class Shard {
     const inBackground = (what: string, task: () => Promise<unknown>) =>
       this.inBackground(what, task);
     const { leaseMs, onUntold } = parts;
-    this.lifecycle = new LifecycleReader({ node, clock, leaseMs, inBackground, onUntold });
+    const wanted = options.lifecycle ?? [];
+    this.lifecycle = new LifecycleReader({ node, clock, leaseMs, wanted, inBackground, onUntold });
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
     this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });

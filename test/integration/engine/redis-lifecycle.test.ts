@@ -121,8 +121,8 @@ test("nothing is written or read for a site that wants no events", async () => {
   const keys = createKeys(prefix);
   const found = (await redis.cli("--scan", "--pattern", `${prefix}*`)).split("\n");
   expect(found).toContain(keys.moderationLog());
-  for (const key of [keys.lifecycle(), keys.untoldVerdicts(), keys.lifecycleLost()])
-    expect(found).not.toContain(key);
+  const ofEvents = [keys.lifecycle(), keys.untoldVerdicts(), keys.lifecycleReader()];
+  for (const key of ofEvents) expect(found).not.toContain(key);
   expect(told).toEqual([]);
 });
 
