@@ -13,6 +13,7 @@ import { refusal, unwrap } from "../rpc/errors.ts";
 import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
+import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
 import { configOf, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
@@ -102,7 +103,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   };
 }
 
-export interface OpenParts extends Pick<Hooks, "authenticate" | "admit" | "policy" | "onReport"> {
+export interface OpenParts extends Pick<
+  Hooks,
+  "authenticate" | "admit" | "on" | "policy" | "onReport"
+> {
   system: System;
   log: Log;
   page?: Page | undefined;
@@ -114,7 +118,7 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
-  /** Reports that have not been posted yet. */
+  /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
   close: () => Promise<void>;
@@ -124,7 +128,9 @@ export interface OpenedPeerStream {
 export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
   const { system, log, policy, authenticate, admit, page } = parts;
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
-  const { engine, addresses } = openEngine(config, { system, log, onFatal });
+  const told = { on: parts.on, webhook: config.events };
+  const lifecycle = lifecycleTypesFor(told);
+  const { engine, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const webhook =
     config.webhook &&
@@ -146,7 +152,7 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
     onReport(report) {
-      webhook?.post(report);
+      void webhook?.post(report);
       parts.onReport?.(report);
     },
     page,
@@ -169,14 +175,15 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
         }),
     },
   });
+  const events = tellLifecycle({ ...told, engine, system, log, metrics: assembly.metrics });
   return {
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
-    unposted: () => webhook?.pending ?? 0,
+    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
     async close() {
-      await engine.close();
-      await webhook?.flush();
+      // The engine waits for what is posted, which is no longer retried.
+      await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
     },
   };
 }

@@ -13,7 +13,10 @@ import { openWire, type Address } from "./wire.ts";
 const SECRET_BITS_MIN = 100;
 const makeOne = "make one with: openssl rand -base64 32";
 
-type Secrets = Pick<Config, "sessionSecrets" | "metricsToken" | "adminToken" | "webhook"> & {
+type Secrets = Pick<
+  Config,
+  "sessionSecrets" | "metricsToken" | "adminToken" | "webhook" | "events"
+> & {
   ice: Pick<Config["ice"], "turnSecret">;
 };
 
@@ -29,6 +32,7 @@ export function checkSecrets(config: Secrets): Finding[] {
     ["METRICS_TOKEN", config.metricsToken],
     ["ADMIN_TOKEN", config.adminToken],
     ["MODERATION_SECRET", config.webhook?.secret],
+    ["EVENTS_SECRET", config.events?.secret],
   ];
   for (const [name, secret] of named) {
     if (secret === undefined) continue;
