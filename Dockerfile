@@ -1,6 +1,7 @@
 FROM oven/bun:1.4.5-alpine AS build
 WORKDIR /build
 COPY package.json bun.lock bunfig.toml ./
+COPY src/client/package.json src/client/
 RUN bun install --frozen-lockfile --production
 COPY src src
 RUN bun build src/main.ts --target=bun --production --outdir=dist/server

@@ -344,15 +344,25 @@ export interface ConfigProblems {
   problems: string[];
 }
 
-/** Reads the configuration. An empty variable counts as unset. */
-export function readConfig(env: Record<string, string | undefined>): Config | ConfigProblems {
-  const set = Object.fromEntries(
+/** The variables that are set, each as a text. An empty one counts as unset. */
+const setIn = (env: Record<string, string | undefined>): Record<string, string> =>
+  Object.fromEntries(
     variableNames.flatMap((name) => {
       const value = env[name]?.trim();
       return value === undefined || value === "" ? [] : [[name, value]];
     }),
   );
-  const result = config.safeParse(set);
+
+/** The variables that are set, each parsed by itself. @throws if one is wrong. */
+export function readVariables(env: Record<string, string | undefined>): Record<string, unknown> {
+  const set = setIn(env);
+  const parsed: Record<string, unknown> = variables.parse(set);
+  return Object.fromEntries(Object.keys(set).map((name) => [name, parsed[name]]));
+}
+
+/** Reads the configuration. */
+export function readConfig(env: Record<string, string | undefined>): Config | ConfigProblems {
+  const result = config.safeParse(setIn(env));
   if (result.success) return Object.freeze(result.data);
   return {
     problems: result.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`),

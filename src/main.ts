@@ -1,17 +1,13 @@
 /** The program: environment → configuration → open → listen → leave. Only this and the doctor read the environment. */
-import { randomBytes } from "node:crypto";
-import { hostname, networkInterfaces } from "node:os";
-import { createWarnRarely, socketsMaxFor, watchProcess } from "./app/capacity.ts";
-import { lifecycleTypesFor, tellLifecycle } from "./app/lifecycle.ts";
+import { networkInterfaces } from "node:os";
+import { watchProcess } from "./app/capacity.ts";
 import { listen } from "./app/listen.ts";
-import { openEngine } from "./app/open-engine.ts";
-import { createPeerStream, fairPolicyFor } from "./app/peer-stream.ts";
+import { openPeerStream } from "./app/create-peer-stream.ts";
 import { Shutdown } from "./app/shutdown.ts";
 import { watchWrappers } from "./app/wrappers.ts";
 import { misspeltVariables, readConfig, type Config } from "./config.ts";
 import { createPage } from "./http/page.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
-import { createWebhook } from "./observe/webhook.ts";
 import { createSystem, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
@@ -51,54 +47,17 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
     process.on(signal, () => void shutdown.start(signal));
   const areWrappersAlive = watchWrappers(process.pid);
 
-  const lifecycle = lifecycleTypesFor({ webhook: config.events });
-  const opening = openEngine(config, { system, log, lifecycle, onFatal: fail });
-  const { engine, addresses } = await opening;
-  const secrets = config.sessionSecrets ?? [randomBytes(32).toString("base64url")];
   if (!config.sessionSecrets)
     log.warn("SESSION_SECRET is not set: a random one is used, and a restart ends every session");
-  const webhook =
-    config.webhook &&
-    createWebhook({
-      ...config.webhook,
-      schedule: system.schedule,
-      onGivenUp: (why) => log.warn("a report was not posted", { why }),
-    });
-  const warnRarely = createWarnRarely(log, system);
-  const socketsMax = socketsMaxFor(config, log);
-  // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
-  const [memoryKey = system.id()] = secrets;
-  const peerStream = createPeerStream({
-    ...config,
+  const opened = openPeerStream(config, {
     system,
-    engine,
     log,
-    // The policy is a value: replace it by your own here.
-    policy: fairPolicyFor(config.relaxAfterMs),
-    sessionSecrets: secrets,
-    nodeName: `${hostname()}:${process.pid}`,
-    onReport: (report) => void webhook?.post(report),
     page: await createPage(index, config),
-    admission: {
-      ...config.admission,
-      peersMax: socketsMax,
-      hashKey: () => addresses?.key() ?? memoryKey,
-      isKeyKnown: () => !addresses || addresses.key() !== undefined,
-      shared: addresses,
-      onUnannouncedProxy: () =>
-        log.warn(
-          "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
-        ),
-      onFull: () =>
-        warnRarely("this node is full: sockets are refused", {
-          sockets: socketsMax,
-          cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
-        }),
-    },
+    // Here is the place for `authenticate`, `admit`, and a policy of your own.
+    onFatal: fail,
   });
-  const { metrics } = peerStream;
-  const events = tellLifecycle({ engine, system, log, metrics, webhook: config.events });
-  unposted = () => (webhook?.pending ?? 0) + (events?.pending ?? 0);
+  unposted = opened.unposted;
+  const { assembly: peerStream, warnRarely } = opened;
   const server = listen(peerStream, config);
   watchProcess(system, peerStream.metrics, warnRarely, () => {
     if (!shutdown.hasStarted && !areWrappersAlive())
@@ -110,8 +69,7 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
   shutdown.drain = async () => {
     await peerStream.drain(config.drainMs * drainWindowShare);
     await server.stop();
-    // The engine waits for what is posted, which is no longer retried.
-    await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
+    await opened.close();
   };
 
   function exit(code: number): never {

@@ -1,6 +1,6 @@
 /** Which requests are refused before any route handles them, and what an operator is told about it. */
 import type { Admission } from "../http/admission.ts";
-import { isAllowedOrigin, isKnownHost, type OriginPolicy } from "../http/origin.ts";
+import { isAllowedRequest, isKnownHost, type OriginPolicy } from "../http/origin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
@@ -33,7 +33,7 @@ export class Guards {
 
   /** Whether the page that made the request may use this server. */
   isOriginAllowed({ headers }: Request): boolean {
-    return isAllowedOrigin(this.#parts.origins, headers.get("origin"), headers.get("host"));
+    return isAllowedRequest(this.#parts.origins, headers);
   }
 
   /** The refusal of a request; `undefined` for one that may pass. */

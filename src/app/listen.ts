@@ -4,7 +4,7 @@ import { Elysia } from "elysia";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { limits } from "../protocol.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
-import type { PeerStream } from "./peer-stream.ts";
+import type { Assembly } from "./peer-stream.ts";
 import { asksForUpgrade } from "./upgrade.ts";
 
 /** Where to listen; with `tls`, the paths of two PEM files, over HTTPS and WSS. */
@@ -23,7 +23,7 @@ export interface RunningServer {
 }
 
 /** @throws if the port is taken, or the files of `tls` are not what they should be. */
-export function listen(peerStream: PeerStream, { host, port, tls }: ListenAt): RunningServer {
+export function listen(peerStream: Assembly, { host, port, tls }: ListenAt): RunningServer {
   const elysia = new Elysia({
     serve: {
       // A taken port is an error.

@@ -62,16 +62,18 @@ export interface OpenedEngine {
 }
 
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
-export async function openEngine(
+export function openEngine(
   config: Config,
   { system, log, lifecycle = [], onFatal }: OpenEngineParts,
-): Promise<OpenedEngine> {
+): OpenedEngine {
   const options = engineOptionsFor(config, lifecycle);
   const { redis, sessionSecrets = [] } = config;
   if (!redis) return { engine: createMemoryEngine(system, options) };
   const isOnly = redis.locations.length === 1;
   const ofShard = (shard: number) => (isOnly ? {} : { shard });
-  const { createRedisEngine } = await import("../engine/redis/redis-engine.ts");
+  // Synchronously, so that a host can create it at the top of a module.
+  const { createRedisEngine } =
+    require("../engine/redis/redis-engine.ts") as typeof import("../engine/redis/redis-engine.ts");
   const engine = createRedisEngine(system, options, {
     locations: redis.locations,
     openAbove: redis.peersPerShard,

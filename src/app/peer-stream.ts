@@ -2,6 +2,7 @@
  * The one place where the parts are put together: engine, signaling, RPC, sockets and routes. The program, the tests and the
  * benchmarks all begin here.
  */
+import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
 import { networkHashChars } from "../domain/moderation.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -11,18 +12,25 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { limits } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
-import { createContexts } from "../rpc/context.ts";
+import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
+import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import { appRouter } from "../rpc/router.ts";
+import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
+import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
+import { appRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import type { Failure, KeepAliveOptions } from "../trpc-ws/options.ts";
+import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
+import { Arrivals } from "./arrivals.ts";
+import { createWarnRarely } from "./capacity.ts";
+
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -41,12 +49,16 @@ export interface SignalingOptions {
   nodeName?: string;
 }
 
-export interface PeerStreamOptions extends SignalingOptions {
+export interface AssemblyOptions extends SignalingOptions {
   /** The first signs session tokens, all verify them. */
   sessionSecrets: readonly string[];
   rates: CallRates;
   origins: OriginPolicy;
-  admission: Omit<AdmissionOptions, "networkHashChars" | "elapsed">;
+  admission: Omit<AdmissionOptions, "networkHashChars" | "elapsed" | "keepsAddresses">;
+  /** Who each peer is; without it all are anonymous. */
+  authenticate?: Authenticate | undefined;
+  /** Asked before each join; without it everybody may. */
+  admit?: AdmitHook | undefined;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -89,11 +101,18 @@ export function createLobby({
   return { signaling, metrics };
 }
 
-export interface PeerStream extends Http {
+/** What a server is made of, on any transport: the program, the library and the tests build on it. */
+export interface Assembly extends Omit<Http, "responses"> {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
+  /** Keyed hash of the bucket of an IP address, as suspensions name it. */
+  hashOfAddress(address: string): string;
   /** Given once the server listens: the address at the other end of a request's connection. */
   setAddressLookup(addressOf: (request: Request) => string | undefined): void;
+  /** tRPC's builder for the operator's own procedures. */
+  readonly t: typeof ownBuilder;
+  /** Serves these procedures as well, from the first request on. @throws once there was one, or for names that are taken. */
+  router<Own extends AnyTRPCRouter>(own: Own): TRPCMergeRouters<[AppRouter, Own]>;
   /** Takes a socket that has just opened, however it came about. */
   accept: AcceptSocket<AdmittedSocket>;
   /** Asks every client at once to reconnect. */
@@ -107,21 +126,113 @@ export interface PeerStream extends Http {
   stop(): void;
 }
 
-export function createPeerStream(options: PeerStreamOptions): PeerStream {
-  const { system, engine, log, origins, page, metricsToken, adminToken } = options;
-  const { elapsed } = system;
+const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> => ({
+  frameBytesMax: limits.frameBytesMax,
+  batchCallsMax: limits.batchCallsMax,
+  // Where calls are not limited, as for a measurement, neither are frames.
+  ...(signals.perS === 0 && { calls: { perS: 0, burst: 1 } }),
+});
+
+export function assemble(options: AssemblyOptions): Assembly {
+  const { system, engine, log } = options;
   const { signaling, metrics } = createLobby(options);
-  const admission = new Admission({ ...options.admission, networkHashChars, elapsed });
+  const admission = new Admission({
+    ...options.admission,
+    networkHashChars,
+    elapsed: system.elapsed,
+    keepsAddresses: options.authenticate !== undefined,
+  });
+  const hooks = { ...system, onHookFault: createHookFaults(log, system) };
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
-    limits: createCallLimits(options.rates, elapsed),
+    limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
-    newSessionId: () => engine.newSessionId(system.id()),
+    newSessionId: (account) => engine.newSessionId(system.id(), account),
+    admit: options.admit && createAdmit(options.admit, hooks),
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
+  const arrivals = new Arrivals({
+    contexts,
+    authenticate:
+      options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
+    admission,
+    signaling,
+    system,
+    addressOf: (request) => addressOf(request),
+  });
+  const parts: ServingParts = {
+    ...options,
+    signaling,
+    metrics,
+    admission,
+    arrivals,
+    isDraining: () => isDraining,
+    addressOf: (request) => addressOf(request),
+  };
+
+  // Built with the first request, as the operator's procedures are added before that.
+  let router: AnyTRPCRouter = appRouter;
+  let built: ReturnType<typeof serve> | undefined;
+  const server = () => (built ??= serve(parts, router));
+  engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
+
+  return {
+    signaling,
+    metrics,
+    hashOfAddress: (address) => admission.hashOf(address),
+    t: ownBuilder,
+    router(own) {
+      if (built) throw new Error("router() must be called before the plugin is used");
+      const merged = mergeOwn(router, own);
+      router = merged;
+      return merged as never;
+    },
+    get routes() {
+      return server().routes;
+    },
+    upgrade: (request, bun) => server().upgrade(request, bun),
+    accept: (socket, request) => server().accept(socket, request),
+    setAddressLookup(lookup) {
+      addressOf = lookup;
+    },
+    askToReconnect: () => built?.sockets.askToReconnect(),
+    async drain(windowMs) {
+      isDraining = true;
+      signaling.drain();
+      if (built)
+        await Promise.all([built.sockets.drain(windowMs), built.responses.drain(windowMs)]);
+    },
+    stop() {
+      isDraining = true;
+      built?.sockets.closeAll();
+      built?.responses.closeAll();
+      signaling.stop();
+    },
+  };
+}
+
+/** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
+function createHookFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
+  const warnRarely = createWarnRarely(log, { elapsed });
+  return (hook: string, error: unknown) =>
+    warnRarely(`the hook ${hook} failed`, { error: String(error) });
+}
+
+interface ServingParts extends Omit<AssemblyOptions, "admission"> {
+  signaling: Signaling;
+  metrics: Metrics;
+  admission: Admission;
+  arrivals: Arrivals;
+  isDraining: () => boolean;
+  addressOf: (request: Request) => string | undefined;
+}
+
+/** Sockets and routes, for this router. */
+function serve(parts: ServingParts, router: AnyTRPCRouter) {
+  const { arrivals, engine, log, metrics, rates, system } = parts;
   function onError({ error, path }: Pick<Failure, "error" | "path">): void {
     const reason = reasonOf(error);
     if (reason) {
@@ -130,60 +241,30 @@ export function createPeerStream(options: PeerStreamOptions): PeerStream {
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
 
-  const sockets = new TrpcWebSocket<ReturnType<typeof contexts.forSocket>, AdmittedSocket>({
-    router: appRouter,
-    createContext: ({ connectionParams: { token }, data, socket }) =>
-      contexts.forSocket(typeof token === "string" ? token : undefined, data.addressHash, socket),
+  const sockets = new TrpcWebSocket<Context, AdmittedSocket>({
+    router,
+    createContext: (request) => arrivals.ofSocket(request),
     fastPath: handleUsualFrame,
     onError,
-    onClose: (admitted) => admitted.release(),
-    // Where calls are not limited, as for a measurement, neither are frames.
-    ...(options.rates.signals.perS === 0 && { limits: { calls: { perS: 0, burst: 1 } } }),
-    ...(options.keepAlive && { keepAlive: options.keepAlive }),
-    ...(options.initTimeoutMs !== undefined && { initTimeoutMs: options.initTimeoutMs }),
-    elapsed,
+    onClose: (admitted) => arrivals.leave(admitted),
+    limits: socketLimitsFor(rates),
+    ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
+    ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
+    elapsed: system.elapsed,
     schedule: system.schedule,
   });
-
   const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
-  const { routes, upgrade } = createHttp({
-    signaling,
-    contexts,
-    admission,
-    upgrade: createUpgrade(system, accept),
-    origins,
-    page,
-    metricsToken,
-    adminToken,
-    metrics,
-    log,
+  const http = createHttp({
+    ...parts,
+    router,
+    contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
+    credentials: parts.authenticate !== undefined,
+    upgrade: createUpgrade(system, accept, limits.logBytesMax),
     onError,
-    system,
-    isDraining: () => isDraining,
-    unreadiness: () =>
-      isDraining ? "draining" : engine.available() ? undefined : "the engine's storage is away",
-    addressOf: (request) => addressOf(request),
+    unreadiness() {
+      if (parts.isDraining()) return "draining";
+      return engine.available() ? undefined : "the engine's storage is away";
+    },
   });
-
-  return {
-    signaling,
-    metrics,
-    routes,
-    upgrade,
-    accept,
-    setAddressLookup(lookup) {
-      addressOf = lookup;
-    },
-    askToReconnect: () => sockets.askToReconnect(),
-    async drain(windowMs) {
-      isDraining = true;
-      signaling.drain();
-      await sockets.drain(windowMs);
-    },
-    stop() {
-      isDraining = true;
-      sockets.closeAll();
-      signaling.stop();
-    },
-  };
+  return { sockets, accept, ...http };
 }

@@ -1,30 +1,43 @@
 /** All routes as one Elysia plugin: `/trpc`, `/admin`, `/metrics`, `/livez`, `/readyz`, and the page at `/`. */
 import { cors } from "@elysiajs/cors";
+import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
 import { reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
+import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
 import { createTrpcHttp } from "../http/trpc-http.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { adminRouter, type AdminContext } from "../rpc/admin.ts";
-import type { createContexts } from "../rpc/context.ts";
+import type { Context } from "../rpc/context.ts";
 import { refusal } from "../rpc/errors.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
-import { appRouter } from "../rpc/router.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import type { Failure } from "../trpc-ws/options.ts";
 import { Guards, type GuardParts } from "./guards.ts";
 import { retryLater, textResponse } from "./responses.ts";
-import { createUpgradeHandler, type UpgradeHandler, type UpgradeParts } from "./upgrade.ts";
+import {
+  createTakePlace,
+  createUpgradeHandler,
+  type TakePlace,
+  type UpgradeHandler,
+  type UpgradeParts,
+} from "./upgrade.ts";
 
 interface RoutesParts {
   signaling: Signaling;
-  contexts: ReturnType<typeof createContexts>;
+  router: AnyTRPCRouter;
+  contextOfRequest: (request: Request, response?: OpenResponse) => MaybePromise<Context>;
+  /** Whether pages of other origins may send cookies. */
+  credentials: boolean;
   admission: Admission;
   guards: Guards;
   upgrade: UpgradeHandler;
+  takePlace: TakePlace;
+  responses: OpenResponses;
   /** Served at `/`; nothing without it. */
   page?: Page | undefined;
   /** They give access to `/metrics` and `/admin`; without them there is none. */
@@ -33,7 +46,7 @@ interface RoutesParts {
   metrics: Metrics;
   log: Log;
   onError: (failure: Pick<Failure, "error" | "path">) => void;
-  system: Pick<System, "now" | "elapsed">;
+  system: Pick<System, "now" | "elapsed" | "schedule">;
   /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
   unreadiness: () => string | undefined;
   /** The address at the other end of a request's connection. */
@@ -48,23 +61,28 @@ export interface Http {
    * and response headers are for pages that can read a response, and cost time for each new peer.
    */
   readonly upgrade: UpgradeHandler;
+  /** The streams of events over HTTP. */
+  readonly responses: Pick<OpenResponses, "drain" | "closeAll">;
 }
 
-export type HttpParts = Omit<RoutesParts, "guards" | "upgrade"> &
+export type HttpParts = Omit<RoutesParts, "guards" | "upgrade" | "takePlace" | "responses"> &
   Omit<GuardParts, "elapsed"> &
   UpgradeParts;
 
 export function createHttp(parts: HttpParts): Http {
   const guards = new Guards({ ...parts, elapsed: parts.system.elapsed });
-  const upgrade = createUpgradeHandler(parts);
+  const takePlace = createTakePlace(parts);
+  const responses = new OpenResponses(parts.system.schedule);
+  const upgrade = createUpgradeHandler(parts, takePlace);
   return {
-    routes: createRoutes({ ...parts, guards, upgrade }),
+    routes: createRoutes({ ...parts, guards, upgrade, takePlace, responses }),
+    responses,
     upgrade: (request, server) => guards.refuse(request) ?? upgrade(request, server),
   };
 }
 
 function createRoutes(parts: RoutesParts) {
-  const { guards, admission, metrics, log, addressOf } = parts;
+  const { guards, metrics, log } = parts;
   return new Elysia({
     // Accepts host names of one to three characters without a port, such as `http://web/livez`.
     handler: { standardHostname: false },
@@ -86,8 +104,14 @@ function createRoutes(parts: RoutesParts) {
       cors({
         origin: (request) => guards.isOriginAllowed(request),
         methods: ["GET", "POST"],
-        allowedHeaders: ["authorization", "content-type"],
-        credentials: false,
+        allowedHeaders: [
+          "authorization",
+          "content-type",
+          "last-event-id",
+          "trpc-accept",
+          "x-peer-stream-auth",
+        ],
+        credentials: parts.credentials,
         maxAge: 600,
       }),
     )
@@ -102,14 +126,11 @@ function createRoutes(parts: RoutesParts) {
     .get("/trpc", ({ request, server }) => parts.upgrade(request, server))
     .use(
       createTrpcHttp({
-        router: appRouter,
+        router: parts.router,
         endpoint: "/trpc",
-        createContext: (request) =>
-          parts.contexts.forRequest(
-            request.headers.get("authorization"),
-            admission.addressHash(request.headers, addressOf(request)),
-          ),
+        createContext: parts.contextOfRequest,
         onError: parts.onError,
+        streaming: parts,
       }),
     )
     .get("/", ({ request }) => servePage(parts, request))

@@ -8,6 +8,8 @@ import { retryLater } from "./responses.ts";
 /** What is known of a socket when it is upgraded. */
 export interface AdmittedSocket {
   addressHash: string;
+  /** Only if somebody asks for it. */
+  address: string | undefined;
   /** Gives its place back; called when it has closed. */
   release(): void;
 }
@@ -33,25 +35,38 @@ type Server = Parameters<UpgradeSocket<AdmittedSocket>>[0];
 export const asksForUpgrade = ({ headers }: Request) =>
   headers.get("upgrade")?.toLowerCase() === "websocket";
 
-export function createUpgradeHandler(parts: UpgradeParts): UpgradeHandler {
-  const { admission, upgrade, metrics, isDraining, addressOf } = parts;
-  function finish(request: Request, server: Server, admitted: Admitted | Refused) {
-    if ("status" in admitted) {
-      const { status, retryAfterS } = admitted;
-      metrics.refused(status === 429 ? "rate-limited" : "unavailable");
-      const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
-      return retryLater(status, retryAfterS, text);
-    }
+/** Takes a place for a connection that stays open, a socket or a stream of events; or the response that refuses it. */
+export type TakePlace = (request: Request) => MaybePromise<Admitted | Response>;
+
+export function createTakePlace(parts: Omit<UpgradeParts, "upgrade">): TakePlace {
+  const { admission, metrics, isDraining, addressOf } = parts;
+  function answer(admitted: Admitted | Refused): Admitted | Response {
+    if (!("status" in admitted)) return admitted;
+    const { status, retryAfterS } = admitted;
+    metrics.refused(status === 429 ? "rate-limited" : "unavailable");
+    const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
+    return retryLater(status, retryAfterS, text);
+  }
+  return (request) =>
+    isDraining()
+      ? retryLater(503, 1, "This server shuts down\n")
+      : chain(admission.admit(request.headers, addressOf(request)), answer);
+}
+
+export function createUpgradeHandler(
+  { isDraining, upgrade }: Pick<UpgradeParts, "isDraining" | "upgrade">,
+  takePlace: TakePlace,
+): UpgradeHandler {
+  function finish(request: Request, server: Server, admitted: Admitted | Response) {
+    if (admitted instanceof Response) return admitted;
     if (upgrade(server, request, admitted)) return undefined;
     admitted.release();
     return expectedWebSocket();
   }
 
   return (request, server) => {
-    if (isDraining()) return retryLater(503, 1, "This server shuts down\n");
-    if (!server || !asksForUpgrade(request)) return expectedWebSocket();
-    const admitting = admission.admit(request.headers, addressOf(request));
-    return chain(admitting, (admitted) => finish(request, server, admitted));
+    if (!isDraining() && (!server || !asksForUpgrade(request))) return expectedWebSocket();
+    return chain(takePlace(request), (admitted) => finish(request, server as Server, admitted));
   };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Programs that have started this process on somebody's behalf (`npx … run start`, `npm start`, `bun run start`) and may
+ * Programs that have started this process on somebody's behalf (`npx peer-stream`, `npm start`, `bun run start`) and may
  * die without passing on the signal that ended them. Nobody would stop the server then.
  */
 import { readFileSync } from "node:fs";
@@ -12,11 +12,11 @@ export interface ProcessInfo {
 }
 
 /**
- * A package runner, or the shell that one starts for a script. A shell that does more than that (`… &`) may well end
+ * A package runner, the package's own command (bin.ts), or the shell that a runner starts for a script. A shell that does more than that (`… &`) may well end
  * before the server is meant to.
  */
 const wrapper =
-  /^(\S*\/)?(npm|npx|yarn|pnpm|bunx|node \S*\b(npm|npx)\S*|bun\S* (run|x)|(ba|da)?sh -c [^&;|]*\brun\b)\b[^&;|]*$/;
+  /^(\S*\/)?(npm|npx|yarn|pnpm|bunx|node (\S*\b(npm|npx)\S*|\S*bin\/peer-stream)|bun\S* (run|x)|(ba|da)?sh -c [^&;|]*\b(run|peer-stream)\b)\b[^&;|]*$/;
 
 /**
  * Finds out which wrappers this process runs under, and answers whether all of them are still there.

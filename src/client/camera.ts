@@ -15,7 +15,7 @@ export type CameraError =
   | { kind: "insecure-context"; cause: unknown }
   /** No device meets the constraints. */
   | { kind: "overconstrained"; cause: unknown }
-  /** `close`, or a later `open` or `choose`, was called before the devices opened. They have been closed again. */
+  /** `close`, or a later `open` of other kinds or `choose`, was called before the devices opened. They have been closed again. */
   | { kind: "superseded"; cause: undefined }
   /** The peer stream that the camera belongs to has been closed. */
   | { kind: "closed"; cause: undefined }
@@ -54,7 +54,10 @@ export type CameraEvent =
 export interface Camera {
   /** What is open now. */
   readonly stream: MediaStream | undefined;
-  /** Opens both, or the microphone alone; the browser asks for permission if necessary. Never rejects. */
+  /**
+   * Opens both, or the microphone alone; the browser asks for permission if necessary. While these are being opened it is not
+   * asked again: both callers get the same result. Never rejects.
+   */
   open(kinds?: { video?: boolean }): Promise<CameraResult>;
   /**
    * Switches to other devices, and remembers them. Undefined if no device of these kinds is open now. Never rejects.
@@ -136,6 +139,8 @@ class DeviceCamera implements OwnedCamera {
   #missing: Kind[] = [];
   /** The number of requests so far, by kind. */
   readonly #requests: Record<Kind, number> = { video: 0, audio: 0 };
+  /** What the page's last `open` requested, until there is a result. */
+  #opening: { request: DeviceRequest; result: Promise<CameraResult> } | undefined;
   #isDisposed = false;
 
   constructor(parts: CameraParts) {
@@ -150,11 +155,21 @@ class DeviceCamera implements OwnedCamera {
 
   async open({ video = true }: { video?: boolean } = {}): Promise<CameraResult> {
     if (this.#isDisposed) return closed();
-    this.#wanted = video ? [...kinds] : ["audio"];
+    const wanted: Kind[] = video ? [...kinds] : ["audio"];
+    const opening = this.#opening;
+    if (opening?.request.kinds.length === wanted.length && wanted.every(opening.request.isValid))
+      return opening.result;
+    this.#wanted = wanted;
     this.#source?.addEventListener("devicechange", this.#onDeviceChange);
     // Invalidates all earlier requests, also those for video if only audio is requested now.
     this.#createRequest(kinds);
-    return this.#openDevices(this.#createRequest(this.#wanted, true));
+    const request = this.#createRequest(wanted, true);
+    const result = this.#openDevices(request);
+    this.#opening = { request, result };
+    void result.then(() => {
+      if (this.#opening?.request === request) this.#opening = undefined;
+    });
+    return result;
   }
 
   async choose({ camera, microphone }: Choice): Promise<CameraResult | undefined> {

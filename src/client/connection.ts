@@ -1,5 +1,6 @@
 /**
- * The connection to the server: the event stream, mutations and queries over one socket that is reopened when it drops.
+ * The connection to the server: the event stream, mutations and queries over one socket that is reopened when it drops, or
+ * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
 import type { IceServer, PeerEvent } from "../protocol.ts";
@@ -12,12 +13,16 @@ import {
   type Input,
   type MutationName,
   type Outputs,
+  type Rpc,
 } from "./mutations.ts";
+import { credentialHeaders } from "./rpc-http.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
-import { RpcSocket } from "./rpc-socket.ts";
+import { STEADY_MS } from "./rpc-socket.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
+import { TransportChoice } from "./transport-choice.ts";
+import type { Transport, TransportKind } from "./transport.ts";
 
 /** The number of peers online, and per mode of those that wait and of rooms. */
 export type Counts = Outputs["stats"];
@@ -29,13 +34,15 @@ export interface ConnectionListener {
   disconnected(): void;
   /** A socket opened, possibly to replace one that still works. */
   opened(): void;
+  /** The events arrive over another transport than before; at first it is a WebSocket. */
+  transportChanged(kind: TransportKind): void;
   /** The event stream has ended permanently; `open()` begins another. */
   ended(error: PeerStreamError): void;
 }
 
 /**
  * The connection to the server: one WebSocket, which reconnects automatically, and the event stream on it. The socket is
- * opened by the first `open`, `call`, `iceServers` or `counts`.
+ * opened by the first `open`, `call`, `iceServers` or `counts`. Where the network cuts WebSockets it is replaced by HTTP.
  */
 export interface Connection {
   /**
@@ -49,8 +56,8 @@ export interface Connection {
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
-   * The machine was asleep, or its network has changed: replaces the socket. It may look open and deliver nothing, and
-   * the keep-alive would detect that later.
+   * The machine was asleep, or its network has changed: replaces the socket or stream. It may look open and deliver
+   * nothing, and the keep-alive would detect that later.
    */
   renew(): void;
   /** Sends `leave` behind everything that was sent before, in a way that survives the unloading of the page. */
@@ -64,6 +71,10 @@ export interface ConnectionParts {
   /** The `ws:` or `wss:` URL of tRPC's endpoint; a function is called when the socket is needed. */
   url: string | (() => string);
   tokens: TokenStore;
+  /** What the server authenticates the peer by, if anything; called at every connect and request. */
+  auth?: () => Promise<string | undefined>;
+  /** Default: those of `fetch`. */
+  credentials?: RequestCredentials;
   /** Replaceable for tests; the globals by default. */
   WebSocket?: typeof WebSocket;
   fetch?: Fetch;
@@ -75,16 +86,30 @@ export function createConnection(parts: ConnectionParts): Connection {
   return new RpcConnection(parts);
 }
 
+/** A subscription to the events. */
+interface EventStream {
+  readonly transport: Transport;
+  /** Ids of events that arrived on the stream that this one replaces, and may arrive on this one, too. */
+  readonly received: Set<string>;
+  firstEventAtMs: number | undefined;
+  unsubscribe(): void;
+}
+
 class RpcConnection implements Connection {
   readonly #parts: ConnectionParts;
   readonly #fetch: Fetch;
   readonly #random: () => number;
-  #socket: RpcSocket | undefined;
-  #subscription: { unsubscribe(): void } | undefined;
+  /** What `auth` has resolved with last: an unloading page can't wait for it. */
+  #auth: string | undefined;
+  #choice: TransportChoice | undefined;
+  #stream: EventStream | undefined;
+  /** Replaces `#stream` once it delivers. */
+  #nextStream: EventStream | undefined;
   #listener: ConnectionListener | undefined;
   #lastEventId: string | undefined;
+  #transportKind: TransportKind = "websocket";
   #resubscribeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Failed attempts to subscribe since the last event. */
+  /** Streams in a row that ended soon after their first event, or before it. */
   #failures = 0;
   /** The server has a session for this connection. */
   #hasSession = false;
@@ -92,49 +117,52 @@ class RpcConnection implements Connection {
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
-    this.#fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    const { credentials } = parts;
+    const anyFetch: Fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    this.#fetch = (target, init) =>
+      anyFetch(target, credentials === undefined ? init : { credentials, ...init });
     this.#random = parts.random ?? Math.random;
   }
 
   open(listener: ConnectionListener): boolean {
-    if (this.#isClosed || this.#subscription) return false;
+    if (this.#isClosed || this.#listener) return false;
     this.#subscribe(listener);
     return true;
   }
 
   async call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>> {
-    return callMutation(this.#useSocket().rpc, name, input);
+    const { current } = this.#useChoice();
+    return current.inOrder(() => callMutation(current.rpc, name, input));
   }
 
   async iceServers(): Promise<IceServer[]> {
-    const answer = await this.#useSocket().rpc.iceServers.query();
+    const answer = await this.#query((rpc) => rpc.iceServers.query());
     return answer.iceServers;
   }
 
   async counts(): Promise<Counts> {
-    const socket = this.#useSocket();
-    const counts = await socket.rpc.stats.query();
-    socket.confirm();
-    return counts;
+    return this.#query((rpc) => rpc.stats.query());
   }
 
   renew(): void {
-    this.#socket?.renew();
+    this.#choice?.renew();
   }
 
   sendLeaveOnUnload(): void {
     const token = this.#parts.tokens.read();
-    const socket = this.#socket;
-    if (!this.#hasSession || !socket || token === undefined) return;
-    socket.sendLast({
+    if (!this.#hasSession || !this.#choice || token === undefined) return;
+    this.#choice.current.sendLast({
       id: "leave-on-unload",
       method: "mutation",
       params: { path: "leave", input: {} },
     });
     // The frame may not be transmitted before the page is gone. A fetch with `keepalive` outlives it (Fetch, 2.2.5).
-    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const headers = {
+      ...credentialHeaders(token, this.#auth),
+      "content-type": "application/json",
+    };
     const init = { method: "POST", keepalive: true, headers, body: "{}" };
-    this.#fetch(httpUrlOf(socket.url, "/leave"), init).catch(() => {
+    this.#fetch(httpUrlOf(this.#choice.url, "/leave"), init).catch(() => {
       // The server detects the closed socket instead, and its grace expires.
     });
   }
@@ -143,78 +171,136 @@ class RpcConnection implements Connection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#unsubscribe();
-    this.#socket?.end();
-    this.#socket = undefined;
+    this.#choice?.end();
+    this.#choice = undefined;
   }
 
-  /** The socket; created on first use. */
-  #useSocket(): RpcSocket {
+  /** Asks again if the transport was replaced before it answered. */
+  async #query<T>(ask: (rpc: Rpc) => Promise<T>): Promise<T> {
+    const choice = this.#useChoice();
+    const { current } = choice;
+    const answer = await ask(current.rpc).catch((error: unknown) => {
+      if (this.#choice !== choice || choice.current === current) throw error;
+      return ask(choice.current.rpc);
+    });
+    choice.confirm();
+    return answer;
+  }
+
+  /** The transport; created on first use. */
+  #useChoice(): TransportChoice {
     if (this.#isClosed) throw new Error("this peer stream has been closed");
-    return (this.#socket ??= this.#createSocket());
+    return (this.#choice ??= this.#createChoice());
   }
 
-  #createSocket(): RpcSocket {
+  #createChoice(): TransportChoice {
     const { url, tokens } = this.#parts;
-    const socket = new RpcSocket(
+    const choice: TransportChoice = new TransportChoice(
       {
         url: typeof url === "string" ? url : url(),
         tokens,
+        auth: async () => (this.#auth = await this.#parts.auth?.()),
         WebSocket: this.#parts.WebSocket ?? WebSocket,
         fetch: this.#fetch,
         random: this.#random,
       },
       {
         opened: () => this.#listener?.opened(),
-        failed: (error) => this.#onSocketFailed(socket, error),
+        replaced: () => this.#replaceStream(),
+        move: (transport) => this.#moveTo(transport),
+        moveFailed: () => this.#dropNextStream(),
+        failed: (error) => this.#onFailed(choice, error),
       },
     );
-    return socket;
+    return choice;
   }
 
-  /** Stops everything. The next use creates a new socket. */
-  #onSocketFailed(socket: RpcSocket, error: PeerStreamError): void {
-    if (this.#isClosed || this.#socket !== socket) return;
+  /** Stops everything. The next use begins with a new socket. */
+  #onFailed(choice: TransportChoice, error: PeerStreamError): void {
+    if (this.#isClosed || this.#choice !== choice) return;
     const listener = this.#listener;
     this.#unsubscribe();
-    this.#socket = undefined;
-    this.#hasSession = false;
-    socket.end();
+    this.#dropTransports();
     listener?.ended(error);
   }
 
+  /** The next use begins with a new socket. */
+  #dropTransports(): void {
+    const choice = this.#choice;
+    this.#choice = undefined;
+    this.#hasSession = false;
+    choice?.end();
+  }
+
+  // -------------------------------------------------------------------------------------------
+  // The stream of events
+
   #subscribe(listener: ConnectionListener): void {
-    const socket = this.#useSocket();
-    const input = this.#lastEventId === undefined ? {} : { lastEventId: this.#lastEventId };
     this.#listener = listener;
-    this.#subscription = socket.rpc.events.subscribe(input, {
-      onData: ({ id, data }) => {
-        this.#failures = 0;
-        this.#hasSession = true;
-        socket.confirm();
-        this.#lastEventId = id;
-        if (data.type === "session") this.#parts.tokens.write(data.token);
-        listener.event(data);
-      },
-      onConnectionStateChange({ state, error }) {
+    this.#stream = newStream(this.#useChoice().current);
+    this.#begin(this.#stream, listener);
+  }
+
+  #begin(stream: EventStream, listener: ConnectionListener): void {
+    const input = this.#lastEventId === undefined ? {} : { lastEventId: this.#lastEventId };
+    const subscription = stream.transport.rpc.events.subscribe(input, {
+      onData: ({ id, data }) => this.#onEvent(stream, listener, id, data),
+      onConnectionStateChange: ({ state, error }) => {
         // Without an error it is the first connect, and no connection was lost.
-        if (state === "connecting" && error) listener.disconnected();
+        if (state === "connecting" && error && stream === this.#stream) this.#onLost(listener);
       },
-      onError: (error) => this.#onStreamError(listener, error),
+      onError: (error) => {
+        if (stream === this.#nextStream) this.#choice?.abandonMove();
+        else if (stream === this.#stream) this.#onStreamError(listener, error);
+      },
       // The server may end a stream at any time, for example that of a slow consumer. The session continues.
       onComplete: () => {
-        if (!this.#subscription) return;
-        listener.disconnected();
+        if (stream === this.#nextStream) this.#choice?.abandonMove();
+        if (stream !== this.#stream) return;
+        this.#onLost(listener);
         this.#resubscribe(listener, 0);
       },
     });
+    stream.unsubscribe = () => subscription.unsubscribe();
+  }
+
+  #onEvent(stream: EventStream, listener: ConnectionListener, id: string, event: PeerEvent): void {
+    if (stream === this.#nextStream) this.#completeMove(stream);
+    if (stream !== this.#stream) return;
+    stream.firstEventAtMs ??= performance.now();
+    this.#hasSession = true;
+    this.#choice?.confirm();
+    const { kind } = stream.transport;
+    if (kind !== this.#transportKind) {
+      this.#transportKind = kind;
+      listener.transportChanged(kind);
+    }
+    if (stream.received.delete(id)) return;
+    this.#nextStream?.received.add(id);
+    this.#lastEventId = id;
+    if (event.type === "session") this.#parts.tokens.write(event.token);
+    listener.event(event);
+  }
+
+  #onLost(listener: ConnectionListener): void {
+    this.#choice?.streamLost();
+    listener.disconnected();
   }
 
   #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
     const refusal = readRefusal(error);
     const retryMs = retryAfterRefusalMs(refusal);
+    if (refusal.kind === "rejected" && refusal.reason === "unauthorized") {
+      if (retryMs === undefined && this.#stream?.transport.dropToken()) {
+        this.#onLost(listener);
+        return this.#resubscribe(listener, 0);
+      }
+      // The server has closed the connection, and tRPC's client would open another one at once.
+      this.#dropTransports();
+    }
     // A fault may be temporary; a rejection without a retry time is not.
     if (refusal.kind === "unanswered" || refusal.kind === "server-fault" || retryMs !== undefined) {
-      listener.disconnected();
+      this.#onLost(listener);
       return this.#resubscribe(listener, retryMs ?? 0);
     }
     this.#unsubscribe();
@@ -222,17 +308,58 @@ class RpcConnection implements Connection {
   }
 
   #resubscribe(listener: ConnectionListener, afterMs: number): void {
+    const sinceMs = this.#stream?.firstEventAtMs;
+    if (sinceMs !== undefined && performance.now() - sinceMs >= STEADY_MS) this.#failures = 0;
     clearTimeout(this.#resubscribeTimer);
     const delayMs = afterMs + retryDelayMs(this.#failures++, this.#random());
     this.#resubscribeTimer = setTimeout(() => this.#subscribe(listener), delayMs);
   }
 
+  /** Subscribes on the current transport, where the previous one does not work. */
+  #replaceStream(): void {
+    const listener = this.#listener;
+    if (!listener) return;
+    clearTimeout(this.#resubscribeTimer);
+    const previous = this.#stream;
+    this.#stream = undefined;
+    previous?.unsubscribe();
+    this.#subscribe(listener);
+  }
+
+  /** Subscribes on a second transport. Both streams are open until it delivers, so that the partner notices nothing. */
+  #moveTo(transport: Transport): void {
+    const listener = this.#listener;
+    if (!listener) return this.#choice?.completeMove();
+    this.#nextStream = newStream(transport);
+    this.#begin(this.#nextStream, listener);
+  }
+
+  #completeMove(stream: EventStream): void {
+    clearTimeout(this.#resubscribeTimer);
+    const previous = this.#stream;
+    this.#stream = stream;
+    this.#nextStream = undefined;
+    this.#choice?.completeMove();
+    previous?.unsubscribe();
+  }
+
+  #dropNextStream(): void {
+    const stream = this.#nextStream;
+    this.#nextStream = undefined;
+    stream?.unsubscribe();
+  }
+
   #unsubscribe(): void {
     clearTimeout(this.#resubscribeTimer);
-    const subscription = this.#subscription;
-    this.#subscription = undefined;
+    this.#dropNextStream();
+    const stream = this.#stream;
+    this.#stream = undefined;
     this.#listener = undefined;
     this.#lastEventId = undefined;
-    subscription?.unsubscribe();
+    stream?.unsubscribe();
   }
+}
+
+function newStream(transport: Transport): EventStream {
+  return { transport, received: new Set(), firstEventAtMs: undefined, unsubscribe() {} };
 }

@@ -9,6 +9,8 @@ const RESPONSE_MS_MAX = 10_000;
 export type Diagnosis =
   /** Temporary: the server is down, busy or restarting. */
   | "down"
+  /** A server with WebSockets answers over HTTP. */
+  | "up"
   /** Something responds, and the browser hides the response from this page's origin. */
   | "unreadable"
   /** Permanent. */
@@ -44,8 +46,8 @@ export async function diagnose(serverUrl: string, fetch: Fetch): Promise<Diagnos
   return response instanceof Response ? classify(response, serverUrl) : "down";
 }
 
-/** Temporary statuses below 500 (RFC 9110, 15.5; RFC 6585; RFC 8470), and the server's own response. */
-const temporary: ReadonlySet<number> = new Set([408, 425, 426, 429]);
+/** Temporary statuses below 500 (RFC 9110, 15.5; RFC 6585; RFC 8470). */
+const temporary: ReadonlySet<number> = new Set([408, 425, 429]);
 
 async function classify(response: Response, serverUrl: string): Promise<Diagnosis> {
   const { status } = response;
@@ -58,6 +60,7 @@ async function classify(response: Response, serverUrl: string): Promise<Diagnosi
     const message = `${serverUrl} is redirected, which a WebSocket does not follow: use the URL that ${response.url} has as a WebSocket`;
     return { kind: "wrong-url", url: serverUrl, status, message, cause: response };
   }
+  if (status === 426) return "up";
   if (status >= 500 || temporary.has(status)) return "down";
   const message = `no Peer Stream server answers at ${serverUrl}: HTTP status ${status} instead of 426`;
   return { kind: "wrong-url", url: serverUrl, status, message, cause: response };

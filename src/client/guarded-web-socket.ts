@@ -1,9 +1,14 @@
 /** A `WebSocket` class for tRPC's client that reports how its sockets close, and creates none after the end. */
 
+/** A socket that has not opened after this time is reported (milliseconds). Most open within a few round trips. */
+const SLOW_MS = 5000;
+
 /** What the sockets report. After `end()` only `late` is called. */
 interface SocketListener {
-  /** A socket closed, or failed to open. */
-  closed(event: CloseEvent): void;
+  /** A socket closed, or failed to open. `openMs`: how long it was open; undefined if it never was. */
+  closed(event: CloseEvent, openMs: number | undefined): void;
+  /** A socket is still opening after 5 s. */
+  slow(): void;
   /**
    * The constructor threw, as it does on a page over HTTPS for a server without TLS, and where the page's Content Security
    * Policy forbids the URL.
@@ -49,10 +54,18 @@ export function guardSockets(base: typeof WebSocket, listener: SocketListener): 
         throw cause;
       }
       open.add(this);
+      let openedAtMs: number | undefined;
+      const timer = setTimeout(() => listener.slow(), SLOW_MS);
+      this.addEventListener("open", () => {
+        clearTimeout(timer);
+        openedAtMs = performance.now();
+      });
       this.addEventListener("message", () => withServerMessage.add(this), { once: true });
       this.addEventListener("close", (event) => {
+        clearTimeout(timer);
         open.delete(this);
-        if (!ended) listener.closed(event);
+        const openMs = openedAtMs === undefined ? undefined : performance.now() - openedAtMs;
+        if (!ended) listener.closed(event, openMs);
       });
     }
   }

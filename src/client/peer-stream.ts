@@ -25,6 +25,16 @@ export interface PeerStreamOptions {
    * `/trpc`.
    */
   url?: string;
+  /**
+   * What the server's `authenticate` hook gets as `params.auth`, such as a JWT; a function is called at every connect and request. Cookies are
+   * sent without this.
+   */
+  auth?: string | (() => string | undefined | Promise<string | undefined>);
+  /**
+   * Whether requests over HTTP to another origin carry cookies (Fetch, 5.4). `include` only for a server with an `authenticate` hook: others
+   * refuse it. Default: `same-origin`.
+   */
+  credentials?: RequestCredentials;
   /** Stores the session's token. Default: `sessionStorage`, because a tab is a session. */
   storage?: TokenStorage;
   /**
@@ -53,7 +63,12 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     pagePeer.storageKey(),
   );
   const peer = createPeer({
-    connection: createConnection({ url: () => requireEndpointUrl(options.url), tokens }),
+    connection: createConnection({
+      url: () => requireEndpointUrl(options.url),
+      tokens,
+      auth: async () => (typeof options.auth === "function" ? options.auth() : options.auth),
+      ...(options.credentials && { credentials: options.credentials }),
+    }),
     rtc: options.rtc ?? browserRtc,
     pagePeer,
     findUnsupported: () => findUnsupported(options),

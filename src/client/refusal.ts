@@ -49,6 +49,9 @@ const temporary: readonly RejectionReason[] = [
  * the load on a server that sends 0.
  */
 export function retryAfterRefusalMs(refusal: Refusal): number | undefined {
-  if (refusal.kind !== "rejected" || !temporary.includes(refusal.reason)) return undefined;
+  if (refusal.kind !== "rejected") return undefined;
+  // Whoever is refused for good is told no time: then the operator's hook has failed to answer.
+  const isUnknown = refusal.reason === "unauthorized" && refusal.retryAfterMs !== undefined;
+  if (!isUnknown && !temporary.includes(refusal.reason)) return undefined;
   return Math.max(100, refusal.retryAfterMs ?? 1000);
 }

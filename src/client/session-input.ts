@@ -4,6 +4,7 @@ import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
 import type { PeerStreamError, PeerStreamEvent } from "./state.ts";
+import type { TransportKind } from "./transport.ts";
 import type { Outcome, Wishes } from "./types.ts";
 
 /** What the page does. */
@@ -33,6 +34,8 @@ export type ConnectionInput =
   | { type: "disconnected" }
   /** A socket opened, possibly to replace one that still works. */
   | { type: "socket-opened" }
+  /** The events arrive over another transport than before. */
+  | { type: "transport-changed"; kind: TransportKind }
   /** The `open-connection` command began a new event stream. */
   | { type: "stream-opened" }
   /** The event stream has ended permanently. */

@@ -9,6 +9,7 @@ import type { IceServer, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
 /** The moment at which an input is processed. */
@@ -23,7 +24,10 @@ export interface Time {
 export type Room = RoomTerms & { iceServers: IceServer[] };
 
 /** What the server reports about the lobby. */
-export type Lobby = Omit<Extract<PeerStreamState, { status: "waiting" }>, "status" | "ended">;
+export type Lobby = Omit<
+  Extract<PeerStreamState, { status: "waiting" }>,
+  "status" | "ended" | "transport"
+>;
 
 /** The call with the current partner. */
 export interface CallModel {
@@ -74,6 +78,8 @@ export interface SessionModel {
    * it is reconnecting.
    */
   readonly signaling: "none" | "connected" | "lost";
+  /** Over which the events arrive. */
+  readonly transport: TransportKind;
   /** The stream is new and has not delivered `session` yet. That event may describe the state of an earlier page. */
   readonly newStream: boolean;
   /** The room that this peer is in, according to the server. */
@@ -102,6 +108,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     wishes: withDefaults({}),
     wishesDirty: false,
     signaling: "none",
+    transport: "websocket",
     newStream: false,
     serverRoom: undefined,
     lastRoom: undefined,
@@ -129,6 +136,13 @@ export function withDefaults(wishes: Wishes): Required<Wishes> {
 
 /** The public state. */
 export function deriveState(model: SessionModel): PeerStreamState {
+  const state = deriveStatus(model);
+  return state.status === "idle" || model.transport === "websocket"
+    ? state
+    : { ...state, transport: model.transport };
+}
+
+function deriveStatus(model: SessionModel): PeerStreamState {
   const { call, lobby, error } = model;
   const isLost = model.signaling === "lost";
   const ended = model.ended === undefined ? {} : { ended: model.ended };

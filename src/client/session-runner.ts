@@ -198,6 +198,7 @@ export class SessionRunner {
     },
     disconnected: () => this.process({ type: "disconnected" }),
     opened: () => this.process({ type: "socket-opened" }),
+    transportChanged: (kind) => this.process({ type: "transport-changed", kind }),
     ended: (error) => this.process({ type: "stream-ended", error }),
   };
 

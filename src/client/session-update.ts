@@ -64,6 +64,9 @@ function update(step: SessionStep, input: SessionInput): void {
       return step.checkHungUp();
     case "socket-opened":
       return step.emit({ type: "hand-over-queues" });
+    case "transport-changed":
+      model.transport = input.kind;
+      return step.emit({ type: "hand-over-queues" });
     case "stream-opened":
       model.newStream = true;
       return;

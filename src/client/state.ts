@@ -49,6 +49,15 @@ type Missing = "signaling" | "partner" | "media";
 /** The state of a peer, discriminated by `status`. Times are epoch milliseconds. */
 export type PeerStreamState =
   | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd }
+  | (ActiveState & {
+      /**
+       * The server is reached over plain HTTP, because this network cuts WebSockets; absent while it is over a WebSocket.
+       * Nothing else differs. For diagnostics, not for users.
+       */
+      transport?: "http";
+    });
+
+type ActiveState =
   | {
       status: "waiting";
       since: number;

@@ -245,8 +245,10 @@ export function endRoom(
   const votes = earnsVote(room, around);
   member.room = undefined;
   partner.room = undefined;
-  rememberRoom(member, { roomId, partnerId: partner.id, votes, rejected: isRejecting });
-  rememberRoom(partner, { roomId, partnerId: member.id, votes, rejected: false });
+  const ofMember = { partnerId: partner.id, partnerAccount: partner.account };
+  const ofPartner = { partnerId: member.id, partnerAccount: member.account };
+  rememberRoom(member, { roomId, ...ofMember, votes, rejected: isRejecting });
+  rememberRoom(partner, { roomId, ...ofPartner, votes, rejected: false });
   // Getting rid of a partner counts as a skip, by whichever call.
   if (reason === "skipped" || ending === "leave" || isRejecting)
     member.skipPenalty = afterSkip(member.skipPenalty, now, options.skipping);

@@ -1,18 +1,22 @@
 /**
  * Who was reported by whom, and who is suspended. A report counts as a vote if its room earned one, once per reporter and room,
  * and for few rooms per hour and network. Votes are counted by network, not by session or address: a session costs nothing, and
- * an IPv6 /48 has 65,536 address buckets. Addresses are given as keyed hashes of their buckets.
+ * an IPv6 /48 has 65,536 address buckets. Addresses are given as keyed hashes of their buckets. Where there is an account, the sessions
+ * of that account are one reporter and one subject.
  */
 import { takeToken, type TokenBucket } from "./token-bucket.ts";
 
 export interface ModerationLimits {
   /** How long a report counts (milliseconds). */
   windowMs: number;
-  /** Reporters from distinct addresses within the window that suspend a session. 0: reports suspend no session. */
+  /**
+   * Reporters from distinct addresses within the window that suspend a session, or the account that it belongs to. 0: reports suspend
+   * neither.
+   */
   sessionReporters: number;
   /**
    * The same for an address, over all its sessions, as a new session costs nothing. Larger, as many peers can share one. 0: an
-   * address is suspended only along with a session.
+   * address is suspended only along with a session or account.
    */
   addressReporters: number;
   /** For how long each is suspended (milliseconds); an address for less, as others may get it next. */
@@ -22,22 +26,23 @@ export interface ModerationLimits {
   recordsMax: number;
   /** A room has to last this long (milliseconds) for a report from it to count, unless media flowed for both. */
   voteAfterMs: number;
-  /** Reports of one network that count in an hour; 0: all. */
+  /** Reports of one network, and of one account, that count in an hour; 0: all. */
   votesPerHour: number;
 }
 
-/** A session and the keyed hash of the bucket of the address that it connects from. */
+/** A session, its account, and the keyed hash of the bucket of the address that it connects from. */
 export interface Party {
   sessionId: string;
   /** `undefined` for a session that was forgotten: its address is unknown. */
   addressHash: string | undefined;
+  account?: string | undefined;
 }
 
 /** The author of a report. */
 export interface Reporter extends Party {
-  /** Networks that the session connected from before: votes from there count as those of the same person. */
+  /** Networks that the session, or its account, connected from before: votes from there count as those of the same person. */
   earlierNetworks?: readonly string[];
-  /** Rooms that it was in before, and in how many of them it reported or blocked its partner. */
+  /** Rooms that it, or its account, was in before, and in how many of them it reported or blocked its partner. */
   roomCount?: number;
   roomsRejected?: number;
 }
@@ -60,9 +65,11 @@ export const networkHashChars = 8;
 const rejectionsTolerated = 3;
 const rejectionShareMax = 0.75;
 
+export const subjectKinds = ["account", "session", "address"] as const;
+
 export interface Subject {
-  kind: "session" | "address";
-  /** A session's id, or an address bucket's keyed hash. */
+  kind: (typeof subjectKinds)[number];
+  /** The operator's id of an account, a session's id, or an address bucket's keyed hash. */
   id: string;
 }
 
@@ -94,13 +101,15 @@ export interface Verdict {
 }
 
 interface ReportRecord {
-  /** The networks of each reporter, joined, and when it last reported (epoch milliseconds), the longest ago first. */
+  /** Each reporter, as a list of its account and networks in JSON, and when it last reported (epoch milliseconds), the longest ago first. */
   reporters: Map<string, number>;
   latest: number;
 }
 
 const keyOf = ({ kind, id }: Subject) => `${kind} ${id}`;
 const sessionOf = ({ sessionId }: Party): Subject => ({ kind: "session", id: sessionId });
+const accountOf = ({ account }: Party): Subject | undefined =>
+  account === undefined ? undefined : { kind: "account", id: account };
 const addressOf = ({ addressHash }: Party): Subject | undefined =>
   addressHash ? { kind: "address", id: addressHash } : undefined;
 
@@ -111,7 +120,7 @@ export class Moderation {
   /** By subject, the least recently reported first. */
   readonly #records = new Map<string, ReportRecord>();
   readonly #suspensions = new Map<string, Suspension>();
-  /** By network, the one that has voted least recently first. */
+  /** By network and by account, the one that has voted least recently first. */
   readonly #votes = new Map<string, TokenBucket>();
 
   constructor(limits: ModerationLimits) {
@@ -141,42 +150,50 @@ export class Moderation {
     this.#reports.set(reportKeyOf(report.roomId, reporter), steady);
     dropPast(this.#reports, this.#limits.recordsMax);
     const network = addressOf(reporter) && networkOf(addressOf(reporter)?.id ?? "");
-    if (network === undefined || !this.canCount(report) || !this.#takeVote(network, steady))
-      return { first: true, counted: false, suspended: [] };
-    const from = [network, ...(reporter.earlierNetworks ?? [])].sort().join(" ");
+    const account = accountOf(reporter);
+    const voter = account && keyOf(account);
+    const isCounted =
+      network !== undefined &&
+      this.canCount(report) &&
+      (voter === undefined || this.#takeVote(voter, steady)) &&
+      this.#takeVote(network, steady);
+    if (!isCounted) return { first: true, counted: false, suspended: [] };
+    const networks = new Set([network, ...(reporter.earlierNetworks ?? [])].sort());
+    const from = JSON.stringify(voter === undefined ? [...networks] : [voter, ...networks]);
 
     const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
-    const [session, address] = [sessionOf(reported), addressOf(reported)];
-    const sessionFull = this.#addReporter(session, from, sessionReporters, steady);
+    const [person, address] = [accountOf(reported) ?? sessionOf(reported), addressOf(reported)];
+    const personFull = this.#addReporter(person, from, sessionReporters, steady);
     const addressFull = address && this.#addReporter(address, from, addressReporters, steady);
     const suspended: Suspension[] = [];
-    if (sessionFull) suspended.push(this.#prolong(session, sessionMs, now));
-    if (address && (sessionFull || addressFull))
+    if (personFull) suspended.push(this.#prolong(person, sessionMs, now));
+    if (address && (personFull || addressFull))
       suspended.push(this.#prolong(address, addressMs, now));
     return { first: true, counted: true, suspended };
   }
 
-  /** Whether this network still has a vote in this hour; takes it then. */
-  #takeVote(network: string, now: number): boolean {
+  /** Whether this network or account still has a vote in this hour; takes it then. */
+  #takeVote(voter: string, now: number): boolean {
     const { votesPerHour, recordsMax } = this.#limits;
     if (votesPerHour === 0) return true;
-    const bucket = this.#votes.get(network) ?? { fullAt: 0 };
+    const bucket = this.#votes.get(voter) ?? { fullAt: 0 };
     const rate = { perS: votesPerHour / 3600, burst: votesPerHour };
     if (takeToken(bucket, rate, now) > 0) return false;
-    this.#votes.delete(network);
-    this.#votes.set(network, bucket);
+    this.#votes.delete(voter);
+    this.#votes.set(voter, bucket);
     dropPast(this.#votes, recordsMax);
     return true;
   }
 
-  /** Until when (epoch milliseconds) a session must stay out, by its own name or its address'. */
+  /** Until when (epoch milliseconds) a session must stay out, by its own name, its account's or its address'. */
   suspendedUntil(party: Party, now: number): number | undefined {
     if (this.#suspensions.size === 0) return undefined;
-    const [own, shared] = [sessionOf(party), addressOf(party)].map((subject) => {
+    let latest = 0;
+    for (const subject of [sessionOf(party), accountOf(party), addressOf(party)]) {
       const until = (subject && this.#suspensions.get(keyOf(subject))?.until) ?? 0;
-      return until > now ? until : 0;
-    });
-    return Math.max(own ?? 0, shared ?? 0) || undefined;
+      if (until > now) latest = Math.max(latest, until);
+    }
+    return latest || undefined;
   }
 
   /** An operator's decision. It replaces any suspension of the subject, also a longer one. */
@@ -255,15 +272,15 @@ function isHabitualReporter({ roomCount = 0, roomsRejected = 0 }: Reporter): boo
   return roomsRejected >= rejectionsTolerated && roomsRejected > rejectionShareMax * roomCount;
 }
 
-/** How many persons these reporters are at most: those who share a network, of now or before, are taken for one. */
+/** How many persons these reporters are at most: those who share an account or a network, of now or before, are taken for one. */
 function countPersons(reporters: Iterable<string>): number {
   let persons: Set<string>[] = [];
   for (const reporter of reporters) {
-    const networks = new Set(reporter.split(" "));
-    const others = persons.filter((person) => person.isDisjointFrom(networks));
+    const names = new Set(JSON.parse(reporter) as string[]);
+    const others = persons.filter((person) => person.isDisjointFrom(names));
     for (const same of persons)
-      if (!others.includes(same)) for (const network of same) networks.add(network);
-    persons = [...others, networks];
+      if (!others.includes(same)) for (const name of same) names.add(name);
+    persons = [...others, names];
   }
   return persons.length;
 }

@@ -10,6 +10,8 @@ import type { Ticket, Wishes } from "./ticket.ts";
 
 export interface Session {
   readonly id: string;
+  /** The operator's own id of whoever this is; `undefined` for one without an account. Never sent to a peer. */
+  readonly account: string | undefined;
   /** Keyed hash of the address it last connected from; `undefined` if it was forgotten and has not come back. */
   readonly addressHash: string | undefined;
   /** Networks it connected from before the present one (see `networkOf`), the latest last; at most 3. */
@@ -58,6 +60,7 @@ export interface Room {
 export interface PastRoom {
   readonly roomId: string;
   readonly partnerId: string;
+  readonly partnerAccount?: string | undefined;
   /** Whether a report from it counts: both members confirmed that media flowed, or it lasted. */
   readonly votes: boolean;
   /** Whether this member reported or blocked the other one. */
@@ -83,9 +86,14 @@ const networksMax = 3;
 const none: readonly never[] = [];
 
 /** A session without any history. */
-export function newSession(id: string, addressHash: string | undefined): Session {
+export function newSession(
+  id: string,
+  addressHash: string | undefined,
+  account?: string | undefined,
+): Session {
   return {
     id,
+    account,
     addressHash,
     earlierNetworks: none,
     generation: 0,
@@ -111,6 +119,7 @@ export type SessionDraft = { -readonly [Field in keyof Session]: Session[Field] 
 export function copyOf(session: Session): SessionDraft {
   return {
     id: session.id,
+    account: session.account,
     addressHash: session.addressHash,
     earlierNetworks: session.earlierNetworks,
     generation: session.generation,
@@ -127,6 +136,36 @@ export function copyOf(session: Session): SessionDraft {
     lostAt: session.lostAt,
     revision: session.revision,
   };
+}
+
+/**
+ * What is known of a person besides what one session is doing. It is the same in all sessions of an account: an engine keeps it with
+ * the account, and gives each transition the sessions with what the account has by then.
+ */
+export type Standing = Pick<
+  Session,
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty"
+>;
+
+export const newStanding: Standing = newSession("", undefined);
+
+/** The session with the standing of its account; the same object if it has that already. */
+export function withStanding(session: Session, standing: Standing): Session {
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
+  const isSame =
+    session.earlierNetworks === earlierNetworks &&
+    session.roomCount === roomCount &&
+    session.roomsRejected === roomsRejected &&
+    session.skipPenalty === skipPenalty;
+  return isSame ? session : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty };
+}
+
+/**
+ * Who avoids and is avoided: the account, where there is one, in all its sessions, which are never paired with each other. No session's id
+ * contains an `@`.
+ */
+export function personOf({ id, account }: Pick<Session, "id" | "account">): string {
+  return account === undefined ? id : `@${account}`;
 }
 
 export function statusOf({ room, ticket }: Session): Status {
@@ -173,15 +212,19 @@ export function rejectPastPartner(session: SessionDraft, roomId: string): void {
 
 /** The session has connected from an address. */
 export function connectFrom(session: SessionDraft, addressHash: string): void {
-  const before = session.addressHash && networkOf(session.addressHash);
+  const { account, addressHash: from = "", earlierNetworks } = session;
   const network = networkOf(addressHash);
   session.addressHash = addressHash;
-  if (before === undefined || before === network) return;
-  const others = session.earlierNetworks.filter((one) => one !== before && one !== network);
-  session.earlierNetworks = [...others, before].slice(-networksMax);
+  // An account may be in several networks at once, so its list also has the present ones.
+  const added = account === undefined ? networkOf(from) : network;
+  const isKnown = account === undefined ? added === network : earlierNetworks.includes(network);
+  if (added === "" || isKnown) return;
+  const others = earlierNetworks.filter((one) => one !== added && one !== network);
+  session.earlierNetworks = [...others, added].slice(-networksMax);
 }
 
-export const partyOf = ({ id, addressHash }: Session): Party => ({ sessionId: id, addressHash });
+export const partyOf = ({ id, addressHash, account }: Session): Party =>
+  account === undefined ? { sessionId: id, addressHash } : { sessionId: id, addressHash, account };
 
 /** The session as the author of a report, with all that decides whether the report counts. */
 export const reporterOf = (session: Session): Reporter => ({

@@ -43,6 +43,8 @@ import { defaultWishes, type Wishes } from "./ticket.ts";
 
 export interface Attachment {
   addressHash: string;
+  /** The same each time, as the session's token is bound to it. */
+  account?: string | undefined;
   /** The lowest generation that the session is known to have had. */
   generation: number;
   /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
@@ -52,15 +54,20 @@ export interface Attachment {
 /**
  * A stream opens. Without a position of the living log it takes the session over, and the streams before it end. Sends
  * `session`, and `resync` where the past can't be replayed.
+ * @throws for another account than the session has had so far.
  */
 export function attach(
   session: Session,
   partner: Session | undefined,
-  { addressHash, generation, recovery }: Attachment,
+  { addressHash, account, generation, recovery }: Attachment,
   around: Surroundings,
 ): Change<Entered> {
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;
+  // A session that has never been attached is one that was forgotten, and only kept because another one has blocked it.
+  if (session.account !== account && (session.generation > 0 || session.account !== undefined))
+    throw new Error("a session has been attached with another account than its own");
+  member.account = account;
   connectFrom(member, addressHash);
   if (recovery === "none" || recovery === "other-epoch")
     member.generation = Math.max(session.generation, generation) + 1;
@@ -296,12 +303,11 @@ export function evict(
   return finishChange(draft, { newlyWaiting: draft.newlyWaiting });
 }
 
+/** Of a past room also the account, as the partner may be forgotten by now. */
+export type Met = Pick<PastRoom, "partnerId" | "partnerAccount" | "votes">;
+
 /** The other member of the session's present or recent room, and whether a report from that room counts. */
-export function partnerIn(
-  session: Session,
-  roomId: string,
-  around: Surroundings,
-): Pick<PastRoom, "partnerId" | "votes"> | undefined {
+export function partnerIn(session: Session, roomId: string, around: Surroundings): Met | undefined {
   const { room } = session;
   if (room?.id !== roomId) return session.recentRooms.find((past) => past.roomId === roomId);
   return { partnerId: partnerIdOf(session.id, room), votes: earnsVote(room, around) };

@@ -48,6 +48,11 @@ export interface AttachRequest {
   sessionId: string;
   /** Keyed hash of the bucket of the address that it connects from: for limits and suspensions, never sent to a peer. */
   addressHash: string;
+  /**
+   * The operator's own id of whoever this is, 1 to 128 characters; the same each time that the session is attached. Bans, blocks,
+   * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
+   */
+  account?: string | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */
@@ -128,8 +133,11 @@ export interface Stats {
 export type LifecycleListener = (event: LifecycleEvent) => MaybePromise<void>;
 
 export interface Engine {
-  /** The id of a new session, made of an unguessable one (22 characters of base64url), which it may change in the last two. */
-  newSessionId(id: string): string;
+  /**
+   * The id of a new session, made of an unguessable one (22 characters of base64url), which it may change in the last two.
+   * @param account that of the session, so that all its sessions are where what it shares among them is kept.
+   */
+  newSessionId(id: string, account?: string): string;
   /**
    * Opens a stream: creates the session if it does not exist, ends its absence, appends `session`, and `resync` when a
    * position was given that can't be recovered. Missed events are returned in the same step, so that no later event can push
@@ -137,8 +145,11 @@ export interface Engine {
    * session.
    */
   attach(request: AttachRequest): MaybePromise<Attached | Rejection>;
-  /** Closes a stream. Without any left the session is absent, and its grace begins. Idempotent. */
-  detach(stream: Stream): MaybePromise<void>;
+  /**
+   * Closes a stream. Without any left the session is absent, and its grace begins. Idempotent.
+   * @param graceMsMax how long it may be at most (milliseconds), as the peer has to authenticate anew by then. Default: Infinity.
+   */
+  detach(stream: Stream, graceMsMax?: number): MaybePromise<void>;
   /**
    * The events after `after`; none if there are no new ones. `overflow` when some of them are dropped already: the reader is
    * too slow, and has to start over. `detached` when the stream has ended through no fault of the reader's: attach again, from
@@ -182,7 +193,10 @@ export interface Engine {
    * ticket out of the lobby, and `skip` of one who is idle enters it, as `enqueue` does. `rate-limited` for a skip too many.
    */
   end(caller: Caller, request: EndRequest): MaybePromise<Ended | Rejection>;
-  /** Blocks the other member of a present or recent room: the two never meet again in these sessions. */
+  /**
+   * Blocks the other member of a present or recent room: the two never meet again in these sessions, or in any of their accounts. The
+   * same mutation again makes sure of it once more.
+   */
   avoid(caller: Caller, roomId: string): MaybePromise<{ partnerId: string } | Rejection>;
 
   /**
@@ -199,6 +213,11 @@ export interface Engine {
   lift(subject: Subject): MaybePromise<boolean | Rejection>;
   /** All suspensions, the first to end first. */
   suspensions(): MaybePromise<Suspension[]>;
+
+  /** Has all nodes, this one too, close the connections of a subject: calls the listener of `onDisconnect`. */
+  disconnect(subject: Subject): MaybePromise<Rejection | undefined>;
+  /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
+  onDisconnect(listener: (subject: Subject) => void): void;
 
   stats(): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */
@@ -226,7 +245,7 @@ export interface Engine {
 }
 
 /**
- * Bounds of the sessions that are gone, but are kept as long as their tokens are valid because they block another session or
+ * Bounds of the sessions and accounts that are gone, but are kept as long as their tokens are valid because they block another session or
  * are blocked: they cost nothing to create. Past a bound the one that went first is forgotten. 0: no limit.
  */
 export interface BlockLimits {

@@ -24,6 +24,8 @@ export interface AdmissionOptions extends AdmissionLimits {
   isKeyKnown: () => boolean;
   /** How many characters of a hash are the same for all addresses of one network. */
   networkHashChars: number;
+  /** Whether to keep the address of each socket as long as it is open. */
+  keepsAddresses?: boolean;
   /** Counts addresses on all nodes together. */
   shared?: SharedCounts | undefined;
   /** The monotonic clock, in milliseconds. */
@@ -50,6 +52,8 @@ export interface SharedCounts {
 
 export interface Admitted {
   readonly addressHash: string;
+  /** Only if addresses are kept. */
+  readonly address: string | undefined;
   /** To be called when the socket has closed; idempotent. */
   release(): void;
 }
@@ -89,7 +93,7 @@ export class Admission {
 
   /** Keyed hash of the bucket of the address that sent a request. */
   addressHash(headers: Headers, socketAddress: string | undefined): string {
-    return this.hashOf(this.#addressIn(headers, socketAddress));
+    return this.hashOf(this.addressOf(headers, socketAddress));
   }
 
   /** Keyed hash of the bucket of an IP address: the first characters identify the network, all of them the bucket. */
@@ -113,10 +117,10 @@ export class Admission {
 
   /** A promise only where the nodes count together, as an upgrade that has to be awaited costs more. */
   admit(headers: Headers, socketAddress: string | undefined): MaybePromise<Admitted | Refused> {
-    const { isKeyKnown, peersMax, socketsPerAddress, onFull } = this.#options;
+    const { isKeyKnown, peersMax, socketsPerAddress, onFull, keepsAddresses } = this.#options;
     // With the final key the hash of the address would be another one.
     if (!isKeyKnown()) return { status: 503, retryAfterS: 1 };
-    const address = this.#addressIn(headers, socketAddress);
+    const address = this.addressOf(headers, socketAddress);
     const retryAfterMs = this.#handshakes.take(addressBucket(address));
     if (retryAfterMs > 0) return tooOften(retryAfterMs);
     if (peersMax > 0 && this.#places.taken >= peersMax) {
@@ -127,7 +131,7 @@ export class Admission {
     if (socketsPerAddress > 0 && this.#places.takenBy(addressHash) >= socketsPerAddress)
       return crowded;
     // Taken before anything is awaited, or two sockets could get the last place.
-    const place = new Place(this.#places, addressHash);
+    const place = new Place(this.#places, addressHash, keepsAddresses ? address : undefined);
     return this.#options.shared ? this.#admitEverywhere(place, this.#options.shared) : place;
   }
 
@@ -152,7 +156,8 @@ export class Admission {
     });
   }
 
-  #addressIn(headers: Headers, socketAddress: string | undefined): string {
+  /** The address that sent a request, as trusted proxies give it. */
+  addressOf(headers: Headers, socketAddress: string | undefined): string {
     const { address, unannouncedProxy } = this.#client(headers, socketAddress);
     if (unannouncedProxy && !this.#hasWarned) {
       this.#hasWarned = true;
@@ -183,14 +188,16 @@ class Places {
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
 class Place implements Admitted {
   readonly addressHash: string;
+  readonly address: string | undefined;
   /** Where it is taken; none once it is released. */
   #places: Places | undefined;
   /** Releases it on all nodes together, where there are several. */
   releaseShared: (() => void) | undefined;
 
-  constructor(places: Places, addressHash: string) {
+  constructor(places: Places, addressHash: string, address: string | undefined) {
     this.#places = places;
     this.addressHash = addressHash;
+    this.address = address;
     places.add(addressHash, 1);
   }
 

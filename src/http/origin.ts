@@ -34,6 +34,18 @@ export function isAllowedOrigin(
   return authority === host && isOwnHost(policy, name);
 }
 
+/**
+ * Whether the page that made a request may use this server. Browsers send no Origin with a GET of a page's own server (Fetch, 3.1), but say so in
+ * `Sec-Fetch-Site` (Fetch Metadata, 2.3), wherever a page can use a camera.
+ */
+export function isAllowedRequest(policy: OriginPolicy, headers: Headers): boolean {
+  const origin = headers.get("origin");
+  const host = headers.get("host");
+  if (origin === null && headers.get("sec-fetch-site") === "same-origin")
+    return policy.allowNone || isKnownHost(policy, host);
+  return isAllowedOrigin(policy, origin, host);
+}
+
 /** Whether this server goes by the name in a `Host` header: only then does it show its page. */
 export function isKnownHost(policy: OriginPolicy, host: string | null): boolean {
   const authority = host?.toLowerCase() ?? "";

@@ -2,8 +2,9 @@
 import { isIP } from "node:net";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";
-import type { Subject } from "../domain/moderation.ts";
+import { subjectKinds, type Subject } from "../domain/moderation.ts";
 import { reject } from "../domain/rejection.ts";
+import { accountCharsMax } from "./identity.ts";
 import { wireString } from "./schemas.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
@@ -21,18 +22,25 @@ const t = initTRPC.context<AdminContext>().create({ isDev: false, errorFormatter
 /** Session ids and hashes of addresses: 128 bits and more, in base64url. */
 const wholeId = /^[\w-]{22}$/;
 
-/** A session's id or an address bucket's keyed hash, as `list` and the reports give them; or an IP address itself. */
+/**
+ * An account as the operator names it; a session's id or an address bucket's keyed hash, as `list` and the reports give them; or an IP
+ * address itself.
+ */
 const subject = z
   .strictObject({
-    kind: z.enum(["session", "address"]),
-    id: wireString().min(1).max(64),
+    kind: z.enum(subjectKinds),
+    id: wireString().min(1).max(accountCharsMax),
   })
-  .refine(({ kind, id }) => wholeId.test(id) || (kind === "address" && isIP(id) !== 0), {
-    path: ["id"],
-    error:
-      "must be a whole id of 22 characters, as `list` and the reports give it, or an IP address of kind `address`; " +
-      "the log has only the first characters of an id",
-  });
+  .refine(
+    ({ kind, id }) =>
+      kind === "account" || wholeId.test(id) || (kind === "address" && isIP(id) !== 0),
+    {
+      path: ["id"],
+      error:
+        "must be a whole id of 22 characters, as `list` and the reports give it, an IP address of kind `address`, or an account's " +
+        "id of kind `account`; the log has only the first characters of an id",
+    },
+  );
 
 /** A suspension for longer is a mistake in the unit (milliseconds). */
 const suspensionMsMax = 100 * 365 * 86_400_000;

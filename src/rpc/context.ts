@@ -33,7 +33,7 @@ export interface Connection {
   beginning: Promise<void> | undefined;
   /** The id of the session that `events` begins here if there is no valid token. */
   readonly newSessionId: string;
-  /** Absent over HTTP. */
+  /** Over HTTP what carries a subscription; absent for other calls. */
   readonly socket: Closable | undefined;
   /** Keyed hash of the bucket of the address that it comes from. */
   readonly addressHash: string;
@@ -48,6 +48,8 @@ export interface Context extends PeerContext {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
+  /** For how long the peer's identity still holds (milliseconds); Infinity unless it expires. */
+  identityMs(): number;
   /** A session token of this connection, valid from now on. */
   signToken(): string;
   /** Enters the lobby, if the operator's `admit` hook allows it. */
@@ -82,6 +84,12 @@ class ConnectionContext implements Context {
 
   get facts(): Facts {
     return this.connection.identity.facts ?? noFacts;
+  }
+
+  identityMs(): number {
+    const { expiresAt } = this.connection.identity;
+    if (expiresAt === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, expiresAt - this.#parts.now());
   }
 
   signToken(): string {
@@ -157,14 +165,21 @@ export function createContexts(parts: ContextParts) {
       return contextOf({ kind: "socket", caller, addressHash, socket, identity });
     },
     /**
-     * Throws `unauthorized` for a token that is not valid, or of another account; without any, only the public queries work.
+     * Throws `unauthorized` for a token that is not valid, or of another account; without any, only the public queries work,
+     * and `events`, which begins a session.
+     * @param response what carries a subscription.
      */
-    forRequest(authorization: string | null, addressHash: string, identity = nobody): Context {
+    forRequest(
+      authorization: string | null,
+      addressHash: string,
+      identity = nobody,
+      response?: Closable,
+    ): Context {
       const { account } = identity;
       const token = authorization === null ? undefined : /^Bearer (.+)$/i.exec(authorization)?.[1];
       const caller = token === undefined ? undefined : tokens.verify(token, now(), account);
       if (authorization !== null && !caller) throw refusal(reject("unauthorized"));
-      return contextOf({ kind: "http", caller, addressHash, socket: undefined, identity });
+      return contextOf({ kind: "http", caller, addressHash, socket: response, identity });
     },
   };
 }

@@ -111,6 +111,8 @@ export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
     const message = code === "PARSE_ERROR" ? "Malformed message" : shape.message.slice(0, 200);
     return { ...shape, message, data: { ...data, reason: "bad-input" } };
   }
+  // The operator's own procedures say what they refuse, and why.
+  if (!isBug(error)) return { ...shape, data };
   return { ...shape, message: "Internal server error", data };
 }
 

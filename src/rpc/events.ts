@@ -1,6 +1,5 @@
 /** The events of a session as a subscription: tracked, and with the token that only `rpc` can sign. */
 import { tracked, type TrackedEnvelope } from "@trpc/server";
-import { observable, observableToAsyncIterable } from "@trpc/server/observable";
 import type { Caller } from "../engine/engine.ts";
 import type { PeerEvent } from "../protocol.ts";
 import type { Delivery, EventsRequest, OpenEvents } from "../signaling/event-streams.ts";
@@ -8,6 +7,7 @@ import { closeCodes } from "../trpc-ws/close-codes.ts";
 import { observe, type Observer, type PushSource } from "../trpc-ws/observer.ts";
 import type { Context } from "./context.ts";
 import { refusal } from "./errors.ts";
+import { EventQueue } from "./event-queue.ts";
 import { beginSession, openStream } from "./procedures.ts";
 
 type Tracked = TrackedEnvelope<PeerEvent>;
@@ -24,12 +24,17 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
   #stream: OpenEvents | undefined;
   #isOver = false;
 
-  /** @throws a refusal when the connection has too many streams open. */
-  constructor(context: Context, lastEventId: string | undefined) {
+  /**
+   * @param signal stops it, besides `stop`: whoever iterates it is waiting for the next event.
+   * @throws a refusal when the connection has too many streams open.
+   */
+  constructor(context: Context, lastEventId: string | undefined, signal?: AbortSignal) {
     openStream(context.connection);
     this.#context = context;
     this.lastEventId = lastEventId;
     this.#sessionBegun = beginSession(context.connection);
+    if (signal?.aborted) this.stop();
+    else signal?.addEventListener("abort", () => this.stop());
   }
 
   [observe](observer: Observer<Tracked>): void {
@@ -40,6 +45,7 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (this.#observer instanceof EventQueue) this.#observer.stop();
     this.#stream?.close();
     this.#sessionBegun?.();
     const { connection } = this.#context;
@@ -49,22 +55,19 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
 
   /** For callers that can't be pushed to. */
   [Symbol.asyncIterator](): AsyncIterator<Tracked, void> {
-    const events = observable<Tracked>(({ next, error }) => {
-      this[observe]({
-        next,
-        nextSerialized: (id, json) => next(tracked(id, JSON.parse(json) as PeerEvent)),
-        error,
-      });
-      return () => this.stop();
-    });
-    let iterator: AsyncIterator<Tracked> | undefined;
+    const queue = new EventQueue(() => this.#closeSlow());
     return {
-      next: () => {
-        iterator ??= observableToAsyncIterable(events, new AbortController().signal);
-        return iterator.next();
+      next: async () => {
+        if (this.#isOver) queue.stop();
+        else if (!this.#observer) this[observe](queue);
+        try {
+          return await queue.take();
+        } catch (cause) {
+          this.stop();
+          throw cause;
+        }
       },
       return: async () => {
-        await iterator?.return?.();
         // Also if iterating never began.
         this.stop();
         return { done: true, value: undefined };
@@ -87,6 +90,14 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     return this.#context.connection.addressHash;
   }
 
+  get account(): string | undefined {
+    return this.#context.account;
+  }
+
+  graceMsMax(): number {
+    return this.#context.identityMs();
+  }
+
   onIdentified(caller: Caller): void {
     this.#context.connection.caller = { ...caller, streaming: true };
     this.#sessionBegun?.();
@@ -99,9 +110,15 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
       this.#observer?.next(tracked(id, this.#withToken(event)));
     } else if ("json" in delivery) this.#observer?.nextSerialized(delivery.id, delivery.json);
     else if ("bug" in delivery) this.#observer?.error(delivery.bug);
-    else if (delivery.end === "overflow")
-      this.#context.connection.socket?.close(closeCodes.slowConsumer, "too slow");
+    else if (delivery.end === "overflow") this.#closeSlow();
     else this.#observer?.error(refusal(delivery.end));
+  }
+
+  #closeSlow(): void {
+    const { socket } = this.#context.connection;
+    // A caller inside this process has no connection that could be closed.
+    if (socket) socket.close(closeCodes.slowConsumer, "too slow");
+    else this.stop();
   }
 
   #withToken(event: PeerEvent<unknown>): PeerEvent {

@@ -11,7 +11,7 @@ export interface HookParts {
 }
 
 /** How long a hook may take (milliseconds). */
-export const hookMs = 2000;
+const hookMs = 2000;
 /** Those whose hook failed try again after this (milliseconds), and up to as long again, so that they do not come all at once. */
 const retryMs = 2000;
 

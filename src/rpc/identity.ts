@@ -47,7 +47,7 @@ export type Facts = Readonly<Record<string, unknown>>;
 export type Authenticate = (credentials: Credentials) => MaybePromise<Identity | Rejection>;
 
 /** Characters of an account and of a lobby's name. */
-const accountCharsMax = 128;
+export const accountCharsMax = 128;
 const lobbyCharsMax = 64;
 
 /** What a peer is that nothing is known of. */

@@ -8,7 +8,20 @@ import { createTurnstile, type CallKind, type Turnstile } from "./call-limits.ts
 import { anonymous, limitKeyOf, type Connection, type Context } from "./context.ts";
 import { formatError, refusal } from "./errors.ts";
 
-export const t = initTRPC.context<Context>().create({ isDev: false, errorFormatter: formatError });
+/**
+ * Over HTTP a silent stream is pinged often enough that proxies keep it open, and that a client which misses two pings comes back
+ * before its session's grace is over.
+ */
+const pingMs = 5000;
+
+export const t = initTRPC.context<Context>().create({
+  isDev: false,
+  errorFormatter: formatError,
+  sse: {
+    ping: { enabled: true, intervalMs: pingMs },
+    client: { reconnectAfterInactivityMs: 2.4 * pingMs },
+  },
+});
 
 export const { router } = t;
 

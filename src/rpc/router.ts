@@ -19,7 +19,9 @@ import * as schemas from "./schemas.ts";
 export const appRouter = router({
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
   events: streamProcedure.input(schemas.eventsInput).subscription((call): EventStream => {
-    return new EventStream(call.ctx, call.input.lastEventId);
+    // On a socket the subscription is stopped, and its signal costs memory once it is asked for.
+    const signal = call.ctx.connection.kind === "http" ? call.signal : undefined;
+    return new EventStream(call.ctx, call.input.lastEventId, signal);
   }),
 
   join: intentProcedure.input(schemas.joinInput).mutation((call) => {

@@ -26,6 +26,10 @@ export interface EventsRequest {
   newSessionId: string;
   lastEventId?: string | undefined;
   addressHash: string;
+  /** See `AttachRequest.account`. */
+  account?: string | undefined;
+  /** How long room and ticket may be kept at most when the stream closes now (milliseconds). */
+  graceMsMax(): number;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
   onIdentified(caller: Caller): void;
   /** Must not throw. */
@@ -110,6 +114,7 @@ class Reader implements OpenEvents {
       const attaching = engine.attach({
         ...this.#caller,
         addressHash: this.#request.addressHash,
+        account: this.#request.account,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#wake,
@@ -239,7 +244,7 @@ class Reader implements OpenEvents {
 
   async #detach(stream: Stream) {
     try {
-      await this.#parts.engine.detach(stream);
+      await this.#parts.engine.detach(stream, this.#request.graceMsMax());
     } catch (bug) {
       this.#parts.onBug(bug);
     }

@@ -262,6 +262,12 @@ export class Signaling {
     return this.#parts.engine.suspensions();
   }
 
+  /** Has all nodes close the connections of a subject. */
+  async disconnect(subject: Subject): Promise<Rejection | undefined> {
+    this.#parts.log.info("disconnected", { ...subject });
+    return this.#parts.engine.disconnect(subject);
+  }
+
   /** From now on no new session begins here; existing ones continue. */
   drain(): void {
     this.#streams.drain();

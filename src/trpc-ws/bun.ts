@@ -1,26 +1,53 @@
 /** The binding to Bun's server, which passes raw frames to the `data` that an upgrade was given. */
-import type { Server, ServerWebSocket } from "bun";
+import type { Server, ServerWebSocket, WebSocketHandler } from "bun";
 import { closeCodes } from "./close-codes.ts";
 import type { AcceptSocket, Socket, SocketListener, UpgradeRequest } from "./socket.ts";
 
-/** Bytes that a peer may leave unread. Past that its socket is closed, so that it reconnects and resumes. */
-const unreadBytesMax = 256 * 1024;
 /** Bytes past which a source that can wait is asked to. */
 const congestedBytes = 16 * 1024;
 /** How long a socket that is being closed has to take the close frame (milliseconds). */
 const closingMs = 1000;
 
+export interface SocketSettings {
+  maxPayloadLength: number;
+  backpressureLimit: number;
+  closeOnBackpressureLimit: boolean;
+  idleTimeout: number;
+  sendPings: boolean;
+}
+
 /** Server-wide settings of Bun's WebSockets, for `websocket` of `Bun.serve` or of the framework on top of it. */
 export const bunSocketSettings = {
   // Larger than the limit of frames, so that a frame somewhat over it can be refused by name.
   maxPayloadLength: 256 * 1024,
-  // A safety net under `unreadBytesMax`: past this limit Bun drops messages silently, unless it closes.
+  // A safety net under the limit of unread bytes: past this limit Bun drops messages silently, unless it closes.
   backpressureLimit: 1024 * 1024,
   closeOnBackpressureLimit: true,
   /** Seconds. Pings find a dead peer sooner; this ends sockets that are not pinged. */
   idleTimeout: 60,
   sendPings: false,
-} as const;
+} as const satisfies SocketSettings;
+
+/** What the `data` of a socket is told by `passOn`; Elysia tells it the same. */
+export interface SocketEvents {
+  open(ws: ServerWebSocket<SocketEvents>): void;
+  message(ws: ServerWebSocket<SocketEvents>, frame: string | Buffer): void;
+  drain(): void;
+  close(): void;
+}
+
+/** Handlers for `Bun.serve` that pass each event on to the `data` of its socket. */
+export const passOn: Pick<
+  WebSocketHandler<SocketEvents>,
+  "open" | "message" | "drain" | "close"
+> = {
+  open: (ws) => ws.data.open(ws),
+  message: (ws, frame) => ws.data.message(ws, frame),
+  drain: (ws) => ws.data.drain(),
+  close: (ws) => ws.data.close(),
+};
+
+export type BunServer = Server<unknown>;
 
 export interface Scheduler {
   schedule: (delayMs: number, task: () => void) => () => void;
@@ -29,17 +56,18 @@ export interface Scheduler {
 }
 
 /** Upgrades a request; `false` if it is not a WebSocket handshake. `data` is passed on to `createContext` and `onClose`. */
-export type UpgradeSocket<Data> = (
-  server: Server<unknown>,
-  request: Request,
-  data: Data,
-) => boolean;
+export type UpgradeSocket<Data> = (server: BunServer, request: Request, data: Data) => boolean;
 
+/**
+ * @param unreadBytesMax bytes that a peer may leave unread, besides one message. Past that its socket is closed, so that it
+ * reconnects and resumes.
+ */
 export function createUpgrade<Data>(
   scheduler: Scheduler,
   accept: AcceptSocket<Data>,
+  unreadBytesMax: number,
 ): UpgradeSocket<Data> {
-  const batcher = new WriteBatcher(scheduler);
+  const batcher = new WriteBatcher(scheduler, unreadBytesMax);
   return (server, request, data) => {
     const { pathname, search } = new URL(request.url);
     // Copied, as Bun's own object is not readable after the upgrade.
@@ -55,10 +83,12 @@ export function createUpgrade<Data>(
  */
 class WriteBatcher {
   readonly scheduler: Scheduler;
+  readonly unreadBytesMax: number;
   #due: BunSocket[] = [];
 
-  constructor(scheduler: Scheduler) {
+  constructor(scheduler: Scheduler, unreadBytesMax: number) {
     this.scheduler = scheduler;
+    this.unreadBytesMax = unreadBytesMax;
   }
 
   add(socket: BunSocket): void {
@@ -75,7 +105,7 @@ class WriteBatcher {
 // Classes, as there is one of each per socket, and closures would cost memory for each of them.
 
 class BunSocket implements Socket {
-  readonly #ws: ServerWebSocket<SocketData>;
+  readonly #ws: ServerWebSocket<SocketEvents>;
   readonly #batcher: WriteBatcher;
   /** What was sent since the last write. */
   #unwritten: string | string[] | undefined;
@@ -83,7 +113,7 @@ class BunSocket implements Socket {
   #cancelTermination: (() => void) | undefined;
   open = true;
 
-  constructor(ws: ServerWebSocket<SocketData>, batcher: WriteBatcher) {
+  constructor(ws: ServerWebSocket<SocketEvents>, batcher: WriteBatcher) {
     this.#ws = ws;
     this.#batcher = batcher;
   }
@@ -130,9 +160,10 @@ class BunSocket implements Socket {
   #write(text: string): void {
     if (!this.open) return;
     const sent = this.#ws.send(text);
-    if (sent === 0) this.open = false;
-    // Only after a write that has to wait is it worth checking how much waits.
-    else if (sent < 0 && this.#ws.getBufferedAmount() > unreadBytesMax)
+    // Dropped: what came after it would hide the gap.
+    if (sent === 0) this.terminate();
+    // Only after a write that has to wait is it worth checking how much waits. A large message is no fault of its reader.
+    else if (sent < 0 && this.#ws.getBufferedAmount() - text.length > this.#batcher.unreadBytesMax)
       this.close(closeCodes.slowConsumer, "slow consumer");
   }
 
@@ -159,7 +190,7 @@ class BunSocket implements Socket {
 }
 
 /** Receives the events of one socket: Bun's server calls these as methods. */
-class SocketData<Data = unknown> {
+class SocketData<Data> implements SocketEvents {
   /** What it is opened with; released then. */
   #opening:
     | { accept: AcceptSocket<Data>; request: UpgradeRequest<Data>; batcher: WriteBatcher }
@@ -171,7 +202,7 @@ class SocketData<Data = unknown> {
     this.#opening = { accept, request, batcher };
   }
 
-  open(ws: ServerWebSocket<SocketData>): void {
+  open(ws: ServerWebSocket<SocketEvents>): void {
     if (!this.#opening) return;
     const { accept, request, batcher } = this.#opening;
     this.#opening = undefined;

@@ -8,6 +8,10 @@ export const closeCodes = {
   goingAway: 4001,
   /** The connection was not initialised in time: no first message, or no context. */
   initTimeout: 4002,
+  /** What the client was authenticated by has expired, and it has not reconnected with anything newer. */
+  expired: 4003,
+  /** The operator ended the connection. */
+  disconnected: 4004,
   /** The peer kept calling although it was refused. */
   tooManyRequests: 4500,
 } as const;

@@ -4,24 +4,22 @@
  * besides: a malformed call is answered under its own id and affects no other in its frame; a frame that is too large is
  * answered for each call in it; initialisation has a deadline; calls are limited.
  */
-import {
-  getTRPCErrorFromUnknown,
-  getTRPCErrorShape,
-  TRPCError,
-  type TRPCProcedureType,
-} from "@trpc/server";
+import { getTRPCErrorFromUnknown, getTRPCErrorShape, TRPCError } from "@trpc/server";
 import { isObservable } from "@trpc/server/observable";
 import { isAsyncIterable } from "@trpc/server/unstable-core-do-not-import";
 import { closeCodes } from "./close-codes.ts";
-import type { Invoke } from "./invoke.ts";
+import { isAwaitable, type Invoke } from "./invoke.ts";
 import { KeepAlive, type KeepAliveWheel } from "./keep-alive.ts";
 import type { FastCall, FastReply, TrpcWebSocketLimits, TrpcWebSocketOptions } from "./options.ts";
 import {
   isLonger,
+  malformed,
+  noCall,
   parseJson,
   prefixOf,
   readConnectionParams,
   readMessage,
+  type About,
   type Call,
 } from "./requests.ts";
 import { opaqueError, responsePrefix, type CallId, type ResponseEncoder } from "./responses.ts";
@@ -52,15 +50,6 @@ interface Initialisation<Data> {
   readonly frames: (string | Uint8Array)[];
 }
 
-/** What an error is about. */
-interface About {
-  type: TRPCProcedureType | "unknown";
-  path: string | undefined;
-  input: unknown;
-}
-
-const noCall: About = { type: "unknown", path: undefined, input: undefined };
-
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
 export class Connection<Context, Data> implements SocketListener, SubscriptionHost, FastReply {
   readonly socket: Socket;
@@ -83,6 +72,11 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     this.data = data;
     this.#parts = parts;
     this.#keepAlive = parts.wheel && new KeepAlive(socket, parts.wheel);
+  }
+
+  /** What `createContext` has made. */
+  get context(): Context | undefined {
+    return this.#context;
   }
 
   get encoder(): ResponseEncoder {
@@ -148,9 +142,9 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
         connectionParams: params(),
         socket,
       });
-      if (!(created instanceof Promise)) return this.#begin(created);
+      if (!isAwaitable(created)) return this.#begin(created);
       if (!this.#initialisation) this.#initialise(request, false);
-      created.then(
+      Promise.resolve(created).then(
         (context) => this.#begin(context),
         (cause) => this.#failToBegin(cause),
       );
@@ -169,10 +163,13 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
   }
 
   #failToBegin(cause: unknown): void {
-    this.#initialisation?.cancelTimeout();
+    const initialisation = this.#initialisation;
+    initialisation?.cancelTimeout();
     this.#initialisation = undefined;
     this.#failure = getTRPCErrorFromUnknown(cause);
     this.#sendErrorTo([responsePrefix(null)], this.#failure);
+    // Each call that has waited is answered with the failure, so that its caller learns why.
+    if (this.isOpen) for (const frame of initialisation?.frames ?? []) this.#read(frame);
     // In a turn of its own, so that the error reaches the peer before.
     this.#parts.schedule(0, () => this.socket.close(1000, ""));
   }
@@ -233,14 +230,23 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       return undefined;
     }
     if (message.type !== "subscription") return message;
-    if (this.#subscription(message.id)) {
-      const duplicate = `Duplicate id ${message.id}`;
-      this.trySendError(message, new TRPCError({ code: "BAD_REQUEST", message: duplicate }));
+    const refused = this.#refuseSubscription(message.id);
+    if (refused) {
+      this.trySendError(message, refused);
       return undefined;
     }
     const subscription = new Subscription(this, message);
     this.#subscriptions = [...this.#subscriptions, subscription];
     return subscription;
+  }
+
+  #refuseSubscription(id: CallId): TRPCError | undefined {
+    if (this.#subscription(id))
+      return new TRPCError({ code: "BAD_REQUEST", message: `Duplicate id ${id}` });
+    const { subscriptionsMax } = this.#parts.limits;
+    if (this.#subscriptions.length < subscriptionsMax) return undefined;
+    const message = `A socket may have at most ${subscriptionsMax} subscriptions`;
+    return new TRPCError({ code: "TOO_MANY_REQUESTS", message });
   }
 
   #subscription(id: CallId): Subscription | undefined {
@@ -315,7 +321,7 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     const { router, onError } = this.#parts.options;
     const isKnown = path !== undefined && Object.hasOwn(router._def.procedures, path);
     try {
-      onError?.({ error, path: isKnown ? path : undefined, type, input });
+      onError?.({ error, path: isKnown ? path : undefined, type, input, ctx: this.#context });
     } catch {
       // There is nothing else to report it to, and the peer still expects its response.
     }
@@ -390,8 +396,4 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       // The transformer serializes nothing at all; that has been reported.
     }
   }
-}
-
-function malformed(cause: unknown): TRPCError {
-  return new TRPCError({ code: "PARSE_ERROR", cause });
 }

@@ -216,11 +216,21 @@ function resolverStep({ resolver, meta }: Definition): Step {
       ({ marker: middlewareMarker, ok: true, data, ctx }) as Result;
     try {
       const data = resolver(new ResolverOptions(call, ctx, input, getRawInput, meta));
-      return data instanceof Promise ? data.then(done, failure) : done(data);
+      return isAwaitable(data) ? Promise.resolve(data).then(done, failure) : done(data);
     } catch (cause) {
       return failure(cause);
     }
   };
+}
+
+/** What `await` waits for: a promise, or an object that is one in its own way, such as the queries of database libraries. */
+export function isAwaitable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    value instanceof Promise ||
+    (typeof value === "object" &&
+      value !== null &&
+      typeof (value as { then?: unknown }).then === "function")
+  );
 }
 
 function failure(cause: unknown): Result {

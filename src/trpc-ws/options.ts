@@ -9,12 +9,12 @@ export interface TrpcWebSocketOptions<Context, Data> {
    * else when the socket opens. While a promise is pending, calls wait. What it throws or rejects with is sent to the
    * client, and the socket is closed: no procedure runs without a context.
    */
-  createContext: (connect: ConnectRequest<Data>) => Context | Promise<Context>;
+  createContext: (connect: ConnectRequest<Data>) => Context | PromiseLike<Context>;
   /**
    * Called for everything that is refused or fails. `path` is undefined for a procedure that does not exist, whose name the
    * client made up. What it throws is ignored.
    */
-  onError?: (failure: Failure) => void;
+  onError?: (failure: Failure<Context>) => void;
   /**
    * A shortcut for frames that can be answered without being parsed: `true` if it has answered, or will. Called only once
    * there is a context. Must not throw.
@@ -36,15 +36,18 @@ export interface TrpcWebSocketOptions<Context, Data> {
 export interface ConnectRequest<Data> extends UpgradeRequest<Data> {
   /** Those that the client sent, or none. */
   readonly connectionParams: Readonly<Record<string, unknown>>;
-  /** For a context that has to close it. */
-  readonly socket: Pick<Socket, "close">;
+  /** For a context that has to close it, or to ask its client to reconnect (see `askToReconnect`). */
+  readonly socket: Pick<Socket, "open" | "close" | "send">;
 }
 
-export interface Failure {
+export interface Failure<Context = unknown> {
   error: TRPCError;
   path: string | undefined;
   type: TRPCProcedureType | "unknown";
+  /** As the client sent it, before any parser. */
   input: unknown;
+  /** Undefined until there is one. */
+  ctx: Context | undefined;
 }
 
 /** What a fast path answers with. */
@@ -67,10 +70,12 @@ export interface FastCall {
 }
 
 export interface TrpcWebSocketLimits {
-  /** Bytes of one frame. Larger ones are refused, each call in them by its id. Default: 65,536. */
+  /** Bytes of one frame. Larger ones are refused, each call in them by its id. Default: 1,048,576. */
   frameBytesMax: number;
   /** Calls in one frame. Default: 128. */
   batchCallsMax: number;
+  /** Subscriptions that one socket may have open; further ones are refused. Default: 1000. */
+  subscriptionsMax: number;
   /** Frames that wait for `createContext`; past that the socket is closed. Default: 16. */
   pendingFramesMax: number;
   /**
@@ -81,8 +86,9 @@ export interface TrpcWebSocketLimits {
 }
 
 export const defaultLimits: TrpcWebSocketLimits = {
-  frameBytesMax: 64 * 1024,
+  frameBytesMax: 1024 * 1024,
   batchCallsMax: 128,
+  subscriptionsMax: 1000,
   pendingFramesMax: 16,
   calls: { perS: 300, burst: 3000 },
 };

@@ -19,6 +19,15 @@ export interface Call {
   readonly batchIndex: number;
 }
 
+/** What an error is about. */
+export interface About {
+  readonly type: TRPCProcedureType | "unknown";
+  readonly path: string | undefined;
+  readonly input: unknown;
+}
+
+export const noCall: About = { type: "unknown", path: undefined, input: undefined };
+
 /** A call; the end of a subscription; or neither, with the prefix under which its sender expects a response. */
 export type Message = Call | { stop: CallId } | { malformed: unknown; prefix: string };
 
@@ -93,4 +102,8 @@ export function readConnectionParams(data: string | Uint8Array): Record<string, 
     });
   }
   return { ...parseConnectionParamsFromUnknown((message as { data?: unknown }).data) };
+}
+
+export function malformed(cause: unknown): TRPCError {
+  return new TRPCError({ code: "PARSE_ERROR", cause });
 }

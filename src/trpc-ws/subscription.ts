@@ -36,6 +36,8 @@ export class Subscription implements Observer<unknown> {
   #isStopped = false;
   /** Ends the wait for the next value. */
   #interrupt: (() => void) | undefined;
+  /** Whether its source can be asked to wait. An observable can't: what it emits would only wait in memory without bound. */
+  #canWait = true;
   /** Once it emits. */
   #source: PushSource<unknown> | undefined;
 
@@ -166,6 +168,7 @@ export class Subscription implements Observer<unknown> {
     if (!host.isOpen) this.stop();
     // To subscribe would begin work at once, whose results nobody would get.
     if (!host.isOpen && isObservable(result)) return undefined;
+    this.#canWait = !isObservable(result);
     const iterable = isObservable(result) ? observableToAsyncIterable(result, this.signal) : result;
     if (this.#isStopped) {
       try {
@@ -204,8 +207,8 @@ export class Subscription implements Observer<unknown> {
 
   /**
    * Resolves when the iterator is done or the subscription stopped, rejects with what went wrong. While the socket is
-   * congested the next value is not asked for: a source that is faster than its peer waits for it. Callbacks instead of a
-   * loop of awaits, which would race every value against the stop.
+   * congested the next value is not asked for, if the source can wait: one that is faster than its peer waits for it.
+   * Callbacks instead of a loop of awaits, which would race every value against the stop.
    */
   #sendAll(iterator: AsyncIterator<unknown>): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -220,7 +223,8 @@ export class Subscription implements Observer<unknown> {
       if (done) return resolve();
       try {
         if (host.isOpen) host.send(host.encoder.data(call.prefix, value));
-        if (host.isOpen && host.socket.congested) host.socket.whenWritable(advance);
+        if (this.#canWait && host.isOpen && host.socket.congested)
+          host.socket.whenWritable(advance);
         else advance();
       } catch (cause) {
         reject(cause);

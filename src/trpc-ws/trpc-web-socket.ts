@@ -7,8 +7,12 @@ import { defaultInitTimeoutMs, defaultLimits, type TrpcWebSocketOptions } from "
 import { createResponseEncoder } from "./responses.ts";
 import type { Socket, SocketListener, UpgradeRequest } from "./socket.ts";
 
-/** Asks the client to open a new connection, move its subscriptions there, and close this one (make before break). */
 const reconnectNotice = JSON.stringify({ id: null, method: "reconnect" });
+
+/** Asks the client to open a new connection, move its subscriptions there, and close this one (make before break). */
+export function askToReconnect(socket: Pick<Socket, "send">): void {
+  socket.send(reconnectNotice);
+}
 
 export class TrpcWebSocket<Context, Data> {
   readonly #parts: ConnectionParts<Context, Data>;
@@ -46,9 +50,14 @@ export class TrpcWebSocket<Context, Data> {
     return this.#connections.size;
   }
 
+  /** The sockets that have a context. */
+  *contexts(): Iterable<{ context: Context; socket: Socket }> {
+    for (const { context, socket } of this.#connections) if (context) yield { context, socket };
+  }
+
   /** Asks every client at once to reconnect. */
   askToReconnect(): void {
-    for (const { socket } of this.#connections) socket.send(reconnectNotice);
+    for (const { socket } of this.#connections) askToReconnect(socket);
   }
 
   /**
@@ -63,7 +72,7 @@ export class TrpcWebSocket<Context, Data> {
       this.#schedule(windowMs, resolve);
     });
     for (const [index, { socket }] of asked.entries())
-      this.#schedule((windowMs * index) / asked.length, () => socket.send(reconnectNotice));
+      this.#schedule((windowMs * index) / asked.length, () => askToReconnect(socket));
     await empty;
   }
 

@@ -94,6 +94,18 @@ const epollRelay = join(buildFolder, "epoll-relay");
 export const contestants: readonly Contestant[] = [
   bare,
   ours,
+  // The same code in a process of its own: by so much two measurements of one thing differ.
+  { ...oursWithoutResuming, name: "Peer Stream, once more" },
+  {
+    ...oursWithoutResuming,
+    name: "Peer Stream as a library",
+    program: bun(here("library.ts")),
+  },
+  {
+    ...oursWithoutResuming,
+    name: "Peer Stream as a library, with hooks",
+    program: bun(here("library.ts"), "hooks"),
+  },
   { ...oursWithoutResuming, name: "Peer Stream, plain frames", dialect: plainTrpc },
   socketIoOnBun,
   socketIoOn("Bun", bun, false),

@@ -1,10 +1,15 @@
-/** The package as somebody else's project meets it: packed, installed, compiled, bundled, and in a call. */
+/** The client's package as somebody else's project meets it: installed, compiled, bundled, and in a call; with React too. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchBrowser } from "../support/browser.ts";
 import { clientReference } from "../support/documents.ts";
+import {
+  createOutsideProject,
+  packPackages,
+  type OutsideProject,
+} from "../support/outside-project.ts";
 import { root } from "../support/root.ts";
 import { startServer } from "../support/server-process.ts";
 
@@ -14,8 +19,7 @@ const BUNDLE_BYTES_MAX = 40 * 1024;
 
 /** A page of five lines, as a frontend developer's first would be. */
 const mainTs = `
-import { createPeerStream, type AppRouter, type PeerEvent } from "peer-stream/client";
-import type { AppRouter as TheSame } from "peer-stream";
+import { createPeerStream, type AppRouter, type PeerEvent } from "peer-stream-client";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 
 const params = new URLSearchParams(location.search);
@@ -35,15 +39,13 @@ Object.assign(window, { peer });
 
 // Typed to the last field, also for those who bring a client of their own.
 export function withAClientOfOnesOwn() {
-  const client = createTRPCClient<TheSame>({ links: [wsLink({ client: createWSClient({ url: "" }) })] });
+  const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: createWSClient({ url: "" }) })] });
   client.events.subscribe(undefined, { onData: ({ id, data }) => id + narrow(data) });
   // @ts-expect-error: interests are words
   void client.join.mutate({ interests: [1] });
   // @ts-expect-error: there is no such procedure
   void client.nothing;
 }
-export type Same = AppRouter extends TheSame ? true : never;
-export const same: Same = true;
 export function narrow(event: PeerEvent): string {
   switch (event.type) {
     case "session": return event.token;
@@ -62,19 +64,34 @@ export function narrow(event: PeerEvent): string {
 }
 `;
 
-let project: string;
-beforeAll(async () => {
-  project = await mkdtemp(join(tmpdir(), "peer-stream-outside-"));
-  await run(root, ["bun", "run", "build"]);
-  await run(root, ["npm", "pack", "--ignore-scripts", "--pack-destination", project]);
-  const modules = join(project, "node_modules");
-  await mkdir(join(modules, "peer-stream"), { recursive: true });
-  const [tarball = ""] = [...new Bun.Glob("*.tgz").scanSync(project)];
-  const into = join(modules, "peer-stream");
-  await run(project, ["tar", "xzf", tarball, "--strip-components=1", "-C", into]);
-  for (const name of ["@trpc/client", "@trpc/server", "@types/react", "csstype"])
-    await cp(join(root, "node_modules", name), join(modules, name), { recursive: true });
+/** The reference's example, rendered as React recommends in development. */
+const reactTsx = `
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+${/```tsx\n([\s\S]*?)```/.exec(clientReference)?.[1] ?? "the reference has no React example"}
+const asked: unknown[] = [];
+const { mediaDevices } = navigator;
+const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+mediaDevices.getUserMedia = (wish) => (asked.push(wish), getUserMedia(wish));
+const url = new URLSearchParams(location.search).get("server") ?? "";
+const page = createRoot(document.body.appendChild(document.createElement("main")));
+page.render(<StrictMode><Stranger url={url} /></StrictMode>);
+Object.assign(window, { asked, leave: () => page.unmount() });
+`;
 
+let packed: string;
+let project: OutsideProject;
+beforeAll(async () => {
+  packed = await mkdtemp(join(tmpdir(), "peer-stream-packed-"));
+  const { "peer-stream-client": client } = await packPackages(packed);
+  project = await createOutsideProject({
+    "peer-stream-client": client,
+    "@types/react": "19.3.0",
+    "@types/react-dom": "19.3.0",
+    react: "19.3.1",
+    "react-dom": "19.3.1",
+  });
+  await project.run(["bun", "install"]);
   const compilerOptions = {
     target: "ES2022",
     module: "ESNext",
@@ -94,45 +111,25 @@ beforeAll(async () => {
     noUncheckedIndexedAccess: true,
     noEmit: true,
   };
-  const files: Record<string, string> = {
-    "package.json": JSON.stringify({ name: "outside", private: true, type: "module" }),
+  await project.write({
     "tsconfig.json": JSON.stringify({ compilerOptions, include: ["*.ts", "*.tsx"] }),
     "main.ts": mainTs,
-    "react.tsx":
-      /```tsx\n([\s\S]*?)```/.exec(clientReference)?.[1] ?? "the reference has no React example",
-    "only-client.ts": 'export { createPeerStream } from "peer-stream/client";',
-  };
-  for (const [name, text] of Object.entries(files)) await Bun.write(join(project, name), text);
+    "react.tsx": reactTsx,
+    "only-client.ts": 'export { createPeerStream } from "peer-stream-client";',
+  });
 });
-afterAll(() => rm(project, { recursive: true, force: true }));
-
-test("the server's type stands alone: it imports nothing but @trpc/server", async () => {
-  const text = await Bun.file(
-    join(project, "node_modules/peer-stream/dist/app-router.d.ts"),
-  ).text();
-  const imports = [...text.matchAll(/import\("([^"]+)"\)|^import .*"([^"]+)"/gm)];
-  const packages = imports.map(([, inline, whole]) =>
-    (inline ?? whole ?? "").split("/", 2).join("/"),
-  );
-  expect([...new Set(packages)]).toEqual(["@trpc/server"]);
+afterAll(async () => {
+  await project[Symbol.asyncDispose]();
+  await rm(packed, { recursive: true, force: true });
 });
 
-test("no server code, and nothing of Bun's, is in the package", async () => {
-  const folder = join(project, "node_modules/peer-stream");
-  const files = [...new Bun.Glob("**/*").scanSync(folder)];
-  expect(files.filter((file) => /server|engine|domain|main/.test(file))).toEqual([]);
-  const code = await Bun.file(join(folder, "dist/client/peer-stream.js")).text();
-  expect([...code.matchAll(/from "([^"]+)"/g)].map(([, from]) => from)).toEqual(["@trpc/client"]);
-  expect(code).not.toMatch(/\bBun\.|\bprocess\.|zod/);
-});
-
-test("a strict project compiles against it, narrows every event, and so does the documented React example", async () => {
-  await run(project, [join(root, "node_modules/.bin/tsc"), "-p", "."]);
+test("the examples compile", async () => {
+  await project.run(["node", join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
 });
 
 test("a stock bundler makes less than 40 KB of it, minified and gzipped, with @trpc/client", async () => {
   await bundle("only-client.ts", "client.js");
-  const bytes = Bun.gzipSync(await Bun.file(join(project, "client.js")).bytes(), {
+  const bytes = Bun.gzipSync(await Bun.file(join(project.folder, "client.js")).bytes(), {
     level: 9,
   }).length;
   console.log(`the client with @trpc/client, minified and gzipped: ${bytes} bytes`);
@@ -141,23 +138,9 @@ test("a stock bundler makes less than 40 KB of it, minified and gzipped, with @t
 
 test("two pages of that project make a call", async () => {
   await bundle("main.ts", "main.js");
-  using site = Bun.serve({
-    port: 0,
-    async fetch(request) {
-      if (new URL(request.url).pathname === "/main.js")
-        return new Response(Bun.file(join(project, "main.js")));
-      const html =
-        '<!doctype html><link rel="icon" href="data:,"><video autoplay muted playsinline></video><script type="module" src="/main.js"></script>';
-      return new Response(html, { headers: { "content-type": "text/html" } });
-    },
-  });
-  const origin = `http://127.0.0.1:${site.port}`;
-  await using server = await startServer({ CORS_ORIGIN: origin });
-  await using browser = await launchBrowser();
-  const url = `${origin}/?server=${server.origin.replace("http", "ws")}/trpc`;
-  const alice = await browser.open(url);
-  const bob = await browser.open(url);
-  for (const page of [alice, bob]) {
+  await using site = await visit("main.js");
+  const [alice, bob] = site.pages;
+  for (const page of site.pages) {
     await page.waitForFunction(() => document.title === "connected");
     await page.waitForFunction(
       () => (document.querySelector("video")?.getVideoPlaybackQuality().totalVideoFrames ?? 0) > 5,
@@ -168,26 +151,67 @@ test("two pages of that project make a call", async () => {
     peer.sendChat("hello from outside");
   });
   await bob.getByText("partner: hello from outside").waitFor();
-  expect(browser.complaints).toEqual([]);
+  expect(site.complaints).toEqual([]);
 });
 
+test("two pages with React in StrictMode make a call, ask for the camera once, and leave when unmounted", async () => {
+  await bundle("react.tsx", "react.js");
+  await using site = await visit("react.js");
+  const [alice, bob] = site.pages;
+  for (const page of site.pages) await page.getByRole("button", { name: "Start" }).click();
+  for (const page of site.pages) {
+    await page.getByText("connected", { exact: true }).waitFor();
+    await page.waitForFunction(() =>
+      [...document.querySelectorAll("video")].every(
+        (video) => video.getVideoPlaybackQuality().totalVideoFrames > 5,
+      ),
+    );
+    expect(await page.evaluate(() => (window as unknown as Outside).asked.length)).toBe(1);
+  }
+  await alice.evaluate(() => (window as unknown as Outside).leave());
+  await bob.getByText("waiting", { exact: true }).waitFor();
+  expect(site.complaints).toEqual([]);
+});
+
+/** What the React page shows its test. */
+interface Outside {
+  asked: unknown[];
+  leave(): void;
+}
+
+/** Two visitors of a page that consists of one script, and a server whose pages it is not. */
+async function visit(script: string) {
+  const site = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      if (new URL(request.url).pathname === `/${script}`)
+        return new Response(Bun.file(join(project.folder, script)));
+      const html = `<!doctype html><link rel="icon" href="data:,"><body>${script === "main.js" ? "<video autoplay muted playsinline></video>" : ""}<script type="module" src="/${script}"></script>`;
+      return new Response(html, { headers: { "content-type": "text/html" } });
+    },
+  });
+  const origin = `http://127.0.0.1:${site.port}`;
+  const server = await startServer({ CORS_ORIGIN: origin });
+  const browser = await launchBrowser();
+  const url = `${origin}/?server=${server.origin.replace("http", "ws")}/trpc`;
+  return {
+    pages: [await browser.open(url), await browser.open(url)] as const,
+    complaints: browser.complaints,
+    async [Symbol.asyncDispose]() {
+      await browser[Symbol.asyncDispose]();
+      await server.stop();
+      await site.stop(true);
+    },
+  };
+}
+
 function bundle(entry: string, out: string) {
-  const options = ["--bundle", "--minify", "--format=esm", "--target=es2022"];
-  return run(project, [
+  const options = ["--bundle", "--minify", "--format=esm", "--target=es2022", "--jsx=automatic"];
+  return project.run([
     join(root, "node_modules/.bin/esbuild"),
     entry,
     ...options,
     `--outfile=${out}`,
   ]);
-}
-
-/** Runs a command to its end; fails with all it printed. */
-async function run(cwd: string, [program = "", ...args]: string[]): Promise<void> {
-  const command = [program === "bun" ? process.execPath : program, ...args];
-  const child = Bun.spawn(command, { cwd, stdout: "pipe", stderr: "pipe" });
-  const printed = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  if ((await child.exited) !== 0) throw new Error(`${command.join(" ")}:\n${printed.join("\n")}`);
 }

@@ -1,15 +1,18 @@
 import type { Page } from "playwright-core";
 import { launchBrowser, type BrowserOptions, type OpenOptions } from "../support/browser.ts";
 import { startServer } from "../support/server-process.ts";
-import { createTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { createTcpProxy, type TcpProxy, type WebSocketTreatment } from "../support/tcp-proxy.ts";
 import { answerWithin, until } from "../support/until.ts";
 
 export type State = "idle" | "waiting" | "connecting" | "connected" | "reconnecting";
 
 /** A real server and a real browser; a test file has one of its own. */
 export interface Stage extends AsyncDisposable {
-  /** Opens the page as somebody new: with a window, a storage and a way to the server of its own. */
-  enter(path?: string, options?: OpenOptions): Promise<Guest>;
+  /**
+   * Opens the page as somebody new: with a window, a storage and a way to the server of its own, which treats WebSockets as
+   * `webSockets` says.
+   */
+  enter(path?: string, options?: OpenOptions, webSockets?: WebSocketTreatment): Promise<Guest>;
   /** The server itself, past everybody's network. */
   readonly origin: string;
   /** Asks the server to leave, and waits until it has. */
@@ -47,8 +50,9 @@ export async function setStage(
   let entered = 0;
   return {
     origin,
-    async enter(path = "/", options) {
+    async enter(path = "/", options = {}, webSockets = "pass") {
       const network = await createTcpProxy(new URL(origin));
+      network.treatWebSockets(webSockets);
       networks.push(network);
       const name = names[entered++] ?? `peer ${entered}`;
       const page = await browser.open(network.http + path, options);
@@ -62,7 +66,8 @@ export async function setStage(
       const complaints = await browser.clear();
       entered = 0;
       // The browser itself writes these, whatever the page does about it.
-      return complaints.filter((line) => !/WebSocket connection to .* failed|net::ERR_/.test(line));
+      const byBrowser = /WebSocket connection to .* failed|net::ERR_|with a status of 426/;
+      return complaints.filter((line) => !byBrowser.test(line));
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

@@ -131,6 +131,18 @@ test("D9 knows wrappers from shells and terminals that end by themselves", () =>
   processes[5] = { parent: 1, command: "bun run start" };
   expect(live()).toBe(false);
 
+  // `npx peer-stream`: npm starts a shell for the package's command, which starts Bun.
+  const installed: Record<number, ProcessInfo> = {
+    5: { parent: 1, command: "npm exec peer-stream" },
+    6: { parent: 5, command: "sh -c 'peer-stream'" },
+    7: { parent: 6, command: "node /app/node_modules/.bin/peer-stream" },
+    8: { parent: 7, command: "bun /app/node_modules/peer-stream/dist/server/main.js" },
+  };
+  const installedLive = watchWrappers(8, (pid) => installed[pid]);
+  expect(installedLive()).toBe(true);
+  installed[7] = { parent: 1, command: "node /app/node_modules/.bin/peer-stream" };
+  expect(installedLive()).toBe(false);
+
   for (const shell of [
     "bash -c cd app && nohup bun run start &",
     "bash deploy.sh",

@@ -4,6 +4,8 @@ import { createTRPCClient, httpLink } from "@trpc/client";
 import { describe, expect, test } from "bun:test";
 import { networkHashChars } from "../../src/domain/moderation.ts";
 import { createWebhook } from "../../src/observe/webhook.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { adminRouter } from "../../src/rpc/admin.ts";
 import { Admission } from "../../src/http/admission.ts";
 import { parseProxyList } from "../../src/http/client-address.ts";
@@ -204,6 +206,33 @@ describe("D11 moderation by hand", () => {
     const subject = { kind: "address", id: "203.0.113.7" } as const;
     expect(await admin(server).lift.mutate({ subject })).toEqual({ lifted: true });
     expect(await v4.client.join.mutate()).toMatchObject({ status: "waiting" });
+  });
+
+  test("an account is suspended and lifted by the operator's own name for it", async () => {
+    let engine: Engine | undefined;
+    const createEngine = (...args: Parameters<typeof createMemoryEngine>) =>
+      (engine = createMemoryEngine(...args));
+    await using server = startServer({ createEngine });
+    const id = "auth0|Ünï 💬/42";
+    const account = { kind: "account", id } as const;
+    const request = { sessionId: "tab", generation: 0, addressHash: "" };
+    await engine?.attach({ ...request, account: id, wake() {} });
+    const join = () => engine?.enqueue({ sessionId: "tab", generation: 1 });
+    expect(await join()).toMatchObject({ status: "waiting" });
+    await admin(server).suspend.mutate({ subject: account, until });
+    expect(await join()).toMatchObject({ reason: "suspended", until });
+    expect((await admin(server).list.query()).suspensions).toMatchObject([
+      { subject: account, until, by: "operator" },
+    ]);
+    expect(await admin(server).lift.mutate({ subject: account })).toEqual({ lifted: true });
+    expect(await join()).toMatchObject({ status: "waiting" });
+    for (const wrong of ["", "x".repeat(129), "half of a pair: \ud83d"]) {
+      const subject = { kind: "account", id: wrong } as const;
+      expect(await refusalOf(admin(server).suspend.mutate({ subject, until }))).toMatchObject({
+        reason: "bad-input",
+        field: "subject.id",
+      });
+    }
   });
 
   test("D11 a wrong operator's token is called that, logged once, counted, and limited by address", async () => {

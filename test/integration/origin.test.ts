@@ -2,7 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { createPage } from "../../src/http/page.ts";
-import { isKnownHost, isAllowedOrigin, type OriginPolicy } from "../../src/http/origin.ts";
+import {
+  isAllowedOrigin,
+  isAllowedRequest,
+  isKnownHost,
+  type OriginPolicy,
+} from "../../src/http/origin.ts";
 import index from "../../src/web/index.html";
 import { operatorToken, startServer, type TestServer } from "../support/server.ts";
 
@@ -71,6 +76,21 @@ describe("an origin", () => {
   test("that is missing is let in where the operator says so; null is not missing", () => {
     expect(isAllowedOrigin({ ...policy, allowNone: true }, null, host)).toBe(true);
     expect(isAllowedOrigin({ ...policy, allowNone: true }, "null", host)).toBe(false);
+  });
+
+  test("that a browser leaves out, in a GET of the page's own server, is known by Sec-Fetch-Site", () => {
+    const isAllowed = (site: string, named: string, origin?: string) =>
+      isAllowedRequest(
+        policy,
+        new Headers({ "sec-fetch-site": site, host: named, ...(origin && { origin }) }),
+      );
+    expect(isAllowed("same-origin", host)).toBe(true);
+    expect(isAllowed("same-origin", "127.0.0.1:3000")).toBe(true);
+    // A name that somebody has pointed here.
+    expect(isAllowed("same-origin", "evil.example")).toBe(false);
+    for (const site of ["same-site", "cross-site", "none", ""])
+      expect([site, isAllowed(site, host)]).toEqual([site, false]);
+    expect(isAllowed("same-origin", host, "https://evil.example")).toBe(false);
   });
 
   test("A14 of the host that the request claims opens nothing unless the operator gave that name", () => {

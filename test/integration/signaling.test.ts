@@ -487,6 +487,7 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
         const stream = signaling.events({
           known: caller,
           newSessionId: "",
+          graceMsMax: () => Number.POSITIVE_INFINITY,
           addressHash: "",
           lastEventId: alice.told.at(-1)?.id,
           onIdentified: () => {},

@@ -11,6 +11,7 @@ import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { until } from "./until.ts";
+import { describeAccounts } from "./account-contract.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 
@@ -1067,4 +1068,6 @@ export function describeEngine(name: string, open: OpenEngine) {
       expect((await stats()).online).toBe(1);
     });
   });
+
+  describeAccounts(name, open);
 }

@@ -13,6 +13,8 @@ const graceMs = 15_000;
 
 interface Member {
   peer: Peer;
+  /** Who avoids and is avoided: some peers are sessions of the same account. */
+  person: string;
   present: boolean;
   asked: Required<Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin">>;
   /** How many of the peer's events have been accounted for. */
@@ -22,7 +24,7 @@ interface Member {
 
 interface Model {
   members: Member[];
-  /** `one>other` → until when one avoids the other. */
+  /** `one>other` → until when one person avoids the other. */
   avoids: Map<string, number>;
   /** Room → the names of those who were told of it, with their role. */
   rooms: Map<string, Map<string, "polite" | "impolite">>;
@@ -34,11 +36,21 @@ type Command = fc.AsyncCommand<Model, World>;
 
 const key = (one: string, other: string) => `${one}>${other}`;
 
+/** From now on one avoids the other at least until then: two of their sessions may be in a room while others leave theirs. */
+function avoid(
+  { avoids }: Model,
+  { person: one }: Member,
+  { person: other }: Member,
+  until: number,
+) {
+  avoids.set(key(one, other), Math.max(avoids.get(key(one, other)) ?? 0, until));
+}
+
 /** Reads what everybody was told since, and holds every invariant. */
 async function audit(model: Model, world: World) {
   const now = world.system.elapsed();
-  const barred = (a: string, b: string) =>
-    Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0) > now;
+  const barred = ({ person: a }: Member, { person: b }: Member) =>
+    a === b || Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0) > now;
 
   for (const member of model.members) {
     const { peer } = member;
@@ -82,7 +94,7 @@ async function audit(model: Model, world: World) {
   for (const [index, one] of waiting.entries())
     for (const other of waiting.slice(index + 1)) {
       const [a, b] = [one.member, other.member];
-      if (a.asked.mode !== b.asked.mode || barred(a.peer.name, b.peer.name)) continue;
+      if (a.asked.mode !== b.asked.mode || barred(a, b)) continue;
       const level = ({ member, since }: typeof one) =>
         acceptanceAfter({ ...defaultWishes, ...member.asked }, now - since, steps).accepts;
       const share = (words: "interests" | "languages") =>
@@ -99,8 +111,11 @@ function meetings(model: Model, world: World, before: Set<string>) {
   const now = world.system.elapsed();
   for (const [roomId, members] of model.rooms) {
     if (before.has(roomId)) continue;
-    const [a, b] = [...members.keys()];
+    const [a, b] = [...members.keys()].map(
+      (name) => model.members.find(({ peer }) => peer.name === name)?.person,
+    );
     if (a === undefined || b === undefined) continue;
+    expect({ a, b, same: a === b }).toEqual({ a, b, same: false });
     const until = Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0);
     expect({ a, b, tooSoon: until > now }).toEqual({ a, b, tooSoon: false });
   }
@@ -165,8 +180,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       command("skip", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
         const now = world.system.elapsed();
-        if (room && member.present)
-          model.avoids.set(key(member.peer.name, room.partner.peer.name), now + skipCooldownMs);
+        if (room && member.present) avoid(model, member, room.partner, now + skipCooldownMs);
         await member.peer.skip(room?.roomId);
       }),
     ),
@@ -176,7 +190,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         if (!room || !member.present || !room.partner.present) return;
         const until = world.system.elapsed() + skipCooldownMs;
         // Whose skip ends the room is open; either way the two avoid each other.
-        model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
+        avoid(model, member, room.partner, until);
         await Promise.all([member.peer.skip(room.roomId), room.partner.peer.skip(room.roomId)]);
       }),
     ),
@@ -186,7 +200,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         const room = await roomOf(member, model, world);
         if (!room) return;
         const until = world.system.elapsed() + skipCooldownMs;
-        model.avoids.set(key(member.peer.name, room.partner.peer.name), until);
+        avoid(model, member, room.partner, until);
         await world.signaling.failed(member.peer.caller, room.roomId);
         await world.advance(0);
       }),
@@ -195,7 +209,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       command("block", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
         if (!room) return;
-        model.avoids.set(key(member.peer.name, room.partner.peer.name), Number.POSITIVE_INFINITY);
+        avoid(model, member, room.partner, Number.POSITIVE_INFINITY);
         await world.signaling.report(member.peer.caller, "block", room.roomId);
         await world.advance(0);
       }),
@@ -240,13 +254,18 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
     await fc.assert(
       fc.asyncProperty(
         fc.commands(commands(peers), { maxCommands: 40, size: "max" }),
-        async (history) => {
+        fc.array(fc.constantFrom(undefined, undefined, "ann", "bob"), {
+          minLength: peers,
+          maxLength: peers,
+        }),
+        async (history, accounts) => {
           const world = createWorld({ open, skipCooldownMs, relaxAfterMs, graceMs, skipBurst: 0 });
           const names = ["Alice", "Bob", "Carol", "Dave", "Erin"].slice(0, peers);
           const members: Member[] = [];
-          for (const each of names)
+          for (const [index, each] of names.entries())
             members.push({
-              peer: await world.connect(each),
+              peer: await world.connect(each, accounts[index]),
+              person: accounts[index] ?? each,
               present: true,
               asked: { mode: "video", interests: [], languages: [], autoRejoin: true },
               read: 0,

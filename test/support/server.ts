@@ -1,7 +1,18 @@
 /** A real server on a free port, with real clients: nothing between them is made up. */
-import { createTRPCClient, createWSClient, httpBatchLink, httpLink, wsLink } from "@trpc/client";
+import {
+  createTRPCClient,
+  createWSClient,
+  httpBatchLink,
+  httpBatchStreamLink,
+  httpLink,
+  httpSubscriptionLink,
+  splitLink,
+  wsLink,
+  type TRPCLink,
+} from "@trpc/client";
+import { EventSource } from "eventsource";
 import { listen, type RunningServer } from "../../src/app/listen.ts";
-import { createPeerStream, type PeerStream } from "../../src/app/peer-stream.ts";
+import { assemble, type Assembly } from "../../src/app/peer-stream.ts";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { AdmissionOptions } from "../../src/http/admission.ts";
@@ -39,12 +50,12 @@ export interface TestServerOptions {
 }
 
 export interface TestServer extends AsyncDisposable {
-  readonly server: RunningServer & Pick<PeerStream, "drain" | "askToReconnect">;
+  readonly server: RunningServer & Pick<Assembly, "drain" | "askToReconnect">;
   /** Without the last slash. */
   readonly http: string;
   readonly ws: string;
   /** The Elysia plugin that it serves. */
-  readonly routes: PeerStream["routes"];
+  readonly routes: Assembly["routes"];
   /** What an operator was told of reports. */
   readonly reports: object[];
   /** What was logged, one line each. */
@@ -72,7 +83,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     ...options.engine,
   });
   const reports: object[] = [];
-  const peerStream = createPeerStream({
+  const peerStream = assemble({
     system,
     engine,
     log,
@@ -162,6 +173,124 @@ function webSocketFrom(address: string): typeof WebSocket {
   };
 }
 
+/** What a peer's calls are made over. */
+export interface Transport {
+  link: TRPCLink<AppRouter>;
+  cut(): void;
+  close(): Promise<void>;
+}
+
+export interface TransportParts {
+  /** Asked at each connect; `ws:`. */
+  url: () => string;
+  token: () => string | undefined;
+  address: string | undefined;
+  retryDelayMs: number;
+  onLost: () => void;
+}
+
+function overWebSocket({ url, token, address, retryDelayMs, onLost }: TransportParts): Transport {
+  let connection: WebSocket | undefined;
+  const keep = (socket: WebSocket) => void (connection = socket);
+  const Base = address === undefined ? WebSocket : webSocketFrom(address);
+  class Kept extends Base {
+    constructor(to: string | URL) {
+      super(to);
+      keep(this);
+    }
+  }
+  const socket = createWSClient({
+    url,
+    connectionParams: async () => {
+      const known = token();
+      return known === undefined ? {} : { token: known };
+    },
+    retryDelayMs: () => retryDelayMs,
+    onClose: onLost,
+    WebSocket: Kept,
+  });
+  return {
+    link: wsLink({ client: socket }),
+    // Bun's own addition to the standard.
+    cut: () => (connection as unknown as { terminate(): void }).terminate(),
+    close: async () => void (await socket.close()),
+  };
+}
+
+/**
+ * No WebSocket at all: events as server-sent events, and each call a request. The token is in a header, which takes an
+ * `EventSource` that is made of `fetch`.
+ */
+export function overHttp(
+  { url, token, address, onLost }: TransportParts,
+  /** Where calls are made, if not where the events come from. */
+  callsAt?: string,
+): Transport {
+  const open = new Set<AbortController>();
+  const http = () => url().replace("ws", "http");
+  const headers = () => {
+    const known = token();
+    return {
+      ...(known !== undefined && { authorization: `Bearer ${known}` }),
+      ...(address !== undefined && { "x-forwarded-for": address }),
+    };
+  };
+  return {
+    link: splitLink({
+      condition: ({ type }) => type === "subscription",
+      true: httpSubscriptionLink({
+        url: http,
+        EventSource,
+        eventSourceOptions: {
+          async fetch(to, init) {
+            const controller = new AbortController();
+            const signal = AbortSignal.any([init.signal as AbortSignal, controller.signal]);
+            const response = await fetch(to, {
+              ...init,
+              headers: { ...init.headers, ...headers() },
+              signal,
+            });
+            open.add(controller);
+            return failingOnAbort(response, () => open.delete(controller));
+          },
+        },
+      }),
+      false: httpBatchStreamLink({
+        url: `${callsAt ?? http().replace(/\/trpc$/, "")}/trpc`,
+        headers,
+      }),
+    }),
+    cut() {
+      for (const controller of open) controller.abort();
+      onLost();
+    },
+    async close() {
+      for (const controller of open) controller.abort();
+    },
+  };
+}
+
+/** A response whose body fails as on a broken network when it is aborted: an abort would look as if its client wanted it. */
+function failingOnAbort({ body, status, headers }: Response, onEnd: () => void): Response {
+  const reader = body?.getReader();
+  const failing = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = (await reader?.read()) ?? { done: true };
+        if (value) controller.enqueue(value);
+        if (!done) return;
+        onEnd();
+        controller.close();
+      } catch {
+        onEnd();
+        controller.error(new TypeError("the connection was cut"));
+      }
+    },
+    cancel: () => reader?.cancel(),
+  });
+  return new Response(failing, { status, headers });
+}
+
 export async function connectPeer(
   /** Where it connects; a function is asked each time. */
   { ws }: { ws: string | (() => string) },
@@ -171,31 +300,25 @@ export async function connectPeer(
     address?: string;
     /** Whose wait a failure names. */
     name?: string;
-    /** Milliseconds before it connects again; few, unless there are many peers. */
+    /** Milliseconds before it connects again; few, unless there are many peers. Over HTTP the server says when. */
     retryDelayMs?: number;
+    /** Default: a WebSocket. */
+    over?: (parts: TransportParts) => Transport;
   } = {},
 ): Promise<TestPeer> {
   let { token } = given;
-  let connection: WebSocket | undefined;
   const losses: (() => void)[] = [];
-  const keep = (socket: WebSocket) => void (connection = socket);
-  const Base = given.address === undefined ? WebSocket : webSocketFrom(given.address);
-  class Kept extends Base {
-    constructor(url: string | URL) {
-      super(url);
-      keep(this);
-    }
-  }
-  const socket = createWSClient({
+  const { over = overWebSocket, address, retryDelayMs = 20 } = given;
+  const transport = over({
     url: () => `${typeof ws === "string" ? ws : ws()}/trpc`,
-    connectionParams: async () => (token === undefined ? {} : { token }),
-    retryDelayMs: () => given.retryDelayMs ?? 20,
-    onClose: () => {
+    token: () => token,
+    address,
+    retryDelayMs,
+    onLost: () => {
       for (const listener of losses) listener();
     },
-    WebSocket: Kept,
   });
-  const client = createTRPCClient<AppRouter>({ links: [wsLink({ client: socket })] });
+  const client = createTRPCClient<AppRouter>({ links: [transport.link] });
   const told: TestPeer["told"] = [];
   const errors: TestPeer["errors"] = [];
   let taken = 0;
@@ -253,11 +376,10 @@ export async function connectPeer(
     onTold: (listener) => void listeners.push(listener),
     onLost: (listener) => void losses.push(listener),
     unsubscribe: () => subscription.unsubscribe(),
-    // Bun's own addition to the standard.
-    cut: () => (connection as unknown as { terminate(): void }).terminate(),
+    cut: transport.cut,
     async [Symbol.asyncDispose]() {
       subscription.unsubscribe();
-      await socket.close();
+      await transport.close();
     },
   };
   await peer.next("session");

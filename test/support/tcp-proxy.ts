@@ -1,6 +1,12 @@
 /** A TCP proxy between a peer and the server, that cuts and freezes connections as networks do. */
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 
+/**
+ * What a network does to new WebSockets, while all other HTTP passes: answers 400 like a proxy that does not know them,
+ * swallows the request, or cuts the connection after 2 s.
+ */
+export type WebSocketTreatment = "pass" | "refuse" | "hang" | "cut";
+
 export interface TcpProxy extends AsyncDisposable {
   /** Without the last slash. */
   readonly http: string;
@@ -22,6 +28,9 @@ export interface TcpProxy extends AsyncDisposable {
   setClockAhead(ms: number): void;
   /** Refuses new connections until further notice. */
   refuse(refusing: boolean): void;
+  treatWebSockets(treatment: WebSocketTreatment): void;
+  /** WebSockets that are open through it. */
+  readonly webSockets: number;
 }
 
 /** @param cutOn looks at what the server sends; true cuts that connection in place of passing it on. */
@@ -30,6 +39,8 @@ export async function createTcpProxy(
   cutOn: (chunk: Buffer) => boolean = () => false,
 ): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  const upgraded = new Set<Socket>();
+  let treatment: WebSocketTreatment = "pass";
   let target = firstTarget;
   let frozen = false;
   let lagMs = 0;
@@ -51,6 +62,7 @@ export async function createTcpProxy(
       from.setNoDelay(true);
       from.on("data", (chunk: Buffer) => {
         if (from === far && cutOn(chunk)) near.destroy();
+        else if (from === near && asksForWebSocket(chunk) && !admit(near)) return;
         else {
           const passed = clockAheadMs !== 0 && from === far ? withTime(chunk, clockAheadMs) : chunk;
           if (lagMs === 0) to.write(passed);
@@ -62,6 +74,7 @@ export async function createTcpProxy(
         // While frozen the other end must not hear of it; it is ended when the network thaws.
         if (frozen && !to.destroyed) return;
         pairs.delete(pair);
+        upgraded.delete(near);
         to.destroy();
       });
       if (frozen) from.pause();
@@ -69,6 +82,15 @@ export async function createTcpProxy(
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
+
+  /** Treats a request for a WebSocket. Returns whether it passes. */
+  function admit(near: Socket): boolean {
+    if (treatment === "refuse") near.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    if (treatment === "refuse" || treatment === "hang") return false;
+    upgraded.add(near);
+    if (treatment === "cut") setTimeout(() => near.destroy(), 2000);
+    return true;
+  }
 
   function cut() {
     for (const pair of pairs) for (const socket of pair) socket.destroy();
@@ -107,11 +129,22 @@ export async function createTcpProxy(
     refuse(value) {
       refusing = value;
     },
+    treatWebSockets(next) {
+      treatment = next;
+    },
+    get webSockets() {
+      return upgraded.size;
+    },
     async [Symbol.asyncDispose]() {
       cut();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+function asksForWebSocket(chunk: Buffer): boolean {
+  const text = chunk.toString("latin1");
+  return text.startsWith("GET ") && /\r\nupgrade: websocket\r\n/i.test(text);
 }
 
 /** Replies to `TIME` are two strings: seconds and microseconds (RESP). */

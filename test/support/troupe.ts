@@ -110,6 +110,12 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
   });
   const keyed = noted.input(readInput);
 
+  const thenable = (key: string) => ({
+    // oxlint-disable-next-line unicorn/no-thenable
+    then: (resolve: (value: unknown) => void, reject: (cause: unknown) => void) =>
+      void play(key).then(resolve, reject),
+  });
+
   async function* feed({ key, manner }: Input, signal: AbortSignal | undefined) {
     const cues: Cue[] = [];
     let wake = () => {};
@@ -166,6 +172,13 @@ export function createTroupe({ transformer, formats = false }: TroupeOptions = {
     unsayable: noted.query(() => unsayable),
     slowQuery: keyed.query(({ input }) => play(input.key)),
     slow: keyed.mutation(({ input }) => play(input.key)),
+    /** Promises of a kind of their own, such as the queries of database libraries, which begin when they are awaited. */
+    thenable: keyed.query(({ input }) => thenable(input.key)),
+    thenableMutation: keyed.mutation(({ input }) => thenable(input.key)),
+    thenableFeed: keyed.subscription((({ input }: { input: Input }) => ({
+      // oxlint-disable-next-line unicorn/no-thenable
+      then: (resolve: (value: unknown) => void) => resolve(feed(input, undefined)),
+    })) as never),
     stream: keyed.query(({ input, signal }) => feed(input, signal)),
     /** Middlewares that change everything there is to change, between parsers that see it. */
     layered: noted

@@ -1,5 +1,6 @@
 /** The binding under test and tRPC's own handler, made from the same options, so that tests can compare them. */
 import type { AnyTRPCRouter, TRPCError } from "@trpc/server";
+import { limits } from "../../src/protocol.ts";
 import type { FastReply } from "../../src/trpc-ws/options.ts";
 import type { AcceptSocket, Socket, UpgradeRequest } from "../../src/trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../../src/trpc-ws/trpc-web-socket.ts";
@@ -28,7 +29,7 @@ export function createSockets<Context>(options: SocketsOptions<Context>): Accept
     onError: ({ error, path }) => onError(error, path),
     keepAlive: deadlines,
     initTimeoutMs: deadlines.firstMessageMs,
-    limits: { calls: { perS: 0, burst: 1 } },
+    limits: { frameBytesMax: limits.frameBytesMax, calls: { perS: 0, burst: 1 } },
     elapsed,
     schedule,
     ...(fastPath && { fastPath }),

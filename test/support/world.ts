@@ -69,7 +69,8 @@ export interface World {
   readonly logged: { what: string; fields: object }[];
   /** Everybody who ever connected. */
   readonly peers: Peer[];
-  connect(name: string): Promise<Peer>;
+  /** @param account that of the peer's session, if any. */
+  connect(name: string, account?: string): Promise<Peer>;
   advance(ms: number): Promise<void>;
 }
 
@@ -112,8 +113,8 @@ export function createWorld(options: WorldOptions = {}): World {
     logged,
     peers,
     advance: (ms) => system.advance(ms),
-    async connect(name) {
-      const peer = createPeer(name, signaling, system);
+    async connect(name, account) {
+      const peer = createPeer(name, account, signaling, system);
       peers.push(peer);
       await peer.comeBack({ lastEventId: undefined });
       return peer;
@@ -121,7 +122,12 @@ export function createWorld(options: WorldOptions = {}): World {
   };
 }
 
-function createPeer(name: string, signaling: Signaling, system: VirtualSystem): Peer {
+function createPeer(
+  name: string,
+  account: string | undefined,
+  signaling: Signaling,
+  system: VirtualSystem,
+): Peer {
   const told: Told[] = [];
   const seen = new Set<string>();
   const listeners = new Set<() => void>();
@@ -185,7 +191,9 @@ function createPeer(name: string, signaling: Signaling, system: VirtualSystem): 
       const stream = signaling.events({
         known: caller,
         newSessionId: name.padEnd(22, "_"),
+        graceMsMax: () => Number.POSITIVE_INFINITY,
         addressHash: `address of ${name}`,
+        account,
         lastEventId: options ? options.lastEventId : told.at(-1)?.id,
         onIdentified: (claimed) => (caller = claimed),
         deliver(delivery) {

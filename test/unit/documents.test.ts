@@ -161,7 +161,7 @@ describe("the documents", () => {
   });
 
   test("lists every variable", () => {
-    expect(firstCells(operating, "Running the server").sort()).toEqual([...variableNames].sort());
+    expect(firstCells(operating, "As a program").sort()).toEqual([...variableNames].sort());
   });
 
   test("states every variable's default as .env.example has it", async () => {
@@ -169,7 +169,7 @@ describe("the documents", () => {
     const defaults = new Map(
       [...example.matchAll(/^#([A-Z_]+)=(.+)$/gm)].map(([, name, value]) => [name, value]),
     );
-    const stated = table(operating, "Running the server").filter(([name]) => defaults.has(name));
+    const stated = table(operating, "As a program").filter(([name]) => defaults.has(name));
     expect(stated.length).toBeGreaterThan(20);
     for (const [name, text = ""] of stated)
       expect([name, /^[^\s,;]+/.exec(text)?.[0]]).toEqual([name, defaults.get(name)]);

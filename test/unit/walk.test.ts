@@ -1,7 +1,7 @@
 /** The way of a usual signal, from one socket to the other, is the one that src/README.md describes. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { createPeerStream, type PeerStream } from "../../src/app/peer-stream.ts";
+import { assemble, type Assembly } from "../../src/app/peer-stream.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { createSystem } from "../../src/system.ts";
 import type { PeerEvent } from "../../src/protocol.ts";
@@ -13,7 +13,7 @@ const callsMax = 16;
 const filesMax = 10;
 
 /** A peer on a socket that keeps what it is sent, and how that got there. */
-function connect(peerStream: PeerStream) {
+function connect(peerStream: Assembly) {
   const events: PeerEvent[] = [];
   let stack: string[] = [];
   const socket = fakeSocket({
@@ -29,7 +29,7 @@ function connect(peerStream: PeerStream) {
     close() {},
     terminate() {},
   });
-  const data = { addressHash: "an address", release() {} };
+  const data = { addressHash: "an address", address: undefined, release() {} };
   const listener = peerStream.accept(socket, { url: "/trpc", headers: new Headers(), data });
   let id = 0;
   const call = (method: string, path: string, input?: object) =>
@@ -48,7 +48,7 @@ function connect(peerStream: PeerStream) {
 test("a usual signal takes the way that src/README.md describes, in one call stack", async () => {
   const system = createSystem();
   const limit = { perS: 1000, burst: 1000 };
-  const peerStream = createPeerStream({
+  const peerStream = assemble({
     system,
     engine: createMemoryEngine(system, engineOptions),
     log: { debug() {}, info() {}, warn() {}, error() {}, bug: console.error },

@@ -1,13 +1,16 @@
 /**
- * Who avoids whom. Besides answering for two sessions, it lets a whole lobby be compared at once: a session that avoids
- * another or is avoided gets a small number, so that in a clique, whose members have all skipped each other, a join need not
+ * Who avoids whom. Besides answering for two of them, it lets a whole lobby be compared at once: whoever avoids another one or is
+ * avoided gets a small number, so that in a clique, whose members have all skipped each other, a join need not
  * read through all of them.
  */
 import { clearBit, hasBit, members, setBit, type BitSet } from "./bit-set.ts";
 
-export interface Avoider<A> {
+export interface Avoider<A> extends Numbered {
   /** Whom it avoids, and until when (epoch milliseconds; Infinity for a block). Only its own decisions. */
   avoids: Map<A, number> | undefined;
+}
+
+export interface Numbered {
   /** Assigned once it avoids another or is avoided. */
   number: number | undefined;
   /** The numbers of all that it must not meet, by the decision of either. */
@@ -15,18 +18,20 @@ export interface Avoider<A> {
 }
 
 export interface AvoidanceGraph<A> {
-  /** From now on `one` avoids `other`, at least until then. Past the bound the oldest avoidance of `one` ends. */
+  /** From now on `one` avoids `other`, who is another one, at least until then. Past the bound the oldest avoidance of `one` ends. */
   avoid(one: A, other: A, until: number): void;
   /** The avoidance ends that was to last until then; `false` if it was renewed or ended before. */
   expire(one: A, other: A, until: number): boolean;
+  /** Those who are `one` never meet each other. */
+  avoidItself(one: A): void;
   /** Whether it blocks another one, or is blocked. */
   blocks(one: A): boolean;
-  /** Removes a session that is gone. */
+  /** Removes one that is gone. */
   forget(one: A): void;
 }
 
 /** Whether the two must not meet. */
-export function isBarred<A>(one: Avoider<A>, other: Avoider<A>): boolean {
+export function isBarred(one: Numbered, other: Numbered): boolean {
   return one.barred !== undefined && other.number !== undefined && hasBit(one.barred, other.number);
 }
 
@@ -71,6 +76,9 @@ export function createAvoidanceGraph<A extends Avoider<A>>(avoidsMax: number): A
       if (one.avoids?.get(other) !== until) return false;
       end(one, other);
       return true;
+    },
+    avoidItself(one) {
+      setBit((one.barred ??= new Map()), numberOf(one));
     },
     blocks(one) {
       for (const other of barredFor(one)) {

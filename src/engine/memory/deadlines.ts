@@ -1,12 +1,13 @@
 /** All deadlines of the engine in memory. Each kind has time buckets of its own, as all its deadlines are equally long. */
+import type { Account } from "./account.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
-import type { Scheduled, StoredSession } from "./stored-session.ts";
+import type { Person, Scheduled, StoredSession } from "./stored-session.ts";
 import { TimeBuckets } from "../time-buckets.ts";
 
-/** A cooldown during which `session` avoids `other`. */
+/** A cooldown during which `one` avoids `other`. */
 export interface Cooldown {
-  session: StoredSession;
-  other: StoredSession;
+  one: Person;
+  other: Person;
   until: number;
 }
 
@@ -20,14 +21,16 @@ export class Deadlines {
   /** When a session that is gone is forgotten: those that block, or are blocked, are kept longer. */
   readonly retentions = new TimeBuckets<StoredSession>(1);
   readonly blockerRetentions = new TimeBuckets<StoredSession>(1);
+  /** When an account is forgotten that blocks another one, or is blocked, and whose sessions are all forgotten. */
+  readonly accountRetentions = new TimeBuckets<Account>(1);
   readonly #notifier: DeadlineNotifier;
 
   constructor(notifier: DeadlineNotifier) {
     this.#notifier = notifier;
   }
 
-  schedule(buckets: TimeBuckets<StoredSession>, at: number, session: StoredSession): Scheduled {
-    const scheduled = { buckets, entry: buckets.add(at, session) };
+  schedule<T>(buckets: TimeBuckets<T>, at: number, value: T): Scheduled<T> {
+    const scheduled = { buckets, entry: buckets.add(at, value) };
     this.#notifier.notify(at);
     return scheduled;
   }
@@ -40,6 +43,7 @@ export class Deadlines {
   /** Milliseconds of the engine's clock; `undefined` if there is no deadline. */
   get earliest(): number | undefined {
     const { graces, cooldowns, relaxations, retentions, blockerRetentions } = this;
+    const { accountRetentions } = this;
     const earliest = Math.min(
       graces.firstAt ?? Number.POSITIVE_INFINITY,
       cooldowns.firstAt ?? Number.POSITIVE_INFINITY,
@@ -47,13 +51,14 @@ export class Deadlines {
       relaxations.anybody.firstAt ?? Number.POSITIVE_INFINITY,
       retentions.firstAt ?? Number.POSITIVE_INFINITY,
       blockerRetentions.firstAt ?? Number.POSITIVE_INFINITY,
+      accountRetentions.firstAt ?? Number.POSITIVE_INFINITY,
     );
     return Number.isFinite(earliest) ? earliest : undefined;
   }
 }
 
 /** Undoes `schedule`; once only. */
-export function cancel({ buckets, entry }: Scheduled): void {
+export function cancel<T>({ buckets, entry }: Scheduled<T>): void {
   buckets.remove(entry);
 }
 

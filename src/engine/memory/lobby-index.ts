@@ -10,8 +10,8 @@ import {
   type Wishes,
 } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
-import { isBarred, type Avoider } from "./avoidance.ts";
-import { clearBit, countShared, setBit, type BitSet } from "./bit-set.ts";
+import { isBarred, type Numbered } from "./avoidance.ts";
+import { clearBit, countShared, hasBit, setBit, type BitSet } from "./bit-set.ts";
 import { after, TimeBuckets, type Entry } from "../time-buckets.ts";
 
 /** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
@@ -20,9 +20,11 @@ const queueBucketMs = 1000;
 const barredInARow = 32;
 
 /** A session as the index sees it. */
-export interface WaitingPeer<P> extends Avoider<P> {
+export interface WaitingPeer<P> {
   readonly value: { readonly ticket: Ticket | undefined };
-  /** Where its ticket is listed; absent while it is not. Its `number` must not change meanwhile. */
+  /** Whose ticket it is: several may be of one account. */
+  readonly person: Numbered;
+  /** Where its ticket is listed; absent while it is not. The person's `number` must not change meanwhile. */
   indexEntries: readonly IndexEntry<P>[] | undefined;
 }
 
@@ -37,8 +39,9 @@ interface Term<P> {
   readonly terms: Map<string, Term<P>>;
   readonly word: string;
   readonly peers: TimeBuckets<P>;
-  /** The numbers of those peers. */
+  /** The numbers of those peers; and how many more have the same one, by number. */
   readonly numbers: BitSet;
+  repeated: Map<number, number> | undefined;
 }
 
 /** The terms of one mode, by kind. */
@@ -53,7 +56,7 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
   readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
 
   add(peer: P): void {
-    const { number } = peer;
+    const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket) return;
     const { mode } = ticket.wishes;
@@ -61,7 +64,7 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const entries: IndexEntry<P>[] = [];
     forEachIndexTerm(ticket, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
-      if (number !== undefined) setBit(term.numbers, number);
+      if (number !== undefined) addNumber(term, number);
       entries.push({ term, entry: term.peers.add(ticket.queuedSince, peer) });
     });
     peer.indexEntries = entries;
@@ -69,12 +72,13 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
 
   /** Idempotent. */
   remove(peer: P): void {
-    const { indexEntries, number } = peer;
+    const { indexEntries } = peer;
+    const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
     this.#waiting[ticket.wishes.mode] -= 1;
     for (const { term, entry } of indexEntries) {
-      if (number !== undefined) clearBit(term.numbers, number);
+      if (number !== undefined) removeNumber(term, number);
       term.peers.remove(entry);
       if (term.peers.size === 0) term.terms.delete(term.word);
     }
@@ -107,8 +111,8 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
       for (let entry = term.peers.first; entry && count < countMax; entry = after(entry)) {
         const other = entry.value;
         if (other === peer || !other.value.ticket) continue;
-        if (isBarred(peer, other)) {
-          if (++passed === barredInARow && count === 0 && areAllBarred(peer, term)) break;
+        if (isBarred(peer.person, other.person)) {
+          if (++passed === barredInARow && count === 0 && areAllBarred(peer.person, term)) break;
           continue;
         }
         count += 1;
@@ -132,15 +136,33 @@ const newTerms = <P>(): Terms<P> => ({
 function termAt<P>(terms: Map<string, Term<P>>, word: string): Term<P> {
   let term = terms.get(word);
   if (!term) {
-    term = { terms, word, peers: new TimeBuckets(queueBucketMs), numbers: new Map() };
+    const peers = new TimeBuckets<P>(queueBucketMs);
+    term = { terms, word, peers, numbers: new Map(), repeated: undefined };
     terms.set(word, term);
   }
   return term;
 }
 
-/** Whether all other peers of the term are barred for `peer`, which is listed there too. */
-function areAllBarred<P extends Avoider<P>>({ barred }: P, { peers, numbers }: Term<P>): boolean {
-  return barred !== undefined && countShared(barred, numbers) === peers.size - 1;
+function addNumber<P>(term: Term<P>, number: number): void {
+  if (!hasBit(term.numbers, number)) return setBit(term.numbers, number);
+  term.repeated ??= new Map();
+  term.repeated.set(number, (term.repeated.get(number) ?? 0) + 1);
+}
+
+function removeNumber<P>({ numbers, repeated }: Term<P>, number: number): void {
+  const more = repeated?.get(number);
+  if (more === undefined) clearBit(numbers, number);
+  else if (more > 1) repeated?.set(number, more - 1);
+  else repeated?.delete(number);
+}
+
+/** Whether all other peers of the term are barred for one of `person`, which is listed there too. */
+function areAllBarred<P>({ barred, number }: Numbered, term: Term<P>): boolean {
+  if (barred === undefined) return false;
+  let count = countShared(barred, term.numbers);
+  for (const [repeated, more] of term.repeated ?? []) if (hasBit(barred, repeated)) count += more;
+  const isItselfCounted = number !== undefined && hasBit(barred, number);
+  return count === term.peers.size - (isItselfCounted ? 0 : 1);
 }
 
 /** Inserts a ticket, once, into a list that is ordered by queueing. The list is short: a loop instead of `sort`. */

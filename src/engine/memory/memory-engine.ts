@@ -4,7 +4,8 @@ import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/even
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
 import { recordedResult } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import { knowsRoom, partyOf, reporterOf, statusOf, type RoomEnd } from "../../domain/session.ts";
+import type { RoomEnd, Session } from "../../domain/session.ts";
+import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
@@ -19,7 +20,6 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
-  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -47,6 +47,7 @@ class MemoryEngine implements Engine {
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
   readonly #lifecycle: LifecycleQueue;
+  #onDisconnect: (subject: Subject) => void = () => {};
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -79,9 +80,9 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, generation, position } = request;
+    const { sessionId, addressHash, account, generation, position } = request;
     const store = this.#store;
-    const session = store.get(sessionId) ?? store.create(sessionId, addressHash);
+    const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
     // The tab that lost the session comes back with what it last had: it has still lost it.
     const isKnownEpoch = recovery !== "none" && recovery !== "other-epoch";
@@ -89,9 +90,9 @@ class MemoryEngine implements Engine {
     const log = (session.log ??= new EventLog(newEpoch(this.#system.random())));
     const partner = store.partnerOf(session);
     const change = transitions.attach(
-      session.value,
-      partner?.value,
-      { addressHash, generation, recovery },
+      session.current(),
+      partner?.current(),
+      { addressHash, account, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -113,13 +114,13 @@ class MemoryEngine implements Engine {
     };
   }
 
-  detach({ sessionId, streamId }: Stream): void {
+  detach({ sessionId, streamId }: Stream, graceMsMax = Number.POSITIVE_INFINITY): void {
     const session = this.#store.get(sessionId);
     const index = session?.streams.findIndex(({ id }) => id === streamId) ?? -1;
     if (!session || index < 0) return;
     session.streams.splice(index, 1);
     if (session.streams.length > 0) return;
-    const graceUntil = this.now() + this.#options.graceMs;
+    const graceUntil = this.now() + Math.min(this.#options.graceMs, graceMsMax);
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
     const change = transitions.detach(session.value, partner?.value, graceUntil, around);
@@ -147,8 +148,8 @@ class MemoryEngine implements Engine {
 
   enqueue(caller: Caller, asked?: Wishes): Moved | Rejection {
     const wishes = asked && this.#store.lobby.internStrings(asked);
-    return this.#carryOut<Moved>(caller, notSubscribed, ({ value }) =>
-      transitions.enqueue(value, wishes, this.#surroundings()),
+    return this.#carryOut<Moved>(caller, notSubscribed, (session) =>
+      transitions.enqueue(session, wishes, this.#surroundings()),
     );
   }
 
@@ -162,7 +163,8 @@ class MemoryEngine implements Engine {
   pair(request: PairRequest): boolean {
     const impolite = this.#current(request.impolite);
     const polite = this.#current(request.polite);
-    if (!impolite || !polite || impolite === polite || isBarred(impolite, polite)) return false;
+    if (!impolite || !polite || impolite === polite || isBarred(impolite.person, polite.person))
+      return false;
     const around = this.#surroundings();
     const change = transitions.pair(impolite.value, polite.value, request, around);
     const { caller } = request;
@@ -191,8 +193,8 @@ class MemoryEngine implements Engine {
   }
 
   confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
-    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, ({ value }, partner) =>
-      transitions.confirm(value, partner?.value, roomId, this.#surroundings()),
+    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, (session, partner) =>
+      transitions.confirm(session, partner, roomId, this.#surroundings()),
     );
   }
 
@@ -200,7 +202,7 @@ class MemoryEngine implements Engine {
     return this.#carryOut<transitions.Ended>(
       caller,
       transitions.endOfUnknown(request.ending),
-      ({ value }, partner) => transitions.end(value, partner?.value, request, this.#surroundings()),
+      (session, partner) => transitions.end(session, partner, request, this.#surroundings()),
     );
   }
 
@@ -208,8 +210,8 @@ class MemoryEngine implements Engine {
     return this.#carryOut<{ partnerId: string }>(
       caller,
       notInRoom,
-      ({ value }, met) =>
-        met ? transitions.block(value, met.value, roomId, this.#surroundings()) : notInRoom,
+      (session, met) =>
+        met ? transitions.block(session, met, roomId, this.#surroundings()) : notInRoom,
       (session) => this.#metIn(session, roomId)?.partner,
     );
   }
@@ -224,7 +226,7 @@ class MemoryEngine implements Engine {
     if (!session || !met) return notInRoom;
     const reported = partyOf(met.partner.value);
     const at = this.#system.now();
-    const report = { roomId, reporter: reporterOf(session.value), reported, earned: met.votes };
+    const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
     const verdict = this.#moderation.report(report, at, this.now());
     this.#lifecycle.reported({ ...report, at, reason }, verdict);
     return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
@@ -238,13 +240,21 @@ class MemoryEngine implements Engine {
 
   lift(subject: Subject): boolean {
     const at = this.#system.now();
-    const hasLifted = this.#moderation.lift(subject, at);
-    if (hasLifted) this.#lifecycle.lifted(subject, at);
-    return hasLifted;
+    if (!this.#moderation.lift(subject, at)) return false;
+    this.#lifecycle.lifted(subject, at);
+    return true;
   }
 
   suspensions(): Suspension[] {
     return this.#moderation.list(this.#system.now());
+  }
+
+  disconnect(subject: Subject): undefined {
+    this.#onDisconnect(subject);
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   // -------------------------------------------------------------------------------------------
@@ -277,14 +287,15 @@ class MemoryEngine implements Engine {
       ...takeDue(deadlines.relaxations.anybody, now, (session) => this.#relax(session)),
       ...takeDue(deadlines.retentions, now, (session) => store.expire(session)),
       ...takeDue(deadlines.blockerRetentions, now, (session) => store.forget(session)),
+      ...takeDue(deadlines.accountRetentions, now, (account) => store.forgetAccount(account)),
     ];
     const nextAt = deadlines.earliest;
     this.#notifier.reset(nextAt);
     return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
   }
 
-  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
-    this.#lifecycle.listen(listener, onLost);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    this.#lifecycle.listen(...listeners);
   }
 
   close(): MaybePromise<void> {
@@ -315,7 +326,7 @@ class MemoryEngine implements Engine {
   #carryOut<Result extends object>(
     caller: Caller,
     unknown: Result | Rejection,
-    verb: (session: StoredSession, other: StoredSession | undefined) => Change<Result> | Rejection,
+    verb: (session: Session, other: Session | undefined) => Change<Result> | Rejection,
     otherOf = (one: StoredSession) => this.#store.partnerOf(one),
   ): Result | Rejection {
     const session = this.#sessionOf(caller);
@@ -324,7 +335,7 @@ class MemoryEngine implements Engine {
     const past = this.#recorded<Result>(session, caller);
     if (past) return past;
     const other = otherOf(session);
-    const change = verb(session, other);
+    const change = verb(session.current(), other?.current());
     if (isRejection(change)) return change;
     this.#record(session, caller, change.result);
     return this.#store.apply(change, session, other);
@@ -351,28 +362,28 @@ class MemoryEngine implements Engine {
   #metIn(session: StoredSession, roomId: string) {
     const met = transitions.partnerIn(session.value, roomId, this.#surroundings());
     if (!met) return undefined;
-    const { partnerId, votes } = met;
-    return { partner: this.#store.get(partnerId) ?? this.#store.revive(partnerId), votes };
+    const { partnerId, partnerAccount, votes } = met;
+    const store = this.#store;
+    return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
   }
 
   /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
   #evict(suspensions: readonly Suspension[]): string[] {
-    return suspensions.flatMap(({ subject: { kind, id } }) => {
-      const session = this.#store.get(id);
-      const named = session ? [session] : [];
-      const sessions = kind === "address" ? this.#store.atAddress(id) : named;
-      return sessions.flatMap((one) => {
-        const partner = this.#store.partnerOf(one);
-        const change = transitions.evict(one.value, partner?.value, this.#surroundings());
-        return this.#store.apply(change, one, partner).newlyWaiting;
-      });
-    });
+    const store = this.#store;
+    return suspensions.flatMap(({ subject }) =>
+      store.sessionsOf(subject).flatMap((one) => {
+        const partner = store.partnerOf(one);
+        const change = transitions.evict(one.current(), partner?.current(), this.#surroundings());
+        return store.apply(change, one, partner).newlyWaiting;
+      }),
+    );
   }
 
   #expireGrace(session: StoredSession): string[] {
     session.scheduled = undefined;
     const partner = this.#store.partnerOf(session);
-    const change = transitions.expireGrace(session.value, partner?.value, this.#surroundings());
+    const around = this.#surroundings();
+    const change = transitions.expireGrace(session.current(), partner?.current(), around);
     return this.#store.apply(change, session, partner).newlyWaiting;
   }
 

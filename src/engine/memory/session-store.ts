@@ -2,18 +2,20 @@
 import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import type { Before } from "../../domain/lifecycle.ts";
-import { partnerIdOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import type { Subject } from "../../domain/moderation.ts";
+import { partnerIdOf, withStanding, type RoomEnd, type Session } from "../../domain/session.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
 import { createWaitEstimators } from "../../domain/wait-estimate.ts";
 import { modes, type Mode } from "../../protocol.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
 import type { EngineOptions, Stats } from "../engine.ts";
+import { Account } from "./account.ts";
 import { createAvoidanceGraph, type AvoidanceGraph } from "./avoidance.ts";
 import { BlockerRetention } from "./blocker-retention.ts";
 import { cancel, Deadlines, type Cooldown } from "./deadlines.ts";
 import { LobbyIndex } from "./lobby-index.ts";
-import { StoredSession, type OpenStream } from "./stored-session.ts";
+import { StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 
 export class SessionStore {
   readonly lobby = new LobbyIndex<StoredSession>();
@@ -22,7 +24,8 @@ export class SessionStore {
   /** Called before a change is applied, if there is anybody to tell. */
   onChange: ((change: Change<unknown>, before: Before) => void) | undefined;
   readonly #sessions = new Map<string, StoredSession>();
-  readonly #avoidance: AvoidanceGraph<StoredSession>;
+  readonly #accounts = new Map<string, Account>();
+  readonly #avoidance: AvoidanceGraph<Person>;
   readonly #blockers: BlockerRetention;
   readonly #rooms: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   readonly #waits = createWaitEstimators();
@@ -44,15 +47,30 @@ export class SessionStore {
     return this.#sessions.get(id);
   }
 
-  create(id: string, addressHash: string | undefined): StoredSession {
-    const session = new StoredSession(id, addressHash);
+  create(id: string, addressHash: string | undefined, account: string | undefined): StoredSession {
+    const of = account === undefined ? undefined : this.#accountNamed(account);
+    const session = new StoredSession(id, addressHash, of);
     this.#sessions.set(id, session);
+    of?.sessions.add(session);
     return session;
   }
 
+  #accountNamed(name: string): Account {
+    let account = this.#accounts.get(name);
+    if (!account) {
+      account = new Account(name);
+      this.#accounts.set(name, account);
+      this.#avoidance.avoidItself(account);
+    }
+    this.#blockers.remove(account);
+    if (account.scheduled) cancel(account.scheduled);
+    account.scheduled = undefined;
+    return account;
+  }
+
   /** Keeps a session again that was forgotten: its token is still valid, and so must be a block or report of it. */
-  revive(id: string): StoredSession {
-    const session = this.create(id, undefined);
+  revive(id: string, accountName: string | undefined): StoredSession {
+    const session = this.create(id, undefined, accountName);
     const lostAt = this.#now();
     session.value = { ...session.value, lostAt };
     const { retentions } = this.deadlines;
@@ -65,8 +83,12 @@ export class SessionStore {
     return room && this.#sessions.get(partnerIdOf(id, room));
   }
 
-  atAddress(addressHash: string): StoredSession[] {
-    return [...this.#sessions.values()].filter(({ value }) => value.addressHash === addressHash);
+  /** All to which a suspension of the subject applies. */
+  sessionsOf({ kind, id }: Subject): StoredSession[] {
+    if (kind === "account") return [...(this.#accounts.get(id)?.sessions ?? [])];
+    const session = this.#sessions.get(id);
+    if (kind === "session") return session ? [session] : [];
+    return [...this.#sessions.values()].filter(({ value }) => value.addressHash === id);
   }
 
   lobbyCounts(mode: Mode): LobbyCounts {
@@ -85,6 +107,7 @@ export class SessionStore {
 
   clear(): void {
     this.#sessions.clear();
+    this.#accounts.clear();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -128,6 +151,8 @@ export class SessionStore {
     if (stored.indexEntries && (before.ticket !== next.ticket || !next.present))
       this.#unindex(stored);
     stored.value = next;
+    // What is the same as before may be out of date: see `StoredSession.current`.
+    if (stored.account && withStanding(next, before) !== next) stored.account.standing = next;
     if (before.present !== next.present) {
       this.#online += next.present ? 1 : -1;
       if (next.present) this.#blockers.remove(stored);
@@ -172,8 +197,10 @@ export class SessionStore {
     const session = this.#sessions.get(sessionId);
     const other = this.#sessions.get(otherId);
     if (!session || !other) return;
-    this.#avoidance.avoid(session, other, until);
-    if (Number.isFinite(until)) this.deadlines.startCooldown({ session, other, until });
+    const { person } = session;
+    this.#avoidance.avoid(person, other.person, until);
+    if (Number.isFinite(until))
+      this.deadlines.startCooldown({ one: person, other: other.person, until });
   }
 
   #changeRoom(change: RoomChange): void {
@@ -191,9 +218,9 @@ export class SessionStore {
   // Deadlines
 
   /** A cooldown is over. If both wait they may meet now, and no event would tell them: the first one looks again. */
-  endCooldown({ session, other, until }: Cooldown): string[] {
-    const ended = this.#avoidance.expire(session, other, until);
-    return ended && session.value.ticket && other.value.ticket ? [session.id] : [];
+  endCooldown({ one, other, until }: Cooldown): string[] {
+    const ended = this.#avoidance.expire(one, other, until);
+    return ended && waitingOf(other).length > 0 ? waitingOf(one) : [];
   }
 
   /** Forgets a session that has been gone for long; later if it blocks another one, or is blocked. */
@@ -206,19 +233,55 @@ export class SessionStore {
     const { blockerRetentions } = this.deadlines;
     const at = (session.value.lostAt ?? this.#now()) + tokenLifeMs;
     session.scheduled = this.deadlines.schedule(blockerRetentions, at, session);
-    for (const dropped of this.#blockers.add(session)) {
-      this.#unschedule(dropped);
-      this.forget(dropped);
-    }
+    this.#keepBlocker(session, session.value.addressHash);
     return [];
   }
 
+  /** Forgets others in its place if there are too many. */
+  #keepBlocker(person: Person, addressHash: string | undefined): void {
+    for (const dropped of this.#blockers.add(person, addressHash)) {
+      if (dropped instanceof Account) {
+        if (dropped.scheduled) cancel(dropped.scheduled);
+        this.forgetAccount(dropped);
+      } else {
+        this.#unschedule(dropped);
+        this.forget(dropped);
+      }
+    }
+  }
+
   forget(session: StoredSession): string[] {
+    const { account } = session;
     this.#blockers.remove(session);
     this.#avoidance.forget(session);
     this.#sessions.delete(session.id);
+    account?.sessions.delete(session);
+    if (account?.sessions.size === 0) this.#retire(account, session.value);
     return [];
   }
+
+  /** The last session of an account is forgotten. */
+  #retire(account: Account, { lostAt, addressHash }: Session): void {
+    if (!this.#avoidance.blocks(account)) return void this.forgetAccount(account);
+    const at = (lostAt ?? this.#now()) + tokenLifeMs;
+    const { accountRetentions } = this.deadlines;
+    account.scheduled = this.deadlines.schedule(accountRetentions, at, account);
+    this.#keepBlocker(account, addressHash);
+  }
+
+  forgetAccount(account: Account): string[] {
+    this.#blockers.remove(account);
+    this.#avoidance.forget(account);
+    this.#accounts.delete(account.name);
+    return [];
+  }
+}
+
+/** Those of a person's sessions that wait. */
+function waitingOf({ sessions }: Person): string[] {
+  const waiting: string[] = [];
+  for (const { id, value } of sessions) if (value.ticket) waiting.push(id);
+  return waiting;
 }
 
 /** Wakes streams. A reader may close its stream at once, and so change the list. */

@@ -1,16 +1,21 @@
 /** What the engine in memory keeps of one session besides its value. */
 import type { EventLog } from "../../domain/event-log.ts";
-import { newSession, type Session } from "../../domain/session.ts";
-import type { BitSet } from "./bit-set.ts";
+import { newSession, withStanding, type Session } from "../../domain/session.ts";
 import type { Stream } from "../engine.ts";
+import type { Account } from "./account.ts";
+import type { Avoider } from "./avoidance.ts";
+import type { BitSet } from "./bit-set.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
 import type { RecordedResults } from "../recorded-results.ts";
 import type { Entry, TimeBuckets } from "../time-buckets.ts";
 
+/** Who avoids others and is avoided: an account, with all its sessions, or a session without one. */
+export type Person = StoredSession | Account;
+
 /** An entry in the time buckets of one kind of deadline. */
-export interface Scheduled {
-  readonly buckets: TimeBuckets<StoredSession>;
-  readonly entry: Entry<StoredSession>;
+export interface Scheduled<T> {
+  readonly buckets: TimeBuckets<T>;
+  readonly entry: Entry<T>;
 }
 
 export interface OpenStream {
@@ -19,25 +24,41 @@ export interface OpenStream {
 }
 
 /** A class, so that all of them share one compact shape. What most sessions never need is made on demand. */
-export class StoredSession implements WaitingPeer<StoredSession> {
+export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person> {
   value: Session;
+  account: Account | undefined;
   /** Absent once the grace has expired: a peer that returns later starts a new epoch. */
   log: EventLog | undefined;
   streams: OpenStream[] = [];
   results: RecordedResults | undefined;
   /** Its one deadline: of a waiting one its relaxation, of an absent one the end of its grace, later of its retention. */
-  scheduled: Scheduled | undefined;
+  scheduled: Scheduled<StoredSession> | undefined;
   indexEntries: readonly IndexEntry<StoredSession>[] | undefined;
-  avoids: Map<StoredSession, number> | undefined;
+  avoids: Map<Person, number> | undefined;
   number: number | undefined;
   barred: BitSet | undefined;
 
-  constructor(id: string, addressHash: string | undefined) {
-    this.value = newSession(id, addressHash);
+  constructor(id: string, addressHash: string | undefined, account: Account | undefined) {
+    this.value = newSession(id, addressHash, account?.name);
+    this.account = account;
   }
 
   get id(): string {
     return this.value.id;
+  }
+
+  get person(): Person {
+    return this.account ?? this;
+  }
+
+  get sessions(): readonly StoredSession[] {
+    return [this];
+  }
+
+  /** Its value, with the standing of its account as another session may have changed it. */
+  current(): Session {
+    if (this.account) this.value = withStanding(this.value, this.account.standing);
+    return this.value;
   }
 }
 

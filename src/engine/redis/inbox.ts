@@ -3,6 +3,7 @@
  * Redis is read only when an event may have been missed.
  */
 import { EventLog, type LogEntry } from "../../domain/event-log.ts";
+import type { Subject } from "../../domain/moderation.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
 import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
@@ -20,6 +21,7 @@ export interface Inbox {
   epoch: string;
   generation: number;
   addressHash: string;
+  readonly account: string | undefined;
   /** Stream id → how to wake it. */
   readonly streams: Map<string, () => void>;
   /** The newest events; absent while some may have been missed. */
@@ -56,7 +58,8 @@ export class Inboxes {
   }
 
   /** Adds a stream. Its events may arrive before it is known at which offset they begin. */
-  open({ sessionId, addressHash, position, wake }: AttachRequest, streamId: string): Inbox {
+  open(request: AttachRequest, streamId: string): Inbox {
+    const { sessionId, addressHash, account, position, wake } = request;
     const isFirst = position === undefined;
     let inbox = this.#inboxes.get(sessionId);
     if (!inbox) {
@@ -64,6 +67,7 @@ export class Inboxes {
         epoch: "",
         generation: 0,
         addressHash,
+        account,
         streams: new Map(),
         tail: undefined,
         early: [],
@@ -102,11 +106,11 @@ export class Inboxes {
     return this.#inboxes.has(sessionId);
   }
 
-  /** The sessions that are connected from an address. */
-  at(addressHash: string): string[] {
-    return [...this.#inboxes].flatMap(([id, inbox]) =>
-      inbox.addressHash === addressHash ? [id] : [],
-    );
+  /** The sessions to which a suspension of the subject applies. */
+  sessionsOf(subject: Subject): string[] {
+    if (subject.kind === "session") return this.#inboxes.has(subject.id) ? [subject.id] : [];
+    const field = subject.kind === "account" ? "account" : "addressHash";
+    return [...this.#inboxes].flatMap(([id, inbox]) => (inbox[field] === subject.id ? [id] : []));
   }
 
   /** The sessions that have been waiting since then; all sessions if no time is given. */

@@ -16,13 +16,18 @@ export const layoutVersion = "2";
 
 /** Keys of a name in which `{}` stands for each argument. */
 const patterns = {
-  /** hash: a session (see session-codec.ts), and `name`, `dropped`, `mark` of its log. Expires when it is not needed. */
+  /**
+   * hash: a session (see session-codec.ts), and `name`, `dropped`, `mark` of its log. Or, under `@` and its name, what an account has of its own,
+   * and its `version`. Expires when it is not needed.
+   */
   session: "s:{}",
+  /** set: the sessions of an account that have an open stream. */
+  accountSessions: "p:{}",
   /** list: the entries of a session's log, the oldest first, under its present name (see log.lua). Deleted when its grace has expired. */
   log: "l:{}:{}",
   /** hash: mutation id → recorded result (see commit.lua). Expires after 150 s. */
   results: "a:{}",
-  /** sorted set: whom a session avoids, by when that ends (epoch milliseconds, `+inf`: a block). Expires as its session. */
+  /** sorted set: whom a person avoids (see `personOf`), by when that ends (epoch milliseconds, `+inf`: a block). Expires as that does. */
   avoidances: "v:{}",
   /** set: the rooms of a mode. */
   rooms: "rooms:{}",
@@ -58,7 +63,7 @@ const patterns = {
   lifecycleLost: "events-lost",
   /** string: the node that tells them. Expires with its lease. */
   lifecycleReader: "teller",
-  /** sorted set: sessions that are gone and have blocked another, by when they went. Bounded; expires as a token does. */
+  /** sorted set: persons that are gone and have blocked another, by when they went. Bounded; expires as a token does. */
   blockers: "blockers",
   /** sorted set: the same of one address hash. */
   blockersAt: "blockers:{}",

@@ -1,4 +1,5 @@
 /** The messages that nodes publish to each other, and their texts. */
+import { subjectKinds, type Subject } from "../../domain/moderation.ts";
 import { modes, type Mode } from "../../protocol.ts";
 
 export type NodeMessage =
@@ -10,6 +11,8 @@ export type NodeMessage =
   | { type: "moderation" }
   /** There are lifecycle events, which this node is to tell. */
   | { type: "lifecycle" }
+  /** The connections of a subject are to be closed. */
+  | { type: "disconnect"; subject: Subject }
   /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
   | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
@@ -33,6 +36,8 @@ export function encodeMessage(message: OwnMessage): string {
     case "moderation":
     case "lifecycle":
       return message.type;
+    case "disconnect":
+      return lines("disconnect", message.subject.kind, message.subject.id);
     case "waited":
       return lines("waited", message.node, message.mode, message.waitsMs.join(" "));
     case "echo":
@@ -53,6 +58,11 @@ export function decodeMessage(text: string): NodeMessage | undefined {
     case "moderation":
     case "lifecycle":
       return { type };
+    case "disconnect": {
+      const [name, id] = splitLine(rest);
+      const kind = subjectKinds.find((one) => one === name);
+      return kind && { type, subject: { kind, id } };
+    }
     case "waited": {
       const [node, afterNode] = splitLine(rest);
       const [name, waits] = splitLine(afterNode);

@@ -13,6 +13,7 @@ import type { Openings } from "./openings.ts";
 import { scripts, type Pairs } from "./scripts.ts";
 import { decodeSession, encodeSession, fieldsOf } from "./session-codec.ts";
 import type { Shard } from "./shard.ts";
+import { retentionArguments } from "./retention.ts";
 import { SessionMoved } from "./transactor.ts";
 import { birthShardOf } from "./shard-ids.ts";
 
@@ -91,15 +92,15 @@ export class Moves {
     const from = shards[number];
     if (!from || number === 0 || this.#busy.has(number)) return;
     const isClosed = number >= openings.open;
-    const to = isClosed
-      ? openings.leastCrowded(openings.open)
-      : shards.slice(0, number).find(({ node }) => node.available);
-    if (!to) return;
+    const first = shards.slice(0, number).find(({ node }) => node.available);
+    if (!first) return;
     const since = isClosed ? undefined : from.now() - seekAfterMs;
     this.#busy.add(number);
     try {
-      for (const sessionId of from.inboxes.waiting(since).slice(0, movedAtOnce))
-        await this.move(sessionId, from, to);
+      for (const sessionId of from.inboxes.waiting(since).slice(0, movedAtOnce)) {
+        const home = isClosed && openings.homeOf(from.inboxes.get(sessionId)?.account);
+        await this.move(sessionId, from, home || first);
+      }
     } finally {
       this.#busy.delete(number);
     }
@@ -124,12 +125,13 @@ export class Moves {
 
   async #move(sessionId: string, from: Shard, to: Shard): Promise<boolean> {
     await from.transactor.running(sessionId);
-    const [pairs, results, avoidances] = await from.node.run(scripts.exportSession, {
-      session: sessionId,
-    });
+    const exported = await from.node.run(scripts.exportSession, { session: sessionId });
+    const [pairs, results, avoidances, ofAccount, itsAvoidances] = exported;
     const fields = fieldsOf(pairs);
     const stored = decodeSession(sessionId, fields);
     const { value, streams, terms = [] } = stored;
+    const { account = "", addressHash } = value;
+    const retention = retentionArguments(addressHash, this.#parts.options);
     const isMovable =
       streams.length > 0 && streams.every(({ node }) => node === from.node.id) && !value.room;
     if (!isMovable) return false;
@@ -146,8 +148,8 @@ export class Moves {
     kept["revision"] = String(Number(revision) + 1);
     const isStored = await to.node.run(
       scripts.arrive,
-      { session: sessionId, grace_until: graceUntil },
-      [...listOf(pairsOf(kept)), ...listOf(results), ...listOf(avoidances)],
+      { session: sessionId, grace_until: graceUntil, now: to.now(), account },
+      [pairsOf(kept), results, avoidances, ofAccount, itsAvoidances, retention].flatMap(listOf),
     );
     if (isStored === 0) return false;
     const mode = value.ticket?.wishes.mode;
@@ -162,8 +164,10 @@ export class Moves {
           to: to.number,
           life_s: tokenLifeMs / 1000,
           relaxation: encodeDeadline({ kind: "relax", sessionId }),
+          now: from.now(),
+          account,
         },
-        [...lists],
+        [...listOf([...lists]), ...retention],
       );
       if (departed === 0) return false;
     } catch (error) {
@@ -172,10 +176,10 @@ export class Moves {
       throw error;
     }
     from.inboxes.end(sessionId);
-    for (let index = 0; index < avoidances.length; index += 2) {
-      const until = Number(avoidances[index + 1]);
-      const otherId = avoidances[index] ?? "";
-      if (Number.isFinite(until)) to.sweeper.awaitEnd({ sessionId, otherId, until });
+    const untils = account === "" ? avoidances : itsAvoidances;
+    for (let index = 1; index < untils.length; index += 2) {
+      const until = Number(untils[index]);
+      if (Number.isFinite(until)) to.sweeper.awaitEnd({ sessionId, account: value.account, until });
     }
     return true;
   }

@@ -6,7 +6,7 @@ import { modes } from "../../protocol.ts";
 import type { Stats } from "../engine.ts";
 import { scripts } from "./scripts.ts";
 import type { Shard } from "./shard.ts";
-import { withShard } from "./shard-ids.ts";
+import { weightOf, withShard } from "./shard-ids.ts";
 
 export interface OpeningsParts {
   shards: readonly Shard[];
@@ -71,12 +71,23 @@ export class Openings {
     this.#open = Math.max(1, Math.min(open, this.#parts.shards.length));
   }
 
-  /** The id of a session that is born where the fewest are. @param id 22 unguessable characters of base64url. */
-  newSessionId(id: string): string {
-    const shard = this.leastCrowded(this.#open)?.number ?? 0;
+  /**
+   * The id of a session that is born where the fewest are; one with an account where those of its account are.
+   * @param id 22 unguessable characters of base64url.
+   */
+  newSessionId(id: string, account?: string): string {
+    const shard = this.homeOf(account)?.number ?? 0;
     const known = this.#known[shard];
     if (known) known.births += 1;
     return withShard(id, shard);
+  }
+
+  /** Of the open and available ones. When their number changes by one, few accounts get another. */
+  homeOf(account: string | undefined): Shard | undefined {
+    if (account === undefined) return this.leastCrowded(this.#open);
+    const open = this.#parts.shards.slice(0, this.#open).filter(({ node }) => node.available);
+    const weight = ({ number }: Shard) => weightOf(account, number);
+    return open.sort((a, b) => weight(b) - weight(a))[0];
   }
 
   /** Of the available ones among the first `count`. */
@@ -89,12 +100,18 @@ export class Openings {
 
   /** Those who are online or wait in the other shards, as it was at their last heartbeats. */
   elsewhere(shard: number): Stats {
-    const sum = nothing();
-    for (const [number, { stats }] of this.#known.entries()) {
-      if (number === shard) continue;
-      sum.online += stats.online;
-      for (const mode of modes) sum.waiting[mode] += stats.waiting[mode];
-    }
-    return sum;
+    return sumOf(this.#known.filter((_, number) => number !== shard).map(({ stats }) => stats));
   }
+}
+
+export function sumOf(all: readonly Stats[]): Stats {
+  const sum = nothing();
+  for (const { online, waiting, rooms } of all) {
+    sum.online += online;
+    for (const mode of modes) {
+      sum.waiting[mode] += waiting[mode];
+      sum.rooms[mode] += rooms[mode];
+    }
+  }
+  return sum;
 }

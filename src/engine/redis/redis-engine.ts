@@ -10,7 +10,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import { modes, type ReportReason, type Status } from "../../protocol.ts";
+import type { ReportReason, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -20,7 +20,6 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
-  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -32,7 +31,7 @@ import type { RedisFault } from "./faults.ts";
 import { defaultPrefix } from "./keys.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 import { Moves } from "./moves.ts";
-import { Openings } from "./openings.ts";
+import { Openings, sumOf } from "./openings.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
@@ -107,6 +106,7 @@ export class RedisEngine implements Engine {
   readonly #moves: Moves;
   #addressKey: Buffer | undefined;
   #onRoomEnded: (end: RoomEnd) => void = () => {};
+  #onDisconnect: (subject: Subject) => void = () => {};
 
   /** @throws if there is no location, or if there are more than ids can name. */
   constructor(system: Pick<System, "id">, options: EngineOptions, redis: RedisOptions) {
@@ -130,8 +130,7 @@ export class RedisEngine implements Engine {
       clock: redis.clock,
       onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
-      hasStream: (sessionId) => shards.some(({ inboxes }) => inboxes.has(sessionId)),
-      connectedFrom: (addressHash) => shards.flatMap(({ inboxes }) => inboxes.at(addressHash)),
+      connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
     });
@@ -179,6 +178,7 @@ export class RedisEngine implements Engine {
         this.#site.inBackground("moving sessions", () => this.#moves.begin(shard));
       },
       onModeration: () => this.#site.inBackground("suspensions", () => this.#suspensions.sync()),
+      onDisconnect: (subject) => this.#onDisconnect(subject),
       onBug: (error, where) => redis.onBug?.(error, where),
     });
   }
@@ -219,8 +219,8 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Streams
 
-  newSessionId(id: string): string {
-    return this.#openings.newSessionId(id);
+  newSessionId(id: string, account?: string): string {
+    return this.#openings.newSessionId(id, account);
   }
 
   attach(request: AttachRequest): Promise<Attached | Rejection> {
@@ -228,8 +228,8 @@ export class RedisEngine implements Engine {
     return this.#at(request.sessionId, (shard) => shard.attach(request), isNew);
   }
 
-  async detach(stream: Stream): Promise<void> {
-    await this.#holderOf(stream).detach(stream);
+  async detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    await this.#holderOf(stream).detach(stream, graceMsMax);
   }
 
   read(stream: Stream, after: number): ReturnType<Shard["read"]> {
@@ -278,7 +278,17 @@ export class RedisEngine implements Engine {
   avoid(caller: Caller, roomId: string): Promise<{ partnerId: string } | Rejection> {
     return this.#at(caller.sessionId, async (shard) => {
       const found = await shard.metIn(caller, roomId);
-      return isRejection(found) ? found : shard.block(caller, roomId, found.met.partnerId);
+      if (isRejection(found)) return found;
+      const blocked = await shard.block(caller, roomId, found.met);
+      const { account, addressHash } = found.reporter;
+      if (isRejection(blocked) || account === undefined || this.#shards.length === 1)
+        return blocked;
+      // Later sessions of the account may be in any shard. If one does not answer, the peer repeats the call.
+      const party = await this.#at(found.met.partnerId, (at) => at.party(found.met));
+      if (isRejection(party)) return party;
+      const others = this.#shards.filter((other) => other !== shard);
+      await Promise.all(others.map((other) => other.keepBlock(account, party, addressHash)));
+      return blocked;
     });
   }
 
@@ -294,7 +304,7 @@ export class RedisEngine implements Engine {
     if (isRejection(found)) return found;
     const { reporter, met } = found;
     // Partner and reporter may be in two shards by now.
-    const reported = await this.#at(met.partnerId, (shard) => shard.party(met.partnerId));
+    const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
     if (isRejection(reported)) return reported;
     return this.#site.transactor.answering(() =>
       this.#suspensions.report({ roomId, reason, reporter, reported, earned: met.votes }),
@@ -311,6 +321,18 @@ export class RedisEngine implements Engine {
 
   suspensions(): Suspension[] {
     return this.#suspensions.list();
+  }
+
+  disconnect(subject: Subject): Promise<Rejection | undefined> {
+    const { node, transactor } = this.#site;
+    return transactor.answering<Rejection | undefined>(async () => {
+      await node.publish(node.keys.allNodes(), { type: "disconnect", subject });
+      return undefined;
+    });
+  }
+
+  onDisconnect(listener: (subject: Subject) => void): void {
+    this.#onDisconnect = listener;
   }
 
   /** Returns whose tickets entered the lobby because of it. */
@@ -353,8 +375,8 @@ export class RedisEngine implements Engine {
     this.#onRoomEnded = listener;
   }
 
-  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
-    for (const { lifecycle } of this.#shards) lifecycle.listen(listener, onLost);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    for (const { lifecycle } of this.#shards) lifecycle.listen(...listeners);
   }
 
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
@@ -373,19 +395,6 @@ export class RedisEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#shards.map(({ lifecycle }) => lifecycle.close()));
-    for (const { node } of this.#shards) node.close();
+    await Promise.all(this.#shards.map((shard) => shard.close()));
   }
-}
-
-function sumOf(all: readonly Stats[]): Stats {
-  const sum = (count: (stats: Stats) => number) =>
-    all.reduce((total, stats) => total + count(stats), 0);
-  const waiting = { video: 0, audio: 0, text: 0 };
-  const rooms = { video: 0, audio: 0, text: 0 };
-  for (const mode of modes) {
-    waiting[mode] = sum((stats) => stats.waiting[mode]);
-    rooms[mode] = sum((stats) => stats.rooms[mode]);
-  }
-  return { online: sum(({ online }) => online), waiting, rooms };
 }

@@ -4,7 +4,7 @@ import { luaKeysFor } from "./keys.ts";
 import admitSocket from "./lua/admit_socket.lua" with { type: "text" };
 import appendDecision from "./lua/append_decision.lua" with { type: "text" };
 import arrive from "./lua/arrive.lua" with { type: "text" };
-import avoids from "./lua/avoids.lua" with { type: "text" };
+import block from "./lua/block.lua" with { type: "text" };
 import claimDue from "./lua/claim_due.lua" with { type: "text" };
 import commit from "./lua/commit.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
@@ -14,7 +14,9 @@ import eligibleFor from "./lua/eligible_for.lua" with { type: "text" };
 import exportSession from "./lua/export_session.lua" with { type: "text" };
 import findSignal from "./lua/find_signal.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
+import keepBlocker from "./lua/keep_blocker.lua" with { type: "text" };
 import log from "./lua/log.lua" with { type: "text" };
+import persons from "./lua/persons.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readCounts from "./lua/read_counts.lua" with { type: "text" };
 import readLifecycle from "./lua/read_lifecycle.lua" with { type: "text" };
@@ -143,7 +145,14 @@ export const scripts = {
     admitSocket,
   ),
   appendDecision: defineScript<string>()(["max", "tells", "json"], appendDecision),
-  arrive: defineScript<0 | 1>()(["session", "grace_until"], arrive),
+  arrive: defineScript<0 | 1>()(
+    ["session", "grace_until", "now", "account"],
+    [keepBlocker, arrive].join("\n"),
+  ),
+  block: defineScript<1>()(
+    ["account", "other", "now", "avoids_max"],
+    [keepBlocker, block].join("\n"),
+  ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
   commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"] | ["moved"]>()(
     [
@@ -155,25 +164,26 @@ export const scripts = {
       "eligible_max",
       "mutation",
       "pairing_at",
+      "account",
       "recorder",
       "recorded_as",
       "record",
+      "account_s",
     ],
-    [avoids, eligibleFor, sessionsAsTheyAre, log, tell, commit].join("\n"),
+    [persons, eligibleFor, sessionsAsTheyAre, log, keepBlocker, tell, commit].join("\n"),
   ),
   dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
   depart: defineScript<0 | 1>()(
-    ["session", "revision", "answered", "to", "life_s", "relaxation"],
-    depart,
+    ["session", "revision", "answered", "to", "life_s", "relaxation", "now", "account"],
+    [keepBlocker, depart].join("\n"),
   ),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
-    [avoids, eligibleFor, eligible].join("\n"),
+    [persons, eligibleFor, eligible].join("\n"),
   ),
-  exportSession: defineScript<[fields: Pairs, results: Pairs, avoidances: Pairs]>("no-writes")(
-    ["session"],
-    exportSession,
-  ),
+  exportSession: defineScript<
+    [fields: Pairs, results: Pairs, avoidances: Pairs, ofAccount: Pairs, itsAvoidances: Pairs]
+  >("no-writes")(["session"], [persons, exportSession].join("\n")),
   findSignal: defineScript<number>("no-writes")(["session", "mutation", "room"], findSignal),
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
@@ -188,8 +198,8 @@ export const scripts = {
     [epoch: string | null, generation: string | null, dropped: number, entries: string[]]
   >("no-writes")(["session", "after", "events_max"], readLog),
   readSessions: defineScript<SessionsRead>("no-writes")(
-    ["mutation", "pairing_at"],
-    [avoids, sessionsAsTheyAre, readSessions].join("\n"),
+    ["mutation", "pairing_at", "account"],
+    [persons, sessionsAsTheyAre, readSessions].join("\n"),
   ),
   relaySignals: defineScript<Relayed[]>()(
     ["events_max", "bytes_max"],

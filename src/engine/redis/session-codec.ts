@@ -1,4 +1,7 @@
-/** Sessions as hashes in Redis, each with its room. Absent fields are not stored. */
+/**
+ * Sessions as hashes in Redis, each with its room. Absent fields are not stored. What holds for all sessions of an account is in a hash of its
+ * own, and is read and written along with each of them.
+ */
 import {
   newSession,
   partnerIdOf,
@@ -15,6 +18,18 @@ export type Fields = Readonly<Record<string, string>>;
 /** The same as they are to become: `undefined` for those that are absent. */
 export type StoredFields = Readonly<Record<string, string | undefined>>;
 
+/**
+ * The fields that are stored with the account, if there is one; scripts write its `version`, which is another one after each change. The
+ * others are stored with the session. No two have the same name, so that both together describe a session.
+ */
+export const accountFields: ReadonlySet<string> = new Set([
+  "networks",
+  "rooms",
+  "rejected",
+  "penalty",
+  "avoidances",
+]);
+
 /** An open stream of a session, on whichever node. */
 export interface RemoteStream {
   readonly id: string;
@@ -29,9 +44,9 @@ export interface StoredSession {
   epoch: string | undefined;
   /** The keys of the terms under which its ticket is listed; absent while it is not. */
   terms: readonly string[] | undefined;
-  /** How often it has come to avoid another session. */
+  /** How often it, or its account, has come to avoid another person. */
   avoidanceCount: number;
-  /** Whether it has blocked another session: then it is kept for as long as its token is valid. */
+  /** Whether it has blocked another person: then it is kept for as long as its token is valid. Of one without an account. */
   blocks: boolean;
 }
 
@@ -52,7 +67,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
   const streams = parse<[string, string][]>(fields["streams"]) ?? [];
   return {
     value: {
-      ...newSession(id, fields["address"]),
+      ...newSession(id, fields["address"], fields["account"]),
       revision,
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
@@ -87,6 +102,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
   const { revision: _, ...unversioned } = ticket ?? { revision: 0 };
   const nodes = [...new Set(streams.map(({ node }) => node))];
   return {
+    account: value.account,
     address: value.addressHash,
     generation: String(value.generation),
     streams: streams.length === 0 ? undefined : json(streams.map(({ id, node }) => [id, node])),

@@ -20,3 +20,16 @@ export function birthShardOf(id: string, count: number): number {
   const number = digits.indexOf(high) * digits.length + digits.indexOf(low);
   return ((number % count) + count) % count;
 }
+
+/**
+ * By which an account chooses among shards: the one with the greatest weight (rendezvous hashing: Thaler and Ravishankar, 1998). The
+ * hash is FNV-1a, 32 bits, with the finalizer of MurmurHash3, as those of similar names differ too little in the upper bits.
+ */
+export function weightOf(account: string, shard: number): number {
+  let hash = 0x811c9dc5;
+  for (const character of `${shard}:${account}`)
+    hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

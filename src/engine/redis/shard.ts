@@ -6,10 +6,16 @@
  */
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
-import type { Party, Reporter } from "../../domain/moderation.ts";
-import type { PastRoom } from "../../domain/session.ts";
+import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import { partyOf, reporterOf, statusOf, type RoomEnd, type Session } from "../../domain/session.ts";
+import {
+  partyOf,
+  personOf,
+  reporterOf,
+  statusOf,
+  type RoomEnd,
+  type Session,
+} from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { modes, type Status } from "../../protocol.ts";
@@ -35,6 +41,7 @@ import { SharedWaits } from "./shared-waits.ts";
 import { SignalRelay, type SignalRelayParts } from "./signal-relay.ts";
 import { RedisStreams } from "./streams.ts";
 import { Sweeper } from "./sweeper.ts";
+import { retentionArguments } from "./retention.ts";
 import { Transactor } from "./transactor.ts";
 
 export interface ShardParts extends Pick<
@@ -66,6 +73,8 @@ export interface ShardParts extends Pick<
   onHeartbeat: () => Promise<unknown>;
   /** The moderation log of the site has a new entry. */
   onModeration: () => void;
+  /** The connections of a subject are to be closed. */
+  onDisconnect: (subject: Subject) => void;
   /** An error that no caller waits for. */
   onBug: (error: unknown, where: string) => void;
 }
@@ -146,8 +155,8 @@ export class Shard {
     return this.transactor.answering<Attached | Rejection>(() => this.#streams.attach(request));
   }
 
-  detach(stream: Stream): Promise<void> {
-    return this.#streams.detach(stream);
+  detach(stream: Stream, graceMsMax?: number): Promise<void> {
+    return this.#streams.detach(stream, graceMsMax);
   }
 
   read(
@@ -222,7 +231,7 @@ export class Shard {
   metIn(
     caller: Caller,
     roomId: string,
-  ): Promise<{ reporter: Reporter; met: Pick<PastRoom, "partnerId" | "votes"> } | Rejection> {
+  ): Promise<{ reporter: Reporter; met: transitions.Met } | Rejection> {
     return this.transactor.answering(async () => {
       const session = (await this.transactor.look(caller.sessionId)).get(caller.sessionId)?.value;
       const refusal = this.transactor.refusalOf(caller, session);
@@ -232,18 +241,19 @@ export class Shard {
     });
   }
 
-  /** A session, which may be unknown, as the party of a report. */
-  party(sessionId: string): Promise<Party | Rejection> {
-    return this.transactor.answering(async () =>
-      partyOf((await this.transactor.look(sessionId)).getOrCreate(sessionId).value),
-    );
+  /** A session, which may be forgotten, as the party of a report. */
+  party({ partnerId, partnerAccount }: transitions.Met): Promise<Party | Rejection> {
+    return this.transactor.answering(async () => {
+      const { value } = (await this.transactor.look(partnerId)).getOrCreate(partnerId);
+      return partyOf({ ...value, account: value.account ?? partnerAccount });
+    });
   }
 
   /** Blocks the other member of a present or recent room. */
   block(
     caller: Caller,
     roomId: string,
-    partnerId: string,
+    { partnerId, partnerAccount }: transitions.Met,
   ): Promise<{ partnerId: string } | Rejection> {
     return this.transactor.forCaller<{ partnerId: string }>(
       caller,
@@ -253,10 +263,20 @@ export class Shard {
         if (transitions.partnerIn(value, roomId, around)?.partnerId !== partnerId)
           return reject("not-in-room");
         const partner = transaction.getOrCreate(partnerId).value;
-        return transitions.block(value, partner, roomId, around);
+        // It may be forgotten.
+        const known = { ...partner, account: partner.account ?? partnerAccount };
+        return transitions.block(value, known, roomId, around);
       },
       [partnerId],
     );
+  }
+
+  /** Keeps a block here that an account's session has made in another shard. @throws {RedisUnavailable} */
+  async keepBlock(account: string, blocked: Party, addressHash: string | undefined): Promise<void> {
+    const { options } = this.#parts;
+    const other = personOf({ id: blocked.sessionId, account: blocked.account });
+    const args = { account, other, now: this.now(), avoids_max: options.avoidsMax };
+    await this.node.run(scripts.block, args, retentionArguments(addressHash, options));
   }
 
   /** Takes a session out of lobby and room, to which a suspension applies. Returns whose tickets entered the lobby. */
@@ -292,6 +312,12 @@ export class Shard {
     await this.node.hasCaughtUp();
   }
 
+  /** Resolves when the events that are being told have been. */
+  async close(): Promise<void> {
+    await this.lifecycle.close();
+    this.node.close();
+  }
+
   /** Runs a task whose result nothing waits for. That Redis is unavailable is no news; anything else is a bug. */
   inBackground(where: string, task: () => Promise<unknown>): void {
     task().catch((error: unknown) => {
@@ -311,6 +337,8 @@ export class Shard {
         return this.#parts.onModeration();
       case "lifecycle":
         return this.lifecycle.wake();
+      case "disconnect":
+        return this.#parts.onDisconnect(message.subject);
       case "waited":
         return this.#waits.receive(message);
       case "echo":

@@ -1,6 +1,7 @@
 /** The streams of sessions on this node: opened, read and closed in Redis. */
 import { newEpoch, recoveryOf, type LogEntry, type LogExtent } from "../../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { personOf } from "../../domain/session.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { limits } from "../../protocol.ts";
 import type { Attached, AttachRequest, EngineOptions, Stream } from "../engine.ts";
@@ -39,7 +40,7 @@ interface Attaching {
 export class RedisStreams {
   readonly #parts: StreamsParts;
   /** Streams that were closed while Redis was unavailable. */
-  readonly #pendingDetaches = new Set<Stream>();
+  readonly #pendingDetaches = new Map<Stream, number>();
   #count = 0;
 
   constructor(parts: StreamsParts) {
@@ -62,7 +63,7 @@ export class RedisStreams {
     let attached: Omit<Attached, "newlyWaiting"> | undefined;
     try {
       const entered = await transactor.transact(
-        { ids: [sessionId], attaching: true },
+        { ids: [sessionId], attaching: true, account: request.account },
         (transaction) => this.#attachIn(transaction, attaching),
         (transaction, [, last, entries]: Committed) => {
           inbox.waitingSince = transaction.getOrCreate(sessionId).value.ticket?.since;
@@ -87,7 +88,10 @@ export class RedisStreams {
       if (error instanceof SessionMoved) throw error;
       // It may have been committed all the same, and then no other call would close it.
       const { epoch, generation } = attaching;
-      this.#pendingDetaches.add({ sessionId, generation, streamId, epoch, after: 0 });
+      this.#pendingDetaches.set(
+        { sessionId, generation, streamId, epoch, after: 0 },
+        Number.POSITIVE_INFINITY,
+      );
       throw error;
     }
   }
@@ -95,7 +99,7 @@ export class RedisStreams {
   #attachIn(transaction: Transaction, attaching: Attaching) {
     const { node, random, transactor } = this.#parts;
     const { request, streamId } = attaching;
-    const { sessionId, position, addressHash, generation } = request;
+    const { sessionId, position, addressHash, account, generation } = request;
     const draft = transaction.getOrCreate(sessionId);
     const log = this.#livingLog(draft);
     const recovery = recoveryOf(position, log);
@@ -107,6 +111,9 @@ export class RedisStreams {
       ["PERSIST", keys.session(sessionId)],
       ["PERSIST", keys.avoidances(sessionId)],
     );
+    if (account !== undefined)
+      for (const key of [keys.session, keys.avoidances])
+        transaction.commands.push(["PERSIST", key(personOf({ id: sessionId, account }))]);
     // The log of an earlier life of the data continues in a new epoch: it has the ids of the room's signals, which may be sent again.
     attaching.isNewLog = draft.epoch === undefined;
     if (attaching.isNewLog) draft.log = "begins";
@@ -115,7 +122,7 @@ export class RedisStreams {
     const change = transitions.attach(
       draft.value,
       transaction.partnerOf(draft),
-      { addressHash, generation, recovery },
+      { addressHash, account, generation, recovery },
       transactor.surroundings(),
     );
     const nodesBefore = nodesOf(draft.streams);
@@ -149,22 +156,23 @@ export class RedisStreams {
     if (!wasFollowing) this.#parts.inboxes.follow(inbox, after);
   }
 
-  async detach(stream: Stream): Promise<void> {
+  /** @param graceMsMax see `Engine.detach`. */
+  async detach(stream: Stream, graceMsMax = Number.POSITIVE_INFINITY): Promise<void> {
     const { sessionId, streamId } = stream;
-    if (this.#parts.inboxes.close(sessionId, streamId)) await this.#detachNow(stream);
+    if (this.#parts.inboxes.close(sessionId, streamId)) await this.#detachNow(stream, graceMsMax);
   }
 
-  async #detachNow(stream: Stream): Promise<void> {
+  async #detachNow(stream: Stream, graceMsMax: number): Promise<void> {
     const { node, transactor, options } = this.#parts;
     const { sessionId, streamId } = stream;
     try {
       await transactor.transact({ ids: [sessionId] }, (transaction) => {
         const draft = transaction.get(sessionId);
-        const graceUntil = node.now() + options.graceMs;
+        const graceUntil = node.now() + Math.min(options.graceMs, graceMsMax);
         if (draft) this.keepStreams(transaction, draft, ({ id }) => id !== streamId, graceUntil);
       });
     } catch (error) {
-      if (error instanceof RedisUnavailable) this.#pendingDetaches.add(stream);
+      if (error instanceof RedisUnavailable) this.#pendingDetaches.set(stream, graceMsMax);
       // The streams of a node that is fenced off are all known to be gone.
       else if (!(error instanceof Fenced)) throw error;
     }
@@ -172,9 +180,9 @@ export class RedisStreams {
 
   /** Redis is available again: closes the streams that were closed meanwhile. */
   detachPending(): void {
-    for (const stream of this.#pendingDetaches) {
+    for (const [stream, graceMsMax] of this.#pendingDetaches) {
       this.#pendingDetaches.delete(stream);
-      this.#parts.inBackground("a pending detach", () => this.#detachNow(stream));
+      this.#parts.inBackground("a pending detach", () => this.#detachNow(stream, graceMsMax));
     }
   }
 

@@ -33,10 +33,8 @@ export interface SuspensionsParts {
   onLifecycle: () => void;
   /** Takes a session out of lobby and room, wherever it is. Returns whose tickets entered the lobby because of it. */
   evict: (sessionId: string) => Promise<string[]>;
-  /** Whether a session has a stream on this node. */
-  hasStream: (sessionId: string) => boolean;
-  /** The sessions with streams on this node that are connected from an address. */
-  connectedFrom: (addressHash: string) => readonly string[];
+  /** The sessions with streams on this node to which a suspension of the subject applies. */
+  connected: (subject: Subject) => readonly string[];
   /** Runs a task whose result nothing waits for. */
   inBackground: (what: string, task: () => Promise<unknown>) => void;
   /** Tickets that should look for a partner, because another node has suspended their partner. */
@@ -147,12 +145,11 @@ export class Suspensions {
    * also one that is named by its id, wherever it is. Returns whose tickets entered the lobby.
    */
   async #evict({ suspended }: Verdict, where: "here" | "all nodes"): Promise<string[]> {
-    const { evict, hasStream, connectedFrom } = this.#parts;
+    const { evict, connected } = this.#parts;
     const newlyWaiting: string[] = [];
     for (const { subject } of suspended) {
-      const isNamed = where === "all nodes" || hasStream(subject.id);
-      const named = isNamed ? [subject.id] : [];
-      for (const id of subject.kind === "address" ? connectedFrom(subject.id) : named)
+      const isNamed = where === "all nodes" && subject.kind === "session";
+      for (const id of isNamed ? [subject.id] : connected(subject))
         newlyWaiting.push(...(await evict(id)));
     }
     return newlyWaiting;

@@ -1,5 +1,4 @@
 /** Carries out what is due, on any node: deadlines, the sessions of nodes that are gone, tickets that may be matched. */
-import type { Avoidance } from "../../domain/change.ts";
 import { isRejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { modes } from "../../protocol.ts";
@@ -11,7 +10,7 @@ import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
 import type { RedisStreams } from "./streams.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Cooldown, Transaction } from "./transaction.ts";
 import { retryAfterMs, type Transactor } from "./transactor.ts";
 
 /** A deadline or lock that a node has claimed is free again after this, if that node dies (milliseconds). */
@@ -42,7 +41,7 @@ export class Sweeper {
    * Who may meet again at a time. Kept by the node that ended their room: nothing depends on it but that two who wait for nobody else
    * look once more.
    */
-  readonly #cooldowns = new TimeBuckets<Avoidance>(1);
+  readonly #cooldowns = new TimeBuckets<Cooldown>(1);
 
   constructor(parts: SweeperParts) {
     this.#parts = parts;
@@ -61,7 +60,7 @@ export class Sweeper {
   }
 
   /** When it is over the one who avoids the other looks for a partner, if it waits. */
-  awaitEnd(cooldown: Avoidance): void {
+  awaitEnd(cooldown: Cooldown): void {
     this.#cooldowns.add(cooldown.until, cooldown);
     this.#parts.notifier.notify(cooldown.until);
   }
@@ -71,14 +70,16 @@ export class Sweeper {
     const newlyWaiting = this.#matchQueue;
     this.#matchQueue = [];
     notifier.reset(undefined);
-    newlyWaiting.push(...this.#cooledDown());
     const begunAt = node.now();
+    const { ids, accounts } = this.#cooledDown(begunAt);
+    newlyWaiting.push(...ids);
     const isRematchDue = this.#rematchesAt.some((at) => at <= begunAt);
     const later = this.#rematchesAt.filter((at) => at > begunAt);
     this.#rematchesAt = later;
     notifier.notify(Math.min(...later, this.#cooldowns.firstAt ?? Number.POSITIVE_INFINITY));
     try {
       if (isRematchDue) newlyWaiting.push(...(await this.#longestQueued()));
+      else for (const account of accounts) newlyWaiting.push(...(await this.#sessionsOf(account)));
       for (;;) {
         const args = { now: node.now(), claim_ms: claimMs, max: claimedMax };
         const [due, nextAt] = await node.run(scripts.claimDue, args);
@@ -97,18 +98,25 @@ export class Sweeper {
     }
   }
 
-  /** Those who no longer avoid somebody, unless it is known here that they do not wait. */
-  #cooledDown(): string[] {
-    const { node, inboxes } = this.#parts;
+  /** Those who no longer avoid somebody at `now`, unless it is known here that they do not wait. */
+  #cooledDown(now: number): { ids: string[]; accounts: Set<string> } {
     const ids: string[] = [];
+    const accounts = new Set<string>();
     for (;;) {
       const { first } = this.#cooldowns;
-      if (!first || first.value.until > node.now()) return ids;
+      if (!first || first.value.until > now) return { ids, accounts };
       this.#cooldowns.remove(first);
-      const { sessionId } = first.value;
-      const inbox = inboxes.get(sessionId);
-      if (!inbox || inbox.waitingSince !== undefined) ids.push(sessionId);
+      const { sessionId, account } = first.value;
+      const inbox = this.#parts.inboxes.get(sessionId);
+      if (account !== undefined) accounts.add(account);
+      else if (!inbox || inbox.waitingSince !== undefined) ids.push(sessionId);
     }
+  }
+
+  async #sessionsOf(account: string): Promise<string[]> {
+    const { node } = this.#parts;
+    const key = node.keys.accountSessions(account);
+    return (await node.command("SRANDMEMBER", key, String(rematchedMax))) as string[];
   }
 
   async #longestQueued(): Promise<string[]> {

@@ -11,16 +11,25 @@ import type {
 } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import { lifecycleOfChange } from "../../domain/lifecycle.ts";
-import { partnerIdOf, type Room, type RoomEnd, type Session } from "../../domain/session.ts";
+import {
+  partnerIdOf,
+  personOf,
+  type Room,
+  type RoomEnd,
+  type Session,
+} from "../../domain/session.ts";
 import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
-import { retentionMsMin, tokenLifeMs } from "../constants.ts";
+import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
+import type { Commit, LogRead, RecordedMutation, SessionCommit } from "./commit.ts";
 import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
+import { retentionArguments, shortLifeS } from "./retention.ts";
 import type { SessionsRead } from "./scripts.ts";
 import {
+  accountFields,
   decodeSession,
   encodeSession,
   fieldsOf,
@@ -44,37 +53,12 @@ export interface SessionDraft extends StoredSession {
   after: StoredFields;
 }
 
-/** What `commit.lua` carries out. */
-export interface Commit {
-  sessions: readonly SessionCommit[];
-  /** Deadlines that this carries out. */
-  due: readonly string[];
-  commands: readonly (readonly string[])[];
-  /** Tickets whose options are to be returned, with the keys of the terms that they are listed under. */
-  looking: readonly (readonly [id: string, terms: readonly string[]])[];
-  result: RecordedMutation | undefined;
-  reads: LogRead | undefined;
+/** A session, or its account, avoids another one until then (epoch milliseconds). */
+export interface Cooldown {
+  sessionId: string;
+  account: string | undefined;
+  until: number;
 }
-
-interface SessionCommit {
-  id: string;
-  /** At which it was read. */
-  revision: string;
-  /** Whether it has another revision afterwards. */
-  changes: boolean;
-  /** Fields and values, in turn; empty for those that become absent. */
-  set: string[];
-  /** The nodes with streams of it from now on, if they are others. */
-  holders: string | undefined;
-  log: SessionDraft["log"];
-  marks: boolean;
-  entries: readonly string[];
-}
-
-export type RecordedMutation = [sessionId: string, mutationId: string, result: string];
-
-/** A log to read before any event is appended; `null`: only its last offset. */
-type LogRead = [sessionId: string, after: number | null];
 
 export interface TransactionParts {
   keys: Keys;
@@ -91,7 +75,7 @@ export class Transaction {
   readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
   /** Avoidances that end. */
-  readonly cooldowns: Avoidance[] = [];
+  readonly cooldowns: Cooldown[] = [];
   /** Whether there are lifecycle events to tell. */
   tells = false;
   /** Further commands, carried out before events are appended. */
@@ -200,8 +184,12 @@ export class Transaction {
       if (before.graceUntil !== undefined) this.#remove(keys.due(), encodeDeadline(deadline));
       if (next.graceUntil !== undefined) this.#setDeadline(deadline, next.graceUntil);
     }
-    if (before.present !== next.present)
-      this.commands.push([next.present ? "SADD" : "SREM", keys.online(), next.id]);
+    if (before.present !== next.present) {
+      const [command, { account }] = [next.present ? "SADD" : "SREM", next];
+      this.commands.push([command, keys.online(), next.id]);
+      if (account !== undefined)
+        this.commands.push([command, keys.accountSessions(account), next.id]);
+    }
     if (next.lostAt !== undefined && before.lostAt === undefined) this.#archive(draft);
   }
 
@@ -241,36 +229,38 @@ export class Transaction {
   /** The grace has expired: the log ends, and the rest is kept for a while. */
   #archive(draft: SessionDraft): void {
     const { keys, options } = this.#parts;
-    const { id, addressHash = "" } = draft.value;
+    const { id, account, addressHash } = draft.value;
     draft.epoch = undefined;
     draft.log = "ends";
-    const shortS = Math.ceil(Math.max(retentionMsMin, options.skipCooldownMs) / 1000);
-    if (draft.blocks) {
-      const { blockersMax, blockersPerAddressMax } = options.blocks;
-      const bounds = [tokenLifeMs / 1000, shortS, blockersMax, blockersPerAddressMax].map(String);
-      this.commands.push(["keep_blocker", id, addressHash, ...bounds]);
-    } else
+    const retention = retentionArguments(addressHash, options);
+    if (draft.blocks) this.commands.push(["keep_blocker", id, ...retention]);
+    else
       for (const key of [keys.session(id), keys.avoidances(id)])
-        this.commands.push(["EXPIRE", key, String(shortS)]);
+        this.commands.push(["EXPIRE", key, String(shortLifeS(options))]);
+    if (account !== undefined) this.commands.push(["keep_account", account, ...retention]);
   }
 
   #avoid({ sessionId, otherId, until }: Avoidance): void {
     const { keys, options, now } = this.#parts;
     const draft = this.getOrCreate(sessionId);
-    const key = keys.avoidances(sessionId);
+    const { account, addressHash } = draft.value;
+    const key = keys.avoidances(personOf(draft.value));
+    const other = personOf(this.getOrCreate(otherId).value);
     // The fraction keeps the order of avoidances that begin in one millisecond: past the bound the first one lapses.
     const fraction = ((draft.avoidanceCount++ % 4096) + 1) / 4096;
     const isBlock = !Number.isFinite(until);
     this.commands.push(
       // What is over is dropped with the next one.
       ["ZREMRANGEBYSCORE", key, "-inf", String(now())],
-      ["ZADD", key, "GT", isBlock ? "+inf" : String(until - 1 + fraction), otherId],
+      ["ZADD", key, "GT", isBlock ? "+inf" : String(until - 1 + fraction), other],
       ["ZREMRANGEBYRANK", key, "0", String(-options.avoidsMax - 1)],
     );
-    if (isBlock) draft.blocks = true;
-    else this.cooldowns.push({ sessionId, otherId, until });
+    if (!isBlock) this.cooldowns.push({ sessionId, account, until });
+    else if (account === undefined) draft.blocks = true;
     // The key may be new, and its session gone.
-    if (draft.epoch === undefined) this.commands.push(["EXPIRE", key, String(tokenLifeMs / 1000)]);
+    if (draft.epoch !== undefined) return;
+    if (account === undefined) this.commands.push(["EXPIRE", key, String(tokenLifeMs / 1000)]);
+    else this.commands.push(["keep_account", account, ...retentionArguments(addressHash, options)]);
   }
 
   #changeRoom(change: RoomChange): void {
@@ -308,7 +298,10 @@ export class Transaction {
     const isEmpty =
       commands.length === 0 &&
       this.#due.length === 0 &&
-      sessions.every(({ changes, log, entries }) => !changes && !log && entries.length === 0);
+      sessions.every(
+        ({ changes, log, entries, account }) =>
+          !changes && !log && entries.length === 0 && !account?.set.length,
+      );
     if (isEmpty && !result) return undefined;
     const lookingAt = looking.map((id) => [id, this.getOrCreate(id).terms ?? []] as const);
     return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
@@ -332,9 +325,13 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
   const exists = Object.keys(before).length > 0;
   // A session that does not exist, and gets no stream, is not created.
   if (!exists && streams.length === 0) return undefined;
+  const { account: name } = draft.value;
+  const account = name === undefined ? undefined : { name, version: versionOf(before), set: [] };
   const set: string[] = [];
-  for (const [name, value] of Object.entries(after)) {
-    if (value !== before[name]) set.push(name, value ?? "");
+  for (const [field, value] of Object.entries(after)) {
+    if (value === before[field]) continue;
+    const into: string[] = account && accountFields.has(field) ? account.set : set;
+    into.push(field, value ?? "");
   }
   // It was a copy that another shard had made, until it got a stream.
   if (before["copied"] !== undefined && streams.length > 0) set.push("copied", "");
@@ -349,8 +346,11 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
     log,
     marks,
     entries: events,
+    account,
   };
 }
+
+const versionOf = (fields: Fields) => fields["version"] ?? "0";
 
 /** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
 function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts): string {
@@ -359,42 +359,4 @@ function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts):
     '"waiting":%d,"online":%d',
   );
   return `#${mode} ${waiting} ${online} ${format}`;
-}
-
-/** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
-export function commitArguments(ids: readonly string[], commit: Commit): string[] {
-  const { sessions, due, reads, commands, looking } = commit;
-  const args: string[] = [];
-  const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
-  putList(ids);
-  args.push(String(sessions.length));
-  for (const { id, revision, log = "", changes, marks, holders, set, entries } of sessions) {
-    const flags = (changes ? "c" : "") + (marks ? "m" : "") + (holders === undefined ? "" : "h");
-    args.push(id, revision, log, flags, holders ?? "");
-    putList(set);
-    putList(entries);
-  }
-  putList(due);
-  args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
-  args.push(String(commands.length));
-  for (const command of commands) putList(command);
-  args.push(String(looking.length));
-  for (const [id, terms] of looking) {
-    args.push(id);
-    putList(terms);
-  }
-  return args;
-}
-
-/** The fields of sessions after a commit, by their ids, but for those that only scripts use. */
-export function fieldsAfter(transaction: Transaction, { sessions }: Commit): Map<string, Fields> {
-  const all = new Map<string, Fields>();
-  for (const { id, revision, changes } of sessions) {
-    const fields: Record<string, string> = {};
-    for (const [name, value] of Object.entries(transaction.getOrCreate(id).after))
-      if (value !== undefined) fields[name] = value;
-    fields["revision"] = String(Number(revision) + (changes ? 1 : 0));
-    all.set(id, fields);
-  }
-  return all;
 }

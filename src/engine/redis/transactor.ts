@@ -3,7 +3,6 @@
  * from the sessions as they are, when another node was faster. What a node knows is never trusted: the commit checks it.
  */
 import type {
-  Avoidance,
   Change,
   Entered,
   LobbyCounts,
@@ -17,8 +16,10 @@ import { limits, type Mode } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
 import type { Caller, Stats } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
+import { commitArguments, fieldsAfter, type Commit, type RecordedMutation } from "./commit.ts";
 import type { Inboxes } from "./inbox.ts";
 import { isUnavailable, type Node } from "./node.ts";
+import { shortLifeS } from "./retention.ts";
 import {
   scripts,
   type Committed,
@@ -29,11 +30,8 @@ import {
 import type { Fields } from "./session-codec.ts";
 import type { SharedWaits } from "./shared-waits.ts";
 import {
-  commitArguments,
-  fieldsAfter,
   Transaction,
-  type Commit,
-  type RecordedMutation,
+  type Cooldown,
   type SessionDraft,
   type TransactionParts,
 } from "./transaction.ts";
@@ -60,6 +58,8 @@ export interface TransactionRequest {
   mutation?: { sessionId: string; id: string } | undefined;
   /** Deadlines that the transaction carries out. */
   due?: string[];
+  /** That of the first session, which may not be stored yet. */
+  account?: string | undefined;
   /** Its events are what the new stream begins with, so they are not waited for. */
   attaching?: boolean;
   /** Whether to find out if the first two sessions avoid each other: see `Transaction.avoiding`. */
@@ -79,7 +79,7 @@ export interface TransactorParts extends TransactionParts {
   /** Lifecycle events were appended. */
   onLifecycle: () => void;
   /** Somebody avoids another one for a while. */
-  onCooldown: (cooldown: Avoidance) => void;
+  onCooldown: (cooldown: Cooldown) => void;
   /** Signals that were called before go to Redis before. */
   flushSignals: () => void;
   /** Options of tickets that look for a partner next, as they were when the tickets entered the lobby. */
@@ -123,7 +123,11 @@ export class Transactor {
   async look(...ids: string[]): Promise<Transaction> {
     return new Transaction(
       this.#parts,
-      await this.#parts.node.run(scripts.readSessions, { mutation: "", pairing_at: "" }, ids),
+      await this.#parts.node.run(
+        scripts.readSessions,
+        { mutation: "", pairing_at: "", account: "" },
+        ids,
+      ),
     );
   }
 
@@ -169,13 +173,14 @@ export class Transactor {
     throw new RedisUnavailable("other nodes were faster each time");
   }
 
-  #read({ ids, mutation, pairing }: TransactionRequest): Promise<SessionsRead> {
+  #read({ ids, mutation, pairing, account = "" }: TransactionRequest): Promise<SessionsRead> {
     const { node, now } = this.#parts;
-    const asked = { mutation: mutation?.id ?? "", pairing_at: pairing === true ? now() : "" };
+    const pairingAt = pairing === true ? now() : "";
+    const asked = { mutation: mutation?.id ?? "", pairing_at: pairingAt, account };
     return node.run(scripts.readSessions, asked, ids);
   }
 
-  #commit({ ids, mutation, pairing }: TransactionRequest, commit: Commit) {
+  #commit({ ids, mutation, pairing, account = "" }: TransactionRequest, commit: Commit) {
     const now = this.#parts.now();
     const [recorder = "", recordedAs = "", record = ""] = commit.result ?? [];
     const args = {
@@ -187,9 +192,11 @@ export class Transactor {
       eligible_max: eligibleMax,
       mutation: mutation?.id ?? "",
       pairing_at: pairing === true ? now : "",
+      account,
       recorder,
       recorded_as: recordedAs,
       record,
+      account_s: shortLifeS(this.#parts.options),
     };
     return this.#parts.node.run(scripts.commit, args, commitArguments(ids, commit));
   }

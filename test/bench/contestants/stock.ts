@@ -2,6 +2,7 @@
 import { createLobby } from "../../../src/app/peer-stream.ts";
 import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
 import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
+import { limits } from "../../../src/protocol.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
 import { appRouter } from "../../../src/rpc/router.ts";
@@ -33,7 +34,7 @@ const accept = createStockSockets({
   onError: () => {},
   deadlines: { pingMs: 10_000, pongWaitMs: 5000, firstMessageMs: 10_000 },
 });
-const upgrade = createUpgrade<unknown>(system, accept);
+const upgrade = createUpgrade<unknown>(system, accept, limits.logBytesMax);
 
 interface Listener {
   open(ws: unknown): void;

@@ -43,6 +43,7 @@ async function twoShards() {
       onAvailable() {},
       onHeartbeat: async () => {},
       onModeration() {},
+      onDisconnect() {},
       onRoomEnded() {},
       onUntold: async () => {},
       onBug: console.error,
@@ -66,10 +67,11 @@ async function twoShards() {
 const alice = "alice_______________AB";
 const wishes = { ...defaultWishes, interests: ["jazz"] };
 
-async function attach(shard: Shard, sessionId: string, offset?: number) {
+async function attach(shard: Shard, sessionId: string, offset?: number, account?: string) {
   let woken = 0;
   const attached = await shard.attach({
     sessionId,
+    account,
     generation: offset === undefined ? 0 : 1,
     addressHash: "",
     ...(offset !== undefined && { position: { epoch: "another", offset } }),
@@ -240,4 +242,53 @@ test("a call over HTTP that finds no session where it was moved from is made aga
   );
   expect(calls).toBe(2);
   expect(status).toEqual({ status: "waiting" });
+});
+
+test("a session that is moved takes what its account has along, and adds it to what that has already", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  /** Two meet, and the first one skips or blocks the second one. */
+  async function meet(shard: Shard, one: string, other: string, act: "skip" | "block") {
+    const found = await shard.matchOptions(one);
+    const polite = found?.eligible.find(({ sessionId }) => sessionId === other);
+    if (!found || !polite) throw new Error(`${other} must be on offer to ${one}`);
+    const roomId = `${one} and ${other}`;
+    const terms = { roomId, relayOnly: false, sharedInterests: [] };
+    expect(await shard.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
+    const caller = { sessionId: one, generation: 1 };
+    if (act === "block") await shard.block(caller, roomId, { partnerId: other, votes: false });
+    await shard.end(caller, { ending: act });
+    await shard.end({ sessionId: other, generation: 1 }, { ending: "leave" });
+    return roomId;
+  }
+  const people: [Shard, string, string][] = [
+    [second, alice, "alice"],
+    [second, "bob 1", "bob"],
+    [first, "alice 2", "alice"],
+    [first, "carol 1", "carol"],
+  ];
+  for (const [shard, sessionId, account] of people) {
+    await attach(shard, sessionId, undefined, account);
+    await enter(shard, sessionId, 1);
+  }
+  const room = await meet(second, alice, "bob 1", "skip");
+  await meet(first, "alice 2", "carol 1", "block");
+  await first.end({ sessionId: "alice 2", generation: 1 }, { ending: "leave" });
+  expect(await moves.move(alice, second, first)).toBe(true);
+  const back = await attach(first, alice, 1, "alice");
+  for (const [sessionId, account] of [
+    ["bob 2", "bob"],
+    ["carol 2", "carol"],
+    ["dave 1", "dave"],
+  ] as const) {
+    await attach(first, sessionId, undefined, account);
+    await enter(first, sessionId, 1);
+  }
+  const found = await first.matchOptions(alice);
+  expect(found?.eligible.map(({ sessionId }) => sessionId)).toEqual(["dave 1"]);
+  // What the account had here before is kept.
+  const caller = { sessionId: alice, generation: back.stream.generation };
+  expect(await first.metIn(caller, room)).toMatchObject({
+    reporter: { account: "alice", roomCount: 1, roomsRejected: 1 },
+  });
 });

@@ -18,6 +18,7 @@ const tokenLifeMs = 7 * 24 * 3_600_000;
 /** How long a key may be there after everybody has gone (milliseconds); `lasts` with what bounds it; a channel is no key. */
 const lives = {
   session: quarterHourMs,
+  accountSessions: 0,
   log: quarterHourMs,
   results: quarterHourMs,
   avoidances: quarterHourMs,
@@ -56,9 +57,15 @@ const lives = {
   allNodes: "channel",
 } as const satisfies Record<keyof Keys, number | "lasts" | "channel">;
 
-async function attach(engine: Engine, sessionId: string): Promise<Stream> {
-  const request = { sessionId, generation: 0, addressHash: `network of ${sessionId}`, wake() {} };
-  const attached = await engine.attach(request);
+async function attach(engine: Engine, sessionId: string, account?: string): Promise<Stream> {
+  const addressHash = `network of ${sessionId}`;
+  const attached = await engine.attach({
+    sessionId,
+    account,
+    generation: 0,
+    addressHash,
+    wake() {},
+  });
   if (isRejection(attached)) throw new Error(attached.reason);
   return attached.stream;
 }
@@ -95,7 +102,7 @@ async function nodeThatDies(redis: Redis, system: VirtualSystem, prefix: string,
   await attach(doomed, "has streams on both");
   await attach(other, "has streams on both");
   await doomed.detach(await attach(doomed, "is absent already"));
-  await attach(doomed, "waits");
+  await attach(doomed, "waits", "account of the dead");
   await doomed.enqueue({ sessionId: "waits", generation: 1 }, defaultWishes);
   expect(await doomed.addresses.admit("an address", 60, 5)).toMatchObject({ kind: "admitted" });
   await doomed.close();
@@ -124,7 +131,8 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
   const count = 24;
   for (let n = 0; n < count; n++) {
     const sessionId = `peer ${n}`;
-    const stream = await attach(engine, sessionId);
+    // Half of them have an account, each with several sessions.
+    const stream = await attach(engine, sessionId, n % 4 < 2 ? `account ${n % 8}` : undefined);
     streams.push(stream);
     const mode = modes[n % 3] ?? "video";
     const wishes = { ...defaultWishes, mode, interests: [`interest ${n % 4}`, "jazz"] };
@@ -141,11 +149,12 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     await engine.confirm(caller, roomId);
     await engine.confirm({ ...caller, sessionId: polite.sessionId }, roomId);
     const verb = n % 5;
-    if (verb === 0) await engine.end(caller, { ending: "skip" });
-    if (verb === 1) await engine.report(caller, roomId);
+    const anew = { ...caller, mutationId: "verb" };
+    if (verb === 0) await engine.end(anew, { ending: "skip" });
+    if (verb === 1) await engine.report(anew, roomId);
     if (verb === 2) {
-      await engine.avoid(caller, roomId);
-      await engine.end(caller, { ending: "block" });
+      expect(await engine.avoid(anew, roomId)).toEqual({ partnerId: polite.sessionId });
+      await engine.end({ ...caller, mutationId: "block" }, { ending: "block" });
     }
     if (verb === 3) await engine.detach(stream);
   }
@@ -175,6 +184,7 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
   const found = (await redis.cli("--scan")).split("\n").filter(Boolean);
   // What blocks somebody is kept, whichever of its keys it is.
   const blockers = (await redis.cli("zrange", keys.blockers(), "0", "-1")).split("\n");
+  expect(blockers.some((id) => id.startsWith("@"))).toBe(true);
   for (const key of found) {
     const leftMs = Number(await redis.cli("pttl", key));
     if (key === layoutKey(prefix)) {

@@ -380,3 +380,22 @@ test("two who avoid each other for a while look again when that is over, also if
   expect((await second.matchOptions("alice"))?.eligible).toHaveLength(1);
   await second.close();
 }, 30_000);
+
+test("whom one node disconnects, each node is told to disconnect, whatever the account is called", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis, { prefix: "one-site:" });
+  const system = createVirtualSystem();
+  const nodes = [engines.open(system, engineOptions), engines.open(system, engineOptions)];
+  const told: unknown[] = [];
+  for (const [index, node] of nodes.entries()) {
+    await until(`node ${index} is available`, () => node.available());
+    node.onDisconnect((subject) => void told.push([index, subject]));
+  }
+  const subject = { kind: "account", id: "of two\nlines, and ünïcode" } as const;
+  expect(await nodes[0]?.disconnect(subject)).toBeUndefined();
+  await until("both are told", () => told.length >= 2);
+  expect(told.toSorted()).toEqual([
+    [0, subject],
+    [1, subject],
+  ]);
+}, 20_000);

@@ -121,13 +121,32 @@ describe("B10 a camera", () => {
     expect(requests).toEqual([]);
   });
 
-  test("B10 opened twice is opened once, and the first caller gets `superseded`", async () => {
+  test("B10 opened twice asks once, and both callers get the same", async () => {
     const { camera, requests, live } = slowMachine();
     const [first, second] = [camera.open(), camera.open()];
+    expect(requests).toHaveLength(1);
+    requests.shift()?.allow();
+    expect(await second).toEqual({ ok: true, stream: camera.stream as MediaStream });
+    expect(await first).toBe(await second);
+    expect(live()).toHaveLength(2);
+  });
+
+  test("B10 opened again after it was closed, or once it was refused, asks again", async () => {
+    const { camera, requests, live } = slowMachine();
+    const first = camera.open();
+    camera.close();
+    const second = camera.open();
+    expect(requests).toHaveLength(2);
     for (const request of requests.splice(0)) request.allow();
     expect(await first).toMatchObject(superseded);
     expect(await second).toMatchObject({ ok: true });
     expect(live()).toHaveLength(2);
+    camera.close();
+    const refused = camera.open();
+    requests.shift()?.refuse("NotAllowedError");
+    expect(await refused).toMatchObject({ ok: false, error: { kind: "denied" } });
+    void camera.open();
+    expect(requests).toHaveLength(1);
   });
 
   test("B10 of which only the sound is wanted after all gives no picture", async () => {

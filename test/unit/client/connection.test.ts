@@ -25,6 +25,7 @@ function alice() {
     disconnected: () => void log.push("disconnected"),
     // Every socket opens; a test that cares about it looks for it by itself.
     opened: () => void opened.push(sockets.all.length),
+    transportChanged: (kind: string) => void log.push(`over ${kind}`),
     ended: (error: { kind: string }) => void log.push(`ended: ${error.kind}`),
   };
   return {

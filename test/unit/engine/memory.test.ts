@@ -4,7 +4,9 @@ import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { createVirtualSystem, seededRandom } from "../../support/virtual-system.ts";
+import { accountVerbs } from "../../support/account-contract.ts";
 import { delayed } from "../../support/world.ts";
+import type { EngineOptions } from "../../../src/engine/engine.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 
@@ -80,4 +82,68 @@ test("A12 sessions that block each other and go are kept within the bounds, thos
   await passTime(3_600_000);
   expect(await meet("everywhere 29", "address 29")).toBe(false);
   expect(await meet("everywhere 0", "address 0")).toBe(true);
+});
+
+/** An engine whose peers have accounts, and a way to let so much time pass that all is forgotten that need not be kept. */
+function accounts(options: Partial<EngineOptions>) {
+  const system = createVirtualSystem();
+  const engine = createMemoryEngine(system, { ...engineOptions, ...options });
+  const passTime = async (ms = 3_600_000) => {
+    for (let sweeps = 0; sweeps < 3; sweeps++) {
+      await system.advance(ms / 3);
+      await engine.sweep();
+    }
+  };
+  return { system, engine, passTime, ...accountVerbs(engine) };
+}
+
+test("nothing is left of accounts whose sessions are gone and who have not blocked anybody", async () => {
+  const skipping = { burst: 1, forgetMs: 1e9, delayMs: 1e9, delayMsMax: 1e9 };
+  const { engine, enter, pair, attach, leave, passTime } = accounts({ skipping });
+  for (const n of [1, 2]) {
+    const [tab, other] = [await enter(`tab ${n}`, "ann"), await enter(`other ${n}`, "bob")];
+    expect(await pair(tab, other)).toBe(true);
+    await leave(tab);
+    await leave(other);
+    for (const { stream } of [tab, other]) await engine.detach(stream);
+  }
+  const tab = await attach("tab 3", "ann");
+  expect(await engine.enqueue(tab)).toMatchObject({ reason: "rate-limited" });
+  await engine.detach(tab.stream);
+  await passTime();
+  expect((await engine.sweep()).nextAt).toBeUndefined();
+  expect(await engine.enqueue(await attach("tab 4", "ann"))).toMatchObject({ status: "waiting" });
+});
+
+test("accounts that have blocked somebody and are gone are kept within the bounds, those that went last", async () => {
+  const blocks = { blockersMax: 3, blockersPerAddressMax: 2 };
+  const { engine, enter, pair, candidatesOf, leave, passTime } = accounts({ blocks });
+  const bob = await enter("bob", "bob");
+  for (const n of [1, 2, 3, 4, 5]) {
+    const network = n < 4 ? "crowded~ address" : undefined;
+    const tab = await enter(`tab ${n}`, `ann ${n}`, { network });
+    await engine.enqueue(bob);
+    expect(await pair(tab, bob, `room ${n}`)).toBe(true);
+    await engine.avoid(tab, `room ${n}`);
+    await engine.end(tab, { ending: "block" });
+    await leave(tab);
+    await leave(bob);
+    await engine.detach(tab.stream);
+    await passTime();
+  }
+  await engine.enqueue(bob);
+  const meet: number[] = [];
+  for (const n of [1, 2, 3, 4, 5]) {
+    const tab = await enter(`tab ${n} later`, `ann ${n}`);
+    if ((await candidatesOf(tab))?.includes("bob")) meet.push(n);
+    await leave(tab);
+    await engine.detach(tab.stream);
+  }
+  expect(meet).toEqual([1, 2]);
+  await passTime(8 * 86_400_000);
+  await leave(bob);
+  await engine.detach(bob.stream);
+  await passTime();
+  await passTime(8 * 86_400_000);
+  expect((await engine.sweep()).nextAt).toBeUndefined();
 });

@@ -32,16 +32,17 @@ function setUp({ signals = 100, bytes = 100_000, intents = 100, isAsync = false 
     caller: { sessionId: "session", generation: 3 },
     beginning: undefined,
     turnstile: undefined,
+    identity: {},
   } as unknown as Connection;
   const rate = (burst: number) => ({ perS: 1, burst });
   const context = {
     connection,
+    join: (...call: unknown[]) => begin("join", call),
     limits: createCallLimits(
       { signals: rate(signals), bytes: rate(bytes), intents: rate(intents) },
       () => 0,
     ),
     signaling: {
-      join: (...call: unknown[]) => begin("join", call),
       skip: (...call: unknown[]) => begin("skip", call),
       leave: (...call: unknown[]) => begin("leave", call),
       relay(caller: Caller, { json }: { json: string }) {

@@ -4,6 +4,8 @@ import { closeCodes } from "../../../src/trpc-ws/close-codes.ts";
 import { createUpgrade } from "../../../src/trpc-ws/bun.ts";
 import type { Socket } from "../../../src/trpc-ws/socket.ts";
 
+const unreadBytesMax = 256 * 1024;
+
 interface Opened {
   open(ws: ServerWebSocket): void;
   message(ws: ServerWebSocket, frame: string): void;
@@ -20,6 +22,7 @@ function setUp() {
       accepted = socket;
       return { message() {}, close() {} };
     },
+    unreadBytesMax,
   );
   function endTurn() {
     for (const task of due.splice(0)) task();

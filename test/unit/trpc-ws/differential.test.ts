@@ -68,6 +68,19 @@ const clauses: Clause[] = [
     5,
     { formats: true },
   ],
+  [
+    "results that are awaitable, but no promises",
+    [
+      frame(call(1, "query", "thenable", { key: "a" })),
+      frame(call(2, "mutation", "thenableMutation", { key: "b" })),
+      subscribe(3, "thenableFeed"),
+      cue({ value: [1] }, "a"),
+      cue({ fail: "trpc" }, "b"),
+      say(2),
+      cue("end"),
+    ],
+    5,
+  ],
   ["bad input", [frame(call(1, "mutation", "slow", {}))], 1],
   [
     "middlewares and parsers in layers",
@@ -508,6 +521,8 @@ const quiet = [
   "slow",
   "slowQuery",
   "stream",
+  "thenable",
+  "thenableMutation",
   "ownError",
   "unsayable",
   "layered",
@@ -533,6 +548,7 @@ const feeds = [
   "lateWatch",
   "disposable",
   "lateDisposable",
+  "thenableFeed",
 ];
 
 const lastEventId = fc.oneof(

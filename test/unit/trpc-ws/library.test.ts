@@ -2,15 +2,11 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { initTRPC, tracked, TRPCError } from "@trpc/server";
-import { createSystem } from "../../../src/system.ts";
-import { bunSocketSettings, createUpgrade } from "../../../src/trpc-ws/bun.ts";
+import { observable } from "@trpc/server/observable";
 import { closeCodes } from "../../../src/trpc-ws/close-codes.ts";
-import type {
-  ConnectRequest,
-  Failure,
-  TrpcWebSocketOptions,
-} from "../../../src/trpc-ws/options.ts";
-import { TrpcWebSocket } from "../../../src/trpc-ws/trpc-web-socket.ts";
+import type { ConnectRequest, Failure } from "../../../src/trpc-ws/options.ts";
+import { createTrpcWs, type TrpcWsOptions } from "../../../src/trpc-ws/trpc-ws.ts";
+import { createTcpProxy } from "../../support/tcp-proxy.ts";
 import { until } from "../../support/until.ts";
 
 interface Context {
@@ -21,6 +17,7 @@ const t = initTRPC.context<Context>().create();
 const chunk = "x".repeat(50_000);
 const chunks = 100;
 let produced = 0;
+let wholes = 0;
 const router = t.router({
   whoAmI: t.procedure.query(({ ctx }) => ctx.user),
   fail: t.procedure
@@ -28,6 +25,17 @@ const router = t.router({
     .mutation(() => {
       throw new TRPCError({ code: "FORBIDDEN", message: "not you" });
     }),
+  whole: t.procedure.input(Number).query(({ input }) => wholeOf(input)),
+  wholeEvent: t.procedure.input(Number).subscription(async function* ({ input }) {
+    yield wholeOf(input);
+  }),
+  /** An observable that emits all at once. */
+  burst: t.procedure.subscription(() =>
+    observable<string>(({ next }) => {
+      for (let n = 0; n < chunks; n++) next(chunk);
+    }),
+  ),
+  idle: t.procedure.subscription(({ signal }) => idle(signal)),
   large: t.procedure.subscription(async function* () {
     for (let n = 0; n < chunks; n++) {
       produced = n + 1;
@@ -36,48 +44,42 @@ const router = t.router({
   }),
 });
 
+/** So many characters in one piece. */
+function wholeOf(length: number): string {
+  wholes += 1;
+  return "x".repeat(length);
+}
+
+async function* idle(signal: AbortSignal | undefined) {
+  yield "begun";
+  await new Promise((resolve) => signal?.addEventListener("abort", resolve));
+}
+
 const running: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const stop of running.splice(0)) await stop();
 });
 
-type Options = Partial<TrpcWebSocketOptions<Context, string>>;
+type Options = Partial<TrpcWsOptions<typeof router, string>>;
 
 function serve(options: Options = {}) {
-  const system = createSystem();
-  const failures: Failure[] = [];
-  const sockets = new TrpcWebSocket<Context, string>({
+  const failures: Failure<Context>[] = [];
+  const sockets = createTrpcWs<typeof router, string>({
     router,
+    admit: () => "the host's own value",
     createContext: () => ({ user: "anybody" }),
     onError: (failure) => void failures.push(failure),
-    elapsed: system.elapsed,
-    schedule: system.schedule,
     ...options,
   });
-  const upgrade = createUpgrade<string>(system, (socket, request) =>
-    sockets.accept(socket, request),
-  );
-  interface Listener {
-    open(ws: unknown): void;
-    message(ws: unknown, frame: unknown): void;
-    drain(): void;
-    close(): void;
-  }
-  const server = Bun.serve<Listener>({
+  const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
-    fetch: (request, bun) =>
-      upgrade(bun as never, request, "the host's own value") ? undefined : new Response("no"),
-    websocket: {
-      ...bunSocketSettings,
-      open: (ws) => ws.data.open(ws),
-      message: (ws, frame) => ws.data.message(ws, frame),
-      drain: (ws) => ws.data.drain(),
-      close: (ws) => ws.data.close(),
-    },
+    routes: { "/trpc": sockets.upgrade },
+    websocket: sockets.websocket,
+    error: ({ message }) => new Response(message, { status: 500 }),
   });
   running.push(() => server.stop(true));
-  return { sockets, failures, url: server.url.href.replace("http", "ws") };
+  return { sockets, failures, http: `${server.url.href}trpc`, url: `ws://${server.url.host}/trpc` };
 }
 
 function connect(url: string, connectionParams?: Record<string, string>) {
@@ -129,7 +131,7 @@ describe("the context", () => {
         return { user: request.headers.get("cookie") ?? "" };
       },
     });
-    const raw = await openRaw(`${url}trpc?connectionParams=1`, { cookie: "user=alice" });
+    const raw = await openRaw(`${url}?connectionParams=1`, { cookie: "user=alice" });
     raw.socket.send(JSON.stringify({ method: "connectionParams", data: { room: "7" } }));
     raw.socket.send(whoAmI(1));
     expect(await raw.next()).toMatchObject({ id: 1, result: { data: "user=alice" } });
@@ -227,7 +229,177 @@ describe("a source that is faster than its socket", () => {
   }, 30_000);
 });
 
+describe("a client that reads nothing for a while", () => {
+  /** A client behind a network that passes nothing on to it until it is told to. */
+  async function connectDeaf(options: Options = {}) {
+    const served = serve(options);
+    const proxy = await createTcpProxy(new URL(served.http));
+    running.push(async () => proxy[Symbol.asyncDispose]());
+    const client = connect(`${proxy.ws}/trpc`);
+    expect(await client.whoAmI.query()).toBe("anybody");
+    proxy.deafen();
+    return { ...served, client, proxy };
+  }
+
+  const collect = (client: ReturnType<typeof connect>, path: "large" | "wholeEvent") => {
+    let bytes = 0;
+    const finished = new Promise<number>((resolve, reject) => {
+      const listener = { onComplete: () => resolve(bytes), onError: reject };
+      if (path === "large")
+        client.large.subscribe(undefined, {
+          ...listener,
+          onData: ({ data }) => (bytes += data.length),
+        });
+      else
+        client.wholeEvent.subscribe(5_000_000, {
+          ...listener,
+          onData: (data) => (bytes += data.length),
+        });
+    });
+    return finished;
+  };
+
+  test("gets all that a generator yields: the generator waits for it", async () => {
+    produced = 0;
+    const { client, proxy, sockets } = await connectDeaf({ limits: { unreadBytesMax: 100_000 } });
+    const finished = collect(client, "large");
+    let before = -1;
+    // The kernel's buffers are full once no more is asked for.
+    await until("the generator waits", async () => {
+      const isStill = produced > 0 && produced === before;
+      before = produced;
+      await Bun.sleep(50);
+      return isStill;
+    });
+    expect(produced).toBeLessThan(chunks);
+    expect(sockets.size).toBe(1);
+    proxy.thaw();
+    expect(await finished).toBe(chunk.length * chunks);
+  });
+
+  test("gets a single event and a single answer that exceed what may be unread", async () => {
+    const { client, proxy, sockets } = await connectDeaf({ limits: { unreadBytesMax: 100_000 } });
+    wholes = 0;
+    const finished = collect(client, "wholeEvent");
+    await until("the event is on its way", () => wholes === 1);
+    proxy.thaw();
+    expect(await finished).toBe(5_000_000);
+    proxy.deafen();
+    const answer = client.whole.query(5_000_000);
+    await until("the answer is on its way", () => wholes === 2);
+    proxy.thaw();
+    expect(await answer).toHaveLength(5_000_000);
+    expect(sockets.size).toBe(1);
+  });
+
+  test("is closed when an observable, which can't wait, emits more than the limit", async () => {
+    const closed = Promise.withResolvers<string>();
+    const { client } = await connectDeaf({
+      limits: { unreadBytesMax: 100_000 },
+      onClose: closed.resolve,
+    });
+    client.burst.subscribe(undefined, {});
+    await closed.promise;
+  });
+
+  test("is closed when more answers than the limit wait for it, and its client connects again", async () => {
+    const closed: string[] = [];
+    const { client, proxy } = await connectDeaf({
+      limits: { unreadBytesMax: 100_000 },
+      onClose: (data) => void closed.push(data),
+    });
+    const answers = Array.from({ length: 8 }, () =>
+      client.whole.query(2_000_000).catch(() => "lost"),
+    );
+    await until("the socket is closed", () => closed.length === 1);
+    proxy.cut();
+    expect(await Promise.all(answers)).toContain("lost");
+    expect(await client.whoAmI.query()).toBe("anybody");
+  });
+});
+
+describe("an upgrade", () => {
+  const handshake = {
+    connection: "upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+  };
+
+  for (const [how, admit] of [
+    ["at once", () => new Response("not you", { status: 403 })],
+    ["later", async () => new Response("not you", { status: 403 })],
+  ] as const)
+    test(`is refused by an HTTP status, ${how}`, async () => {
+      const { http, sockets } = serve({ admit });
+      const refused = await fetch(http, { headers: handshake });
+      expect([refused.status, await refused.text()]).toEqual([403, "not you"]);
+      expect(sockets.size).toBe(0);
+    });
+
+  test("that fails is no socket", async () => {
+    const { http, sockets } = serve({ admit: () => Promise.reject(new Error("no database")) });
+    const failed = await fetch(http, { headers: handshake });
+    expect([failed.status, await failed.text()]).toEqual([500, "no database"]);
+    expect(sockets.size).toBe(0);
+  });
+
+  test("gets the value that is made of its request", async () => {
+    const { url } = serve({
+      admit: async ({ headers }) => `from ${headers.get("cookie")}`,
+      createContext: ({ data }) => ({ user: data }),
+    });
+    const raw = await openRaw(url, { cookie: "user=alice" });
+    raw.socket.send(whoAmI(1));
+    expect(await raw.next()).toMatchObject({ result: { data: "from user=alice" } });
+  });
+
+  test("is needed: anything else is answered with 426", async () => {
+    const { http } = serve();
+    expect((await fetch(http)).status).toBe(426);
+    expect((await fetch(http, { headers: { ...handshake, upgrade: "h2c" } })).status).toBe(426);
+  });
+});
+
 describe("the options", () => {
+  test("that make no sense are refused, all at once and by name", () => {
+    expect(() =>
+      createTrpcWs({
+        router,
+        createContext: () => ({ user: "" }),
+        limits: { frameBytesMax: 0, batchCallsMax: Number.NaN },
+        keepAlive: { pingMs: -1 },
+      }),
+    ).toThrow(new RangeError("must be positive: frameBytesMax, batchCallsMax, pingMs"));
+  });
+
+  test("name the limit of subscriptions: those that end make room", async () => {
+    const { url } = serve({ limits: { subscriptionsMax: 2 } });
+    const raw = await openRaw(url);
+    const subscribe = (id: number) =>
+      raw.socket.send(JSON.stringify({ id, method: "subscription", params: { path: "idle" } }));
+    for (const id of [1, 2]) {
+      subscribe(id);
+      expect(await raw.next()).toMatchObject({ id, result: { type: "started" } });
+      expect(await raw.next()).toMatchObject({ id, result: { data: "begun" } });
+    }
+    subscribe(3);
+    expect(await raw.next()).toMatchObject({
+      id: 3,
+      error: { data: { code: "TOO_MANY_REQUESTS" } },
+    });
+    raw.socket.send(JSON.stringify({ id: 1, method: "subscription.stop" }));
+    expect(await raw.next()).toMatchObject({ id: 1, result: { type: "stopped" } });
+    subscribe(4);
+    expect(await raw.next()).toMatchObject({ id: 4, result: { type: "started" } });
+  });
+
+  test("leave the time that a socket may be silent to the keep-alive", () => {
+    const { sockets } = serve({ limits: { frameBytesMax: 2_000_000 } });
+    expect(sockets.websocket.idleTimeout).toBe(0);
+    expect(sockets.websocket.maxPayloadLength).toBeGreaterThan(2_000_000);
+  });
+
   test("name the limits of frames, batches and calls", async () => {
     const { url, failures } = serve({
       limits: { frameBytesMax: 200, batchCallsMax: 2, calls: { perS: 1, burst: 8 } },
@@ -256,7 +428,7 @@ describe("the options", () => {
     expect(silent.socket.readyState).toBe(WebSocket.OPEN);
   });
 
-  test("report failures with path, type and input; never a path that the client made up", async () => {
+  test("report failures with path, type, input and context; never a path that the client made up", async () => {
     const { url, failures } = serve();
     const client = connect(url);
     await client.fail.mutate({ secret: 1 } as never).catch(() => {});
@@ -264,7 +436,13 @@ describe("the options", () => {
     raw.socket.send(JSON.stringify({ id: 1, method: "query", params: { path: "made up" } }));
     await raw.next();
     expect(failures).toMatchObject([
-      { path: "fail", type: "mutation", input: { secret: 1 }, error: { code: "FORBIDDEN" } },
+      {
+        path: "fail",
+        type: "mutation",
+        input: { secret: 1 },
+        ctx: { user: "anybody" },
+        error: { code: "FORBIDDEN" },
+      },
       { path: undefined, type: "query", error: { code: "NOT_FOUND" } },
     ]);
   });

@@ -16,7 +16,7 @@ local function take_range()
   return from, position - 1
 end
 local ids_from, ids_to = take_range()
-local function changed() return { 'changed', sessions_as_they_are({ unpack(ARGV, ids_from, ids_to) }, mutation, pairing_at) } end
+local function changed() return { 'changed', sessions_as_they_are({ unpack(ARGV, ids_from, ids_to) }, mutation, pairing_at, account) } end
 if mutation ~= '' then
   local recorded = redis.call('HGET', results_key(ARGV[ids_from]), mutation)
   local at = recorded and tonumber(string.match(recorded, '^%d+ (%d+)'))
@@ -27,6 +27,11 @@ for n = 1, tonumber(take()) do
   local one = { id = take(), revision = take(), log = take(), flags = take(), holders = take() }
   one.set_from, one.set_to = take_range()
   one.entries = { unpack(ARGV, take_range()) }
+  if string.find(one.flags, 'a', 1, true) then
+    one.account, one.version = take(), take()
+    one.account_from, one.account_to = take_range()
+    if (redis.call('HGET', session_key('@' .. one.account), 'version') or '0') ~= one.version then return changed() end
+  end
   local fields = redis.call('HMGET', session_key(one.id), 'revision', 'name', 'dropped', 'nodes', 'epoch', 'answered')
   if (fields[1] or '0') ~= one.revision then return changed() end
   -- A session that was moved must not begin anew where it was.
@@ -35,6 +40,11 @@ for n = 1, tonumber(take()) do
   if not string.find(one.flags, 'h', 1, true) then one.holders = fields[4] end
   one.has_log, one.answered = (fields[5] or '') ~= '', tonumber(fields[6] or '0')
   sessions[n] = one
+end
+-- Another session of an account may have come to avoid somebody, and no revision of these two tells.
+if pairing_at ~= '' and (sessions[1].account or sessions[2].account) then
+  local one, other = person_of(ARGV[ids_from]), person_of(ARGV[ids_from + 1])
+  if must_not_meet(one, other, tonumber(pairing_at)) then return changed() end
 end
 local due_from, due_to = take_range()
 for n = due_from, due_to do
@@ -50,27 +60,6 @@ if reads ~= '' then
   if after then missed = redis.call('LRANGE', log_key(reads, fields[1]), after - dropped, -1) end
 end
 
--- Keeps a session that has blocked another one for as long as its token is valid. Past the bounds, in total and of one
--- address, the one that went first is kept only as long as any other session.
-local function keep_blocker(id, address_hash, life_s, short_s, max, max_per_address)
-  local indexes = { { blockers_key(), max } }
-  if address_hash ~= '' then indexes[2] = { blockers_at_key(address_hash), max_per_address } end
-  for _, key in ipairs({ session_key(id), avoidances_key(id) }) do redis.call('EXPIRE', key, life_s) end
-  for _, index in ipairs(indexes) do
-    local key, bound = index[1], tonumber(index[2])
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', now - 1000 * life_s)
-    redis.call('ZADD', key, now, id)
-    redis.call('EXPIRE', key, life_s)
-    while bound > 0 and redis.call('ZCARD', key) > bound do
-      local first = redis.call('ZPOPMIN', key)[1]
-      for _, kept in ipairs({ session_key(first), avoidances_key(first) }) do
-        -- The keys of a session that has come back do not expire.
-        if redis.call('TTL', kept) > tonumber(short_s) then redis.call('EXPIRE', kept, short_s) end
-      end
-    end
-  end
-end
-
 -- The counts in an event are those before the change, and what it adds.
 for _, one in ipairs(sessions) do
   for n, entry in ipairs(one.entries) do
@@ -84,7 +73,8 @@ for _, one in ipairs(sessions) do
 end
 for _ = 1, tonumber(take()) do
   local from, to = take_range()
-  if ARGV[from] == 'keep_blocker' then keep_blocker(unpack(ARGV, from + 1, to))
+  if ARGV[from] == 'keep_blocker' then keep_blocker(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
+  elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
   else redis.call(unpack(ARGV, from, to)) end
 end
@@ -129,7 +119,19 @@ local function store(one)
   if #set > 0 then redis.call('HSET', session_key(one.id), unpack(set)) end
   return { one.id, count > 0 and last or 0, one.has_counts and one.entries or false }
 end
-for n, one in ipairs(sessions) do stored[n] = store(one) end
+-- Changes what the account of a session has. Without any session that has a stream it expires, like the session.
+local function store_account(one)
+  local key, set = session_key('@' .. one.account), { unpack(ARGV, one.account_from, one.account_to) }
+  set[#set + 1], set[#set + 2] = 'version', one.version + 1
+  redis.call('HSET', key, unpack(set))
+  if redis.call('TTL', key) == -1 and redis.call('SCARD', account_sessions_key(one.account)) == 0 then
+    redis.call('EXPIRE', key, account_s)
+  end
+end
+for n, one in ipairs(sessions) do
+  stored[n] = store(one)
+  if one.account and one.account_to >= one.account_from then store_account(one) end
+end
 publish(messages)
 
 -- A result is recorded as '<number> <epoch ms> <json>'; now and then all but the newest ones are forgotten.

@@ -1,0 +1,189 @@
+/**
+ * What a host application creates: one peer stream, with an engine of its own, as an Elysia plugin. The program is the first such
+ * host.
+ */
+import { hostname } from "node:os";
+import type { Subject, Suspension } from "../domain/moderation.ts";
+import type { Config } from "../config.ts";
+import type { Page } from "../http/page.ts";
+import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
+import { createWebhook } from "../observe/webhook.ts";
+import type { Stats } from "../protocol.ts";
+import { refusal, unwrap } from "../rpc/errors.ts";
+import { createSystem, type System } from "../system.ts";
+import { bunSocketSettings } from "../trpc-ws/bun.ts";
+import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
+import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
+import { openEngine } from "./open-engine.ts";
+import { configOf, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
+import { createPlugin } from "./plugin.ts";
+
+/** Whom an operator's decision is about: an account, a session, or an address. */
+export type Whom = { account: string } | { session: string } | { address: string };
+
+export interface PeerStream extends Pick<Assembly, "t" | "router"> {
+  /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens. */
+  readonly plugin: ReturnType<typeof createPlugin>;
+  /**
+   * Bun's settings for the sockets, which are those of the whole server: `new Elysia({ websocket: strangers.websocket })`. Without them a slow
+   * peer's messages can be dropped silently.
+   */
+  readonly websocket: typeof bunSocketSettings;
+  /**
+   * Takes somebody out of lobby and room at once, and keeps them out. It replaces any earlier suspension.
+   * @param until epoch milliseconds.
+   * @throws a TRPCError while the storage is unavailable.
+   */
+  suspend(whom: Whom, until: number): Promise<void>;
+  /** Ends a suspension; `false` if there was none. @throws a TRPCError while the storage is unavailable. */
+  lift(whom: Whom): Promise<boolean>;
+  /**
+   * Ends the connections of somebody who has logged out, on all nodes: they leave room and lobby at once. A client that may still
+   * connect does so again. @throws a TRPCError while the storage is unavailable.
+   */
+  disconnect(whom: Whom): Promise<void>;
+  /** All suspensions, the first to end first. */
+  suspensions(): Promise<Suspension[]>;
+  /** Who is online, waits and is in rooms, on all nodes. @throws a TRPCError while the storage is unavailable. */
+  stats(): Promise<Stats>;
+  /**
+   * For a shutdown without a gap: no new session begins here, and clients are asked to reconnect one by one over `windowMs` milliseconds.
+   * Resolves when all have gone, or the window is over.
+   */
+  drain(windowMs: number): Promise<void>;
+  /** Closes every socket with a code that means reconnect, and everything that was opened. Posts what is still to be posted. */
+  stop(): Promise<void>;
+}
+
+/**
+ * @param options see `PeerStreamOptions`; all have defaults.
+ * @throws {ConfigError} with all options that are wrong.
+ */
+export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
+  const system = createSystem();
+  const config = configOf(options, system.id());
+  const log = options.log ?? createLog(config.logLevel, toStandardOutput(system.defer));
+  const { assembly, hashOfAddress, close } = openPeerStream(config, { ...options, system, log });
+  const { signaling } = assembly;
+  const subjectOf = (whom: Whom): Subject => {
+    if ("account" in whom) return { kind: "account", id: whom.account };
+    if ("session" in whom) return { kind: "session", id: whom.session };
+    return { kind: "address", id: hashOfAddress(whom.address) };
+  };
+  const served = [
+    ...(config.metricsToken === undefined ? [] : ["/metrics"]),
+    ...(config.adminToken === undefined ? [] : ["/admin/*"]),
+  ];
+  let plugin: ReturnType<typeof createPlugin> | undefined;
+
+  return {
+    t: assembly.t,
+    router: (own) => assembly.router(own),
+    get plugin() {
+      return (plugin ??= createPlugin(assembly, served));
+    },
+    websocket: bunSocketSettings,
+    async suspend(whom, until) {
+      const rejection = await signaling.suspend(subjectOf(whom), until);
+      if (rejection) throw refusal(rejection);
+    },
+    lift: async (whom) => unwrap(await signaling.lift(subjectOf(whom))),
+    async disconnect(whom) {
+      const rejection = await signaling.disconnect(subjectOf(whom));
+      if (rejection) throw refusal(rejection);
+    },
+    suspensions: () => signaling.suspensions(),
+    stats: async () => unwrap(await signaling.stats()),
+    drain: (windowMs) => assembly.drain(windowMs),
+    async stop() {
+      assembly.stop();
+      await close();
+    },
+  };
+}
+
+export interface OpenParts extends Pick<
+  Hooks,
+  "authenticate" | "admit" | "on" | "policy" | "onReport"
+> {
+  system: System;
+  log: Log;
+  page?: Page | undefined;
+  /** This node can never join the others: what is to be done. */
+  onFatal?: ((why: string) => void) | undefined;
+}
+
+export interface OpenedPeerStream {
+  assembly: Assembly;
+  warnRarely: WarnRarely;
+  hashOfAddress: (address: string) => string;
+  /** Reports and events that have not been posted yet. */
+  unposted: () => number;
+  /** Closes the engine, and posts what is still to be posted. */
+  close: () => Promise<void>;
+}
+
+/** Opens the engine that a configuration asks for, and builds everything on it. */
+export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
+  const { system, log, policy, authenticate, admit, on, page } = parts;
+  const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
+  const lifecycle = lifecycleTypesFor({ on, webhook: config.events });
+  const { engine, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
+  const secrets = config.sessionSecrets ?? [system.id() + system.id()];
+  const webhook =
+    config.webhook &&
+    createWebhook({
+      ...config.webhook,
+      schedule: system.schedule,
+      onGivenUp: (why) => log.warn("a report was not posted", { why }),
+    });
+  const warnRarely = createWarnRarely(log, system);
+  const socketsMax = socketsMaxFor(config, log);
+  // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
+  const [memoryKey = system.id()] = secrets;
+  const assembly = assemble({
+    ...config,
+    system,
+    engine,
+    log,
+    policy: policy ?? fairPolicyFor(config.relaxAfterMs),
+    sessionSecrets: secrets,
+    nodeName: `${hostname()}:${process.pid}`,
+    onReport(report) {
+      void webhook?.post(report);
+      parts.onReport?.(report);
+    },
+    page,
+    authenticate,
+    admit,
+    admission: {
+      ...config.admission,
+      peersMax: socketsMax,
+      hashKey: () => addresses?.key() ?? memoryKey,
+      isKeyKnown: () => !addresses || addresses.key() !== undefined,
+      shared: addresses,
+      onUnannouncedProxy: () =>
+        log.warn(
+          "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
+        ),
+      onFull: () =>
+        warnRarely("this node is full: sockets are refused", {
+          sockets: socketsMax,
+          cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
+        }),
+    },
+  });
+  const { metrics } = assembly;
+  const events = tellLifecycle({ engine, system, log, metrics, on, webhook: config.events });
+  return {
+    assembly,
+    warnRarely,
+    hashOfAddress: (address) => assembly.hashOfAddress(address),
+    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
+    async close() {
+      // The engine waits for the events that are being posted, which are no longer retried.
+      await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
+    },
+  };
+}

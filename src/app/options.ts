@@ -1,0 +1,263 @@
+/**
+ * The options of the library: each variable of the program under its name in camel case, and the operator's hooks. Both are
+ * checked by the same rules.
+ */
+import { lifecycleTypes } from "../domain/lifecycle.ts";
+import type { Policy } from "../domain/matchmaker.ts";
+import type { ReportNotice } from "../signaling/signaling.ts";
+import type { AdmitHook } from "../rpc/admit.ts";
+import type { Authenticate } from "../rpc/identity.ts";
+import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
+import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
+import type { Log, LogLevel } from "../observe/log.ts";
+
+/** A text is split at its commas. */
+type List = string | readonly string[];
+
+/** What can also be set by variables. Times in milliseconds; a limit of 0 is none. */
+export interface Settings {
+  /** For a developer's machine: pages of localhost on any port, clients without an Origin, short cooldowns. Default: false. */
+  development?: boolean | undefined;
+  /** What is logged, one JSON line each on standard output, unless `log` is given. Default: "warn". */
+  logLevel?: LogLevel | undefined;
+  /** The origin at which people open the page, when that is this server. Default: none. */
+  publicUrl?: string | undefined;
+  /** Origins whose pages may connect, besides those of the server's own host. Default: http://localhost:5173. */
+  corsOrigin?: List | undefined;
+  /** Whether clients that send no Origin (not browsers) may connect. Default: in development. */
+  allowNoOrigin?: boolean | undefined;
+  /**
+   * Signs session tokens, at least 16 characters; of several the first signs, all verify. Needed with `redisUrl`. Default: a random
+   * one, with which a restart ends every session.
+   */
+  sessionSecret?: List | undefined;
+  /** How long two who skipped each other are not paired again. Default: 300,000; in development 5000. */
+  skipCooldownMs?: number | undefined;
+  /** Skips in a row that cost nothing. Default: 20. */
+  skipBurst?: number | undefined;
+  /** The first delay of one who skips more often; it doubles with each further skip. Default: 1000. */
+  skipDelayMs?: number | undefined;
+  /** After this wait anybody is accepted, whatever the interests and languages. Default: 10,000. */
+  relaxAfterMs?: number | undefined;
+  /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
+  graceMs?: number | undefined;
+  /** STUN servers that browsers are given. Default: stun:stun.l.google.com:19302. */
+  stunUrls?: List | undefined;
+  /** TURN servers that browsers are given, with credentials made by `turnSecret`. Default: none. */
+  turnUrls?: List | undefined;
+  /** The TURN servers' shared secret (coturn's `static-auth-secret`). */
+  turnSecret?: List | undefined;
+  /** How long TURN credentials are valid (seconds). Default: 300. */
+  turnTtlS?: number | undefined;
+  /** Every call goes through TURN, so that no peer learns another's address. Default: false. */
+  forceRelay?: boolean | undefined;
+  /** Signals and queries of an account or session per second, in bursts of 100. Default: 30. */
+  limitSignalsPerS?: number | undefined;
+  /** Joins, skips and reports of an account or session per second, in bursts of 5. Default: 2. */
+  limitIntentsPerS?: number | undefined;
+  /** Bytes of signals of an account or session per second, in bursts of 131,072. Default: 32,768. */
+  limitSignalBytesPerS?: number | undefined;
+  /** Open sockets per IPv4 address or IPv6 /64. Default: 20. */
+  limitSocketsPerAddress?: number | undefined;
+  /** Handshakes of an address in a minute. Default: 60. */
+  limitHandshakesPerMin?: number | undefined;
+  /** Open sockets of this process. Default: 50,000. */
+  limitPeers?: number | undefined;
+  /** Sessions and accounts that are kept while they are gone, because they block another or are blocked. Default: 50,000. */
+  limitBlockers?: number | undefined;
+  /** The same of one address. Default: 200. */
+  limitBlockersPerAddress?: number | undefined;
+  /** Reports from so many distinct reporters within the window suspend an account or session. Default: 3. */
+  reportsToSuspend?: number | undefined;
+  /** The same for an address. Default: 9. */
+  reportsToSuspendAddress?: number | undefined;
+  /** How long a report counts. Default: 3,600,000. */
+  reportsWindowMs?: number | undefined;
+  /** How long a room has to last for reports from it to count, unless media flowed for both. Default: 5000. */
+  reportsAfterMs?: number | undefined;
+  /** Reports of one network that count in an hour. Default: 10. */
+  reportsPerHour?: number | undefined;
+  /** For how long reports suspend an account or session. Default: 86,400,000. */
+  suspendMs?: number | undefined;
+  /** For how long they suspend an address. Default: 3,600,000. */
+  suspendAddressMs?: number | undefined;
+  /** Proxies whose forwarding headers are believed: addresses, or ranges such as 10.0.0.0/8. Default: none. */
+  trustedProxies?: List | undefined;
+  /** Where the lobby is shared by several processes; several URLs are as many parts of it. Default: none, in memory. */
+  redisUrl?: List | undefined;
+  /** Sentinels (`host:26379`) that are asked for the master. Default: none. */
+  redisSentinels?: List | undefined;
+  redisSentinelPassword?: string | undefined;
+  /** Whether `redisUrl` names nodes of a Redis Cluster. Default: false. */
+  redisCluster?: boolean | undefined;
+  /** The parts of the lobby in a cluster. Default: 3. */
+  redisShards?: number | undefined;
+  /** Peers per part of the lobby above which one more opens. Default: 40,000. */
+  redisShardPeers?: number | undefined;
+  /** Before each key and channel. Default: "peer-stream:". */
+  redisPrefix?: string | undefined;
+  /** Paths of PEM files for TLS to Redis. Default: the system's authorities, no client certificate. */
+  redisCaFile?: string | undefined;
+  redisCertFile?: string | undefined;
+  redisKeyFile?: string | undefined;
+  /** Gives access to `/metrics`, as a bearer token of at least 16 characters. Default: it is not served. */
+  metricsToken?: string | undefined;
+  /** Gives access to `/admin`, likewise. Default: it is not served. */
+  adminToken?: string | undefined;
+  /** Where reports are posted, signed by `moderationSecret`. Default: nowhere. */
+  moderationWebhook?: string | undefined;
+  moderationSecret?: string | undefined;
+  /** Where lifecycle events are posted, signed by `eventsSecret`. Default: nowhere. */
+  eventsWebhook?: string | undefined;
+  eventsSecret?: string | undefined;
+  /** The types of those that are posted. Default: all. */
+  eventsTypes?: List | undefined;
+}
+
+/** What only code can give. */
+export interface Hooks {
+  /** Who each peer is: see `Authenticate`. Default: all are anonymous. */
+  authenticate?: Authenticate | undefined;
+  /** Asked before each join: see `AdmitHook`. Default: everybody may. */
+  admit?: AdmitHook | undefined;
+  /** Called with what has happened to peers and rooms, by the type of the event: see `LifecycleHooks`. Default: none. */
+  on?: LifecycleHooks | undefined;
+  /** How partners are chosen. Default: the fair policy. */
+  policy?: Policy | undefined;
+  /** Where log lines go. Default: standard output. */
+  log?: Log | undefined;
+  /** Called with each reporter's first report of a room; must not throw. */
+  onReport?: ((report: ReportNotice) => void) | undefined;
+}
+
+export interface PeerStreamOptions extends Settings, Hooks {}
+
+/** Variables of the program that a library has no use for: it does not listen, nor exit. */
+const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS_KEY", "DRAIN_MS"]);
+
+const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
+  "authenticate",
+  "admit",
+  "on",
+  "policy",
+  "log",
+  "onReport",
+]);
+
+/** `LIMIT_PEERS` → `limitPeers`; `NODE_ENV` is the option `development`. */
+const optionOf = (variable: string): string =>
+  variable === "NODE_ENV"
+    ? "development"
+    : variable.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+
+const variableOf = new Map(variableNames.map((name) => [optionOf(name), name]));
+
+/** The options that are also variables, for the test that compares them. */
+export const settingNames: readonly string[] = variableNames
+  .filter((name) => !ofProgram.has(name))
+  .map(optionOf);
+
+/** Options that are wrong, or variables: each problem begins with its name. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(["Peer Stream can't be configured like this:", ...problems].join("\n  "));
+    this.problems = problems;
+  }
+}
+
+/** What else the program's variables say. */
+export interface ProgramOptions extends Settings {
+  host?: string;
+  port?: number;
+  /** Paths of PEM files. */
+  tlsCert?: string;
+  tlsKey?: string;
+  drainMs?: number;
+}
+
+/**
+ * The program's variables as options, for a host that wants to be configured by them. An empty variable counts as unset.
+ * @throws {ConfigError} with everything that is wrong.
+ */
+export function readOptions(env: Record<string, string | undefined>): ProgramOptions {
+  const config = readConfig(env);
+  if ("problems" in config) throw new ConfigError(config.problems);
+  const { TRUSTED_PROXIES: _, NODE_ENV: mode = "development", ...values } = readVariables(env);
+  const options = Object.entries(values).map(([name, value]) => [optionOf(name), value]);
+  return {
+    logLevel: "info",
+    ...Object.fromEntries(options),
+    development: mode === "development",
+    trustedProxies: env["TRUSTED_PROXIES"],
+  };
+}
+
+/**
+ * @param randomSecret signs session tokens if there is no `sessionSecret`; with Redis, other nodes would not know it.
+ * @throws {ConfigError} with everything that is wrong.
+ */
+export function configOf(options: PeerStreamOptions, randomSecret: string): Config {
+  const env: Record<string, string> = { LOG_LEVEL: "warn", NODE_ENV: "production" };
+  if (options.redisUrl === undefined) env["SESSION_SECRET"] = randomSecret;
+  const problems: string[] = [];
+  for (const [name, value] of Object.entries(options)) {
+    const variable = variableOf.get(name);
+    if (value === undefined) continue;
+    if (hookNames.has(name)) problems.push(...hookProblems(name, value));
+    else if (variable === undefined) problems.push(`${name}: is no option${didYouMean(name)}`);
+    else if (variable === "NODE_ENV") env[variable] = value === true ? "development" : "production";
+    else if (!ofProgram.has(variable)) {
+      const text = textOf(value);
+      if ("problem" in text) problems.push(`${name}: ${text.problem}`);
+      else env[variable] = text.text;
+    }
+  }
+  const config = readConfig(env);
+  if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
+  if (problems.length > 0 || "problems" in config) throw new ConfigError(problems);
+  return config;
+}
+
+function hookProblems(name: string, value: unknown): string[] {
+  if (name === "on") return lifecycleHookProblems(value);
+  const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
+  return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];
+}
+
+function lifecycleHookProblems(hooks: unknown): string[] {
+  if (typeof hooks !== "object" || hooks === null) return ["on: must be an object of functions"];
+  return Object.entries(hooks).flatMap(([type, hook]) => {
+    if (!lifecycleTypes.some((one) => one === type))
+      return [`on.${type}: is no type of an event: ${lifecycleTypes.join(", ")}`];
+    return hook === undefined || typeof hook === "function"
+      ? []
+      : [`on.${type}: must be a function`];
+  });
+}
+
+/** A value as a variable has it. */
+function textOf(value: unknown): { text: string } | { problem: string } {
+  if (Array.isArray(value)) {
+    const texts = value.map(String);
+    // It would be taken for two.
+    if (texts.some((text) => text.includes(",")))
+      return { problem: "no item may have a comma in it" };
+    return { text: texts.join(",") };
+  }
+  if (["string", "number", "boolean"].includes(typeof value)) return { text: String(value) };
+  return { problem: "must be a text, a number, true or false, or a list of texts" };
+}
+
+const inTermsOfOptions = (problem: string): string =>
+  problem.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g, optionOf);
+
+function didYouMean(name: string): string {
+  const known = [...settingNames, ...hookNames];
+  const same = known.find(
+    (option) => option.toLowerCase() === name.toLowerCase().replace(/_/g, ""),
+  );
+  return same === undefined ? "" : `; did you mean ${same}?`;
+}

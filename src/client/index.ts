@@ -1,0 +1,35 @@
+/** The entry of the package `peer-stream-client`: all that it exports, by name. */
+export { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
+export type { CallStats } from "./call-stats.ts";
+export type { Rtc } from "./call.ts";
+export type {
+  Camera,
+  CameraError,
+  CameraEvent,
+  CameraResult,
+  Choice,
+  Device,
+  Devices,
+} from "./camera.ts";
+export type { Counts } from "./connection.ts";
+export type { PartnerMedia } from "./data-channel-message.ts";
+export type { PeerStreamError, PeerStreamEvent, PeerStreamState, RoomEnd } from "./state.ts";
+export type { TokenStorage } from "./token-store.ts";
+export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
+export type {
+  Candidate,
+  EndReason,
+  IceServer,
+  Mode,
+  PeerEvent,
+  PeerState,
+  RejectionFields,
+  RejectionReason,
+  ReportReason,
+  RoomTerms,
+  Signal,
+  Stats,
+  Status,
+  StatusAnswer,
+} from "../protocol.ts";
+export type { AppRouter } from "../rpc/router.ts";

@@ -1,0 +1,147 @@
+/** What holds for an account, whatever tab, session, process or restart it comes by. */
+import { describe, expect, test } from "bun:test";
+import type { PeerStreamOptions } from "../../src/server.ts";
+import { connect, ends, startHost } from "../support/host.ts";
+import { startRedis } from "../support/redis.ts";
+import { until } from "../support/until.ts";
+
+const authenticate: PeerStreamOptions["authenticate"] = ({ params }) =>
+  params["auth"] === undefined ? {} : { account: String(params["auth"]) };
+
+/** Opens a tab of an account; without one of an anonymous peer. */
+async function tabOf(ws: string, account?: string) {
+  const tab = connect(ws, account === undefined ? {} : { auth: account });
+  await tab.next("session");
+  return tab;
+}
+
+type Tab = Awaited<ReturnType<typeof tabOf>>;
+const wishes = { autoRejoin: false };
+
+/** Two that are the only ones waiting meet. */
+async function meet(first: Tab, second: Tab): Promise<string> {
+  await first.client.join.mutate(wishes);
+  expect(await second.client.join.mutate(wishes)).toEqual({ status: "paired" });
+  const { roomId } = await first.next("wait-for-offer");
+  await second.next("create-offer");
+  return roomId;
+}
+
+interface Site {
+  /** Where tabs connect, each time to another process where there are several. */
+  ws(): string;
+  strangers: ReturnType<typeof startHost>["strangers"];
+}
+
+const limits = { limitIntentsPerS: 1000, skipCooldownMs: 60_000, reportsAfterMs: 0 };
+
+const sites: Record<string, () => Promise<Site>> = {
+  async "in memory"() {
+    const { ws, strangers } = startHost({ authenticate, ...limits });
+    return { ws: () => ws, strangers };
+  },
+  async "over two processes on Redis"() {
+    const redis = await startRedis(["--appendonly", "no"]);
+    ends.push(() => redis[Symbol.asyncDispose]());
+    const options = { redisUrl: String(redis.url), sessionSecret: "a secret of these two hosts" };
+    const hosts = [1, 2].map(() => startHost({ authenticate, ...limits, ...options }));
+    for (const { strangers } of hosts)
+      await until("the host has Redis", async () => (await strangers.stats()).online === 0);
+    let next = 0;
+    const [host] = hosts;
+    if (!host) throw new Error("there are two");
+    return { ws: () => hosts[next++ % 2]?.ws ?? "", strangers: host.strangers };
+  },
+};
+
+for (const [where, open] of Object.entries(sites))
+  describe(`an account, ${where}`, () => {
+    test("never meets itself, and its tabs meet others", async () => {
+      const { ws } = await open();
+      const tabs = [
+        await tabOf(ws(), "alice"),
+        await tabOf(ws(), "alice"),
+        await tabOf(ws(), "alice"),
+      ];
+      for (const { client } of tabs)
+        expect(await client.join.mutate(wishes)).toEqual({ status: "waiting" });
+      const bob = await tabOf(ws(), "bob");
+      expect(await bob.client.join.mutate(wishes)).toEqual({ status: "paired" });
+    }, 20_000);
+
+    test("a block holds for its other tabs and later sessions, against all of the other's", async () => {
+      const { ws } = await open();
+      const [alice, bob] = [await tabOf(ws(), "alice"), await tabOf(ws(), "bob")];
+      const roomId = await meet(alice, bob);
+      await alice.client.block.mutate({ roomId });
+      alice.socket.close();
+      const [again, other] = [await tabOf(ws(), "alice"), await tabOf(ws(), "bob")];
+      await bob.client.leave.mutate({});
+      expect(await again.client.join.mutate(wishes)).toEqual({ status: "waiting" });
+      expect(await other.client.join.mutate(wishes)).toEqual({ status: "waiting" });
+      // Neither is barred from anybody else.
+      const carol = await tabOf(ws(), "carol");
+      expect(await carol.client.join.mutate(wishes)).toEqual({ status: "paired" });
+    }, 20_000);
+
+    test("a suspension puts out all its tabs at once, and keeps out new ones until it is lifted", async () => {
+      const { ws, strangers } = await open();
+      const tabs = [await tabOf(ws(), "alice"), await tabOf(ws(), "alice")];
+      const [first, second] = tabs;
+      if (!first || !second) throw new Error("there are two");
+      const bob = await tabOf(ws(), "bob");
+      await meet(first, bob);
+      await second.client.join.mutate(wishes);
+      await strangers.suspend({ account: "alice" }, Date.now() + 60_000);
+      for (const tab of tabs)
+        expect(await tab.next("resync")).toMatchObject({ state: { status: "idle" } });
+      expect(await bob.next("partner-disconnected")).toMatchObject({ reason: "removed" });
+      const later = await tabOf(ws(), "alice");
+      for (const { client } of [...tabs, later]) {
+        const refused = await client.join
+          .mutate(wishes)
+          .catch((error: { data: object }) => error.data);
+        expect(refused).toMatchObject({ reason: "suspended" });
+      }
+      expect(await strangers.suspensions()).toMatchObject([
+        { subject: { kind: "account", id: "alice" } },
+      ]);
+      expect(await strangers.lift({ account: "alice" })).toBe(true);
+      await until(
+        "another node has heard of it",
+        async () => (await later.client.join.mutate(wishes)).status === "waiting",
+      );
+    }, 20_000);
+
+    test("without an account all of that holds for the session alone", async () => {
+      const { ws } = await open();
+      const [alice, bob] = [await tabOf(ws()), await tabOf(ws())];
+      const roomId = await meet(alice, bob);
+      await alice.client.block.mutate({ roomId });
+      await bob.client.leave.mutate({});
+      const another = await tabOf(ws());
+      await another.client.join.mutate(wishes);
+      expect(await bob.client.join.mutate(wishes)).toEqual({ status: "paired" });
+    }, 20_000);
+  });
+
+test("a block outlives the restart of every process, on Redis", async () => {
+  const redis = await startRedis(["--appendonly", "no"]);
+  ends.push(() => redis[Symbol.asyncDispose]());
+  const options = { redisUrl: String(redis.url), sessionSecret: "a secret of these hosts" };
+  const start = async () => {
+    const host = startHost({ authenticate, ...limits, ...options });
+    await until("the host has Redis", async () => (await host.strangers.stats()).online === 0);
+    return host;
+  };
+  const before = await start();
+  const [alice, bob] = [await tabOf(before.ws, "alice"), await tabOf(before.ws, "bob")];
+  await alice.client.block.mutate({ roomId: await meet(alice, bob) });
+  for (const { socket } of [alice, bob]) void socket.close();
+  await until("both have gone", async () => (await before.strangers.stats()).online === 0);
+  await before.strangers.stop();
+  const after = await start();
+  const [again, other] = [await tabOf(after.ws, "alice"), await tabOf(after.ws, "bob")];
+  expect(await again.client.join.mutate(wishes)).toEqual({ status: "waiting" });
+  expect(await other.client.join.mutate(wishes)).toEqual({ status: "waiting" });
+}, 30_000);

@@ -1,0 +1,62 @@
+/** The examples in src/app/README.md and README.md: as they are printed they are checked by TypeScript, and the first one is run. */
+import { expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { root } from "../support/root.ts";
+
+const text = await Bun.file(join(root, "src/app/README.md")).text();
+const section = text.slice(
+  text.indexOf("## In an application of your own"),
+  text.indexOf("## As a program"),
+);
+const examples = [...section.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) =>
+  code.replaceAll('"peer-stream/server"', JSON.stringify(join(root, "src/server.ts"))),
+);
+
+test("the examples of embedding are accepted by TypeScript", async () => {
+  expect(examples.length).toBe(3);
+  const folder = await mkdtemp(join(root, "test/integration/.embedding-"));
+  try {
+    for (const [index, code] of examples.entries())
+      await Bun.write(join(folder, `${index}.ts`), code);
+    await Bun.write(
+      join(folder, "tsconfig.json"),
+      JSON.stringify({
+        extends: join(root, "tsconfig.json"),
+        // An example shows what there is, also what it does not use.
+        compilerOptions: { noUnusedParameters: false, noUnusedLocals: false },
+        include: ["*.ts", join(root, "src/**/*.d.ts")],
+      }),
+    );
+    const tsc = Bun.spawn([join(root, "node_modules/.bin/tsc"), "--noEmit", "-p", folder], {
+      stdout: "pipe",
+    });
+    expect(await new Response(tsc.stdout).text()).toBe("");
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}, 60_000);
+
+test("the first one serves a host, and peers under its prefix", async () => {
+  const folder = await mkdtemp(join(root, "test/integration/.embedding-"));
+  try {
+    const file = join(folder, "app.ts");
+    await Bun.write(file, (examples[0] ?? "").replace("listen(3000)", "listen(0)"));
+    const { app } = (await import(file)) as {
+      app: { server: { port: number }; stop(now: boolean): Promise<void> };
+    };
+    const at = `127.0.0.1:${app.server.port}`;
+    expect(await (await fetch(`http://${at}/`)).text()).toBe("the application's own page");
+    const socket = new WebSocket(`ws://${at}/strangers/trpc`);
+    const answer = new Promise(
+      (resolve) => (socket.onmessage = ({ data }) => resolve(JSON.parse(String(data)))),
+    );
+    socket.onopen = () =>
+      socket.send(JSON.stringify({ id: 1, method: "query", params: { path: "stats" } }));
+    expect(await answer).toMatchObject({ id: 1, result: { data: { online: 0 } } });
+    socket.close();
+    await app.stop(true);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});

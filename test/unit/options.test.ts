@@ -1,0 +1,105 @@
+/** The options of the library, compared with the variables of the program. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { configOf, readOptions, settingNames, type Settings } from "../../src/app/options.ts";
+import { readConfig, variableNames } from "../../src/config.ts";
+import { root } from "../support/root.ts";
+
+const randomSecret = "a random secret of the tests";
+const text = await Bun.file(join(root, "src/app/options.ts")).text();
+const declared = text.slice(
+  text.indexOf("export interface Settings"),
+  text.indexOf("/** What only code can give"),
+);
+
+test("each variable that a library has a use for is an option, and each option is one", () => {
+  const names = [...declared.matchAll(/^ {2}(\w+)\?:/gm)].map(([, name = ""]) => name);
+  expect(names.toSorted()).toEqual(settingNames.toSorted());
+});
+
+test("each option says what it is, and its default", () => {
+  const blocks = [...declared.matchAll(/((?: {2}\/\*\*[\s\S]*?\*\/\n)?) {2}(\w+)\?:/g)];
+  const undocumented = blocks.flatMap(([, comment = "", name = ""]) =>
+    comment === "" ? [name] : [],
+  );
+  // Each of these belongs to the option before it.
+  expect(undocumented).toEqual([
+    "redisSentinelPassword",
+    "redisCertFile",
+    "redisKeyFile",
+    "moderationSecret",
+    "eventsSecret",
+  ]);
+});
+
+test("without any option the library is configured as the program is in production", () => {
+  const program = readConfig({
+    NODE_ENV: "production",
+    SESSION_SECRET: randomSecret,
+    LOG_LEVEL: "warn",
+  });
+  expect(JSON.stringify(configOf({}, randomSecret))).toBe(JSON.stringify(program));
+});
+
+test("an option has the effect of its variable", () => {
+  const options: Settings = {
+    graceMs: 1000,
+    corsOrigin: ["https://a.example", "https://b.example"],
+    forceRelay: true,
+    turnUrls: "turn:turn.example:3478",
+    turnSecret: "a shared secret of coturn",
+    trustedProxies: ["10.0.0.0/8"],
+  };
+  const env = {
+    NODE_ENV: "production",
+    LOG_LEVEL: "warn",
+    SESSION_SECRET: randomSecret,
+    GRACE_MS: "1000",
+    CORS_ORIGIN: "https://a.example,https://b.example",
+    FORCE_RELAY: "true",
+    TURN_URLS: "turn:turn.example:3478",
+    TURN_SECRET: "a shared secret of coturn",
+    TRUSTED_PROXIES: "10.0.0.0/8",
+  };
+  const [ours, theirs] = [configOf(options, randomSecret), readConfig(env)];
+  expect(JSON.stringify(ours)).toBe(JSON.stringify(theirs));
+});
+
+test("with Redis a secret is needed, as the nodes must know each other's tokens", () => {
+  expect(() => configOf({ redisUrl: "redis://127.0.0.1:6379" }, randomSecret)).toThrow(
+    "sessionSecret: is needed with redisUrl",
+  );
+});
+
+test("a secret with a comma is not taken for two", () => {
+  const sessionSecret = ["a secret, with a comma in it"];
+  expect(() => configOf({ sessionSecret }, randomSecret)).toThrow(
+    "sessionSecret: no item may have a comma",
+  );
+});
+
+test("the variables are options of the program: what is read from them configures the same", () => {
+  const env = {
+    GRACE_MS: "1000",
+    CORS_ORIGIN: "https://a.example",
+    TRUSTED_PROXIES: "10.0.0.0/8",
+    PORT: "8080",
+  };
+  const options = readOptions(env);
+  expect(options).toMatchObject({ graceMs: 1000, corsOrigin: ["https://a.example"], port: 8080 });
+  const [ours, theirs] = [
+    configOf(options, randomSecret),
+    readConfig({ ...env, SESSION_SECRET: randomSecret }),
+  ];
+  expect(JSON.stringify({ ...ours, port: 8080 })).toBe(JSON.stringify(theirs));
+  expect(() => readOptions({ GRACE_MS: "soon" })).toThrow("GRACE_MS: must be a whole number");
+  expect(variableNames).toContain("GRACE_MS");
+});
+
+test("hooks for lifecycle events must be functions of types that exist", () => {
+  const wrong = (on: unknown) => () => configOf({ on } as never, randomSecret);
+  expect(wrong({ ended() {}, paired: undefined })).not.toThrow();
+  expect(wrong({ began() {} })).toThrow("on.began: is no type of an event: joined, paired");
+  expect(wrong({ ended: "yes" })).toThrow("on.ended: must be a function");
+  expect(wrong(() => {})).toThrow("on: must be an object of functions");
+});
