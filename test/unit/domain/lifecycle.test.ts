@@ -153,7 +153,9 @@ describe("lifecycle events", () => {
 
   test("name the account of a peer who has one", () => {
     const named = { ...alone, account: "42" };
-    expect(derive(enter(named), named)).toMatchObject([{ peer: { sessionId: "alice", account: "42" } }]);
+    expect(derive(enter(named), named)).toMatchObject([
+      { peer: { sessionId: "alice", account: "42" } },
+    ]);
     const party = { sessionId: "alice", addressHash: undefined, account: "42" };
     const report = {
       kind: "report",
