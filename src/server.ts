@@ -2,6 +2,8 @@
 export { createPeerStream, type PeerStream, type Whom } from "./app/create-peer-stream.ts";
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
 export { reject as refuse } from "./domain/rejection.ts";
+export type { LifecycleEvent, LifecyclePeer, LifecycleType } from "./domain/lifecycle.ts";
+export type { LifecycleHooks } from "./observe/lifecycle-hooks.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
