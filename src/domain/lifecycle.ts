@@ -235,11 +235,9 @@ function reportedOf(
   };
 }
 
-const peerOf = (session: Session & { account?: string | undefined }): LifecyclePeer =>
-  nameOf(session.id, session.account);
+const peerOf = ({ id, account }: Session): LifecyclePeer => nameOf(id, account);
 
-const partyOf = (party: Party & { account?: string | undefined }): LifecyclePeer =>
-  nameOf(party.sessionId, party.account);
+const partyOf = ({ sessionId, account }: Party): LifecyclePeer => nameOf(sessionId, account);
 
 const nameOf = (sessionId: string, account: string | undefined): LifecyclePeer =>
   account === undefined ? { sessionId } : { sessionId, account };

@@ -1078,6 +1078,40 @@ export function describeEngine(name: string, open: OpenEngine) {
         ]);
       });
 
+      test("name the accounts of those who have one", async () => {
+        const { engine, system, pair, enter, toldByNow } = listening();
+        const [wake, addressHash] = [() => {}, "address of alice"];
+        await engine.attach({
+          sessionId: "alice",
+          account: "42",
+          generation: 0,
+          addressHash,
+          wake,
+        });
+        const alice = { sessionId: "alice", generation: 1 };
+        await engine.enqueue(alice, defaultWishes);
+        await pair(alice, await enter("bob"));
+        const named = { ...ofAlice, account: "42" };
+        expect(await toldByNow()).toMatchObject([
+          { type: "joined", peer: named },
+          { type: "joined", peer: ofBob },
+          { type: "paired", peers: [named, ofBob] },
+        ]);
+        await engine.report(alice, "room");
+        const subject = { kind: "account", id: "42" } as const;
+        await engine.suspend(subject, system.now() + 1000);
+        const later = await toldByNow();
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "reported", reporter: named }),
+        );
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "suspended", subject, by: "operator" }),
+        );
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "ended", by: "removed", peers: [named, ofBob] }),
+        );
+      });
+
       test("tell of a report that counts for nothing, too", async () => {
         const { engine, roomOfTwo, toldByNow } = listening();
         const { alice } = await roomOfTwo();

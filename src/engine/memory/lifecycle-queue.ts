@@ -36,7 +36,7 @@ export class LifecycleQueue {
     this.#delivery = new LifecycleDelivery({ defer: system.defer });
   }
 
-  listen(listener: LifecycleListener, onLost: (events: number) => void): void {
+  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
     this.#onLost = onLost;
     this.#delivery.listen(listener);
   }

@@ -19,7 +19,6 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
-  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -239,9 +238,9 @@ class MemoryEngine implements Engine {
 
   lift(subject: Subject): boolean {
     const at = this.#system.now();
-    const hasLifted = this.#moderation.lift(subject, at);
-    if (hasLifted) this.#lifecycle.lifted(subject, at);
-    return hasLifted;
+    if (!this.#moderation.lift(subject, at)) return false;
+    this.#lifecycle.lifted(subject, at);
+    return true;
   }
 
   suspensions(): Suspension[] {
@@ -293,8 +292,8 @@ class MemoryEngine implements Engine {
     return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
   }
 
-  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
-    this.#lifecycle.listen(listener, onLost);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    this.#lifecycle.listen(...listeners);
   }
 
   close(): MaybePromise<void> {

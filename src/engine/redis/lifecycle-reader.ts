@@ -54,7 +54,7 @@ export class LifecycleReader {
     this.#delivery = new LifecycleDelivery({ defer, mayBegin: () => elapsed() < this.#leaseUntil });
   }
 
-  listen(listener: LifecycleListener, onLost: (events: number) => void): void {
+  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
     if (this.#parts.wanted.length === 0) return;
     this.#onLost = onLost;
     this.#delivery.listen(listener);

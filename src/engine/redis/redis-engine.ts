@@ -20,7 +20,6 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
-  LifecycleListener,
   MatchOptions,
   PairRequest,
   Reported,
@@ -369,8 +368,8 @@ export class RedisEngine implements Engine {
     this.#onRoomEnded = listener;
   }
 
-  onLifecycle(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
-    for (const { lifecycle } of this.#shards) lifecycle.listen(listener, onLost);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    for (const { lifecycle } of this.#shards) lifecycle.listen(...listeners);
   }
 
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
@@ -389,7 +388,6 @@ export class RedisEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#shards.map(({ lifecycle }) => lifecycle.close()));
-    for (const { node } of this.#shards) node.close();
+    await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 }

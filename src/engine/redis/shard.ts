@@ -312,6 +312,12 @@ export class Shard {
     await this.node.hasCaughtUp();
   }
 
+  /** Resolves when the events that are being told have been. */
+  async close(): Promise<void> {
+    await this.lifecycle.close();
+    this.node.close();
+  }
+
   /** Runs a task whose result nothing waits for. That Redis is unavailable is no news; anything else is a bug. */
   inBackground(where: string, task: () => Promise<unknown>): void {
     task().catch((error: unknown) => {

@@ -152,9 +152,10 @@ describe("lifecycle events", () => {
   });
 
   test("name the account of a peer who has one", () => {
-    const entered = enter(alone);
-    const named = { ...entered, member: { ...entered.member, account: "42" } };
-    expect(derive(named, alone)).toMatchObject([{ peer: { sessionId: "alice", account: "42" } }]);
+    const named = { ...alone, account: "42" };
+    expect(derive(enter(named), named)).toMatchObject([
+      { peer: { sessionId: "alice", account: "42" } },
+    ]);
     const party = { sessionId: "alice", addressHash: undefined, account: "42" };
     const report = {
       kind: "report",
