@@ -4,14 +4,9 @@ import { eventsProblems, eventsVariables, readEventsConfig } from "./events-conf
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
+import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
+import { flag, list, secret } from "./config-values.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
-
-const list = z.string().transform((text) =>
-  text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== ""),
-);
 
 const integer = (min: number, max: number) =>
   z
@@ -19,10 +14,6 @@ const integer = (min: number, max: number) =>
     .regex(/^\d+$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
-
-const flag = z
-  .enum(["true", "false", "1", "0"], "must be true or false")
-  .transform((text) => text === "true" || text === "1");
 
 const proxies = z.string().transform((text, context) => {
   const proxyList = parseProxyList(text);
@@ -99,18 +90,6 @@ const iceUrls = (pattern: RegExp, form: string) =>
 
 const portFits = (url: string) => Number(/:(\d{1,5})(?:\?|$)/.exec(url)?.[1] ?? 1) <= 65535;
 
-/** A text with fewer different characters is no random secret. */
-const secretCharactersMin = 8;
-
-const secret = (what: string) =>
-  z
-    .string()
-    .min(16, `${what} must be at least 16 characters`)
-    .refine(
-      (text) => text.length < 16 || new Set(text).size >= secretCharactersMin,
-      `${what} is too easy to guess: make one with openssl rand -base64 32`,
-    );
-
 const secrets = list.pipe(z.array(secret("each secret")).min(1));
 
 const dayMs = 86_400_000;
@@ -163,6 +142,7 @@ const variables = z.object({
   SUSPEND_ADDRESS_MS: integer(1000, 365 * 86_400_000).default(3_600_000),
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
+  ...authVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
   MODERATION_WEBHOOK: z
@@ -188,8 +168,8 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
-    for (const [variable, problem] of [...redisProblems(env), ...eventsProblems(env)])
-      require(variable, problem);
+    const misfits = [...redisProblems(env), ...eventsProblems(env), ...authProblems(env)];
+    for (const [variable, problem] of misfits) require(variable, problem);
   })
   .superRefine((env, context) => {
     if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
@@ -201,7 +181,7 @@ const config = variables
       });
   })
   .superRefine((env, context) => {
-    // Each gives access to something else: metrics, suspensions, session tokens.
+    // Each gives access to something else: metrics, suspensions, session tokens, accounts.
     const holders = new Map<string, string>();
     for (const name of [
       "SESSION_SECRET",
@@ -209,6 +189,7 @@ const config = variables
       "ADMIN_TOKEN",
       "MODERATION_SECRET",
       "EVENTS_SECRET",
+      "AUTH_JWT_SECRET",
     ] as const)
       for (const value of [env[name] ?? []].flat()) {
         const other = holders.get(value);
@@ -291,6 +272,7 @@ const config = variables
       trustedProxies: env.TRUSTED_PROXIES,
     },
     redis: readRedisConfig(env),
+    auth: readAuthConfig(env),
     metricsToken: env.METRICS_TOKEN,
     adminToken: env.ADMIN_TOKEN,
     webhook:

@@ -8,6 +8,7 @@ import {
   checkStun,
   checkTurn,
 } from "./doctor/checks.ts";
+import { checkAuth } from "./doctor/auth.ts";
 import { fail, messageOf, ok, type Finding } from "./doctor/finding.ts";
 import { checkRedis } from "./doctor/redis.ts";
 import { createSystem } from "./system.ts";
@@ -36,6 +37,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ["REDIS_URL", () => checkRedis(config.redis, config.sessionSecrets, system)],
     ["STUN_URLS", () => checkStun(config, system)],
     ["TURN_URLS", () => checkTurn(config, system)],
+    ["AUTH_JWKS_URL", () => checkAuth(config.auth, system)],
     ["the clock", () => checkClock(clockServer, system)],
   ];
   const looked = checks.map(async ([name, check]) => {

@@ -1,5 +1,6 @@
 /** The variables about Redis → where it is, one location for each part of the lobby, and how it is reached. */
 import { z } from "zod";
+import { flag } from "./config-values.ts";
 
 /** A URL; or how Sentinels, or the nodes of a cluster, are asked for it. The engine knows the same shapes. */
 type Location =
@@ -40,10 +41,7 @@ export const redisVariables = {
     "must be addresses like host:26379, comma-separated",
   ).optional(),
   REDIS_SENTINEL_PASSWORD: z.string().optional(),
-  REDIS_CLUSTER: z
-    .enum(["true", "false", "1", "0"], "must be true or false")
-    .transform((text) => text === "true" || text === "1")
-    .default(false),
+  REDIS_CLUSTER: flag.default(false),
   REDIS_SHARDS: z
     .string()
     .regex(/^[1-9]\d{0,3}$/, "must be a whole number from 1 on")

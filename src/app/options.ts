@@ -107,6 +107,24 @@ export interface Settings {
   /** Where reports are posted, signed by `moderationSecret`. Default: nowhere. */
   moderationWebhook?: string | undefined;
   moderationSecret?: string | undefined;
+  /** Verifies the tokens (JWT) of peers with accounts: secrets of at least 32 characters, any of which may have signed. Default: none. */
+  authJwtSecret?: List | undefined;
+  /** The URL of the key set that verifies them, in place of a secret. Default: none. */
+  authJwksUrl?: string | undefined;
+  /** What a token's `iss` must be. Default: any. */
+  authIssuer?: string | undefined;
+  /** What a token's `aud` must contain one of. Default: any. */
+  authAudience?: List | undefined;
+  /** The claim that the account is read from. Default: "sub". */
+  authAccountClaim?: string | undefined;
+  /** The claim that the lobby is read from. Default: none. */
+  authLobbyClaim?: string | undefined;
+  /** The claim that the facts, an object, are read from. Default: none. */
+  authFactsClaim?: string | undefined;
+  /** The cookie that a token is in if the page passes none. Default: none. */
+  authCookie?: string | undefined;
+  /** Whether peers without a token are refused. Default: false. */
+  authRequired?: boolean | undefined;
   /** Where lifecycle events are posted, signed by `eventsSecret`. Default: nowhere. */
   eventsWebhook?: string | undefined;
   eventsSecret?: string | undefined;

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../src/config.ts";
+import { checkAuth } from "../../src/doctor/auth.ts";
 import {
   checkCertificate,
   checkClock,
@@ -118,6 +119,54 @@ describe("looked at one by one", () => {
     const secrets = [good, "correcthorsebatterystaple"];
     const findings = checkSecrets(configOf({ SESSION_SECRET: secrets.join(",") }));
     expect(verdicts(findings)).toEqual(["ok", "fail"]);
+  });
+
+  test("AUTH_JWT_SECRET is looked at like any other secret", () => {
+    const config = configOf({ SESSION_SECRET: good, AUTH_JWT_SECRET: "abcdefgh".repeat(4) });
+    expect(checkSecrets(config)).toMatchObject([
+      { verdict: "ok" },
+      { verdict: "fail", what: expect.stringContaining("AUTH_JWT_SECRET") },
+    ]);
+  });
+
+  describe("the key set of AUTH_JWKS_URL", () => {
+    async function checkKeysAt(url: string, env: Record<string, string> = {}) {
+      return checkAuth(configOf({ AUTH_JWKS_URL: url, ...env }).auth, system);
+    }
+
+    test("is sound if it has a usable key; that it is accepted for any issuer and audience is worth a thought", async () => {
+      const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, [
+        "sign",
+        "verify",
+      ]);
+      const key = { ...(await crypto.subtle.exportKey("jwk", pair.publicKey)), alg: "ES256" };
+      using provider = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        fetch: () => Response.json({ keys: [key, { kty: "oct", k: "AAAA" }] }),
+      });
+      const url = provider.url.href;
+      const env = { AUTH_ISSUER: "https://accounts.example", AUTH_AUDIENCE: "chat" };
+      expect(await checkKeysAt(url, env)).toEqual([
+        { verdict: "ok", what: "AUTH_JWKS_URL has usable keys: 1 (ES256)" },
+      ]);
+      const findings = await checkKeysAt(url);
+      expect(verdicts(findings)).toEqual(["ok", "warn", "warn"]);
+      expect(findings.map(({ what }) => what).join()).toMatch(/AUTH_ISSUER.*AUTH_AUDIENCE/);
+    });
+
+    test("is a fault if nobody answers, or what answers is no key set", async () => {
+      const [nobody] = await checkKeysAt(`http://127.0.0.1:${await freePort()}/keys`);
+      expect(nobody).toMatchObject({ verdict: "fail", what: expect.stringMatching(/connect/i) });
+      using page = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("<p>") });
+      const [html] = await checkKeysAt(page.url.href);
+      expect(html).toMatchObject({ verdict: "fail", what: expect.stringContaining("not JSON") });
+    });
+
+    test("is not looked at where there is none", async () => {
+      expect(await checkAuth(undefined, system)).toEqual([]);
+      expect(await checkAuth(configOf({ AUTH_JWT_SECRET: good }).auth, system)).toEqual([]);
+    });
   });
 
   test("the default origin in production is worth a thought", () => {

@@ -220,6 +220,90 @@ describe("the configuration", () => {
     });
   });
 
+  describe("finds what tokens are verified by", () => {
+    const [first, second] = ["a secret of the tests: long enough", "0123456789".repeat(4)];
+    const AUTH_JWKS_URL = "https://accounts.example/keys";
+
+    test("nothing, unless there is a key: then everybody is anonymous", () => {
+      expect(readConfig({})).toMatchObject({ auth: undefined });
+      expect(readConfig({ AUTH_REQUIRED: "false" })).toMatchObject({ auth: undefined });
+    });
+
+    test("secrets, or the URL of a key set; issuer, audiences, claims and cookie", () => {
+      const claims = { account: "sub", lobby: undefined, facts: undefined };
+      const rest = { issuer: undefined, audience: undefined, cookie: undefined, required: false };
+      expect(readConfig({ AUTH_JWT_SECRET: `${first}, ${second}` })).toHaveProperty("auth", {
+        key: { secrets: [first, second] },
+        claims,
+        ...rest,
+      });
+      expect(
+        readConfig({
+          AUTH_JWKS_URL,
+          AUTH_ISSUER: "https://accounts.example/",
+          AUTH_AUDIENCE: "chat, phone",
+          AUTH_ACCOUNT_CLAIM: "https://example.com/id",
+          AUTH_LOBBY_CLAIM: "room",
+          AUTH_FACTS_CLAIM: "app_metadata",
+          AUTH_COOKIE: "__Host-token",
+          AUTH_REQUIRED: "1",
+        }),
+      ).toHaveProperty("auth", {
+        key: { jwksUrl: AUTH_JWKS_URL },
+        issuer: "https://accounts.example/",
+        audience: ["chat", "phone"],
+        claims: { account: "https://example.com/id", lobby: "room", facts: "app_metadata" },
+        cookie: "__Host-token",
+        required: true,
+      });
+    });
+
+    test.each(["http://localhost:8080/keys", "http://127.0.0.1/keys", "http://[::1]:1/keys"])(
+      "the key set of this machine needs no TLS: %s",
+      (url) => {
+        expect(readConfig({ AUTH_JWKS_URL: url })).toMatchObject({
+          auth: { key: { jwksUrl: url } },
+        });
+      },
+    );
+
+    const notAUrl = /^AUTH_JWKS_URL: must be a URL that begins with https/;
+    test.each<[env: Record<string, string>, problem: RegExp]>([
+      [{ AUTH_JWT_SECRET: "shorter than 32 characters" }, /^AUTH_JWT_SECRET: .*at least 32/],
+      [{ AUTH_JWT_SECRET: "ab".repeat(20) }, /^AUTH_JWT_SECRET: .*easy to guess/],
+      [{ AUTH_JWKS_URL: "http://accounts.example/keys" }, notAUrl],
+      [{ AUTH_JWKS_URL: "http://localhost.example/keys" }, notAUrl],
+      [{ AUTH_JWKS_URL: "http://127.0.0.1.example/keys" }, notAUrl],
+      [{ AUTH_JWKS_URL: "https://me:pass@accounts.example/keys" }, notAUrl],
+      [{ AUTH_JWKS_URL: "accounts.example/keys" }, notAUrl],
+      [{ AUTH_JWKS_URL: "file:///keys" }, notAUrl],
+      [{ AUTH_JWKS_URL, AUTH_COOKIE: "a b" }, /^AUTH_COOKIE: must be the name of a cookie/],
+      [{ AUTH_JWKS_URL, AUTH_AUDIENCE: "," }, /^AUTH_AUDIENCE: must name an audience/],
+      [{ AUTH_JWKS_URL, AUTH_REQUIRED: "yes" }, /^AUTH_REQUIRED: must be true or false/],
+      [
+        { AUTH_JWKS_URL, AUTH_JWT_SECRET: second },
+        /^AUTH_JWKS_URL: and AUTH_JWT_SECRET exclude each other/,
+      ],
+      [
+        { AUTH_REQUIRED: "true" },
+        /^AUTH_JWKS_URL: or AUTH_JWT_SECRET is needed with AUTH_REQUIRED/,
+      ],
+      [
+        { AUTH_ISSUER: "x", AUTH_COOKIE: "token" },
+        /^AUTH_JWKS_URL: or AUTH_JWT_SECRET is needed with AUTH_ISSUER, AUTH_COOKIE/,
+      ],
+      [
+        { AUTH_JWT_SECRET: second, SESSION_SECRET: second },
+        /^AUTH_JWT_SECRET: is the same as SESSION_SECRET/,
+      ],
+    ])("refuses %j", (env, problem) => {
+      const answer = readConfig(env);
+      expect(answer).toEqual({ problems: [expect.stringMatching(problem)] });
+      const { AUTH_JWT_SECRET: value } = env;
+      if (value !== undefined) expect(JSON.stringify(answer)).not.toContain(value);
+    });
+  });
+
   const TURN_SECRET = "a secret of the tests";
   const refused: [line: string, env: Record<string, string>, problem: RegExp][] = [
     ["B2", { STUN_URLS: "stun:127.0.0.1:3478?transport=udp" }, /^STUN_URLS: .*no query/],
