@@ -1,5 +1,6 @@
 /** The environment → a frozen configuration. All problems are reported at once, each with the name of its variable. */
 import { z } from "zod";
+import { eventsProblems, eventsVariables, readEventsConfig } from "./events-config.ts";
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
@@ -148,6 +149,7 @@ const variables = z.object({
     .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
     .optional(),
   MODERATION_SECRET: secret("it").optional(),
+  ...eventsVariables(secret("it")),
 });
 
 /** The burst for a rate: that of the default, or what a higher rate allows in two and a half seconds. */
@@ -166,8 +168,8 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
-    for (const [variable, problem] of [...redisProblems(env), ...authProblems(env)])
-      require(variable, problem);
+    const misfits = [...redisProblems(env), ...eventsProblems(env), ...authProblems(env)];
+    for (const [variable, problem] of misfits) require(variable, problem);
   })
   .superRefine((env, context) => {
     if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
@@ -186,6 +188,7 @@ const config = variables
       "METRICS_TOKEN",
       "ADMIN_TOKEN",
       "MODERATION_SECRET",
+      "EVENTS_SECRET",
       "AUTH_JWT_SECRET",
     ] as const)
       for (const value of [env[name] ?? []].flat()) {
@@ -276,6 +279,7 @@ const config = variables
       env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
         ? undefined
         : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
+    events: readEventsConfig(env),
     rates: {
       signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
       intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },

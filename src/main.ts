@@ -74,7 +74,7 @@ async function run(config: Config, system: System, log: Log): Promise<void> {
 
   function exit(code: number): never {
     if (unposted() > 0)
-      log.warn("reports were not posted before the exit", { reports: unposted() });
+      log.warn("reports or events were not posted before the exit", { count: unposted() });
     process.exit(code);
   }
 }

@@ -7,3 +7,15 @@ export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { AppRouter } from "./rpc/router.ts";
 export type { Policy } from "./domain/matchmaker.ts";
+export type {
+  Connected,
+  Joined,
+  LifecycleEvent,
+  LifecyclePeer,
+  Lifted,
+  Paired,
+  Reported,
+  RoomEnded,
+  Suspended,
+} from "./domain/lifecycle.ts";
+export type { LifecycleHooks } from "./observe/lifecycle-hooks.ts";

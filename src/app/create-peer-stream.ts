@@ -14,6 +14,7 @@ import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { createJwtAuthenticate } from "./jwt.ts";
+import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
 import { configOf, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
@@ -103,7 +104,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   };
 }
 
-export interface OpenParts extends Pick<Hooks, "authenticate" | "admit" | "policy" | "onReport"> {
+export interface OpenParts extends Pick<
+  Hooks,
+  "authenticate" | "admit" | "on" | "policy" | "onReport"
+> {
   system: System;
   log: Log;
   page?: Page | undefined;
@@ -115,7 +119,7 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
-  /** Reports that have not been posted yet. */
+  /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
   close: () => Promise<void>;
@@ -124,10 +128,11 @@ export interface OpenedPeerStream {
 /** Opens the engine that a configuration asks for, and builds everything on it. */
 export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
   const { system, log, policy, admit, page } = parts;
-  const authenticate =
-    parts.authenticate ?? (config.auth && createJwtAuthenticate({ ...config.auth, system, log }));
+  const byToken = config.auth && createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
-  const { engine, addresses } = openEngine(config, { system, log, onFatal });
+  const told = { on: parts.on, webhook: config.events };
+  const lifecycle = lifecycleTypesFor(told);
+  const { engine, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const webhook =
     config.webhook &&
@@ -149,11 +154,11 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
     onReport(report) {
-      webhook?.post(report);
+      void webhook?.post(report);
       parts.onReport?.(report);
     },
     page,
-    authenticate,
+    authenticate: parts.authenticate ?? byToken,
     admit,
     admission: {
       ...config.admission,
@@ -172,14 +177,15 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
         }),
     },
   });
+  const events = tellLifecycle({ ...told, engine, system, log, metrics: assembly.metrics });
   return {
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
-    unposted: () => webhook?.pending ?? 0,
+    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
     async close() {
-      await engine.close();
-      await webhook?.flush();
+      // The engine waits for what is posted, which is no longer retried.
+      await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Opens the engine that a configuration asks for. */
 import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
+import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import type { SharedCounts } from "../http/admission.ts";
@@ -18,7 +19,7 @@ const closeBelowRatio = 0.625;
 /** Reports, report records and suspensions that are kept, each. */
 const moderationRecordsMax = 100_000;
 
-function engineOptionsFor(config: Config): EngineOptions {
+function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): EngineOptions {
   const { skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
   return {
     graceMs,
@@ -31,6 +32,7 @@ function engineOptionsFor(config: Config): EngineOptions {
     },
     moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
     blocks: config.blocks,
+    lifecycle,
     // Past the burst the growing delay lets through one skip each 3 s at most.
     avoidsMax: Math.max(avoidsMin, skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
@@ -44,21 +46,27 @@ const readTls = ({ ca, cert, key }: NonNullable<Config["redis"]>["files"]) => {
   return { ca: read(ca), cert: read(cert), key: read(key) };
 };
 
+export interface OpenEngineParts {
+  system: System;
+  log: Log;
+  /** Lifecycle events that are told. Default: none. */
+  lifecycle?: readonly LifecycleType[];
+  /** Called with what is to be done if this node can never join the others. */
+  onFatal: (why: string) => void;
+}
+
 export interface OpenedEngine {
   engine: Engine;
   /** What addresses do on all nodes together; only with Redis. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
 
-/**
- * The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then.
- * @param onFatal called with what is to be done if this node can never join the others.
- */
+/** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
   config: Config,
-  { system, log, onFatal }: { system: System; log: Log; onFatal: (why: string) => void },
+  { system, log, lifecycle = [], onFatal }: OpenEngineParts,
 ): OpenedEngine {
-  const options = engineOptionsFor(config);
+  const options = engineOptionsFor(config, lifecycle);
   const { redis, sessionSecrets = [] } = config;
   if (!redis) return { engine: createMemoryEngine(system, options) };
   const isOnly = redis.locations.length === 1;

@@ -2,9 +2,11 @@
  * The options of the library: each variable of the program under its name in camel case, and the operator's hooks. Both are
  * checked by the same rules.
  */
+import { lifecycleTypes } from "../domain/lifecycle.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { ReportNotice } from "../signaling/signaling.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
+import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
@@ -105,6 +107,29 @@ export interface Settings {
   /** Where reports are posted, signed by `moderationSecret`. Default: nowhere. */
   moderationWebhook?: string | undefined;
   moderationSecret?: string | undefined;
+  /** Verifies the tokens (JWT) of peers with accounts: secrets of at least 32 characters, any of which may have signed. Default: none. */
+  authJwtSecret?: List | undefined;
+  /** The URL of the key set that verifies them, in place of a secret. Default: none. */
+  authJwksUrl?: string | undefined;
+  /** What a token's `iss` must be. Default: any. */
+  authIssuer?: string | undefined;
+  /** What a token's `aud` must contain one of. Default: any. */
+  authAudience?: List | undefined;
+  /** The claim that the account is read from. Default: "sub". */
+  authAccountClaim?: string | undefined;
+  /** The claim that the lobby is read from. Default: none. */
+  authLobbyClaim?: string | undefined;
+  /** The claim that the facts, an object, are read from. Default: none. */
+  authFactsClaim?: string | undefined;
+  /** The cookie that a token is in if the page passes none. Default: none. */
+  authCookie?: string | undefined;
+  /** Whether peers without a token are refused. Default: false. */
+  authRequired?: boolean | undefined;
+  /** Where lifecycle events are posted, signed by `eventsSecret`. Default: nowhere. */
+  eventsWebhook?: string | undefined;
+  eventsSecret?: string | undefined;
+  /** Which types of events are posted. Default: all. */
+  eventsTypes?: List | undefined;
 }
 
 /** What only code can give. */
@@ -113,6 +138,11 @@ export interface Hooks {
   authenticate?: Authenticate | undefined;
   /** Asked before each join: see `AdmitHook`. Default: everybody may. */
   admit?: AdmitHook | undefined;
+  /**
+   * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
+   * them; a room's events come in their order. Default: none, which costs nothing.
+   */
+  on?: LifecycleHooks | undefined;
   /** How partners are chosen. Default: the fair policy. */
   policy?: Policy | undefined;
   /** Where log lines go. Default: standard output. */
@@ -129,6 +159,7 @@ const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS
 const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "authenticate",
   "admit",
+  "on",
   "policy",
   "log",
   "onReport",
@@ -212,8 +243,20 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Conf
 }
 
 function hookProblems(name: string, value: unknown): string[] {
+  if (name === "on") return lifecycleProblems(value);
   const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
   return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];
+}
+
+function lifecycleProblems(on: unknown): string[] {
+  if (typeof on !== "object" || on === null) return ["on: must be an object of functions"];
+  return Object.entries(on).flatMap(([type, hook]) => {
+    if (!lifecycleTypes.some((one) => one === type))
+      return [`on.${type}: is no event; there are ${lifecycleTypes.join(", ")}`];
+    return hook === undefined || typeof hook === "function"
+      ? []
+      : [`on.${type}: must be a function`];
+  });
 }
 
 /** A value as a variable has it. */

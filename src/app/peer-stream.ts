@@ -142,7 +142,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const hooks = { ...system, onHookFault: createHookFaults(log, system) };
+  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
@@ -215,10 +215,12 @@ export function assemble(options: AssemblyOptions): Assembly {
 }
 
 /** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
-function createHookFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
+function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
   const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: string, error: unknown) =>
+  return (hook: "authenticate" | "admit", error: unknown) => {
+    metrics.hookFailed(hook);
     warnRarely(`the hook ${hook} failed`, { error: String(error) });
+  };
 }
 
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {

@@ -15,7 +15,7 @@ const makeOne = "make one with: openssl rand -base64 32";
 
 type Secrets = Pick<
   Config,
-  "sessionSecrets" | "metricsToken" | "adminToken" | "webhook" | "auth"
+  "sessionSecrets" | "metricsToken" | "adminToken" | "webhook" | "events" | "auth"
 > & {
   ice: Pick<Config["ice"], "turnSecret">;
 };
@@ -32,6 +32,7 @@ export function checkSecrets(config: Secrets): Finding[] {
     ["METRICS_TOKEN", config.metricsToken],
     ["ADMIN_TOKEN", config.adminToken],
     ["MODERATION_SECRET", config.webhook?.secret],
+    ["EVENTS_SECRET", config.events?.secret],
     ...(config.auth && "secrets" in config.auth.key ? config.auth.key.secrets : []).map(
       (secret): [string, string] => ["AUTH_JWT_SECRET", secret],
     ),

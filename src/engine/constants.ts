@@ -9,3 +9,5 @@ export const retentionMsMin = 600_000;
  * is valid, so that the two do not meet again while both can come back.
  */
 export const tokenLifeMs = 7 * 24 * 60 * 60 * 1000;
+/** Lifecycle events that wait to be told, in a process or in one part of the lobby; past that the newest are lost. About 4 MB. */
+export const lifecycleQueueMax = 10_000;

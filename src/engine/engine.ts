@@ -19,12 +19,13 @@
  */
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
+import type { LifecycleEvent, LifecycleType } from "../domain/lifecycle.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, Status } from "../protocol.ts";
+import type { Mode, ReportReason, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { RoomEnd } from "../domain/session.ts";
@@ -125,6 +126,12 @@ export interface Stats {
   rooms: Record<Mode, number>;
 }
 
+/**
+ * Is called with each lifecycle event, and has taken it once what it returns has settled. Must not take for ever, nor rely on its
+ * faults being noticed.
+ */
+export type LifecycleListener = (event: LifecycleEvent) => MaybePromise<void>;
+
 export interface Engine {
   /**
    * The id of a new session, made of an unguessable one (22 characters of base64url), which it may change in the last two.
@@ -197,7 +204,7 @@ export interface Engine {
    * Reports the other member of a present or recent room; the same report again counts for nothing. A session that is suspended
    * by it leaves lobby and room at once, and is sent `resync`.
    */
-  report(caller: Caller, roomId: string): MaybePromise<Reported | Rejection>;
+  report(caller: Caller, roomId: string, reason?: ReportReason): MaybePromise<Reported | Rejection>;
   /** An operator's decision; the subject leaves lobby and room at once. `until`: epoch milliseconds. */
   suspend(
     subject: Subject,
@@ -225,8 +232,16 @@ export interface Engine {
   onDeadline(listener: (at: number) => void): void;
   /** Replaces the listener for each room that has ended, called once on all nodes together. It must not throw. */
   onEnded(listener: (end: RoomEnd) => void): void;
+  /**
+   * Sets the listener for lifecycle events: each of those that the options name is told at least once over all nodes together, after
+   * its change and never within a verb. Those that concern the same room or peer are told in order, each once the one before has been
+   * taken, while others go on. The same event has the same id each time.
+   * @param onLost called with the number of events that are not told, as too many wait.
+   */
+  onLifecycle(listener: LifecycleListener, onLost?: (events: number) => void): void;
   /** Carries out what is due. Returns the tickets that should look for a partner, and when to sweep next. */
   sweep(): MaybePromise<{ newlyWaiting: string[]; nextAt?: number }>;
+  /** Resolves when the lifecycle events are told: all of them, or those that are being told where others can tell the rest. */
   close(): MaybePromise<void>;
 }
 
@@ -250,4 +265,6 @@ export interface EngineOptions {
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;
   blocks: BlockLimits;
+  /** Which lifecycle events are told; the same on all nodes. Default: none, and then none is derived or stored. */
+  lifecycle?: readonly LifecycleType[];
 }

@@ -1,4 +1,5 @@
 /** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
+import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {
@@ -23,6 +24,10 @@ export interface Metrics {
   refused(reason: RejectionReason): void;
   /** A request that was answered before it became a call. */
   turnedAway(because: TurnedAway): void;
+  /** A hook has thrown, or has not answered in time. */
+  hookFailed(hook: LifecycleType | "authenticate" | "admit"): void;
+  /** Lifecycle events that are never told. */
+  eventsLost(because: EventsLost, count: number): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -32,6 +37,10 @@ export interface Metrics {
 /** Why a request is turned away: the page's origin, the name it was asked for by. */
 const turnedAwayReasons = ["origin", "host", "operator-token", "forwarded"] as const;
 export type TurnedAway = (typeof turnedAwayReasons)[number];
+
+/** Why events are lost: too many waited, or the receiver did not accept them. */
+const eventsLostReasons = ["queue-full", "webhook"] as const;
+export type EventsLost = (typeof eventsLostReasons)[number];
 
 interface Stats {
   online: number;
@@ -72,10 +81,22 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     "Requests answered before they became calls, by cause",
     "because",
   );
+  const hookFaults = counter(
+    "peer_stream_hook_faults_total",
+    "Hooks that threw or did not answer in time",
+    "hook",
+  );
+  const eventsLost = counter(
+    "peer_stream_events_lost_total",
+    "Lifecycle events that are never told, by cause",
+    "because",
+  );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
+  for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
+  for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
 
   return {
     paired(mode, waitedMs) {
@@ -87,6 +108,8 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     signaled: (type) => void (relayed[type] += 1),
     refused: (reason) => refusals.inc({ reason }),
     turnedAway: (because) => turnedAway.inc({ because }),
+    hookFailed: (hook) => hookFaults.inc({ hook }),
+    eventsLost: (because, count) => eventsLost.inc({ because }, count),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
   };

@@ -1,25 +1,27 @@
 /**
- * Reports, posted to an operator's own system: signed, retried, bounded, and without delaying any call. The body
- * is JSON; the header `x-peer-stream-signature` is `sha256=` and the HMAC-SHA256 of the body in hex.
+ * Notices, posted to an operator's own system: signed, retried, bounded, and without delaying any call. The body is JSON; the
+ * header `x-peer-stream-signature` is `sha256=` and the HMAC-SHA256 of the body in hex.
  */
 import { createHmac } from "node:crypto";
 
 export interface WebhookOptions {
   url: string;
   secret: string;
+  /** Notices that are posted at the same time. Default: 1, so that they arrive in order. */
+  atOnceMax?: number;
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Called for each notice that was given up, with the reason. */
   onGivenUp: (why: string) => void;
 }
 
 export interface Webhook {
-  /** Queues a notice. Returns at once and never throws. */
-  post(notice: object): void;
+  /** Queues a notice, and never throws. What is returned resolves once it was accepted or given up; it never rejects. */
+  post(notice: object): Promise<void>;
   /** Notices that have been neither accepted nor given up. */
   readonly pending: number;
   /**
-   * Posts what is queued without pauses, each notice once more, and resolves when nothing is pending. The caller
-   * bounds the time: an attempt may take 10 s.
+   * From now on posts without pauses, each notice once more. Resolves when nothing is pending. The caller bounds the time: an
+   * attempt may take 10 s.
    */
   flush(): Promise<void>;
 }
@@ -31,45 +33,30 @@ const firstRetryMs = 1000;
 /** How long an attempt may take (milliseconds). */
 const answerMs = 10_000;
 
-/** Posts notices one after the other, each up to six times, with pauses of 1, 2, 4, 8 and 16 s. */
-export function createWebhook(options: WebhookOptions): Webhook {
-  const queue: string[] = [];
-  let pending = 0;
-  let flushing = false;
-  let endPause = () => {};
-  let onIdle = () => {};
+interface Queued {
+  body: string;
+  onSettled: () => void;
+}
 
-  async function attempt(body: string): Promise<boolean> {
-    const signature = createHmac("sha256", options.secret).update(body).digest("hex");
-    const overdue = new AbortController();
-    const cancel = options.schedule(answerMs, () => overdue.abort());
-    try {
-      const response = await fetch(options.url, {
-        method: "POST",
-        headers: {
-          "content-type": "application/json",
-          "x-peer-stream-signature": `sha256=${signature}`,
-        },
-        body,
-        signal: overdue.signal,
-        redirect: "error",
-      });
-      return response.ok;
-    } catch {
-      return false;
-    } finally {
-      cancel();
-    }
-  }
+/** Posts each notice up to six times, with pauses of 1, 2, 4, 8 and 16 s. */
+export function createWebhook(options: WebhookOptions): Webhook {
+  const { atOnceMax = 1 } = options;
+  const queue: Queued[] = [];
+  const pauses = new Set<() => void>();
+  let posting = 0;
+  let flushing = false;
+  let onIdle: (() => void)[] = [];
 
   /** Resolves after `ms`, or when a flush begins. */
   function pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = options.schedule(ms, resolve);
-      endPause = () => {
+      const end = () => {
         cancel();
+        pauses.delete(end);
         resolve();
       };
+      const cancel = options.schedule(ms, end);
+      pauses.add(end);
     });
   }
 
@@ -77,37 +64,66 @@ export function createWebhook(options: WebhookOptions): Webhook {
     for (let attempts = 1; ; attempts++) {
       // Read before the attempt: one that was under way when the flush began is followed by another.
       const isLast = flushing || attempts === attemptsMax;
-      if (await attempt(body)) return;
+      if (await attempt(options, body)) return;
       if (isLast) return options.onGivenUp(`not accepted in ${attempts} attempts`);
       if (!flushing) await pause(firstRetryMs * 2 ** (attempts - 1));
     }
   }
 
-  async function deliverAll() {
-    for (let body = queue.shift(); body !== undefined; body = queue.shift()) {
-      await deliver(body);
-      pending -= 1;
+  async function deliverQueued() {
+    posting += 1;
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      await deliver(next.body);
+      next.onSettled();
     }
-    onIdle();
+    posting -= 1;
+    if (posting === 0) for (const resolve of onIdle.splice(0)) resolve();
   }
 
   return {
     post(notice) {
       if (queue.length >= queueMax) {
         options.onGivenUp("the queue is full");
-        return;
+        return Promise.resolve();
       }
-      queue.push(JSON.stringify(notice));
-      pending += 1;
-      if (pending === 1) void deliverAll();
+      return new Promise((resolve) => {
+        queue.push({ body: JSON.stringify(notice), onSettled: resolve });
+        if (posting < atOnceMax) void deliverQueued();
+      });
     },
     get pending() {
-      return pending;
+      return queue.length + posting;
     },
     async flush() {
       flushing = true;
-      endPause();
-      if (pending > 0) await new Promise<void>((resolve) => (onIdle = resolve));
+      for (const end of pauses) end();
+      if (posting > 0) await new Promise<void>((resolve) => onIdle.push(resolve));
     },
   };
+}
+
+/** Whether it was accepted. */
+async function attempt({ url, secret, schedule }: WebhookOptions, body: string): Promise<boolean> {
+  const signature = createHmac("sha256", secret).update(body).digest("hex");
+  const overdue = new AbortController();
+  const cancel = schedule(answerMs, () => overdue.abort());
+  try {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "x-peer-stream-signature": `sha256=${signature}`,
+      },
+      body,
+      signal: overdue.signal,
+      redirect: "error",
+    });
+    // Of what is answered only the status matters.
+    void response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  } finally {
+    cancel();
+  }
 }

@@ -2,12 +2,14 @@
 import type { Rejection } from "../domain/rejection.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 
+export type HookName = "authenticate" | "admit";
+
 export interface HookParts {
   schedule: (delayMs: number, task: () => void) => () => void;
   /** A number in [0, 1). */
   random: () => number;
   /** Told of each hook that threw, took too long or answered nonsense. Must not throw. */
-  onHookFault: (hook: string, error: unknown) => void;
+  onHookFault: (hook: HookName, error: unknown) => void;
 }
 
 /** How long a hook may take (milliseconds). */
@@ -20,7 +22,7 @@ const retryMs = 2000;
  * @param check turns the hook's answer into what is wanted of it, or throws.
  */
 export function callHook<Answer, Result>(
-  name: string,
+  name: HookName,
   hook: () => MaybePromise<Answer>,
   failed: (retryAfterMs: number) => Rejection,
   { schedule, random, onHookFault }: HookParts,

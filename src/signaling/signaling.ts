@@ -202,7 +202,7 @@ export class Signaling {
 
   async #reportPartner(caller: Caller, roomId: string, reason: ReportReason): Promise<void> {
     const { engine, log, system, onReport } = this.#parts;
-    const report = await engine.report(caller, roomId);
+    const report = await engine.report(caller, roomId, reason);
     if (isRejection(report) || !report.first) return;
     const { reported, counted } = report;
     const suspended = report.suspended.map(({ subject, until }) => ({ ...subject, until }));

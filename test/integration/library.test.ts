@@ -470,3 +470,43 @@ describe("admit", () => {
     },
   );
 });
+
+describe("hooks for lifecycle events", () => {
+  test("are told of accounts that meet and part, in order, and what one throws is counted and concerns nobody", async () => {
+    const told: object[] = [];
+    const metricsToken = "a token of this test, for metrics";
+    const { ws, http, strangers } = startHost({
+      metricsToken,
+      authenticate: ({ params }) => ({ account: String(params["auth"]) }),
+      on: {
+        joined: ({ peer }) => void told.push({ joined: peer.account }),
+        paired: ({ peers }) => void told.push({ paired: peers.map(({ account }) => account) }),
+        connected() {
+          throw new Error("a hook's own");
+        },
+        ended: ({ by, connected }) => void told.push({ by, connected }),
+      },
+    });
+    const [alice, bob] = [connect(ws, { auth: "42" }), connect(ws, { auth: "43" })];
+    await alice.next("session");
+    await bob.next("session");
+    await alice.client.join.mutate({});
+    await bob.client.join.mutate({});
+    const { roomId } = await bob.next("create-offer");
+    await bob.client.connected.mutate({ roomId });
+    await alice.client.join.mutate({ autoRejoin: false });
+    await bob.client.leave.mutate();
+    await until("the end is told", () => told.some((one) => "by" in one));
+    expect(told.slice(0, 4)).toEqual([
+      { joined: "42" },
+      { joined: "43" },
+      { paired: expect.arrayContaining(["42", "43"]) },
+      { by: "leave", connected: true },
+    ] as object[]);
+    const headers = { authorization: `Bearer ${metricsToken}` };
+    const metrics = await (await fetch(`${http}/metrics`, { headers })).text();
+    expect(metrics).toMatch(/peer_stream_hook_faults_total\{hook="connected",.*\} 1\n/);
+    expect(metrics).toMatch(/peer_stream_hook_faults_total\{hook="ended",.*\} 0\n/);
+    expect(await strangers.stats()).toMatchObject({ online: 2 });
+  });
+});

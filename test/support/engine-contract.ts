@@ -7,9 +7,11 @@ import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
 import type { RoomEnd } from "../../src/domain/session.ts";
+import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
+import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
 
@@ -905,6 +907,287 @@ export function describeEngine(name: string, open: OpenEngine) {
       expect(await engine.enqueue(bob)).toMatchObject({ reason: "suspended" });
       expect(await engine.lift({ kind: "address", id: "address of bob" })).toBe(true);
       expect(await engine.enqueue(bob)).toMatchObject({ status: "waiting" });
+    });
+
+    describe("lifecycle events", () => {
+      function listening(options: Partial<EngineOptions> = {}) {
+        const site = setUp({ lifecycle: lifecycleTypes, ...options });
+        const told: LifecycleEvent[] = [];
+        site.engine.onLifecycle((event) => void told.push(event));
+        /** What was told since it was called last; a suspension of nobody comes after all of it. */
+        async function toldByNow(): Promise<LifecycleEvent[]> {
+          const subject = { kind: "session", id: `nobody ${marks++}` } as const;
+          await site.engine.suspend(subject, site.system.now() + 1000);
+          const isMark = (event: LifecycleEvent) =>
+            event.type === "suspended" && event.subject.id === subject.id;
+          await until("what has happened is told", async () => {
+            await site.system.settled();
+            return told.some(isMark);
+          });
+          return told.splice(0).filter((event) => !isMark(event));
+        }
+        return { ...site, told, toldByNow };
+      }
+      let marks = 0;
+      const [ofAlice, ofBob] = [{ sessionId: "alice" }, { sessionId: "bob" }];
+      const briefly = (events: LifecycleEvent[]) =>
+        events.map((event) =>
+          event.type === "joined" ? `${event.peer.sessionId} joined` : event.type,
+        );
+
+      test("tell of a call from its joins to its end, each once and with an id of its own", async () => {
+        const { system, engine, roomOfTwo, toldByNow } = listening();
+        const { alice, bob } = await roomOfTwo();
+        const at = system.now();
+        const peers = [ofAlice, ofBob];
+        const room = { roomId: "room", mode: "video", peers };
+        const joins = await toldByNow();
+        const ids = joins.map(({ id }) => id);
+        expect(joins).toEqual([
+          { type: "joined", id: expect.any(String), at, peer: ofAlice, mode: "video" },
+          { type: "joined", id: expect.any(String), at, peer: ofBob, mode: "video" },
+          { type: "paired", id: "paired:room", at, ...room },
+        ] as LifecycleEvent[]);
+        await system.advance(700);
+        await engine.confirm(bob, "room");
+        await engine.confirm(alice, "room");
+        await system.advance(300);
+        await engine.end(alice, { ending: "skip", roomId: "room" });
+        await engine.end(bob, { ending: "leave", roomId: "room" });
+        const later = await toldByNow();
+        expect(later).toEqual([
+          {
+            type: "connected",
+            id: "connected:room",
+            at: at + 700,
+            ...room,
+            peers: [ofBob, ofAlice],
+            afterMs: 700,
+          },
+          {
+            type: "ended",
+            id: "ended:room",
+            at: at + 1000,
+            ...room,
+            reason: "skipped",
+            by: "skip",
+            lastedMs: 1000,
+            connected: true,
+          },
+          { type: "joined", id: expect.any(String), at: at + 1000, peer: ofBob, mode: "video" },
+          { type: "joined", id: expect.any(String), at: at + 1000, peer: ofAlice, mode: "video" },
+        ] as LifecycleEvent[]);
+        expect(new Set([...ids, ...later.map(({ id }) => id)]).size).toBe(7);
+      });
+
+      test("tell of each entry into the lobby, and of nothing that is none", async () => {
+        const { engine, attach, enter, toldByNow } = listening();
+        const bob = await enter("bob");
+        expect(briefly(await toldByNow())).toEqual(["bob joined"]);
+        // Other wishes; a second tab; a drop and a return: the ticket stays.
+        await engine.enqueue(bob, { ...defaultWishes, mode: "text" });
+        await engine.detach(bob.stream);
+        const back = await attach("bob");
+        expect(await toldByNow()).toEqual([]);
+        await engine.end(back, { ending: "leave" });
+        expect(await toldByNow()).toEqual([]);
+        await engine.end(back, { ending: "skip" });
+        await engine.end(back, { ending: "leave" });
+        await engine.enqueue({ ...back, mutationId: "join" });
+        await engine.enqueue({ ...back, mutationId: "join" });
+        expect(briefly(await toldByNow())).toEqual(["bob joined", "bob joined"]);
+      });
+
+      test("tell how each room ended, and through whom", async () => {
+        const { system, engine, roomOfTwo, toldByNow } = listening();
+        for (const ending of ["skip", "leave", "failed", "report", "block"] as const) {
+          const site = listening();
+          const { bob } = await site.roomOfTwo();
+          await site.toldByNow();
+          await site.engine.end(bob, { ending, roomId: "room" });
+          const [ended] = await site.toldByNow();
+          expect(ended).toMatchObject({ type: "ended", by: ending, peers: [ofBob, ofAlice] });
+          await site.engine.close();
+        }
+        const { alice } = await roomOfTwo();
+        await toldByNow();
+        await engine.detach(alice.stream);
+        await system.advance(engineOptions.graceMs);
+        await engine.sweep();
+        expect(await toldByNow()).toMatchObject([
+          { type: "ended", reason: "lost", by: "lost", peers: [ofAlice, ofBob], connected: false },
+          { type: "joined", peer: ofBob },
+        ]);
+      });
+
+      test("tell of reports, and of suspensions and what they end", async () => {
+        const { moderation } = engineOptions;
+        const { system, engine, roomOfTwo, attach, toldByNow } = listening({
+          moderation: { ...moderation, voteAfterMs: 0, sessionReporters: 1 },
+        });
+        const { alice, bob } = await roomOfTwo();
+        await toldByNow();
+        await engine.report(alice, "room", "nudity");
+        await engine.report(alice, "room", "spam");
+        const at = system.now();
+        const until = at + moderation.sessionMs;
+        const subject = { kind: "session", id: "bob" };
+        const events = await toldByNow();
+        const [reported] = events;
+        expect(reported).toEqual({
+          type: "reported",
+          id: "reported:room:alice",
+          at,
+          roomId: "room",
+          reason: "nudity",
+          reporter: ofAlice,
+          reported: ofBob,
+          counted: true,
+          suspended: expect.arrayContaining([{ ...subject, until }]),
+        } as LifecycleEvent);
+        const id = `suspended:session:bob:${at}:${until}`;
+        expect(events).toContainEqual({
+          type: "suspended",
+          id,
+          at,
+          subject: { kind: "session", id: "bob" },
+          until,
+          by: "reports",
+        });
+        expect(events).toContainEqual(
+          expect.objectContaining({ type: "ended", by: "removed", peers: [ofBob, ofAlice] }),
+        );
+        await system.advance(1);
+        expect(await engine.lift({ kind: "session", id: "bob" })).toBe(true);
+        expect(await engine.lift({ kind: "session", id: "bob" })).toBe(false);
+        expect(await toldByNow()).toEqual([
+          {
+            type: "lifted",
+            id: `lifted:session:bob:${at + 1}`,
+            at: at + 1,
+            subject: { kind: "session", id: "bob" },
+            by: "operator",
+          },
+        ]);
+        await engine.report(bob, "room", "other");
+        await attach("carol");
+        expect((await toldByNow()).map(({ id }) => id.split(":1000")[0]).toSorted()).toEqual([
+          "reported:room:bob",
+          "suspended:address:address of alice",
+          "suspended:session:alice",
+        ]);
+      });
+
+      test("name the accounts of those who have one", async () => {
+        const { engine, system, pair, enter, toldByNow } = listening();
+        const [wake, addressHash] = [() => {}, "address of alice"];
+        await engine.attach({
+          sessionId: "alice",
+          account: "42",
+          generation: 0,
+          addressHash,
+          wake,
+        });
+        const alice = { sessionId: "alice", generation: 1 };
+        await engine.enqueue(alice, defaultWishes);
+        await pair(alice, await enter("bob"));
+        const named = { ...ofAlice, account: "42" };
+        expect(await toldByNow()).toMatchObject([
+          { type: "joined", peer: named },
+          { type: "joined", peer: ofBob },
+          { type: "paired", peers: [named, ofBob] },
+        ]);
+        await engine.report(alice, "room");
+        const subject = { kind: "account", id: "42" } as const;
+        await engine.suspend(subject, system.now() + 1000);
+        const later = await toldByNow();
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "reported", reporter: named }),
+        );
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "suspended", subject, by: "operator" }),
+        );
+        expect(later).toContainEqual(
+          expect.objectContaining({ type: "ended", by: "removed", peers: [named, ofBob] }),
+        );
+      });
+
+      test("tell of a report that counts for nothing, too", async () => {
+        const { engine, roomOfTwo, toldByNow } = listening();
+        const { alice } = await roomOfTwo();
+        await toldByNow();
+        await engine.report(alice, "room");
+        expect(await toldByNow()).toMatchObject([
+          { type: "reported", reason: "other", counted: false, suspended: [] },
+        ]);
+      });
+
+      test("that concern the same room or peer are told in order and one at a time, while others go on", async () => {
+        const { system, engine, enter, pair } = setUp({ lifecycle: ["paired", "ended"] });
+        const told: string[] = [];
+        const releases = new Map<string, () => void>();
+        engine.onLifecycle(async ({ id }) => {
+          told.push(id);
+          if (id === "paired:slow") await new Promise<void>((resolve) => releases.set(id, resolve));
+        });
+        for (const roomId of ["slow", "quick"]) {
+          const [one, other] = [await enter(`one ${roomId}`), await enter(`other ${roomId}`)];
+          await pair(one, other, roomId);
+          await engine.end(one, { ending: "leave" });
+          await engine.end(other, { ending: "leave" });
+        }
+        const isTold = (id: string) => async () => {
+          await system.settled();
+          return told.includes(id);
+        };
+        await until("the other room's end is told", isTold("ended:quick"));
+        expect(told).not.toContain("ended:slow");
+        releases.get("paired:slow")?.();
+        await until("the room's end is told", isTold("ended:slow"));
+        expect(told.toSorted()).toEqual([
+          "ended:quick",
+          "ended:slow",
+          "paired:quick",
+          "paired:slow",
+        ]);
+      });
+
+      test("are told after the verb, which waits for no listener and does not notice its faults", async () => {
+        const { system, engine, enter } = setUp({ lifecycle: ["joined"] });
+        let isWithin = false;
+        const told: [string, boolean][] = [];
+        const answer = Promise.withResolvers<void>();
+        engine.onLifecycle((event) => {
+          told.push([event.id.split(":")[1] ?? "", isWithin]);
+          if (told.length === 1) throw new Error("a listener's own");
+          if (told.length === 2) return Promise.reject(new Error("a listener's own"));
+          return told.length === 3 ? answer.promise : undefined;
+        });
+        for (const name of ["ann", "bob", "cem", "dan"]) {
+          isWithin = true;
+          const entering = enter(name);
+          isWithin = false;
+          await entering;
+        }
+        await until("all are told", async () => {
+          await system.settled();
+          return told.length === 4;
+        });
+        answer.resolve();
+        expect(told).toEqual(["ann", "bob", "cem", "dan"].map((name) => [name, false]));
+      });
+
+      test("are only those that are wanted", async () => {
+        const { engine, roomOfTwo, told, toldByNow } = listening({
+          lifecycle: ["ended", "suspended"],
+        });
+        const { alice } = await roomOfTwo();
+        await engine.confirm(alice, "room");
+        await engine.report(alice, "room");
+        await engine.end(alice, { ending: "leave" });
+        expect(briefly(await toldByNow())).toEqual(["ended"]);
+        expect(told).toEqual([]);
+      });
     });
 
     test("a reader that falls behind the log is told so, and delays nobody", async () => {

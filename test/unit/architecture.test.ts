@@ -161,6 +161,7 @@ describe("the rules of the source", () => {
     "signaling/signaling.ts":
       "signs credentials for TURN, which coturn verifies, and dates reports",
     "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
     "client/sleep-detector.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",

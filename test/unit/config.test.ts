@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { misspeltVariables, readConfig, variableNames } from "../../src/config.ts";
+import { lifecycleTypes } from "../../src/domain/lifecycle.ts";
 import { join } from "node:path";
 import { root } from "../support/root.ts";
 
@@ -340,6 +341,36 @@ describe("the configuration", () => {
     const STUN_URLS = "stun:stun.example, stuns:stun.example:5349, stun:[2001:db8::1]:3478";
     const TURN_URLS = "turn:turn.example?transport=tcp, turns:turn.example:443, turn:192.0.2.1";
     expect(readConfig({ STUN_URLS, TURN_URLS, TURN_SECRET })).not.toHaveProperty("problems");
+  });
+
+  test("events are posted with a secret of their own, and only those types that exist", () => {
+    const EVENTS_WEBHOOK = "https://receiver.example/events";
+    const EVENTS_SECRET = "what the receiver knows";
+    const read = (env: Record<string, string>) =>
+      readConfig({ EVENTS_WEBHOOK, EVENTS_SECRET, ...env });
+    expect(read({})).toMatchObject({
+      events: { url: EVENTS_WEBHOOK, secret: EVENTS_SECRET, types: [...lifecycleTypes] },
+    });
+    expect(read({ EVENTS_TYPES: "ended, paired,ended" })).toMatchObject({
+      events: { types: ["ended", "paired"] },
+    });
+    const problems = (env: Record<string, string>) => {
+      const config = readConfig(env);
+      return "problems" in config ? config.problems : [];
+    };
+    expect(problems({ EVENTS_WEBHOOK, EVENTS_SECRET, EVENTS_TYPES: "ended,began" })).toEqual([
+      expect.stringContaining('EVENTS_TYPES: "began" is no type of an event: joined, paired'),
+    ]);
+    expect(problems({ EVENTS_WEBHOOK })).toEqual([expect.stringContaining("EVENTS_SECRET")]);
+    expect(problems({ EVENTS_SECRET })).toEqual([expect.stringContaining("EVENTS_SECRET")]);
+    expect(problems({ EVENTS_TYPES: "ended" })).toEqual([expect.stringContaining("EVENTS_TYPES")]);
+    expect(problems({ EVENTS_WEBHOOK: "ftp://receiver.example", EVENTS_SECRET })).toEqual([
+      expect.stringContaining("EVENTS_WEBHOOK"),
+    ]);
+    const shared = { EVENTS_WEBHOOK, EVENTS_SECRET, SESSION_SECRET: EVENTS_SECRET };
+    expect(problems(shared)).toEqual([
+      "EVENTS_SECRET: is the same as SESSION_SECRET: give each a value of its own",
+    ]);
   });
 
   test("D16 a misspelt variable is noticed, and what is somebody else's is not", () => {

@@ -5,6 +5,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { variableNames } from "../../src/config.ts";
+import { lifecycleTypes } from "../../src/domain/lifecycle.ts";
 import { roomInputs, roomStates, roomTable } from "../../src/domain/room.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
 import { limits, rejectionReasons } from "../../src/protocol.ts";
@@ -229,6 +230,53 @@ describe("the documents", () => {
     expect(isGenuine(`${body} `, header, secret)).toBe(false);
     expect(isGenuine(body, header, "another secret")).toBe(false);
     expect(isGenuine(body, null, secret)).toBe(false);
+  });
+
+  test("shows a receiver of lifecycle events that takes each once, and none that is forged", async () => {
+    const [isGenuine = "", receiver = ""] = [
+      /```ts\n(import \{ createHmac[\s\S]*?)```/,
+      /```ts\n(const known = [\s\S]*?)```/,
+    ].map((pattern) => pattern.exec(operating)?.[1]);
+    const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "receiver.ts");
+    const secret = "shared with the receiver";
+    const source = receiver.replace("port: 8080", "port: 0").replace("console.log", "notes.push");
+    const notes = `const secret = "${secret}";\nexport const notes: string[] = [];\n`;
+    await Bun.write(file, `${isGenuine}${notes}${source}export { receiver };\n`);
+    const shown = (await import(file)) as { notes: string[]; receiver: Bun.Server<undefined> };
+    const { schedule } = createSystem();
+    const post = async (key: string, id: string) => {
+      const givenUp: string[] = [];
+      const onGivenUp = (why: string) => void givenUp.push(why);
+      const url = shown.receiver.url.href;
+      const webhook = createWebhook({ url, secret: key, schedule, onGivenUp });
+      const posting = webhook.post({ id, type: "paired" });
+      await webhook.flush();
+      await posting;
+      return givenUp.length === 0;
+    };
+    expect(await post(secret, "1")).toBe(true);
+    expect(await post(secret, "1")).toBe(true);
+    expect(await post("another secret", "2")).toBe(false);
+    await shown.receiver.stop(true);
+    expect(shown.notes).toEqual(["paired", JSON.stringify({ id: "1", type: "paired" })]);
+  });
+
+  test("lists every type of a lifecycle event with its fields", async () => {
+    const source = await Bun.file(join(root, "src/domain/lifecycle.ts")).text();
+    const fieldsOf = (type: string) => {
+      const [, body = ""] =
+        new RegExp(`extends Told<"${type}"> \\{([\\s\\S]*?)\\n\\}`).exec(source) ?? [];
+      return [...body.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
+    };
+    const [, section = ""] = operating.split("\n## Lifecycle events\n");
+    const rows = [...section.matchAll(/^\| `(\w+)` *\|([^|]*)\|/gm)].map(
+      ([, type = "", fields = ""]) => [
+        type,
+        // What is in parentheses are values.
+        [...fields.replaceAll(/\([^)]*\)/g, "").matchAll(/`(\w+)`/g)].map(([, name]) => name),
+      ],
+    );
+    expect(rows).toEqual(lifecycleTypes.map((type) => [type, fieldsOf(type)]));
   });
 
   test("names only scripts that there are", async () => {

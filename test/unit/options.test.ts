@@ -28,6 +28,7 @@ test("each option says what it is, and its default", () => {
     "redisCertFile",
     "redisKeyFile",
     "moderationSecret",
+    "eventsSecret",
   ]);
 });
 

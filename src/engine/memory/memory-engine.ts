@@ -2,13 +2,13 @@
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
-import { recordedResult } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Status } from "../../protocol.ts";
+import type { MaybePromise } from "../../maybe-promise.ts";
+import type { ReportReason, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -28,7 +28,7 @@ import type {
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
-import { RecordedResults } from "../recorded-results.ts";
+import { LifecycleQueue } from "./lifecycle-queue.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
 
@@ -45,6 +45,7 @@ class MemoryEngine implements Engine {
   readonly #store: SessionStore;
   readonly #moderation: Moderation;
   #onDisconnect: (subject: Subject) => void = () => {};
+  readonly #lifecycle: LifecycleQueue;
   #streams = 0;
 
   constructor(system: System, options: EngineOptions) {
@@ -53,6 +54,8 @@ class MemoryEngine implements Engine {
     this.#options = options;
     this.#store = new SessionStore(this.now, options, this.#notifier);
     this.#moderation = new Moderation(options.moderation);
+    this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
+    this.#store.onChange = this.#lifecycle.onChange;
     this.#around = {
       now: 0,
       get wallOffsetMs() {
@@ -166,7 +169,7 @@ class MemoryEngine implements Engine {
     if (caller)
       for (const session of [impolite, polite])
         if (session.id === caller.sessionId)
-          this.#record(session, caller, transitions.pairedAtOnce);
+          session.record(caller.mutationId, transitions.pairedAtOnce, this.now());
     return this.#store.apply(change, impolite, polite);
   }
 
@@ -174,11 +177,11 @@ class MemoryEngine implements Engine {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     if (!session) return notInRoom;
-    const past = this.#recorded<{ delivered: boolean }>(session, caller);
+    const past = session.recorded<{ delivered: boolean }>(caller.mutationId, this.now());
     if (past) return past.delivered;
     const delivered = session.value.room?.id === roomId;
     if (!delivered && !knowsRoom(session.value, roomId)) return notInRoom;
-    this.#record(session, caller, delivered ? deliveredResult : droppedResult);
+    session.record(caller.mutationId, delivered ? deliveredResult : droppedResult, this.now());
     if (delivered && signal !== undefined) {
       const partner = this.#store.partnerOf(session);
       partner?.log?.append(signal);
@@ -214,27 +217,30 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  report(caller: Caller, roomId: string): Reported | Rejection {
+  report(caller: Caller, roomId: string, reason?: ReportReason): Reported | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     const met = session && this.#metIn(session, roomId);
     if (!session || !met) return notInRoom;
     const reported = partyOf(met.partner.value);
-    const verdict = this.#moderation.report(
-      { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes },
-      this.#system.now(),
-      this.now(),
-    );
+    const at = this.#system.now();
+    const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
+    const verdict = this.#moderation.report(report, at, this.now());
+    this.#lifecycle.reported({ ...report, at, reason }, verdict);
     return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
   }
 
   suspend(subject: Subject, until: number): Pick<Reported, "newlyWaiting"> {
     const suspension = this.#moderation.suspend(subject, until, this.#system.now());
+    this.#lifecycle.suspended(suspension);
     return { newlyWaiting: this.#evict([suspension]) };
   }
 
   lift(subject: Subject): boolean {
-    return this.#moderation.lift(subject, this.#system.now());
+    const at = this.#system.now();
+    if (!this.#moderation.lift(subject, at)) return false;
+    this.#lifecycle.lifted(subject, at);
+    return true;
   }
 
   suspensions(): Suspension[] {
@@ -286,8 +292,13 @@ class MemoryEngine implements Engine {
     return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
   }
 
-  close(): void {
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    this.#lifecycle.listen(...listeners);
+  }
+
+  close(): MaybePromise<void> {
     this.#store.clear();
+    return this.#lifecycle.close();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -319,25 +330,13 @@ class MemoryEngine implements Engine {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
     if (!session) return unknown;
-    const past = this.#recorded<Result>(session, caller);
+    const past = session.recorded<Result>(caller.mutationId, this.now());
     if (past) return past;
     const other = otherOf(session);
     const change = verb(session.current(), other?.current());
     if (isRejection(change)) return change;
-    this.#record(session, caller, change.result);
+    session.record(caller.mutationId, change.result, this.now());
     return this.#store.apply(change, session, other);
-  }
-
-  #recorded<Result>(session: StoredSession, { mutationId }: Caller): Result | undefined {
-    if (mutationId === undefined) return undefined;
-    return session.results?.get(mutationId, this.now()) as Result | undefined;
-  }
-
-  #record(session: StoredSession, { mutationId }: Caller, result: object): void {
-    if (mutationId === undefined) return;
-    const kept = recordedResult(result);
-    if (!kept) return;
-    (session.results ??= new RecordedResults()).set(mutationId, kept, this.now());
   }
 
   /** The session whose ticket this is, if it is still this version. */

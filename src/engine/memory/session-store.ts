@@ -3,6 +3,7 @@ import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/ch
 import { stageOf, toLogText } from "../../domain/event-log.ts";
 import type { Subject } from "../../domain/moderation.ts";
 import { partnerIdOf, withStanding, type RoomEnd, type Session } from "../../domain/session.ts";
+import type { Before } from "../../domain/lifecycle.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
 import { createWaitEstimators } from "../../domain/wait-estimate.ts";
 import { modes, type Mode } from "../../protocol.ts";
@@ -20,6 +21,8 @@ export class SessionStore {
   readonly lobby = new LobbyIndex<StoredSession>();
   readonly deadlines: Deadlines;
   onRoomEnded: (end: RoomEnd) => void = () => {};
+  /** Called before a change is applied, if there is anybody to tell. */
+  onChange: ((change: Change<unknown>, before: Before) => void) | undefined;
   readonly #sessions = new Map<string, StoredSession>();
   readonly #accounts = new Map<string, Account>();
   readonly #avoidance: AvoidanceGraph<Person>;
@@ -122,6 +125,7 @@ export class SessionStore {
   ): Result {
     const { partner: nextPartner, avoidances, room, events, result } = change;
     if (nextPartner && !partner) throw new Error("a partner that is changed must be given");
+    this.onChange?.(change, { member: member.value, partner: partner?.value });
     this.#replace(member, change.member);
     if (partner && nextPartner) this.#replace(partner, nextPartner);
     for (const avoidance of avoidances) this.#avoid(avoidance);

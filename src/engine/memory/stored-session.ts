@@ -1,12 +1,13 @@
 /** What the engine in memory keeps of one session besides its value. */
 import type { EventLog } from "../../domain/event-log.ts";
+import { recordedResult } from "../../domain/recorded-result.ts";
 import { newSession, withStanding, type Session } from "../../domain/session.ts";
-import type { Stream } from "../engine.ts";
 import type { Account } from "./account.ts";
 import type { Avoider } from "./avoidance.ts";
 import type { BitSet } from "./bit-set.ts";
+import type { Stream } from "../engine.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
-import type { RecordedResults } from "../recorded-results.ts";
+import { RecordedResults } from "../recorded-results.ts";
 import type { Entry, TimeBuckets } from "../time-buckets.ts";
 
 /** Who avoids others and is avoided: an account, with all its sessions, or a session without one. */
@@ -52,6 +53,19 @@ export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person
 
   get sessions(): readonly StoredSession[] {
     return [this];
+  }
+
+  /** The result of a mutation that was carried out before; `undefined` for any other. */
+  recorded<Result>(mutationId: string | undefined, now: number): Result | undefined {
+    return mutationId === undefined
+      ? undefined
+      : (this.results?.get(mutationId, now) as Result | undefined);
+  }
+
+  record(mutationId: string | undefined, result: object, now: number): void {
+    const kept = mutationId === undefined ? undefined : recordedResult(result);
+    if (mutationId === undefined || !kept) return;
+    (this.results ??= new RecordedResults()).set(mutationId, kept, now);
   }
 
   /** Its value, with the standing of its account as another session may have changed it. */

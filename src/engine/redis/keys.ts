@@ -55,6 +55,14 @@ const patterns = {
   moderationLog: "mod",
   /** hash: subject → suspension, bounded by `recordsMax`. */
   suspensions: "suspended",
+  /** set: entries of the moderation log whose lifecycle events are still to be appended (see tell_verdict.lua). */
+  untoldVerdicts: "untold",
+  /** stream: lifecycle events that are to be told (see lifecycle-reader.ts). Bounded; each is removed once it was told. */
+  lifecycle: "events",
+  /** string: how many lifecycle events were lost as there were too many. Deleted once that is known. */
+  lifecycleLost: "events-lost",
+  /** string: the node that tells them. Expires with its lease. */
+  lifecycleReader: "teller",
   /** sorted set: persons that are gone and have blocked another, by when they went. Bounded; expires as a token does. */
   blockers: "blockers",
   /** sorted set: the same of one address hash. */

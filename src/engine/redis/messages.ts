@@ -11,6 +11,8 @@ export type NodeMessage =
   | { type: "moderation" }
   /** The connections of a subject are to be closed. */
   | { type: "disconnect"; subject: Subject }
+  /** There are lifecycle events, which this node is to tell. */
+  | { type: "lifecycle" }
   /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
   | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
@@ -32,7 +34,8 @@ export function encodeMessage(message: OwnMessage): string {
     case "take-over":
       return lines("take-over", message.sessionId, message.generation);
     case "moderation":
-      return "moderation";
+    case "lifecycle":
+      return message.type;
     case "disconnect":
       return lines("disconnect", message.subject.kind, message.subject.id);
     case "waited":
@@ -53,6 +56,7 @@ export function decodeMessage(text: string): NodeMessage | undefined {
       return { type, sessionId, generation: Number(generation) };
     }
     case "moderation":
+    case "lifecycle":
       return { type };
     case "disconnect": {
       const [name, id] = splitLine(rest);

@@ -4,23 +4,25 @@
  * are also stored in a hash, from which a new node restores them.
  */
 import {
+  lifecycleOfDecision,
+  type Decision,
+  type LifecycleEvent,
+  type LifecycleType,
+} from "../../domain/lifecycle.ts";
+import {
   Moderation,
   type ModerationLimits,
   type Party,
-  type Report,
   type Subject,
   type Suspension,
   type Verdict,
 } from "../../domain/moderation.ts";
 import type { Keys } from "./keys.ts";
 
-export type Entry =
-  | ({ kind: "report"; at: number } & Report)
-  | { kind: "suspend"; at: number; subject: Subject; until: number }
-  | { kind: "lift"; at: number; subject: Subject };
-
 /** Entries kept; older reports no longer count, or there are too many. */
 const entriesMax = 100_000;
+/** Entries whose effect is remembered, for as long as it may have to be told. */
+const rememberedMax = 1000;
 /** Entries read with one command. */
 const entriesPerRead = 1000;
 
@@ -30,6 +32,12 @@ export interface ModerationLogOptions {
   /** Milliseconds of the engine's clock. */
   now: () => number;
   command: (...args: string[]) => Promise<unknown>;
+  /** Appends an entry in JSON, for all nodes. Resolves with its id. */
+  append: (json: string, entriesMax: number) => Promise<string>;
+  /** Lifecycle events to derive; with any of them each entry that is appended has to be told once. */
+  lifecycle: readonly LifecycleType[];
+  /** Appends lifecycle events: those of an entry once over all nodes, those without an entry in any case. */
+  tell: (entryId: string, events: readonly LifecycleEvent[]) => Promise<unknown>;
   /** Announces a new entry to all nodes. */
   notifyNodes: () => Promise<unknown>;
   /** Another node's entry has suspended somebody, who may be connected here. */
@@ -44,6 +52,8 @@ export class ModerationLog {
   readonly #moderation: Moderation;
   /** Entries of this node by their ids, until they have been read back. */
   readonly #pending = new Map<string, (verdict: Verdict) => void>();
+  /** What the last entries of all nodes have led to, by their ids, for those whose node died before it told. */
+  readonly #lifecycle = new Map<string, LifecycleEvent[]>();
   #readAfter = "-";
   #isRestored = false;
   #syncing: Promise<void> = Promise.resolve();
@@ -60,17 +70,20 @@ export class ModerationLog {
   }
 
   /** Appends an entry for all nodes. Resolves with its effect. */
-  async append(entry: Entry): Promise<Verdict> {
+  async append(entry: Decision): Promise<Verdict> {
     const moderation = this.#moderation;
+    const { keys, command, append, notifyNodes, lifecycle, tell } = this.#options;
     if (entry.kind === "report") {
       // Only what counts is written: strangers can send as many other reports as they like.
       if (moderation.hasReport(entry)) return noEffect;
-      if (!moderation.canCount(entry)) return moderation.report(entry, entry.at);
+      if (!moderation.canCount(entry)) {
+        // Told first: if that fails the report is made again.
+        const events = lifecycleOfDecision(entry, { ...noEffect, first: true }, lifecycle);
+        if (events.length > 0) await tell("", events);
+        return moderation.report(entry, entry.at);
+      }
     }
-    const { keys, command, notifyNodes } = this.#options;
-    const trim = ["MAXLEN", "~", String(entriesMax)];
-    const fields = ["*", "entry", JSON.stringify(entry)];
-    const id = String(await command("XADD", keys.moderationLog(), ...trim, ...fields));
+    const id = await append(JSON.stringify(entry), entriesMax);
     const reading = Promise.withResolvers<Verdict>();
     this.#pending.set(id, reading.resolve);
     try {
@@ -79,10 +92,20 @@ export class ModerationLog {
       const verdict = await reading.promise;
       if (entry.kind === "lift") await command("HDEL", keys.suspensions(), fieldOf(entry.subject));
       await this.#store(verdict.suspended);
+      if (lifecycle.length > 0) await this.tell(id);
       return verdict;
     } finally {
       this.#pending.delete(id);
     }
+  }
+
+  /** Tells what an entry has led to, if no node has. Returns whether that is known here. Rejects while Redis is unavailable. */
+  async tell(entryId: string): Promise<boolean> {
+    const events = this.#lifecycle.get(entryId);
+    if (!events) return false;
+    await this.#options.tell(entryId, events);
+    this.#lifecycle.delete(entryId);
+    return true;
   }
 
   suspendedUntil(party: Party, now: number): number | undefined {
@@ -107,7 +130,9 @@ export class ModerationLog {
       const entries = reply as [id: string, fields: string[]][];
       for (const [id, [, json = ""]] of entries) {
         this.#readAfter = `(${id}`;
-        const verdict = this.#apply(JSON.parse(json) as Entry);
+        const entry = JSON.parse(json) as Decision;
+        const verdict = this.#apply(entry);
+        this.#remember(id, entry, verdict);
         const resolve = this.#pending.get(id);
         if (resolve) resolve(verdict);
         else if (verdict.suspended.length > 0) onVerdict(verdict);
@@ -116,7 +141,16 @@ export class ModerationLog {
     }
   }
 
-  #apply(entry: Entry): Verdict {
+  #remember(id: string, entry: Decision, verdict: Verdict): void {
+    const { lifecycle } = this.#options;
+    if (lifecycle.length === 0) return;
+    this.#lifecycle.set(id, lifecycleOfDecision(entry, verdict, lifecycle));
+    const [oldest] = this.#lifecycle.keys();
+    if (this.#lifecycle.size > rememberedMax && oldest !== undefined)
+      this.#lifecycle.delete(oldest);
+  }
+
+  #apply(entry: Decision): Verdict {
     const moderation = this.#moderation;
     switch (entry.kind) {
       case "report":

@@ -10,7 +10,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { Status } from "../../protocol.ts";
+import type { ReportReason, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -35,7 +35,7 @@ import { Openings, sumOf } from "./openings.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
-import { SocketCounts } from "./socket-counts.ts";
+import { SocketCounts, type SharedAddresses } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
 
 /** See `RedisOptions.leaseMs`. */
@@ -76,13 +76,6 @@ export interface RedisOptions {
   onUnavailable?: (fault: RedisFault, shard: number) => void;
   /** An error that no caller waits for. */
   onBug?: (error: unknown, where: string) => void;
-}
-
-/** What an address does on all nodes together. */
-export interface SharedAddresses {
-  /** The key of address hashes, the same on all nodes; `undefined` until Redis was reached. */
-  key(): Buffer | undefined;
-  admit: SocketCounts["admit"];
 }
 
 /** @param system its `id` must be unguessable: it makes the key of address hashes. */
@@ -126,6 +119,9 @@ export class RedisEngine implements Engine {
     this.#suspensions = new Suspensions({
       node: site.node,
       limits: options.moderation,
+      lifecycle: options.lifecycle,
+      clock: redis.clock,
+      onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
       connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
@@ -160,6 +156,7 @@ export class RedisEngine implements Engine {
       suspended: (session) => this.#suspensions.of(session),
       elsewhere: () => this.#openings.elsewhere(shard),
       onRoomEnded: (end) => this.#onRoomEnded(end),
+      onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
       onActivating: async () => {
         if (shard === 0) await this.#openSite(system);
@@ -291,7 +288,11 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  async report(caller: Caller, roomId: string): Promise<Reported | Rejection> {
+  async report(
+    caller: Caller,
+    roomId: string,
+    reason?: ReportReason,
+  ): Promise<Reported | Rejection> {
     const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
     if (isRejection(found)) return found;
     const { reporter, met } = found;
@@ -299,7 +300,7 @@ export class RedisEngine implements Engine {
     const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
     if (isRejection(reported)) return reported;
     return this.#site.transactor.answering(() =>
-      this.#suspensions.report({ roomId, reporter, reported, earned: met.votes }),
+      this.#suspensions.report({ roomId, reason, reporter, reported, earned: met.votes }),
     );
   }
 
@@ -367,6 +368,10 @@ export class RedisEngine implements Engine {
     this.#onRoomEnded = listener;
   }
 
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
+    for (const { lifecycle } of this.#shards) lifecycle.listen(...listeners);
+  }
+
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {
     this.#notifier.reset(undefined);
     const swept = await Promise.all(this.#shards.map(({ sweeper }) => sweeper.sweep()));
@@ -383,6 +388,6 @@ export class RedisEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    for (const { node } of this.#shards) node.close();
+    await Promise.all(this.#shards.map((shard) => shard.close()));
   }
 }

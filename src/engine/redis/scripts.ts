@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { luaKeysFor } from "./keys.ts";
 import admitSocket from "./lua/admit_socket.lua" with { type: "text" };
+import appendDecision from "./lua/append_decision.lua" with { type: "text" };
 import arrive from "./lua/arrive.lua" with { type: "text" };
 import block from "./lua/block.lua" with { type: "text" };
 import claimDue from "./lua/claim_due.lua" with { type: "text" };
@@ -18,11 +19,14 @@ import log from "./lua/log.lua" with { type: "text" };
 import persons from "./lua/persons.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readCounts from "./lua/read_counts.lua" with { type: "text" };
+import readLifecycle from "./lua/read_lifecycle.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
 import readSessions from "./lua/read_sessions.lua" with { type: "text" };
 import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
 import setOpenShards from "./lua/set_open_shards.lua" with { type: "text" };
 import sessionsAsTheyAre from "./lua/sessions_as_they_are.lua" with { type: "text" };
+import tell from "./lua/tell.lua" with { type: "text" };
+import tellVerdict from "./lua/tell_verdict.lua" with { type: "text" };
 
 /** A script whose arguments are `Name`s, and whose result is a `Result`. */
 export interface Script<Name extends string, Result> {
@@ -125,11 +129,22 @@ export type Relayed =
       ids: string[],
     ];
 
+/** See read_lifecycle.lua. */
+export type LifecycleRead =
+  | ["held", node: string]
+  | [
+      "taken" | "kept",
+      events: [id: string, fields: string[]][],
+      lost: number,
+      untoldVerdicts: string[],
+    ];
+
 export const scripts = {
   admitSocket: defineScript<"admitted" | "crowded" | number>()(
     ["address", "handshakes_per_min", "sockets_max", "own_sockets", "life_ms"],
     admitSocket,
   ),
+  appendDecision: defineScript<string>()(["max", "tells", "json"], appendDecision),
   arrive: defineScript<0 | 1>()(
     ["session", "grace_until", "now", "account"],
     [keepBlocker, arrive].join("\n"),
@@ -155,7 +170,7 @@ export const scripts = {
       "record",
       "account_s",
     ],
-    [persons, eligibleFor, sessionsAsTheyAre, log, keepBlocker, commit].join("\n"),
+    [persons, eligibleFor, sessionsAsTheyAre, log, tell, keepBlocker, commit].join("\n"),
   ),
   dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
   depart: defineScript<0 | 1>()(
@@ -174,6 +189,11 @@ export const scripts = {
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
   readCounts: defineScript<number[]>("no-writes")([], readCounts),
+  // Also while memory is full: then it is what makes room.
+  readLifecycle: defineScript<LifecycleRead>("allow-oom")(
+    ["after", "max", "lease_ms"],
+    readLifecycle,
+  ),
   readLog: defineScript<
     [epoch: string | null, generation: string | null, dropped: number, entries: string[]]
   >("no-writes")(["session", "after", "events_max"], readLog),
@@ -186,4 +206,5 @@ export const scripts = {
     [log, relaySignals].join("\n"),
   ),
   setOpenShards: defineScript<number>()(["before", "after"], setOpenShards),
+  tellVerdict: defineScript<0 | 1>()(["max", "entry"], [tell, tellVerdict].join("\n")),
 };

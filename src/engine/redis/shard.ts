@@ -33,6 +33,7 @@ import type {
 } from "../engine.ts";
 import { Inboxes } from "./inbox.ts";
 import { Lobby } from "./lobby.ts";
+import { LifecycleReader } from "./lifecycle-reader.ts";
 import type { NodeMessage } from "./messages.ts";
 import { isUnavailable, Node, type NodeOptions } from "./node.ts";
 import { scripts } from "./scripts.ts";
@@ -65,6 +66,8 @@ export interface ShardParts extends Pick<
   /** Sessions that are online or wait in the other parts of the lobby. */
   elsewhere: () => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  /** See `LifecycleReaderParts`. */
+  onUntold: (entries: readonly string[]) => Promise<void>;
   onAvailable: (how: string) => void;
   /** The lease was renewed. */
   onHeartbeat: () => Promise<unknown>;
@@ -85,6 +88,7 @@ export class Shard {
   readonly transactor: Transactor;
   readonly notifier = new DeadlineNotifier();
   readonly sweeper: Sweeper;
+  readonly lifecycle: LifecycleReader;
   readonly #parts: ShardParts;
   readonly #waits: SharedWaits;
   readonly #streams: RedisStreams;
@@ -105,6 +109,7 @@ export class Shard {
         this.inBackground("taking over a node", () => this.sweeper.takeOver(gone, lastHeartbeat)),
       onDeadline: (at) => this.notifier.notify(Math.max(this.now(), at)),
       onHeartbeat: async () => {
+        this.inBackground("lifecycle events", () => this.lifecycle.refresh());
         await this.#waits.tell();
         await onHeartbeat();
       },
@@ -124,6 +129,7 @@ export class Shard {
       elsewhere: parts.elsewhere,
       suspended,
       onRoomEnded,
+      onLifecycle: () => this.lifecycle.appended(),
       onCooldown: (cooldown) => this.sweeper.awaitEnd(cooldown),
       flushSignals: () => this.#relay.flush(),
       onOptions: (found) => this.#lobby.remember(found),
@@ -132,6 +138,9 @@ export class Shard {
     const shared = { node, transactor, options };
     const inBackground = (what: string, task: () => Promise<unknown>) =>
       this.inBackground(what, task);
+    const { leaseMs, onUntold } = parts;
+    const wanted = options.lifecycle ?? [];
+    this.lifecycle = new LifecycleReader({ node, clock, leaseMs, wanted, inBackground, onUntold });
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
     this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
@@ -303,6 +312,12 @@ export class Shard {
     await this.node.hasCaughtUp();
   }
 
+  /** Resolves when the events that are being told have been. */
+  async close(): Promise<void> {
+    await this.lifecycle.close();
+    this.node.close();
+  }
+
   /** Runs a task whose result nothing waits for. That Redis is unavailable is no news; anything else is a bug. */
   inBackground(where: string, task: () => Promise<unknown>): void {
     task().catch((error: unknown) => {
@@ -322,6 +337,8 @@ export class Shard {
         return this.#parts.onModeration();
       case "disconnect":
         return this.#parts.onDisconnect(message.subject);
+      case "lifecycle":
+        return this.lifecycle.wake();
       case "waited":
         return this.#waits.receive(message);
       case "echo":
@@ -334,6 +351,7 @@ export class Shard {
     // Events that were published meanwhile are in the logs, which can be read from now on.
     this.inboxes.invalidate();
     this.#streams.detachPending();
+    this.inBackground("lifecycle events", () => this.lifecycle.restart());
     this.inBackground("waiting tickets", async () => {
       const { waiting } = await this.counts();
       if (Object.values(waiting).some((count) => count > 0)) this.sweeper.rematchAll();

@@ -13,6 +13,13 @@ export type SocketAdmission =
   /** Too many handshakes. */
   | { kind: "too-often"; retryAfterMs: number };
 
+/** What an address does on all nodes together. */
+export interface SharedAddresses {
+  /** The key of address hashes, the same on all nodes; `undefined` until Redis was reached. */
+  key(): Buffer | undefined;
+  admit: SocketCounts["admit"];
+}
+
 export interface SocketCountsOptions {
   /** Runs `admit_socket.lua`. */
   admit: (args: {

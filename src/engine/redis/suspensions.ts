@@ -1,4 +1,5 @@
 /** Reports and suspensions on all nodes, and what a suspension does to the sessions that it applies to. */
+import type { Decision, LifecycleType } from "../../domain/lifecycle.ts";
 import type {
   ModerationLimits,
   Report,
@@ -8,15 +9,28 @@ import type {
 } from "../../domain/moderation.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
 import { partyOf, type Session } from "../../domain/session.ts";
+import type { ReportReason } from "../../protocol.ts";
+import type { System } from "../../system.ts";
 import type { Reported } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
-import { ModerationLog, type Entry } from "./moderation-log.ts";
+import { lifecycleMax } from "./constants.ts";
+import { ModerationLog } from "./moderation-log.ts";
 import type { Node } from "./node.ts";
+import { scripts } from "./scripts.ts";
+
+/** A node that is alive tells within this what its own entries have led to (milliseconds). */
+const ownersMs = 5000;
+const givenUpMs = 60_000;
 
 export interface SuspensionsParts {
   /** This process, on the Redis that has the log. */
   node: Node;
   limits: ModerationLimits;
+  /** Lifecycle events that are told. */
+  lifecycle: readonly LifecycleType[] | undefined;
+  clock: Pick<System, "elapsed">;
+  /** Lifecycle events were appended. */
+  onLifecycle: () => void;
   /** Takes a session out of lobby and room, wherever it is. Returns whose tickets entered the lobby because of it. */
   evict: (sessionId: string) => Promise<string[]>;
   /** The sessions with streams on this node to which a suspension of the subject applies. */
@@ -30,13 +44,23 @@ export interface SuspensionsParts {
 export class Suspensions {
   readonly #parts: SuspensionsParts;
   readonly #log: ModerationLog;
+  /** Since when entries of the log are known to be untold, by the monotonic clock. */
+  #untold = new Map<string, number>();
   #isKnown = false;
 
   constructor(parts: SuspensionsParts) {
-    const { node, limits, inBackground, onNewlyWaiting } = parts;
+    const { node, limits, inBackground, onNewlyWaiting, onLifecycle, lifecycle = [] } = parts;
     this.#parts = parts;
     this.#log = new ModerationLog({
       limits,
+      lifecycle,
+      append: (json, max) =>
+        node.run(scripts.appendDecision, { json, max, tells: lifecycle.length > 0 ? "1" : "0" }),
+      tell: async (entry, events) => {
+        const texts = events.map((event) => JSON.stringify(event));
+        await node.run(scripts.tellVerdict, { entry, max: lifecycleMax }, texts);
+        if (texts.length > 0) onLifecycle();
+      },
       keys: node.keys,
       now: () => node.now(),
       command: (...args) => node.command(...args),
@@ -72,7 +96,7 @@ export class Suspensions {
   }
 
   /** @throws {RedisUnavailable} */
-  async report(report: Report): Promise<Reported> {
+  async report(report: Report & { reason?: ReportReason | undefined }): Promise<Reported> {
     const verdict = await this.#append({ kind: "report", at: this.#parts.node.now(), ...report });
     const newlyWaiting = await this.#evict(verdict, "all nodes");
     return { ...verdict, reported: report.reported, newlyWaiting };
@@ -92,7 +116,26 @@ export class Suspensions {
     return counted;
   }
 
-  async #append(entry: Entry): Promise<Verdict> {
+  /**
+   * Tells what entries of the log have led to which are untold, if the nodes that appended them do not. Rejects while Redis is
+   * unavailable.
+   */
+  async tell(entryIds: readonly string[]): Promise<void> {
+    const { clock, node } = this.#parts;
+    const now = clock.elapsed();
+    this.#untold = new Map(entryIds.map((id) => [id, this.#untold.get(id) ?? now]));
+    const overdue = [...this.#untold].filter(([, since]) => now - since >= ownersMs);
+    // The node that appended them may have died before it announced them.
+    if (overdue.length > 0) await this.sync();
+    for (const [id, since] of overdue) {
+      if (await this.#log.tell(id)) continue;
+      // So many others have come since that nobody knows its effect any more.
+      if (now - since > givenUpMs)
+        await node.run(scripts.tellVerdict, { entry: id, max: lifecycleMax });
+    }
+  }
+
+  async #append(entry: Decision): Promise<Verdict> {
     if (!this.#parts.node.available) throw new RedisUnavailable("Redis is unavailable");
     return this.#log.append(entry);
   }

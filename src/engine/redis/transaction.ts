@@ -10,6 +10,7 @@ import type {
   RoomChange,
 } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
+import { lifecycleOfChange } from "../../domain/lifecycle.ts";
 import {
   partnerIdOf,
   personOf,
@@ -22,6 +23,7 @@ import type { Mode } from "../../protocol.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
 import type { Commit, LogRead, RecordedMutation, SessionCommit } from "./commit.ts";
+import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
 import { retentionArguments, shortLifeS } from "./retention.ts";
@@ -74,6 +76,8 @@ export class Transaction {
   readonly roomEnds: RoomEnd[] = [];
   /** Avoidances that end. */
   readonly cooldowns: Cooldown[] = [];
+  /** Whether there are lifecycle events to tell. */
+  tells = false;
   /** Further commands, carried out before events are appended. */
   readonly commands: string[][] = [];
   reads: LogRead | undefined;
@@ -134,13 +138,30 @@ export class Transaction {
   // Changes
 
   /** Applies a change to the drafts. Returns its result. */
-  apply<Result>({ member, partner, room, events, avoidances, result }: Change<Result>): Result {
+  apply<Result>(change: Change<Result>): Result {
+    const { member, partner, room, events, avoidances, result } = change;
+    if (this.#parts.options.lifecycle?.length) this.#tell(change);
     this.#replace(this.getOrCreate(member.id), member);
     if (partner) this.#replace(this.getOrCreate(partner.id), partner);
     for (const avoidance of avoidances) this.#avoid(avoidance);
     if (room) this.#changeRoom(room);
     for (const event of events) this.#append(event);
     return result;
+  }
+
+  #tell(change: Change<unknown>): void {
+    const { options, now } = this.#parts;
+    const at = now();
+    const { member, partner } = change;
+    const before = {
+      member: this.getOrCreate(member.id).value,
+      partner: partner && this.getOrCreate(partner.id).value,
+    };
+    const events = lifecycleOfChange(change, before, { now: at, at }, options.lifecycle ?? []);
+    if (events.length === 0) return;
+    this.tells = true;
+    const texts = events.map((event) => JSON.stringify(event));
+    this.commands.push(["tell", String(lifecycleMax), ...texts]);
   }
 
   #append({ sessionId, event }: AddressedEvent): void {

@@ -76,6 +76,8 @@ export interface TransactorParts extends TransactionParts {
   /** Sessions that are online or wait in other shards. */
   elsewhere: () => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  /** Lifecycle events were appended. */
+  onLifecycle: () => void;
   /** Somebody avoids another one for a while. */
   onCooldown: (cooldown: Cooldown) => void;
   /** Signals that were called before go to Redis before. */
@@ -205,7 +207,8 @@ export class Transactor {
     [, , , stored]: Committed,
     result: T,
   ): Promise<T | Rejection> {
-    const { inboxes, waits, onRoomEnded, onCooldown } = this.#parts;
+    const { inboxes, waits, onRoomEnded, onCooldown, onLifecycle } = this.#parts;
+    if (transaction.tells) onLifecycle();
     for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
     for (const end of transaction.roomEnds) onRoomEnded(end);
     for (const cooldown of transaction.cooldowns) onCooldown(cooldown);

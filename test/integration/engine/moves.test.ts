@@ -45,6 +45,7 @@ async function twoShards() {
       onModeration() {},
       onDisconnect() {},
       onRoomEnded() {},
+      onUntold: async () => {},
       onBug: console.error,
     });
   const [first, second] = [createShard(0), createShard(1)];

@@ -1,5 +1,6 @@
 /** What is left in Redis when everybody has gone: nothing but what is meant to last, and what expires within a quarter of an hour. */
 import { expect, test } from "bun:test";
+import { lifecycleTypes } from "../../../src/domain/lifecycle.ts";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import type { Engine, Stream } from "../../../src/engine/engine.ts";
@@ -35,6 +36,11 @@ const lives = {
   handshakes: quarterHourMs,
   // About 100,000 entries.
   moderationLog: "lasts",
+  untoldVerdicts: 0,
+  // Empty, with the id of the last one.
+  lifecycle: "lasts",
+  lifecycleLost: 0,
+  lifecycleReader: quarterHourMs,
   // As many as are kept of suspensions.
   suspensions: "lasts",
   // With the sessions that they name: as many as `BlockLimits` says.
@@ -116,7 +122,10 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
   const engine = engines.open(system, {
     ...engineOptions,
     moderation: { ...engineOptions.moderation, voteAfterMs: 0 },
+    lifecycle: lifecycleTypes,
   });
+  let told = 0;
+  engine.onLifecycle(() => void (told += 1));
   const streams: Stream[] = [];
   const modes = ["video", "audio", "text"] as const;
   const count = 24;
@@ -162,6 +171,10 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     await engine.sweep();
   }
   const keys = createKeys(prefix);
+  expect(told).toBeGreaterThan(count);
+  await until("all events are told and removed", async () =>
+    (await redis.cli("xlen", keys.lifecycle())).startsWith("0"),
+  );
   const parts = (pattern: string) => pattern.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const patterns = Object.entries(lives).map(([name, life]) => {
     const key = keys[name as keyof Keys] as (...args: string[]) => string;

@@ -89,6 +89,10 @@ test("each change is refused by name while memory is full, changes no key, and i
   const terms = { roomId: "room", relayOnly: false, sharedInterests: [] };
   expect(await engine.pair({ ...terms, impolite: found.ticket, polite })).toBe(true);
 
+  const atPairing = await engine.read(ofBob, ofBob.after);
+  const paired = Array.isArray(atPairing) ? atPairing.at(-1)?.offset : undefined;
+  if (paired === undefined) throw new Error("bob must have been told");
+
   // One node for each: once refused, a node asks Redis no more until it is available again.
   const asking = await Promise.all(
     Object.entries(verbs).map(async ([name, verb]) => ({ name, verb, node: await openEngine() })),
@@ -117,7 +121,7 @@ test("each change is refused by name while memory is full, changes no key, and i
   }
   // Closed while it could not be written.
   await until("erin is absent", async () => (await redis.cli("scard", keys.online())) === "3\n");
-  const entries = await engine.read(ofBob, ofBob.after);
+  const entries = await engine.read(ofBob, paired);
   const told = Array.isArray(entries)
     ? entries.map(({ json }) => (JSON.parse(json) as { type: string }).type)
     : [];

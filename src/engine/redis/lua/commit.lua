@@ -75,6 +75,7 @@ for _ = 1, tonumber(take()) do
   local from, to = take_range()
   if ARGV[from] == 'keep_blocker' then keep_blocker(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
+  elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
   else redis.call(unpack(ARGV, from, to)) end
 end
 
