@@ -16,7 +16,7 @@ import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts"
 import { createJwtAuthenticate } from "./jwt.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { configOf, namingOptions, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 
@@ -64,7 +64,9 @@ export interface PeerStream extends Pick<Assembly, "t" | "router"> {
 export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   const system = createSystem();
   const config = configOf(options, system.id());
-  const log = options.log ?? createLog(config.logLevel, toStandardOutput(system.defer));
+  const log = namingOptions(
+    options.log ?? createLog(config.logLevel, toStandardOutput(system.defer)),
+  );
   const { assembly, hashOfAddress, close } = openPeerStream(config, { ...options, system, log });
   const { signaling } = assembly;
   const subjectOf = (whom: Whom): Subject => {

@@ -272,8 +272,30 @@ function textOf(value: unknown): { text: string } | { problem: string } {
   return { problem: "must be a text, a number, true or false, or a list of texts" };
 }
 
-const inTermsOfOptions = (problem: string): string =>
-  problem.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g, optionOf);
+const inTermsOfOptions = (text: string): string =>
+  text.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g, (name) =>
+    variableNames.includes(name) ? optionOf(name) : name,
+  );
+
+/** A log for the library: its lines name options where those of the program name variables. */
+export function namingOptions(log: Log): Log {
+  const at =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (what: string, fields?: object): void =>
+      log[level](
+        inTermsOfOptions(what),
+        fields && "cure" in fields
+          ? { ...fields, cure: inTermsOfOptions(String(fields.cure)) }
+          : fields,
+      );
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    bug: (error, where) => log.bug(error, where),
+  };
+}
 
 function didYouMean(name: string): string {
   const known = [...settingNames, ...hookNames];

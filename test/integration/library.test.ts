@@ -51,6 +51,19 @@ describe("a plugin in a host", () => {
     expect((await fetch(`${http}/admin/list`, { headers })).status).toBe(404);
   });
 
+  test("its log names options, not the program's variables", async () => {
+    const cures: unknown[] = [];
+    const warn = (_: string, fields?: object) => {
+      if (fields && "cure" in fields) cures.push(fields.cure);
+    };
+    const { http } = startHost({ development: false, log: { ...silent, warn } });
+    const origins = { "https://app.example": "app.example", "https://other.example": "localhost" };
+    for (const [origin, host] of Object.entries(origins))
+      await fetch(`${http}/trpc/stats`, { headers: { origin, host } });
+    expect(cures).toContain("publicUrl=https://app.example, if that is this server's page");
+    expect(cures).toContain("add https://other.example to corsOrigin, if that page may connect");
+  });
+
   test("two in one process do not disturb each other", async () => {
     const first = createPeerStream({ development: true, log: silent });
     const second = createPeerStream({ development: true, log: silent });
