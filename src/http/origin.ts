@@ -34,6 +34,19 @@ export function isAllowedOrigin(
   return authority === host && isOwnHost(policy, name);
 }
 
+/**
+ * Whether the server's own page made a request without `Origin`: browsers leave it out of GET and HEAD within one origin
+ * (Fetch, 3.2). No page can set `Sec-Fetch-Site` (W3C Fetch Metadata, 2.3); that of a page by a name that was pointed at this
+ * server says `same-origin` as well, so the name counts.
+ */
+export function isOwnPage(policy: OriginPolicy, { headers }: Pick<Request, "headers">): boolean {
+  return (
+    !headers.has("origin") &&
+    headers.get("sec-fetch-site") === "same-origin" &&
+    isKnownHost(policy, headers.get("host"))
+  );
+}
+
 /** Whether this server goes by the name in a `Host` header: only then does it show its page. */
 export function isKnownHost(policy: OriginPolicy, host: string | null): boolean {
   const authority = host?.toLowerCase() ?? "";

@@ -18,7 +18,7 @@ async function coupleBehind(treatment: WebSocketTreatment): Promise<[Guest, Gues
   const enter = () => stage.enter("/", {}, treatment);
   const guests = await Promise.all([enter(), enter()]);
   const streams = guests.map(({ page }) =>
-    page.waitForRequest(({ url }) => /\/trpc\/events\b/.test(url()), { timeout: 30_000 }),
+    page.waitForRequest(/\/trpc\/events\b/, { timeout: 30_000 }),
   );
   const [alice, bob] = guests;
   await Promise.all([alice.start(), bob.start()]);

@@ -217,6 +217,24 @@ describe("over a real socket", () => {
     ]);
   });
 
+  test("a GET of the own page, which has no Origin, is let in by what its browser says", async () => {
+    await using server = startServer({ origins });
+    const status = async (headers: Record<string, string>) =>
+      (await fetch(`${server.http}/trpc/stats`, { headers })).status;
+    expect(await status({ "sec-fetch-site": "same-origin" })).toBe(200);
+    expect(await status({ "sec-fetch-site": "same-origin", host: "peer.example" })).toBe(200);
+    for (const headers of [
+      {},
+      { "sec-fetch-site": "same-site" },
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "none" },
+      { "sec-fetch-site": "same-origin", host: "evil.example" },
+      { "sec-fetch-site": "same-origin", origin: "https://evil.example" },
+      { "sec-fetch-site": "same-origin", origin: "null" },
+    ] as Record<string, string>[])
+      expect([headers, await status(headers)]).toEqual([headers, 403]);
+  });
+
   test("A14 a page by a name that somebody pointed here is neither shown nor let in", async () => {
     await using server = startServer({
       origins: { allowed: [], allowNone: false },
