@@ -258,7 +258,7 @@ describe("stays with WebSockets", () => {
     await all.live(30_000);
     expect(all.sockets.all.length).toBeGreaterThan(3);
     expect(first.readyState).toBe(1);
-    expect(all.http.streams).toEqual([]);
+    expect(all.http.urls).toEqual([]);
     expect(all.log).toEqual(["session"]);
   });
 });
