@@ -417,14 +417,30 @@ describe("over HTTP", () => {
   test("leave is sent on unload in a way that outlives the page, and nothing that waited comes behind it", async () => {
     const all = await aliceOverHttp();
     all.http.answering = false;
-    const first = all.connection.call("leave", {}).catch((error: Error) => error);
+    const first = all.connection.call("leave", {});
     await all.live(50);
     const waiting = all.connection.call("join", {}).catch((error: Error) => error);
     all.connection.sendLeaveOnUnload();
+    all.http.batches[0]?.answer();
+    await all.live(1000);
+    await first;
+    expect(await waiting).toBeInstanceOf(Error);
+    expect(all.http.batches.map(({ paths }) => paths)).toEqual([["leave"], ["leave"]]);
+  });
+
+  test("close ends what is under way", async () => {
+    const all = await aliceOverHttp();
+    all.http.answering = false;
+    const calls = ["leave", "join"].map(async (name) => {
+      const call = all.connection.call(name as "leave", {}).catch((error: Error) => error);
+      await all.live(50);
+      return call;
+    });
+    await all.live(100);
     all.connection.close();
     await all.live(30_000);
-    expect(await Promise.all([first, waiting])).toEqual([expect.any(Error), expect.any(Error)]);
-    expect(all.http.batches.map(({ paths }) => paths)).toEqual([["leave"], ["leave"]]);
+    for (const call of calls) expect(await call).toBeInstanceOf(Error);
+    expect(all.http.batches).toHaveLength(1);
     expect(all.http.stream.aborted).toBe(true);
     expect(jest.getTimerCount()).toBe(0);
   });
