@@ -13,7 +13,6 @@ import { refusal, unwrap } from "../rpc/errors.ts";
 import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
-import { createJwtAuthenticate } from "./jwt.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
 import { configOf, namingOptions, type Hooks, type PeerStreamOptions } from "./options.ts";
@@ -130,7 +129,7 @@ export interface OpenedPeerStream {
 /** Opens the engine that a configuration asks for, and builds everything on it. */
 export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
   const { system, log, policy, admit, page } = parts;
-  const byToken = config.auth && createJwtAuthenticate({ ...config.auth, system, log });
+  const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
@@ -191,3 +190,6 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
     },
   };
 }
+
+/** Synchronously, and only where it is needed: its library takes some megabytes. */
+const loadJwt = () => require("./jwt.ts") as typeof import("./jwt.ts");

@@ -1,6 +1,6 @@
 /** Which requests are refused before any route handles them, and what an operator is told about it. */
 import type { Admission } from "../http/admission.ts";
-import { isAllowedRequest, isKnownHost, type OriginPolicy } from "../http/origin.ts";
+import { isAllowedOrigin, isKnownHost, isOwnPage, type OriginPolicy } from "../http/origin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
@@ -32,8 +32,13 @@ export class Guards {
   }
 
   /** Whether the page that made the request may use this server. */
-  isOriginAllowed({ headers }: Request): boolean {
-    return isAllowedRequest(this.#parts.origins, headers);
+  isOriginAllowed(request: Request): boolean {
+    const { origins } = this.#parts;
+    const { headers } = request;
+    return (
+      isAllowedOrigin(origins, headers.get("origin"), headers.get("host")) ||
+      isOwnPage(origins, request)
+    );
   }
 
   /** The refusal of a request; `undefined` for one that may pass. */

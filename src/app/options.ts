@@ -237,6 +237,8 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Conf
     }
   }
   const config = readConfig(env);
+  if (options.authenticate && (options.authJwtSecret ?? options.authJwksUrl) !== undefined)
+    problems.push("authenticate: is one way to know peers, authJwtSecret and authJwksUrl another");
   if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
   if (problems.length > 0 || "problems" in config) throw new ConfigError(problems);
   return config;

@@ -24,6 +24,12 @@ import type { TokenStore } from "./token-store.ts";
 import { TransportChoice } from "./transport-choice.ts";
 import type { Transport, TransportKind } from "./transport.ts";
 
+/**
+ * A first connect that fails is reported after this time (milliseconds): where the network cuts WebSockets, HTTP has taken
+ * over by then.
+ */
+const FIRST_CONNECT_MS = 3000;
+
 /** The number of peers online, and per mode of those that wait and of rooms. */
 export type Counts = Outputs["stats"];
 
@@ -109,6 +115,7 @@ class RpcConnection implements Connection {
   #lastEventId: string | undefined;
   #transportKind: TransportKind = "websocket";
   #resubscribeTimer: ReturnType<typeof setTimeout> | undefined;
+  #firstConnectTimer: ReturnType<typeof setTimeout> | undefined;
   /** Streams in a row that ended soon after their first event, or before it. */
   #failures = 0;
   /** The server has a session for this connection. */
@@ -269,6 +276,7 @@ class RpcConnection implements Connection {
     if (stream !== this.#stream) return;
     stream.firstEventAtMs ??= performance.now();
     this.#hasSession = true;
+    this.#clearFirstConnect();
     this.#choice?.confirm();
     const { kind } = stream.transport;
     if (kind !== this.#transportKind) {
@@ -284,7 +292,13 @@ class RpcConnection implements Connection {
 
   #onLost(listener: ConnectionListener): void {
     this.#choice?.streamLost();
-    listener.disconnected();
+    if (this.#hasSession) listener.disconnected();
+    else this.#firstConnectTimer ??= setTimeout(() => listener.disconnected(), FIRST_CONNECT_MS);
+  }
+
+  #clearFirstConnect(): void {
+    clearTimeout(this.#firstConnectTimer);
+    this.#firstConnectTimer = undefined;
   }
 
   #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
@@ -350,6 +364,7 @@ class RpcConnection implements Connection {
   }
 
   #unsubscribe(): void {
+    this.#clearFirstConnect();
     clearTimeout(this.#resubscribeTimer);
     this.#dropNextStream();
     const stream = this.#stream;

@@ -34,7 +34,7 @@ interface Entry {
 /**
  * Mutations on their way to the server: sent in order, each executed once.
  *
- * The queue sends without waiting for answers, because one socket preserves the order. What a dropped connection left
+ * The queue sends without waiting for answers, because one transport preserves the order. What a dropped connection left
  * unanswered is sent again with the same mutation id, which the server executes only once. A refusal with a
  * `retryAfterMs` is retried after that time, and delays everything enqueued after it.
  */
@@ -74,8 +74,8 @@ export class MutationQueue {
   }
 
   /**
-   * A new socket replaces the current one. What has not been sent waits for the answers to what has been, because there
-   * is no order between two sockets.
+   * A new socket or transport replaces the current one. What has not been sent waits for the answers to what has been,
+   * because there is no order between the two.
    */
   handOver(): void {
     this.#isHandingOver = true;

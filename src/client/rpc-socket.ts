@@ -86,7 +86,7 @@ export class RpcSocket implements Transport {
       closed: (event, openMs) => this.#onClosed(event, openMs),
       slow: () => {
         this.#isSlow = true;
-        void this.#diagnose();
+        if (this.#isSuspicious) void this.#diagnose();
       },
       failed: (cause) => {
         const message = `the browser opens no WebSocket to ${url}: ${String(cause)}`;
@@ -165,7 +165,9 @@ export class RpcSocket implements Transport {
     } else if (!this.#isConfirmed || this.#isSuspicious) void this.#diagnose();
   }
 
+  /** Whether the network may be cutting WebSockets. While a socket is being replaced, the old one proves the opposite. */
   get #isSuspicious(): boolean {
+    if (this.#client.connection?.state === "open") return false;
     return this.#isSlow || this.#lostInRow >= LOST_SOCKETS_MAX;
   }
 
@@ -176,9 +178,7 @@ export class RpcSocket implements Transport {
     const diagnosis = await diagnose(url, this.#fetch);
     this.#isDiagnosing = false;
     if (diagnosis === "up") {
-      // While one is being replaced, the other one still works.
-      const isOpen = this.#client.connection?.state === "open";
-      if (this.#isSuspicious && !isOpen) this.#listener.blocked();
+      if (this.#isSuspicious) this.#listener.blocked();
     } else this.#lostInRow = 0;
     if (this.#isConfirmed) return;
     if (typeof diagnosis === "object") return this.#listener.failed(diagnosis);

@@ -9,6 +9,8 @@ export interface Wishes {
   languages: readonly string[];
   relayOnly: boolean;
   autoRejoin: boolean;
+  /** Only tickets of one lobby meet. The operator says which one it is; absent: the one that is always there. */
+  lobby?: string;
 }
 
 /** The wishes of a peer that has never stated any. */
@@ -177,14 +179,20 @@ export function acceptanceAfter(
   };
 }
 
-/** Under which terms a ticket is found, and just as well where it looks: each interest, and what it accepts besides. */
+/**
+ * Under which terms a ticket is found, and just as well where it looks: each interest, and what it accepts besides. The terms of two lobbies
+ * differ, so that nobody is offered a ticket of another one.
+ */
 export function forEachIndexTerm(
   { wishes, accepts: acceptance }: Pick<Ticket, "wishes" | "accepts">,
   visit: (kind: Acceptance, word: string) => void,
 ): void {
-  for (const word of wishes.interests) visit("interest", word);
-  if (accepts(acceptance, "language")) for (const word of wishes.languages) visit("language", word);
-  if (accepts(acceptance, "anybody")) visit("anybody", "");
+  // No word has a line break in it.
+  const inLobby = wishes.lobby === undefined ? "" : `${wishes.lobby}\n`;
+  for (const word of wishes.interests) visit("interest", inLobby + word);
+  if (accepts(acceptance, "language"))
+    for (const word of wishes.languages) visit("language", inLobby + word);
+  if (accepts(acceptance, "anybody")) visit("anybody", inLobby);
 }
 
 /** When a ticket accepts more than now, and what it then accepts; `undefined` for one that accepts anybody. */

@@ -125,11 +125,15 @@ export function expireGrace(
   return finishChange(draft, { newlyWaiting });
 }
 
-/** Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room. */
+/**
+ * Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room.
+ * @param lobby in which it waits if it has never stated any wishes.
+ */
 export function enqueue(
   session: Session,
   asked: Wishes | undefined,
   around: Surroundings,
+  lobby?: string,
 ): Change<Moved> | Rejection {
   if (!session.present) return reject("not-subscribed");
   const draft = startChange(session, undefined);
@@ -138,7 +142,8 @@ export function enqueue(
   const refused =
     around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
   if (refused) return refused;
-  const wishes = asked ?? session.wishes ?? defaultWishes;
+  const wishes =
+    asked ?? session.wishes ?? (lobby === undefined ? defaultWishes : { ...defaultWishes, lobby });
   if (session.ticket) {
     member.wishes = wishes;
     const { since, queuedSince } = session.ticket;
@@ -266,12 +271,12 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId }: { ending: Ending; roomId?: string | undefined },
+  { ending, roomId, lobby }: { ending: Ending; roomId?: string | undefined; lobby?: string },
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around);
+    const entered = enqueue(session, undefined, around, lobby);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }

@@ -105,6 +105,8 @@ export interface EndRequest {
   ending: Ending;
   /** Only this room; the present one if absent. */
   roomId?: string | undefined;
+  /** Of a skip: where a session waits that has never stated any wishes. */
+  lobby?: string;
 }
 
 export interface Reported {

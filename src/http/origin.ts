@@ -35,15 +35,16 @@ export function isAllowedOrigin(
 }
 
 /**
- * Whether the page that made a request may use this server. Browsers send no Origin with a GET of a page's own server (Fetch, 3.1), but say so in
- * `Sec-Fetch-Site` (Fetch Metadata, 2.3), wherever a page can use a camera.
+ * Whether the server's own page made a request without `Origin`: browsers leave it out of GET and HEAD within one origin
+ * (Fetch, 3.2). No page can set `Sec-Fetch-Site` (W3C Fetch Metadata, 2.3); that of a page by a name that was pointed at this
+ * server says `same-origin` as well, so the name counts.
  */
-export function isAllowedRequest(policy: OriginPolicy, headers: Headers): boolean {
-  const origin = headers.get("origin");
-  const host = headers.get("host");
-  if (origin === null && headers.get("sec-fetch-site") === "same-origin")
-    return policy.allowNone || isKnownHost(policy, host);
-  return isAllowedOrigin(policy, origin, host);
+export function isOwnPage(policy: OriginPolicy, { headers }: Pick<Request, "headers">): boolean {
+  return (
+    !headers.has("origin") &&
+    headers.get("sec-fetch-site") === "same-origin" &&
+    isKnownHost(policy, headers.get("host"))
+  );
 }
 
 /** Whether this server goes by the name in a `Host` header: only then does it show its page. */

@@ -54,6 +54,8 @@ export interface Context extends PeerContext {
   signToken(): string;
   /** Enters the lobby, if the operator's `admit` hook allows it. */
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
+  /** Leaves the room for the next partner, or enters the lobby. */
+  skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -99,11 +101,16 @@ class ConnectionContext implements Context {
 
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
     const { admit, signaling } = this.#parts;
-    if (!admit) return signaling.join(caller, wishes);
+    const { lobby } = this.connection.identity;
+    if (!admit) return signaling.join(caller, wishes, lobby);
     const { account, facts } = this;
     return chain(admit({ account, facts, session: caller.sessionId }, wishes), (refused) =>
-      isRejection(refused) ? refused : signaling.join(caller, wishes),
+      isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
     );
+  }
+
+  skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
+    return this.#parts.signaling.skip(caller, roomId, this.connection.identity.lobby);
   }
 }
 

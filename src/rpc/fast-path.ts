@@ -96,7 +96,7 @@ function begin(
     case "join":
       return context.join(caller, intent.wishes);
     case "skip":
-      return context.signaling.skip(caller, intent.roomId);
+      return context.skip(caller, intent.roomId);
     case "leave":
       return context.signaling.leave(caller);
   }

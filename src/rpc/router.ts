@@ -28,7 +28,7 @@ export const appRouter = router({
     return answer(call.ctx.join(callerOf(call), call.input));
   }),
   skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
-    return answer(call.ctx.signaling.skip(callerOf(call), call.input.roomId));
+    return answer(call.ctx.skip(callerOf(call), call.input.roomId));
   }),
   leave: freeProcedure.input(schemas.leaveInput).mutation((call) => {
     return answer(call.ctx.signaling.leave(callerOf(call)));

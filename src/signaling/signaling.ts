@@ -111,9 +111,11 @@ export class Signaling {
   join(
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
+    lobby?: string,
   ): MaybePromise<StatusAnswer | Rejection> {
     const { engine, ice, log } = this.#parts;
     const wishes = normaliseWishes(asked);
+    if (lobby !== undefined) wishes.lobby = lobby;
     if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
@@ -122,8 +124,9 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection> {
-    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId });
+  skip(caller: Caller, roomId?: string, lobby?: string): MaybePromise<StatusAnswer | Rejection> {
+    const request = lobby === undefined ? { roomId } : { roomId, lobby };
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", ...request });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 

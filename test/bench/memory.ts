@@ -135,6 +135,9 @@ function couplesOf(peers: readonly Peer[], round: number): [Peer, Peer][] {
 }
 
 const redis = await startRedis(["--appendonly", "no"]);
+process.on("exit", () => {
+  if (redis.isRunning) process.kill(redis.pid, "SIGKILL");
+});
 const server = await startServer({
   ...unlimited,
   REDIS_URL: redis.url,
@@ -265,17 +268,19 @@ async function pinging(each: number): Promise<{ us: number; seconds: number }> {
   const before = spent().node;
   const startedAt = performance.now();
   const total = each * peerCount;
-  for (let n = 0; performance.now() - startedAt < seconds * 1000; await Bun.sleep(1)) {
-    const due = Math.min(total, ((performance.now() - startedAt) / 1000 / seconds) * total);
-    for (; n < due; n++) peers[n % peerCount]?.ping();
+  for (let n = 0, share = 0; share < 1; await Bun.sleep(1)) {
+    share = Math.min(1, (performance.now() - startedAt) / 1000 / seconds);
+    for (; n < share * total; n++) peers[n % peerCount]?.ping();
   }
   return { us: spent().node - before, seconds };
 }
-await pinging(3);
-const [quiet, loud] = [await pinging(0), await pinging(3)];
+/** In five seconds: as many pings a second as a node has of 30,000 peers. */
+const pingsEach = Math.round(30_000 / peerCount);
+await pinging(pingsEach);
+const [quiet, loud] = [await pinging(0), await pinging(pingsEach)];
 const pings = () => peers.reduce((sum, { pongs }) => sum + pongs, 0);
-await until("all pings are answered", () => pings() === 6 * peerCount);
-const pingUs = Number(((loud.us - quiet.us) / (3 * peerCount)).toFixed(1));
+await until("all pings are answered", () => pings() === 2 * pingsEach * peerCount);
+const pingUs = Number(((loud.us - quiet.us) / (pingsEach * peerCount)).toFixed(1));
 const idleNodeUs = Math.round(quiet.us / quiet.seconds);
 for (const [n, peer] of peers.entries()) {
   peer.join(`waits ${n}`);

@@ -3,8 +3,8 @@
  *
  * A table of nodes, Redis processes, cores, memory and network, calculated from what a signal and a pairing cost; how long a script
  * waits in Redis, simulated; and a day of a lobby of several shards, simulated: who waits how long, which shards are open, what an outage of
- * one Redis does. The costs are those that `bun test/bench/nodes.ts --json=FILE` has measured where you are (`--costs=FILE`); without a file
- * they are those of one run on two shared cores of a small virtual machine.
+ * one Redis does. The costs are those that `bun test/bench/nodes.ts --json=FILE` and `memory.ts --json=FILE` have measured where you are
+ * (`--costs=FILE,FILE`); what is in neither is of one run on two shared cores of a small virtual machine.
  */
 import { capacityOf, type Costs, type Load } from "./scale/capacity.ts";
 import { simulateLobby } from "./scale/lobby.ts";
@@ -24,11 +24,11 @@ const number = (name: string, otherwise: number) => {
   return value;
 };
 
-const file = flags.get("costs");
+const files = flags.get("costs")?.split(",") ?? [];
 flags.delete("costs");
-const costs: Costs = file
-  ? ((await Bun.file(file).json()) as Costs)
-  : ((await import("./scale/costs.json")).default as Costs);
+let costs: Costs = (await import("./scale/costs.json")).default;
+for (const file of files)
+  costs = { ...costs, ...((await Bun.file(file).json()) as Partial<Costs>) };
 const peers = number("peers", 1_000_000);
 const load: Load = {
   peers,
@@ -38,7 +38,8 @@ const load: Load = {
   redisShare: number("redis-share", 0.5),
   nodeShare: number("node-share", 0.5),
   peersPerShard: number("peers-per-shard", 40_000),
-  nodeBytesPerPeer: number("node-bytes-per-peer", 9000),
+  socketS: number("socket-seconds", 600),
+  pingEveryS: number("ping-seconds", 5),
   heartbeatsPerS: 1,
   heartbeatUs: number("heartbeat-us", 150),
 };
@@ -50,6 +51,7 @@ if (flags.size > 0) throw new Error(`not known: --${[...flags.keys()].join(", --
 
 const round = (value: number, digits = 0) =>
   value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const kb = (bytes: number) => round(bytes / 1000, 1);
 const print = (rows: string[][]) => {
   const [head = [], ...body] = rows;
   const lines = [head, head.map(() => "---"), ...body].map((row) => `| ${row.join(" | ")} |`);
@@ -59,7 +61,13 @@ const print = (rows: string[][]) => {
 console.log(
   `Costs: a signal ${costs.signalUs.acrossNodes.nodes} µs of nodes and ${costs.signalUs.acrossNodes.redis} µs of Redis across nodes, ` +
     `${costs.signalUs.sameNode.nodes} and ${costs.signalUs.sameNode.redis} µs on one; a pairing ${costs.pairing.nodeUs} and ${costs.pairing.redisUs} µs; ` +
-    `${costs.waitingBytes} bytes in Redis for each peer.\n`,
+    `a peer that connects ${costs.attaching.nodeUs} and ${costs.attaching.redisUs} µs, once in ${round(load.socketS)} s; a ping ${costs.pingUs} µs of its node, every ${round(load.pingEveryS)} s; ` +
+    `a node ${round(costs.idleNodeUs)} µs a second. Memory: ${Object.entries(costs.bytes)
+      .map(
+        ([name, { redis, node }]) =>
+          `${name} ${kb(redis)} KB in Redis and ${kb(node)} KB in the node`,
+      )
+      .join("; ")}. All peers are counted as busy.\n`,
 );
 const rows = [
   [
@@ -110,6 +118,9 @@ for (const share of [0.05, 0.1, 0.25, 0.5, 1, 2]) {
   ]);
 }
 print(rows);
+console.log(
+  `A shard of ${round(load.peersPerShard)} busy peers takes ${round(capacityOf(load, costs).shardGiB, 1)} GiB of Redis.\n`,
+);
 
 const day = {
   peers: dayPeers,

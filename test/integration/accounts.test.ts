@@ -5,8 +5,12 @@ import { connect, ends, startHost } from "../support/host.ts";
 import { startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 
-const authenticate: PeerStreamOptions["authenticate"] = ({ params }) =>
-  params["auth"] === undefined ? {} : { account: String(params["auth"]) };
+/** `account@lobby` */
+const authenticate: PeerStreamOptions["authenticate"] = ({ params }) => {
+  if (params["auth"] === undefined) return {};
+  const [account, lobby] = String(params["auth"]).split("@");
+  return { account, lobby };
+};
 
 /** Opens a tab of an account; without one of an anonymous peer. */
 async function tabOf(ws: string, account?: string) {
@@ -145,3 +149,23 @@ test("a block outlives the restart of every process, on Redis", async () => {
   expect(await again.client.join.mutate(wishes)).toEqual({ status: "waiting" });
   expect(await other.client.join.mutate(wishes)).toEqual({ status: "waiting" });
 }, 30_000);
+
+for (const [where, open] of Object.entries(sites))
+  test(`peers of two lobbies never meet, whatever they wish for and however they enter, ${where}`, async () => {
+    const { ws } = await open();
+    const inLobby = async (account: string) => tabOf(ws(), account);
+    const [adult, minor] = [await inLobby("adult@adults"), await inLobby("minor@minors")];
+    const words = { ...wishes, interests: ["chess"], languages: ["en"] };
+    expect(await adult.client.join.mutate(words)).toEqual({ status: "waiting" });
+    expect(await minor.client.join.mutate(words)).toEqual({ status: "waiting" });
+    const skipping = await inLobby("another@minors");
+    // Skipping without ever having joined enters the lobby, too: that of the peer.
+    await minor.client.leave.mutate({});
+    expect(await skipping.client.skip.mutate({})).toEqual({ status: "waiting" });
+    const nowhere = await inLobby("nowhere");
+    expect(await nowhere.client.join.mutate(wishes)).toEqual({ status: "waiting" });
+    expect(await (await inLobby("second@minors")).client.join.mutate(wishes)).toEqual({
+      status: "paired",
+    });
+    await skipping.next("wait-for-offer");
+  }, 20_000);

@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import { createPage } from "../../src/http/page.ts";
 import {
   isAllowedOrigin,
-  isAllowedRequest,
   isKnownHost,
+  isOwnPage,
   type OriginPolicy,
 } from "../../src/http/origin.ts";
 import index from "../../src/web/index.html";
@@ -80,10 +80,9 @@ describe("an origin", () => {
 
   test("that a browser leaves out, in a GET of the page's own server, is known by Sec-Fetch-Site", () => {
     const isAllowed = (site: string, named: string, origin?: string) =>
-      isAllowedRequest(
-        policy,
-        new Headers({ "sec-fetch-site": site, host: named, ...(origin && { origin }) }),
-      );
+      isOwnPage(policy, {
+        headers: new Headers({ "sec-fetch-site": site, host: named, ...(origin && { origin }) }),
+      });
     expect(isAllowed("same-origin", host)).toBe(true);
     expect(isAllowed("same-origin", "127.0.0.1:3000")).toBe(true);
     // A name that somebody has pointed here.
@@ -235,6 +234,24 @@ describe("over a real socket", () => {
       403,
       null,
     ]);
+  });
+
+  test("a GET of the own page, which has no Origin, is let in by what its browser says", async () => {
+    await using server = startServer({ origins });
+    const status = async (headers: Record<string, string>) =>
+      (await fetch(`${server.http}/trpc/stats`, { headers })).status;
+    expect(await status({ "sec-fetch-site": "same-origin" })).toBe(200);
+    expect(await status({ "sec-fetch-site": "same-origin", host: "peer.example" })).toBe(200);
+    for (const headers of [
+      {},
+      { "sec-fetch-site": "same-site" },
+      { "sec-fetch-site": "cross-site" },
+      { "sec-fetch-site": "none" },
+      { "sec-fetch-site": "same-origin", host: "evil.example" },
+      { "sec-fetch-site": "same-origin", origin: "https://evil.example" },
+      { "sec-fetch-site": "same-origin", origin: "null" },
+    ] as Record<string, string>[])
+      expect([headers, await status(headers)]).toEqual([headers, 403]);
   });
 
   test("A14 a page by a name that somebody pointed here is neither shown nor let in", async () => {

@@ -7,7 +7,14 @@ import { simulateQueue } from "../bench/scale/redis-queue.ts";
 const costs: Costs = {
   signalUs: { sameNode: { nodes: 50, redis: 10 }, acrossNodes: { nodes: 70, redis: 15 } },
   pairing: { nodeUs: 300, redisUs: 200 },
-  waitingBytes: 2000,
+  bytes: {
+    idle: { redis: 1000, node: 9000 },
+    waiting: { redis: 3000, node: 10_000 },
+    busy: { redis: 30_000, node: 100_000 },
+  },
+  attaching: { nodeUs: 600, redisUs: 100 },
+  pingUs: 20,
+  idleNodeUs: 5000,
 };
 const load: Load = {
   peers: 1_000_000,
@@ -17,7 +24,8 @@ const load: Load = {
   redisShare: 0.5,
   nodeShare: 0.5,
   peersPerShard: 40_000,
-  nodeBytesPerPeer: 9000,
+  socketS: 600,
+  pingEveryS: 5,
   heartbeatsPerS: 1,
   heartbeatUs: 150,
 };
@@ -27,10 +35,15 @@ test("a million peers with calls of a minute are 8,333 pairings and 250,000 sign
   expect(Math.round(need.pairingsPerS)).toBe(8333);
   expect(Math.round(need.signalsPerS)).toBe(250_000);
   expect(need.shards).toBe(25);
-  // 250,000 × 70 µs + 8,333 × 300 µs, at half a core each; a few partners are on one node.
-  expect(need.nodeCores).toBeWithin(19.5, 20);
+  // 250,000 × 70 µs + 8,333 × 300 µs, at half a core each; a few partners are on one node. Beside them 1,667 × 600 µs for those who
+  // connect, 200,000 × 20 µs for pings, and 5 ms for each node.
+  expect(need.nodeCores).toBeWithin(24.7, 25.3);
   expect(need.nodes).toBe(Math.ceil(need.nodeCores / 0.5));
   expect(need.first.share).toBeLessThanOrEqual(1);
+  // Everybody is busy.
+  expect(need.redisGiB).toBeCloseTo((1_000_000 * 30_000) / 2 ** 30);
+  expect(need.nodeGiB).toBeCloseTo((1_000_000 * 100_000) / 2 ** 30);
+  expect(need.shardGiB).toBeCloseTo(need.redisGiB / 25);
 });
 
 test("what is needed grows with the peers, and one of anything is enough for a few", () => {

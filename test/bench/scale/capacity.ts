@@ -1,6 +1,12 @@
 /** How many nodes and Redis processes a lobby needs, from what one signal and one pairing cost: a calculation, no measurement. */
 
-/** What was measured: `bun test/bench/nodes.ts --json=FILE` writes it. CPU in microseconds, memory in bytes. */
+/** Bytes of one peer. */
+export interface Weight {
+  redis: number;
+  node: number;
+}
+
+/** What was measured: `bun test/bench/nodes.ts --json=FILE` and `memory.ts` write it. CPU in microseconds. */
 export interface Costs {
   /** Of a relayed and acknowledged signal: all nodes together, and Redis. */
   signalUs: {
@@ -9,8 +15,14 @@ export interface Costs {
   };
   /** Of two joins, the pairing and the end of the room. */
   pairing: { nodeUs: number; redisUs: number };
-  /** In Redis, of one that waits. */
-  waitingBytes: number;
+  /** Of one that is connected, of one that waits for its first call, and of one that has had several and is in a call. */
+  bytes: { idle: Weight; waiting: Weight; busy: Weight };
+  /** Of a peer that connects. */
+  attaching: { nodeUs: number; redisUs: number };
+  /** Of a ping of a client's and the node's answer. */
+  pingUs: number;
+  /** Of a node for each second in which nothing happens. */
+  idleNodeUs: number;
 }
 
 export interface Load {
@@ -25,8 +37,9 @@ export interface Load {
   nodeShare: number;
   /** Sessions that a shard takes before the next one opens. */
   peersPerShard: number;
-  /** Memory of a node for each connected peer (bytes). */
-  nodeBytesPerPeer: number;
+  /** Mean seconds that a socket lives, and from one ping of its client to the next. */
+  socketS: number;
+  pingEveryS: number;
   /** Heartbeats of each node at each shard a second, and what one costs Redis (microseconds). */
   heartbeatsPerS: number;
   heartbeatUs: number;
@@ -42,6 +55,8 @@ export interface Capacity {
   redisCores: number;
   nodeGiB: number;
   redisGiB: number;
+  /** Of one shard that is full. */
+  shardGiB: number;
   /** All nodes together, to and from peers; and to and from Redis (Gbit/s). */
   peerGbit: number;
   redisGbit: number;
@@ -51,8 +66,12 @@ export interface Capacity {
 
 const gib = 2 ** 30;
 
-export function capacityOf(load: Load, { signalUs, pairing, waitingBytes }: Costs): Capacity {
+/** All peers are in a call, which they are but for moments, and is when they weigh most. */
+export function capacityOf(load: Load, costs: Costs): Capacity {
+  const { signalUs, pairing, bytes, attaching } = costs;
   const { peers, callS, signalsPerCall, redisShare, nodeShare, peersPerShard } = load;
+  const socketsPerS = peers / load.socketS;
+  const pingsPerS = peers / load.pingEveryS;
   const pairingsPerS = peers / 2 / callS;
   const signalsPerS = pairingsPerS * signalsPerCall;
   // The number of nodes decides how many partners are on the same one, and that what a signal costs: it settles quickly.
@@ -64,9 +83,12 @@ export function capacityOf(load: Load, { signalUs, pairing, waitingBytes }: Cost
     const same = 1 / nodes;
     const mixed = (of: "nodes" | "redis") =>
       same * signalUs.sameNode[of] + (1 - same) * signalUs.acrossNodes[of];
-    nodeCores = (signalsPerS * mixed("nodes") + pairingsPerS * pairing.nodeUs) / 1e6;
+    const present =
+      socketsPerS * attaching.nodeUs + pingsPerS * costs.pingUs + nodes * costs.idleNodeUs;
+    nodeCores = (signalsPerS * mixed("nodes") + pairingsPerS * pairing.nodeUs + present) / 1e6;
     const beats = nodes * shards * load.heartbeatsPerS * load.heartbeatUs;
-    redisCores = (signalsPerS * mixed("redis") + pairingsPerS * pairing.redisUs + beats) / 1e6;
+    const calls = signalsPerS * mixed("redis") + pairingsPerS * pairing.redisUs;
+    redisCores = (calls + socketsPerS * attaching.redisUs + beats) / 1e6;
     nodes = Math.max(1, Math.ceil(nodeCores / nodeShare));
     shards = Math.max(1, Math.ceil(redisCores / redisShare), Math.ceil(peers / peersPerShard));
   }
@@ -82,8 +104,9 @@ export function capacityOf(load: Load, { signalUs, pairing, waitingBytes }: Cost
     shards,
     nodeCores,
     redisCores,
-    nodeGiB: (peers * load.nodeBytesPerPeer) / gib,
-    redisGiB: (peers * waitingBytes) / gib,
+    nodeGiB: (peers * bytes.busy.node) / gib,
+    redisGiB: (peers * bytes.busy.redis) / gib,
+    shardGiB: (peersPerShard * bytes.busy.redis) / gib,
     // In and out again, to a peer each time; to Redis and, unless both are on one node, out of it.
     peerGbit: (2 * signalsPerS * load.signalBytes * 8) / 1e9,
     redisGbit: ((2 - 1 / nodes) * signalsPerS * load.signalBytes * 8) / 1e9,

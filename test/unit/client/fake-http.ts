@@ -71,6 +71,7 @@ export function fakeHttp() {
   ): Response {
     const input = JSON.parse(params.get("input") ?? "{}") as { lastEventId?: string };
     const utf8 = new TextEncoder();
+    let over = false;
     let body: ReadableStreamDefaultController<Uint8Array> | undefined;
     const request: EventRequest = {
       lastEventId: input.lastEventId,
@@ -78,9 +79,14 @@ export function fakeHttp() {
       get aborted() {
         return signal?.aborted ?? false;
       },
-      write: (text) => body?.enqueue(utf8.encode(text)),
+      write(text) {
+        if (!over && !request.aborted) body?.enqueue(utf8.encode(text));
+      },
       event: (id, data) => request.write(`data: ${JSON.stringify(data)}\nid: ${id}\n\n\n`),
-      cut: () => body?.error(new TypeError("network error")),
+      cut() {
+        over = true;
+        body?.error(new TypeError("network error"));
+      },
     };
     streams.push(request);
     const refused = server.refuseEvents(authorization);

@@ -874,3 +874,15 @@ describe("any sequence of inputs", () => {
     );
   });
 });
+
+test("the state says when the events arrive over HTTP, and nothing else of it changes", () => {
+  const run = new Run().apply(start, opened, session(waiting), lobby);
+  const over = run.state;
+  const model = run.apply({ type: "transport-changed", kind: "http" });
+  expect(model.state).toEqual({ ...over, transport: "http" } as never);
+  expect(model.commands).toEqual([{ type: "hand-over-queues" }]);
+  expect(model.apply({ type: "transport-changed", kind: "websocket" }).state).toEqual(over);
+  expect(run.apply({ type: "transport-changed", kind: "http" }, stop).state).toEqual({
+    status: "idle",
+  });
+});

@@ -38,12 +38,12 @@ function setUp({ signals = 100, bytes = 100_000, intents = 100, isAsync = false 
   const context = {
     connection,
     join: (...call: unknown[]) => begin("join", call),
+    skip: (...call: unknown[]) => begin("skip", call),
     limits: createCallLimits(
       { signals: rate(signals), bytes: rate(bytes), intents: rate(intents) },
       () => 0,
     ),
     signaling: {
-      skip: (...call: unknown[]) => begin("skip", call),
       leave: (...call: unknown[]) => begin("leave", call),
       relay(caller: Caller, { json }: { json: string }) {
         relayed.push({ caller, json });
