@@ -177,7 +177,10 @@ describe("tokens of a backend for the program", () => {
     ["that is none at all", async () => ""],
   ])("a token %s is refused", async (_, token) => {
     await expectState(await startWith(await token()), "unauthorized");
-    expect(await browser.clear()).toEqual([]);
+    // A socket that is closed before the first call has come names no reason. The client then asks over HTTP, which Chromium
+    // writes, and tries again.
+    const complaints = await browser.clear();
+    expect(complaints.filter((line) => !line.includes("with a status of 426"))).toEqual([]);
   });
 
   test("the same token, made right, is accepted", async () => {
