@@ -7,6 +7,8 @@ const SLOW_MS = 5000;
 interface SocketListener {
   /** A socket closed, or failed to open. `openMs`: how long it was open; undefined if it never was. */
   closed(event: CloseEvent, openMs: number | undefined): void;
+  /** The server has refused a connection as a whole, with the error of an error response. */
+  refused(error: unknown): void;
   /** A socket is still opening after 5 s. */
   slow(): void;
   /**
@@ -60,7 +62,12 @@ export function guardSockets(base: typeof WebSocket, listener: SocketListener): 
         clearTimeout(timer);
         openedAtMs = performance.now();
       });
-      this.addEventListener("message", () => withServerMessage.add(this), { once: true });
+      const readFirst = ({ data }: MessageEvent) => {
+        withServerMessage.add(this);
+        const error = refusalIn(data);
+        if (error && !ended) listener.refused(error);
+      };
+      this.addEventListener("message", readFirst, { once: true });
       this.addEventListener("close", (event) => {
         clearTimeout(timer);
         open.delete(this);
@@ -82,4 +89,14 @@ export function guardSockets(base: typeof WebSocket, listener: SocketListener): 
       for (const socket of open) socket.close();
     },
   };
+}
+
+/**
+ * The error in a server's first message, if that is about no call. tRPC's client ignores it, and the server closes the socket, possibly before
+ * any call is sent that would be answered with it.
+ */
+function refusalIn(data: unknown): unknown {
+  if (typeof data !== "string" || !data.startsWith('{"id":null,"error":')) return undefined;
+  const { error } = JSON.parse(data) as { error: unknown };
+  return error;
 }

@@ -4,6 +4,7 @@ import type { AppRouter } from "../rpc/router.ts";
 import { diagnose, type Fetch } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc } from "./mutations.ts";
+import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
@@ -84,6 +85,12 @@ export class RpcSocket implements Transport {
     this.#listener = listener;
     this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket), {
       closed: (event, openMs) => this.#onClosed(event, openMs),
+      refused: (error) => {
+        const refusal = readRefusal(error);
+        // Otherwise it may pass, and the calls are answered with it as well.
+        if (refusal.kind === "rejected" && retryAfterRefusalMs(refusal) === undefined)
+          listener.failed(refusal);
+      },
       slow: () => {
         this.#isSlow = true;
         if (this.#isSuspicious) void this.#diagnose();

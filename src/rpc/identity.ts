@@ -50,6 +50,10 @@ export type Authenticate = (credentials: Credentials) => MaybePromise<Identity |
 export const accountCharsMax = 128;
 const lobbyCharsMax = 64;
 
+/** What those are told whom the operator does not let in, or could not ask about. */
+const refused = "You are not signed in here";
+const unknown = "It could not be found out who you are";
+
 /** What a peer is that nothing is known of. */
 export const nobody: Identity = Object.freeze({});
 
@@ -74,9 +78,12 @@ export function createAuthenticator(
       check,
     );
     return chain(answered, (identity) => {
-      if (isRejection(identity)) throw refusal(identity);
+      if (isRejection(identity))
+        throw identity.reason === "unauthorized"
+          ? refusal(identity, identity.retryAfterMs === undefined ? refused : unknown)
+          : refusal(identity);
       if (identity.expiresAt !== undefined && identity.expiresAt <= now())
-        throw refusal(reject("unauthorized"));
+        throw refusal(reject("unauthorized"), refused);
       return identity;
     });
   };

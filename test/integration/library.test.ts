@@ -5,6 +5,7 @@ import { Elysia } from "elysia";
 import { z } from "zod";
 import { ConfigError, createPeerStream, refuse, type PeerStreamOptions } from "../../src/server.ts";
 import { createConnection } from "../../src/client/connection.ts";
+import { RpcSocket } from "../../src/client/rpc-socket.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { connect, ends, silent, startHost } from "../support/host.ts";
@@ -397,6 +398,25 @@ describe("our own client", () => {
     const before = asked;
     await Bun.sleep(1500);
     expect(asked).toBe(before);
+  });
+
+  test("learns that it was refused also if it has called nothing by then", async () => {
+    const { ws } = startHost({ authenticate: () => refuse("unauthorized") });
+    const failed: PeerStreamError[] = [];
+    const socket = new RpcSocket(
+      {
+        url: ws,
+        tokens: createTokenStore({ getItem: () => null, setItem() {} }, () => "key"),
+        auth: async () => "mallory",
+        WebSocket,
+        fetch,
+        random: () => 0,
+      },
+      { opened() {}, closed() {}, blocked() {}, failed: (error) => void failed.push(error) },
+    );
+    ends.push(() => socket.end());
+    await until("it is told", () => failed.length > 0);
+    expect(failed[0]).toMatchObject({ kind: "rejected", reason: "unauthorized" });
   });
 
   test("tries again by itself after the hook has failed", async () => {
