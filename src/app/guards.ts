@@ -41,10 +41,14 @@ export class Guards {
     );
   }
 
-  /** The refusal of a request; `undefined` for one that may pass. */
-  refuse(request: Request): Response | undefined {
+  /**
+   * The refusal of a request; `undefined` for one that may pass.
+   * @param servedAs the path that it is served as, where a host's prefix is still before that.
+   */
+  refuse(request: Request, servedAs?: string): Response | undefined {
     const { admission, addressOf, metrics } = this.#parts;
-    const pathname = pathnameOf(request);
+    const requested = pathnameOf(request);
+    const pathname = requested === undefined ? undefined : (servedAs ?? requested);
     if (pathname === undefined) {
       metrics.refused("bad-input");
       return textResponse("Bad request\n", 400);

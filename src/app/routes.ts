@@ -77,7 +77,7 @@ export function createHttp(parts: HttpParts): Http {
   return {
     routes: createRoutes({ ...parts, guards, upgrade, takePlace, responses }),
     responses,
-    upgrade: (request, server) => guards.refuse(request) ?? upgrade(request, server),
+    upgrade: (request, server) => guards.refuse(request, "/trpc") ?? upgrade(request, server),
   };
 }
 

@@ -26,6 +26,25 @@ describe("a plugin in a host", () => {
     expect(await strangers.stats()).toMatchObject({ online: 2, rooms: { video: 1 } });
   });
 
+  test("a page of another origin can't open a socket, whatever the prefix", async () => {
+    for (const prefix of ["/strangers", ""]) {
+      const { ws } = startHost({ development: false, corsOrigin: "https://good.example" }, prefix);
+      const statusFor = async (origin?: string) => {
+        const headers = {
+          connection: "upgrade",
+          upgrade: "websocket",
+          "sec-websocket-version": "13",
+          "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+          ...(origin !== undefined && { origin }),
+        };
+        return (await fetch(ws.replace("ws:", "http:"), { headers })).status;
+      };
+      expect([prefix, await statusFor("https://evil.example")]).toEqual([prefix, 403]);
+      expect([prefix, await statusFor()]).toEqual([prefix, 403]);
+      expect([prefix, await statusFor("https://good.example")]).toEqual([prefix, 101]);
+    }
+  });
+
   test("what the host serves is untouched: no header, hook or error handler of ours", async () => {
     const { http } = startHost();
     const root = http.replace("/strangers", "");
