@@ -82,6 +82,8 @@ export class Arrivals {
   }
 
   #keep(context: Context, response: OpenResponse): void {
+    // The client has gone while the operator was asked.
+    if (response.request.signal.aborted) return;
     const arrived: Arrived = { context, socket: response };
     this.#responses.add(arrived);
     const forget = () => this.#responses.delete(arrived);
@@ -89,6 +91,7 @@ export class Arrivals {
   }
 
   #endBefore(expiresAt: number, response: OpenResponse): void {
+    if (response.request.signal.aborted) return;
     const { system } = this.#parts;
     const cancel = system.schedule(askAfterMs(expiresAt, system), () => response.close());
     response.request.signal.addEventListener("abort", cancel, { once: true });
