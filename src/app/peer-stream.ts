@@ -12,6 +12,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { textOfError } from "../observe/text-of-error.ts";
 import { limits } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
@@ -219,7 +220,7 @@ function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, 
   const warnRarely = createWarnRarely(log, { elapsed });
   return (hook: "authenticate" | "admit", error: unknown) => {
     metrics.hookFailed(hook);
-    warnRarely(`the hook ${hook} failed`, { error: String(error) });
+    warnRarely(`the hook ${hook} failed`, { error: textOfError(error) });
   };
 }
 

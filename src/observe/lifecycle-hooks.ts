@@ -7,6 +7,7 @@ import type { System } from "../system.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { createWarnOnce } from "./sparing-log.ts";
+import { textOfError } from "./text-of-error.ts";
 
 /** By the type of the event. What a hook returns is awaited, at most 10 s. */
 export type LifecycleHooks = {
@@ -38,7 +39,7 @@ export function createLifecycleHooks({
     metrics.hookFailed(type);
     const minute = Math.floor(elapsed() / minuteMs);
     const stack = why instanceof Error ? why.stack : undefined;
-    const fields = { event: id, why: String(why), ...(stack !== undefined && { stack }) };
+    const fields = { event: id, why: textOfError(why), ...(stack !== undefined && { stack }) };
     warnOnce(`the hook "${type}" has failed`, String(minute), fields);
   }
 
