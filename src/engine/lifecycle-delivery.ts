@@ -10,6 +10,8 @@ const atOnceMax = 100;
 
 interface Entry {
   event: LifecycleEvent;
+  /** Taken before the listener has the event, which may change it. */
+  concerns: readonly string[];
   onTold: () => void;
   /** How many it has to wait for, and which wait for it. */
   waitsFor: number;
@@ -54,8 +56,9 @@ export class LifecycleDelivery {
 
   /** @param onTold called when the listener has taken the event. */
   add(event: LifecycleEvent, onTold: () => void = () => {}): void {
-    const entry: Entry = { event, onTold, waitsFor: 0, followers: [] };
-    for (const concern of concernsOf(event)) {
+    const concerns = concernsOf(event);
+    const entry: Entry = { event, concerns, onTold, waitsFor: 0, followers: [] };
+    for (const concern of concerns) {
       const before = this.#last.get(concern);
       if (before) {
         before.followers.push(entry);
@@ -86,7 +89,7 @@ export class LifecycleDelivery {
     this.#last = new Map();
     for (const entry of running) {
       entry.followers = [];
-      for (const concern of concernsOf(entry.event)) this.#last.set(concern, entry);
+      for (const concern of entry.concerns) this.#last.set(concern, entry);
     }
     this.#size = running.length;
     this.#checkIdle();
@@ -110,7 +113,7 @@ export class LifecycleDelivery {
   }
 
   async #tell(entry: Entry, listener: LifecycleListener): Promise<void> {
-    const { event, onTold } = entry;
+    const { event, concerns, onTold } = entry;
     try {
       await listener(event);
     } catch {
@@ -118,7 +121,7 @@ export class LifecycleDelivery {
     }
     this.#running.delete(entry);
     this.#size -= 1;
-    for (const concern of concernsOf(event))
+    for (const concern of concerns)
       if (this.#last.get(concern) === entry) this.#last.delete(concern);
     for (const follower of entry.followers)
       if (--follower.waitsFor === 0) this.#ready.push(follower);
