@@ -1,8 +1,9 @@
 /** The operator's `admit` hook: asked before a peer enters the lobby by `join`. */
-import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { reject, type Rejection } from "../domain/rejection.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { PeerContext } from "./context.ts";
+import { isRefusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What a peer asks for, as it has sent it. */
@@ -28,6 +29,6 @@ export function createAdmit(hook: AdmitHook, parts: HookParts): Admit {
 }
 
 function check(answer: unknown): true | Rejection {
-  if (answer === true || isRejection(answer)) return answer;
+  if (answer === true || isRefusal(answer)) return answer;
   throw new TypeError(`admit must return true or refuse(…), not ${String(answer)}`);
 }

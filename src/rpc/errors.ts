@@ -55,6 +55,16 @@ export function refusal(rejection: Rejection, message = messageOf[rejection.reas
   return new TRPCError({ code: codeOf[rejection.reason], message: cause.message, cause });
 }
 
+/**
+ * Whether a hook of the operator's has refused. An object of the operator's own may have a member `rejected` for another purpose.
+ * @throws if it has refused for a reason that there is not.
+ */
+export function isRefusal(answer: unknown): answer is Rejection {
+  if (!isRejection(answer) || answer.rejected !== true) return false;
+  if (Object.hasOwn(codeOf, answer.reason)) return true;
+  throw new TypeError(`"${String(answer.reason)}" is no reason to refuse by`);
+}
+
 /** Returns a result, and throws a rejection. */
 export function unwrap<T>(answer: T | Rejection): T {
   if (isRejection(answer)) throw refusal(answer);

@@ -4,7 +4,7 @@
  */
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
-import { refusal } from "./errors.ts";
+import { isRefusal, refusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What `authenticate` is told about a socket or an HTTP request. */
@@ -91,7 +91,7 @@ export function createAuthenticator(
 
 /** @throws what is wrong with an answer of the hook, for the operator's log. */
 function check(answer: unknown): Identity | Rejection {
-  if (isRejection(answer)) return answer;
+  if (isRefusal(answer)) return answer;
   if (typeof answer !== "object" || answer === null)
     throw new TypeError(`authenticate must return an object or refuse(…), not ${String(answer)}`);
   const { account, facts, lobby, expiresAt } = answer as Record<keyof Identity, unknown>;
@@ -106,6 +106,9 @@ function check(answer: unknown): Identity | Rejection {
   return { account, facts, lobby, expiresAt } as Identity;
 }
 
-/** Control characters would break logs. */
+/** Control characters would break logs; halves of characters are all made equal by storage, and by what is signed. */
 const isName = (value: unknown, charsMax: number): value is string =>
-  typeof value === "string" && value.length <= charsMax && /^[^\p{Cc}]+$/u.test(value);
+  typeof value === "string" &&
+  value.length <= charsMax &&
+  value.isWellFormed() &&
+  /^[^\p{Cc}]+$/u.test(value);
