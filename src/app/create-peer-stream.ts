@@ -69,6 +69,9 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
   const { assembly, hashOfAddress, close } = openPeerStream(config, { ...options, system, log });
   const { signaling } = assembly;
   const subjectOf = (whom: Whom): Subject => {
+    // Without its id, an account would be that of all who have none.
+    for (const id of Object.values(whom))
+      if (typeof id !== "string" || id === "") throw new TypeError("whom must have an id, a text");
     if ("account" in whom) return { kind: "account", id: whom.account };
     if ("session" in whom) return { kind: "session", id: whom.session };
     return { kind: "address", id: hashOfAddress(whom.address) };
@@ -87,6 +90,8 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     },
     websocket: bunSocketSettings,
     async suspend(whom, until) {
+      if (!Number.isFinite(until))
+        throw new TypeError("until must be a number of epoch milliseconds");
       const rejection = await signaling.suspend(subjectOf(whom), until);
       if (rejection) throw refusal(rejection);
     },
