@@ -3,7 +3,10 @@
  * or error handler of it reaches the host's routes, and none of the host's reaches these; only the path's prefix is removed.
  */
 import { Elysia } from "elysia";
+import { isEventStream } from "../http/open-responses.ts";
+import { limits } from "../protocol.ts";
 import type { Assembly } from "./peer-stream.ts";
+import { textResponse } from "./responses.ts";
 import { asksForUpgrade } from "./upgrade.ts";
 
 interface Received {
@@ -21,16 +24,23 @@ export function createPlugin(assembly: Assembly, served: readonly string[]) {
 
   function pass(pattern: string, { request, server, route }: Received) {
     const prefix = route.slice(0, route.length - pattern.length);
-    const own = prefix === "" ? request : withoutPrefix(request, prefix.length);
+    const own = prefix === "" ? request : withoutPrefix(request, prefix.split("/").length - 1);
     addresses.set(own, server?.requestIP(request)?.address);
     if (pattern === "/trpc" && asksForUpgrade(request)) {
       // Only the original request can be upgraded.
       addresses.set(request, addresses.get(own));
       return assembly.upgrade(request, server);
     }
+    const refused = own.body && refuseBody(request.headers.get("content-length"));
+    if (refused) return refused;
+    return answer(request, own, server);
+  }
+
+  async function answer(request: Request, own: Request, server: Received["server"]) {
+    const response = await assembly.routes.handle(own);
     // Bun would end a stream of events after seconds, whatever is sent on it meanwhile.
-    if (request.headers.get("accept")?.includes("text/event-stream")) server?.timeout(request, 0);
-    return assembly.routes.handle(own);
+    if (isEventStream(response)) server?.timeout(request, 0);
+    return response;
   }
 
   const plugin = new Elysia();
@@ -42,8 +52,19 @@ export function createPlugin(assembly: Assembly, served: readonly string[]) {
   return plugin;
 }
 
-function withoutPrefix(request: Request, length: number): Request {
+/** @param segments of the prefix: its characters may be others in the request, as those of a parameter, or encoded ones. */
+function withoutPrefix(request: Request, segments: number): Request {
   const url = new URL(request.url);
-  url.pathname = url.pathname.slice(length);
+  url.pathname = `/${url.pathname
+    .split("/")
+    .slice(segments + 1)
+    .join("/")}`;
   return new Request(url, request);
+}
+
+/** The host may allow larger bodies than a frame; parsing them costs before they can be refused. */
+function refuseBody(length: string | null): Response | undefined {
+  if (length === null) return textResponse("Length Required\n", 411);
+  if (Number(length) > limits.frameBytesMax) return textResponse("Content Too Large\n", 413);
+  return undefined;
 }

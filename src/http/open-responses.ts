@@ -68,7 +68,7 @@ export class OpenResponses {
   }
 }
 
-const isEventStream = ({ headers }: Response) =>
+export const isEventStream = ({ headers }: Response) =>
   headers.get("content-type")?.startsWith("text/event-stream") === true;
 
 /**
