@@ -45,6 +45,35 @@ describe("a plugin in a host", () => {
     }
   });
 
+  test("a body larger than a frame is refused before it is parsed, whatever the host allows", async () => {
+    const { http } = startHost();
+    const headers = { "content-type": "application/json" };
+    const statusOf = async (body: BodyInit) =>
+      (await fetch(`${http}/trpc/leave`, { method: "POST", headers, body })).status;
+    expect(await statusOf(`{"id":"${"x".repeat(70_000)}"}`)).toBe(413);
+    const chunked = (text: string) =>
+      new ReadableStream({
+        async pull(controller) {
+          await Bun.sleep(1);
+          controller.enqueue(new TextEncoder().encode(text));
+          controller.close();
+        },
+      });
+    expect(await statusOf(chunked("{}"))).toBe(411);
+    expect(await statusOf("{}")).toBe(401);
+  });
+
+  test("a prefix may have parameters, and characters that are encoded", async () => {
+    for (const [prefix, path] of [
+      ["/:school", "/a"],
+      ["/ä b", "/%C3%A4%20b"],
+    ] as const) {
+      const { http } = startHost({}, prefix);
+      const root = new URL(http).origin;
+      expect([prefix, (await fetch(`${root}${path}/trpc/stats`)).status]).toEqual([prefix, 200]);
+    }
+  });
+
   test("what the host serves is untouched: no header, hook or error handler of ours", async () => {
     const { http } = startHost();
     const root = http.replace("/strangers", "");
@@ -474,6 +503,61 @@ describe("the operator's calls", () => {
     expect(alice.closed[0]).toBe(4004);
     expect(alice.errors[0]).toMatchObject({ reason: "unauthorized" });
     expect(bob.closed).toEqual([]);
+  });
+});
+
+describe("what the operator's code gets wrong", () => {
+  test("a hook that rejects with what has no text fails closed", async () => {
+    const { http } = startHost({ authenticate: () => Promise.reject(Object.create(null)) });
+    const response = await fetch(`${http}/trpc/stats`, { signal: AbortSignal.timeout(3000) });
+    expect(response.status).toBe(401);
+  });
+
+  test("an identity with a member of the name rejected is no refusal, and nothing of it is sent", async () => {
+    const row = { account: "alice", rejected: false, password: "hunter2" };
+    const { http } = startHost({ authenticate: () => row });
+    expect((await fetch(`${http}/trpc/stats`)).status).toBe(200);
+    const wrong = startHost({ authenticate: () => refuse("nonsense" as never) });
+    expect((await fetch(`${wrong.http}/trpc/stats`)).status).toBe(401);
+  });
+
+  test("an account with half a character in it is none", async () => {
+    const { http } = startHost({ authenticate: () => ({ account: "a\ud800" }) });
+    expect((await fetch(`${http}/trpc/stats`)).status).toBe(401);
+  });
+
+  test("whom without an id is nobody, rather than all who are anonymous", async () => {
+    const { ws, strangers } = startHost();
+    const anonymous = connect(ws);
+    await anonymous.next("session");
+    const nobody = { account: undefined } as never;
+    expect(strangers.disconnect(nobody)).rejects.toThrow(TypeError);
+    expect(strangers.suspend(nobody, Date.now() + 1000)).rejects.toThrow(TypeError);
+    expect(strangers.suspend({ account: "alice" }, Number.NaN)).rejects.toThrow(TypeError);
+    expect(anonymous.closed).toEqual([]);
+    expect(await strangers.suspensions()).toEqual([]);
+  });
+
+  test("a hook that changes an event holds up no other", async () => {
+    const told: string[] = [];
+    const { ws, strangers } = startHost({
+      on: {
+        paired(event) {
+          told.push(event.type);
+          for (const key of Object.keys(event)) Reflect.deleteProperty(event, key);
+        },
+        ended: ({ type }) => told.push(type),
+      },
+    });
+    const [alice, bob] = [connect(ws), connect(ws)];
+    await alice.next("session");
+    await bob.next("session");
+    await alice.client.join.mutate({});
+    await bob.client.join.mutate({});
+    await alice.client.leave.mutate({});
+    await until("both are told", () => told.length === 2);
+    expect(told).toEqual(["paired", "ended"]);
+    await strangers.stop();
   });
 });
 
