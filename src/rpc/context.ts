@@ -62,6 +62,8 @@ export interface Context extends PeerContext {
 class ConnectionContext implements Context {
   readonly #parts: ContextParts;
   readonly connection: Connection;
+  /** Whether the `admit` hook has let it in when it was asked last. */
+  #isAdmitted = false;
 
   constructor(parts: ContextParts, connection: Connection) {
     this.#parts = parts;
@@ -103,16 +105,37 @@ class ConnectionContext implements Context {
     const { admit, signaling } = this.#parts;
     const { lobby } = this.connection.identity;
     if (!admit) return signaling.join(caller, wishes, lobby);
-    const { account, facts } = this;
-    return chain(admit({ account, facts, session: caller.sessionId }, wishes), (refused) =>
+    return chain(this.#ask(admit, caller, wishes), (refused) =>
       isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
     );
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    return this.#parts.signaling.skip(caller, roomId, this.connection.identity.lobby);
+    const { admit, signaling } = this.#parts;
+    const { lobby } = this.connection.identity;
+    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
+    // An idle peer enters the lobby by it, as by a join without any wishes.
+    return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
+      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+    );
+  }
+
+  #ask(admit: Admit, caller: Caller, wishes: JoinWishes): MaybePromise<true | Rejection> {
+    const { account, facts } = this;
+    return chain(admit({ account, facts, session: caller.sessionId }, wishes), (answer) => {
+      this.#isAdmitted = answer === true;
+      return answer;
+    });
   }
 }
+
+const unstatedWishes: JoinWishes = {
+  mode: "video",
+  interests: [],
+  languages: [],
+  relayOnly: false,
+  autoRejoin: true,
+};
 
 const noFacts: Facts = Object.freeze({});
 

@@ -562,6 +562,15 @@ describe("what the operator's code gets wrong", () => {
 });
 
 describe("admit", () => {
+  test("one who is refused does not get into the lobby by skip", async () => {
+    const { ws, strangers } = startHost({ admit: () => refuse("suspended", { until: 5 }) });
+    const peer = connect(ws);
+    await peer.next("session");
+    await peer.client.join.mutate({}).catch(() => {});
+    await peer.client.skip.mutate({}).catch(() => {});
+    expect(await strangers.stats()).toMatchObject({ waiting: { video: 0 } });
+  });
+
   test("lets in, or refuses by name; other calls are not asked", async () => {
     const asked: unknown[] = [];
     const { ws } = startHost({
