@@ -40,8 +40,12 @@ export class OpenResponses {
     });
     try {
       const response = await respond({ request: new Request(request, { signal }), close });
-      if (response.body && isEventStream(response))
-        return new Response(untilAborted(response.body, signal, close), response);
+      if (response.body && isEventStream(response)) {
+        const stream = new Response(untilAborted(response.body, signal, close), response);
+        // It has no timeout, and would stay open after the stream without a place.
+        stream.headers.set("connection", "close");
+        return stream;
+      }
       close();
       return response;
     } catch (bug) {

@@ -63,6 +63,20 @@ describe("a plugin in a host", () => {
     expect(await statusOf("{}")).toBe(401);
   });
 
+  test("a connection is closed with its stream of events, as it would have no timeout", async () => {
+    const { http } = startHost();
+    const closed = Promise.withResolvers<void>();
+    const socket = await Bun.connect({
+      hostname: "127.0.0.1",
+      port: Number(new URL(http).port),
+      socket: { data() {}, close: () => closed.resolve() },
+    });
+    ends.push(() => socket.terminate());
+    const headers = "Host: localhost\r\nAuthorization: Bearer wrong\r\nAccept: text/event-stream";
+    socket.write(`GET /strangers/trpc/events HTTP/1.1\r\n${headers}\r\n\r\n`);
+    await closed.promise;
+  });
+
   test("a prefix may have parameters, and characters that are encoded", async () => {
     for (const [prefix, path] of [
       ["/:school", "/a"],
