@@ -31,11 +31,21 @@ export function askAfterMs(
  */
 export function watchExpiry(expiring: ExpiringSocket): () => void {
   const { socket, expiresAt, system } = expiring;
+  const askAt = system.now() + askAfterMs(expiresAt, system);
   const cancels = [
-    system.schedule(askAfterMs(expiresAt, system), () => askToReconnect(socket)),
-    system.schedule(expiresAt - system.now(), () => socket.close(closeCodes.expired, "expired")),
+    runAt(askAt, () => askToReconnect(socket), system),
+    runAt(expiresAt, () => socket.close(closeCodes.expired, "expired"), system),
   ];
   return () => {
     for (const cancel of cancels) cancel();
   };
+}
+
+/** Also further ahead than a timer can be set. @param at epoch milliseconds. Returns what cancels it. */
+function runAt(at: number, task: () => void, system: ExpiringSocket["system"]): () => void {
+  let cancel = system.schedule(at - system.now(), () => {
+    if (system.now() >= at) task();
+    else cancel = runAt(at, task, system);
+  });
+  return () => cancel();
 }

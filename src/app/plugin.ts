@@ -1,6 +1,7 @@
 /**
  * The Elysia plugin for a host application. Everything runs in an application of its own behind a few routes, so that no hook, header
- * or error handler of it reaches the host's routes, and none of the host's reaches these; only the path's prefix is removed.
+ * or error handler of it reaches the host's routes; only the path's prefix is removed. Hooks that the host has registered for all routes
+ * concern these as well.
  */
 import { Elysia } from "elysia";
 import { isEventStream } from "../http/open-responses.ts";
