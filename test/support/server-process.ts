@@ -70,12 +70,15 @@ export async function startServer(
       if (url) found.resolve(`${url[1]}://127.0.0.1:${url[2]}`);
     }
   };
-  void read(child.stdout);
-  void read(child.stderr);
+  const printed = Promise.all([read(child.stdout), read(child.stderr)]);
   const failure = (why: string) => new Error(`the server ${why}; it printed:\n${output}`);
   const fail = (why: string) => found.reject(failure(why));
   const timer = setTimeout(() => fail(`did not start within ${START_MS_MAX} ms`), START_MS_MAX);
-  void child.exited.then((code) => fail(`ended with code ${code}`));
+  // Its end may be noticed before what it has printed. Something that it started may still have its output open.
+  void child.exited.then(async (code) => {
+    await Promise.race([printed, Bun.sleep(1000)]);
+    fail(`ended with code ${code}`);
+  });
 
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const stop = async () => {
