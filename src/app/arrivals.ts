@@ -9,7 +9,7 @@ import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { closeCodes } from "../trpc-ws/close-codes.ts";
 import type { ConnectRequest } from "../trpc-ws/options.ts";
-import { askAfterMs, watchExpiry } from "./expiry.ts";
+import { askAfterMs, runAt, watchExpiry } from "./expiry.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
 export interface ArrivalsParts {
@@ -93,7 +93,8 @@ export class Arrivals {
   #endBefore(expiresAt: number, response: OpenResponse): void {
     if (response.request.signal.aborted) return;
     const { system } = this.#parts;
-    const cancel = system.schedule(askAfterMs(expiresAt, system), () => response.close());
+    const at = system.now() + askAfterMs(expiresAt, system);
+    const cancel = runAt(at, () => response.close(), system);
     response.request.signal.addEventListener("abort", cancel, { once: true });
   }
 

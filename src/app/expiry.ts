@@ -41,8 +41,8 @@ export function watchExpiry(expiring: ExpiringSocket): () => void {
   };
 }
 
-/** Also further ahead than a timer can be set. @param at epoch milliseconds. Returns what cancels it. */
-function runAt(at: number, task: () => void, system: ExpiringSocket["system"]): () => void {
+/** Runs a task at a time, which may be further ahead than a timer can be set. @param at epoch milliseconds. Returns what cancels it. */
+export function runAt(at: number, task: () => void, system: ExpiringSocket["system"]): () => void {
   let cancel = system.schedule(at - system.now(), () => {
     if (system.now() >= at) task();
     else cancel = runAt(at, task, system);

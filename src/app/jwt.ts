@@ -14,7 +14,14 @@ import type { AuthConfig } from "../auth-config.ts";
 import { reject, type Rejection } from "../domain/rejection.ts";
 import type { Log } from "../observe/log.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
-import type { Authenticate, Credentials, Identity } from "../rpc/identity.ts";
+import {
+  accountCharsMax,
+  isName,
+  lobbyCharsMax,
+  type Authenticate,
+  type Credentials,
+  type Identity,
+} from "../rpc/identity.ts";
 import type { System } from "../system.ts";
 import { createKeySet, KeyNotKnownYet, publicKeyAlgorithms } from "./jwks.ts";
 
@@ -25,8 +32,6 @@ const secretAlgorithms = ["HS256", "HS384", "HS512"];
 const tokenCharsMax = 8192;
 /** How much the clock of who issues tokens may differ from this one's (seconds). */
 const clockToleranceS = 10;
-const accountCharsMax = 128;
-const lobbyCharsMax = 64;
 /** Those who wait for a key try again within this after the key set can be fetched, so that they do not come at once (milliseconds). */
 const retrySpreadMs = 5000;
 /** The latest time that a Date can be (ECMA-262, 21.4.1.1), in epoch milliseconds. */
@@ -141,13 +146,6 @@ function identityOf(
   if (!(expiresAt <= timeMsMax)) return wrong("exp", "a time");
   return { account, lobby, facts, expiresAt };
 }
-
-/** A text without control characters, which break logs, and without halves of characters, which storage makes equal. */
-const isName = (value: unknown, charsMax: number): value is string =>
-  typeof value === "string" &&
-  value.length <= charsMax &&
-  value.isWellFormed() &&
-  /^[^\p{Cc}]+$/u.test(value);
 
 const namesForm = (charsMax: number) => `a text of 1 to ${charsMax} printable characters`;
 

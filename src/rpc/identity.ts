@@ -23,8 +23,8 @@ export interface Credentials {
 /** Who a peer is. */
 export interface Identity {
   /**
-   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips, report votes and rates hold for the
-   * account. It is never sent to another peer. Without one the peer is anonymous.
+   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips and report votes hold for the account,
+   * call rates for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
    */
   readonly account?: string | undefined;
   /** What the operator knows of the peer, for its own procedures and hooks. */
@@ -48,7 +48,7 @@ export type Authenticate = (credentials: Credentials) => MaybePromise<Identity |
 
 /** Characters of an account and of a lobby's name. */
 export const accountCharsMax = 128;
-const lobbyCharsMax = 64;
+export const lobbyCharsMax = 64;
 
 /** What those are told whom the operator does not let in, or could not ask about. */
 const refused = "You are not signed in here";
@@ -106,8 +106,8 @@ function check(answer: unknown): Identity | Rejection {
   return { account, facts, lobby, expiresAt } as Identity;
 }
 
-/** Control characters would break logs; halves of characters are all made equal by storage, and by what is signed. */
-const isName = (value: unknown, charsMax: number): value is string =>
+/** Whether it can be an account or the name of a lobby. Control characters would break logs; halves of characters are all made equal by storage, and by what is signed. */
+export const isName = (value: unknown, charsMax: number): value is string =>
   typeof value === "string" &&
   value.length <= charsMax &&
   value.isWellFormed() &&

@@ -156,6 +156,7 @@ describe("the rules of the source", () => {
     "doctor.ts": "looks at it",
     "app/peer-stream.ts": "signs tokens, which other nodes verify",
     "app/jwt.ts": "compares the times in tokens with it, which others sign",
+    "app/arrivals.ts": "looks when what an operator has granted ends",
     "app/expiry.ts": "compares it with the end of what an operator has granted",
     "app/routes.ts": "compares an operator's `until` with it",
     "signaling/signaling.ts":
