@@ -1,5 +1,5 @@
 /**
- * The command `peer-stream` of the package: runs the server with Bun, whatever runs this file. `npx` runs it with Node, which the
+ * The command `peer-stream` of the package: runs the server with Bun, also when Node runs this file. `npx` runs it with Node, which the
  * server does not run on.
  */
 import { spawn } from "node:child_process";

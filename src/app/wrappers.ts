@@ -1,5 +1,5 @@
 /**
- * Programs that have started this process on somebody's behalf (`npx peer-stream`, `npm start`, `bun run start`) and may
+ * The launchers that have started this process (`npx peer-stream`, `npm start`, `bun run start`) and may
  * die without passing on the signal that ended them. Nobody would stop the server then.
  */
 import { readFileSync } from "node:fs";
