@@ -39,6 +39,57 @@ export const modes = ["video", "audio", "text"] as const;
 /** Only peers of the same mode are paired. */
 export type Mode = (typeof modes)[number];
 
+// ---------------------------------------------------------------------------------------------
+// Facts and wants
+
+/** Bounds of what an operator declares and a peer states. */
+export const factLimits = {
+  dimensionsMax: 8,
+  /** Characters of the name of a dimension or a value. */
+  nameCharsMax: 64,
+  /** Values of a dimension of kind `one` or `set`. */
+  valuesMax: 256,
+  /** Values of a set that one peer states. */
+  setValuesMax: 16,
+  bandsMax: 31,
+  /** Milliseconds after which a want gives way at the latest, unless it is hard. */
+  softAfterMsMax: 120_000,
+} as const;
+
+interface DimensionRules {
+  /** Who states it: the peer itself, in `join`, or the operator, by `authenticate` or a token's claims. Default: `peer`. */
+  readonly by?: "peer" | "claims";
+  /** Whether the partner is told the fact. Default: false. */
+  readonly shown?: boolean;
+  /** Whether a want of it may be hard. Default: true. */
+  readonly hard?: boolean;
+}
+
+/** One thing that is known of peers, as the operator declares it. */
+export type FactDimension =
+  /** One of these values. */
+  | ({ readonly kind: "one"; readonly of: readonly string[] } & DimensionRules)
+  /** Some of these values; a want of some is met by any of them. */
+  | ({ readonly kind: "set"; readonly of: readonly string[] } & DimensionRules)
+  /**
+   * A whole number from `from` to `to`. Numbers are looked up by bands, and then compared exactly.
+   * `bands`: the lowest number of each but the first, ascending; by default up to 16 equal ones.
+   */
+  | ({
+      readonly kind: "range";
+      readonly from: number;
+      readonly to: number;
+      readonly bands?: readonly number[];
+    } & DimensionRules)
+  | ({ readonly kind: "flag" } & DimensionRules);
+
+/** By name: at most eight. */
+export type FactsDeclaration = Readonly<Record<string, FactDimension>>;
+
+/** A fact: a value of `one`, values of a `set`, a number of a `range`, or a `flag`. */
+export type FactValue = string | readonly string[] | number | boolean;
+export type Facts = Readonly<Record<string, FactValue>>;
+
 /** Why a partner is reported: a closed list, so that it can be counted and carries no message. */
 export const reportReasons = ["nudity", "harassment", "hate", "minor", "spam", "other"] as const;
 export type ReportReason = (typeof reportReasons)[number];

@@ -2,6 +2,7 @@
  * A change of one or two sessions as a value, and the two steps that most transitions are made of: a session enters the
  * lobby, and a room ends.
  */
+import type { Dimensions } from "./facts.ts";
 import type { LoggedEvent, Mode, Status } from "../protocol.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
@@ -27,6 +28,8 @@ export interface TransitionOptions {
   /** How long two who skipped avoid each other (milliseconds); 0: not at all. */
   skipCooldownMs: number;
   relax: RelaxSteps;
+  /** Of facts; absent: none are declared. */
+  dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
   /** How long a room has to last (milliseconds) for reports from it to count, unless media flowed for both. */
   voteAfterMs: number;
@@ -172,6 +175,7 @@ export function setTicket(
     since,
     queuedSince,
     accepts: acceptanceAfter(wishes, now - since, options.relax).accepts,
+    fit: options.dimensions?.fitOf(wishes, now - since),
     revision: session.revision,
   };
 }

@@ -3,6 +3,7 @@
  * a source of randomness. The engine has applied the hard rules (same mode, both present, neither avoids the other, each
  * accepts the other); preference and fairness are decided here.
  */
+import { meets } from "./facts.ts";
 import { includes, type Ticket } from "./ticket.ts";
 
 export interface MatchContext {
@@ -36,11 +37,19 @@ function countShared(mine: readonly string[], yours: readonly string[]): number 
   return count;
 }
 
-/** Shared interests count most, then a shared language. */
+/** Shared interests count most, and as much as wants that the other one meets; then a shared language. */
 function scoreOf(a: Ticket, b: Ticket): number {
-  const interests = countShared(a.wishes.interests, b.wishes.interests);
-  if (interests > 0) return 1 + interests;
+  const met = countShared(a.wishes.interests, b.wishes.interests) + countMet(a, b) + countMet(b, a);
+  if (met > 0) return 1 + met;
   return countShared(a.wishes.languages, b.wishes.languages) > 0 ? 1 : 0;
+}
+
+/** How many wants of one the other meets; hard ones are met by all who are eligible. */
+function countMet({ wishes: { wants } }: Ticket, { wishes: { facts } }: Ticket): number {
+  if (wants === undefined) return 0;
+  let count = 0;
+  for (const want of wants) if (want.softAfterMs !== undefined && meets(facts, want)) count += 1;
+  return count;
 }
 
 /**

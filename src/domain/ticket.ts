@@ -1,8 +1,9 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import { limits, type Mode } from "../protocol.ts";
+import { forEachSetValue, isRequired, type Dimensions, type Fit, type Stated } from "./facts.ts";
 
 /** What a peer asked for in `join`, normalised so that the wishes of two peers can be compared. */
-export interface Wishes {
+export interface Wishes extends Stated {
   mode: Mode;
   interests: readonly string[];
   /** Primary language subtags (BCP 47), lower case. */
@@ -43,6 +44,8 @@ export interface Ticket {
   /** Since when it is queued (epoch milliseconds): its place is kept through rooms that others ended. */
   queuedSince: number;
   accepts: Acceptance;
+  /** Whom its facts and wants fit at the moment; `undefined` where no dimensions are declared. */
+  fit: Fit | undefined;
   /** Changes with wishes, acceptance, presence and avoidance: two tickets are paired only at the versions that were compared. */
   revision: number;
 }
@@ -143,15 +146,23 @@ function primarySubtag(tag: string): string {
   }
 }
 
-/** The wishes of a peer in the form in which two are compared. */
-export function normaliseWishes(asked: {
-  mode: Mode;
-  interests: string[];
-  languages: string[];
-  relayOnly: boolean;
-  autoRejoin: boolean;
-}): Wishes {
+/**
+ * The wishes of a peer in the form in which two are compared.
+ * @param asked its facts and wants are of declared dimensions, and valid.
+ */
+export function normaliseWishes(
+  asked: {
+    mode: Mode;
+    interests: string[];
+    languages: string[];
+    relayOnly: boolean;
+    autoRejoin: boolean;
+  } & Stated,
+): Wishes {
+  const { facts, wants } = asked;
   return {
+    ...(facts && { facts }),
+    ...(wants && wants.length > 0 && { wants }),
     mode: asked.mode,
     interests: unique(asked.interests, normaliseInterest),
     languages: unique(asked.languages, primarySubtag),
@@ -169,41 +180,66 @@ export function acceptanceAfter(
   const wishesInterest = wishes.interests.length > 0;
   const wishesLanguage = wishes.languages.length > 0;
   if ((!wishesInterest && !wishesLanguage) || waitedMs >= steps.anybodyAfterMs)
-    return { accepts: "anybody" };
+    return relaxing("anybody", undefined, wishes, waitedMs);
   const byInterestOnly = wishesInterest && waitedMs < steps.languageAfterMs;
   if (byInterestOnly && wishesLanguage)
-    return { accepts: "interest", relaxesAfterMs: steps.languageAfterMs };
-  return {
-    accepts: wishesLanguage ? "language" : "interest",
-    relaxesAfterMs: steps.anybodyAfterMs,
-  };
+    return relaxing("interest", steps.languageAfterMs, wishes, waitedMs);
+  const accepted = wishesLanguage ? "language" : "interest";
+  return relaxing(accepted, steps.anybodyAfterMs, wishes, waitedMs);
 }
 
+/** @param wordsAfterMs when its interests and languages give way next. */
+function relaxing(
+  accepted: Acceptance,
+  wordsAfterMs: number | undefined,
+  { wants }: Wishes,
+  waitedMs: number,
+): { accepts: Acceptance; relaxesAfterMs?: number } {
+  let relaxesAfterMs = wordsAfterMs;
+  for (const want of wants ?? []) {
+    const { softAfterMs } = want;
+    if (softAfterMs !== undefined && isRequired(want, waitedMs))
+      relaxesAfterMs = Math.min(softAfterMs, relaxesAfterMs ?? softAfterMs);
+  }
+  return relaxesAfterMs === undefined
+    ? { accepts: accepted }
+    : { accepts: accepted, relaxesAfterMs };
+}
+
+/** What a term lists: those who name an interest, speak a language, state or want a value of a set, or accept anybody. */
+export type TermKind = Acceptance | "fact";
+
 /**
- * Under which terms a ticket is found, and just as well where it looks: each interest, and what it accepts besides. The terms of two lobbies
- * differ, so that nobody is offered a ticket of another one.
+ * Under which terms a ticket is found, and just as well where it looks. Two that fit share one: an interest; a language, or nothing but that
+ * each accepts the other, once both do. A ticket that wants a value of a set is not among those who accept anybody but among those who
+ * state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
-  { wishes, accepts: acceptance }: Pick<Ticket, "wishes" | "accepts">,
-  visit: (kind: Acceptance, word: string) => void,
+  { wishes, accepts: acceptance, fit }: Pick<Ticket, "wishes" | "accepts" | "fit">,
+  dimensions: Dimensions | undefined,
+  visit: (kind: TermKind, word: string) => void,
 ): void {
   // No word has a line break in it.
   const inLobby = wishes.lobby === undefined ? "" : `${wishes.lobby}\n`;
   for (const word of wishes.interests) visit("interest", inLobby + word);
   if (accepts(acceptance, "language"))
     for (const word of wishes.languages) visit("language", inLobby + word);
-  if (accepts(acceptance, "anybody")) visit("anybody", inLobby);
+  if (!accepts(acceptance, "anybody")) return;
+  const wantsOfSet =
+    dimensions !== undefined &&
+    fit !== undefined &&
+    forEachSetValue(wishes, fit, dimensions, (dimension, value) =>
+      visit("fact", `${inLobby}${dimension}\n${value}`),
+    );
+  if (!wantsOfSet) visit("anybody", inLobby);
 }
 
-/** When a ticket accepts more than now, and what it then accepts; `undefined` for one that accepts anybody. */
+/** When a ticket accepts more than now; `undefined` for one that never does. */
 export function nextRelaxation(
-  { wishes, since, accepts: acceptance }: Pick<Ticket, "wishes" | "since" | "accepts">,
+  { wishes, since }: Pick<Ticket, "wishes" | "since">,
   now: number,
   steps: RelaxSteps,
-): { to: "language" | "anybody"; at: number } | undefined {
-  if (acceptance === "anybody") return undefined;
+): number | undefined {
   const { relaxesAfterMs } = acceptanceAfter(wishes, now - since, steps);
-  if (relaxesAfterMs === undefined) return undefined;
-  const to = relaxesAfterMs === steps.languageAfterMs ? "language" : "anybody";
-  return { to, at: since + relaxesAfterMs };
+  return relaxesAfterMs === undefined ? undefined : since + relaxesAfterMs;
 }

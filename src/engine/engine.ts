@@ -19,6 +19,7 @@
  */
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
+import type { Dimensions } from "../domain/facts.ts";
 import type { LifecycleEvent, LifecycleType } from "../domain/lifecycle.ts";
 import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
 import type { Rejection } from "../domain/rejection.ts";
@@ -262,6 +263,8 @@ export interface EngineOptions {
   /** How long two who skipped avoid each other; 0: not at all. */
   skipCooldownMs: number;
   relax: RelaxSteps;
+  /** Of facts, that tickets may state and want; the same on all nodes. Default: none. */
+  dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
   moderation: ModerationLimits;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */

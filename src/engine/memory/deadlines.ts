@@ -4,6 +4,8 @@ import type { DeadlineNotifier } from "../deadline-notifier.ts";
 import type { Person, Scheduled, StoredSession } from "./stored-session.ts";
 import { TimeBuckets } from "../time-buckets.ts";
 
+const relaxationStepMs = 250;
+
 /** A cooldown during which `one` avoids `other`. */
 export interface Cooldown {
   one: Person;
@@ -14,10 +16,8 @@ export interface Cooldown {
 export class Deadlines {
   readonly graces = new TimeBuckets<StoredSession>(1);
   readonly cooldowns = new TimeBuckets<Cooldown>(1);
-  readonly relaxations = {
-    language: new TimeBuckets<StoredSession>(1),
-    anybody: new TimeBuckets<StoredSession>(1),
-  };
+  /** By how far ahead they were scheduled, in steps: those of one queue are scheduled nearly in their order, and there are few queues. */
+  readonly relaxations = new Map<number, TimeBuckets<StoredSession>>();
   /** When a session that is gone is forgotten: those that block, or are blocked, are kept longer. */
   readonly retentions = new TimeBuckets<StoredSession>(1);
   readonly blockerRetentions = new TimeBuckets<StoredSession>(1);
@@ -35,6 +35,14 @@ export class Deadlines {
     return scheduled;
   }
 
+  scheduleRelaxation(at: number, now: number, session: StoredSession): Scheduled<StoredSession> {
+    const { relaxations } = this;
+    const step = Math.ceil((at - now) / relaxationStepMs);
+    const buckets = relaxations.get(step) ?? new TimeBuckets<StoredSession>(1);
+    relaxations.set(step, buckets);
+    return this.schedule(buckets, at, session);
+  }
+
   startCooldown(cooldown: Cooldown): void {
     this.cooldowns.add(cooldown.until, cooldown);
     this.#notifier.notify(cooldown.until);
@@ -47,8 +55,7 @@ export class Deadlines {
     const earliest = Math.min(
       graces.firstAt ?? Number.POSITIVE_INFINITY,
       cooldowns.firstAt ?? Number.POSITIVE_INFINITY,
-      relaxations.language.firstAt ?? Number.POSITIVE_INFINITY,
-      relaxations.anybody.firstAt ?? Number.POSITIVE_INFINITY,
+      ...[...relaxations.values()].map(({ firstAt }) => firstAt ?? Number.POSITIVE_INFINITY),
       retentions.firstAt ?? Number.POSITIVE_INFINITY,
       blockerRetentions.firstAt ?? Number.POSITIVE_INFINITY,
       accountRetentions.firstAt ?? Number.POSITIVE_INFINITY,

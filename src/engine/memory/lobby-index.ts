@@ -1,23 +1,27 @@
 /**
  * The lobby's index: every ticket that can be paired now, found by what it accepts, the longest queued first. A ticket is
  * listed under each of its interests; under its languages and under its mode only once it accepts those. So a ticket that
- * looks under the same terms finds only tickets that match by the wishes of both sides, without reading any other.
+ * looks under the same terms finds only tickets that match by the words of both sides, without reading any other. Whether the facts and
+ * wants of both fit as well is asked of each, the longest queued first; and in a long list, after some that do not, by classes.
  */
-import {
-  forEachIndexTerm,
-  type Acceptance,
-  type Ticket,
-  type Wishes,
-} from "../../domain/ticket.ts";
+import { fit, type Dimensions } from "../../domain/facts.ts";
+import { forEachIndexTerm, type TermKind, type Ticket, type Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import { isBarred, type Numbered } from "./avoidance.ts";
 import { clearBit, countShared, hasBit, setBit, type BitSet } from "./bit-set.ts";
+import { FitClasses, type ClassEntry } from "./fit-classes.ts";
 import { after, TimeBuckets, type Entry } from "../time-buckets.ts";
 
 /** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
 const queueBucketMs = 1000;
 /** After so many barred tickets in a row it is worth checking whether all of them are. */
 const barredInARow = 32;
+
+/**
+ * So many tickets that do not fit are passed over before the classes of the list are looked through. Lists by interest or language have
+ * none: whoever is missed there is found among all once both accept anybody.
+ */
+const misfitsMax = 128;
 
 /** A session as the index sees it. */
 export interface WaitingPeer<P> {
@@ -31,6 +35,7 @@ export interface WaitingPeer<P> {
 export interface IndexEntry<P> {
   readonly term: Term<P>;
   readonly entry: Entry<P>;
+  classEntry: ClassEntry<P> | undefined;
 }
 
 /** All tickets listed under one word. */
@@ -42,10 +47,12 @@ interface Term<P> {
   /** The numbers of those peers; and how many more have the same one, by number. */
   readonly numbers: BitSet;
   repeated: Map<number, number> | undefined;
+  /** Once the list is long, if it is one that has any. */
+  classes: FitClasses<P> | undefined;
 }
 
 /** The terms of one mode, by kind. */
-type Terms<P> = Record<Acceptance, Map<string, Term<P>>>;
+type Terms<P> = Record<TermKind, Map<string, Term<P>>>;
 
 export class LobbyIndex<P extends WaitingPeer<P>> {
   readonly #terms: Record<Mode, Terms<P>> = {
@@ -54,6 +61,11 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     text: newTerms(),
   };
   readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
+  readonly #dimensions: Dimensions | undefined;
+
+  constructor(dimensions?: Dimensions) {
+    this.#dimensions = dimensions;
+  }
 
   add(peer: P): void {
     const { number } = peer.person;
@@ -62,12 +74,18 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { mode } = ticket.wishes;
     this.#waiting[mode] += 1;
     const entries: IndexEntry<P>[] = [];
-    forEachIndexTerm(ticket, (kind, word) => {
+    peer.indexEntries = entries;
+    forEachIndexTerm(ticket, this.#dimensions, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
       if (number !== undefined) addNumber(term, number);
-      entries.push({ term, entry: term.peers.add(ticket.queuedSince, peer) });
+      const entry = term.peers.add(ticket.queuedSince, peer);
+      const added: IndexEntry<P> = { term, entry, classEntry: undefined };
+      entries.push(added);
+      if (term.classes && ticket.fit)
+        added.classEntry = term.classes.add(peer, ticket.fit, ticket.queuedSince);
+      else if (isByClass(kind) && ticket.fit && term.peers.size === misfitsMax)
+        classify(term, ticket.fit.bits.length);
     });
-    peer.indexEntries = entries;
   }
 
   /** Idempotent. */
@@ -77,9 +95,10 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
     this.#waiting[ticket.wishes.mode] -= 1;
-    for (const { term, entry } of indexEntries) {
+    for (const { term, entry, classEntry } of indexEntries) {
       if (number !== undefined) removeNumber(term, number);
       term.peers.remove(entry);
+      if (classEntry) term.classes?.remove(classEntry);
       if (term.peers.size === 0) term.terms.delete(term.word);
     }
     peer.indexEntries = undefined;
@@ -104,22 +123,8 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
   eligibleFor(peer: P, max: number): Ticket[] {
     const found: Ticket[] = [];
     const entries = peer.indexEntries ?? [];
-    const { person } = peer;
     const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
-    for (const { term } of entries) {
-      let count = 0;
-      let passed = 0;
-      for (let entry = term.peers.first; entry && count < countMax; entry = after(entry)) {
-        const other = entry.value;
-        if (other === peer || !other.value.ticket) continue;
-        if (isBarred(person, other.person)) {
-          if (++passed === barredInARow && count === 0 && areAllBarred(person, term)) break;
-          continue;
-        }
-        count += 1;
-        insert(found, other.value.ticket);
-      }
-    }
+    for (const { term } of entries) findIn(term, peer, countMax, found);
     return found;
   }
 
@@ -132,16 +137,81 @@ const newTerms = <P>(): Terms<P> => ({
   interest: new Map(),
   language: new Map(),
   anybody: new Map(),
+  fact: new Map(),
 });
 
 function termAt<P>(terms: Map<string, Term<P>>, word: string): Term<P> {
   let term = terms.get(word);
   if (!term) {
     const peers = new TimeBuckets<P>(queueBucketMs);
-    term = { terms, word, peers, numbers: new Map(), repeated: undefined };
+    term = { terms, word, peers, numbers: new Map(), repeated: undefined, classes: undefined };
     terms.set(word, term);
   }
   return term;
+}
+
+const isByClass = (kind: TermKind) => kind === "anybody" || kind === "fact";
+
+/** The list has become long. */
+function classify<P extends WaitingPeer<P>>(term: Term<P>, words: number): void {
+  const classes = new FitClasses<P>(queueBucketMs, words);
+  term.classes = classes;
+  for (let entry = term.peers.first; entry; entry = after(entry)) {
+    const peer = entry.value;
+    const { ticket } = peer.value;
+    const listed = peer.indexEntries?.find((one) => one.term === term);
+    if (listed && ticket?.fit)
+      listed.classEntry = classes.add(peer, ticket.fit, ticket.queuedSince);
+  }
+}
+
+/** Adds to `found` up to `countMax` tickets that are listed under a term and may be paired with that of `peer`. */
+function findIn<P extends WaitingPeer<P>>(
+  term: Term<P>,
+  peer: P,
+  countMax: number,
+  found: Ticket[],
+): void {
+  const { person } = peer;
+  const { ticket } = peer.value;
+  let count = 0;
+  let barred = 0;
+  let misfits = 0;
+  for (let entry = term.peers.first; entry && count < countMax; entry = after(entry)) {
+    const other = entry.value;
+    if (other === peer || !other.value.ticket || !ticket) continue;
+    if (isBarred(person, other.person)) {
+      if (++barred === barredInARow && count === 0 && areAllBarred(person, term)) return;
+    } else if (fit(ticket, other.value.ticket)) {
+      count += 1;
+      insert(found, other.value.ticket);
+    } else if (++misfits === misfitsMax) {
+      for (const one of term.classes ? firstByClass(term.classes, peer, countMax) : [])
+        insert(found, one);
+      return;
+    }
+  }
+}
+
+/** The same tickets, without reading those of classes that do not fit. */
+function firstByClass<P extends WaitingPeer<P>>(
+  classes: FitClasses<P>,
+  peer: P,
+  countMax: number,
+): Ticket[] {
+  const first: Ticket[] = [];
+  const own = peer.value.ticket;
+  if (!own?.fit) return first;
+  classes.forEachFitting(own.fit, (other) => {
+    const { ticket } = other.value;
+    const last = first[countMax - 1];
+    if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return "enough";
+    if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return "later";
+    insert(first, ticket);
+    if (last) first.pop();
+    return "taken";
+  });
+  return first;
 }
 
 function addNumber<P>(term: Term<P>, number: number): void {

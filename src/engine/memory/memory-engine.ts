@@ -281,8 +281,9 @@ class MemoryEngine implements Engine {
     const newlyWaiting = [
       ...takeDue(deadlines.graces, now, (session) => this.#expireGrace(session)),
       ...takeDue(deadlines.cooldowns, now, (cooldown) => store.endCooldown(cooldown)),
-      ...takeDue(deadlines.relaxations.language, now, (session) => this.#relax(session)),
-      ...takeDue(deadlines.relaxations.anybody, now, (session) => this.#relax(session)),
+      ...[...deadlines.relaxations.values()].flatMap((buckets) =>
+        takeDue(buckets, now, (session) => this.#relax(session)),
+      ),
       ...takeDue(deadlines.retentions, now, (session) => store.expire(session)),
       ...takeDue(deadlines.blockerRetentions, now, (session) => store.forget(session)),
       ...takeDue(deadlines.accountRetentions, now, (account) => store.forgetAccount(account)),

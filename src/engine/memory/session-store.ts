@@ -18,7 +18,7 @@ import { LobbyIndex } from "./lobby-index.ts";
 import { StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 
 export class SessionStore {
-  readonly lobby = new LobbyIndex<StoredSession>();
+  readonly lobby: LobbyIndex<StoredSession>;
   readonly deadlines: Deadlines;
   onRoomEnded: (end: RoomEnd) => void = () => {};
   /** Called before a change is applied, if there is anybody to tell. */
@@ -37,6 +37,7 @@ export class SessionStore {
   constructor(now: () => number, options: EngineOptions, notifier: DeadlineNotifier) {
     this.#now = now;
     this.#options = options;
+    this.lobby = new LobbyIndex(options.dimensions);
     this.deadlines = new Deadlines(notifier);
     this.#avoidance = createAvoidanceGraph(options.avoidsMax);
     this.#blockers = new BlockerRetention(options.blocks);
@@ -177,10 +178,10 @@ export class SessionStore {
     const { ticket, present } = stored.value;
     if (!ticket || !present || stored.indexEntries) return;
     this.lobby.add(stored);
-    const relaxation = nextRelaxation(ticket, this.#now(), this.#options.relax);
-    if (!relaxation) return;
-    const buckets = this.deadlines.relaxations[relaxation.to];
-    stored.scheduled = this.deadlines.schedule(buckets, relaxation.at, stored);
+    const now = this.#now();
+    const relaxesAt = nextRelaxation(ticket, now, this.#options.relax);
+    if (relaxesAt !== undefined)
+      stored.scheduled = this.deadlines.scheduleRelaxation(relaxesAt, now, stored);
   }
 
   /** Also cancels its relaxation: only a ticket that is in the index has one. */

@@ -199,12 +199,13 @@ export class Transaction {
     if (!ticket) return;
     const { mode } = ticket.wishes;
     const terms: string[] = [];
-    forEachIndexTerm(ticket, (kind, word) => terms.push(keys.term(mode, kind, word)));
+    const { dimensions } = options;
+    forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
     draft.terms = terms;
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
-    const relaxation = nextRelaxation(ticket, now(), options.relax);
-    if (relaxation) this.#setDeadline({ kind: "relax", sessionId: id }, relaxation.at);
+    const relaxesAt = nextRelaxation(ticket, now(), options.relax);
+    if (relaxesAt !== undefined) this.#setDeadline({ kind: "relax", sessionId: id }, relaxesAt);
   }
 
   #unlist(draft: SessionDraft): void {

@@ -13,7 +13,15 @@ function ticket(
 ): Ticket {
   const since = now - waitedMs;
   const wishes = { ...defaultWishes, interests, languages };
-  return { sessionId, wishes, since, queuedSince: since, accepts: "anybody", revision: 1 };
+  return {
+    sessionId,
+    wishes,
+    since,
+    queuedSince: since,
+    accepts: "anybody",
+    fit: undefined,
+    revision: 1,
+  };
 }
 
 const choose = (mine: Ticket, others: Ticket[], random = 0) =>
