@@ -2,7 +2,7 @@
  * A change of one or two sessions as a value, and the two steps that most transitions are made of: a session enters the
  * lobby, and a room ends.
  */
-import type { Dimensions } from "./facts.ts";
+import { requiredWants, type Dimensions } from "./facts.ts";
 import type { LoggedEvent, Mode, Status } from "../protocol.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
@@ -175,7 +175,7 @@ export function setTicket(
     since,
     queuedSince,
     accepts: acceptanceAfter(wishes, now - since, options.relax).accepts,
-    fit: options.dimensions?.fitOf(wishes, now - since),
+    required: requiredWants(wishes, now - since),
     revision: session.revision,
   };
 }

@@ -1,6 +1,13 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import { limits, type Mode } from "../protocol.ts";
-import { forEachSetValue, isRequired, type Dimensions, type Fit, type Stated } from "./facts.ts";
+import {
+  forEachSetValue,
+  isRequired,
+  type Dimensions,
+  type Fitting,
+  type Stated,
+  type Want,
+} from "./facts.ts";
 
 /** What a peer asked for in `join`, normalised so that the wishes of two peers can be compared. */
 export interface Wishes extends Stated {
@@ -36,7 +43,7 @@ export function accepts(acceptance: Acceptance, wanted: Acceptance): boolean {
   return acceptances.indexOf(acceptance) >= acceptances.indexOf(wanted);
 }
 
-export interface Ticket {
+export interface Ticket extends Fitting {
   sessionId: string;
   wishes: Wishes;
   /** When this waiting began (epoch milliseconds): wishes relax from here. */
@@ -44,8 +51,8 @@ export interface Ticket {
   /** Since when it is queued (epoch milliseconds): its place is kept through rooms that others ended. */
   queuedSince: number;
   accepts: Acceptance;
-  /** Whom its facts and wants fit at the moment; `undefined` where no dimensions are declared. */
-  fit: Fit | undefined;
+  /** The wants that hold at the moment: whoever does not meet them is not accepted. Absent: none. */
+  required: readonly Want[] | undefined;
   /** Changes with wishes, acceptance, presence and avoidance: two tickets are paired only at the versions that were compared. */
   revision: number;
 }
@@ -215,10 +222,11 @@ export type TermKind = Acceptance | "fact";
  * state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
-  { wishes, accepts: acceptance, fit }: Pick<Ticket, "wishes" | "accepts" | "fit">,
+  ticket: Pick<Ticket, "wishes" | "accepts" | "required">,
   dimensions: Dimensions | undefined,
   visit: (kind: TermKind, word: string) => void,
 ): void {
+  const { wishes, accepts: acceptance } = ticket;
   // No word has a line break in it.
   const inLobby = wishes.lobby === undefined ? "" : `${wishes.lobby}\n`;
   for (const word of wishes.interests) visit("interest", inLobby + word);
@@ -227,8 +235,7 @@ export function forEachIndexTerm(
   if (!accepts(acceptance, "anybody")) return;
   const wantsOfSet =
     dimensions !== undefined &&
-    fit !== undefined &&
-    forEachSetValue(wishes, fit, dimensions, (dimension, value) =>
+    forEachSetValue(ticket, dimensions, (dimension, value) =>
       visit("fact", `${inLobby}${dimension}\n${value}`),
     );
   if (!wantsOfSet) visit("anybody", inLobby);
