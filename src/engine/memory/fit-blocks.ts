@@ -1,28 +1,28 @@
 /**
  * The tickets of a long list by what they state and refuse, so that one who fits few of them is found without reading the others. They are in
  * blocks, each of which has the tickets that were queued in some interval. A block has a bit of every ticket for each value that can be
- * stated or refused (a bitmap index: one `and` compares 32 tickets), and says which values are stated in it at all, so that most blocks need not be looked into for a rare one.
+ * stated or refused (a bitmap index: one `and` compares 32 tickets), and counts how many state each, so that a
+ * block need not be looked into for one that nobody in it states.
  */
 import type { Dimensions, Fitting } from "../../domain/facts.ts";
 
 /** Tickets of one block. */
-const slotsMax = 512;
+const slotsMax = 256;
 const slotWords = slotsMax / 32;
 /** A block with fewer is merged with one beside it, if that leaves room for as many. */
 const slotsMin = slotsMax / 4;
 
-/** What is known of a ticket in a block. */
-export interface Slot<P> {
-  block: Block<P>;
+/** A ticket in the list, and its place in a block. */
+export interface Listed {
+  block: Block | undefined;
   index: number;
 }
 
-interface Block<P> {
+interface Block {
   /** When its first ticket may have been queued; its last one not after the first of the next block. */
   queuedFrom: number;
   count: number;
-  readonly peers: (P | undefined)[];
-  readonly slots: (Slot<P> | undefined)[];
+  readonly listed: (Listed | undefined)[];
   /** `slotWords` words each: of the tickets that are there; that state each value; that refuse each value. */
   readonly bits: Int32Array;
   /** How many tickets state each value. */
@@ -37,34 +37,35 @@ interface Plan {
   readonly any: readonly (readonly number[])[];
 }
 
-export class FitBlocks<P> {
+export class FitBlocks<L extends Listed> {
   readonly #dimensions: Dimensions;
-  readonly #queuedSince: (peer: P) => number;
+  readonly #queuedSince: (listed: L) => number;
   readonly #values: number;
-  readonly #blocks: Block<P>[] = [];
+  readonly #blocks: Block[] = [];
 
-  /** @param queuedSince of a peer's ticket. */
-  constructor(dimensions: Dimensions, queuedSince: (peer: P) => number) {
+  constructor(dimensions: Dimensions, queuedSince: (listed: L) => number) {
     this.#dimensions = dimensions;
     this.#queuedSince = queuedSince;
     this.#values = 32 * dimensions.words;
   }
 
-  add(peer: P, fitting: Fitting): Slot<P> {
-    const queuedSince = this.#queuedSince(peer);
+  add(listed: L, fitting: Fitting): void {
+    const queuedSince = this.#queuedSince(listed);
     let at = this.#at(queuedSince);
     if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
       this.#makeRoom(at);
       at = this.#at(queuedSince);
     }
-    const block = this.#blocks[at] as Block<P>;
-    const slot: Slot<P> = { block, index: 0 };
-    this.#put(block, peer, slot, this.#dimensions.bitsOf(fitting));
-    return slot;
+    const block = this.#blocks[at];
+    if (block) this.#put(block, listed, this.#dimensions.bitsOf(fitting));
   }
 
-  remove({ block, index }: Slot<P>): void {
-    this.#clear(block, index);
+  /** @param fitting as it was added. */
+  remove(listed: L, fitting: Fitting): void {
+    const { block, index } = listed;
+    if (!block) return;
+    this.#clear(block, index, this.#dimensions.bitsOf(fitting));
+    listed.block = undefined;
     if (block.count >= slotsMin) return;
     const at = this.#blocks.indexOf(block);
     if (block.count === 0) this.#blocks.splice(at, 1);
@@ -75,11 +76,11 @@ export class FitBlocks<P> {
    * Visits the tickets whose bits fit: block by block, those that were queued first before others, but in any order within a block.
    * @param visit is called with each; `next` before each further block: visiting ends when it answers `false`.
    */
-  forEachFitting(fitting: Fitting, visit: (peer: P) => void, next: () => boolean): void {
+  forEachFitting(fitting: Fitting, visit: (listed: L) => void, next: () => boolean): void {
     const plan = this.#planFor(fitting);
     for (const block of this.#blocks) {
       if (!mayFit(block, plan)) continue;
-      visitFitting(block, plan, visit);
+      visitFitting(block, plan, (listed) => visit(listed as L));
       if (!next()) return;
     }
   }
@@ -101,16 +102,15 @@ export class FitBlocks<P> {
   /** Splits a full block in two; at the end a new one begins, as most tickets come there. */
   #makeRoom(at: number): void {
     const full = this.#blocks[at];
-    const begin = (queuedFrom: number): Block<P> => ({
+    const begin = (queuedFrom: number): Block => ({
       queuedFrom,
       count: 0,
-      peers: [],
-      slots: [],
+      listed: [],
       bits: new Int32Array((1 + 2 * this.#values) * slotWords),
       counts: new Uint16Array(this.#values),
     });
     if (!full) return void this.#blocks.push(begin(Number.NEGATIVE_INFINITY));
-    const times = full.peers.flatMap((peer) => (peer ? this.#queuedSince(peer) : []));
+    const times = full.listed.flatMap((one) => (one ? this.#queuedSince(one as L) : []));
     times.sort((a, b) => a - b);
     const [first = 0] = times;
     const middle = at === this.#blocks.length - 1 ? times.length - 1 : times.length >>> 1;
@@ -118,7 +118,8 @@ export class FitBlocks<P> {
     // If all were queued at one time, the next ones come into a block of their own.
     const added = begin(from ?? first);
     this.#blocks.splice(at + 1, 0, added);
-    if (from !== undefined) this.#moveFrom(full, added, (peer) => this.#queuedSince(peer) >= from);
+    if (from !== undefined)
+      this.#moveFrom(full, added, (listed) => this.#queuedSince(listed) >= from);
   }
 
   /** Moves all of a block into the one before it, if they fit there. */
@@ -130,53 +131,48 @@ export class FitBlocks<P> {
     return true;
   }
 
-  #moveFrom(block: Block<P>, into: Block<P>, isMoved: (peer: P) => boolean): void {
-    for (let index = 0; index < slotsMax; index++) {
-      const [peer, slot] = [block.peers[index], block.slots[index]];
-      if (!peer || !slot || !isMoved(peer)) continue;
-      const bits = this.#bitsAt(block, index);
-      this.#clear(block, index);
-      this.#put(into, peer, slot, bits);
+  #moveFrom(block: Block, into: Block, isMoved: (listed: L) => boolean): void {
+    for (const listed of block.listed as (L | undefined)[]) {
+      if (!listed || !isMoved(listed)) continue;
+      const bits = this.#bitsAt(block, listed.index);
+      this.#clear(block, listed.index, bits);
+      this.#put(into, listed, bits);
     }
   }
 
-  #put(block: Block<P>, peer: P, slot: Slot<P>, bits: readonly number[]): void {
+  #put(block: Block, listed: L, bits: readonly number[]): void {
     let word = 0;
     while (block.bits[word] === -1) word += 1;
     const index = 32 * word + Math.clz32(~(block.bits[word] ?? 0));
-    slot.block = block;
-    slot.index = index;
-    block.peers[index] = peer;
-    block.slots[index] = slot;
+    listed.block = block;
+    listed.index = index;
+    block.listed[index] = listed;
     block.count += 1;
+    this.#toggle(block, index, bits, 1);
+  }
+
+  #clear(block: Block, index: number, bits: readonly number[]): void {
+    block.listed[index] = undefined;
+    block.count -= 1;
+    this.#toggle(block, index, bits, -1);
+  }
+
+  /** Sets the bits of a ticket, or clears them. */
+  #toggle(block: Block, index: number, bits: readonly number[], by: 1 | -1): void {
+    const { bits: all, counts } = block;
     const mask = maskOf(index);
-    setRow(block, 0, word, mask);
-    for (const [n, ones] of bits.entries())
-      for (let left = ones; left !== 0;) {
-        const bit = 31 - Math.clz32(left);
-        left &= ~(1 << bit);
-        const value = 32 * n + bit;
-        setRow(block, 1 + value, word, mask);
-        if (value < this.#values) block.counts[value] = (block.counts[value] ?? 0) + 1;
+    const word = index >>> 5;
+    all[word] = (all[word] ?? 0) ^ mask;
+    for (let n = 0; n < bits.length; n++)
+      for (let left = bits[n] ?? 0; left !== 0; left &= left - 1) {
+        const value = 32 * n + 31 - Math.clz32(left & -left);
+        const at = (1 + value) * slotWords + word;
+        all[at] = (all[at] ?? 0) ^ mask;
+        if (value < this.#values) counts[value] = (counts[value] ?? 0) + by;
       }
   }
 
-  #clear(block: Block<P>, index: number): void {
-    const mask = maskOf(index);
-    const word = index >>> 5;
-    for (let row = 0; row <= 2 * this.#values; row++) {
-      const at = row * slotWords + word;
-      const bits = block.bits[at] ?? 0;
-      if ((bits & mask) === 0) continue;
-      block.bits[at] = bits & ~mask;
-      if (row >= 1 && row <= this.#values) block.counts[row - 1] = (block.counts[row - 1] ?? 0) - 1;
-    }
-    block.peers[index] = undefined;
-    block.slots[index] = undefined;
-    block.count -= 1;
-  }
-
-  #bitsAt({ bits }: Block<P>, index: number): number[] {
+  #bitsAt({ bits }: Block, index: number): number[] {
     const mask = maskOf(index);
     return Array.from({ length: 2 * this.#dimensions.words }, (_, n) => {
       let ones = 0;
@@ -211,11 +207,6 @@ export class FitBlocks<P> {
 /** Bit 31 is that of the first of 32, as `Math.clz32` counts. */
 const maskOf = (index: number) => (1 << 31) >>> (index & 31);
 
-function setRow({ bits }: { bits: Int32Array }, row: number, word: number, mask: number): void {
-  const at = row * slotWords + word;
-  bits[at] = (bits[at] ?? 0) | mask;
-}
-
 /** Whether some ticket of the block states one of the accepted values of each dimension. */
 function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
   for (const rows of any) {
@@ -226,21 +217,24 @@ function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
   return true;
 }
 
-function visitFitting<P>({ bits, peers }: Block<P>, plan: Plan, visit: (peer: P) => void): void {
+function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) => void): void {
   for (let word = 0; word < slotWords; word++) {
     let left = bits[word] ?? 0;
-    for (const row of plan.none) left &= ~(bits[row * slotWords + word] ?? 0);
     for (const rows of plan.any) {
       if (left === 0) break;
       let stated = 0;
       for (const row of rows) stated |= bits[row * slotWords + word] ?? 0;
       left &= stated;
     }
+    for (const row of plan.none) {
+      if (left === 0) break;
+      left &= ~(bits[row * slotWords + word] ?? 0);
+    }
     while (left !== 0) {
       const bit = Math.clz32(left);
       left &= ~maskOf(bit);
-      const peer = peers[32 * word + bit];
-      if (peer) visit(peer);
+      const one = listed[32 * word + bit];
+      if (one) visit(one);
     }
   }
 }

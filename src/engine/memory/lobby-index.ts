@@ -9,7 +9,7 @@ import { forEachIndexTerm, type TermKind, type Ticket, type Wishes } from "../..
 import type { Mode } from "../../protocol.ts";
 import { isBarred, type Numbered } from "./avoidance.ts";
 import { clearBit, countShared, hasBit, setBit, type BitSet } from "./bit-set.ts";
-import { FitBlocks, type Slot } from "./fit-blocks.ts";
+import { FitBlocks, type Listed } from "./fit-blocks.ts";
 import { after, TimeBuckets, type Entry } from "../time-buckets.ts";
 
 /** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
@@ -23,7 +23,7 @@ const barredInARow = 32;
  */
 const blocksFrom = 128;
 /** So many tickets that do not fit are passed over before the blocks are looked through; without any, the look ends after more. */
-const misfitsMax = 24;
+const misfitsMax = 8;
 const misfitsWithoutBlocksMax = 256;
 
 /** A session as the index sees it. */
@@ -35,10 +35,9 @@ export interface WaitingPeer<P> {
   indexEntries: readonly IndexEntry<P>[] | undefined;
 }
 
-export interface IndexEntry<P> {
+export interface IndexEntry<P> extends Listed {
   readonly term: Term<P>;
   readonly entry: Entry<P>;
-  slot: Slot<P> | undefined;
 }
 
 /** All tickets listed under one word. */
@@ -51,7 +50,7 @@ interface Term<P> {
   readonly numbers: BitSet;
   repeated: Map<number, number> | undefined;
   /** Once the list is long, if it is one that has any. */
-  blocks: FitBlocks<P> | undefined;
+  blocks: FitBlocks<IndexEntry<P>> | undefined;
 }
 
 /** The terms of one mode, by kind. */
@@ -82,9 +81,9 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
       const term = termAt(this.#terms[mode][kind], word);
       if (number !== undefined) addNumber(term, number);
       const entry = term.peers.add(ticket.queuedSince, peer);
-      const added: IndexEntry<P> = { term, entry, slot: undefined };
+      const added: IndexEntry<P> = { term, entry, block: undefined, index: 0 };
       entries.push(added);
-      if (term.blocks) added.slot = term.blocks.add(peer, ticket);
+      if (term.blocks) term.blocks.add(added, ticket);
       else if (this.#dimensions && hasBlocks(kind) && term.peers.size === blocksFrom)
         makeBlocks(term, this.#dimensions);
     });
@@ -97,10 +96,11 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
     this.#waiting[ticket.wishes.mode] -= 1;
-    for (const { term, entry, slot } of indexEntries) {
+    for (const listed of indexEntries) {
+      const { term, entry } = listed;
       if (number !== undefined) removeNumber(term, number);
       term.peers.remove(entry);
-      if (slot) term.blocks?.remove(slot);
+      term.blocks?.remove(listed, ticket);
       if (term.peers.size === 0) term.terms.delete(term.word);
     }
     peer.indexEntries = undefined;
@@ -156,12 +156,13 @@ const hasBlocks = (kind: TermKind) => kind === "anybody" || kind === "fact";
 
 /** The list has become long. */
 function makeBlocks<P extends WaitingPeer<P>>(term: Term<P>, dimensions: Dimensions): void {
-  const blocks = new FitBlocks<P>(dimensions, ({ value }) => value.ticket?.queuedSince ?? 0);
+  const queuedSince = ({ entry }: IndexEntry<P>) => entry.value.value.ticket?.queuedSince ?? 0;
+  const blocks = new FitBlocks(dimensions, queuedSince);
   term.blocks = blocks;
   for (let entry = term.peers.first; entry; entry = after(entry)) {
     const peer = entry.value;
     const listed = peer.indexEntries?.find((one) => one.term === term);
-    if (listed && peer.value.ticket) listed.slot = blocks.add(peer, peer.value.ticket);
+    if (listed && peer.value.ticket) blocks.add(listed, peer.value.ticket);
   }
 }
 
@@ -194,7 +195,7 @@ function findIn<P extends WaitingPeer<P>>(
 
 /** The same tickets, without reading those that do not fit. */
 function findInBlocks<P extends WaitingPeer<P>>(
-  blocks: FitBlocks<P>,
+  blocks: FitBlocks<IndexEntry<P>>,
   peer: P,
   own: Ticket,
   countMax: number,
@@ -202,7 +203,7 @@ function findInBlocks<P extends WaitingPeer<P>>(
   const first: Ticket[] = [];
   blocks.forEachFitting(
     own,
-    (other) => {
+    ({ entry: { value: other } }) => {
       const { ticket } = other.value;
       const last = first[countMax - 1];
       if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return;

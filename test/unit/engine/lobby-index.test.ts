@@ -21,7 +21,11 @@ function peerWith(sessionId: string, queuedSince: number, random: () => number):
     required: requiredWants(wishes, random() < 0.5 ? 0 : 10_000),
     revision: 1,
   };
-  return { value: { ticket }, person: { number: undefined, barred: undefined }, indexEntries: undefined };
+  return {
+    value: { ticket },
+    person: { number: undefined, barred: undefined },
+    indexEntries: undefined,
+  };
 }
 
 for (const { seed, sizeMax, timeMax } of [
