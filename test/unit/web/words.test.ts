@@ -149,10 +149,43 @@ describe("interests", () => {
     for (const interest of interests) expect([...interest]).toHaveLength(32);
   });
 
-  test("C the separators of the world's scripts part interests", () => {
-    expect(parseInterests("音乐，电影、书")).toEqual(["音乐", "电影", "书"]);
-    expect(parseInterests("موسيقى، شعر؛ كتب")).toEqual(["موسيقى", "شعر", "كتب"]);
-    expect(parseInterests("jazz；rock\nfolk")).toEqual(["jazz", "rock", "folk"]);
+  test.each([
+    ["jazz，rock；folk", "full width"],
+    ["jazz、rock､folk", "ideographic"],
+    ["jazz。rock｡folk。", "ideographic full stops, one at the end"],
+    ["jazz، rock؛ folk۔", "Arabic, Urdu"],
+    ["jazz, rock। folk॥", "dandas"],
+    ["jazz፣ rock፤ folk።", "Ethiopic"],
+    ["jazz՝ rock, folk", "Armenian"],
+    ["jazz၊ rock၊ folk။", "Burmese"],
+    ["jazz᠂ rock᠂ folk", "Mongolian"],
+    ["jazz\nrock\r\nfolk", "line breaks"],
+    ["jazz\u2028rock\u2029folk", "line breaks of Unicode"],
+    ["#jazz #rock ＃folk", "hashtags"],
+  ])("C are parted by the separators of the world's scripts: %j, %s", (line) => {
+    expect(parseInterests(line).map((interest) => interest.replace(/^[#＃]/, ""))).toEqual([
+      "jazz",
+      "rock",
+      "folk",
+    ]);
+  });
+
+  test.each([
+    "node.js",
+    "col·lecció",
+    "哈利·波特",
+    "ハリー・ポッター",
+    "AC/DC",
+    "R&B",
+    "sci-fi",
+    "c#",
+    "C # minor",
+    "hip hop",
+    "rock 'n' roll",
+    "Wer bin ich?",
+    "12:30",
+  ])("C are not parted inside: %s", (interest) => {
+    expect(parseInterests(interest)).toEqual([interest]);
   });
 });
 
