@@ -3,13 +3,14 @@
  * skip and are told things.
  */
 import { createLobby } from "../../src/app/peer-stream.ts";
+import { createDimensions } from "../../src/domain/facts.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import type { Log } from "../../src/observe/log.ts";
-import type { PeerEvent } from "../../src/protocol.ts";
+import type { FactsDeclaration, PeerEvent } from "../../src/protocol.ts";
 import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -25,6 +26,8 @@ export interface WorldOptions {
   /** Skips that cost nothing; 0: none ever does. */
   skipBurst?: number;
   policy?: Policy;
+  /** Dimensions that peers state and want. */
+  facts?: FactsDeclaration;
   /** Bugs are noted, not thrown. */
   tolerateBugs?: boolean;
   ice?: Partial<IceConfig>;
@@ -98,6 +101,7 @@ export function createWorld(options: WorldOptions = {}): World {
     skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    ...(options.facts && { dimensions: createDimensions(options.facts) }),
   });
   const { signaling } = createLobby({
     engine,
