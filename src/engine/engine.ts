@@ -53,6 +53,8 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
+  /** The lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  lobby?: string | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */
@@ -105,8 +107,6 @@ export interface EndRequest {
   ending: Ending;
   /** Only this room; the present one if absent. */
   roomId?: string | undefined;
-  /** Of a skip: where a session waits that has never stated any wishes. */
-  lobby?: string;
 }
 
 export interface Reported {
@@ -122,10 +122,16 @@ export interface Reported {
 }
 
 export interface Stats {
-  /** Sessions with an open stream. */
+  /** Sessions with an open stream; of a lobby those that are in it (see `lobbyOf`). */
   online: number;
   waiting: Record<Mode, number>;
   rooms: Record<Mode, number>;
+}
+
+/** Those of all lobbies together. */
+export interface SiteStats extends Stats {
+  /** By lobby, but for that one which is always there: only those in which somebody is. */
+  readonly lobbies: ReadonlyMap<string, Stats>;
 }
 
 /**
@@ -165,7 +171,8 @@ export interface Engine {
   /** The session's status; `idle` for one that does not exist. */
   status(caller: Caller): MaybePromise<{ status: Status; roomId?: string } | Rejection>;
   /**
-   * Enters the lobby, or replaces the wishes of a session that waits; changes nothing in a room. Absent wishes: the last ones.
+   * Enters the lobby, or replaces the wishes of a session that waits, which may put it into another lobby; in a room it changes
+   * nothing but the lobby of the next one. Absent wishes: the last ones.
    * `not-subscribed` without an open stream, `rate-limited` for one who skipped too often, `suspended`.
    */
   enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
@@ -222,7 +229,9 @@ export interface Engine {
   /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
   onDisconnect(listener: (subject: Subject) => void): void;
 
-  stats(): MaybePromise<Stats | Rejection>;
+  stats(): MaybePromise<SiteStats | Rejection>;
+  /** Of one lobby; `undefined` for the one that is always there. */
+  statsOf(lobby: string | undefined): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */
   available(): boolean;
   /**

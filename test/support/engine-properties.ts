@@ -328,6 +328,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
             online: 0,
             waiting: { video: 0, audio: 0, text: 0 },
             rooms: { video: 0, audio: 0, text: 0 },
+            lobbies: new Map(),
           });
           await world.advance(8 * 24 * 3_600_000);
           expect((await world.engine.sweep()).nextAt).toBeUndefined();

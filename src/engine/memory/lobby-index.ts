@@ -53,14 +53,12 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     audio: newTerms(),
     text: newTerms(),
   };
-  readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
 
   add(peer: P): void {
     const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket) return;
     const { mode } = ticket.wishes;
-    this.#waiting[mode] += 1;
     const entries: IndexEntry<P>[] = [];
     forEachIndexTerm(ticket, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
@@ -76,7 +74,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
-    this.#waiting[ticket.wishes.mode] -= 1;
     for (const { term, entry } of indexEntries) {
       if (number !== undefined) removeNumber(term, number);
       term.peers.remove(entry);
@@ -121,10 +118,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
       }
     }
     return found;
-  }
-
-  waiting(mode: Mode): number {
-    return this.#waiting[mode];
   }
 }
 

@@ -22,6 +22,7 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
+  SiteStats,
   Stats,
   Stream,
   TicketVersion,
@@ -62,7 +63,7 @@ class MemoryEngine implements Engine {
         return system.now() - this.now;
       },
       options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
-      lobby: (mode) => this.#store.lobbyCounts(mode),
+      lobby: (mode, lobby) => this.#store.lobbies.countsOf(lobby, mode, this.now()),
       suspended: (session) => {
         const until = this.#moderation.suspendedUntil(partyOf(session), system.now());
         return until === undefined ? undefined : reject("suspended", { until });
@@ -78,7 +79,7 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, account, generation, position } = request;
+    const { sessionId, addressHash, account, lobby, generation, position } = request;
     const store = this.#store;
     const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
@@ -90,7 +91,7 @@ class MemoryEngine implements Engine {
     const change = transitions.attach(
       session.current(),
       partner?.current(),
-      { addressHash, account, generation, recovery },
+      { addressHash, account, lobby, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -258,8 +259,12 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
-  stats(): Stats {
-    return this.#store.stats();
+  stats(): SiteStats {
+    return this.#store.lobbies.stats();
+  }
+
+  statsOf(lobby: string | undefined): Stats {
+    return this.#store.lobbies.statsOf(lobby);
   }
 
   available(): boolean {

@@ -25,6 +25,7 @@ const lives = {
   rooms: 0,
   online: 0,
   lobby: 0,
+  lobbyCounts: 0,
   term: 0,
   due: 0,
   node: quarterHourMs,
