@@ -18,8 +18,10 @@ export const lobbyNamed = (name: string | undefined): string | undefined =>
 export const lobbyOf = ({ wishes }: Pick<Session, "wishes">): string | undefined => wishes?.lobby;
 
 /** The same wishes in another lobby. */
-export function withLobby({ lobby: _, ...wishes }: Wishes, lobby: string | undefined): Wishes {
-  return lobby === undefined ? wishes : { ...wishes, lobby };
+export function withLobby(wishes: Wishes, lobby: string | undefined): Wishes {
+  if (lobby !== undefined) return { ...wishes, lobby };
+  const { lobby: _, ...others } = wishes;
+  return others;
 }
 
 /** How long peers wait, by lobby and mode. Of a lobby in which nobody was paired nothing is kept. */

@@ -25,7 +25,7 @@ import {
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
-import { withLobby } from "./lobby.ts";
+import { lobbyNamed, lobbyOf, withLobby } from "./lobby.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
@@ -46,7 +46,7 @@ export interface Attachment {
   addressHash: string;
   /** The same each time, as the session's token is bound to it. */
   account?: string | undefined;
-  /** The lobby that the session is in from now on; a ticket or room stays where it is. Absent: the one that it was in. */
+  /** The name of the lobby that the session is in from now on; a ticket or room stays where it is. Absent: the one that it was in. */
   lobby?: string | undefined;
   /** The lowest generation that the session is known to have had. */
   generation: number;
@@ -82,8 +82,8 @@ export function attach(
     if (session.graceUntil !== undefined && session.room && partner)
       send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
   }
-  if (lobby !== undefined && lobby !== member.wishes?.lobby)
-    member.wishes = withLobby(member.wishes ?? defaultWishes, lobby);
+  if (lobby !== undefined && lobbyNamed(lobby) !== lobbyOf(member))
+    member.wishes = withLobby(member.wishes ?? defaultWishes, lobbyNamed(lobby));
   if (around.suspended(member)) evictMember(draft, around);
   const resumed = recovery === "whole";
   const state = stateOf(member, draft.partner ?? partner, around);

@@ -24,8 +24,9 @@ import type { ModerationLimits, Party, Subject, Suspension } from "../domain/mod
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
+import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, ReportReason, Status } from "../protocol.ts";
+import type { ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { RoomEnd } from "../domain/session.ts";
@@ -53,7 +54,7 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
-  /** The lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  /** The name of the lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
   lobby?: string | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
@@ -119,19 +120,6 @@ export interface Reported {
   first: boolean;
   /** Whether it counts as a vote for a suspension. */
   counted: boolean;
-}
-
-export interface Stats {
-  /** Sessions with an open stream; of a lobby those that are in it (see `lobbyOf`). */
-  online: number;
-  waiting: Record<Mode, number>;
-  rooms: Record<Mode, number>;
-}
-
-/** Those of all lobbies together. */
-export interface SiteStats extends Stats {
-  /** By lobby, but for that one which is always there: only those in which somebody is. */
-  readonly lobbies: ReadonlyMap<string, Stats>;
 }
 
 /**

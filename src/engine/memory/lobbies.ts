@@ -1,9 +1,8 @@
 /** What is counted of each lobby in memory, and how long peers wait there. Of a lobby that nobody is in nothing is kept. */
 import type { LobbyCounts } from "../../domain/change.ts";
 import { LobbyWaits } from "../../domain/lobby.ts";
-import { modes, type Mode } from "../../protocol.ts";
-import type { SiteStats, Stats } from "../engine.ts";
-import { addTo, noStats } from "../stats.ts";
+import { modes, type Mode, type Stats } from "../../protocol.ts";
+import { addTo, noStats, type SiteStats } from "../../domain/stats.ts";
 
 export class Lobbies {
   readonly #main = noStats();

@@ -5,10 +5,11 @@ import { Moderation, type Subject, type Suspension } from "../../domain/moderati
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -22,8 +23,6 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  SiteStats,
-  Stats,
   Stream,
   TicketVersion,
 } from "../engine.ts";

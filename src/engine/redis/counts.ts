@@ -1,7 +1,6 @@
 /** What read_counts.lua has counted, as `Stats`. */
-import { modes } from "../../protocol.ts";
-import type { SiteStats, Stats } from "../engine.ts";
-import { noStats, subtractFrom } from "../stats.ts";
+import { modes, type Stats } from "../../protocol.ts";
+import { noStats, subtractFrom, type SiteStats } from "../../domain/stats.ts";
 import type { Counted, Pairs } from "./scripts.ts";
 
 /** `online`, then tickets and rooms of each mode. */

@@ -2,8 +2,8 @@
  * Which shards of the lobby are open to new sessions: the first ones, as many as are needed for those who are online. Each node looks at
  * the shards at its heartbeats, and any node changes their number, which is kept in shard 0.
  */
-import type { SiteStats, Stats } from "../engine.ts";
-import { addTo, noStats, statsIn, sumOf } from "../stats.ts";
+import type { Stats } from "../../protocol.ts";
+import { addTo, noStats, statsOfMain, sumOf, type SiteStats } from "../../domain/stats.ts";
 import { RedisUnavailable } from "./client.ts";
 import { scripts } from "./scripts.ts";
 import type { Shard } from "./shard.ts";
@@ -47,7 +47,7 @@ export class Openings {
     const at = shards[shard];
     if (!at) return;
     const stats = await at.counts();
-    this.#known[shard] = { stats, main: statsIn(stats, undefined), births: 0 };
+    this.#known[shard] = { stats, main: statsOfMain(stats), births: 0 };
     if (shard > 0) return;
     await this.read();
     const online = this.#known.reduce((sum, { stats }) => sum + stats.online, 0);

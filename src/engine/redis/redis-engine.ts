@@ -8,9 +8,10 @@ import type { Moved } from "../../domain/change.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -23,8 +24,6 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  SiteStats,
-  Stats,
   Stream,
 } from "../engine.ts";
 import { sharedAddressKey } from "./address-key.ts";

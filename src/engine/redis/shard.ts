@@ -16,9 +16,10 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Status } from "../../protocol.ts";
+import type { Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -28,8 +29,6 @@ import type {
   EngineOptions,
   MatchOptions,
   PairRequest,
-  SiteStats,
-  Stats,
   Stream,
 } from "../engine.ts";
 import { lobbyStatsOf, siteStatsOf } from "./counts.ts";

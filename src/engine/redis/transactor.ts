@@ -12,9 +12,9 @@ import type {
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
-import { limits, type Mode } from "../../protocol.ts";
+import { limits, type Mode, type Stats } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
-import type { Caller, Stats } from "../engine.ts";
+import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import { commitArguments, fieldsAfter, type Commit, type RecordedMutation } from "./commit.ts";
 import type { Inboxes } from "./inbox.ts";

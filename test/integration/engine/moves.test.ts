@@ -2,11 +2,11 @@
 import { afterAll, expect, test } from "bun:test";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Stats } from "../../../src/engine/engine.ts";
 import { Moves } from "../../../src/engine/redis/moves.ts";
 import { Openings } from "../../../src/engine/redis/openings.ts";
 import { scripts } from "../../../src/engine/redis/scripts.ts";
 import { Shard } from "../../../src/engine/redis/shard.ts";
+import type { Stats } from "../../../src/protocol.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions as options } from "../../support/engine-options.ts";
 import { startRedis } from "../../support/redis.ts";

@@ -1,6 +1,12 @@
-/** Counts of sessions, tickets and rooms, and their sums. */
-import { modes } from "../protocol.ts";
-import type { SiteStats, Stats } from "./engine.ts";
+/** Counts of sessions, tickets and rooms, by lobby and in sum. */
+import { modes, type Stats } from "../protocol.ts";
+import { mainLobby } from "./lobby.ts";
+
+/** Those of all lobbies together. */
+export interface SiteStats extends Stats {
+  /** By lobby, but for that one which is always there: only those in which somebody is. */
+  readonly lobbies: ReadonlyMap<string, Stats>;
+}
 
 export const noStats = (): Stats => ({
   online: 0,
@@ -39,11 +45,18 @@ export function sumOf(all: readonly SiteStats[]): SiteStats {
   return { ...sum, lobbies };
 }
 
-/** Those of one lobby; `undefined` for the one that is always there, in which is whatever is in none of the others. */
-export function statsIn({ lobbies, ...all }: SiteStats, lobby: string | undefined): Stats {
-  if (lobby !== undefined) return lobbies.get(lobby) ?? noStats();
+/** Those of the lobby that is always there: whatever is in none of the others. */
+export function statsOfMain({ lobbies, ...all }: SiteStats): Stats {
   const main = noStats();
   addTo(main, all);
   for (const other of lobbies.values()) subtractFrom(main, other);
   return main;
+}
+
+/** By name, those of `main`, of all lobbies in which somebody is, and of the given ones, which come first. */
+export function statsByLobby(site: SiteStats, lobbies: readonly string[]): Map<string, Stats> {
+  const byLobby = new Map(lobbies.map((name) => [name, noStats()]));
+  byLobby.set(mainLobby, statsOfMain(site));
+  for (const [name, stats] of site.lobbies) byLobby.set(name, stats);
+  return byLobby;
 }
