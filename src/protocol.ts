@@ -136,9 +136,9 @@ export interface StatusAnswer {
   status: Status;
 }
 
-/** The result of `stats`. */
+/** The result of `stats`: the counts of one lobby. */
 export interface Stats {
-  /** Sessions with an open stream. */
+  /** Sessions with an open stream; of a lobby those that have joined it last, whether they wait, are in a room, or neither. */
   online: number;
   waiting: Record<Mode, number>;
   rooms: Record<Mode, number>;

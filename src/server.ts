@@ -1,5 +1,10 @@
 /** The package `peer-stream/server`: everything that a host application needs. */
-export { createPeerStream, type PeerStream, type Whom } from "./app/create-peer-stream.ts";
+export {
+  createPeerStream,
+  type LobbyStats,
+  type PeerStream,
+  type Whom,
+} from "./app/create-peer-stream.ts";
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
 export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";

@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import type { Subject, Suspension } from "../domain/moderation.ts";
 import type { Config } from "../config.ts";
+import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { createWebhook } from "../observe/webhook.ts";
@@ -21,6 +22,11 @@ import { createPlugin } from "./plugin.ts";
 
 /** Whom an operator's decision is about: an account, a session, or an address. */
 export type Whom = { account: string } | { session: string } | { address: string };
+
+export interface LobbyStats extends Stats {
+  /** By the names of `main`, of those that peers can choose, and of any other in which somebody is. */
+  readonly lobbies: Readonly<Record<string, Stats>>;
+}
 
 export interface PeerStream extends Pick<Assembly, "t" | "router"> {
   /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens. */
@@ -45,8 +51,11 @@ export interface PeerStream extends Pick<Assembly, "t" | "router"> {
   disconnect(whom: Whom): Promise<void>;
   /** All suspensions, the first to end first. */
   suspensions(): Promise<Suspension[]>;
-  /** Who is online, waits and is in rooms, on all nodes. @throws a TRPCError while the storage is unavailable. */
-  stats(): Promise<Stats>;
+  /**
+   * Who is online, waits and is in rooms, on all nodes: in all lobbies together, and by lobby. @throws a TRPCError while the storage is
+   * unavailable.
+   */
+  stats(): Promise<LobbyStats>;
   /**
    * For a shutdown without a gap: no new session begins here, and clients are asked to reconnect one by one over `windowMs` milliseconds.
    * Resolves when all have gone, or the window is over.
@@ -101,7 +110,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
       if (rejection) throw refusal(rejection);
     },
     suspensions: () => signaling.suspensions(),
-    stats: async () => unwrap(await signaling.stats()),
+    async stats() {
+      const site = unwrap(await signaling.siteStats());
+      return { ...site, lobbies: Object.fromEntries(statsByLobby(site, config.lobbies)) };
+    },
     drain: (windowMs) => assembly.drain(windowMs),
     async stop() {
       assembly.stop();

@@ -39,6 +39,8 @@ export interface Settings {
   skipDelayMs?: number | undefined;
   /** After this wait anybody is accepted, whatever the interests and languages. Default: 10,000. */
   relaxAfterMs?: number | undefined;
+  /** Lobbies that a peer can choose in `join`, besides `main`: at most 100 names of 1 to 64 characters. Default: none. */
+  lobbies?: List | undefined;
   /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
   graceMs?: number | undefined;
   /** STUN servers that browsers are given. Default: stun:stun.l.google.com:19302. */

@@ -4,6 +4,7 @@
  */
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
 import { networkHashChars } from "../domain/moderation.ts";
+import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
@@ -48,6 +49,8 @@ export interface SignalingOptions {
   onReport?: (report: ReportNotice) => void;
   /** Names this node in its metrics. */
   nodeName?: string;
+  /** The names of the lobbies that peers can choose. Default: `main`. */
+  lobbies?: readonly string[];
 }
 
 export interface AssemblyOptions extends SignalingOptions {
@@ -87,8 +90,9 @@ export function createLobby({
   forceRelay = false,
   onReport = () => {},
   nodeName,
+  lobbies = [mainLobby],
 }: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
-  const metrics = createMetrics(async () => engine.stats(), nodeName);
+  const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
   const signaling = new Signaling({
     engine,
     system,
@@ -151,6 +155,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: options.admit && createAdmit(options.admit, hooks),
+    lobbies: options.lobbies,
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
@@ -196,9 +201,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     },
     upgrade: (request, bun) => server().upgrade(request, bun),
     accept: (socket, request) => server().accept(socket, request),
-    setAddressLookup(lookup) {
-      addressOf = lookup;
-    },
+    setAddressLookup: (lookup) => void (addressOf = lookup),
     askToReconnect: () => built?.sockets.askToReconnect(),
     async drain(windowMs) {
       isDraining = true;

@@ -58,7 +58,7 @@ export interface Connection {
   open(listener: ConnectionListener): boolean;
   /** Calls a mutation. Rejects with an error for `readRefusal`. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
-  counts(): Promise<Counts>;
+  counts(lobby?: string): Promise<Counts>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -147,8 +147,9 @@ class RpcConnection implements Connection {
     return answer.iceServers;
   }
 
-  async counts(): Promise<Counts> {
-    return this.#query((rpc) => rpc.stats.query());
+  async counts(lobby?: string): Promise<Counts> {
+    const input = lobby === undefined ? undefined : { lobby };
+    return this.#query((rpc) => rpc.stats.query(input));
   }
 
   renew(): void {

@@ -70,7 +70,7 @@ export interface SessionModel {
   readonly closed: boolean;
   /** Whether the page wants a partner. */
   readonly wanted: boolean;
-  readonly wishes: Required<Wishes>;
+  readonly wishes: WholeWishes;
   /** The wishes have changed since the last `join`. */
   readonly wishesDirty: boolean;
   /**
@@ -123,14 +123,18 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
   };
 }
 
+/** Only of the lobby the server knows the default. */
+type WholeWishes = Required<Omit<Wishes, "lobby">> & Pick<Wishes, "lobby">;
+
 /** Fills in the defaults of the `join` mutation. */
-export function withDefaults(wishes: Wishes): Required<Wishes> {
+export function withDefaults(wishes: Wishes): WholeWishes {
   return {
     interests: wishes.interests ?? [],
     languages: wishes.languages ?? [],
     mode: wishes.mode ?? "video",
     relayOnly: wishes.relayOnly ?? false,
     autoRejoin: wishes.autoRejoin ?? true,
+    ...(wishes.lobby !== undefined && { lobby: wishes.lobby }),
   };
 }
 

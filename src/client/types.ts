@@ -17,6 +17,8 @@ export interface Wishes {
   relayOnly?: boolean;
   /** Searches for the next partner when one leaves. Default: true. */
   autoRejoin?: boolean;
+  /** Only peers of the same lobby are paired: one of those that the site has. Default: the one that it puts this peer into, or `main`. */
+  lobby?: string;
 }
 
 /** The options of `start`. */
@@ -68,8 +70,11 @@ export interface PeerStream {
   block(): Promise<Outcome>;
   /** Statistics of the current call; undefined without one. */
   stats(): Promise<CallStats | undefined>;
-  /** How many peers are online, waiting, and in rooms. Rejects when the server cannot be reached. */
-  counts(): Promise<Counts>;
+  /**
+   * How many peers of a lobby are online, waiting, and in rooms. Rejects when the server cannot be reached, or has no such lobby.
+   * @param lobby default: as in `start`.
+   */
+  counts(lobby?: string): Promise<Counts>;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
   subscribe(listener: (state: PeerStreamState) => void): () => void;
   /** Calls `listener` with every event. Returns a function that unsubscribes. */

@@ -4,6 +4,7 @@
  */
 import { requiredWants, type Dimensions } from "./facts.ts";
 import type { LoggedEvent, Mode, Status } from "../protocol.ts";
+import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
 import {
@@ -42,14 +43,16 @@ export interface Surroundings {
   /** By how much the wall clock is ahead of it: peers are sent wall-clock times. */
   readonly wallOffsetMs: number;
   readonly options: TransitionOptions;
-  /** The lobby before the change. */
-  lobby(mode: Mode): LobbyCounts;
+  /** A lobby before the change. */
+  lobby(mode: Mode, lobby: string | undefined): LobbyCounts;
   /** `suspended` for a session that must stay out. */
   suspended(session: Session): Rejection | undefined;
 }
 
 export interface LobbyCounts {
+  /** Tickets of the mode in the lobby. */
   waiting: number;
+  /** Sessions with an open stream that are in the lobby (see `lobbyOf`), also those that are in a room. */
   online: number;
   estimateMs?: number | undefined;
 }
@@ -149,13 +152,22 @@ export function avoid(draft: ChangeDraft, session: Session, other: Session, unti
   draft.avoidances = [...draft.avoidances, { sessionId: session.id, otherId: other.id, until }];
 }
 
-/** Tickets of a mode that the change has added to the lobby so far. */
-function countAdded({ member, partner, newlyWaiting }: ChangeDraft, mode: Mode): number {
+/** Tickets with this mode and lobby that the change has added so far. */
+function countAdded({ member, partner, newlyWaiting }: ChangeDraft, wishes: Wishes): number {
   let added = 0;
-  for (const one of [member, partner])
-    if (one?.present && one.ticket?.wishes.mode === mode && newlyWaiting.includes(one.id))
-      added += 1;
+  for (const one of [member, partner]) {
+    if (!one?.present || !one.ticket || !newlyWaiting.includes(one.id)) continue;
+    const { mode, lobby } = one.ticket.wishes;
+    if (mode === wishes.mode && lobby === wishes.lobby) added += 1;
+  }
   return added;
+}
+
+/** How many more are online in a lobby by the change so far: no partner connects, or goes to another lobby. */
+function countArrived({ before, member }: ChangeDraft, lobby: string | undefined): number {
+  const wasThere = before.present && lobbyOf(before) === lobby;
+  const isThere = member.present && lobbyOf(member) === lobby;
+  return Number(isThere) - Number(wasThere);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -198,9 +210,9 @@ export function enter(
   setTicket(session, { wishes, since: now, queuedSince }, around);
   draft.newlyWaiting.push(session.id);
   // The counts are those from before the change.
-  const counts = around.lobby(wishes.mode);
-  const waiting = counts.waiting + countAdded(draft, wishes.mode);
-  const online = counts.online + (draft.member.present && !draft.before.present ? 1 : 0);
+  const counts = around.lobby(wishes.mode, wishes.lobby);
+  const waiting = counts.waiting + countAdded(draft, wishes);
+  const online = counts.online + countArrived(draft, wishes.lobby);
   const { estimateMs } = counts;
   if (estimateMs === undefined) send(draft, session, { type: "lobby", waiting, online });
   else send(draft, session, { type: "lobby", waiting, online, estimateMs });

@@ -44,6 +44,8 @@ export interface Session {
 export interface Room {
   readonly id: string;
   readonly mode: Mode;
+  /** That in which the two met. */
+  readonly lobby?: string | undefined;
   readonly politeId: string;
   readonly impoliteId: string;
   readonly relayOnly: boolean;

@@ -25,6 +25,7 @@ import {
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
+import { lobbyNamed, lobbyOf, withLobby } from "./lobby.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
@@ -45,6 +46,8 @@ export interface Attachment {
   addressHash: string;
   /** The same each time, as the session's token is bound to it. */
   account?: string | undefined;
+  /** The name of the lobby that the session is in from now on; a ticket or room stays where it is. Absent: the one that it was in. */
+  lobby?: string | undefined;
   /** The lowest generation that the session is known to have had. */
   generation: number;
   /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
@@ -59,7 +62,7 @@ export interface Attachment {
 export function attach(
   session: Session,
   partner: Session | undefined,
-  { addressHash, account, generation, recovery }: Attachment,
+  { addressHash, account, lobby, generation, recovery }: Attachment,
   around: Surroundings,
 ): Change<Entered> {
   const draft = startChange(session, partner);
@@ -79,6 +82,8 @@ export function attach(
     if (session.graceUntil !== undefined && session.room && partner)
       send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
   }
+  if (lobby !== undefined && lobbyNamed(lobby) !== lobbyOf(member))
+    member.wishes = withLobby(member.wishes ?? defaultWishes, lobbyNamed(lobby));
   if (around.suspended(member)) evictMember(draft, around);
   const resumed = recovery === "whole";
   const state = stateOf(member, draft.partner ?? partner, around);
@@ -126,25 +131,27 @@ export function expireGrace(
 }
 
 /**
- * Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room.
- * @param lobby in which it waits if it has never stated any wishes.
+ * Enters the lobby, or replaces the wishes of a session that waits already, which may put it into another lobby. In a room it changes
+ * nothing but the lobby of the next one.
  */
 export function enqueue(
   session: Session,
   asked: Wishes | undefined,
   around: Surroundings,
-  lobby?: string,
 ): Change<Moved> | Rejection {
   if (!session.present) return reject("not-subscribed");
   const draft = startChange(session, undefined);
   const { member, newlyWaiting } = draft;
-  if (session.room) return finishChange(draft, { status: "paired", newlyWaiting });
+  if (session.room) {
+    if (asked && session.wishes && asked.lobby !== session.wishes.lobby)
+      member.wishes = withLobby(session.wishes, asked.lobby);
+    return finishChange(draft, { status: "paired", newlyWaiting });
+  }
   const refused =
     around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
   if (refused) return refused;
-  const wishes =
-    asked ?? session.wishes ?? (lobby === undefined ? defaultWishes : { ...defaultWishes, lobby });
-  if (session.ticket) {
+  const wishes = asked ?? session.wishes ?? defaultWishes;
+  if (session.ticket && session.ticket.wishes.lobby === wishes.lobby) {
     member.wishes = wishes;
     const { since, queuedSince } = session.ticket;
     setTicket(member, { wishes, since, queuedSince }, around);
@@ -195,6 +202,7 @@ export function pair(
   const room: Room = {
     id: roomId,
     mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    lobby: impolite.ticket?.wishes.lobby,
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
@@ -271,12 +279,12 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId, lobby }: { ending: Ending; roomId?: string | undefined; lobby?: string },
+  { ending, roomId }: { ending: Ending; roomId?: string | undefined },
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around, lobby);
+    const entered = enqueue(session, undefined, around);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }

@@ -25,8 +25,9 @@ import type { ModerationLimits, Party, Subject, Suspension } from "../domain/mod
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
+import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, ReportReason, Status } from "../protocol.ts";
+import type { ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { RoomEnd } from "../domain/session.ts";
@@ -54,6 +55,8 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
+  /** The name of the lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  lobby?: string | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */
@@ -106,8 +109,6 @@ export interface EndRequest {
   ending: Ending;
   /** Only this room; the present one if absent. */
   roomId?: string | undefined;
-  /** Of a skip: where a session waits that has never stated any wishes. */
-  lobby?: string;
 }
 
 export interface Reported {
@@ -120,13 +121,6 @@ export interface Reported {
   first: boolean;
   /** Whether it counts as a vote for a suspension. */
   counted: boolean;
-}
-
-export interface Stats {
-  /** Sessions with an open stream. */
-  online: number;
-  waiting: Record<Mode, number>;
-  rooms: Record<Mode, number>;
 }
 
 /**
@@ -166,7 +160,8 @@ export interface Engine {
   /** The session's status; `idle` for one that does not exist. */
   status(caller: Caller): MaybePromise<{ status: Status; roomId?: string } | Rejection>;
   /**
-   * Enters the lobby, or replaces the wishes of a session that waits; changes nothing in a room. Absent wishes: the last ones.
+   * Enters the lobby, or replaces the wishes of a session that waits, which may put it into another lobby; in a room it changes
+   * nothing but the lobby of the next one. Absent wishes: the last ones.
    * `not-subscribed` without an open stream, `rate-limited` for one who skipped too often, `suspended`.
    */
   enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
@@ -223,7 +218,9 @@ export interface Engine {
   /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
   onDisconnect(listener: (subject: Subject) => void): void;
 
-  stats(): MaybePromise<Stats | Rejection>;
+  stats(): MaybePromise<SiteStats | Rejection>;
+  /** Of one lobby; `undefined` for the one that is always there. */
+  statsOf(lobby: string | undefined): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */
   available(): boolean;
   /**

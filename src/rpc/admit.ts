@@ -7,7 +7,10 @@ import { isRefusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What a peer asks for, as it has sent it. */
-export type JoinWishes = Parameters<Signaling["join"]>[1];
+export type JoinWishes = Parameters<Signaling["join"]>[1] & {
+  /** In which it would wait, if it is let in; absent: `main`. */
+  lobby?: string | undefined;
+};
 
 /** A peer that asks to be let in. */
 export interface JoiningPeer extends PeerContext {

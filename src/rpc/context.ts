@@ -1,8 +1,9 @@
 /** What a procedure knows about the connection that it is called on. */
+import { lobbyNamed, mainLobby } from "../domain/lobby.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
-import type { StatusAnswer } from "../protocol.ts";
+import type { Stats, StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { Admit, JoinWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
@@ -52,10 +53,12 @@ export interface Context extends PeerContext {
   identityMs(): number;
   /** A session token of this connection, valid from now on. */
   signToken(): string;
-  /** Enters the lobby, if the operator's `admit` hook allows it. */
+  /** Enters a lobby, if the operator's `admit` hook allows it. @throws a refusal of a lobby that the peer can't choose */
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
   /** Leaves the room for the next partner, or enters the lobby. */
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
+  /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
+  stats(lobby: string | undefined): Promise<Stats | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -103,20 +106,36 @@ class ConnectionContext implements Context {
 
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
     const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
+    const lobby = this.#lobbyFor(wishes.lobby);
     if (!admit) return signaling.join(caller, wishes, lobby);
-    return chain(this.#ask(admit, caller, wishes), (refused) =>
+    return chain(this.#ask(admit, caller, { ...wishes, lobby }), (refused) =>
       isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
     );
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
     const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
+    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId);
     // An idle peer enters the lobby by it, as by a join without any wishes.
-    return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+    const wishes = { ...unstatedWishes, lobby: this.#lobbyFor(undefined) };
+    return chain(this.#ask(admit, caller, wishes), (refused) =>
+      isRejection(refused) ? refused : signaling.skip(caller, roomId),
+    );
+  }
+
+  async stats(lobby: string | undefined): Promise<Stats | Rejection> {
+    return this.#parts.signaling.stats(this.#lobbyFor(lobby));
+  }
+
+  /** The lobby that the operator has put the peer into; without one, that which it states. @throws a refusal of any other */
+  #lobbyFor(stated: string | undefined): string | undefined {
+    const { lobby: own } = this.connection.identity;
+    const { lobbies = [mainLobby] } = this.#parts;
+    if (stated === undefined) return lobbyNamed(own);
+    if (own === undefined ? lobbies.includes(stated) : stated === own) return lobbyNamed(stated);
+    throw refusal(
+      reject("bad-input", { field: "lobby" }),
+      own === undefined ? "lobby: there is none of this name" : "lobby: you are in another one",
     );
   }
 
@@ -152,6 +171,8 @@ export interface ContextParts {
   newSessionId: (account: string | undefined) => string;
   /** The operator's hook before a join; without it everybody may. */
   admit?: Admit | undefined;
+  /** The names of the lobbies that peers can choose. Default: `main`. */
+  lobbies?: readonly string[] | undefined;
 }
 
 /** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */

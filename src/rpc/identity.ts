@@ -29,7 +29,10 @@ export interface Identity {
   readonly account?: string | undefined;
   /** What the operator knows of the peer, for its own procedures and hooks. */
   readonly facts?: Facts | undefined;
-  /** Only peers of the same lobby meet, 1 to 64 characters. Default: the one that all others are in. */
+  /**
+   * Only peers of the same lobby meet, 1 to 64 characters. The peer can't choose another one. Default: one of `lobbies` that it states
+   * itself, or `main`.
+   */
   readonly lobby?: string | undefined;
   /**
    * Until when this holds (epoch milliseconds). Before that the peer is asked to reconnect, and is authenticated anew; when it can't be,

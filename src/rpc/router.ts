@@ -70,8 +70,8 @@ export const appRouter = router({
     );
   }),
   stats: publicProcedure
-    .input(schemas.noInput)
-    .query(async ({ ctx }): Promise<Stats> => unwrap(await ctx.signaling.stats())),
+    .input(schemas.statsInput)
+    .query(async ({ ctx, input }): Promise<Stats> => unwrap(await ctx.stats(input.lobby))),
 });
 
 /** Relays a signal. Its size, as JSON, counts: the partner receives its own answers behind it. */

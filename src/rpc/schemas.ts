@@ -1,5 +1,6 @@
 /** What each procedure takes, as zod schemas. An unknown field is refused. */
 import { z } from "zod";
+import { lobbyCharsMax } from "./identity.ts";
 import { limits, modes, reportReasons } from "../protocol.ts";
 
 /**
@@ -30,6 +31,9 @@ const interest = wireString()
 /** A BCP 47 language tag. Only its primary subtag is matched; a malformed tag is ignored. */
 const language = wireString().max(limits.languageCharsMax);
 
+/** The name of a lobby; which ones there are is up to the operator. */
+const lobby = wireString().min(1).max(lobbyCharsMax).optional();
+
 /** `join`: enter the lobby with these wishes; while waiting, replace them and keep the place in the queue. */
 export const joinInput = z
   .strictObject({
@@ -41,6 +45,8 @@ export const joinInput = z
     relayOnly: z.boolean().default(false),
     /** Return to the lobby automatically when the partner leaves. */
     autoRejoin: z.boolean().default(true),
+    /** In which lobby. Default: the one that the operator has put the peer into, or else `main`. */
+    lobby,
   })
   .prefault({});
 
@@ -77,7 +83,10 @@ export const reportInput = z.strictObject({
   reason: z.enum(reportReasons).optional(),
 });
 
-/** `iceServers`, `stats` */
+/** `stats`: of one lobby, by default as `join`. */
+export const statsInput = z.strictObject({ lobby }).prefault({});
+
+/** `iceServers` */
 export const noInput = z.strictObject({}).prefault({});
 
 /** `events`: resume after this event id. tRPC's client fills it in by itself. */

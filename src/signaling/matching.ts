@@ -116,10 +116,10 @@ export class Matcher {
 
   #observe(newcomer: Ticket, partner: Ticket, room: string): void {
     const { engine, log, metrics } = this.#parts;
-    const { mode } = newcomer.wishes;
+    const { lobby, mode } = newcomer.wishes;
     const now = engine.now();
     const waitedMs = [now - newcomer.since, now - partner.since];
     log.info("paired", { room, mode, waitedMs });
-    metrics.paired(mode, waitedMs);
+    metrics.paired({ lobby, mode }, waitedMs);
   }
 }

@@ -8,12 +8,20 @@ import type { Policy } from "../domain/matchmaker.ts";
 import type { Party, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
-import type { Caller, Engine, Stats } from "../engine/engine.ts";
+import type { SiteStats } from "../domain/stats.ts";
+import type { Caller, Engine } from "../engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { IceServer, LoggedEvent, ReportReason, Signal, StatusAnswer } from "../protocol.ts";
+import type {
+  IceServer,
+  LoggedEvent,
+  ReportReason,
+  Signal,
+  Stats,
+  StatusAnswer,
+} from "../protocol.ts";
 import type { System } from "../system.ts";
 import {
   EventStreams,
@@ -124,9 +132,8 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string, lobby?: string): MaybePromise<StatusAnswer | Rejection> {
-    const request = lobby === undefined ? { roomId } : { roomId, lobby };
-    const skipping = this.#parts.engine.end(caller, { ending: "skip", ...request });
+  skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection> {
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 
@@ -238,12 +245,18 @@ export class Signaling {
     return { iceServers: iceServersFor(ice, system.now(), relayFor) };
   }
 
-  async stats(): Promise<Stats | Rejection> {
-    return this.#parts.engine.stats();
+  /** Of one lobby; by default of the one that is always there. */
+  async stats(lobby?: string): Promise<Stats | Rejection> {
+    return this.#parts.engine.statsOf(lobby);
   }
 
   // -------------------------------------------------------------------------------------------
   // The operator's calls
+
+  /** Of all lobbies. */
+  async siteStats(): Promise<SiteStats | Rejection> {
+    return this.#parts.engine.stats();
+  }
 
   /** Takes the subject out of lobby and room, and lets it into neither until then (epoch milliseconds). */
   async suspend(subject: Subject, until: number): Promise<Rejection | undefined> {

@@ -4,6 +4,7 @@
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
 import {
   createWorld,
@@ -17,13 +18,16 @@ import {
 const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
 const graceMs = 15_000;
+const lobbies = ["main", "berlin"];
 
 interface Member {
   peer: Peer;
   /** Who avoids and is avoided: some peers are sessions of the same account. */
   person: string;
   present: boolean;
-  asked: Required<Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin">>;
+  asked: Required<Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin">> & {
+    lobby: string;
+  };
   /** How many of the peer's events have been accounted for. */
   read: number;
   room: string | undefined;
@@ -77,6 +81,12 @@ async function audit(model: Model, world: World) {
     member.read = peer.told.length;
   }
 
+  // Who is online in a lobby is who joined it last.
+  for (const lobby of lobbies) {
+    const stats = await world.engine.statsOf(lobbyNamed(lobby));
+    const online = model.members.filter((one) => one.present && one.asked.lobby === lobby).length;
+    expect({ lobby, ...stats }).toMatchObject({ lobby, online });
+  }
   const waiting: { member: Member; since: number }[] = [];
   const inRoom = new Map<string, string[]>();
   for (const member of model.members) {
@@ -101,7 +111,8 @@ async function audit(model: Model, world: World) {
   for (const [index, one] of waiting.entries())
     for (const other of waiting.slice(index + 1)) {
       const [a, b] = [one.member, other.member];
-      if (a.asked.mode !== b.asked.mode || barred(a, b)) continue;
+      if (a.asked.mode !== b.asked.mode || a.asked.lobby !== b.asked.lobby || barred(a, b))
+        continue;
       const level = ({ member, since }: typeof one) =>
         acceptanceAfter({ ...defaultWishes, ...member.asked }, now - since, steps).accepts;
       const share = (words: "interests" | "languages") =>
@@ -113,15 +124,17 @@ async function audit(model: Model, world: World) {
     }
 }
 
-/** Nobody meets whom it avoids: looked at for each room at the moment it is made. */
+/** Nobody meets whom it avoids, or who is in another lobby: looked at for each room at the moment it is made. */
 function meetings(model: Model, world: World, before: Set<string>) {
   const now = world.system.elapsed();
   for (const [roomId, members] of model.rooms) {
     if (before.has(roomId)) continue;
-    const [a, b] = [...members.keys()].map(
-      (name) => model.members.find(({ peer }) => peer.name === name)?.person,
+    const [one, other] = [...members.keys()].map((name) =>
+      model.members.find(({ peer }) => peer.name === name),
     );
-    if (a === undefined || b === undefined) continue;
+    if (!one || !other) continue;
+    const [{ person: a }, { person: b }] = [one, other];
+    expect(one.asked.lobby).toBe(other.asked.lobby);
     expect({ a, b, same: a === b }).toEqual({ a, b, same: false });
     const until = Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0);
     expect({ a, b, tooSoon: until > now }).toEqual({ a, b, tooSoon: false });
@@ -208,6 +221,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         interests: words("jazz", "chess", "go"),
         languages: words("en", "de"),
         autoRejoin: fc.constantFrom(true, true, false),
+        lobby: fc.constantFrom("main", "main", ...lobbies),
       })
       .chain((asked) =>
         someone.map((who) =>
@@ -216,6 +230,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
             const answer = await member.peer.join(asked);
             const took = "status" in standing && standing.status !== "paired";
             if (took && (answer === "waiting" || answer === "paired")) member.asked = asked;
+            // In a room only the lobby of the next one.
+            else if (answer === "paired") member.asked = { ...member.asked, lobby: asked.lobby };
           }),
         ),
       ),
@@ -315,7 +331,13 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
               peer: await world.connect(each, accounts[index]),
               person: accounts[index] ?? each,
               present: true,
-              asked: { mode: "video", interests: [], languages: [], autoRejoin: true },
+              asked: {
+                mode: "video",
+                interests: [],
+                languages: [],
+                autoRejoin: true,
+                lobby: "main",
+              },
               read: 0,
               room: undefined,
             });
@@ -328,6 +350,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
             online: 0,
             waiting: { video: 0, audio: 0, text: 0 },
             rooms: { video: 0, audio: 0, text: 0 },
+            lobbies: new Map(),
           });
           await world.advance(8 * 24 * 3_600_000);
           expect((await world.engine.sweep()).nextAt).toBeUndefined();

@@ -109,6 +109,7 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
       mode: mostly(fc.constantFrom(...modes)),
       relayOnly: mostly(fc.boolean()),
       autoRejoin: mostly(fc.boolean()),
+      lobby: mostly(fc.constantFrom("main", "main", "main", "berlin")),
     }),
     skip: verdict,
     leave: record({ id }),
@@ -120,7 +121,7 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     report,
     block: report,
     iceServers: nasty,
-    stats: nasty,
+    stats: fc.oneof(nasty, record({ lobby: mostly(nastyText) })),
     events: record({ lastEventId: mostly(fc.constantFrom("", ":", "a:1", "epoch:-1", "e:1e99")) }),
   };
 }

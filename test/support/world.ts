@@ -5,6 +5,7 @@
 import { createLobby } from "../../src/app/peer-stream.ts";
 import { createDimensions } from "../../src/domain/facts.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
+import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
@@ -39,7 +40,7 @@ export interface Told {
 }
 
 /** What a peer may ask for in `join`, all of it optional. */
-export type Asked = Partial<Parameters<Signaling["join"]>[1]>;
+export type Asked = Partial<Parameters<Signaling["join"]>[1]> & { lobby?: string };
 
 export interface Peer {
   readonly name: string;
@@ -173,16 +174,20 @@ function createPeer(
       if (!paired || !("roomId" in paired)) throw new Error(`${name} was never paired`);
       return paired.roomId;
     },
-    join: (asked = {}) =>
+    join: ({ lobby, ...asked } = {}) =>
       status(
-        signaling.join(known(), {
-          mode: "video",
-          interests: [],
-          languages: [],
-          relayOnly: false,
-          autoRejoin: true,
-          ...asked,
-        }),
+        signaling.join(
+          known(),
+          {
+            mode: "video",
+            interests: [],
+            languages: [],
+            relayOnly: false,
+            autoRejoin: true,
+            ...asked,
+          },
+          lobbyNamed(lobby),
+        ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),
     leave: () => status(signaling.leave(known())),

@@ -5,10 +5,11 @@ import { Moderation, type Subject, type Suspension } from "../../domain/moderati
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -22,7 +23,6 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  Stats,
   Stream,
   TicketVersion,
 } from "../engine.ts";
@@ -62,7 +62,7 @@ class MemoryEngine implements Engine {
         return system.now() - this.now;
       },
       options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
-      lobby: (mode) => this.#store.lobbyCounts(mode),
+      lobby: (mode, lobby) => this.#store.lobbies.countsOf(lobby, mode, this.now()),
       suspended: (session) => {
         const until = this.#moderation.suspendedUntil(partyOf(session), system.now());
         return until === undefined ? undefined : reject("suspended", { until });
@@ -78,7 +78,7 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, account, generation, position } = request;
+    const { sessionId, addressHash, account, lobby, generation, position } = request;
     const store = this.#store;
     const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
@@ -90,7 +90,7 @@ class MemoryEngine implements Engine {
     const change = transitions.attach(
       session.current(),
       partner?.current(),
-      { addressHash, account, generation, recovery },
+      { addressHash, account, lobby, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -258,8 +258,12 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
-  stats(): Stats {
-    return this.#store.stats();
+  stats(): SiteStats {
+    return this.#store.lobbies.stats();
+  }
+
+  statsOf(lobby: string | undefined): Stats {
+    return this.#store.lobbies.statsOf(lobby);
   }
 
   available(): boolean {

@@ -6,11 +6,12 @@
  */
 import type { Moved } from "../../domain/change.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
-import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -23,7 +24,6 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  Stats,
   Stream,
 } from "../engine.ts";
 import { sharedAddressKey } from "./address-key.ts";
@@ -31,7 +31,7 @@ import type { RedisFault } from "./faults.ts";
 import { defaultPrefix } from "./keys.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 import { Moves } from "./moves.ts";
-import { Openings, sumOf } from "./openings.ts";
+import { Openings } from "./openings.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
@@ -154,7 +154,7 @@ export class RedisEngine implements Engine {
       options,
       batchMs: redis.batchMs ?? 8,
       suspended: (session) => this.#suspensions.of(session),
-      elsewhere: () => this.#openings.elsewhere(shard),
+      elsewhere: (lobby) => this.#openings.elsewhere(shard, lobby),
       onRoomEnded: (end) => this.#onRoomEnded(end),
       onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
@@ -337,12 +337,12 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
-  stats(): Promise<Stats | Rejection> {
-    return this.#site.transactor.answering(async () => {
-      const available = this.#shards.filter(({ node }) => node.available);
-      if (available.length === 0) return reject("unavailable");
-      return sumOf(await Promise.all(available.map((shard) => shard.counts())));
-    });
+  stats(): Promise<SiteStats | Rejection> {
+    return this.#site.transactor.answering(() => this.#openings.stats());
+  }
+
+  statsOf(lobby: string | undefined): Promise<Stats | Rejection> {
+    return this.#site.transactor.answering(() => this.#openings.statsOf(lobby));
   }
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */

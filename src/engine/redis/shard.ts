@@ -16,9 +16,10 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import { modes, type Status } from "../../protocol.ts";
+import type { Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -28,9 +29,9 @@ import type {
   EngineOptions,
   MatchOptions,
   PairRequest,
-  Stats,
   Stream,
 } from "../engine.ts";
+import { lobbyStatsOf, siteStatsOf } from "./counts.ts";
 import { Inboxes } from "./inbox.ts";
 import { Lobby } from "./lobby.ts";
 import { LifecycleReader } from "./lifecycle-reader.ts";
@@ -63,8 +64,8 @@ export interface ShardParts extends Pick<
   batchMs: number;
   /** `suspended` for a session that must stay out. */
   suspended: (session: Session) => Rejection | undefined;
-  /** Sessions that are online or wait in the other parts of the lobby. */
-  elsewhere: () => Stats;
+  /** Sessions of a lobby that are online or wait in the other shards. */
+  elsewhere: (lobby: string | undefined) => Stats;
   onRoomEnded: (end: RoomEnd) => void;
   /** See `LifecycleReaderParts`. */
   onUntold: (entries: readonly string[]) => Promise<void>;
@@ -295,15 +296,13 @@ export class Shard {
   // The shard as a whole
 
   /** Rejects while it is unavailable. */
-  async counts(): Promise<Stats> {
-    const [online = 0, ...byMode] = await this.node.run(scripts.readCounts, {});
-    const waiting = { video: 0, audio: 0, text: 0 };
-    const rooms = { video: 0, audio: 0, text: 0 };
-    for (const [index, mode] of modes.entries()) {
-      waiting[mode] = byMode[2 * index] ?? 0;
-      rooms[mode] = byMode[2 * index + 1] ?? 0;
-    }
-    return { online, waiting, rooms };
+  async counts(): Promise<SiteStats> {
+    return siteStatsOf(await this.node.run(scripts.readCounts, {}));
+  }
+
+  /** The counts of one lobby. Rejects while it is unavailable. */
+  async countsOf(lobby: string | undefined): Promise<Stats> {
+    return lobbyStatsOf(await this.node.run(scripts.readCounts, {}, [lobby ?? ""]), lobby);
   }
 
   /** Resolves when this node has received all messages that were published before. */

@@ -11,6 +11,7 @@ import type {
 } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import { lifecycleOfChange } from "../../domain/lifecycle.ts";
+import { lobbyOf } from "../../domain/lobby.ts";
 import {
   partnerIdOf,
   personOf,
@@ -18,8 +19,7 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
-import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
-import type { Mode } from "../../protocol.ts";
+import { forEachIndexTerm, nextRelaxation, type Wishes } from "../../domain/ticket.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
 import type { Commit, LogRead, RecordedMutation, SessionCommit } from "./commit.ts";
@@ -27,7 +27,7 @@ import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
 import { retentionArguments, shortLifeS } from "./retention.ts";
-import type { SessionsRead } from "./scripts.ts";
+import type { Counted, SessionsRead } from "./scripts.ts";
 import {
   accountFields,
   decodeSession,
@@ -88,6 +88,8 @@ export class Transaction {
   readonly #parts: TransactionParts;
   readonly #drafts = new Map<string, SessionDraft>();
   readonly #due: string[];
+  /** By how much the counts of a lobby change, by its name and what is counted. */
+  readonly #counted = new Map<string, number>();
 
   constructor(parts: TransactionParts, read: SessionsRead, due: string[] = []) {
     const [recorded, sessions, avoiding] = read;
@@ -168,9 +170,9 @@ export class Transaction {
     const draft = this.getOrCreate(sessionId);
     if (draft.epoch === undefined) return;
     const text = toLogText(event);
-    const mode = draft.value.ticket?.wishes.mode;
-    const hasCounts = event.type === "lobby" && mode !== undefined;
-    draft.events.push(hasCounts ? withCounts(text, mode, event) : text);
+    const wishes = draft.value.ticket?.wishes;
+    const hasCounts = event.type === "lobby" && wishes;
+    draft.events.push(hasCounts ? withCounts(text, wishes, event) : text);
   }
 
   #replace(draft: SessionDraft, next: Session): void {
@@ -184,6 +186,8 @@ export class Transaction {
       if (before.graceUntil !== undefined) this.#remove(keys.due(), encodeDeadline(deadline));
       if (next.graceUntil !== undefined) this.#setDeadline(deadline, next.graceUntil);
     }
+    if (before.present) this.#count(lobbyOf(before), "online", -1);
+    if (next.present) this.#count(lobbyOf(next), "online", 1);
     if (before.present !== next.present) {
       const [command, { account }] = [next.present ? "SADD" : "SREM", next];
       this.commands.push([command, keys.online(), next.id]);
@@ -197,11 +201,12 @@ export class Transaction {
     const { keys, now, options } = this.#parts;
     const { id, ticket } = draft.value;
     if (!ticket) return;
-    const { mode } = ticket.wishes;
+    const { lobby, mode } = ticket.wishes;
     const terms: string[] = [];
     const { dimensions } = options;
     forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
     draft.terms = terms;
+    this.#count(lobby, `waiting ${mode}`, 1);
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
     const relaxesAt = nextRelaxation(ticket, now(), options.relax);
@@ -212,9 +217,18 @@ export class Transaction {
     const { keys } = this.#parts;
     const { id, ticket } = draft.value;
     if (!ticket || !draft.terms) return;
-    for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)]) this.#remove(key, id);
+    const { lobby, mode } = ticket.wishes;
+    this.#count(lobby, `waiting ${mode}`, -1);
+    for (const key of [...draft.terms, keys.lobby(mode)]) this.#remove(key, id);
     this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
+  }
+
+  /** What is in the lobby that is always there is not counted: see count_in_lobby.lua. */
+  #count(lobby: string | undefined, what: Counted, by: 1 | -1): void {
+    if (lobby === undefined) return;
+    const field = `${lobby}\n${what}`;
+    this.#counted.set(field, (this.#counted.get(field) ?? 0) + by);
   }
 
   /** Takes a member out of a sorted set: with one command for all members, as the two who are paired are in the same sets. */
@@ -272,9 +286,11 @@ export class Transaction {
       this.roomsBegun.push(change);
       for (const id of [room.politeId, room.impoliteId]) this.getOrCreate(id).marks = true;
       this.commands.push(["SADD", keys.rooms(room.mode), room.id]);
+      this.#count(room.lobby, `rooms ${room.mode}`, 1);
     } else {
       this.roomEnds.push(change.end);
       this.commands.push(["SREM", keys.rooms(room.mode), room.id]);
+      this.#count(room.lobby, `rooms ${room.mode}`, -1);
     }
   }
 
@@ -296,6 +312,8 @@ export class Transaction {
     for (const draft of drafts) this.#renameLogs(draft);
     const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
     const { commands, record: result, reads } = this;
+    for (const [field, by] of this.#counted)
+      if (by !== 0) commands.push(["count_in_lobby", ...field.split("\n"), String(by)]);
     const isEmpty =
       commands.length === 0 &&
       this.#due.length === 0 &&
@@ -357,10 +375,14 @@ function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
 const versionOf = (fields: Fields) => fields["version"] ?? "0";
 
 /** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
-function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts): string {
+function withCounts(
+  text: string,
+  { lobby = "", mode }: Wishes,
+  { waiting, online }: LobbyCounts,
+): string {
   const format = text.replace(
     `"waiting":${waiting},"online":${online}`,
     '"waiting":%d,"online":%d',
   );
-  return `#${mode} ${waiting} ${online} ${format}`;
+  return `#${mode} ${waiting} ${online} ${lobby}\n${format}`;
 }

@@ -12,9 +12,9 @@ import type {
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { RoomEnd, Session } from "../../domain/session.ts";
-import { limits, type Mode } from "../../protocol.ts";
+import { limits, type Mode, type Stats } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
-import type { Caller, Stats } from "../engine.ts";
+import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import { commitArguments, fieldsAfter, type Commit, type RecordedMutation } from "./commit.ts";
 import type { Inboxes } from "./inbox.ts";
@@ -73,8 +73,8 @@ export interface TransactorParts extends TransactionParts {
   inboxes: Inboxes;
   waits: SharedWaits;
   suspended: (session: Session) => Rejection | undefined;
-  /** Sessions that are online or wait in other shards. */
-  elsewhere: () => Stats;
+  /** Sessions of a lobby that are online or wait in other shards. */
+  elsewhere: (lobby: string | undefined) => Stats;
   onRoomEnded: (end: RoomEnd) => void;
   /** Lifecycle events were appended. */
   onLifecycle: () => void;
@@ -102,13 +102,12 @@ export class Transactor {
   surroundings(): Surroundings {
     const now = this.#parts.now();
     const { waits, suspended, elsewhere } = this.#parts;
-    // The commit adds those of this shard.
-    const { waiting, online } = elsewhere();
-    const lobby = (mode: Mode): LobbyCounts => ({
-      waiting: waiting[mode],
-      online,
-      estimateMs: waits.estimators[mode].estimate(now),
-    });
+    const lobby = (mode: Mode, name: string | undefined): LobbyCounts => {
+      // The commit adds those of this shard.
+      const { waiting, online } = elsewhere(name);
+      const estimateMs = waits.waits.estimate(name, mode, now);
+      return { waiting: waiting[mode], online, estimateMs };
+    };
     return {
       now,
       // All nodes go by the clock of Redis, and peers are sent its times.
@@ -209,7 +208,7 @@ export class Transactor {
   ): Promise<T | Rejection> {
     const { inboxes, waits, onRoomEnded, onCooldown, onLifecycle } = this.#parts;
     if (transaction.tells) onLifecycle();
-    for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
+    for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room, waitedMs);
     for (const end of transaction.roomEnds) onRoomEnded(end);
     for (const cooldown of transaction.cooldowns) onCooldown(cooldown);
     for (const [id, last, formatted] of stored) {

@@ -2,11 +2,11 @@
 import { afterAll, expect, test } from "bun:test";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Stats } from "../../../src/engine/engine.ts";
 import { Moves } from "../../../src/engine/redis/moves.ts";
 import { Openings } from "../../../src/engine/redis/openings.ts";
 import { scripts } from "../../../src/engine/redis/scripts.ts";
 import { Shard } from "../../../src/engine/redis/shard.ts";
+import type { Stats } from "../../../src/protocol.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions as options } from "../../support/engine-options.ts";
 import { startRedis } from "../../support/redis.ts";
@@ -57,6 +57,7 @@ async function twoShards() {
     first,
     second,
     moves,
+    openings,
     async [Symbol.asyncDispose]() {
       for (const { node } of shards) node.close();
     },
@@ -95,6 +96,27 @@ async function isOffered(shard: Shard): Promise<boolean> {
   await shard.end({ sessionId: bob, generation: stream.generation }, { ending: "leave" });
   return found?.eligible.some(({ sessionId }) => sessionId === alice) === true;
 }
+
+test("a session that is moved is counted in its lobby where it has come to, and nowhere else", async () => {
+  await using site = await twoShards();
+  const { first, second, moves, openings } = site;
+  const { stream } = await attach(second, alice);
+  const caller = { sessionId: alice, generation: stream.generation };
+  await second.enqueue(caller, { ...wishes, lobby: "berlin" });
+  const berlin = { online: 1, waiting: { video: 1, audio: 0, text: 0 }, rooms: nobody.rooms };
+  expect((await second.counts()).lobbies).toEqual(new Map([["berlin", berlin]]));
+  for (const shard of [0, 1]) await openings.refresh(shard);
+  expect(openings.elsewhere(0, "berlin")).toEqual(berlin);
+  expect(openings.elsewhere(0, undefined)).toEqual(nobody);
+  expect(openings.elsewhere(1, "berlin")).toEqual(nobody);
+  expect(await moves.move(alice, second, first)).toBe(true);
+  expect(await second.counts()).toEqual({ ...nobody, lobbies: new Map() });
+  expect(await first.counts()).toEqual({ ...nobody, lobbies: new Map() });
+  await attach(first, alice, 1);
+  expect((await first.counts()).lobbies).toEqual(new Map([["berlin", berlin]]));
+  expect(await first.countsOf("berlin")).toEqual(berlin);
+  expect(await first.countsOf(undefined)).toEqual(nobody);
+});
 
 test("a session that is moved waits where it has come to, as it was, and nowhere else", async () => {
   await using site = await twoShards();

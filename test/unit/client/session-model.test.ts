@@ -152,6 +152,18 @@ describe("start", () => {
     });
   });
 
+  test("joins the lobby that it names, until a start without one", () => {
+    const run = new Run().apply({ type: "start", wishes: { lobby: "berlin" } });
+    run.apply(opened, session(idle));
+    expect(run.commands[0]).toMatchObject({ mutation: { input: { lobby: "berlin" } } });
+    run.apply({ type: "stop" }, { type: "start", wishes: {} });
+    const joins = run.commands.flatMap((one) =>
+      one.type === "enqueue" && one.mutation.name === "join" ? [one.mutation.input] : [],
+    );
+    expect(joins).toHaveLength(1);
+    expect(joins[0]).not.toContainKey("lobby");
+  });
+
   test("in an unsupported environment is idle with that error, and opens nothing", () => {
     const unsupported: PeerStreamError = {
       kind: "unsupported",

@@ -63,11 +63,16 @@ end
 -- The counts in an event are those before the change, and what it adds.
 for _, one in ipairs(sessions) do
   for n, entry in ipairs(one.entries) do
-    local mode, waiting, online, format = string.match(entry, '^#(%a+) (%d+) (%d+) (.*)$')
+    local mode, waiting, online, lobby, format = string.match(entry, '^#(%a+) (%d+) (%d+) ([^\n]*)\n(.*)$')
     if mode then
       one.has_counts = true
-      one.entries[n] =
-        string.format(format, redis.call('ZCARD', lobby_key(mode)) + waiting, redis.call('SCARD', online_key()) + online)
+      local counted = redis.call('HMGET', lobby_counts_key(), lobby .. '\nwaiting ' .. mode, lobby .. '\nonline')
+      local tickets, sessions_online = tonumber(counted[1] or '0'), tonumber(counted[2] or '0')
+      if lobby == '' then
+        tickets = redis.call('ZCARD', lobby_key(mode)) - tickets
+        sessions_online = redis.call('SCARD', online_key()) - sessions_online
+      end
+      one.entries[n] = string.format(format, tickets + waiting, sessions_online + online)
     end
   end
 end
@@ -75,6 +80,7 @@ for _ = 1, tonumber(take()) do
   local from, to = take_range()
   if ARGV[from] == 'keep_blocker' then keep_blocker(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
+  elseif ARGV[from] == 'count_in_lobby' then count_in_lobby(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
   else redis.call(unpack(ARGV, from, to)) end
 end
