@@ -25,6 +25,7 @@ import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
+import type { Rate } from "../domain/token-bucket.ts";
 import type { Mode, ReportReason, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
@@ -263,6 +264,8 @@ export interface EngineOptions {
   skipCooldownMs: number;
   relax: RelaxSteps;
   skipping: SkipLimits;
+  /** Of the intents of one account, over all its sessions. */
+  intents: Rate;
   moderation: ModerationLimits;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;
