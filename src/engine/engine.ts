@@ -264,7 +264,7 @@ export interface EngineOptions {
   skipCooldownMs: number;
   relax: RelaxSteps;
   skipping: SkipLimits;
-  /** Of the intents of one account, over all its sessions. */
+  /** Of what one account does by `enqueue`, `avoid`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
   intents: Rate;
   moderation: ModerationLimits;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
