@@ -30,6 +30,7 @@ function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): 
       delayMs: skipDelayMs,
       delayMsMax: skipDelayFactorMax * skipDelayMs,
     },
+    intents: config.rates.intents,
     moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
     blocks: config.blocks,
     lifecycle,

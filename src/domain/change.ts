@@ -24,6 +24,7 @@ import {
   type SkipLimits,
 } from "./skip-penalty.ts";
 import { acceptanceAfter, type RelaxSteps, type Wishes } from "./ticket.ts";
+import { takeToken, type Rate } from "./token-bucket.ts";
 
 export interface TransitionOptions {
   /** How long two who skipped avoid each other (milliseconds); 0: not at all. */
@@ -32,6 +33,8 @@ export interface TransitionOptions {
   /** Of facts; absent: none are declared. */
   dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
+  /** Of the intents of one account that are carried out: `join`, `skip`, `failed`, `report` and `block`. */
+  intents: Rate;
   /** How long a room has to last (milliseconds) for reports from it to count, unless media flowed for both. */
   voteAfterMs: number;
 }
@@ -223,6 +226,22 @@ export function penalized({ skipPenalty }: Session, now: number): Rejection | un
   if (!skipPenalty) return undefined;
   const retryAfterMs = penaltyRemainingMs(skipPenalty, now);
   return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
+}
+
+/**
+ * Counts an intent of the member's account, over all its sessions; `rate-limited` if there were too many, and then nothing is counted.
+ * Sessions without an account are limited where they call.
+ */
+export function takeIntent(
+  member: SessionDraft,
+  { now, options }: Surroundings,
+): Rejection | undefined {
+  if (member.account === undefined) return undefined;
+  const bucket = { fullAt: member.intentsFullAt };
+  const retryAfterMs = takeToken(bucket, options.intents, now);
+  if (retryAfterMs > 0) return reject("rate-limited", { retryAfterMs });
+  member.intentsFullAt = bucket.fullAt;
+  return undefined;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ export interface Session {
   readonly roomCount: number;
   readonly roomsRejected: number;
   readonly skipPenalty: SkipPenalty | undefined;
+  /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
+  readonly intentsFullAt: number;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -108,6 +110,7 @@ export function newSession(
     roomCount: 0,
     roomsRejected: 0,
     skipPenalty: undefined,
+    intentsFullAt: 0,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -134,6 +137,7 @@ export function copyOf(session: Session): SessionDraft {
     roomCount: session.roomCount,
     roomsRejected: session.roomsRejected,
     skipPenalty: session.skipPenalty,
+    intentsFullAt: session.intentsFullAt,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -146,20 +150,22 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty"
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "intentsFullAt"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
 
-/** The session with the standing of its account; the same object if it has that already. */
+/** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
-  const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
-    session.skipPenalty === skipPenalty;
-  return isSame ? session : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty };
+    session.skipPenalty === skipPenalty &&
+    session.intentsFullAt === intentsFullAt;
+  if (isSame) return session;
+  return { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt };
 }
 
 /**

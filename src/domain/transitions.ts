@@ -19,6 +19,7 @@ import {
   send,
   setTicket,
   startChange,
+  takeIntent,
   type Change,
   type Entered,
   type Moved,
@@ -142,6 +143,8 @@ export function enqueue(
   if (!session.present) return reject("not-subscribed");
   const draft = startChange(session, undefined);
   const { member, newlyWaiting } = draft;
+  const limited = takeIntent(member, around);
+  if (limited) return limited;
   if (session.room) {
     if (asked && session.wishes && asked.lobby !== session.wishes.lobby)
       member.wishes = withLobby(session.wishes, asked.lobby);
@@ -173,8 +176,10 @@ export function block(
   other: Session,
   roomId: string,
   around: Surroundings,
-): Change<{ partnerId: string }> {
+): Change<{ partnerId: string }> | Rejection {
   const draft = startChange(session, other);
+  const limited = takeIntent(draft.member, around);
+  if (limited) return limited;
   rejectPastPartner(draft.member, roomId);
   // A ticket changes with whom it avoids: a match that was chosen before must fail.
   renewTicket(draft.member, around);
@@ -291,13 +296,16 @@ export function end(
   const { room } = session;
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;
+  // A report or block has been counted by `block`, and leaving must always work.
+  const isLimited = ending === "skip" || ending === "failed";
+  const limited = isLimited ? takeIntent(member, around) : undefined;
+  if (limited) return limited;
   if (ending === "leave" && session.ticket) {
     member.ticket = undefined;
     member.queuedSince = undefined;
   }
   const known = roomId === undefined ? room !== undefined : knowsRoom(session, roomId);
   if (room && (roomId === undefined || room.id === roomId)) {
-    const isLimited = ending === "skip" || ending === "failed";
     const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
     endRoom(draft, room, ending, around);

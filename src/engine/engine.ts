@@ -27,6 +27,7 @@ import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
+import type { Rate } from "../domain/token-bucket.ts";
 import type { ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
@@ -263,6 +264,8 @@ export interface EngineOptions {
   /** Of facts, that tickets may state and want; the same on all nodes. Default: none. */
   dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
+  /** Of what one account does by `enqueue`, `avoid`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
+  intents: Rate;
   moderation: ModerationLimits;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;

@@ -175,7 +175,10 @@ export interface ContextParts {
   lobbies?: readonly string[] | undefined;
 }
 
-/** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */
+/**
+ * The key by which a connection's calls are limited on this node: its account, so that further sessions of it gain nothing, or its
+ * session. Intents of an account that are carried out are also counted with it, over all nodes: `takeIntent` in domain/change.ts.
+ */
 export function limitKeyOf({ identity }: Connection, caller: Caller): string {
   // Sessions have no `@` in their ids.
   return identity.account === undefined ? caller.sessionId : `@${identity.account}`;

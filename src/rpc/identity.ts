@@ -23,8 +23,8 @@ export interface Credentials {
 /** Who a peer is. */
 export interface Identity {
   /**
-   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips and report votes hold for the account,
-   * call rates for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
+   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips, report votes and the rate of intents
+   * hold for the account; signals, queries and calls that are refused are counted for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
    */
   readonly account?: string | undefined;
   /** What the operator knows of the peer, for its own procedures and hooks. */

@@ -107,6 +107,26 @@ describe("a plugin in a host", () => {
     expect(preflight.headers.get("access-control-allow-origin")).toBe("http://localhost:5173");
   });
 
+  test("Elysia reads neither query, headers nor cookies for it: a cookie that the host would refuse is for authenticate to judge", async () => {
+    const strangers = createPeerStream({ development: true, log: silent });
+    const host = new Elysia({
+      websocket: strangers.websocket,
+      cookie: { secrets: "the host's", sign: ["sid"] },
+    })
+      .use(strangers.plugin)
+      .get("/own", ({ cookie }) => String(cookie["sid"]?.value))
+      .listen({ port: 0, hostname: "127.0.0.1" });
+    ends.push(
+      () => host.stop(true),
+      () => strangers.stop(),
+    );
+    const at = `127.0.0.1:${host.server?.port}`;
+    const headers = { cookie: "sid=forged" };
+    expect((await fetch(`http://${at}/own`, { headers })).status).toBe(400);
+    expect((await fetch(`http://${at}/trpc/stats`, { headers })).status).toBe(200);
+    await connect(`ws://${at}/trpc`, headers).next("session");
+  });
+
   test("the operator's routes are served only with their tokens", async () => {
     const { http } = startHost({ metricsToken: "a token of this test, for metrics" });
     const headers = { authorization: "Bearer a token of this test, for metrics" };

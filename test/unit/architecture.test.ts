@@ -204,7 +204,7 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "an IPv4 address or IPv6 /64 is what a stranger has few of",
   ],
   "rpc/call-limits.ts": [
-    "session; over HTTP without one the address; on a socket without one the socket",
+    "account or session; over HTTP without one the address; on a socket without one the socket",
     "a session lasts as long as its socket, and sockets and handshakes are limited by address",
   ],
   "rpc/operator-access.ts": ["address bucket", "who guesses tokens has few addresses"],
@@ -212,6 +212,7 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "network",
     "an IPv6 /48 is one party's, and an IPv4 /24 rarely more than a few",
   ],
+  "domain/change.ts": ["account", "the operator decides who has one"],
   "observe/sparing-log.ts": ["kind of line", "there are as many as the code has"],
 };
 

@@ -27,6 +27,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rooms",
   "rejected",
   "penalty",
+  "intents",
   "avoidances",
 ]);
 
@@ -80,6 +81,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomCount: Number(fields["rooms"] ?? 0),
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
+      intentsFullAt: Number(fields["intents"] ?? 0),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
@@ -120,6 +122,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rooms: text(value.roomCount || undefined),
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
+    intents: text(value.intentsFullAt || undefined),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
