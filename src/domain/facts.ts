@@ -38,6 +38,8 @@ export interface Dimensions {
   readonly declared: FactsDeclaration;
   /** The names of those of kind `set`. */
   readonly sets: ReadonlySet<string>;
+  /** The names of those that the partner is told, if there are any. */
+  readonly shown: readonly string[] | undefined;
   /** Whom a ticket fits after `waitedMs`. */
   fitOf(stated: Stated, waitedMs: number): Fit;
 }
@@ -138,13 +140,40 @@ export function forEachSetValue(
   return wantsAny;
 }
 
+/** Those facts that the partner is told; `undefined` without any. */
+export function shownFacts(
+  facts: Facts | undefined,
+  dimensions: Dimensions | undefined,
+): Facts | undefined {
+  if (dimensions?.shown === undefined || facts === undefined) return undefined;
+  let shown: Record<string, FactValue> | undefined;
+  for (const name of dimensions.shown) {
+    const fact = facts[name];
+    if (fact !== undefined) (shown ??= {})[name] = fact;
+  }
+  return shown;
+}
+
+/** The facts of a peer with those that the operator states of it now, in place of those it has stated before. */
+export function withClaims(
+  facts: Facts | undefined,
+  claims: Facts,
+  declared: FactsDeclaration,
+): Facts | undefined {
+  const own = Object.entries(facts ?? {}).filter(([name]) => declared[name]?.by !== "claims");
+  const all = { ...Object.fromEntries(own), ...claims };
+  return Object.keys(all).length > 0 ? all : undefined;
+}
+
 /** @param declared valid, as the configuration checks it. */
 export function createDimensions(declared: FactsDeclaration): Dimensions {
   const coded = code(declared);
   const words = 1 + Math.max(0, ...coded.map(({ word }) => word));
   const byName = new Map(coded.map((one) => [one.name, one]));
+  const shown = Object.keys(declared).filter((name) => declared[name]?.shown);
   return {
     declared,
+    shown: shown.length > 0 ? shown : undefined,
     sets: new Set(
       Object.entries(declared).flatMap(([name, { kind }]) => (kind === "set" ? name : [])),
     ),

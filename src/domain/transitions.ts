@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { PeerState, Status } from "../protocol.ts";
+import type { Facts, PeerState, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -25,6 +25,7 @@ import {
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
+import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
@@ -192,6 +193,9 @@ export function pair(
 ): Change<boolean> {
   const draft = startChange(impolite, polite);
   const since = around.now;
+  const { dimensions } = around.options;
+  const politeFacts = shownFacts(polite.ticket?.wishes.facts, dimensions);
+  const impoliteFacts = shownFacts(impolite.ticket?.wishes.facts, dimensions);
   const room: Room = {
     id: roomId,
     mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
@@ -203,6 +207,8 @@ export function pair(
     state: "connecting",
     politeConnected: false,
     impoliteConnected: false,
+    ...(politeFacts && { politeFacts }),
+    ...(impoliteFacts && { impoliteFacts }),
   };
   const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
   draft.room = { kind: "began", room, waitedMs: since - waitedSince };
@@ -264,6 +270,14 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
   return { status: "idle", newlyWaiting: [], known: false };
 }
 
+/** See `EndRequest` in engine/engine.ts. */
+export interface EndRequestOfSession {
+  ending: Ending;
+  roomId?: string | undefined;
+  lobby?: string;
+  claims?: Facts | undefined;
+}
+
 /**
  * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
  * ticket out of the lobby, and `skip` of one who is idle enters it.
@@ -271,12 +285,13 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId, lobby }: { ending: Ending; roomId?: string | undefined; lobby?: string },
+  { ending, roomId, lobby, claims }: EndRequestOfSession,
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
+  const wishes = claims && claimed(session.wishes, claims, lobby, around);
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around, lobby);
+    const entered = enqueue(session, wishes, around, lobby);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }
@@ -292,9 +307,26 @@ export function end(
     const isLimited = ending === "skip" || ending === "failed";
     const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
+    if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
+}
+
+/** The wishes that a session returns to the lobby with, with what the operator states of it now. */
+function claimed(
+  last: Wishes | undefined,
+  claims: Facts,
+  lobby: string | undefined,
+  { options: { dimensions } }: Surroundings,
+): Wishes | undefined {
+  if (!dimensions) return last;
+  const { facts: before, ...wishes } = last ?? {
+    ...defaultWishes,
+    ...(lobby !== undefined && { lobby }),
+  };
+  const facts = withClaims(before, claims, dimensions.declared);
+  return facts ? { ...wishes, facts } : wishes;
 }
 
 /** A suspension takes effect. */

@@ -26,7 +26,7 @@ import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, ReportReason, Status } from "../protocol.ts";
+import type { Facts, Mode, ReportReason, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { RoomEnd } from "../domain/session.ts";
@@ -108,6 +108,8 @@ export interface EndRequest {
   roomId?: string | undefined;
   /** Of a skip: where a session waits that has never stated any wishes. */
   lobby?: string;
+  /** Of a skip: the facts that the operator states of the session now, in place of earlier ones; absent: they stay. */
+  claims?: Facts | undefined;
 }
 
 export interface Reported {

@@ -4,9 +4,10 @@ import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
-import type { Admit, JoinWishes } from "./admit.ts";
+import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
+import type { JoinClaims } from "./facts-input.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { SessionTokens } from "./session-token.ts";
 
@@ -53,7 +54,7 @@ export interface Context extends PeerContext {
   /** A session token of this connection, valid from now on. */
   signToken(): string;
   /** Enters the lobby, if the operator's `admit` hook allows it. */
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
+  join(caller: Caller, wishes: AskedWishes): MaybePromise<StatusAnswer | Rejection>;
   /** Leaves the room for the next partner, or enters the lobby. */
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
 }
@@ -101,9 +102,10 @@ class ConnectionContext implements Context {
     return tokens.sign(this.connection.caller ?? anonymous, now(), this.account);
   }
 
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
+  join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, claims, signaling } = this.#parts;
+    const { lobby, facts } = this.connection.identity;
+    const wishes = claims ? claims.addTo(asked, facts) : asked;
     if (!admit) return signaling.join(caller, wishes, lobby);
     return chain(this.#ask(admit, caller, wishes), (refused) =>
       isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
@@ -111,16 +113,18 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
+    const { admit, claims, signaling } = this.#parts;
+    const { lobby, facts } = this.connection.identity;
+    const claimed = claims?.read(facts);
+    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby, claimed);
     // An idle peer enters the lobby by it, as by a join without any wishes.
-    return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+    const wishes = claims ? claims.addTo(unstatedWishes, facts) : { ...unstatedWishes };
+    return chain(this.#ask(admit, caller, wishes), (refused) =>
+      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby, claimed),
     );
   }
 
-  #ask(admit: Admit, caller: Caller, wishes: JoinWishes): MaybePromise<true | Rejection> {
+  #ask(admit: Admit, caller: Caller, wishes: AskedWishes): MaybePromise<true | Rejection> {
     const { account, facts } = this;
     return chain(admit({ account, facts, session: caller.sessionId }, wishes), (answer) => {
       this.#isAdmitted = answer === true;
@@ -129,7 +133,7 @@ class ConnectionContext implements Context {
   }
 }
 
-const unstatedWishes: JoinWishes = {
+const unstatedWishes: AskedWishes = {
   mode: "video",
   interests: [],
   languages: [],
@@ -152,6 +156,8 @@ export interface ContextParts {
   newSessionId: (account: string | undefined) => string;
   /** The operator's hook before a join; without it everybody may. */
   admit?: Admit | undefined;
+  /** What the operator states of peers; absent: nothing that decides who is paired. */
+  claims?: JoinClaims | undefined;
 }
 
 /** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */

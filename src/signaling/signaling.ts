@@ -13,7 +13,14 @@ import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { IceServer, LoggedEvent, ReportReason, Signal, StatusAnswer } from "../protocol.ts";
+import type {
+  Facts,
+  IceServer,
+  LoggedEvent,
+  ReportReason,
+  Signal,
+  StatusAnswer,
+} from "../protocol.ts";
 import type { System } from "../system.ts";
 import {
   EventStreams,
@@ -124,8 +131,14 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string, lobby?: string): MaybePromise<StatusAnswer | Rejection> {
-    const request = lobby === undefined ? { roomId } : { roomId, lobby };
+  /** @param claims the facts that the operator states of the caller; absent: as when it joined. */
+  skip(
+    caller: Caller,
+    roomId?: string,
+    lobby?: string,
+    claims?: Facts,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const request = lobby === undefined ? { roomId, claims } : { roomId, lobby, claims };
     const skipping = this.#parts.engine.end(caller, { ending: "skip", ...request });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }

@@ -28,6 +28,7 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   polite: false,
   relayOnly: false,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   mode: "video",
   iceServers: [],
 });
@@ -61,6 +62,7 @@ const begun = (roomId: string): SessionInput => ({
   type: "call-begun",
   roomId,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   remote,
 });
 const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
@@ -215,6 +217,7 @@ describe("a room", () => {
       status: "connecting",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -222,6 +225,7 @@ describe("a room", () => {
       status: "connected",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
       remote,
     });
   });
