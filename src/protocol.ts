@@ -151,6 +151,18 @@ export type WantsInput<Declared extends FactsDeclaration> = Closed<{
   readonly [Name in keyof Declared]?: WantOf<Declared[Name]>;
 }>;
 
+/** The input of `join`, all of it optional, where these dimensions are declared. */
+export interface JoinInput<Declared extends FactsDeclaration> {
+  id?: string | undefined;
+  interests?: string[] | undefined;
+  languages?: string[] | undefined;
+  mode?: Mode | undefined;
+  relayOnly?: boolean | undefined;
+  autoRejoin?: boolean | undefined;
+  facts?: FactsInput<Declared> | undefined;
+  wants?: WantsInput<Declared> | undefined;
+}
+
 /** The result of `site`: what the operator has declared, for pages. */
 export interface Site {
   /** See `protocolVersion`. */

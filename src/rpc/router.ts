@@ -4,17 +4,15 @@ import {
   modes,
   protocolVersion,
   type FactsDeclaration,
-  type FactsInput,
+  type JoinInput,
   type NoFacts,
   type Signal,
   type Site,
   type Stats,
   type StatusAnswer,
-  type WantsInput,
 } from "../protocol.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Context } from "./context.ts";
-import type { z } from "zod";
 import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./events.ts";
 import {
@@ -93,17 +91,6 @@ function send<Input extends { id?: string | undefined }>(
   const signal = toSignal(call.input);
   countBytes(call.ctx, JSON.stringify(signal).length);
   return answer(call.ctx.signaling.send(callerOf(call), signal));
-}
-
-type CommonWishes = Omit<
-  NonNullable<z.input<ReturnType<typeof schemas.joinInput>>>,
-  "facts" | "wants"
->;
-
-/** The input of `join` where these dimensions are declared. */
-export interface JoinInput<Declared extends FactsDeclaration> extends CommonWishes {
-  facts?: FactsInput<Declared> | undefined;
-  wants?: WantsInput<Declared> | undefined;
 }
 
 type JoinProcedure<Declared extends FactsDeclaration> = TRPCMutationProcedure<{
