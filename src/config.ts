@@ -131,6 +131,7 @@ const variables = z.object({
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
   LOBBIES: lobbyNames.default([]),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
+  FACTS_FILE: z.string().optional(),
   DRAIN_MS: integer(0, 600_000).default(25_000),
   STUN_URLS: iceUrls(stunUrl, "stun:host:3478 (no slashes, no query)").default([
     "stun:stun.l.google.com:19302",
@@ -259,6 +260,8 @@ const config = variables
     skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
+    // The path of a JSON file; it is read at the start.
+    factsFile: env.FACTS_FILE,
     moderation: {
       windowMs: env.REPORTS_WINDOW_MS,
       sessionReporters: env.REPORTS_TO_SUSPEND,

@@ -10,6 +10,8 @@ export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
+export type { FactDimension, FactsDeclaration, Facts as StatedFacts } from "./protocol.ts";
+export type { Want } from "./domain/facts.ts";
 export type { AppRouter } from "./rpc/router.ts";
 export type { Policy } from "./domain/matchmaker.ts";
 export type {

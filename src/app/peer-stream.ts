@@ -14,15 +14,17 @@ import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { textOfError } from "../observe/text-of-error.ts";
-import { limits } from "../protocol.ts";
+import { createWarnOnce } from "../observe/sparing-log.ts";
+import { limits, type FactsDeclaration } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
+import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
-import { appRouter, type AppRouter } from "../rpc/router.ts";
+import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
@@ -63,6 +65,10 @@ export interface AssemblyOptions extends SignalingOptions {
   authenticate?: Authenticate | undefined;
   /** Asked before each join; without it everybody may. */
   admit?: AdmitHook | undefined;
+  /** The dimensions of facts that the engine was made with. Default: none. */
+  facts?: FactsDeclaration | undefined;
+  /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
+  relaxAfterMs?: number;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -72,7 +78,8 @@ export interface AssemblyOptions extends SignalingOptions {
 }
 
 /** The defaults of the fair policy (milliseconds). */
-const patienceMsDefault = 30_000;
+const relaxAfterMsDefault = 10_000;
+const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -139,7 +146,7 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log } = options;
+  const { system, engine, log, facts = {}, relaxAfterMs = relaxAfterMsDefault } = options;
   const { signaling, metrics } = createLobby(options);
   const admission = new Admission({
     ...options.admission,
@@ -156,6 +163,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: options.admit && createAdmit(options.admit, hooks),
     lobbies: options.lobbies,
+    claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
@@ -180,7 +188,11 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = appRouter;
+  let router: AnyTRPCRouter = createAppRouter({
+    facts,
+    softAfterMs: relaxAfterMs,
+    lobbies: options.lobbies,
+  });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -192,9 +204,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     t: ownBuilder,
     router(own) {
       if (built) throw new Error("router() must be called before the plugin is used");
-      const merged = mergeOwn(router, own);
-      router = merged;
-      return merged as never;
+      router = mergeOwn(router, own);
+      return router as never;
     },
     get routes() {
       return server().routes;
@@ -216,6 +227,16 @@ export function assemble(options: AssemblyOptions): Assembly {
       signaling.stop();
     },
   };
+}
+
+/** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
+function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
+  const warnOnce = createWarnOnce(log, elapsed);
+  return (dimension: string) =>
+    warnOnce("a fact from authenticate or a token is no value of its dimension", dimension, {
+      dimension,
+      effect: "it counts as not stated",
+    });
 }
 
 /** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */

@@ -4,7 +4,6 @@
  */
 import type { TRPCClientError } from "@trpc/client";
 import type { IceServer, PeerEvent } from "../protocol.ts";
-import type { AppRouter } from "../rpc/router.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type MutationName,
   type Outputs,
   type Rpc,
+  type AnyAppRouter,
 } from "./mutations.ts";
 import { credentialHeaders } from "./rpc-http.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
@@ -302,7 +302,7 @@ class RpcConnection implements Connection {
     this.#firstConnectTimer = undefined;
   }
 
-  #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
+  #onStreamError(listener: ConnectionListener, error: TRPCClientError<AnyAppRouter>): void {
     const refusal = readRefusal(error);
     const retryMs = retryAfterRefusalMs(refusal);
     if (refusal.kind === "rejected" && refusal.reason === "unauthorized") {

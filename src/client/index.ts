@@ -19,6 +19,11 @@ export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
   EndReason,
+  FactDimension,
+  Facts,
+  FactsDeclaration,
+  FactsInput,
+  FactValue,
   IceServer,
   Mode,
   PeerEvent,
@@ -28,8 +33,10 @@ export type {
   ReportReason,
   RoomTerms,
   Signal,
+  Site,
   Stats,
   Status,
   StatusAnswer,
+  WantsInput,
 } from "../protocol.ts";
 export type { AppRouter } from "../rpc/router.ts";

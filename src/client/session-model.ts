@@ -5,7 +5,7 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { IceServer, RoomTerms } from "../protocol.ts";
+import type { Facts, IceServer, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
@@ -33,6 +33,7 @@ export type Lobby = Omit<
 export interface CallModel {
   readonly roomId: string;
   readonly sharedInterests: string[];
+  readonly partnerFacts: Facts;
   /** What the partner sends. */
   readonly remote: MediaStream;
   /** Whether the media path has ever connected. */
@@ -70,7 +71,7 @@ export interface SessionModel {
   readonly closed: boolean;
   /** Whether the page wants a partner. */
   readonly wanted: boolean;
-  readonly wishes: WholeWishes;
+  readonly wishes: JoinWishes;
   /** The wishes have changed since the last `join`. */
   readonly wishesDirty: boolean;
   /**
@@ -123,18 +124,22 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
   };
 }
 
-/** Only of the lobby the server knows the default. */
-type WholeWishes = Required<Omit<Wishes, "lobby">> & Pick<Wishes, "lobby">;
+/** What `join` is sent. Without lobby, facts and wants it is in the form that the server reads fastest. */
+type Optional = "lobby" | "facts" | "wants";
+type JoinWishes = Required<Omit<Wishes, Optional>> & Pick<Wishes, Optional>;
 
 /** Fills in the defaults of the `join` mutation. */
-export function withDefaults(wishes: Wishes): WholeWishes {
+export function withDefaults(wishes: Wishes): JoinWishes {
+  const { lobby, facts, wants } = wishes;
   return {
     interests: wishes.interests ?? [],
     languages: wishes.languages ?? [],
     mode: wishes.mode ?? "video",
     relayOnly: wishes.relayOnly ?? false,
     autoRejoin: wishes.autoRejoin ?? true,
-    ...(wishes.lobby !== undefined && { lobby: wishes.lobby }),
+    ...(lobby !== undefined && { lobby }),
+    ...(facts && { facts }),
+    ...(wants && { wants }),
   };
 }
 
@@ -157,21 +162,21 @@ function deriveStatus(model: SessionModel): PeerStreamState {
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
-  const { roomId, sharedInterests, remote, established, partnerDeadline } = call;
+  const { roomId, sharedInterests, partnerFacts, remote, established, partnerDeadline } = call;
+  const room = { roomId, sharedInterests, partnerFacts };
   const media = call.partnerMedia && { partnerMedia: call.partnerMedia };
   const reconnecting = {
     status: "reconnecting",
-    roomId,
-    sharedInterests,
+    ...room,
     ...(established && { remote, ...media }),
   } as const;
   if (isLost) return { ...reconnecting, what: "signaling" };
   if (partnerDeadline !== undefined)
     return { ...reconnecting, what: "partner", deadline: partnerDeadline };
-  if (!established) return { status: "connecting", roomId, sharedInterests };
+  if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
   const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", roomId, sharedInterests, remote, ...media, ...orphaned };
+  return { status: "connected", ...room, remote, ...media, ...orphaned };
 }
 
 /**

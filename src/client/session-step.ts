@@ -65,8 +65,9 @@ export class SessionStep {
     const { model } = this;
     if (room.roomId === model.call?.roomId) return;
     this.endCall();
-    // Servers of earlier versions do not send the mode. Only peers of the same mode are paired.
-    this.emit({ type: "begin-call", room: { ...room, mode: room.mode ?? model.wishes.mode } });
+    // Servers of earlier versions do not send these. Only peers of the same mode are paired.
+    const { mode = model.wishes.mode, partnerFacts = {} } = room;
+    this.emit({ type: "begin-call", room: { ...room, mode, partnerFacts } });
   }
 
   endCall(): void {

@@ -206,13 +206,14 @@ function onCallInput(
 
 function onCallBegun(
   { model, time }: SessionStep,
-  { roomId, sharedInterests, remote }: Extract<CallInput, { type: "call-begun" }>,
+  { roomId, sharedInterests, partnerFacts, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
   model.lastRoom = roomId;
   model.ended = undefined;
   model.call = {
     roomId,
     sharedInterests,
+    partnerFacts,
     remote,
     established: false,
     interrupted: false,

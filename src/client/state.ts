@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, RejectionReason } from "../protocol.ts";
+import type { EndReason, Facts, RejectionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -68,11 +68,18 @@ type ActiveState =
       /** Why the previous room ended; absent if this peer ended it, or there was none. */
       ended?: RoomEnd;
     }
-  | { status: "connecting"; roomId: string; sharedInterests: string[] }
+  | {
+      status: "connecting";
+      roomId: string;
+      sharedInterests: string[];
+      /** What is known of the partner, of what the operator shows; `{}` without any. */
+      partnerFacts: Facts;
+    }
   | {
       status: "connected";
       roomId: string;
       sharedInterests: string[];
+      partnerFacts: Facts;
       remote: MediaStream;
       /**
        * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
@@ -91,6 +98,7 @@ type ActiveState =
       /** Absent without a room (the connection dropped in the lobby). */
       roomId?: string;
       sharedInterests?: string[];
+      partnerFacts?: Facts;
       /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;

@@ -1,5 +1,5 @@
 /** The public types of a peer stream, except for its states and events. */
-import type { Mode, ReportReason } from "../protocol.ts";
+import type { FactsDeclaration, FactsInput, Mode, ReportReason, WantsInput } from "../protocol.ts";
 import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
@@ -19,6 +19,10 @@ export interface Wishes {
   autoRejoin?: boolean;
   /** Only peers of the same lobby are paired: one of those that the site has. Default: the one that it puts this peer into, or `main`. */
   lobby?: string;
+  /** What this peer states of itself, by name: `{ age: 31 }`. Only what the server has declared; see `site`. */
+  facts?: FactsInput<FactsDeclaration>;
+  /** What it wants of its partner, by name: `{ age: { from: 25, to: 40, hard: true } }`. Only of what the server has declared. */
+  wants?: WantsInput<FactsDeclaration>;
 }
 
 /** The options of `start`. */

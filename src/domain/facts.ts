@@ -42,6 +42,8 @@ export interface Dimensions {
   readonly coded: readonly Coded[];
   /** What is stated, in as many words as all values take, and then what is refused, in as many. */
   bitsOf(fitting: Fitting): number[];
+  /** The names of those that the partner is told, if there are any. */
+  readonly shown: readonly string[] | undefined;
 }
 
 /** A dimension other than a set, and where its bits are. */
@@ -128,13 +130,40 @@ export function forEachSetValue(
   return requiresAny;
 }
 
+/** Those facts that the partner is told; `undefined` without any. */
+export function shownFacts(
+  facts: Facts | undefined,
+  dimensions: Dimensions | undefined,
+): Facts | undefined {
+  if (dimensions?.shown === undefined || facts === undefined) return undefined;
+  let shown: Record<string, FactValue> | undefined;
+  for (const name of dimensions.shown) {
+    const fact = facts[name];
+    if (fact !== undefined) (shown ??= {})[name] = fact;
+  }
+  return shown;
+}
+
+/** The facts of a peer with those that the operator states of it now, in place of those it has stated before. */
+export function withClaims(
+  facts: Facts | undefined,
+  claims: Facts,
+  declared: FactsDeclaration,
+): Facts | undefined {
+  const own = Object.entries(facts ?? {}).filter(([name]) => declared[name]?.by !== "claims");
+  const all = { ...Object.fromEntries(own), ...claims };
+  return Object.keys(all).length > 0 ? all : undefined;
+}
+
 /** @param declared valid, as the configuration checks it. */
 export function createDimensions(declared: FactsDeclaration): Dimensions {
   const coded = code(declared);
   const words = 1 + Math.max(0, ...coded.map(({ from }) => from >>> 5));
   const byName = new Map(coded.map((one) => [one.name, one]));
+  const shown = Object.keys(declared).filter((name) => declared[name]?.shown);
   return {
     declared,
+    shown: shown.length > 0 ? shown : undefined,
     sets: new Set(
       Object.entries(declared).flatMap(([name, { kind }]) => (kind === "set" ? name : [])),
     ),

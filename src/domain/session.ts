@@ -2,7 +2,7 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
@@ -58,6 +58,9 @@ export interface Room {
   /** Whether each member has confirmed that media flows. */
   readonly politeConnected: boolean;
   readonly impoliteConnected: boolean;
+  /** What each member's partner is told of it; absent: nothing. */
+  readonly politeFacts?: Facts | undefined;
+  readonly impoliteFacts?: Facts | undefined;
 }
 
 /** What a member remembers of a room that has ended. */
@@ -190,14 +193,18 @@ export function knowsRoom({ room, recentRooms }: Session, roomId: string): boole
   return room?.id === roomId || recentRooms.some((past) => past.roomId === roomId);
 }
 
+const noFacts: Facts = {};
+
 /** What a member is sent about its room; complete but for the ICE servers. */
 export function roomTerms(sessionId: string, room: Room) {
+  const polite = room.politeId === sessionId;
   return {
     roomId: room.id,
-    polite: room.politeId === sessionId,
+    polite,
     relayOnly: room.relayOnly,
     sharedInterests: [...room.sharedInterests],
     mode: room.mode,
+    partnerFacts: (polite ? room.impoliteFacts : room.politeFacts) ?? noFacts,
   };
 }
 

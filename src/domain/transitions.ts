@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { PeerState, Status } from "../protocol.ts";
+import type { Facts, PeerState, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -27,6 +27,7 @@ import {
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
 import { lobbyNamed, lobbyOf, withLobby } from "./lobby.ts";
+import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
@@ -204,6 +205,9 @@ export function pair(
 ): Change<boolean> {
   const draft = startChange(impolite, polite);
   const since = around.now;
+  const { dimensions } = around.options;
+  const politeFacts = shownFacts(polite.ticket?.wishes.facts, dimensions);
+  const impoliteFacts = shownFacts(impolite.ticket?.wishes.facts, dimensions);
   const room: Room = {
     id: roomId,
     mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
@@ -216,6 +220,8 @@ export function pair(
     state: "connecting",
     politeConnected: false,
     impoliteConnected: false,
+    ...(politeFacts && { politeFacts }),
+    ...(impoliteFacts && { impoliteFacts }),
   };
   const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
   draft.room = { kind: "began", room, waitedMs: since - waitedSince };
@@ -277,6 +283,13 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
   return { status: "idle", newlyWaiting: [], known: false };
 }
 
+/** See `EndRequest` in engine/engine.ts. */
+export interface EndRequestOfSession {
+  ending: Ending;
+  roomId?: string | undefined;
+  claims?: Facts | undefined;
+}
+
 /**
  * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
  * ticket out of the lobby, and `skip` of one who is idle enters it.
@@ -284,12 +297,13 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId }: { ending: Ending; roomId?: string | undefined },
+  { ending, roomId, claims }: EndRequestOfSession,
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
+  const wishes = claims && claimed(session.wishes, claims, around);
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around);
+    const entered = enqueue(session, wishes, around);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }
@@ -308,9 +322,22 @@ export function end(
   if (room && (roomId === undefined || room.id === roomId)) {
     const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
+    if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
+}
+
+/** The wishes that a session returns to the lobby with, with what the operator states of it now. */
+function claimed(
+  last: Wishes | undefined,
+  claims: Facts,
+  { options: { dimensions } }: Surroundings,
+): Wishes | undefined {
+  if (!dimensions) return last;
+  const { facts: before, ...wishes } = last ?? defaultWishes;
+  const facts = withClaims(before, claims, dimensions.declared);
+  return facts ? { ...wishes, facts } : wishes;
 }
 
 /** A suspension takes effect. */

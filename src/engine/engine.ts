@@ -28,7 +28,7 @@ import type { Ending } from "../domain/room.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Rate } from "../domain/token-bucket.ts";
-import type { ReportReason, Stats, Status } from "../protocol.ts";
+import type { Facts, ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { RoomEnd } from "../domain/session.ts";
@@ -110,6 +110,8 @@ export interface EndRequest {
   ending: Ending;
   /** Only this room; the present one if absent. */
   roomId?: string | undefined;
+  /** Of a skip: the facts that the operator states of the session now, in place of earlier ones; absent: they stay. */
+  claims?: Facts | undefined;
 }
 
 export interface Reported {

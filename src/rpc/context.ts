@@ -5,9 +5,10 @@ import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Stats, StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
-import type { Admit, JoinWishes } from "./admit.ts";
+import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
+import type { JoinClaims } from "./facts-input.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { SessionTokens } from "./session-token.ts";
 
@@ -54,7 +55,7 @@ export interface Context extends PeerContext {
   /** A session token of this connection, valid from now on. */
   signToken(): string;
   /** Enters a lobby, if the operator's `admit` hook allows it. @throws a refusal of a lobby that the peer can't choose */
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
+  join(caller: Caller, wishes: AskedWishes): MaybePromise<StatusAnswer | Rejection>;
   /** Leaves the room for the next partner, or enters the lobby. */
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
   /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
@@ -104,9 +105,10 @@ class ConnectionContext implements Context {
     return tokens.sign(this.connection.caller ?? anonymous, now(), this.account);
   }
 
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    const lobby = this.#lobbyFor(wishes.lobby);
+  join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, claims, signaling } = this.#parts;
+    const lobby = this.#lobbyFor(asked.lobby);
+    const wishes = claims ? claims.addTo(asked, this.connection.identity.facts) : asked;
     if (!admit) return signaling.join(caller, wishes, lobby);
     return chain(this.#ask(admit, caller, { ...wishes, lobby }), (refused) =>
       isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
@@ -114,12 +116,15 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId);
+    const { admit, claims, signaling } = this.#parts;
+    const { facts } = this.connection.identity;
+    const claimed = claims?.read(facts);
+    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, claimed);
     // An idle peer enters the lobby by it, as by a join without any wishes.
-    const wishes = { ...unstatedWishes, lobby: this.#lobbyFor(undefined) };
+    const unstated = { ...unstatedWishes, lobby: this.#lobbyFor(undefined) };
+    const wishes = claims ? claims.addTo(unstated, facts) : unstated;
     return chain(this.#ask(admit, caller, wishes), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId),
+      isRejection(refused) ? refused : signaling.skip(caller, roomId, claimed),
     );
   }
 
@@ -139,7 +144,7 @@ class ConnectionContext implements Context {
     );
   }
 
-  #ask(admit: Admit, caller: Caller, wishes: JoinWishes): MaybePromise<true | Rejection> {
+  #ask(admit: Admit, caller: Caller, wishes: AskedWishes): MaybePromise<true | Rejection> {
     const { account, facts } = this;
     return chain(admit({ account, facts, session: caller.sessionId }, wishes), (answer) => {
       this.#isAdmitted = answer === true;
@@ -148,7 +153,7 @@ class ConnectionContext implements Context {
   }
 }
 
-const unstatedWishes: JoinWishes = {
+const unstatedWishes: AskedWishes = {
   mode: "video",
   interests: [],
   languages: [],
@@ -173,6 +178,8 @@ export interface ContextParts {
   admit?: Admit | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
+  /** What the operator states of peers; absent: nothing that decides who is paired. */
+  claims?: JoinClaims | undefined;
 }
 
 /**

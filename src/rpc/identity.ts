@@ -27,7 +27,10 @@ export interface Identity {
    * hold for the account; signals, queries and calls that are refused are counted for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
    */
   readonly account?: string | undefined;
-  /** What the operator knows of the peer, for its own procedures and hooks. */
+  /**
+   * What the operator knows of the peer, for its own procedures and hooks. Those of dimensions that are declared `by: "claims"` also decide
+   * who is paired with it.
+   */
   readonly facts?: Facts | undefined;
   /**
    * Only peers of the same lobby meet, 1 to 64 characters. The peer can't choose another one. Default: one of `lobbies` that it states

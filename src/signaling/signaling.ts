@@ -15,6 +15,7 @@ import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type {
+  Facts,
   IceServer,
   LoggedEvent,
   ReportReason,
@@ -132,8 +133,9 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string): MaybePromise<StatusAnswer | Rejection> {
-    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId });
+  /** @param claims the facts that the operator states of the caller; absent: as when it joined. */
+  skip(caller: Caller, roomId?: string, claims?: Facts): MaybePromise<StatusAnswer | Rejection> {
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId, claims });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 

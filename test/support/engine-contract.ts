@@ -12,6 +12,7 @@ import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
 import { describeLobbies } from "./lobby-contract.ts";
+import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -1212,4 +1213,5 @@ export function describeEngine(name: string, open: OpenEngine) {
 
   describeAccounts(name, open);
   describeLobbies(name, open);
+  describeShownFacts(name, open);
 }

@@ -28,6 +28,7 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   polite: false,
   relayOnly: false,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   mode: "video",
   iceServers: [],
 });
@@ -61,6 +62,7 @@ const begun = (roomId: string): SessionInput => ({
   type: "call-begun",
   roomId,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   remote,
 });
 const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
@@ -164,6 +166,29 @@ describe("start", () => {
     expect(joins[0]).not.toContainKey("lobby");
   });
 
+  test("states facts and wants with each join until the next start, also after a reconnect", () => {
+    const wishes = { facts: { age: 31 }, wants: { age: { from: 25, hard: true } } } as const;
+    const run = new Run().apply({ type: "start", wishes }, opened, session(idle));
+    const joins = () =>
+      run.commands.flatMap((command) =>
+        command.type === "enqueue" && command.mutation.name === "join"
+          ? [command.mutation.input]
+          : [],
+      );
+    expect(joins()).toMatchObject([wishes]);
+    run.answerAll().apply(disconnected, opened, session(idle));
+    expect(joins()).toMatchObject([wishes]);
+    run.answerAll().apply(stop, start);
+    const [again] = joins();
+    expect(again).toEqual({
+      interests: [],
+      languages: [],
+      mode: "video",
+      relayOnly: false,
+      autoRejoin: true,
+    });
+  });
+
   test("in an unsupported environment is idle with that error, and opens nothing", () => {
     const unsupported: PeerStreamError = {
       kind: "unsupported",
@@ -227,6 +252,7 @@ describe("a room", () => {
       status: "connecting",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -234,8 +260,17 @@ describe("a room", () => {
       status: "connected",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
       remote,
     });
+  });
+
+  test("of a server of an earlier version is entered with what that does not send", () => {
+    const { mode: _, partnerFacts: __, ...older } = room("room-1");
+    const offer = { ...older, type: "create-offer", polite: false } as unknown as PeerEvent;
+    expect(inLobby().apply(event(offer)).commands).toMatchObject([
+      { type: "begin-call", room: { mode: "video", partnerFacts: {} } },
+    ]);
   });
 
   test("measures the search and the connecting by the monotonic clock", () => {
@@ -297,7 +332,12 @@ describe("a room", () => {
     const run = connecting().apply({ type: "local-signal", signal });
     expect(run.commands).toEqual([{ type: "enqueue-signal", signal }]);
     run.apply(event({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 }));
-    expect(run.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
+    expect(run.state).toMatchObject({
+      status: "reconnecting",
+      what: "partner",
+      deadline: 99,
+      partnerFacts: { region: "eu" },
+    });
     run.apply(event({ type: "partner-reconnected", roomId: "room-1" }));
     expect(run.types).toEqual(["repeat-offer"]);
     expect(run.state.status).toBe("connecting");

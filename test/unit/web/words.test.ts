@@ -15,6 +15,7 @@ const connected: PeerStreamState = {
   status: "connected",
   roomId: "r",
   sharedInterests: [],
+  partnerFacts: {},
   remote: {} as MediaStream,
 };
 
@@ -27,7 +28,10 @@ describe("the status line", () => {
       { status: "waiting", since: 0, ended: "left" },
       "The stranger left. Looking for someone else…",
     ],
-    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found someone. Connecting…"],
+    [
+      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {} },
+      "Found someone. Connecting…",
+    ],
     [
       { ...connected, orphaned: true } as PeerStreamState,
       "The server no longer knows this call. It continues until you press Next.",
@@ -194,6 +198,7 @@ describe("B6 a partner whose camera or microphone is off", () => {
     status: "connected",
     roomId: "r",
     sharedInterests: [],
+    partnerFacts: {},
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });
