@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { PeerState, Status } from "../protocol.ts";
+import type { Mode, PeerState, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -28,6 +28,7 @@ import type { Recovery } from "./event-log.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
+  askNoMore,
   connectFrom,
   knowsRoom,
   partnerIdOf,
@@ -120,6 +121,7 @@ export function expireGrace(
   member.graceUntil = undefined;
   member.lostAt = around.now;
   if (member.room) endRoom(draft, member.room, "lost", around);
+  askNoMore(member);
   member.ticket = undefined;
   member.queuedSince = undefined;
   return finishChange(draft, { newlyWaiting });
@@ -181,20 +183,22 @@ export interface Pairing {
   roomId: string;
   relayOnly: boolean;
   sharedInterests: string[];
+  /** Absent: that of the tickets. */
+  mode?: Mode;
 }
 
-/** Two waiting sessions become the members of a room. */
+/** Two sessions become the members of a room: two that wait, or that meet again (again.ts). */
 export function pair(
   impolite: Session,
   polite: Session,
-  { roomId, relayOnly, sharedInterests }: Pairing,
+  { roomId, relayOnly, sharedInterests, mode }: Pairing,
   around: Surroundings,
 ): Change<boolean> {
   const draft = startChange(impolite, polite);
   const since = around.now;
   const room: Room = {
     id: roomId,
-    mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    mode: mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode,
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
@@ -209,6 +213,7 @@ export function pair(
   for (const session of [draft.member, changePartner(draft)]) {
     session.ticket = undefined;
     session.room = room;
+    askNoMore(session, partnerIdOf(session.id, room));
   }
   const offerer = roomTerms(impolite.id, room);
   send(draft, impolite, { type: "create-offer", ...offerer, polite: false });
@@ -283,6 +288,7 @@ export function end(
   const { room } = session;
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;
+  if (ending === "leave") askNoMore(member);
   if (ending === "leave" && session.ticket) {
     member.ticket = undefined;
     member.queuedSince = undefined;

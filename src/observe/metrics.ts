@@ -15,6 +15,8 @@ import {
 export interface Metrics {
   /** Both members' waits. */
   paired(mode: Mode, waitedMs: readonly number[]): void;
+  /** Two were paired again who had both asked for it. */
+  metAgain(mode: Mode): void;
   /** Media flows, so long after the two were paired. */
   connected(afterMs: number): void;
   ended(reason: EndReason): void;
@@ -62,6 +64,11 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
 
   const { waits, connects, lag } = createHistograms(registers);
   const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
+  const meetings = counter(
+    "peer_stream_met_again_total",
+    "Rooms of two who had both asked to meet again",
+    "mode",
+  );
   const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
   // Transferred at each scrape: looking up the label for each signal would cost more than counting it.
   const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
@@ -93,6 +100,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
   );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
+  for (const mode of modes) meetings.inc({ mode }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
@@ -102,6 +110,7 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     paired(mode, waitedMs) {
       for (const ms of waitedMs) waits[mode].observe(ms / 1000);
     },
+    metAgain: (mode) => meetings.inc({ mode }),
     connected: (afterMs) => connects.observe(afterMs / 1000),
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),

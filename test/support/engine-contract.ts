@@ -11,6 +11,7 @@ import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
+import { describeMeetings } from "./again-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -1210,4 +1211,5 @@ export function describeEngine(name: string, open: OpenEngine) {
   });
 
   describeAccounts(name, open);
+  describeMeetings(name, open);
 }

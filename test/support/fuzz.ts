@@ -111,6 +111,7 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
       autoRejoin: mostly(fc.boolean()),
     }),
     skip: verdict,
+    again: verdict,
     leave: record({ id }),
     offer: description,
     answer: description,

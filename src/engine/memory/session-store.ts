@@ -208,7 +208,7 @@ export class SessionStore {
     const { mode } = change.room;
     if (change.kind === "began") {
       this.#rooms[mode] += 1;
-      this.#waits[mode].record(change.waitedMs, this.#now());
+      if (change.waitedMs !== undefined) this.#waits[mode].record(change.waitedMs, this.#now());
     } else if (change.kind === "ended") {
       this.#rooms[mode] -= 1;
       this.onRoomEnded(change.end);

@@ -45,6 +45,7 @@ async function twoShards() {
       onModeration() {},
       onDisconnect() {},
       onRoomEnded() {},
+      onMetAgain() {},
       onUntold: async () => {},
       onBug: console.error,
     });
