@@ -10,6 +10,7 @@ export type Outputs = inferRouterOutputs<AppRouter>;
 export type MutationName =
   | "join"
   | "skip"
+  | "again"
   | "leave"
   | "offer"
   | "answer"
@@ -37,6 +38,7 @@ export type Rpc = ReturnType<typeof createTRPCClient<AppRouter>>;
 const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
   join: (rpc, input) => rpc.join.mutate(input),
   skip: (rpc, input) => rpc.skip.mutate(input),
+  again: (rpc, input) => rpc.again.mutate(input),
   leave: (rpc, input) => rpc.leave.mutate(input),
   offer: (rpc, input) => rpc.offer.mutate(input),
   answer: (rpc, input) => rpc.answer.mutate(input),

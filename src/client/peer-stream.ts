@@ -101,6 +101,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     setMuted: (muted) => peer.setMuted(muted),
     report: (reason) => peer.report(reason),
     block: () => peer.block(),
+    again: () => peer.again(),
     stats: () => peer.stats(),
     counts: () => peer.counts(),
     subscribe: (listener) => peer.subscribe(listener),

@@ -165,6 +165,7 @@ describe("the rules of the source", () => {
     "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
+    "web/again-view.ts": "compares with it until when the client offers to meet again",
     "client/sleep-detector.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",
   };
