@@ -49,6 +49,8 @@ test("it is offered for five minutes, and to nobody whose stranger has left or w
   await carol.start();
   await carol.until("connected");
   const reported = await partnerOf(carol, [alice, bob]);
+  // Carol is to wait afterwards.
+  await (reported === alice ? bob : alice).stop();
   await carol.by("report-open").click();
   await carol.page.locator("#report-reasons button").first().click();
   await carol.until("waiting");
