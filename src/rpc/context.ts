@@ -56,6 +56,8 @@ export interface Context extends PeerContext {
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
   /** Leaves the room for the next partner, or enters the lobby. */
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
+  /** Asks to meet the other member of an ended room again. */
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -111,12 +113,23 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
     const { lobby } = this.connection.identity;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
-    // An idle peer enters the lobby by it, as by a join without any wishes.
+    return this.#ifAdmitted(caller, () => this.signaling.skip(caller, roomId, lobby));
+  }
+
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
+  }
+
+  /** An idle peer enters the lobby or a room by such a call, as by a join without any wishes. */
+  #ifAdmitted(
+    caller: Caller,
+    call: () => MaybePromise<StatusAnswer | Rejection>,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const { admit } = this.#parts;
+    if (!admit || this.#isAdmitted) return call();
     return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+      isRejection(refused) ? refused : call(),
     );
   }
 

@@ -31,7 +31,7 @@ export const appRouter = router({
     return answer(call.ctx.skip(callerOf(call), call.input.roomId));
   }),
   again: intentProcedure.input(schemas.againInput).mutation((call) => {
-    return answer(call.ctx.signaling.again(callerOf(call), call.input.roomId));
+    return answer(call.ctx.again(callerOf(call), call.input.roomId));
   }),
   leave: freeProcedure.input(schemas.leaveInput).mutation((call) => {
     return answer(call.ctx.signaling.leave(callerOf(call)));
