@@ -33,6 +33,8 @@ export const limits = {
   languageCharsMax: 64,
   /** Characters of a mutation id, which the client chooses. */
   mutationIdCharsMax: 64,
+  /** How long after a room's end its members can ask to meet again (milliseconds). */
+  againMs: 300_000,
   /** Events of a session that are kept for resuming, and their bytes. */
   logEventsMax: 256,
   logBytesMax: 256 * 1024,

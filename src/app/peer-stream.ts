@@ -146,7 +146,8 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log, facts = {}, relaxAfterMs = relaxAfterMsDefault } = options;
+  const { system, engine, log, facts = {}, lobbies } = options;
+  const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { signaling, metrics } = createLobby(options);
   const admission = new Admission({
     ...options.admission,
@@ -162,7 +163,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: options.admit && createAdmit(options.admit, hooks),
-    lobbies: options.lobbies,
+    lobbies,
     claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
   let isDraining = false;
@@ -188,11 +189,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({
-    facts,
-    softAfterMs: relaxAfterMs,
-    lobbies: options.lobbies,
-  });
+  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));

@@ -13,7 +13,13 @@ export type {
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { PartnerMedia } from "./data-channel-message.ts";
-export type { PeerStreamError, PeerStreamEvent, PeerStreamState, RoomEnd } from "./state.ts";
+export type {
+  PastRoom,
+  PeerStreamError,
+  PeerStreamEvent,
+  PeerStreamState,
+  RoomEnd,
+} from "./state.ts";
 export type { TokenStorage } from "./token-store.ts";
 export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
 export type {

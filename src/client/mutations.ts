@@ -13,6 +13,7 @@ export type Outputs = inferRouterOutputs<AnyAppRouter>;
 export type MutationName =
   | "join"
   | "skip"
+  | "again"
   | "leave"
   | "offer"
   | "answer"
@@ -40,6 +41,7 @@ export type Rpc = ReturnType<typeof createTRPCClient<AnyAppRouter>>;
 const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
   join: (rpc, input) => rpc.join.mutate(input),
   skip: (rpc, input) => rpc.skip.mutate(input),
+  again: (rpc, input) => rpc.again.mutate(input),
   leave: (rpc, input) => rpc.leave.mutate(input),
   offer: (rpc, input) => rpc.offer.mutate(input),
   answer: (rpc, input) => rpc.answer.mutate(input),

@@ -101,6 +101,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     setMuted: (muted) => peer.setMuted(muted),
     report: (reason) => peer.report(reason),
     block: () => peer.block(),
+    again: () => peer.again(),
     stats: () => peer.stats(),
     counts: (lobby) => peer.counts(lobby),
     subscribe: (listener) => peer.subscribe(listener),

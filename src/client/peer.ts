@@ -67,6 +67,10 @@ class SessionPeer implements Peer {
     return this.#session.request((request) => ({ type: "block", request }));
   }
 
+  again(): Promise<Outcome> {
+    return this.#session.request((request) => ({ type: "again", request }));
+  }
+
   sendChat(text: string): boolean {
     if (!this.#session.call?.send({ type: "chat", text })) return false;
     this.#session.process({ type: "chat-sent", text });

@@ -16,6 +16,7 @@ export type PageInput =
   /** `request` identifies the call in the `resolve-request` command. */
   | { type: "report"; request: number; reason?: ReportReason | undefined }
   | { type: "block"; request: number }
+  | { type: "again"; request: number }
   /** The data channel has accepted a chat message of this peer. */
   | { type: "chat-sent"; text: string }
   /** The page is unloaded, or enters the back-forward cache. */

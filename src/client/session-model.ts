@@ -8,7 +8,7 @@
 import type { Facts, IceServer, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
-import type { PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
@@ -26,7 +26,7 @@ export type Room = RoomTerms & { iceServers: IceServer[] };
 /** What the server reports about the lobby. */
 export type Lobby = Omit<
   Extract<PeerStreamState, { status: "waiting" }>,
-  "status" | "ended" | "transport"
+  "status" | "ended" | "again" | "transport"
 >;
 
 /** The call with the current partner. */
@@ -93,6 +93,10 @@ export interface SessionModel {
   readonly error: PeerStreamError | undefined;
   /** Why the previous room ended. */
   readonly ended: RoomEnd | undefined;
+  /** The last room, if this peer can ask to meet its partner again. */
+  readonly again: PastRoom | undefined;
+  /** It has asked to meet somebody again, so the server may put it into a room although no partner is wanted. */
+  readonly asksAgain: boolean;
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
@@ -117,6 +121,8 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     lobby: { since: nowMs },
     error: undefined,
     ended: undefined,
+    again: undefined,
+    asksAgain: false,
     searchingSinceMs: elapsedMs,
     call: undefined,
     pending: [],
@@ -154,11 +160,14 @@ export function deriveState(model: SessionModel): PeerStreamState {
 function deriveStatus(model: SessionModel): PeerStreamState {
   const { call, lobby, error } = model;
   const isLost = model.signaling === "lost";
-  const ended = model.ended === undefined ? {} : { ended: model.ended };
+  const past = {
+    ...(model.ended !== undefined && { ended: model.ended }),
+    ...(model.again && { again: model.again }),
+  };
   if (call) return deriveCallState(call, isLost);
-  if (!model.wanted) return { status: "idle", ...(error && { error }), ...ended };
-  if (isLost) return { status: "reconnecting", what: "signaling", ...ended };
-  return { status: "waiting", ...lobby, ...ended };
+  if (!model.wanted) return { status: "idle", ...(error && { error }), ...past };
+  if (isLost) return { status: "reconnecting", what: "signaling", ...past };
+  return { status: "waiting", ...lobby, ...past };
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
@@ -192,6 +201,8 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "connected":
     case "failed":
       return model.serverRoom === mutation.input.roomId;
+    case "again":
+      return model.asksAgain;
     case "leave":
     // They name their room, so they are never too late.
     case "report":
@@ -217,5 +228,7 @@ export function lastPending(
 /** Whether the server may have this peer in a lobby or room, or is about to receive a request that puts it there. */
 export function isEngaged(model: SessionModel): boolean {
   if (model.closed) return false;
-  return model.wanted || lastPending(model, "join", "skip", "leave") !== undefined;
+  return (
+    model.wanted || model.asksAgain || lastPending(model, "join", "skip", "leave") !== undefined
+  );
 }

@@ -206,7 +206,7 @@ export class SessionRunner {
     this.#mutations.enqueue(mutation.name, mutation.input, {
       isRelevant: () => isRelevant(this.#model, mutation),
       answered: (answer) => {
-        const accepted = "accepted" in answer && answer.accepted;
+        const accepted = mutation.name === "again" || ("accepted" in answer && answer.accepted);
         this.process({ type: "mutation-answered", key, accepted });
       },
       refused: (error) => this.process({ type: "mutation-refused", key, error }),

@@ -43,12 +43,18 @@ export type PeerStreamError =
  */
 export type RoomEnd = EndReason | "media-lost";
 
+/** The last room, while its two members can ask to meet again: until then, in epoch milliseconds of this peer's clock. */
+export interface PastRoom {
+  roomId: string;
+  until: number;
+}
+
 /** What is being restored while the room continues. */
 type Missing = "signaling" | "partner" | "media";
 
 /** The state of a peer, discriminated by `status`. Times are epoch milliseconds. */
 export type PeerStreamState =
-  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd }
+  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd; again?: PastRoom }
   | (ActiveState & {
       /**
        * The server is reached over plain HTTP, because this network cuts WebSockets; absent while it is over a WebSocket.
@@ -67,6 +73,8 @@ type ActiveState =
       estimateMs?: number;
       /** Why the previous room ended; absent if this peer ended it, or there was none. */
       ended?: RoomEnd;
+      /** Of which room `again()` is possible; absent once it was called, and after a report or block. */
+      again?: PastRoom;
     }
   | {
       status: "connecting";
@@ -106,6 +114,8 @@ type ActiveState =
       deadline?: number;
       /** Why the previous room ended; without a room. */
       ended?: RoomEnd;
+      /** As while waiting; without a room. */
+      again?: PastRoom;
     };
 
 /** What happens in a room besides its states. */

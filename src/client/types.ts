@@ -34,7 +34,7 @@ export interface StartOptions extends Wishes {
   stream?: MediaStream;
 }
 
-/** The result of a `report` or `block`. */
+/** The result of a `report`, `block` or `again`. */
 export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
 
 /**
@@ -72,6 +72,12 @@ export interface PeerStream {
   report(reason?: ReportReason): Promise<Outcome>;
   /** The current or last partner is not paired with this session again. */
   block(): Promise<Outcome>;
+  /**
+   * Asks to meet the partner of the last room again, while the state has `again`. If the partner asks for that as well, the two are paired as
+   * soon as neither is in another room; until then neither learns whether the other one has asked. Until `stop()` it is in force while idle,
+   * too. `accepted: false`: there is nobody to ask for.
+   */
+  again(): Promise<Outcome>;
   /** Statistics of the current call; undefined without one. */
   stats(): Promise<CallStats | undefined>;
   /**

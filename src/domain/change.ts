@@ -80,7 +80,8 @@ export interface Change<Result> {
 }
 
 export type RoomChange =
-  | { kind: "began"; room: Room; waitedMs: number }
+  /** `waitedMs` is absent when the two meet again because they have asked for it: it says nothing of how long others wait. */
+  | { kind: "began"; room: Room; waitedMs?: number }
   | { kind: "updated"; room: Room }
   | { kind: "ended"; room: Room; end: RoomEnd };
 
@@ -282,8 +283,9 @@ export function endRoom(
   partner.room = undefined;
   const ofMember = { partnerId: partner.id, partnerAccount: partner.account };
   const ofPartner = { partnerId: member.id, partnerAccount: member.account };
-  rememberRoom(member, { roomId, ...ofMember, votes, rejected: isRejecting });
-  rememberRoom(partner, { roomId, ...ofPartner, votes, rejected: false });
+  const past = { roomId, votes, endedAt: now };
+  rememberRoom(member, { ...past, ...ofMember, rejected: isRejecting });
+  rememberRoom(partner, { ...past, ...ofPartner, rejected: false });
   // Getting rid of a partner counts as a skip, by whichever call.
   if (reason === "skipped" || ending === "leave" || isRejecting)
     member.skipPenalty = afterSkip(member.skipPenalty, now, options.skipping);

@@ -72,6 +72,10 @@ export interface PastRoom {
   readonly votes: boolean;
   /** Whether this member reported or blocked the other one. */
   readonly rejected: boolean;
+  /** Epoch milliseconds. */
+  readonly endedAt: number;
+  /** This member asks to meet the other one again: the unguessable part of the id of the room that they would be in. See again.ts. */
+  readonly again?: string;
 }
 
 /** A room that has ended. */
@@ -223,6 +227,18 @@ export function rejectPastPartner(session: SessionDraft, roomId: string): void {
     one === past ? { ...past, rejected: true } : one,
   );
   session.roomsRejected += 1;
+}
+
+/** The session no longer asks to meet that one again, or anybody. */
+export function askNoMore(session: SessionDraft, partnerId?: string): void {
+  const isMeant = (past: PastRoom) =>
+    past.again !== undefined && (partnerId === undefined || past.partnerId === partnerId);
+  if (!session.recentRooms.some(isMeant)) return;
+  session.recentRooms = session.recentRooms.map((past) => {
+    if (!isMeant(past)) return past;
+    const { again: _, ...unasked } = past;
+    return unasked;
+  });
 }
 
 /** The session has connected from an address. */

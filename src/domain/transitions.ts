@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { Facts, PeerState, Status } from "../protocol.ts";
+import type { Facts, Mode, PeerState, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -31,6 +31,7 @@ import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
+  askNoMore,
   connectFrom,
   knowsRoom,
   partnerIdOf,
@@ -127,6 +128,7 @@ export function expireGrace(
   member.graceUntil = undefined;
   member.lostAt = around.now;
   if (member.room) endRoom(draft, member.room, "lost", around);
+  askNoMore(member);
   member.ticket = undefined;
   member.queuedSince = undefined;
   return finishChange(draft, { newlyWaiting });
@@ -194,24 +196,26 @@ export interface Pairing {
   roomId: string;
   relayOnly: boolean;
   sharedInterests: string[];
+  /** Absent: that of the tickets. */
+  mode?: Mode;
 }
 
-/** Two waiting sessions become the members of a room. */
+/** Two sessions become the members of a room: two that wait, or that meet again (again.ts). */
 export function pair(
   impolite: Session,
   polite: Session,
-  { roomId, relayOnly, sharedInterests }: Pairing,
+  { roomId, relayOnly, sharedInterests, mode }: Pairing,
   around: Surroundings,
 ): Change<boolean> {
   const draft = startChange(impolite, polite);
   const since = around.now;
   const { dimensions } = around.options;
-  const politeFacts = shownFacts(polite.ticket?.wishes.facts, dimensions);
-  const impoliteFacts = shownFacts(impolite.ticket?.wishes.facts, dimensions);
+  const politeFacts = shownFacts((polite.ticket ?? polite).wishes?.facts, dimensions);
+  const impoliteFacts = shownFacts((impolite.ticket ?? impolite).wishes?.facts, dimensions);
   const room: Room = {
     id: roomId,
-    mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
-    lobby: impolite.ticket?.wishes.lobby,
+    mode: mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    lobby: lobbyOf(impolite),
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
@@ -228,6 +232,7 @@ export function pair(
   for (const session of [draft.member, changePartner(draft)]) {
     session.ticket = undefined;
     session.room = room;
+    askNoMore(session, partnerIdOf(session.id, room));
   }
   const offerer = roomTerms(impolite.id, room);
   send(draft, impolite, { type: "create-offer", ...offerer, polite: false });
@@ -314,6 +319,7 @@ export function end(
   const isLimited = ending === "skip" || ending === "failed";
   const limited = isLimited ? takeIntent(member, around) : undefined;
   if (limited) return limited;
+  if (ending === "leave") askNoMore(member);
   if (ending === "leave" && session.ticket) {
     member.ticket = undefined;
     member.queuedSince = undefined;

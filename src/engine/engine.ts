@@ -31,7 +31,7 @@ import type { Rate } from "../domain/token-bucket.ts";
 import type { Facts, ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
-import type { RoomEnd } from "../domain/session.ts";
+import type { Room, RoomEnd } from "../domain/session.ts";
 
 /** A session, and its generation. A caller with a lower generation than the session's is rejected as `taken-over`. */
 export interface Caller {
@@ -200,6 +200,14 @@ export interface Engine {
    * same mutation again makes sure of it once more.
    */
   avoid(caller: Caller, roomId: string): MaybePromise<{ partnerId: string } | Rejection>;
+  /**
+   * Asks to meet the other member of an ended room again, for which both have five minutes: see domain/again.ts. Once both have, they are paired
+   * in the very step in which the second one asks, or in which the last of them becomes free or comes back, also though they avoid each other
+   * for a while, and never once one has blocked the other. They must be in the same part of the storage by then. Else it changes nothing that
+   * anybody can see: the result is the caller's status, as if the other one did not exist.
+   * @param id unguessable, and another one each time: that of the room in which they would meet is made of it.
+   */
+  again(caller: Caller, roomId: string, id: string): MaybePromise<Moved | Rejection>;
 
   /**
    * Reports the other member of a present or recent room; the same report again counts for nothing. A session that is suspended
@@ -235,6 +243,8 @@ export interface Engine {
   onDeadline(listener: (at: number) => void): void;
   /** Replaces the listener for each room that has ended, called once on all nodes together. It must not throw. */
   onEnded(listener: (end: RoomEnd) => void): void;
+  /** Replaces the listener for each room of two who meet again, called once on all nodes together. It must not throw. */
+  onMetAgain(listener: (room: Room) => void): void;
   /**
    * Sets the listener for lifecycle events: each of those that the options name is told at least once over all nodes together, after
    * its change and never within a verb. Those that concern the same room or peer are told in order, each once the one before has been

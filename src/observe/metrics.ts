@@ -18,6 +18,8 @@ import {
 export interface Metrics {
   /** Both members' waits. */
   paired(where: { lobby?: string | undefined; mode: Mode }, waitedMs: readonly number[]): void;
+  /** Two were paired again who had both asked for it. */
+  metAgain(mode: Mode): void;
   /** Media flows, so long after the two were paired. */
   connected(afterMs: number): void;
   ended(reason: EndReason): void;
@@ -65,6 +67,11 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
 
   const { waits, connects, lag } = createHistograms(registers, labels);
   const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
+  const meetings = counter(
+    "peer_stream_met_again_total",
+    "Rooms of two who had both asked to meet again",
+    "mode",
+  );
   const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
   // Transferred at each scrape: looking up the label for each signal would cost more than counting it.
   const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
@@ -96,6 +103,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
+  for (const mode of modes) meetings.inc({ mode }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
@@ -106,6 +114,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
       const wait = lobby === undefined ? waits.main[mode] : waits.of({ ...labels(lobby), mode });
       for (const ms of waitedMs) wait.observe(ms / 1000);
     },
+    metAgain: (mode) => meetings.inc({ mode }),
     connected: (afterMs) => connects.observe(afterMs / 1000),
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),

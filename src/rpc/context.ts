@@ -60,6 +60,8 @@ export interface Context extends PeerContext {
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
   /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
   stats(lobby: string | undefined): Promise<Stats | Rejection>;
+  /** Asks to meet the other member of an ended room again. */
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -116,15 +118,25 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, claims, signaling } = this.#parts;
-    const { facts } = this.connection.identity;
-    const claimed = claims?.read(facts);
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, claimed);
-    // An idle peer enters the lobby by it, as by a join without any wishes.
+    const claimed = this.#parts.claims?.read(this.connection.identity.facts);
+    return this.#ifAdmitted(caller, () => this.signaling.skip(caller, roomId, claimed));
+  }
+
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
+  }
+
+  /** An idle peer enters the lobby or a room by such a call, as by a join without any wishes. */
+  #ifAdmitted(
+    caller: Caller,
+    call: () => MaybePromise<StatusAnswer | Rejection>,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, claims } = this.#parts;
+    if (!admit || this.#isAdmitted) return call();
     const unstated = { ...unstatedWishes, lobby: this.#lobbyFor(undefined) };
-    const wishes = claims ? claims.addTo(unstated, facts) : unstated;
+    const wishes = claims ? claims.addTo(unstated, this.connection.identity.facts) : unstated;
     return chain(this.#ask(admit, caller, wishes), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, claimed),
+      isRejection(refused) ? refused : call(),
     );
   }
 

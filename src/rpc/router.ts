@@ -40,6 +40,9 @@ const procedures = {
   skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
     return answer(call.ctx.skip(callerOf(call), call.input.roomId));
   }),
+  again: intentProcedure.input(schemas.againInput).mutation((call) => {
+    return answer(call.ctx.again(callerOf(call), call.input.roomId));
+  }),
   leave: freeProcedure.input(schemas.leaveInput).mutation((call) => {
     return answer(call.ctx.signaling.leave(callerOf(call)));
   }),

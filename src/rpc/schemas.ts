@@ -81,6 +81,9 @@ const candidateInit = z.strictObject({
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
 
+/** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
+export const againInput = z.strictObject({ id: mutationId, roomId });
+
 /** `connected`, `failed`: whether the media path was established. */
 export const verdictInput = z.strictObject({ id: mutationId, roomId });
 

@@ -7,6 +7,7 @@ import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { Party, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { isRestricted, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
@@ -31,7 +32,6 @@ import {
   type OpenEvents,
 } from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
-import { isRestricted, restrict } from "./room-id.ts";
 import { Sweeper } from "./sweeper.ts";
 
 export interface SignalingParts {
@@ -107,6 +107,10 @@ export class Signaling {
       log.info("ended", { room: roomId, reason, by: ending, lastedMs });
       metrics.ended(reason);
     });
+    engine.onMetAgain(({ id, mode }) => {
+      log.info("met again", { room: id, mode });
+      metrics.metAgain(mode);
+    });
   }
 
   /** The missed events, `session`, and then each event as it is appended: one ordered stream, until it is closed. */
@@ -142,6 +146,13 @@ export class Signaling {
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection> {
     const ending = this.#parts.engine.end(caller, { ending: "leave" });
     return chain(ending, (ended) => this.#settle(caller, ended));
+  }
+
+  /** Asks to meet the other member of an ended room again. Nothing tells whether that one has asked, until the two are paired. */
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    const { engine, system } = this.#parts;
+    const asking = engine.again(caller, roomId, system.id());
+    return chain(asking, (moved) => this.#settle(caller, moved));
   }
 
   /** Matches those who entered the lobby. The caller's answer says where that leaves it. */

@@ -605,6 +605,30 @@ describe("admit", () => {
     expect(await strangers.stats()).toMatchObject({ waiting: { video: 0 } });
   });
 
+  test("is asked before `again` on a connection on which it has let nobody in", async () => {
+    let isOpen = true;
+    const { ws } = startHost({
+      admit: () => (isOpen ? true : refuse("suspended", { until: 5 })),
+    });
+    const [alice, bob] = [connect(ws), connect(ws)];
+    for (const peer of [alice, bob]) {
+      await peer.next("session");
+      await peer.client.join.mutate({});
+    }
+    const { roomId } = await alice.next("wait-for-offer");
+    await alice.client.skip.mutate({ roomId });
+    await bob.next("partner-disconnected");
+    isOpen = false;
+    expect(await alice.client.again.mutate({ roomId })).toEqual({ status: "waiting" });
+    const later = connect(ws, { token: bob.token() ?? "" });
+    await later.next("session");
+    const ask = () => later.client.again.mutate({ roomId });
+    const refused = await ask().catch((error: { data: object }) => error.data);
+    expect(refused).toMatchObject({ reason: "suspended", until: 5 });
+    isOpen = true;
+    expect(await ask()).toEqual({ status: "paired" });
+  });
+
   test("lets in, or refuses by name; other calls are not asked", async () => {
     const asked: unknown[] = [];
     const { ws } = startHost({

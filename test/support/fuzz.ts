@@ -112,6 +112,7 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
       lobby: mostly(fc.constantFrom("main", "main", "main", "berlin")),
     }),
     skip: verdict,
+    again: verdict,
     leave: record({ id }),
     offer: description,
     answer: description,

@@ -57,6 +57,7 @@ export interface Peer {
   roomId(): string;
   join(asked?: Asked): Promise<string>;
   skip(roomId?: string): Promise<string>;
+  again(roomId: string): Promise<string>;
   leave(): Promise<string>;
   /** Its connection drops. */
   drop(): Promise<void>;
@@ -190,6 +191,7 @@ function createPeer(
         ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),
+    again: (roomId) => status(signaling.again(known(), roomId)),
     leave: () => status(signaling.leave(known())),
     async drop() {
       connection.abort();

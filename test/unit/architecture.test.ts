@@ -161,9 +161,11 @@ describe("the rules of the source", () => {
     "app/routes.ts": "compares an operator's `until` with it",
     "signaling/signaling.ts":
       "signs credentials for TURN, which coturn verifies, and dates reports",
-    "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "engine/memory/memory-engine.ts": "keeps suspensions, whose end is told",
+    "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
+    "web/again-view.ts": "compares with it until when the client offers to meet again",
     "client/sleep-detector.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",
   };

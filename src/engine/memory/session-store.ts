@@ -201,7 +201,8 @@ export class SessionStore {
     const { lobby, mode } = change.room;
     if (change.kind === "began") {
       this.lobbies.countRoom(lobby, mode, 1);
-      this.lobbies.recordWait(lobby, mode, change.waitedMs, this.#now());
+      const { waitedMs } = change;
+      if (waitedMs !== undefined) this.lobbies.recordWait(lobby, mode, waitedMs, this.#now());
     } else if (change.kind === "ended") {
       this.lobbies.countRoom(lobby, mode, -1);
       this.onRoomEnded(change.end);

@@ -7,6 +7,8 @@ export interface Commit {
   sessions: readonly SessionCommit[];
   /** Deadlines that this carries out. */
   due: readonly string[];
+  /** Two persons, and two more for each further pair, between whom there must be no block. */
+  unblocked: readonly string[];
   commands: readonly (readonly string[])[];
   /** Tickets whose options are to be returned, with whose they are and the keys of the terms that they are listed under. */
   looking: readonly (readonly [id: string, person: string, terms: readonly string[]])[];
@@ -38,7 +40,7 @@ export type LogRead = [sessionId: string, after: number | null];
 
 /** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
 export function commitArguments(ids: readonly string[], commit: Commit): string[] {
-  const { sessions, due, reads, commands, looking } = commit;
+  const { sessions, due, unblocked, reads, commands, looking } = commit;
   const args: string[] = [];
   const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
   putList(ids);
@@ -54,6 +56,7 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
     putList(account.set);
   }
   putList(due);
+  putList(unblocked);
   args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
   args.push(String(commands.length));
   for (const command of commands) putList(command);

@@ -159,7 +159,13 @@ export const scripts = {
     [keepBlocker, block].join("\n"),
   ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
-  commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"] | ["moved"]>()(
+  commit: defineScript<
+    | Committed
+    | ["changed", SessionsRead]
+    | ["carried out"]
+    | ["blocked", one: string, other: string]
+    | ["moved"]
+  >()(
     [
       "now",
       "events_max",

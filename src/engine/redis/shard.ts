@@ -4,6 +4,7 @@
  * the signals of a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
+import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
@@ -13,6 +14,7 @@ import {
   personOf,
   reporterOf,
   statusOf,
+  type Room,
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
@@ -67,6 +69,7 @@ export interface ShardParts extends Pick<
   /** Sessions of a lobby that are online or wait in the other shards. */
   elsewhere: (lobby: string | undefined) => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  onMetAgain: (room: Room) => void;
   /** See `LifecycleReaderParts`. */
   onUntold: (entries: readonly string[]) => Promise<void>;
   onAvailable: (how: string) => void;
@@ -130,6 +133,7 @@ export class Shard {
       elsewhere: parts.elsewhere,
       suspended,
       onRoomEnded,
+      onMetAgain: parts.onMetAgain,
       onLifecycle: () => this.lifecycle.appended(),
       onCooldown: (cooldown) => this.sweeper.awaitEnd(cooldown),
       flushSignals: () => this.#relay.flush(),
@@ -269,6 +273,13 @@ export class Shard {
         return transitions.block(value, known, roomId, around);
       },
       [partnerId],
+    );
+  }
+
+  /** See `Engine.again`. */
+  again(caller: Caller, roomId: string, id: string): Promise<Moved | Rejection> {
+    return this.transactor.forCaller<Moved>(caller, reject("not-in-room"), ({ value }) =>
+      askAgain(value, roomId, id, this.transactor.surroundings()),
     );
   }
 

@@ -2,6 +2,7 @@
  * One optimistic transaction: sessions as they were read, the changes that are applied to them, and what is then to be
  * committed, if no other transaction was faster.
  */
+import { mayMeetBy } from "../../domain/again.ts";
 import type {
   AddressedEvent,
   Avoidance,
@@ -72,8 +73,12 @@ export interface TransactionParts {
 export class Transaction {
   /** The recorded result of the mutation that is carried out, if there is one: see commit.lua. */
   readonly recorded: string | undefined;
-  readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
+  readonly roomsBegun: { room: Room; waitedMs?: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
+  /** Sessions that may meet somebody again by what has changed: see meetings.ts. */
+  readonly mayMeet: SessionDraft[] = [];
+  /** Two persons, and two more for each further pair, between whom there must be no block. */
+  readonly unblocked: string[] = [];
   /** Avoidances that end. */
   readonly cooldowns: Cooldown[] = [];
   /** Whether there are lifecycle events to tell. */
@@ -104,6 +109,11 @@ export class Transaction {
   get(id: string): SessionDraft | undefined {
     const draft = this.#drafts.get(id);
     return draft && draft.value.revision > 0 ? draft : undefined;
+  }
+
+  /** Whether it was looked for, so that it does not exist if `get` does not find it. */
+  has(id: string): boolean {
+    return this.#drafts.has(id);
   }
 
   /** A session, which is created if it does not exist. */
@@ -178,6 +188,7 @@ export class Transaction {
   #replace(draft: SessionDraft, next: Session): void {
     const before = draft.value;
     const { keys } = this.#parts;
+    if (mayMeetBy(before, next)) this.mayMeet.push(draft);
     if (draft.terms && (before.ticket !== next.ticket || !next.present)) this.#unlist(draft);
     draft.value = next;
     if (next.present && next.ticket && !draft.terms) this.#list(draft);
@@ -311,7 +322,7 @@ export class Transaction {
     for (const draft of drafts) draft.after = encodeSession(draft);
     for (const draft of drafts) this.#renameLogs(draft);
     const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
-    const { commands, record: result, reads } = this;
+    const { commands, record: result, reads, unblocked } = this;
     for (const [field, by] of this.#counted)
       if (by !== 0) commands.push(["count_in_lobby", ...field.split("\n"), String(by)]);
     const isEmpty =
@@ -326,7 +337,7 @@ export class Transaction {
       const { value, terms = [] } = this.getOrCreate(id);
       return [id, personOf(value), terms] as const;
     });
-    return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
+    return { sessions, due: this.#due, unblocked, commands, looking: lookingAt, result, reads };
   }
 
   /** Wherever a node may append to a log by its name, but must no longer do so as it does. */

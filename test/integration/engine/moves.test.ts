@@ -45,6 +45,7 @@ async function twoShards() {
       onModeration() {},
       onDisconnect() {},
       onRoomEnded() {},
+      onMetAgain() {},
       onUntold: async () => {},
       onBug: console.error,
     });
@@ -313,4 +314,37 @@ test("a session that is moved takes what its account has along, and adds it to w
   expect(await first.metIn(caller, room)).toMatchObject({
     reporter: { account: "alice", roomCount: 1, roomsRejected: 1 },
   });
+});
+
+test("what a member of a past room has asked for lapses when it is moved, and counts again where both are", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const bob = "bob_________________AB";
+  const [ofAlice, ofBob] = [await attach(second, alice), await attach(second, bob)];
+  for (const { stream } of [ofAlice, ofBob]) await enter(second, stream.sessionId, 1);
+  const options = await second.matchOptions(bob);
+  const [polite] = options?.eligible ?? [];
+  if (!options || !polite) throw new Error("alice must be on offer");
+  const room = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await second.pair({ ...room, impolite: options.ticket, polite })).toBe(true);
+  await second.end({ sessionId: alice, generation: 1 }, { ending: "skip" });
+  const waiting = { status: "waiting" };
+  const ask = (shard: Shard, sessionId: string, generation: number) =>
+    shard.again({ sessionId, generation }, "room", `${sessionId}${generation}`);
+  expect(await ask(second, alice, 1)).toMatchObject(waiting);
+  expect(await moves.move(alice, second, first)).toBe(true);
+  // While only the copy is there, and once alice is.
+  expect(await ask(second, bob, 1)).toMatchObject(waiting);
+  const { stream } = await attach(first, alice, 1);
+  const { generation } = stream;
+  expect(await ask(first, alice, generation)).toMatchObject(waiting);
+  expect(await second.status({ sessionId: bob, generation: 1 })).toEqual({ status: "waiting" });
+  expect(await moves.move(bob, second, first)).toBe(true);
+  expect(await first.status({ sessionId: alice, generation })).toEqual({ status: "waiting" });
+  const back = await attach(first, bob, 1);
+  expect(back.newlyWaiting).toEqual([]);
+  const standing = await first.status({ sessionId: alice, generation });
+  expect(standing).toMatchObject({ status: "paired" });
+  const its = await first.status({ sessionId: bob, generation: back.stream.generation });
+  expect(its).toEqual(standing);
 });

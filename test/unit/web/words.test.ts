@@ -7,6 +7,7 @@ import {
   coverWords,
   errorWords,
   isPictureOff,
+  offeredAgain,
   onlineWords,
   statusWords,
 } from "../../../src/web/words.ts";
@@ -18,6 +19,30 @@ const connected: PeerStreamState = {
   partnerFacts: {},
   remote: {} as MediaStream,
 };
+
+describe("meeting again", () => {
+  const again = { roomId: "r", until: 1 };
+  test.each(["lost", "media-lost", "connect-failed", "skipped"] as const)(
+    "is offered after an accident: %s",
+    (ended) => {
+      expect(offeredAgain({ status: "waiting", since: 0, ended, again })).toBe(again);
+      expect(offeredAgain({ status: "idle", ended, again })).toBe(again);
+    },
+  );
+
+  test("is offered after the user's own Next, and not after Stop", () => {
+    expect(offeredAgain({ status: "waiting", since: 0, again })).toBe(again);
+    expect(offeredAgain({ status: "reconnecting", what: "signaling", again })).toBe(again);
+    expect(offeredAgain({ status: "idle", again })).toBeUndefined();
+  });
+
+  test("is not offered where one has left on purpose, where it is impossible, or in a room", () => {
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "left", again })).toBeUndefined();
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "removed", again })).toBeUndefined();
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "lost" })).toBeUndefined();
+    expect(offeredAgain(connected)).toBeUndefined();
+  });
+});
 
 describe("the status line", () => {
   test.each<[PeerStreamState, string]>([

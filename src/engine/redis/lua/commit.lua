@@ -1,6 +1,6 @@
 -- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
 -- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
--- its deadline, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
+-- its deadline, { 'blocked', … } with two persons who were to meet again though one has blocked the other, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
 -- mutation has a result already.
 if is_fenced(node) then return 'fenced' end
 now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
@@ -49,6 +49,11 @@ end
 local due_from, due_to = take_range()
 for n = due_from, due_to do
   if not redis.call('ZSCORE', due_key(), ARGV[n]) then return { 'carried out' } end
+end
+-- Two who meet again do so in spite of a cooldown: only what never ends is later than this.
+local unblocked_from, unblocked_to = take_range()
+for n = unblocked_from, unblocked_to, 2 do
+  if must_not_meet(ARGV[n], ARGV[n + 1], 1e300) then return { 'blocked', ARGV[n], ARGV[n + 1] } end
 end
 local last, missed = 0, {}
 local reads, after = take(), tonumber(take())
