@@ -83,7 +83,13 @@ export function describeMeetings(name: string, open: OpenEngine) {
       const next = await roomOf(alice, bob);
       expect(next).toBeString();
       expect(next).not.toBe(room);
-      const terms = { roomId: next, relayOnly: false, sharedInterests: [], mode: "video" };
+      const terms = {
+        roomId: next,
+        relayOnly: false,
+        sharedInterests: [],
+        mode: "video",
+        partnerFacts: {},
+      };
       expect(await lastOf(bob)).toEqual({ type: "create-offer", polite: false, ...terms } as never);
       expect(await lastOf(alice)).toEqual({
         type: "wait-for-offer",
