@@ -29,7 +29,7 @@ import { createPlugin } from "./plugin.ts";
 /** Whom an operator's decision is about: an account, a session, or an address. */
 export type Whom = { account: string } | { session: string } | { address: string };
 
-export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration> extends Pick<
+export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends Pick<
   Assembly,
   "t"
 > {
