@@ -35,7 +35,7 @@ export interface LobbyStats extends Stats {
   readonly lobbies: Readonly<Record<string, Stats>>;
 }
 
-export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration> extends Pick<
+export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends Pick<
   Assembly,
   "t"
 > {
