@@ -6,7 +6,13 @@
  * "not stated"; a ticket has one bit set of what it states and one of what it refuses. Two fit unless one states what the other one refuses.
  * What bits can't tell is compared value by value.
  */
-import type { FactDimension, Facts, FactsDeclaration, FactValue } from "../protocol.ts";
+import {
+  factLimits,
+  type FactDimension,
+  type Facts,
+  type FactsDeclaration,
+  type FactValue,
+} from "../protocol.ts";
 
 /** A want, with the name of the dimension that it is about. Exactly one of `in`, `is`, and `from` with `to`. */
 export interface Want {
@@ -36,8 +42,13 @@ export interface Fit {
 
 export interface Dimensions {
   readonly declared: FactsDeclaration;
-  /** The names of those of kind `set`. */
-  readonly sets: ReadonlySet<string>;
+  /** Differs between declarations: bits of two are not to be compared. No blanks. */
+  readonly layout: string;
+  /**
+   * The names of those whose values are looked up one by one, as bits tell nothing or too little about them: of kind `set`, and of kind
+   * `one` with more values than have bits.
+   */
+  readonly listed: ReadonlySet<string>;
   /** Whom a ticket fits after `waitedMs`. */
   fitOf(stated: Stated, waitedMs: number): Fit;
 }
@@ -113,27 +124,34 @@ function meetsExactly({ facts }: Stated, { wants }: Stated, { exact }: Fit): boo
 }
 
 /**
- * Visits the values of sets that a ticket states, and those it wants while it accepts nobody without them.
+ * Visits the values of listed dimensions that a ticket states, and those it wants while it accepts nobody without them; each once. A want
+ * of many values is none of those: it excludes few.
  * @returns whether it wants any.
  */
-export function forEachSetValue(
+export function forEachListedValue(
   { facts, wants }: Stated,
   { exact }: Fit,
-  { sets }: Dimensions,
+  { listed }: Dimensions,
   visit: (dimension: string, value: string) => void,
 ): boolean {
-  for (const name of sets) {
+  const visited = new Set<string>();
+  const visitOnce = (dimension: string, value: string) => {
+    const key = `${dimension}\n${value}`;
+    if (visited.has(key)) return;
+    visited.add(key);
+    visit(dimension, value);
+  };
+  for (const name of listed) {
     const stated = facts?.[name];
-    if (typeof stated === "object") for (const value of stated) visit(name, value);
+    if (typeof stated === "string") visitOnce(name, stated);
+    else if (typeof stated === "object") for (const value of stated) visitOnce(name, value);
   }
   let wantsAny = false;
   for (const n of exact ?? []) {
     const want = wants?.[n];
-    if (!want?.in || !sets.has(want.of)) continue;
+    if (!want?.in || want.in.length > factLimits.setValuesMax || !listed.has(want.of)) continue;
     wantsAny = true;
-    const stated = facts?.[want.of];
-    for (const value of want.in)
-      if (!(typeof stated === "object" && stated.includes(value))) visit(want.of, value);
+    for (const value of want.in) visitOnce(want.of, value);
   }
   return wantsAny;
 }
@@ -145,8 +163,9 @@ export function createDimensions(declared: FactsDeclaration): Dimensions {
   const byName = new Map(coded.map((one) => [one.name, one]));
   return {
     declared,
-    sets: new Set(
-      Object.entries(declared).flatMap(([name, { kind }]) => (kind === "set" ? name : [])),
+    layout: hashOf(JSON.stringify(declared)),
+    listed: new Set(
+      Object.entries(declared).flatMap(([name, dimension]) => (isListed(dimension) ? name : [])),
     ),
     fitOf({ facts, wants }, waitedMs) {
       const bits = Array<number>(2 * words).fill(0);
@@ -162,6 +181,17 @@ export function createDimensions(declared: FactsDeclaration): Dimensions {
     },
   };
 }
+
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let n = 0; n < text.length; n++)
+    hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193) >>> 0;
+  return hash.toString(36);
+}
+
+const isListed = (dimension: FactDimension) =>
+  dimension.kind === "set" || (dimension.kind === "one" && dimension.of.length > groupsMax);
 
 /** Lays out the bits. No dimension lies across two words. */
 function code(declared: FactsDeclaration): Coded[] {

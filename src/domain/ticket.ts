@@ -1,6 +1,6 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import { limits, type Mode } from "../protocol.ts";
-import { forEachSetValue, isRequired, type Dimensions, type Fit, type Stated } from "./facts.ts";
+import { forEachListedValue, isRequired, type Dimensions, type Fit, type Stated } from "./facts.ts";
 
 /** What a peer asked for in `join`, normalised so that the wishes of two peers can be compared. */
 export interface Wishes extends Stated {
@@ -206,13 +206,13 @@ function relaxing(
     : { accepts: accepted, relaxesAfterMs };
 }
 
-/** What a term lists: those who name an interest, speak a language, state or want a value of a set, or accept anybody. */
+/** What a term lists: those who name an interest, speak a language, state or want a value of a listed dimension, or accept anybody. */
 export type TermKind = Acceptance | "fact";
 
 /**
  * Under which terms a ticket is found, and just as well where it looks. Two that fit share one: an interest; a language, or nothing but that
- * each accepts the other, once both do. A ticket that wants a value of a set is not among those who accept anybody but among those who
- * state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
+ * each accepts the other, once both do. A ticket that wants a value of a listed dimension (see `Dimensions`) is not among those who accept
+ * anybody but among those who state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
   { wishes, accepts: acceptance, fit }: Pick<Ticket, "wishes" | "accepts" | "fit">,
@@ -225,13 +225,13 @@ export function forEachIndexTerm(
   if (accepts(acceptance, "language"))
     for (const word of wishes.languages) visit("language", inLobby + word);
   if (!accepts(acceptance, "anybody")) return;
-  const wantsOfSet =
+  const wantsListed =
     dimensions !== undefined &&
     fit !== undefined &&
-    forEachSetValue(wishes, fit, dimensions, (dimension, value) =>
+    forEachListedValue(wishes, fit, dimensions, (dimension, value) =>
       visit("fact", `${inLobby}${dimension}\n${value}`),
     );
-  if (!wantsOfSet) visit("anybody", inLobby);
+  if (!wantsListed) visit("anybody", inLobby);
 }
 
 /** When a ticket accepts more than now; `undefined` for one that never does. */

@@ -8,10 +8,20 @@ export interface Commit {
   /** Deadlines that this carries out. */
   due: readonly string[];
   commands: readonly (readonly string[])[];
-  /** Tickets whose options are to be returned, with whose they are and the keys of the terms that they are listed under. */
-  looking: readonly (readonly [id: string, person: string, terms: readonly string[]])[];
+  /** Tickets whose options are to be returned. */
+  looking: readonly Looking[];
   result: RecordedMutation | undefined;
   reads: LogRead | undefined;
+}
+
+export interface Looking {
+  id: string;
+  /** Whose it is. */
+  person: string;
+  /** The keys of the terms that it is listed under. */
+  terms: readonly string[];
+  /** See `StoredSession`. */
+  fit: string | undefined;
 }
 
 export interface SessionCommit {
@@ -58,8 +68,8 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
   args.push(String(commands.length));
   for (const command of commands) putList(command);
   args.push(String(looking.length));
-  for (const [id, person, terms] of looking) {
-    args.push(id, person);
+  for (const { id, person, terms, fit } of looking) {
+    args.push(id, person, fit ?? "");
     putList(terms);
   }
   return args;

@@ -35,8 +35,18 @@ const patterns = {
   online: "online",
   /** sorted set: all tickets of a mode, by when they queued (epoch milliseconds). */
   lobby: "lobby:{}",
-  /** sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`), likewise. */
+  /** sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`, `fact`), likewise. */
   term: "i:{}:{}:{}",
+  /** hash: place → session, of the tickets of a mode and a lobby that accept anybody (see fits.lua). Deleted with the last one. */
+  places: "fp:{}",
+  /** string, a bitmap by place: which of them are taken. Likewise. */
+  takenPlaces: "ft:{}",
+  /** string, a bitmap by place: the tickets that state or refuse something. Likewise. */
+  factBits: "fb:{}:{}",
+  /** string, a bitmap by place: the tickets that are listed under a word of a kind (`anybody`, `fact`). Deleted with that. */
+  termPlaces: "fi:{}:{}:{}",
+  /** string, a bitmap by place: only while a script runs. */
+  fitting: "ff:{}",
   /** sorted set: deadlines (see deadlines.ts) by when they are due (epoch milliseconds). */
   due: "due",
   /** string: a node, and what is known of it. Its lease: expires unless it is renewed; without it the node is fenced off. */

@@ -2,6 +2,7 @@
  * Sessions as hashes in Redis, each with its room. Absent fields are not stored. What holds for all sessions of an account is in a hash of its
  * own, and is read and written along with each of them.
  */
+import type { Dimensions } from "../../domain/facts.ts";
 import {
   newSession,
   partnerIdOf,
@@ -44,6 +45,8 @@ export interface StoredSession {
   epoch: string | undefined;
   /** The keys of the terms under which its ticket is listed; absent while it is not. */
   terms: readonly string[] | undefined;
+  /** What its ticket states and refuses, as it is listed (see fits.lua); absent without any dimensions. */
+  fit: string | undefined;
   /** How often it, or its account, has come to avoid another person. */
   avoidanceCount: number;
   /** Whether it has blocked another person: then it is kept for as long as its token is valid. Of one without an account. */
@@ -86,6 +89,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
     streams: streams.map(([stream, node]) => ({ id: stream, node })),
     epoch: fields["epoch"],
     terms: parse(fields["terms"]),
+    fit: fields["fit"],
     avoidanceCount: Number(fields["avoidances"] ?? 0),
     blocks: fields["blocks"] === "1",
   };
@@ -93,7 +97,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
 
 /**
  * All fields that a session is stored in, `undefined` for those that are absent. The scripts write the others: `revision`, `answered`
- * (the number of recorded results), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
+ * (the number of recorded results), `place` (see fits.lua), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
  * room).
  */
 export function encodeSession(stored: StoredSession): StoredFields {
@@ -110,6 +114,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     epoch: stored.epoch,
     ticket: ticket && json(unversioned),
     terms: json(terms),
+    fit: stored.fit,
     room: json(room),
     in: room?.id,
     partner: room && partnerIdOf(value.id, room),
@@ -125,6 +130,15 @@ export function encodeSession(stored: StoredSession): StoredFields {
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,
   };
+}
+
+/** What a ticket states and refuses as scripts read it: see fits.lua. */
+export function encodeFit(
+  { fit, wishes: { mode, lobby = "" } }: Ticket,
+  dimensions: Dimensions | undefined,
+): string | undefined {
+  if (!fit || !dimensions) return undefined;
+  return `${fit.bits.join(",")} ${fit.exact ? "~" : "="} ${dimensions.layout}:${mode}:${lobby}`;
 }
 
 const parse = <T>(text: string | undefined): T | undefined =>

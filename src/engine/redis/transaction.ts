@@ -18,7 +18,7 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
-import { forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
+import { accepts, forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
@@ -31,6 +31,7 @@ import type { SessionsRead } from "./scripts.ts";
 import {
   accountFields,
   decodeSession,
+  encodeFit,
   encodeSession,
   fieldsOf,
   type Fields,
@@ -202,8 +203,11 @@ export class Transaction {
     const { dimensions } = options;
     forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
     draft.terms = terms;
+    draft.fit = encodeFit(ticket, dimensions);
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
+    if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
+      this.commands.push(["give_place", id, draft.fit, ...terms]);
     const relaxesAt = nextRelaxation(ticket, now(), options.relax);
     if (relaxesAt !== undefined) this.#setDeadline({ kind: "relax", sessionId: id }, relaxesAt);
   }
@@ -213,8 +217,11 @@ export class Transaction {
     const { id, ticket } = draft.value;
     if (!ticket || !draft.terms) return;
     for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)]) this.#remove(key, id);
+    if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
+      this.commands.push(["take_place", id, draft.fit, ...draft.terms]);
     this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
+    draft.fit = undefined;
   }
 
   /** Takes a member out of a sorted set: with one command for all members, as the two who are paired are in the same sets. */
@@ -305,8 +312,8 @@ export class Transaction {
       );
     if (isEmpty && !result) return undefined;
     const lookingAt = looking.map((id) => {
-      const { value, terms = [] } = this.getOrCreate(id);
-      return [id, personOf(value), terms] as const;
+      const { value, terms = [], fit } = this.getOrCreate(id);
+      return { id, person: personOf(value), terms, fit };
     });
     return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
   }
