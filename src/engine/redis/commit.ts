@@ -20,7 +20,7 @@ export interface Looking {
   person: string;
   /** The keys of the terms that it is listed under. */
   terms: readonly string[];
-  /** See `StoredSession`. */
+  /** What it states and refuses: see fits.lua. */
   fit: string | undefined;
 }
 

@@ -3,6 +3,7 @@
  * own, and is read and written along with each of them.
  */
 import type { Dimensions } from "../../domain/facts.ts";
+import type { FactValue } from "../../protocol.ts";
 import {
   newSession,
   partnerIdOf,
@@ -37,6 +38,12 @@ export interface RemoteStream {
   readonly node: string;
 }
 
+/** Two fields: see fits.lua. */
+export interface StoredFit {
+  readonly fit: string;
+  readonly stated: string | undefined;
+}
+
 /** A session with what the engine in Redis keeps of it besides its value. */
 export interface StoredSession {
   value: Session;
@@ -45,8 +52,8 @@ export interface StoredSession {
   epoch: string | undefined;
   /** The keys of the terms under which its ticket is listed; absent while it is not. */
   terms: readonly string[] | undefined;
-  /** What its ticket states and refuses, as it is listed (see fits.lua); absent without any dimensions. */
-  fit: string | undefined;
+  /** What its ticket states and refuses, as it is listed; absent without any dimensions. */
+  fit: StoredFit | undefined;
   /** How often it, or its account, has come to avoid another person. */
   avoidanceCount: number;
   /** Whether it has blocked another person: then it is kept for as long as its token is valid. Of one without an account. */
@@ -66,7 +73,7 @@ export function fieldsOf(pairs: Pairs): Fields {
 /** An empty hash is a session that does not exist. */
 export function decodeSession(id: string, fields: Fields): StoredSession {
   const revision = Number(fields["revision"] ?? 0);
-  const ticket = parse<Omit<Ticket, "revision">>(fields["ticket"]);
+  const ticket = parse<Omit<Ticket, "revision" | "fit">>(fields["ticket"]);
   const streams = parse<[string, string][]>(fields["streams"]) ?? [];
   return {
     value: {
@@ -74,7 +81,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       revision,
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
-      ticket: ticket && { ...ticket, revision },
+      ticket: ticket && { ...ticket, fit: undefined, revision },
       room: parse<Room>(fields["room"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
@@ -89,7 +96,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
     streams: streams.map(([stream, node]) => ({ id: stream, node })),
     epoch: fields["epoch"],
     terms: parse(fields["terms"]),
-    fit: fields["fit"],
+    fit: fields["fit"] === undefined ? undefined : { fit: fields["fit"], stated: fields["stated"] },
     avoidanceCount: Number(fields["avoidances"] ?? 0),
     blocks: fields["blocks"] === "1",
   };
@@ -103,7 +110,8 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
 export function encodeSession(stored: StoredSession): StoredFields {
   const { value, streams, terms } = stored;
   const { ticket, room, recentRooms, earlierNetworks } = value;
-  const { revision: _, ...unversioned } = ticket ?? { revision: 0 };
+  // What it fits is stored as scripts need it, and follows from its wishes.
+  const { revision: _, fit: __, ...unversioned } = ticket ?? { revision: 0, fit: undefined };
   const nodes = [...new Set(streams.map(({ node }) => node))];
   return {
     account: value.account,
@@ -114,7 +122,8 @@ export function encodeSession(stored: StoredSession): StoredFields {
     epoch: stored.epoch,
     ticket: ticket && json(unversioned),
     terms: json(terms),
-    fit: stored.fit,
+    fit: stored.fit?.fit,
+    stated: stored.fit?.stated,
     room: json(room),
     in: room?.id,
     partner: room && partnerIdOf(value.id, room),
@@ -134,11 +143,23 @@ export function encodeSession(stored: StoredSession): StoredFields {
 
 /** What a ticket states and refuses as scripts read it: see fits.lua. */
 export function encodeFit(
-  { fit, wishes: { mode, lobby = "" } }: Ticket,
+  { fit, wishes }: Ticket,
   dimensions: Dimensions | undefined,
-): string | undefined {
+): StoredFit | undefined {
   if (!fit || !dimensions) return undefined;
-  return `${fit.bits.join(",")} ${fit.exact ? "~" : "="} ${dimensions.layout}:${mode}:${lobby}`;
+  const { mode, lobby = "", wants = [] } = wishes;
+  const { listed, declared, layout } = dimensions;
+  const { bits, exact } = fit;
+  const pool = `${layout}:${mode}:${lobby}`;
+  const facts: Record<string, FactValue> = {};
+  for (const [name, fact] of Object.entries(wishes.facts ?? {}))
+    if (listed.has(name) || declared[name]?.kind === "range") facts[name] = fact;
+  const compared = exact?.flatMap((n) => wants[n] ?? []) ?? [];
+  const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
+  return {
+    fit: `${bits.length} ${bits.join(",")}, ${exact ? "~" : "="} ${pool}`,
+    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
+  };
 }
 
 const parse = <T>(text: string | undefined): T | undefined =>

@@ -207,7 +207,7 @@ export class Transaction {
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
     if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
-      this.commands.push(["give_place", id, draft.fit, ...terms]);
+      this.commands.push(["give_place", id, draft.fit.fit, ...terms]);
     const relaxesAt = nextRelaxation(ticket, now(), options.relax);
     if (relaxesAt !== undefined) this.#setDeadline({ kind: "relax", sessionId: id }, relaxesAt);
   }
@@ -218,7 +218,7 @@ export class Transaction {
     if (!ticket || !draft.terms) return;
     for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)]) this.#remove(key, id);
     if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
-      this.commands.push(["take_place", id, draft.fit, ...draft.terms]);
+      this.commands.push(["take_place", id, draft.fit.fit, ...draft.terms]);
     this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
     draft.fit = undefined;
@@ -313,7 +313,7 @@ export class Transaction {
     if (isEmpty && !result) return undefined;
     const lookingAt = looking.map((id) => {
       const { value, terms = [], fit } = this.getOrCreate(id);
-      return { id, person: personOf(value), terms, fit };
+      return { id, person: personOf(value), terms, fit: fit?.fit };
     });
     return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
   }

@@ -7,33 +7,31 @@ local function eligible_for(session, own, terms, now, max, fit)
   local look = fit ~= '' and look_of(session, fit, now) or nil
   local is_misfit = {}
   for _, term in ipairs(terms) do
-    local read, count, misfits, here = 0, 0, 0, {}
+    local read, count, misfits, here, is_whole = 0, 0, 0, {}, false
+    local bitmap = look and places_of(term)
+    local function fits(other, its)
+      if is_misfit[other] == nil then is_misfit[other] = not look.fits(other, its) end
+      if not is_misfit[other] then return true end
+      misfits = misfits + 1
+      if bitmap then look.misfits = look.misfits + 1 else look.other_misfits = look.other_misfits + 1 end
+      return false
+    end
     local function consider(other)
       if other == session or here[other] then return end
-      if has[other] then
-        count, here[other] = count + 1, true
-        return
+      if not has[other] then
+        local person, account, its
+        if look then person, account, its = person_and_fit_of(other) else person, account = person_of(other) end
+        if look and not fits(other, its) or must_not_meet(own, person, now) then return end
+        has[other] = true
+        found[#found + 1] = { other, fields_of(other, account) }
       end
-      local person, account, its
-      if look then
-        if not is_misfit[other] then
-          person, account, its = person_and_fit_of(other)
-          is_misfit[other] = not look.fits(other, its)
-          if is_misfit[other] then look.misfits = look.misfits + 1 end
-        end
-        if is_misfit[other] then
-          misfits = misfits + 1
-          return
-        end
-      else
-        person, account = person_of(other)
-      end
-      if must_not_meet(own, person, now) then return end
-      count, here[other], has[other] = count + 1, true, true
-      found[#found + 1] = { other, fields_of(other, account) }
+      count, here[other] = count + 1, true
     end
-    local function is_enough() return count >= max or (look and (misfits >= misfits_max or look.misfits >= all_misfits_max)) end
-    local is_whole = false
+    local function is_enough()
+      if count >= max then return true end
+      if bitmap then return look.misfits >= misfits_max end
+      return look and (misfits >= misfits_max or look.other_misfits >= other_misfits_max)
+    end
     while not is_whole and not is_enough() do
       local batch = redis.call('ZRANGE', term, read, read + window - 1)
       for _, other in ipairs(batch) do
@@ -42,8 +40,8 @@ local function eligible_for(session, own, terms, now, max, fit)
       end
       read, is_whole = read + #batch, #batch < window
     end
-    if look and not is_whole and count < max then
-      for other in look.among(term) do
+    if bitmap and not is_whole and count < max then
+      for other in look.among(bitmap, term) do
         consider(other)
         if count >= max then break end
       end

@@ -1,14 +1,17 @@
--- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: 'words exact pool';
--- `exact` is '~' if it has wants that the bits of the words can't tell, else '='. A pool is a declaration, a mode and a lobby. Tickets of
+-- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: 'count words
+-- exact pool'; `exact` is '~' if it has wants that the bits of the words can't tell, else '='. Its field `stated` has what these are compared
+-- with: { f = facts, w = the wants that bits can't tell }. A pool is a declaration, a mode and a lobby. Tickets of
 -- different ones are compared by names: while a new version is rolled out, nodes may differ in what is declared.
 --
 -- Those of a pool that accept anybody have a place each, a number. Bit `place` of fact_bits_key(pool, n) is bit n of the ticket there, and
 -- bit `place` of a term's bitmap says that it is listed under that term. So those who fit are found by a few BITOP, without reading the others.
-local band, lshift, rshift = bit.band, bit.lshift, bit.rshift
--- So many of a term that do not fit are read before that, the longest queued first; and of all terms of a look together.
-local misfits_max, all_misfits_max = 32, 256
+local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
+-- So many that do not fit are read, the longest queued of each term first: of the terms with bitmaps together, before these are used; and of
+-- each other term, and of all of these together.
+local misfits_max, other_misfits_max = 32, 128
 -- Of those who fit by bits so many are compared, of which the longest queued are read first.
-local compared_max, read_max = 256, 64
+local compared_max, read_max = 64, 32
+local places_min = 1024
 local zeros = string.rep('\0', 32)
 -- BITOP is several times faster with up to 16 keys.
 local at_once = 15
@@ -16,16 +19,19 @@ local at_once = 15
 -- Of a ticket that a node has listed to which none are declared there is nothing.
 local function parse_fit(fit)
   if fit == '' then return {}, false, '' end
-  local texts, exact, pool = string.match(fit, '^(%S+) (%S) (.*)$')
-  local words = {}
-  for word in string.gmatch(texts, '[^,]+') do words[#words + 1] = tonumber(word) end
-  return words, exact == '~', pool
+  local count, texts, exact, pool = string.match(fit, '^(%d+) (%S+) (%S) (.*)$')
+  -- The functions on bits take texts as well.
+  return { string.match(texts, string.rep('([^,]+),', count)) }, exact == '~', pool
 end
 
 local function each_bit(words, visit)
   for n, word in ipairs(words) do
-    for place = 0, 31 do
-      if band(word, lshift(1, place)) ~= 0 then visit(32 * (n - 1) + place) end
+    local left = band(word, -1)
+    while left ~= 0 do
+      local lowest = band(left, -left)
+      local _, bits = math.frexp(math.abs(lowest))
+      visit(32 * (n - 1) + bits - 1)
+      left = bxor(left, lowest)
     end
   end
 end
@@ -51,8 +57,14 @@ end
 -- A ticket has been added to its terms, at least one of which has a bitmap.
 local function give_place(id, fit, terms)
   local words, _, pool = parse_fit(fit)
-  local place = redis.call('BITPOS', taken_places_key(pool), 0)
-  redis.call('HSET', places_key(pool), place, id)
+  -- In turn, so that those who came first are at the places after the next one, and those who came last before it.
+  local next_place, count = tonumber(redis.call('HGET', places_key(pool), 'next') or '0'), redis.call('HLEN', places_key(pool))
+  if next_place >= math.max(places_min, 2 * count) then next_place = 0 end
+  local byte = math.floor(next_place / 8)
+  local place = redis.call('BITPOS', taken_places_key(pool), 0, byte)
+  -- The bitmap ends before that.
+  if place < 0 then place = 8 * byte end
+  redis.call('HSET', places_key(pool), place, id, 'next', place + 1)
   redis.call('HSET', session_key(id), 'place', place)
   mark(id, place, words, pool, terms, 1)
 end
@@ -65,9 +77,9 @@ local function take_place(id, fit, terms)
   redis.call('HSET', session_key(id), 'place', '')
   mark(id, place, words, pool, terms, 0)
   redis.call('HDEL', places_key(pool), place)
-  if redis.call('EXISTS', places_key(pool)) == 1 then return end
-  local bitmaps = { taken_places_key(pool) }
-  for n = 0, 32 * #words - 1 do bitmaps[n + 2] = fact_bits_key(pool, n) end
+  if redis.call('HLEN', places_key(pool)) > 1 then return end
+  local bitmaps = { places_key(pool), taken_places_key(pool) }
+  for n = 0, 32 * #words - 1 do bitmaps[n + 3] = fact_bits_key(pool, n) end
   redis.call('DEL', unpack(bitmaps))
 end
 
@@ -89,22 +101,23 @@ local function meets(fact, want)
   return false
 end
 
-local function meets_required(other, ticket, now)
-  for _, want in ipairs(ticket.wishes.wants or {}) do
-    local is_required = not want.softAfterMs or now - ticket.since < want.softAfterMs
-    if is_required and not meets((other.wishes.facts or {})[want.of], want) then return false end
+local function meets_all(facts, wants)
+  for _, want in ipairs(wants) do
+    if not meets(facts[want.of], want) then return false end
   end
   return true
 end
 
--- Those that bits can't tell.
-local function meets_exactly(other, ticket)
-  for _, n in ipairs(ticket.fit.exact or {}) do
-    local want = (ticket.wishes.wants or {})[n + 1]
-    if want and not meets((other.wishes.facts or {})[want.of], want) then return false end
+-- Two of different pools, as tickets: by all wants that hold at `now`.
+local function meets_required(other, one, now)
+  local required = {}
+  for _, want in ipairs(one.wishes.wants or {}) do
+    if not want.softAfterMs or now - one.since < want.softAfterMs then required[#required + 1] = want end
   end
-  return true
+  return meets_all(other.wishes.facts or {}, required)
 end
+
+local function decode_stated(text) return text == '' and { f = {}, w = {} } or cjson.decode(text) end
 
 local function person_and_fit_of(session)
   local fields = redis.call('HMGET', session_key(session), 'account', 'fit')
@@ -113,12 +126,13 @@ local function person_and_fit_of(session)
   return '@' .. account, account, fields[2] or ''
 end
 
--- A session's look at others: `fits(other, its fit)`, and `among(term)`, an iterator over the sessions listed under a term that fit by bits,
--- the longest queued first.
+-- A session's look at others: `fits(other, its fit)`, and `among(bitmap, term)`, an iterator over the sessions listed under a term that
+-- fit by bits, the longest queued first.
 local function look_of(session, fit, now)
   local words, exact, pool = parse_fit(fit)
-  local half, by_bits, own, refused = #words / 2, {}, nil, nil
-  local function ticket_of(id) return cjson.decode(redis.call('HGET', session_key(id), 'ticket')) end
+  for n, word in ipairs(words) do words[n] = tonumber(word) end
+  local half, by_bits, by_stated, own, refused = #words / 2, {}, {}, nil, nil
+  local function field_of(id, field) return redis.call('HGET', session_key(id), field) or '' end
 
   local function fits_by_bits(other)
     for n = 1, half do
@@ -127,18 +141,31 @@ local function look_of(session, fit, now)
     return true
   end
 
+  local function fit_by_names(other)
+    local one, theirs = cjson.decode(field_of(session, 'ticket')), cjson.decode(field_of(other, 'ticket'))
+    return meets_required(theirs, one, now) and meets_required(one, theirs, now)
+  end
+
+  local function fit_exactly(other)
+    local stated = field_of(other, 'stated')
+    if by_stated[stated] == nil then
+      own = own or decode_stated(field_of(session, 'stated'))
+      local its = decode_stated(stated)
+      by_stated[stated] = meets_all(its.f, own.w) and meets_all(own.f, its.w)
+    end
+    return by_stated[stated]
+  end
+
   local function fits(other, its)
     local known = by_bits[its]
     if known == nil then
       local its_words, its_exact, its_pool = parse_fit(its)
-      if its_pool ~= pool then known = meets_required
-      else known = fits_by_bits(its_words) and ((exact or its_exact) and meets_exactly or true) end
+      if its_pool ~= pool then known = fit_by_names
+      else known = fits_by_bits(its_words) and ((exact or its_exact) and fit_exactly or true) end
       by_bits[its] = known
     end
     if type(known) == 'boolean' then return known end
-    own = own or ticket_of(session)
-    local theirs = ticket_of(other)
-    return known(theirs, own, now) and known(own, theirs, now)
+    return known(other)
   end
 
   -- A bitmap of the places whose tickets do not fit. There is none if all do.
@@ -151,34 +178,35 @@ local function look_of(session, fit, now)
     for n = 1, #keys, at_once do redis.call('BITOP', 'OR', refused, refused, unpack(keys, n, math.min(n + at_once - 1, #keys))) end
   end
 
-  -- The places whose bits are set, the first `compared_max` of them.
-  local function places_in(bytes)
-    local places = {}
-    for from = 1, #bytes, #zeros do
-      local chunk = string.sub(bytes, from, from + #zeros - 1)
+  -- Adds the places whose bits are set from one byte to another, up to `compared_max` of them.
+  local function add_places(places, bytes, from, to)
+    for first = from, to, #zeros do
+      local chunk = string.sub(bytes, first, math.min(to, first + #zeros - 1))
       if chunk ~= zeros then
         for n = 1, #chunk do
           local byte = string.byte(chunk, n)
-          for place = 0, byte == 0 and -1 or 7 do
-            if band(byte, rshift(128, place)) ~= 0 then places[#places + 1] = 8 * (from + n - 2) + place end
+          if byte ~= 0 then
+            for place = 0, 7 do
+              if band(byte, rshift(128, place)) ~= 0 then places[#places + 1] = 8 * (first + n - 2) + place end
+            end
+            if #places >= compared_max then return end
           end
         end
       end
-      if #places >= compared_max then break end
     end
-    while #places > compared_max do places[#places] = nil end
-    return places
   end
 
-  local function among(term)
-    local bitmap, found = places_of(term), fitting_key('found')
-    if not bitmap then return function() end end
+  local function among(bitmap, term)
+    local found = fitting_key('found')
     -- Neither replicas nor the log of writes need to know of what is deleted again at once.
     redis.set_repl(redis.REPL_NONE)
     if not refused then refuse() end
     redis.call('BITOP', 'AND', found, refused, bitmap)
     redis.call('BITOP', 'XOR', found, found, bitmap)
-    local places = places_in(redis.call('GET', found) or '')
+    local bytes, places = redis.call('GET', found) or '', {}
+    local oldest = math.floor(tonumber(redis.call('HGET', places_key(pool), 'next') or '0') / 8) + 1
+    add_places(places, bytes, oldest, #bytes)
+    if #places < compared_max then add_places(places, bytes, 1, math.min(oldest - 1, #bytes)) end
     redis.call('DEL', found)
     redis.set_repl(redis.REPL_ALL)
     if #places == 0 then return function() end end
@@ -208,5 +236,5 @@ local function look_of(session, fit, now)
     redis.call('DEL', refused)
     redis.set_repl(redis.REPL_ALL)
   end
-  return { fits = fits, among = among, done = done, misfits = 0 }
+  return { fits = fits, among = among, done = done, misfits = 0, other_misfits = 0 }
 end
