@@ -157,7 +157,7 @@ export function encodeFit(
   const compared = exact?.flatMap((n) => wants[n] ?? []) ?? [];
   const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
   return {
-    fit: `${bits.length} ${bits.join(",")}, ${exact ? "~" : "="} ${pool}`,
+    fit: `${exact ? "~" : "="}${bits.join(",")}, ${pool}`,
     stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
   };
 }

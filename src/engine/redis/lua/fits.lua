@@ -1,5 +1,5 @@
--- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: 'count words
--- exact pool'; `exact` is '~' if it has wants that the bits of the words can't tell, else '='. Its field `stated` has what these are compared
+-- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: '=words pool', or
+-- '~words pool' if it has wants that the bits of the words can't tell. Its field `stated` has what these are compared
 -- with: { f = facts, w = the wants that bits can't tell }. A pool is a declaration, a mode and a lobby. Tickets of
 -- different ones are compared by names: while a new version is rolled out, nodes may differ in what is declared.
 --
@@ -16,12 +16,11 @@ local zeros = string.rep('\0', 32)
 -- BITOP is several times faster with up to 16 keys.
 local at_once = 15
 
--- Of a ticket that a node has listed to which none are declared there is nothing.
 local function parse_fit(fit)
-  if fit == '' then return {}, false, '' end
-  local count, texts, exact, pool = string.match(fit, '^(%d+) (%S+) (%S) (.*)$')
-  -- The functions on bits take texts as well.
-  return { string.match(texts, string.rep('([^,]+),', count)) }, exact == '~', pool
+  local exact, texts, pool = string.match(fit, '^(.)(%S+) (.*)$')
+  local words = {}
+  for word in string.gmatch(texts, '[^,]+') do words[#words + 1] = tonumber(word) end
+  return words, exact == '~', pool
 end
 
 local function each_bit(words, visit)
@@ -130,13 +129,14 @@ end
 -- fit by bits, the longest queued first.
 local function look_of(session, fit, now)
   local words, exact, pool = parse_fit(fit)
-  for n, word in ipairs(words) do words[n] = tonumber(word) end
+  local in_same_pool = '^(.)' .. string.rep('([^,]+),', #words) .. ' '
   local half, by_bits, by_stated, own, refused = #words / 2, {}, {}, nil, nil
   local function field_of(id, field) return redis.call('HGET', session_key(id), field) or '' end
 
   local function fits_by_bits(other)
     for n = 1, half do
-      if band(words[n], other[half + n]) ~= 0 or band(other[n], words[half + n]) ~= 0 then return false end
+      -- The functions on bits take texts as well.
+      if band(words[n], other[half + n + 1]) ~= 0 or band(words[half + n], other[n + 1]) ~= 0 then return false end
     end
     return true
   end
@@ -159,9 +159,11 @@ local function look_of(session, fit, now)
   local function fits(other, its)
     local known = by_bits[its]
     if known == nil then
-      local its_words, its_exact, its_pool = parse_fit(its)
-      if its_pool ~= pool then known = fit_by_names
-      else known = fits_by_bits(its_words) and ((exact or its_exact) and fit_exactly or true) end
+      if string.sub(its, -#pool - 1) ~= ' ' .. pool then known = fit_by_names
+      else
+        local theirs = { string.match(its, in_same_pool) }
+        known = fits_by_bits(theirs) and ((exact or theirs[1] == '~') and fit_exactly or true)
+      end
       by_bits[its] = known
     end
     if type(known) == 'boolean' then return known end
