@@ -3,6 +3,7 @@
  * skip and are told things.
  */
 import { createLobby } from "../../src/app/peer-stream.ts";
+import type { Dimensions } from "../../src/domain/facts.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
@@ -25,6 +26,8 @@ export interface WorldOptions {
   /** Skips that cost nothing; 0: none ever does. */
   skipBurst?: number;
   policy?: Policy;
+  /** Of facts. */
+  dimensions?: Dimensions;
   /** Bugs are noted, not thrown. */
   tolerateBugs?: boolean;
   ice?: Partial<IceConfig>;
@@ -36,7 +39,7 @@ export interface Told {
 }
 
 /** What a peer may ask for in `join`, all of it optional. */
-export type Asked = Partial<Parameters<Signaling["join"]>[1]>;
+export type Asked = Partial<Parameters<Signaling["join"]>[1]> & { lobby?: string | undefined };
 
 export interface Peer {
   readonly name: string;
@@ -98,6 +101,7 @@ export function createWorld(options: WorldOptions = {}): World {
     skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    dimensions: options.dimensions,
   });
   const { signaling } = createLobby({
     engine,
@@ -169,16 +173,20 @@ function createPeer(
       if (!paired || !("roomId" in paired)) throw new Error(`${name} was never paired`);
       return paired.roomId;
     },
-    join: (asked = {}) =>
+    join: ({ lobby, ...asked } = {}) =>
       status(
-        signaling.join(known(), {
-          mode: "video",
-          interests: [],
-          languages: [],
-          relayOnly: false,
-          autoRejoin: true,
-          ...asked,
-        }),
+        signaling.join(
+          known(),
+          {
+            mode: "video",
+            interests: [],
+            languages: [],
+            relayOnly: false,
+            autoRejoin: true,
+            ...asked,
+          },
+          lobby,
+        ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),
     leave: () => status(signaling.leave(known())),
