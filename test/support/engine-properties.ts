@@ -118,7 +118,8 @@ async function audit(model: Model, world: World) {
     const absent = model.members.some(({ present, peer }) => !present && names.includes(peer.name));
     if (!absent) expect([...(told?.values() ?? [])].sort()).toEqual(["impolite", "polite"]);
   }
-  for (const member of model.members) member.since = undefined;
+  // Who drops keeps its ticket, and since when it waits.
+  for (const member of model.members) if (member.present) member.since = undefined;
   for (const { member, since } of waiting) member.since = since;
   // Nobody waits while somebody fits both ways who waits as well. Tickets have the times of the engine's clock.
   const clock = world.engine.now();
