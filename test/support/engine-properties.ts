@@ -7,6 +7,8 @@ import fc from "fast-check";
 import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
+import type { Want } from "../../src/domain/facts.ts";
+import { dimensions } from "./facts-contract.ts";
 import {
   createWorld,
   type Asked,
@@ -28,9 +30,13 @@ interface Member {
   present: boolean;
   /** Since when it is not. */
   awaySince: number;
-  asked: Required<Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin">> & {
+  asked: Required<
+    Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin" | "facts" | "wants">
+  > & {
     lobby: string;
   };
+  /** Since when it has waited, as far as that was known before the present command (milliseconds). */
+  since: number | undefined;
   /** How many of the peer's events have been accounted for. */
   read: number;
   room: string | undefined;
@@ -78,6 +84,22 @@ function wantEachOther(model: Model, a: Member, b: Member, now: number, certainl
 }
 
 type Command = fc.AsyncCommand<Model, World>;
+
+const wordsOf = ({ asked: { interests, languages } }: Member) => ({ interests, languages });
+
+/** The wants of one that the other does not meet, and which still hold after so much waiting: compared by names, without any bits. */
+function unmet({ asked: { wants } }: Member, { asked: { facts } }: Member, waitedMs: number) {
+  return (wants ?? []).filter(({ of, in: values, is, from, to, softAfterMs = Infinity }) => {
+    const fact = facts?.[of];
+    const isMet =
+      fact !== undefined &&
+      (values === undefined || [fact].flat().some((one) => values.includes(String(one)))) &&
+      (is === undefined || fact === is) &&
+      (from === undefined || Number(fact) >= from) &&
+      (to === undefined || Number(fact) <= to);
+    return !isMet && waitedMs < softAfterMs;
+  });
+}
 
 const key = (one: string, other: string) => `${one}>${other}`;
 
@@ -154,15 +176,21 @@ async function audit(model: Model, world: World) {
       const apart = a !== b && wantEachOther(model, a, b, now, true);
       expect({ a: a.peer.name, b: b.peer.name, apart }).toMatchObject({ apart: false });
     }
-  // Nobody waits while a fitting partner waits.
+  // Who drops keeps its ticket, and since when it waits.
+  for (const member of model.members) if (member.present) member.since = undefined;
+  for (const { member, since } of waiting) member.since = since;
+  // Nobody waits while somebody fits both ways who waits as well. Tickets have the times of the engine's clock.
+  const clock = world.engine.now();
   const steps = { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs };
   for (const [index, one] of waiting.entries())
     for (const other of waiting.slice(index + 1)) {
       const [a, b] = [one.member, other.member];
       if (a.asked.mode !== b.asked.mode || a.asked.lobby !== b.asked.lobby || barred(a, b))
         continue;
+      if (unmet(a, b, clock - one.since).length + unmet(b, a, clock - other.since).length > 0)
+        continue;
       const level = ({ member, since }: typeof one) =>
-        acceptanceAfter({ ...defaultWishes, ...member.asked }, now - since, steps).accepts;
+        acceptanceAfter({ ...defaultWishes, ...wordsOf(member) }, clock - since, steps).accepts;
       const share = (words: "interests" | "languages") =>
         a.asked[words].some((word) => b.asked[words].includes(word));
       const both = (wanted: "language" | "anybody") =>
@@ -173,11 +201,13 @@ async function audit(model: Model, world: World) {
 }
 
 /**
- * Nobody meets whom it avoids, or who is in another lobby: looked at for each room at the moment it is made. During a cooldown two do who have both asked for it within five
- * minutes, and have not blocked each other.
+ * Nobody meets whom it avoids, is paired against a want of either that holds, or with somebody in another lobby: looked at for each room at
+ * the moment it is made. During a cooldown two do who have both asked for it within five minutes, and have not blocked each other.
+ * @param since when each that waited before had begun to.
  */
-function meetings(model: Model, world: World, before: Set<string>) {
+function meetings(model: Model, world: World, before: Set<string>, since: Map<Member, number>) {
   const now = world.system.elapsed();
+  const clock = world.engine.now();
   for (const [roomId, members] of model.rooms) {
     if (before.has(roomId)) continue;
     const [one, other] = [...members.keys()].map((name) =>
@@ -187,6 +217,11 @@ function meetings(model: Model, world: World, before: Set<string>) {
     const [a, b] = [one.person, other.person];
     expect(one.asked.lobby).toBe(other.asked.lobby);
     const isWanted = wantEachOther(model, one, other, model.auditedAt, false);
+    for (const [own, its] of [
+      [one, other],
+      [other, one],
+    ] as const)
+      if (!isWanted) expect(unmet(own, its, clock - (since.get(own) ?? clock))).toEqual([]);
     askNoMore(model, one, other);
     askNoMore(model, other, one);
     expect({ a, b, same: a === b }).toEqual({ a, b, same: false });
@@ -208,9 +243,11 @@ function command(
       const member = model.members[who];
       if (!member) return;
       const before = new Set(model.rooms.keys());
+      const startedAt = world.engine.now();
+      const since = new Map(model.members.map((one) => [one, one.since ?? startedAt] as const));
       await act(member, model, world);
       await audit(model, world);
-      meetings(model, world, before);
+      meetings(model, world, before, since);
     },
     toString: () => `${name}(${who})`,
   };
@@ -277,6 +314,34 @@ async function resumeBehind(peer: Peer, missed: number, { signaling, system }: W
     if (known.has(id)) expect(event).toEqual(known.get(id) as never);
 }
 
+/** What is stated and wanted, of few values, so that people meet. Both countries have the same bits. */
+const facts = fc.record(
+  {
+    region: fc.constantFrom("eu", "us"),
+    country: fc.constantFrom("country 0", "country 31"),
+    age: fc.constantFrom(20, 21, 25),
+    topics: fc.subarray(["jazz", "rock"]),
+    adult: fc.boolean(),
+  },
+  { requiredKeys: [] },
+);
+const wanted = fc.constantFrom<Want>(
+  { of: "region", in: ["eu"] },
+  { of: "region", in: ["us", "asia"] },
+  { of: "country", in: ["country 31"] },
+  { of: "age", from: 21, to: 25 },
+  { of: "age", to: 20 },
+  { of: "topics", in: ["jazz"] },
+  { of: "topics", in: ["rock", "go"] },
+  { of: "adult", is: true },
+);
+const wants = fc.array(
+  fc
+    .tuple(wanted, fc.constantFrom(undefined, 4000, relaxAfterMs + 1))
+    .map(([want, softAfterMs]) => (softAfterMs === undefined ? want : { ...want, softAfterMs })),
+  { maxLength: 2 },
+);
+
 const whom = (peers: number) => fc.nat(peers - 1);
 const words = (...choices: string[]) => fc.subarray(choices);
 
@@ -290,6 +355,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         languages: words("en", "de"),
         autoRejoin: fc.constantFrom(true, true, false),
         lobby: fc.constantFrom("main", "main", ...lobbies),
+        facts,
+        wants,
       })
       .chain((asked) =>
         someone.map((who) =>
@@ -408,7 +475,14 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
           maxLength: peers,
         }),
         async (history, accounts) => {
-          const world = createWorld({ open, skipCooldownMs, relaxAfterMs, graceMs, skipBurst: 0 });
+          const world = createWorld({
+            open,
+            skipCooldownMs,
+            relaxAfterMs,
+            graceMs,
+            skipBurst: 0,
+            dimensions,
+          });
           const names = ["Alice", "Bob", "Carol", "Dave", "Erin"].slice(0, peers);
           const members: Member[] = [];
           for (const [index, each] of names.entries())
@@ -423,7 +497,10 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
                 languages: [],
                 autoRejoin: true,
                 lobby: "main",
+                facts: undefined,
+                wants: undefined,
               },
+              since: undefined,
               read: 0,
               room: undefined,
             });

@@ -143,6 +143,7 @@ export class Moves {
       streams: [],
       epoch: undefined,
       terms: undefined,
+      fit: undefined,
     });
     const { revision = "0", answered = "0" } = fields;
     const kept: Record<string, string | undefined> = { ...copy, answered, copied: "1" };

@@ -15,6 +15,7 @@ import eligible from "./lua/eligible.lua" with { type: "text" };
 import eligibleFor from "./lua/eligible_for.lua" with { type: "text" };
 import exportSession from "./lua/export_session.lua" with { type: "text" };
 import findSignal from "./lua/find_signal.lua" with { type: "text" };
+import fits from "./lua/fits.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
 import keepBlocker from "./lua/keep_blocker.lua" with { type: "text" };
 import log from "./lua/log.lua" with { type: "text" };
@@ -181,9 +182,17 @@ export const scripts = {
       "record",
       "account_s",
     ],
-    [persons, eligibleFor, sessionsAsTheyAre, log, tell, keepBlocker, countInLobby, commit].join(
-      "\n",
-    ),
+    [
+      persons,
+      fits,
+      eligibleFor,
+      sessionsAsTheyAre,
+      log,
+      tell,
+      keepBlocker,
+      countInLobby,
+      commit,
+    ].join("\n"),
   ),
   dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
   depart: defineScript<0 | 1>()(
@@ -200,11 +209,16 @@ export const scripts = {
       "tickets",
       "mode",
     ],
-    [keepBlocker, countInLobby, depart].join("\n"),
+    [keepBlocker, fits, countInLobby, depart].join("\n"),
   ),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
-    [persons, eligibleFor, eligible].join("\n"),
+    [persons, fits, eligibleFor, eligible].join("\n"),
+  ),
+  // Where facts are declared: finding those who fit writes keys that it deletes again.
+  eligibleByFit: defineScript<Eligible>("allow-oom")(
+    ["session", "now", "max"],
+    [persons, fits, eligibleFor, eligible].join("\n"),
   ),
   exportSession: defineScript<
     [fields: Pairs, results: Pairs, avoidances: Pairs, ofAccount: Pairs, itsAvoidances: Pairs]

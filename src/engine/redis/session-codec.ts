@@ -2,6 +2,8 @@
  * Sessions as hashes in Redis, each with its room. Absent fields are not stored. What holds for all sessions of an account is in a hash of its
  * own, and is read and written along with each of them.
  */
+import type { Dimensions } from "../../domain/facts.ts";
+import type { FactValue } from "../../protocol.ts";
 import {
   newSession,
   partnerIdOf,
@@ -37,6 +39,12 @@ export interface RemoteStream {
   readonly node: string;
 }
 
+/** Two fields: see fits.lua. */
+export interface StoredFit {
+  readonly fit: string;
+  readonly stated: string | undefined;
+}
+
 /** A session with what the engine in Redis keeps of it besides its value. */
 export interface StoredSession {
   value: Session;
@@ -45,6 +53,8 @@ export interface StoredSession {
   epoch: string | undefined;
   /** The keys of the terms under which its ticket is listed; absent while it is not. */
   terms: readonly string[] | undefined;
+  /** What its ticket states and refuses, as it is listed; absent without any dimensions. */
+  fit: StoredFit | undefined;
   /** How often it, or its account, has come to avoid another person. */
   avoidanceCount: number;
   /** Whether it has blocked another person: then it is kept for as long as its token is valid. Of one without an account. */
@@ -64,7 +74,7 @@ export function fieldsOf(pairs: Pairs): Fields {
 /** An empty hash is a session that does not exist. */
 export function decodeSession(id: string, fields: Fields): StoredSession {
   const revision = Number(fields["revision"] ?? 0);
-  const ticket = parse<Omit<Ticket, "revision">>(fields["ticket"]);
+  const ticket = parse<Omit<Ticket, "revision" | "required">>(fields["ticket"]);
   const streams = parse<[string, string][]>(fields["streams"]) ?? [];
   return {
     value: {
@@ -72,7 +82,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       revision,
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
-      ticket: ticket && { ...ticket, revision },
+      ticket: ticket && { ...ticket, required: undefined, revision },
       room: parse<Room>(fields["room"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
@@ -88,6 +98,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
     streams: streams.map(([stream, node]) => ({ id: stream, node })),
     epoch: fields["epoch"],
     terms: parse(fields["terms"]),
+    fit: fields["fit"] === undefined ? undefined : { fit: fields["fit"], stated: fields["stated"] },
     avoidanceCount: Number(fields["avoidances"] ?? 0),
     blocks: fields["blocks"] === "1",
   };
@@ -95,13 +106,18 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
 
 /**
  * All fields that a session is stored in, `undefined` for those that are absent. The scripts write the others: `revision`, `answered`
- * (the number of recorded results), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
+ * (the number of recorded results), `place` (see fits.lua), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
  * room).
  */
 export function encodeSession(stored: StoredSession): StoredFields {
   const { value, streams, terms } = stored;
   const { ticket, room, recentRooms, earlierNetworks } = value;
-  const { revision: _, ...unversioned } = ticket ?? { revision: 0 };
+  // What it fits is stored as scripts need it, and follows from its wishes.
+  const {
+    revision: _,
+    required: __,
+    ...unversioned
+  } = ticket ?? { revision: 0, required: undefined };
   const nodes = [...new Set(streams.map(({ node }) => node))];
   return {
     account: value.account,
@@ -112,6 +128,8 @@ export function encodeSession(stored: StoredSession): StoredFields {
     epoch: stored.epoch,
     ticket: ticket && json(unversioned),
     terms: json(terms),
+    fit: stored.fit?.fit,
+    stated: stored.fit?.stated,
     room: json(room),
     in: room?.id,
     partner: room && partnerIdOf(value.id, room),
@@ -127,6 +145,27 @@ export function encodeSession(stored: StoredSession): StoredFields {
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,
+  };
+}
+
+/** What a ticket states and refuses as scripts read it: see fits.lua. */
+export function encodeFit(
+  ticket: Ticket,
+  dimensions: Dimensions | undefined,
+): StoredFit | undefined {
+  if (!dimensions) return undefined;
+  const { wishes, required = [] } = ticket;
+  const { mode, lobby = "" } = wishes;
+  const { listed, declared, layout } = dimensions;
+  const pool = `${layout}:${mode}:${lobby}`;
+  const facts: Record<string, FactValue> = {};
+  for (const [name, fact] of Object.entries(wishes.facts ?? {}))
+    if (listed.has(name) || declared[name]?.kind === "range") facts[name] = fact;
+  const compared = required.filter((want) => !dimensions.isTold(want));
+  const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
+  return {
+    fit: `${compared.length > 0 ? "~" : "="}${dimensions.bitsOf(ticket).join(",")}, ${pool}`,
+    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
   };
 }
 

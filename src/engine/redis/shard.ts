@@ -149,7 +149,7 @@ export class Shard {
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
     this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
-    this.#lobby = new Lobby(node, transactor);
+    this.#lobby = new Lobby(node, transactor, options.dimensions);
     this.#relay = new SignalRelay({ node, transactor, inboxes, clock, batchMs });
   }
 

@@ -20,18 +20,18 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
-import { forEachIndexTerm, nextRelaxation, type Wishes } from "../../domain/ticket.ts";
+import { accepts, forEachIndexTerm, nextRelaxation, type Wishes } from "../../domain/ticket.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
-import type { Commit, LogRead, RecordedMutation, SessionCommit } from "./commit.ts";
+import { toSessionCommit, type Commit, type LogRead, type RecordedMutation } from "./commit.ts";
 import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
 import { retentionArguments, shortLifeS } from "./retention.ts";
 import type { Counted, SessionsRead } from "./scripts.ts";
 import {
-  accountFields,
   decodeSession,
+  encodeFit,
   encodeSession,
   fieldsOf,
   type Fields,
@@ -218,8 +218,11 @@ export class Transaction {
     forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
     draft.terms = terms;
     this.#count(lobby, `waiting ${mode}`, 1);
+    draft.fit = encodeFit(ticket, dimensions);
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
+    if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
+      this.commands.push(["give_place", id, draft.fit.fit, ...terms]);
     const relaxesAt = nextRelaxation(ticket, now(), options.relax);
     if (relaxesAt !== undefined) this.#setDeadline({ kind: "relax", sessionId: id }, relaxesAt);
   }
@@ -231,8 +234,11 @@ export class Transaction {
     const { lobby, mode } = ticket.wishes;
     this.#count(lobby, `waiting ${mode}`, -1);
     for (const key of [...draft.terms, keys.lobby(mode)]) this.#remove(key, id);
+    if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
+      this.commands.push(["take_place", id, draft.fit.fit, ...draft.terms]);
     this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
+    draft.fit = undefined;
   }
 
   /** What is in the lobby that is always there is not counted: see count_in_lobby.lua. */
@@ -334,8 +340,8 @@ export class Transaction {
       );
     if (isEmpty && !result) return undefined;
     const lookingAt = looking.map((id) => {
-      const { value, terms = [] } = this.getOrCreate(id);
-      return [id, personOf(value), terms] as const;
+      const { value, terms = [], fit } = this.getOrCreate(id);
+      return { id, person: personOf(value), terms, fit: fit?.fit };
     });
     return { sessions, due: this.#due, unblocked, commands, looking: lookingAt, result, reads };
   }
@@ -351,39 +357,6 @@ export class Transaction {
     if (partner) partner.log ??= "renamed";
   }
 }
-
-/** The part of a commit that one session has; of one that does not exist, and was only looked up, there is none. */
-function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
-  const { before, after, events, log, marks, streams } = draft;
-  const exists = Object.keys(before).length > 0;
-  // A session that does not exist, and gets no stream, is not created.
-  if (!exists && streams.length === 0) return undefined;
-  const { account: name } = draft.value;
-  const account = name === undefined ? undefined : { name, version: versionOf(before), set: [] };
-  const set: string[] = [];
-  for (const [field, value] of Object.entries(after)) {
-    if (value === before[field]) continue;
-    const into: string[] = account && accountFields.has(field) ? account.set : set;
-    into.push(field, value ?? "");
-  }
-  // It was a copy that another shard had made, until it got a stream.
-  if (before["copied"] !== undefined && streams.length > 0) set.push("copied", "");
-  const changes = set.length > 0;
-  const isElsewhere = after["nodes"] !== before["nodes"];
-  return {
-    id: draft.value.id,
-    revision: before["revision"] ?? "0",
-    changes,
-    set,
-    holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
-    log,
-    marks,
-    entries: events,
-    account,
-  };
-}
-
-const versionOf = (fields: Fields) => fields["version"] ?? "0";
 
 /** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
 function withCounts(

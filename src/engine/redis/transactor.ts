@@ -178,7 +178,7 @@ export class Transactor {
       if (!commit || outcome?.[0] !== "committed") continue;
       const after = fieldsAfter(transaction, commit);
       this.#remember(after);
-      for (const [index, [id]] of commit.looking.entries())
+      for (const [index, { id }] of commit.looking.entries())
         this.#parts.onOptions([[id, pairsOf(after.get(id) ?? {})], ...(outcome[4][index] ?? [])]);
       committed(transaction, outcome);
       return this.#afterCommit(transaction, request, outcome, result);

@@ -8,10 +8,13 @@ import { lobbyVerbs } from "../../support/lobby-contract.ts";
 import { accountVerbs } from "../../support/account-contract.ts";
 import { delayed } from "../../support/world.ts";
 import type { EngineOptions } from "../../../src/engine/engine.ts";
+import { describeFacts } from "../../support/facts-contract.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 
 describeEngine("in memory", createMemoryEngine);
+describeFacts("in memory", createMemoryEngine);
+describeFacts("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(4)));
 describeEngine("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(3)));
 test("A16 a report about a session that was forgotten counts against that session, and against no address", () =>
   expectForgottenToBeAttributed(createMemoryEngine, async (engine, system) => {

@@ -87,6 +87,8 @@ for _ = 1, tonumber(take()) do
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'count_in_lobby' then count_in_lobby(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
+  elseif ARGV[from] == 'give_place' then give_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })
+  elseif ARGV[from] == 'take_place' then take_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })
   else redis.call(unpack(ARGV, from, to)) end
 end
 
@@ -168,7 +170,7 @@ if record ~= '' then
 end
 local options = {}
 for n = 1, tonumber(take()) do
-  local id, own = take(), take()
-  options[n] = eligible_for(id, own, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max))
+  local id, own, fit = take(), take(), take()
+  options[n] = eligible_for(id, own, { unpack(ARGV, take_range()) }, now, tonumber(eligible_max), fit)
 end
 return { 'committed', last, missed, stored, options }
