@@ -8,7 +8,7 @@ local function eligible_for(session, own, terms, now, max, fit)
   local is_misfit = {}
   for _, term in ipairs(terms) do
     local read, count, misfits, here, is_whole = 0, 0, 0, {}, false
-    local bitmap = look and places_of(term)
+    local bitmap = look and places_of(term, look.pool)
     local function fits(other, its)
       if is_misfit[other] == nil then is_misfit[other] = not look.fits(other, its) end
       if not is_misfit[other] then return true end
