@@ -37,7 +37,7 @@ const patterns = {
   lobby: "lobby:{}",
   /** sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`, `fact`), likewise. */
   term: "i:{}:{}:{}",
-  /** hash: place → session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
+  /** hash: place → since when it is queued and session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
   places: "fp:{}",
   /** string, a bitmap by place: which of them are taken. Likewise. */
   takenPlaces: "ft:{}",
