@@ -113,6 +113,7 @@ const variables = z.object({
   SKIP_BURST: integer(0, 10_000).default(20),
   SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
+  LANE_AFTER_MS: integer(0, dayMs).default(0),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
   DRAIN_MS: integer(0, 600_000).default(25_000),
   STUN_URLS: iceUrls(stunUrl, "stun:host:3478 (no slashes, no query)").default([
@@ -242,6 +243,7 @@ const config = variables
     skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
+    laneAfterMs: env.LANE_AFTER_MS,
     moderation: {
       windowMs: env.REPORTS_WINDOW_MS,
       sessionReporters: env.REPORTS_TO_SUSPEND,

@@ -3,6 +3,7 @@ export { createPeerStream, type PeerStream, type Whom } from "./app/create-peer-
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
 export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
+export type { LaneHook } from "./rpc/lane.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { AppRouter } from "./rpc/router.ts";

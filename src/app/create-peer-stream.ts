@@ -112,7 +112,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "on" | "policy" | "onReport"
+  "authenticate" | "admit" | "lane" | "on" | "policy" | "onReport"
 > {
   system: System;
   log: Log;
@@ -133,7 +133,7 @@ export interface OpenedPeerStream {
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
 export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
-  const { system, log, policy, admit, page } = parts;
+  const { system, log, policy, admit, lane, page } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
@@ -166,6 +166,7 @@ export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStre
     page,
     authenticate: parts.authenticate ?? byToken,
     admit,
+    lane,
     admission: {
       ...config.admission,
       peersMax: socketsMax,

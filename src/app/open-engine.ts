@@ -1,6 +1,8 @@
 /** Opens the engine that a configuration asks for. */
 import { readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
+import { createDimensions } from "../domain/facts.ts";
+import { laneDimension, laneName } from "../domain/lanes.ts";
 import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
@@ -20,7 +22,7 @@ const closeBelowRatio = 0.625;
 const moderationRecordsMax = 100_000;
 
 function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): EngineOptions {
-  const { skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
+  const { skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs, laneAfterMs } = config;
   return {
     graceMs,
     skipCooldownMs,
@@ -35,7 +37,8 @@ function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): 
     lifecycle,
     // Past the burst the growing delay lets through one skip each 3 s at most.
     avoidsMax: Math.max(avoidsMin, skipBurst + Math.ceil(skipCooldownMs / 1000)),
-    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs, laneAfterMs },
+    ...(laneAfterMs > 0 && { dimensions: createDimensions({ [laneName]: laneDimension }) }),
   };
 }
 

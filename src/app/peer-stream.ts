@@ -19,7 +19,9 @@ import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
+import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
+import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { appRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
@@ -60,6 +62,8 @@ export interface AssemblyOptions extends SignalingOptions {
   authenticate?: Authenticate | undefined;
   /** Asked before each join; without it everybody may. */
   admit?: AdmitHook | undefined;
+  /** Asked for a peer's lane before each join; without it lanes are decided by conduct. */
+  lane?: LaneHook | undefined;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -135,7 +139,7 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log } = options;
+  const { system, engine } = options;
   const { signaling, metrics } = createLobby(options);
   const admission = new Admission({
     ...options.admission,
@@ -143,22 +147,22 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  const { authenticate, admit, askLane } = createHooks(options, metrics);
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit: options.admit && createAdmit(options.admit, hooks),
+    admit,
+    askLane,
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const arrivals = new Arrivals({
     contexts,
-    authenticate:
-      options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
+    authenticate,
     admission,
     signaling,
     system,
@@ -215,10 +219,23 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 }
 
+/** The operator's hooks whose answers peers wait for. */
+function createHooks(
+  { authenticate, admit, lane, log, system }: AssemblyOptions,
+  metrics: Metrics,
+) {
+  const parts = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  return {
+    authenticate: authenticate && createAuthenticator({ ...parts, authenticate }),
+    admit: admit && createAdmit(admit, parts),
+    askLane: lane && createAskLane(lane, parts),
+  };
+}
+
 /** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
 function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
   const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: "authenticate" | "admit", error: unknown) => {
+  return (hook: HookName, error: unknown) => {
     metrics.hookFailed(hook);
     warnRarely(`the hook ${hook} failed`, { error: textOfError(error) });
   };

@@ -5,6 +5,7 @@
 import type { EndReason, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
+import type { Conduct } from "./conduct.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
 
@@ -32,6 +33,8 @@ export interface Session {
   readonly roomCount: number;
   readonly roomsRejected: number;
   readonly skipPenalty: SkipPenalty | undefined;
+  /** Only kept where there are lanes. */
+  readonly conduct: Conduct | undefined;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -106,6 +109,7 @@ export function newSession(
     roomCount: 0,
     roomsRejected: 0,
     skipPenalty: undefined,
+    conduct: undefined,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -132,6 +136,7 @@ export function copyOf(session: Session): SessionDraft {
     roomCount: session.roomCount,
     roomsRejected: session.roomsRejected,
     skipPenalty: session.skipPenalty,
+    conduct: session.conduct,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -144,20 +149,23 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty"
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "conduct"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
 
 /** The session with the standing of its account; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
-  const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, conduct } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
-    session.skipPenalty === skipPenalty;
-  return isSame ? session : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty };
+    session.skipPenalty === skipPenalty &&
+    session.conduct === conduct;
+  return isSame
+    ? session
+    : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty, conduct };
 }
 
 /**

@@ -38,6 +38,8 @@ import {
   type Room,
   type Session,
 } from "./session.ts";
+import { afterEvidence } from "./conduct.ts";
+import { hasLanes } from "./lanes.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
 
@@ -142,8 +144,7 @@ export function enqueue(
   const refused =
     around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
   if (refused) return refused;
-  const wishes =
-    asked ?? session.wishes ?? (lobby === undefined ? defaultWishes : { ...defaultWishes, lobby });
+  const wishes = asked ?? wishesOf(session, lobby);
   if (session.ticket) {
     member.wishes = wishes;
     const { since, queuedSince } = session.ticket;
@@ -151,6 +152,11 @@ export function enqueue(
     newlyWaiting.push(session.id);
   } else enter(draft, member, { wishes, place: "kept" }, around);
   return finishChange(draft, { status: "waiting", newlyWaiting });
+}
+
+/** The last wishes of a session. */
+function wishesOf({ wishes }: Session, lobby: string | undefined): Wishes {
+  return wishes ?? (lobby === undefined ? defaultWishes : { ...defaultWishes, lobby });
 }
 
 /** The time has come at which the ticket accepts more partners. */
@@ -264,6 +270,14 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
   return { status: "idle", newlyWaiting: [], known: false };
 }
 
+/** See `EndRequest` in engine/engine.ts. */
+export interface EndRequestOfSession {
+  ending: Ending;
+  roomId?: string | undefined;
+  lobby?: string;
+  lane?: number | undefined;
+}
+
 /**
  * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
  * ticket out of the lobby, and `skip` of one who is idle enters it.
@@ -271,12 +285,13 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId, lobby }: { ending: Ending; roomId?: string | undefined; lobby?: string },
+  { ending, roomId, lobby, lane }: EndRequestOfSession,
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
+  const wishes = lane === undefined ? undefined : { ...wishesOf(session, lobby), lane };
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around, lobby);
+    const entered = enqueue(session, wishes, around, lobby);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }
@@ -292,6 +307,7 @@ export function end(
     const isLimited = ending === "skip" || ending === "failed";
     const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
+    if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
@@ -306,6 +322,13 @@ export function evict(
   const draft = startChange(session, partner);
   evictMember(draft, around);
   return finishChange(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** A report of the session has counted. */
+export function reproach(session: Session, { now, options }: Surroundings): Change<undefined> {
+  const draft = startChange(session, undefined);
+  if (hasLanes(options.relax)) draft.member.conduct = afterEvidence(session.conduct, "report", now);
+  return finishChange(draft, undefined);
 }
 
 /** Of a past room also the account, as the partner may be forgotten by now. */

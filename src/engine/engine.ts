@@ -108,6 +108,8 @@ export interface EndRequest {
   roomId?: string | undefined;
   /** Of a skip: where a session waits that has never stated any wishes. */
   lobby?: string;
+  /** Of a skip: the lane that the operator names now; absent: the one it named last. */
+  lane?: number | undefined;
 }
 
 export interface Reported {

@@ -8,6 +8,7 @@ import type { Admit, JoinWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
+import type { AskLane } from "./lane.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
@@ -64,6 +65,8 @@ class ConnectionContext implements Context {
   readonly connection: Connection;
   /** Whether the `admit` hook has let it in when it was asked last. */
   #isAdmitted = false;
+  /** Whether the `lane` hook has been asked: after that only joins ask it again. */
+  #hasAskedLane = false;
 
   constructor(parts: ContextParts, connection: Connection) {
     this.#parts = parts;
@@ -104,19 +107,25 @@ class ConnectionContext implements Context {
   join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
     const { admit, signaling } = this.#parts;
     const { lobby } = this.connection.identity;
-    if (!admit) return signaling.join(caller, wishes, lobby);
+    const enter = () =>
+      chain(this.#askLane(caller), (lane) => signaling.join(caller, wishes, lobby, lane));
+    if (!admit) return enter();
     return chain(this.#ask(admit, caller, wishes), (refused) =>
-      isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
+      isRejection(refused) ? refused : enter(),
     );
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
     const { admit, signaling } = this.#parts;
     const { lobby } = this.connection.identity;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
     // An idle peer enters the lobby by it, as by a join without any wishes.
+    const enter = () =>
+      chain(this.#hasAskedLane ? undefined : this.#askLane(caller), (lane) =>
+        signaling.skip(caller, roomId, lobby, lane),
+      );
+    if (!admit || this.#isAdmitted) return enter();
     return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+      isRejection(refused) ? refused : enter(),
     );
   }
 
@@ -126,6 +135,14 @@ class ConnectionContext implements Context {
       this.#isAdmitted = answer === true;
       return answer;
     });
+  }
+
+  #askLane(caller: Caller): MaybePromise<number | undefined> {
+    const { askLane } = this.#parts;
+    if (!askLane) return undefined;
+    this.#hasAskedLane = true;
+    const { account, facts } = this;
+    return askLane({ account, facts, session: caller.sessionId });
   }
 }
 
@@ -152,6 +169,8 @@ export interface ContextParts {
   newSessionId: (account: string | undefined) => string;
   /** The operator's hook before a join; without it everybody may. */
   admit?: Admit | undefined;
+  /** Asks the operator's hook for a peer's lane; without it that is decided by conduct. */
+  askLane?: AskLane | undefined;
 }
 
 /** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */

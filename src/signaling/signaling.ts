@@ -112,10 +112,12 @@ export class Signaling {
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
     lobby?: string,
+    lane?: number,
   ): MaybePromise<StatusAnswer | Rejection> {
     const { engine, ice, log } = this.#parts;
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
+    if (lane !== undefined) wishes.lane = lane;
     if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
@@ -124,8 +126,14 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string, lobby?: string): MaybePromise<StatusAnswer | Rejection> {
-    const request = lobby === undefined ? { roomId } : { roomId, lobby };
+  /** @param lane as the operator has just named it; absent: the one it named last. */
+  skip(
+    caller: Caller,
+    roomId?: string,
+    lobby?: string,
+    lane?: number,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const request = { roomId, lane, ...(lobby !== undefined && { lobby }) };
     const skipping = this.#parts.engine.end(caller, { ending: "skip", ...request });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }

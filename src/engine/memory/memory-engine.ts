@@ -226,6 +226,7 @@ class MemoryEngine implements Engine {
     const at = this.#system.now();
     const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
     const verdict = this.#moderation.report(report, at, this.now());
+    if (verdict.counted) this.#reproach(met.partner);
     this.#lifecycle.reported({ ...report, at, reason }, verdict);
     return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
   }
@@ -352,6 +353,11 @@ class MemoryEngine implements Engine {
     const { partnerId, partnerAccount, votes } = met;
     const store = this.#store;
     return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
+  }
+
+  #reproach(session: StoredSession): void {
+    const change = transitions.reproach(session.current(), this.#surroundings());
+    this.#store.apply(change, session, undefined);
   }
 
   /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */

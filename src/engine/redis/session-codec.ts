@@ -9,6 +9,7 @@ import {
   type Room,
   type Session,
 } from "../../domain/session.ts";
+import type { Conduct } from "../../domain/conduct.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Pairs } from "./scripts.ts";
@@ -27,6 +28,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rooms",
   "rejected",
   "penalty",
+  "conduct",
   "avoidances",
 ]);
 
@@ -80,6 +82,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomCount: Number(fields["rooms"] ?? 0),
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
+      conduct: parse<Conduct>(fields["conduct"]),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
@@ -120,6 +123,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rooms: text(value.roomCount || undefined),
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
+    conduct: json(value.conduct),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
