@@ -8,9 +8,12 @@ import { accountVerbs } from "../../support/account-contract.ts";
 import { delayed } from "../../support/world.ts";
 import type { EngineOptions } from "../../../src/engine/engine.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
+import { describeLaneMeetings, describeLanes } from "../../support/lane-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 
 describeEngine("in memory", createMemoryEngine);
+describeLanes("in memory", createMemoryEngine);
+describeLaneMeetings("in memory", createMemoryEngine);
 describeEngine("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(3)));
 test("A16 a report about a session that was forgotten counts against that session, and against no address", () =>
   expectForgottenToBeAttributed(createMemoryEngine, async (engine, system) => {
