@@ -16,14 +16,14 @@ export interface Conduct {
 export type Evidence = "quick-skip" | "report" | "conversation";
 
 /**
- * Ten quick skips with no conversation in between are needed for the other lane, as anybody skips some. Two reports are, if the second one
- * comes within a quarter of an hour of the first: a single one may be malice. A conversation outweighs two quick skips: somebody who
- * looks for a while and then talks stays at 0.
+ * Ten quick skips without a conversation in between make the other lane, as anybody skips some; so do two reports, if the second one comes within
+ * a quarter of an hour of the first, as a single one may be malice. A conversation outweighs three quick skips: somebody who looks for a
+ * while and then talks stays at 0, also where many others skip.
  */
 const weights: Readonly<Record<Evidence, number>> = {
   "quick-skip": 1,
   report: 6,
-  conversation: -2,
+  conversation: -3,
 };
 const threshold = 10;
 

@@ -85,12 +85,11 @@ export function describeLaneMeetings(name: string, open: OpenEngine) {
     test("peers of a lane are offered each other alone, and everybody once one of the two has waited for the bound", async () => {
       const { system, engine, alarms, enter, candidatesOf } = setUp(open);
       const beganAt = engine.now();
-      const good = [await enter("good 1", undefined, inLane(0))];
+      const good1 = await enter("good 1", undefined, inLane(0));
       await enter("bad 1", undefined, inLane(1));
       await system.advance(1000);
-      good.push(await enter("good 2", undefined, inLane(0)));
+      const good2 = await enter("good 2", undefined, inLane(0));
       const bad2 = await enter("bad 2", undefined, inLane(1));
-      const [good1, good2] = good as [Caller, Caller];
       expect(await candidatesOf(good1)).toEqual(["good 2"]);
       expect(await candidatesOf(good2)).toEqual(["good 1"]);
       expect(await candidatesOf(bad2)).toEqual(["bad 1"]);
@@ -158,6 +157,8 @@ export function describeLanes(name: string, open: OpenEngine) {
       const peer = await enter("peer", undefined, inLane(5));
       expect(await laneOf(peer)).toBe("5");
       expect((await ticketOf(peer)).required).toEqual([{ of: laneName, in: ["5", "any"] }]);
+      // Policies rank by wants, and its lane is none of those.
+      expect((await ticketOf(peer)).wishes.wants).toBeUndefined();
       await system.advance(laneAfterMs);
       await engine.sweep();
       expect(await laneOf(peer)).toBe("any");

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import {
   afterEvidence,
   evidenceOf,
@@ -6,6 +7,7 @@ import {
   type Conduct,
   type Evidence,
 } from "../../../src/domain/conduct.ts";
+import { root } from "../../support/root.ts";
 import type { Ending } from "../../../src/domain/room.ts";
 
 const minuteMs = 60_000;
@@ -43,6 +45,7 @@ describe("a record of conduct", () => {
     const evening = Array.from({ length: 50 }, (): Evidence[] => [
       "quick-skip",
       "quick-skip",
+      "quick-skip",
       "conversation",
     ]);
     expect(recordOf(evening.flat(), 20_000)).toMatchObject({ conduct: undefined, lane: 0 });
@@ -75,6 +78,22 @@ describe("a record of conduct", () => {
     const { conduct, now } = recordOf(times(8, "quick-skip"), 0);
     expect(afterEvidence(conduct, "quick-skip", now - hourMs)?.points).toBe(9);
   });
+});
+
+test("the document states what each observation weighs, and from how many points on the record is bad", async () => {
+  const text = await Bun.file(join(root, "src/app/README.md")).text();
+  const lanes = text.split("\n## Lanes\n")[1]?.split("\n## ")[0] ?? "";
+  const weights = [...lanes.matchAll(/\| ([+−]\d+) +\|$/gm)].map(([, weight = ""]) =>
+    Number(weight.replace("−", "-")),
+  );
+  const weightOf = (one: Evidence) =>
+    (afterEvidence({ points: 20, at: 0 }, one, 0)?.points ?? 0) - 20;
+  expect(weights).toEqual((["quick-skip", "report", "conversation"] as const).map(weightOf));
+  const [, bad, max] =
+    /From (\d+) points on [^]*?more than (\d+) or fewer than 0/.exec(lanes) ?? [];
+  expect(laneByConduct({ points: Number(bad) - 0.001, at: 0 }, 0)).toBe(0);
+  expect(laneByConduct({ points: Number(bad), at: 0 }, 0)).toBe(1);
+  expect(recordOf(times(500, "report"), 0).conduct?.points).toBe(Number(max));
 });
 
 describe("the end of a room", () => {
