@@ -382,7 +382,7 @@ class MemoryEngine implements Engine {
 
   #relax(session: StoredSession): string[] {
     session.scheduled = undefined;
-    const change = transitions.relax(session.value, this.#surroundings());
+    const change = transitions.relax(session.current(), this.#surroundings());
     return this.#store.apply(change, session, undefined).newlyWaiting;
   }
 }
