@@ -9,6 +9,8 @@ import type { AdmitHook } from "../rpc/admit.ts";
 import type { LaneHook } from "../rpc/lane.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
+import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
+import type { FactsDeclaration } from "../protocol.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
@@ -42,8 +44,12 @@ export interface Settings {
   relaxAfterMs?: number | undefined;
   /** After this wait a peer meets those of other lanes as well. Default: 0, there are no lanes. */
   laneAfterMs?: number | undefined;
+  /** Lobbies that a peer can choose in `join`, besides `main`: at most 100 names of 1 to 64 characters. Default: none. */
+  lobbies?: List | undefined;
   /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
   graceMs?: number | undefined;
+  /** The path of a JSON file with what `facts` takes. Default: none. */
+  factsFile?: string | undefined;
   /** STUN servers that browsers are given. Default: stun:stun.l.google.com:19302. */
   stunUrls?: List | undefined;
   /** TURN servers that browsers are given, with credentials made by `turnSecret`. Default: none. */
@@ -136,11 +142,16 @@ export interface Settings {
 }
 
 /** What only code can give. */
-export interface Hooks {
+export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
+  /**
+   * What may be known of peers, in up to eight dimensions by name: see `FactDimension`. It types `facts` and `wants` of `join`. Default: none,
+   * which costs nothing.
+   */
+  facts?: Declared | undefined;
   /** Who each peer is: see `Authenticate`. Default: all are anonymous. */
   authenticate?: Authenticate | undefined;
   /** Asked before each join: see `AdmitHook`. Default: everybody may. */
-  admit?: AdmitHook | undefined;
+  admit?: AdmitHook<Declared> | undefined;
   /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
   lane?: LaneHook | undefined;
   /**
@@ -156,12 +167,17 @@ export interface Hooks {
   onReport?: ((report: ReportNotice) => void) | undefined;
 }
 
-export interface PeerStreamOptions extends Settings, Hooks {}
+export interface PeerStreamOptions<Declared extends FactsDeclaration = FactsDeclaration>
+  extends Settings, Hooks<Declared> {}
+
+/** A configuration with what its host declares. */
+export type HostedConfig = Config & { readonly facts?: FactsDeclaration | undefined };
 
 /** Variables of the program that a library has no use for: it does not listen, nor exit. */
 const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS_KEY", "DRAIN_MS"]);
 
 const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
+  "facts",
   "authenticate",
   "admit",
   "lane",
@@ -226,7 +242,7 @@ export function readOptions(env: Record<string, string | undefined>): ProgramOpt
  * @param randomSecret signs session tokens if there is no `sessionSecret`; with Redis, other nodes would not know it.
  * @throws {ConfigError} with everything that is wrong.
  */
-export function configOf(options: PeerStreamOptions, randomSecret: string): Config {
+export function configOf(options: PeerStreamOptions, randomSecret: string): HostedConfig {
   const env: Record<string, string> = { LOG_LEVEL: "warn", NODE_ENV: "production" };
   if (options.redisUrl === undefined) env["SESSION_SECRET"] = randomSecret;
   const problems: string[] = [];
@@ -248,11 +264,23 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Conf
   if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
   else if (options.lane && config.laneAfterMs === 0)
     problems.push("lane: is asked only where there are lanes: set laneAfterMs as well");
+  if (options.facts && options.factsFile !== undefined)
+    problems.push("facts: and factsFile exclude each other: set one of them");
+  const declared = readFactsOf(options);
+  const at = options.facts ? "facts" : "factsFile";
+  problems.push(...(declared?.problems ?? []).map((problem) => `${at}: ${problem}`));
   if (problems.length > 0 || "problems" in config) throw new ConfigError(problems);
-  return config;
+  return declared?.facts ? { ...config, facts: declared.facts } : config;
+}
+
+function readFactsOf({ facts, factsFile }: PeerStreamOptions): ReadFacts | undefined {
+  if (facts !== undefined) return readFacts(facts);
+  return factsFile === undefined || factsFile === "" ? undefined : readFactsFile(factsFile);
 }
 
 function hookProblems(name: string, value: unknown): string[] {
+  // Checked by itself.
+  if (name === "facts") return [];
   if (name === "on") return lifecycleProblems(value);
   const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
   return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];

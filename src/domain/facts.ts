@@ -5,7 +5,13 @@
  * For indexes that is also expressed by bits: each dimension but a set has a bit for each of its values, or for each group of them, and
  * one for "not stated". A ticket states one bit of each dimension, and refuses some; two don't fit if one states what the other refuses.
  */
-import type { FactDimension, Facts, FactsDeclaration, FactValue } from "../protocol.ts";
+import {
+  factLimits,
+  type FactDimension,
+  type Facts,
+  type FactsDeclaration,
+  type FactValue,
+} from "../protocol.ts";
 
 /** A want, with the name of the dimension that it is about. Exactly one of `in`, `is`, and `from` with `to`. */
 export interface Want {
@@ -34,14 +40,20 @@ export interface Fitting {
 
 export interface Dimensions {
   readonly declared: FactsDeclaration;
-  /** The names of those of kind `set`. */
-  readonly sets: ReadonlySet<string>;
+  /** Differs between declarations: bits of two are not to be compared. No blanks. */
+  readonly layout: string;
+  /** The names of those whose values are looked up one by one, as bits tell nothing about them: of kind `set`. */
+  readonly listed: ReadonlySet<string>;
   /** Words of 32 bits that all values take. */
   readonly words: number;
   /** Dimensions other than sets, as bits from `from` on, the first one for "not stated". */
   readonly coded: readonly Coded[];
   /** What is stated, in as many words as all values take, and then what is refused, in as many. */
   bitsOf(fitting: Fitting): number[];
+  /** Whether bits tell all about a want. */
+  isTold(want: Want): boolean;
+  /** The names of those that the partner is told, if there are any. */
+  readonly shown: readonly string[] | undefined;
 }
 
 /** A dimension other than a set, and where its bits are. */
@@ -105,27 +117,58 @@ function meetsAll(facts: Facts | undefined, wants: readonly Want[] | undefined):
 }
 
 /**
- * Visits the values of sets that a ticket states, and those it accepts nobody without.
+ * Visits the values of listed dimensions that a ticket states, and those it accepts nobody without; each once. A want of many values is
+ * none of those: it excludes few.
  * @returns whether there are any of the latter.
  */
-export function forEachSetValue(
+export function forEachListedValue(
   { wishes: { facts }, required }: Fitting,
-  { sets }: Dimensions,
+  { listed }: Dimensions,
   visit: (dimension: string, value: string) => void,
 ): boolean {
-  for (const name of sets) {
+  const visited = new Set<string>();
+  const visitOnce = (dimension: string, value: string) => {
+    const key = `${dimension}\n${value}`;
+    if (visited.has(key)) return;
+    visited.add(key);
+    visit(dimension, value);
+  };
+  for (const name of listed) {
     const stated = facts?.[name];
-    if (typeof stated === "object") for (const value of stated) visit(name, value);
+    if (typeof stated === "object") for (const value of stated) visitOnce(name, value);
   }
   let requiresAny = false;
   for (const want of required ?? []) {
-    if (!sets.has(want.of)) continue;
+    if (!want.in || want.in.length > factLimits.setValuesMax || !listed.has(want.of)) continue;
     requiresAny = true;
-    const stated = facts?.[want.of];
-    for (const value of want.in ?? [])
-      if (!(typeof stated === "object" && stated.includes(value))) visit(want.of, value);
+    for (const value of want.in) visitOnce(want.of, value);
   }
   return requiresAny;
+}
+
+/** Those facts that the partner is told; `undefined` without any. */
+export function shownFacts(
+  facts: Facts | undefined,
+  dimensions: Dimensions | undefined,
+): Facts | undefined {
+  if (dimensions?.shown === undefined || facts === undefined) return undefined;
+  let shown: Record<string, FactValue> | undefined;
+  for (const name of dimensions.shown) {
+    const fact = facts[name];
+    if (fact !== undefined) (shown ??= {})[name] = fact;
+  }
+  return shown;
+}
+
+/** The facts of a peer with those that the operator states of it now, in place of those it has stated before. */
+export function withClaims(
+  facts: Facts | undefined,
+  claims: Facts,
+  declared: FactsDeclaration,
+): Facts | undefined {
+  const own = Object.entries(facts ?? {}).filter(([name]) => declared[name]?.by !== "claims");
+  const all = { ...Object.fromEntries(own), ...claims };
+  return Object.keys(all).length > 0 ? all : undefined;
 }
 
 /** @param declared valid, as the configuration checks it. */
@@ -133,13 +176,20 @@ export function createDimensions(declared: FactsDeclaration): Dimensions {
   const coded = code(declared);
   const words = 1 + Math.max(0, ...coded.map(({ from }) => from >>> 5));
   const byName = new Map(coded.map((one) => [one.name, one]));
+  const shown = Object.keys(declared).filter((name) => declared[name]?.shown);
   return {
     declared,
-    sets: new Set(
+    shown: shown.length > 0 ? shown : undefined,
+    layout: hashOf(JSON.stringify(declared)),
+    listed: new Set(
       Object.entries(declared).flatMap(([name, { kind }]) => (kind === "set" ? name : [])),
     ),
     words,
     coded,
+    isTold(want) {
+      const one = byName.get(want.of);
+      return one !== undefined && isToldByBits(one, want);
+    },
     bitsOf({ wishes: { facts }, required }) {
       const bits = Array<number>(2 * words).fill(0);
       const set = (word: number, mask: number) => void (bits[word] = (bits[word] ?? 0) | mask);
@@ -151,6 +201,14 @@ export function createDimensions(declared: FactsDeclaration): Dimensions {
       return bits;
     },
   };
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let n = 0; n < text.length; n++)
+    hash = Math.imul(hash ^ text.charCodeAt(n), 0x01000193) >>> 0;
+  return hash.toString(36);
 }
 
 /** Lays out the bits. No dimension lies across two words. */
@@ -216,4 +274,13 @@ function acceptsSomeOf(one: Coded, group: number, want: Want): boolean {
   const lowest = bands[group] ?? dimension.from;
   const next = bands[group + 1] ?? dimension.to + 1;
   return (want.from ?? -Infinity) < next && (want.to ?? Infinity) >= lowest;
+}
+
+/** Whether each group is accepted as a whole or not at all. Ranges have whole numbers. */
+function isToldByBits({ dimension, bands }: Coded, { from, to }: Want): boolean {
+  if (dimension.kind === "flag") return true;
+  if (dimension.kind === "one") return dimension.of.length <= groupsMax;
+  const beginsBand = from === undefined || from <= dimension.from || bands.includes(from);
+  const endsBand = to === undefined || to >= dimension.to || bands.includes(to + 1);
+  return beginsBand && endsBand;
 }

@@ -3,9 +3,9 @@
  * bound. A lane is a fact of a ticket that no peer can state, want or see. Sessions and their wishes do not have it, so that it is in
  * nothing that is sent.
  */
-import type { FactDimension, Facts } from "../protocol.ts";
+import type { FactDimension, Facts, FactValue } from "../protocol.ts";
 import { laneByConduct } from "./conduct.ts";
-import type { Want } from "./facts.ts";
+import { requiredWants, type Want } from "./facts.ts";
 import type { Session } from "./session.ts";
 import type { RelaxSteps, Wishes } from "./ticket.ts";
 
@@ -27,8 +27,10 @@ export const laneDimension = {
   by: "claims",
 } as const satisfies FactDimension;
 
-/** The want of each lane. It is never ranked by: all who are eligible meet it. */
-const wantOf: readonly Want[] = lanes.map((lane) => ({ of: laneName, in: [lane, anyLane] }));
+/** The want of each lane, which is not among a ticket's own: those are ranked by, and all who are eligible meet this one. */
+const wantOf = new Map<FactValue | undefined, Want>(
+  lanes.map((lane) => [lane, { of: laneName, in: [lane, anyLane] }]),
+);
 
 /** One object for all who state nothing else. */
 const factOf = new Map<string, Facts>(laneDimension.of.map((lane) => [lane, { lane }]));
@@ -44,22 +46,20 @@ export const hasLanes = ({ laneAfterMs = 0 }: RelaxSteps): boolean => laneAfterM
 export const laneOf = ({ wishes, conduct }: Pick<Session, "wishes" | "conduct">, now: number) =>
   wishes?.lane ?? laneByConduct(conduct, now);
 
-/**
- * The wishes of a ticket with its lane among its facts, and the wants that hold with that of its lane.
- * @param required the wants that hold besides.
- */
+/** The wishes of a ticket: those of its session, with its lane among the facts. */
 export function inLane(
   wishes: Wishes,
-  required: readonly Want[] | undefined,
   { lane, waitedMs }: { lane: number; waitedMs: number },
   { laneAfterMs = 0 }: RelaxSteps,
-): { wishes: Wishes; required: readonly Want[] | undefined } {
-  const isOver = waitedMs >= laneAfterMs;
-  const fact = isOver ? anyLane : String(lane);
+): Wishes {
+  const fact = waitedMs < laneAfterMs ? String(lane) : anyLane;
   const facts = wishes.facts ? { ...wishes.facts, [laneName]: fact } : factOf.get(fact);
-  const want = isOver ? undefined : wantOf[lane];
-  return {
-    wishes: { ...wishes, facts },
-    required: want ? [...(required ?? []), want] : required,
-  };
+  return { ...wishes, facts };
+}
+
+/** The wants of a ticket that hold after `waitedMs`, with that of the lane that it states; `undefined`: none. */
+export function requiredOfTicket(wishes: Wishes, waitedMs: number): readonly Want[] | undefined {
+  const required = requiredWants(wishes, waitedMs);
+  const want = wantOf.get(wishes.facts?.[laneName]);
+  return want ? [...(required ?? []), want] : required;
 }

@@ -1,7 +1,7 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import type { Mode } from "../protocol.ts";
 import {
-  forEachSetValue,
+  forEachListedValue,
   isRequired,
   type Dimensions,
   type Fitting,
@@ -147,13 +147,13 @@ function relaxing(
     : { accepts: accepted, relaxesAfterMs };
 }
 
-/** What a term lists: those who name an interest, speak a language, state or want a value of a set, or accept anybody. */
+/** What a term lists: those who name an interest, speak a language, state or want a value of a listed dimension, or accept anybody. */
 export type TermKind = Acceptance | "fact";
 
 /**
  * Under which terms a ticket is found, and just as well where it looks. Two that fit share one: an interest; a language, or nothing but that
- * each accepts the other, once both do. A ticket that wants a value of a set is not among those who accept anybody but among those who
- * state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
+ * each accepts the other, once both do. A ticket that wants a value of a listed dimension (see `Dimensions`) is not among those who accept
+ * anybody but among those who state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
   ticket: Pick<Ticket, "wishes" | "accepts" | "required">,
@@ -167,12 +167,12 @@ export function forEachIndexTerm(
   if (accepts(acceptance, "language"))
     for (const word of wishes.languages) visit("language", inLobby + word);
   if (!accepts(acceptance, "anybody")) return;
-  const wantsOfSet =
+  const wantsListed =
     dimensions !== undefined &&
-    forEachSetValue(ticket, dimensions, (dimension, value) =>
+    forEachListedValue(ticket, dimensions, (dimension, value) =>
       visit("fact", `${inLobby}${dimension}\n${value}`),
     );
-  if (!wantsOfSet) visit("anybody", inLobby);
+  if (!wantsListed) visit("anybody", inLobby);
 }
 
 /** When a ticket accepts more than now; `undefined` for one that never does. */

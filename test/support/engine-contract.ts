@@ -11,6 +11,9 @@ import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
+import { describeMeetings } from "./again-contract.ts";
+import { describeLobbies } from "./lobby-contract.ts";
+import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -1210,4 +1213,7 @@ export function describeEngine(name: string, open: OpenEngine) {
   });
 
   describeAccounts(name, open);
+  describeLobbies(name, open);
+  describeShownFacts(name, open);
+  describeMeetings(name, open);
 }

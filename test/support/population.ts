@@ -39,7 +39,7 @@ const byRank = <T>(values: readonly T[], random: () => number): T =>
 
 const age = (random: () => number) => 18 + Math.floor(Math.min(81, -Math.log(1 - random()) * 9));
 
-export const shares: readonly Shares[] = [
+const shares: readonly Shares[] = [
   {
     name: "region",
     stated: 1,

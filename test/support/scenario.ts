@@ -3,7 +3,7 @@
  * and indented under an act what each peer was told since the last such line, exactly and in order. Whoever
  * is not mentioned under an act that has such lines must have been told nothing.
  */
-import type { Want } from "../../src/domain/facts.ts";
+import { createDimensions, type Want } from "../../src/domain/facts.ts";
 import type { Facts, FactsDeclaration, FactValue, PeerEvent } from "../../src/protocol.ts";
 import { createWorld, type Asked, type OpenEngine, type Peer } from "./world.ts";
 
@@ -99,7 +99,7 @@ function readWishes(text: string): Asked {
 
 /** Plays every act; answers what went otherwise than written, one line each. */
 export async function playScenario(scenario: Scenario, open: OpenEngine): Promise<string[]> {
-  const world = createWorld({ open, facts: declaration });
+  const world = createWorld({ open, dimensions: createDimensions(declaration) });
   const cast = new Map<string, Peer>();
   const read = new Map<string, number>();
   const wrong: string[] = [];

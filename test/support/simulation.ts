@@ -1,5 +1,5 @@
 /** A day of a site on virtual time: peers arrive, talk, skip, lose their connection, and go. Seeded. */
-import { meets, type Stated } from "../../src/domain/facts.ts";
+import { createDimensions, meets, type Stated } from "../../src/domain/facts.ts";
 import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
 import type { Engine, PairRequest } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
@@ -90,7 +90,7 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
     seed: options.seed,
     policy,
     skipCooldownMs,
-    ...(options.withFacts && { facts: declaration }),
+    ...(options.withFacts && { dimensions: createDimensions(declaration) }),
     open: (system, engineOptions) => witnessed(open(system, engineOptions), system.now),
   });
   let bothWished = 0;

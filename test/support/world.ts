@@ -3,14 +3,15 @@
  * skip and are told things.
  */
 import { createLobby } from "../../src/app/peer-stream.ts";
-import { createDimensions } from "../../src/domain/facts.ts";
+import type { Dimensions } from "../../src/domain/facts.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
+import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import type { Log } from "../../src/observe/log.ts";
-import type { FactsDeclaration, PeerEvent } from "../../src/protocol.ts";
+import type { PeerEvent } from "../../src/protocol.ts";
 import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -26,8 +27,8 @@ export interface WorldOptions {
   /** Skips that cost nothing; 0: none ever does. */
   skipBurst?: number;
   policy?: Policy;
-  /** Dimensions that peers state and want. */
-  facts?: FactsDeclaration;
+  /** Of facts. */
+  dimensions?: Dimensions;
   /** Bugs are noted, not thrown. */
   tolerateBugs?: boolean;
   ice?: Partial<IceConfig>;
@@ -39,7 +40,7 @@ export interface Told {
 }
 
 /** What a peer may ask for in `join`, all of it optional. */
-export type Asked = Partial<Parameters<Signaling["join"]>[1]>;
+export type Asked = Partial<Parameters<Signaling["join"]>[1]> & { lobby?: string | undefined };
 
 export interface Peer {
   readonly name: string;
@@ -56,6 +57,7 @@ export interface Peer {
   roomId(): string;
   join(asked?: Asked): Promise<string>;
   skip(roomId?: string): Promise<string>;
+  again(roomId: string): Promise<string>;
   leave(): Promise<string>;
   /** Its connection drops. */
   drop(): Promise<void>;
@@ -101,7 +103,7 @@ export function createWorld(options: WorldOptions = {}): World {
     skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
-    ...(options.facts && { dimensions: createDimensions(options.facts) }),
+    dimensions: options.dimensions,
   });
   const { signaling } = createLobby({
     engine,
@@ -173,18 +175,23 @@ function createPeer(
       if (!paired || !("roomId" in paired)) throw new Error(`${name} was never paired`);
       return paired.roomId;
     },
-    join: (asked = {}) =>
+    join: ({ lobby, ...asked } = {}) =>
       status(
-        signaling.join(known(), {
-          mode: "video",
-          interests: [],
-          languages: [],
-          relayOnly: false,
-          autoRejoin: true,
-          ...asked,
-        }),
+        signaling.join(
+          known(),
+          {
+            mode: "video",
+            interests: [],
+            languages: [],
+            relayOnly: false,
+            autoRejoin: true,
+            ...asked,
+          },
+          lobbyNamed(lobby),
+        ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),
+    again: (roomId) => status(signaling.again(known(), roomId)),
     leave: () => status(signaling.leave(known())),
     async drop() {
       connection.abort();

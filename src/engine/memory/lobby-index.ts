@@ -62,7 +62,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     audio: newTerms(),
     text: newTerms(),
   };
-  readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   readonly #dimensions: Dimensions | undefined;
 
   constructor(dimensions?: Dimensions) {
@@ -74,7 +73,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { ticket } = peer.value;
     if (!ticket) return;
     const { mode } = ticket.wishes;
-    this.#waiting[mode] += 1;
     const entries: IndexEntry<P>[] = [];
     peer.indexEntries = entries;
     forEachIndexTerm(ticket, this.#dimensions, (kind, word) => {
@@ -95,7 +93,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
-    this.#waiting[ticket.wishes.mode] -= 1;
     for (const listed of indexEntries) {
       const { term, entry } = listed;
       if (number !== undefined) removeNumber(term, number);
@@ -128,10 +125,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
     for (const { term } of entries) findIn(term, peer, countMax, found);
     return found;
-  }
-
-  waiting(mode: Mode): number {
-    return this.#waiting[mode];
   }
 }
 

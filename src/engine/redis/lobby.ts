@@ -1,4 +1,6 @@
 /** The waiting tickets in Redis: whom each may be paired with, and the pairing of two. */
+import { fit, type Dimensions } from "../../domain/facts.ts";
+import { requiredOfTicket } from "../../domain/lanes.ts";
 import { isRejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { eligibleMax } from "../constants.ts";
@@ -20,9 +22,12 @@ export class Lobby {
   /** Options that have been looked at: if one of them is chosen, the two need not be read again. */
   readonly #lookedAt = new Map<string, Eligible>();
 
-  constructor(node: Node, transactor: Transactor) {
+  readonly #dimensions: Dimensions | undefined;
+
+  constructor(node: Node, transactor: Transactor, dimensions: Dimensions | undefined) {
     this.#node = node;
     this.#transactor = transactor;
+    this.#dimensions = dimensions;
   }
 
   /** Keeps the options that came with the commit by which a ticket entered the lobby, so that looking needs no round. */
@@ -34,12 +39,13 @@ export class Lobby {
   async matchOptions(sessionId: string, asEntered = false): Promise<MatchOptions | undefined> {
     const entered = take(this.#entered, sessionId);
     const args = { session: sessionId, now: this.#node.now(), max: eligibleMax };
+    const script = this.#dimensions ? scripts.eligibleByFit : scripts.eligible;
     const found =
       asEntered && entered
         ? entered
-        : await this.#transactor.answering(() => this.#node.run(scripts.eligible, args));
+        : await this.#transactor.answering(() => this.#node.run(script, args));
     if (isRejection(found)) return undefined;
-    const options = optionsOf(found);
+    const options = optionsOf(found, args.now);
     if (options && options.eligible.length > 0) keep(this.#lookedAt, found);
     return options;
   }
@@ -84,11 +90,17 @@ function take(options: Map<string, Eligible>, sessionId: string): Eligible | und
   return found;
 }
 
-function optionsOf(found: Eligible): MatchOptions | undefined {
+/**
+ * Facts and wants are compared once more, by their names: the bits that were compared in Redis may be of a node to which the operator has
+ * declared other dimensions.
+ */
+function optionsOf(found: Eligible, now: number): MatchOptions | undefined {
   const [ticket, ...eligible] = found.flatMap(([id, pairs]) => {
-    const { value } = decodeSession(id, fieldsOf(pairs));
-    return value.ticket ?? [];
+    const stored = decodeSession(id, fieldsOf(pairs)).value.ticket;
+    if (!stored) return [];
+    return { ...stored, required: requiredOfTicket(stored.wishes, now - stored.since) };
   });
   if (!ticket) return undefined;
-  return { ticket, eligible: eligible.sort((a, b) => a.queuedSince - b.queuedSince) };
+  const fitting = eligible.filter((other) => fit(ticket, other));
+  return { ticket, eligible: fitting.sort((a, b) => a.queuedSince - b.queuedSince) };
 }

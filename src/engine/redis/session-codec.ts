@@ -2,6 +2,8 @@
  * Sessions as hashes in Redis, each with its room. Absent fields are not stored. What holds for all sessions of an account is in a hash of its
  * own, and is read and written along with each of them.
  */
+import type { Dimensions } from "../../domain/facts.ts";
+import type { FactValue } from "../../protocol.ts";
 import {
   newSession,
   partnerIdOf,
@@ -29,6 +31,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rejected",
   "penalty",
   "conduct",
+  "intents",
   "avoidances",
 ]);
 
@@ -36,6 +39,12 @@ export const accountFields: ReadonlySet<string> = new Set([
 export interface RemoteStream {
   readonly id: string;
   readonly node: string;
+}
+
+/** Two fields: see fits.lua. */
+export interface StoredFit {
+  readonly fit: string;
+  readonly stated: string | undefined;
 }
 
 /** A session with what the engine in Redis keeps of it besides its value. */
@@ -46,6 +55,8 @@ export interface StoredSession {
   epoch: string | undefined;
   /** The keys of the terms under which its ticket is listed; absent while it is not. */
   terms: readonly string[] | undefined;
+  /** What its ticket states and refuses, as it is listed; absent without any dimensions. */
+  fit: StoredFit | undefined;
   /** How often it, or its account, has come to avoid another person. */
   avoidanceCount: number;
   /** Whether it has blocked another person: then it is kept for as long as its token is valid. Of one without an account. */
@@ -65,7 +76,7 @@ export function fieldsOf(pairs: Pairs): Fields {
 /** An empty hash is a session that does not exist. */
 export function decodeSession(id: string, fields: Fields): StoredSession {
   const revision = Number(fields["revision"] ?? 0);
-  const ticket = parse<Omit<Ticket, "revision">>(fields["ticket"]);
+  const ticket = parse<Omit<Ticket, "revision" | "required">>(fields["ticket"]);
   const streams = parse<[string, string][]>(fields["streams"]) ?? [];
   return {
     value: {
@@ -73,7 +84,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       revision,
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
-      ticket: ticket && { ...ticket, revision },
+      ticket: ticket && { ...ticket, required: undefined, revision },
       room: parse<Room>(fields["room"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
@@ -83,12 +94,14 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
       conduct: parse<Conduct>(fields["conduct"]),
+      intentsFullAt: Number(fields["intents"] ?? 0),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
     streams: streams.map(([stream, node]) => ({ id: stream, node })),
     epoch: fields["epoch"],
     terms: parse(fields["terms"]),
+    fit: fields["fit"] === undefined ? undefined : { fit: fields["fit"], stated: fields["stated"] },
     avoidanceCount: Number(fields["avoidances"] ?? 0),
     blocks: fields["blocks"] === "1",
   };
@@ -96,13 +109,18 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
 
 /**
  * All fields that a session is stored in, `undefined` for those that are absent. The scripts write the others: `revision`, `answered`
- * (the number of recorded results), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
+ * (the number of recorded results), `place` (see fits.lua), and `name`, `dropped` and `mark` of its log (see log.lua; `mark` is the offset of the event that began its
  * room).
  */
 export function encodeSession(stored: StoredSession): StoredFields {
   const { value, streams, terms } = stored;
   const { ticket, room, recentRooms, earlierNetworks } = value;
-  const { revision: _, ...unversioned } = ticket ?? { revision: 0 };
+  // What it fits is stored as scripts need it, and follows from its wishes.
+  const {
+    revision: _,
+    required: __,
+    ...unversioned
+  } = ticket ?? { revision: 0, required: undefined };
   const nodes = [...new Set(streams.map(({ node }) => node))];
   return {
     account: value.account,
@@ -113,6 +131,8 @@ export function encodeSession(stored: StoredSession): StoredFields {
     epoch: stored.epoch,
     ticket: ticket && json(unversioned),
     terms: json(terms),
+    fit: stored.fit?.fit,
+    stated: stored.fit?.stated,
     room: json(room),
     in: room?.id,
     partner: room && partnerIdOf(value.id, room),
@@ -124,10 +144,32 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
     conduct: json(value.conduct),
+    intents: text(value.intentsFullAt || undefined),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,
+  };
+}
+
+/** What a ticket states and refuses as scripts read it: see fits.lua. */
+export function encodeFit(
+  ticket: Ticket,
+  dimensions: Dimensions | undefined,
+): StoredFit | undefined {
+  if (!dimensions) return undefined;
+  const { wishes, required = [] } = ticket;
+  const { mode, lobby = "" } = wishes;
+  const { listed, declared, layout } = dimensions;
+  const pool = `${layout}:${mode}:${lobby}`;
+  const facts: Record<string, FactValue> = {};
+  for (const [name, fact] of Object.entries(wishes.facts ?? {}))
+    if (listed.has(name) || declared[name]?.kind === "range") facts[name] = fact;
+  const compared = required.filter((want) => !dimensions.isTold(want));
+  const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
+  return {
+    fit: `${compared.length > 0 ? "~" : "="}${dimensions.bitsOf(ticket).join(",")}, ${pool}`,
+    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
   };
 }
 

@@ -4,7 +4,7 @@ import { describeProperties } from "../../support/engine-properties.ts";
 import { seededRandom } from "../../support/virtual-system.ts";
 import { delayed } from "../../support/world.ts";
 
-const runs = 10_000;
+const runs = Number(process.env["MEMORY_HISTORIES"] ?? 10_000);
 
 describeProperties("in memory", createMemoryEngine, runs);
 describeProperties(

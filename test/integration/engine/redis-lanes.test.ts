@@ -2,7 +2,7 @@
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { accountVerbs } from "../../support/account-contract.ts";
 import { engineOptions } from "../../support/engine-options.ts";
-import { describeLanes, laneOptions } from "../../support/lane-contract.ts";
+import { describeLaneMeetings, describeLanes, laneOptions } from "../../support/lane-contract.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
 
@@ -12,6 +12,7 @@ afterEach(() => engines.close());
 afterAll(() => redis[Symbol.asyncDispose]());
 
 describeLanes("in Redis", engines.open);
+describeLaneMeetings("in Redis", engines.open);
 
 /** The keys that have a record of conduct. */
 async function keysWithConduct(): Promise<string[]> {

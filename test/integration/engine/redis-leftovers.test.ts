@@ -8,6 +8,7 @@ import { createKeys, layoutKey, type Keys } from "../../../src/engine/redis/keys
 import { createRedisEngine } from "../../../src/engine/redis/redis-engine.ts";
 import { createSystem, steadyClock } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
+import { dimensions } from "../../support/facts-contract.ts";
 import { enginesOn, startRedis, type Redis } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
 import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-system.ts";
@@ -25,7 +26,13 @@ const lives = {
   rooms: 0,
   online: 0,
   lobby: 0,
+  lobbyCounts: 0,
   term: 0,
+  places: 0,
+  takenPlaces: 0,
+  factBits: 0,
+  termPlaces: 0,
+  fitting: 0,
   due: 0,
   node: quarterHourMs,
   // The node that was the last one; it is removed by the next.
@@ -103,7 +110,8 @@ async function nodeThatDies(redis: Redis, system: VirtualSystem, prefix: string,
   await attach(other, "has streams on both");
   await doomed.detach(await attach(doomed, "is absent already"));
   await attach(doomed, "waits", "account of the dead");
-  await doomed.enqueue({ sessionId: "waits", generation: 1 }, defaultWishes);
+  const wishes = { ...defaultWishes, lobby: "rome" };
+  await doomed.enqueue({ sessionId: "waits", generation: 1 }, wishes);
   expect(await doomed.addresses.admit("an address", 60, 5)).toMatchObject({ kind: "admitted" });
   await doomed.close();
   const keys = createKeys(prefix);
@@ -123,6 +131,7 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     ...engineOptions,
     moderation: { ...engineOptions.moderation, voteAfterMs: 0 },
     lifecycle: lifecycleTypes,
+    dimensions,
   });
   let told = 0;
   engine.onLifecycle(() => void (told += 1));
@@ -135,7 +144,11 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     const stream = await attach(engine, sessionId, n % 4 < 2 ? `account ${n % 8}` : undefined);
     streams.push(stream);
     const mode = modes[n % 3] ?? "video";
-    const wishes = { ...defaultWishes, mode, interests: [`interest ${n % 4}`, "jazz"] };
+    const lobby = mode === "text" ? { lobby: "berlin" } : {};
+    const facts = { age: 20 + n, topics: ["jazz"], adult: n % 2 > 0 };
+    const wants = [{ of: "age", from: 19 }];
+    const interests = [`interest ${n % 4}`, "jazz"];
+    const wishes = { ...defaultWishes, mode, interests, facts, wants, ...lobby };
     const caller = { sessionId, generation: 1, mutationId: "join" };
     await engine.enqueue(caller, wishes);
     const found = await engine.matchOptions(sessionId);
@@ -158,6 +171,21 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     }
     if (verb === 3) await engine.detach(stream);
   }
+  // Who accept anybody, but fit nobody.
+  for (let n = 0; n < 6; n++) {
+    const sessionId = `picky ${n}`;
+    streams.push(await attach(engine, sessionId));
+    const facts = { age: 20 + n, topics: ["jazz"], country: `country ${n}` };
+    const wants = [
+      { of: "age", from: 99, softAfterMs: 100_000 },
+      { of: n % 2 > 0 ? "country" : "topics", in: ["rock"] },
+    ];
+    await engine.enqueue({ sessionId, generation: 1 }, { ...defaultWishes, facts, wants });
+  }
+  const { factBits, termPlaces, places, takenPlaces } = createKeys(prefix);
+  for (const pattern of [factBits("*", "*"), termPlaces("*", "fact", "*"), places("*")])
+    expect((await redis.cli("--scan", "--pattern", pattern)).trim()).not.toBe("");
+  expect((await redis.cli("--scan", "--pattern", takenPlaces("*"))).trim()).not.toBe("");
   await engine.suspend({ kind: "session", id: "peer 1" }, system.now() + 3_600_000);
   await engine.send({ sessionId: "nobody", generation: 1, mutationId: "1" }, "room", "{}");
   await engine.status({ sessionId: "nobody", generation: 1 });

@@ -3,7 +3,8 @@ import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { createLobby } from "../../../src/app/peer-stream.ts";
 import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
-import { createRedisEngine, type RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { everyEngine } from "../../support/engines.ts";
@@ -101,46 +102,57 @@ test("signals of a few milliseconds are one script, in order, and no later call 
   await engines.close();
 });
 
-test("a join that waits takes one round to Redis, one that pairs two, a skip one", async () => {
-  await using redis = await startRedis(["--appendonly", "no"]);
-  const engines = enginesOn(redis);
-  const system = createVirtualSystem();
-  const engine = engines.open(system, engineOptions);
-  const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
-  const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
-  const { signaling } = createLobby({ engine, system, log, ice });
-  const callers: Caller[] = [];
-  for (const sessionId of ["alice", "bob", "carol", "dave"]) {
-    const attached = await engine.attach({ sessionId, generation: 0, addressHash: "", wake() {} });
-    if (isRejection(attached)) throw new Error(attached.reason);
-    callers.push({ sessionId, generation: attached.stream.generation });
-  }
-  const [alice, bob, carol, dave] = callers as [Caller, Caller, Caller, Caller];
-  let mutations = 0;
-  /** How many scripts a call runs one after the other. */
-  async function roundsOf(caller: Caller, status: string, call: "join" | "skip") {
-    await redis.cli("config", "resetstat");
-    const as = { ...caller, mutationId: `id ${mutations++}` };
-    const wishes = { ...defaultWishes, interests: [], languages: [] };
-    const make = () => (call === "join" ? signaling.join(as, wishes) : signaling.skip(as));
-    const answered = await make();
-    const stats = await redis.cli("info", "commandstats");
-    expect(answered).toEqual({ status } as never);
-    // The same call again says the same: a result is recorded in the step in which two are paired.
-    expect(await make()).toEqual(answered);
-    const calls = (command: string) =>
-      Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
-    return calls("evalsha") + calls("eval");
-  }
-  // The first ones bring the scripts along.
-  await roundsOf(alice, "waiting", "join");
-  await roundsOf(bob, "paired", "join");
-  expect(await roundsOf(carol, "waiting", "join")).toBe(1);
-  expect(await roundsOf(dave, "paired", "join")).toBe(2);
-  // Both look for another partner, and find none.
-  expect(await roundsOf(dave, "waiting", "skip")).toBe(1);
-  await engines.close();
-});
+test.each([
+  ["of anonymous peers", () => undefined],
+  [
+    "of accounts, whose intents are counted in them",
+    (sessionId: string) => `account of ${sessionId}`,
+  ],
+])(
+  "a join that waits takes one round to Redis, one that pairs two, a skip one: %s",
+  async (_, accountOf) => {
+    await using redis = await startRedis(["--appendonly", "no"]);
+    const engines = enginesOn(redis);
+    const system = createVirtualSystem();
+    const engine = engines.open(system, { ...engineOptions, intents: { perS: 1, burst: 5 } });
+    const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
+    const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
+    const { signaling } = createLobby({ engine, system, log, ice });
+    const callers: Caller[] = [];
+    for (const sessionId of ["alice", "bob", "carol", "dave"]) {
+      const account = accountOf(sessionId);
+      const request = { sessionId, account, generation: 0, addressHash: "", wake() {} };
+      const attached = await engine.attach(request);
+      if (isRejection(attached)) throw new Error(attached.reason);
+      callers.push({ sessionId, generation: attached.stream.generation });
+    }
+    const [alice, bob, carol, dave] = callers as [Caller, Caller, Caller, Caller];
+    let mutations = 0;
+    /** How many scripts a call runs one after the other. */
+    async function roundsOf(caller: Caller, status: string, call: "join" | "skip") {
+      await redis.cli("config", "resetstat");
+      const as = { ...caller, mutationId: `id ${mutations++}` };
+      const wishes = { ...defaultWishes, interests: [], languages: [] };
+      const make = () => (call === "join" ? signaling.join(as, wishes) : signaling.skip(as));
+      const answered = await make();
+      const stats = await redis.cli("info", "commandstats");
+      expect(answered).toEqual({ status } as never);
+      // The same call again says the same: a result is recorded in the step in which two are paired.
+      expect(await make()).toEqual(answered);
+      const calls = (command: string) =>
+        Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+      return calls("evalsha") + calls("eval");
+    }
+    // The first ones bring the scripts along.
+    await roundsOf(alice, "waiting", "join");
+    await roundsOf(bob, "paired", "join");
+    expect(await roundsOf(carol, "waiting", "join")).toBe(1);
+    expect(await roundsOf(dave, "paired", "join")).toBe(2);
+    // Both look for another partner, and find none.
+    expect(await roundsOf(dave, "waiting", "skip")).toBe(1);
+    await engines.close();
+  },
+);
 
 test("A16 a report about a session that was forgotten counts against that session, and against no address", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);

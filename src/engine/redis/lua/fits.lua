@@ -1,0 +1,242 @@
+-- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: '=words pool', or
+-- '~words pool' if it has wants that the bits of the words can't tell. Its field `stated` has what these are compared
+-- with: { f = facts, w = the wants that bits can't tell }. A pool is a declaration, a mode and a lobby. Tickets of
+-- different ones are compared by names: while a new version is rolled out, nodes may differ in what is declared.
+--
+-- Those of a pool that accept anybody have a place each, a number. Bit `place` of fact_bits_key(pool, n) is bit n of the ticket there, and
+-- bit `place` of a term's bitmap says that it is listed under that term. So those who fit are found by a few BITOP, without reading the others.
+local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
+-- So many that do not fit are read, the longest queued of each term first: of the terms with bitmaps together, before these are used; and of
+-- each other term, and of all of these together.
+local misfits_max, other_misfits_max = 32, 128
+-- Of those who fit by bits so many are compared, of which the longest queued are read first.
+local compared_max, read_max = 64, 32
+local places_min = 1024
+local zeros = string.rep('\0', 32)
+-- BITOP is several times faster with up to 16 keys.
+local at_once = 15
+
+local function parse_fit(fit)
+  local exact, texts, pool = string.match(fit, '^(.)(%S+) (.*)$')
+  local words = {}
+  for word in string.gmatch(texts, '[^,]+') do words[#words + 1] = tonumber(word) end
+  return words, exact == '~', pool
+end
+
+local function each_bit(words, visit)
+  for n, word in ipairs(words) do
+    local left = band(word, -1)
+    while left ~= 0 do
+      local lowest = band(left, -left)
+      local _, bits = math.frexp(math.abs(lowest))
+      visit(32 * (n - 1) + bits - 1)
+      left = bxor(left, lowest)
+    end
+  end
+end
+
+-- The bitmap of a term under which tickets are found that accept anybody; nil for any other.
+local function places_of(term)
+  local mode, kind, word = string.match(string.sub(term, #prefix + 1), '^i:(%a+):(%a+):(.*)$')
+  return (kind == 'anybody' or kind == 'fact') and term_places_key(mode, kind, word) or nil
+end
+
+local function mark(id, place, words, pool, terms, value)
+  each_bit(words, function(n) redis.call('SETBIT', fact_bits_key(pool, n), place, value) end)
+  for _, term in ipairs(terms) do
+    local bitmap = places_of(term)
+    if bitmap then
+      redis.call('SETBIT', bitmap, place, value)
+      if value == 0 and redis.call('EXISTS', term) == 0 then redis.call('DEL', bitmap) end
+    end
+  end
+  redis.call('SETBIT', taken_places_key(pool), place, value)
+end
+
+-- A ticket has been added to its terms, at least one of which has a bitmap.
+local function give_place(id, fit, terms)
+  local words, _, pool = parse_fit(fit)
+  -- In turn, so that those who came first are at the places after the next one, and those who came last before it.
+  local next_place, count = tonumber(redis.call('HGET', places_key(pool), 'next') or '0'), redis.call('HLEN', places_key(pool))
+  if next_place >= math.max(places_min, 2 * count) then next_place = 0 end
+  local byte = math.floor(next_place / 8)
+  local place = redis.call('BITPOS', taken_places_key(pool), 0, byte)
+  -- The bitmap ends before that.
+  if place < 0 then place = 8 * byte end
+  redis.call('HSET', places_key(pool), place, id, 'next', place + 1)
+  redis.call('HSET', session_key(id), 'place', place)
+  mark(id, place, words, pool, terms, 1)
+end
+
+-- It has been removed from them.
+local function take_place(id, fit, terms)
+  local place = redis.call('HGET', session_key(id), 'place')
+  if (place or '') == '' then return end
+  local words, _, pool = parse_fit(fit)
+  redis.call('HSET', session_key(id), 'place', '')
+  mark(id, place, words, pool, terms, 0)
+  redis.call('HDEL', places_key(pool), place)
+  if redis.call('HLEN', places_key(pool)) > 1 then return end
+  local bitmaps = { places_key(pool), taken_places_key(pool) }
+  for n = 0, 32 * #words - 1 do bitmaps[n + 3] = fact_bits_key(pool, n) end
+  redis.call('DEL', unpack(bitmaps))
+end
+
+local function includes(list, item)
+  for _, one in ipairs(list or {}) do
+    if one == item then return true end
+  end
+  return false
+end
+
+-- See `meets` in facts.ts.
+local function meets(fact, want)
+  if type(fact) == 'string' then return includes(want['in'], fact) end
+  if type(fact) == 'boolean' then return fact == want.is end
+  if type(fact) == 'number' then return fact >= (want.from or fact) and fact <= (want.to or fact) end
+  for _, value in ipairs(fact or {}) do
+    if includes(want['in'], value) then return true end
+  end
+  return false
+end
+
+local function meets_all(facts, wants)
+  for _, want in ipairs(wants) do
+    if not meets(facts[want.of], want) then return false end
+  end
+  return true
+end
+
+-- Two of different pools, as tickets: by all wants that hold at `now`.
+local function meets_required(other, one, now)
+  local required = {}
+  for _, want in ipairs(one.wishes.wants or {}) do
+    if not want.softAfterMs or now - one.since < want.softAfterMs then required[#required + 1] = want end
+  end
+  return meets_all(other.wishes.facts or {}, required)
+end
+
+local function decode_stated(text) return text == '' and { f = {}, w = {} } or cjson.decode(text) end
+
+local function person_and_fit_of(session)
+  local fields = redis.call('HMGET', session_key(session), 'account', 'fit')
+  local account = fields[1] or ''
+  if account == '' then return session, nil, fields[2] or '' end
+  return '@' .. account, account, fields[2] or ''
+end
+
+-- A session's look at others: `fits(other, its fit)`, and `among(bitmap, term)`, an iterator over the sessions listed under a term that
+-- fit by bits, the longest queued first.
+local function look_of(session, fit, now)
+  local words, exact, pool = parse_fit(fit)
+  local in_same_pool = '^(.)' .. string.rep('([^,]+),', #words) .. ' '
+  local half, by_bits, by_stated, own, refused = #words / 2, {}, {}, nil, nil
+  local function field_of(id, field) return redis.call('HGET', session_key(id), field) or '' end
+
+  local function fits_by_bits(other)
+    for n = 1, half do
+      -- The functions on bits take texts as well.
+      if band(words[n], other[half + n + 1]) ~= 0 or band(words[half + n], other[n + 1]) ~= 0 then return false end
+    end
+    return true
+  end
+
+  local function fit_by_names(other)
+    local one, theirs = cjson.decode(field_of(session, 'ticket')), cjson.decode(field_of(other, 'ticket'))
+    return meets_required(theirs, one, now) and meets_required(one, theirs, now)
+  end
+
+  local function fit_exactly(other)
+    local stated = field_of(other, 'stated')
+    if by_stated[stated] == nil then
+      own = own or decode_stated(field_of(session, 'stated'))
+      local its = decode_stated(stated)
+      by_stated[stated] = meets_all(its.f, own.w) and meets_all(own.f, its.w)
+    end
+    return by_stated[stated]
+  end
+
+  local function fits(other, its)
+    local known = by_bits[its]
+    if known == nil then
+      if string.sub(its, -#pool - 1) ~= ' ' .. pool then known = fit_by_names
+      else
+        local theirs = { string.match(its, in_same_pool) }
+        known = fits_by_bits(theirs) and ((exact or theirs[1] == '~') and fit_exactly or true)
+      end
+      by_bits[its] = known
+    end
+    if type(known) == 'boolean' then return known end
+    return known(other)
+  end
+
+  -- A bitmap of the places whose tickets do not fit. There is none if all do.
+  local function refuse()
+    refused = fitting_key('refused')
+    redis.call('DEL', refused)
+    local keys = {}
+    -- What one states the other must not refuse.
+    each_bit(words, function(n) keys[#keys + 1] = fact_bits_key(pool, (n + 32 * half) % (64 * half)) end)
+    for n = 1, #keys, at_once do redis.call('BITOP', 'OR', refused, refused, unpack(keys, n, math.min(n + at_once - 1, #keys))) end
+  end
+
+  -- Adds the places whose bits are set from one byte to another, up to `compared_max` of them.
+  local function add_places(places, bytes, from, to)
+    for first = from, to, #zeros do
+      local chunk = string.sub(bytes, first, math.min(to, first + #zeros - 1))
+      if chunk ~= zeros then
+        for n = 1, #chunk do
+          local byte = string.byte(chunk, n)
+          if byte ~= 0 then
+            for place = 0, 7 do
+              if band(byte, rshift(128, place)) ~= 0 then places[#places + 1] = 8 * (first + n - 2) + place end
+            end
+            if #places >= compared_max then return end
+          end
+        end
+      end
+    end
+  end
+
+  local function among(bitmap, term)
+    local found = fitting_key('found')
+    -- Neither replicas nor the log of writes need to know of what is deleted again at once.
+    redis.set_repl(redis.REPL_NONE)
+    if not refused then refuse() end
+    redis.call('BITOP', 'AND', found, refused, bitmap)
+    redis.call('BITOP', 'XOR', found, found, bitmap)
+    local bytes, places = redis.call('GET', found) or '', {}
+    local oldest = math.floor(tonumber(redis.call('HGET', places_key(pool), 'next') or '0') / 8) + 1
+    add_places(places, bytes, oldest, #bytes)
+    if #places < compared_max then add_places(places, bytes, 1, math.min(oldest - 1, #bytes)) end
+    redis.call('DEL', found)
+    redis.set_repl(redis.REPL_ALL)
+    if #places == 0 then return function() end end
+    local ids = redis.call('HMGET', places_key(pool), unpack(places))
+    local scores = redis.call('ZMSCORE', term, unpack(ids))
+    for n = 1, #ids do scores[n] = tonumber(scores[n]) end
+    local left = math.min(read_max, #ids)
+    -- Few are asked for: finding the next one is less than sorting all.
+    return function()
+      if left == 0 then return nil end
+      left = left - 1
+      local first = 1
+      for n = 2, #ids do
+        if scores[n] < scores[first] then first = n end
+      end
+      local id = ids[first]
+      local last = #ids
+      ids[first], scores[first] = ids[last], scores[last]
+      ids[last], scores[last] = nil, nil
+      return id
+    end
+  end
+
+  local function done()
+    if not refused then return end
+    redis.set_repl(redis.REPL_NONE)
+    redis.call('DEL', refused)
+    redis.set_repl(redis.REPL_ALL)
+  end
+  return { fits = fits, among = among, done = done, misfits = 0, other_misfits = 0 }
+end
