@@ -42,7 +42,9 @@ export interface Dimensions {
   readonly declared: FactsDeclaration;
   /** Differs between declarations: bits of two are not to be compared. No blanks. */
   readonly layout: string;
-  /** The names of those whose values are looked up one by one, as bits tell nothing about them: of kind `set`. */
+  /** The names of those of kind `set`, about which bits tell nothing. */
+  readonly sets: ReadonlySet<string>;
+  /** Those, and those of kind `one` with more values than there are bits for. */
   readonly listed: ReadonlySet<string>;
   /** Words of 32 bits that all values take. */
   readonly words: number;
@@ -50,6 +52,8 @@ export interface Dimensions {
   readonly coded: readonly Coded[];
   /** What is stated, in as many words as all values take, and then what is refused, in as many. */
   bitsOf(fitting: Fitting): number[];
+  /** The names of those with wants that bits do not tell all about. */
+  readonly compared: ReadonlySet<string>;
   /** Whether bits tell all about a want. */
   isTold(want: Want): boolean;
   /** The names of those that the partner is told, if there are any. */
@@ -123,25 +127,22 @@ function meetsAll(facts: Facts | undefined, wants: readonly Want[] | undefined):
  */
 export function forEachListedValue(
   { wishes: { facts }, required }: Fitting,
-  { listed }: Dimensions,
+  listed: ReadonlySet<string>,
   visit: (dimension: string, value: string) => void,
 ): boolean {
-  const visited = new Set<string>();
-  const visitOnce = (dimension: string, value: string) => {
-    const key = `${dimension}\n${value}`;
-    if (visited.has(key)) return;
-    visited.add(key);
-    visit(dimension, value);
-  };
   for (const name of listed) {
     const stated = facts?.[name];
-    if (typeof stated === "object") for (const value of stated) visitOnce(name, value);
+    if (typeof stated === "string") visit(name, stated);
+    else if (typeof stated === "object") for (const value of stated) visit(name, value);
   }
   let requiresAny = false;
   for (const want of required ?? []) {
     if (!want.in || want.in.length > factLimits.setValuesMax || !listed.has(want.of)) continue;
     requiresAny = true;
-    for (const value of want.in) visitOnce(want.of, value);
+    const stated = facts?.[want.of];
+    for (const value of want.in)
+      if (stated !== value && !(typeof stated === "object" && stated.includes(value)))
+        visit(want.of, value);
   }
   return requiresAny;
 }
@@ -175,17 +176,25 @@ export function withClaims(
 export function createDimensions(declared: FactsDeclaration): Dimensions {
   const coded = code(declared);
   const words = 1 + Math.max(0, ...coded.map(({ from }) => from >>> 5));
+  const namesOf = (has: (dimension: { kind: string; of: readonly string[] }) => boolean) =>
+    new Set(
+      Object.entries(declared)
+        .filter(([, dimension]) => has({ of: [], ...dimension }))
+        .map(([name]) => name),
+    );
   const byName = new Map(coded.map((one) => [one.name, one]));
   const shown = Object.keys(declared).filter((name) => declared[name]?.shown);
   return {
     declared,
     shown: shown.length > 0 ? shown : undefined,
     layout: hashOf(JSON.stringify(declared)),
-    listed: new Set(
-      Object.entries(declared).flatMap(([name, { kind }]) => (kind === "set" ? name : [])),
-    ),
+    sets: namesOf(({ kind }) => kind === "set"),
+    listed: namesOf(({ kind, of }) => kind === "set" || of.length > groupsMax),
     words,
     coded,
+    compared: namesOf(
+      ({ kind, of }) => kind === "set" || kind === "range" || of.length > groupsMax,
+    ),
     isTold(want) {
       const one = byName.get(want.of);
       return one !== undefined && isToldByBits(one, want);

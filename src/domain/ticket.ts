@@ -1,13 +1,6 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import type { Mode } from "../protocol.ts";
-import {
-  forEachListedValue,
-  isRequired,
-  type Dimensions,
-  type Fitting,
-  type Stated,
-  type Want,
-} from "./facts.ts";
+import { forEachListedValue, isRequired, type Fitting, type Stated, type Want } from "./facts.ts";
 import { primaryLanguage } from "./languages.ts";
 import { normaliseInterest } from "./words.ts";
 
@@ -152,12 +145,12 @@ export type TermKind = Acceptance | "fact";
 
 /**
  * Under which terms a ticket is found, and just as well where it looks. Two that fit share one: an interest; a language, or nothing but that
- * each accepts the other, once both do. A ticket that wants a value of a listed dimension (see `Dimensions`) is not among those who accept
+ * each accepts the other, once both do. A ticket that wants a value of a dimension whose values are listed is not among those who accept
  * anybody but among those who state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
   ticket: Pick<Ticket, "wishes" | "accepts" | "required">,
-  dimensions: Dimensions | undefined,
+  listed: ReadonlySet<string> | undefined,
   visit: (kind: TermKind, word: string) => void,
 ): void {
   const { wishes, accepts: acceptance } = ticket;
@@ -168,8 +161,8 @@ export function forEachIndexTerm(
     for (const word of wishes.languages) visit("language", inLobby + word);
   if (!accepts(acceptance, "anybody")) return;
   const wantsListed =
-    dimensions !== undefined &&
-    forEachListedValue(ticket, dimensions, (dimension, value) =>
+    listed !== undefined &&
+    forEachListedValue(ticket, listed, (dimension, value) =>
       visit("fact", `${inLobby}${dimension}\n${value}`),
     );
   if (!wantsListed) visit("anybody", inLobby);

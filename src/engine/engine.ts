@@ -5,6 +5,7 @@
  * An engine MUST
  * - make each verb atomic, and reject with a `Rejection` before it has changed anything;
  * - append to the event logs of all concerned in the same step as the change itself, and wake their streams after it;
+ * - pair two who have asked to meet again in the step that makes it possible (domain/again.ts), before anybody else can have either;
  * - keep every deadline (grace, cooldown, relaxation, retention) as state, announce each that comes to be the earliest, and
  *   hand each due one to one sweep only;
  * - bound what it keeps per session by `limits` and its options.

@@ -1125,6 +1125,20 @@ export function describeEngine(name: string, open: OpenEngine) {
         ]);
       });
 
+      test("tell of two who meet again as of any pair, after the end of the room that one was in", async () => {
+        const { engine, enter, pair, roomOfTwo, toldByNow } = listening();
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        await pair(alice, await enter("carol"), "other");
+        await engine.again(alice, "room", "x");
+        await engine.again(bob, "room", "y");
+        await toldByNow();
+        await engine.end(alice, { ending: "skip" });
+        const told = await toldByNow();
+        expect(briefly(told)).toEqual(["ended", "carol joined", "alice joined", "paired"]);
+        expect(told.at(-1)).toMatchObject({ roomId: "x", mode: "video", peers: [ofAlice, ofBob] });
+      });
+
       test("that concern the same room or peer are told in order and one at a time, while others go on", async () => {
         const { system, engine, enter, pair } = setUp({ lifecycle: ["paired", "ended"] });
         const told: string[] = [];

@@ -1,13 +1,13 @@
 /** What every engine must keep of facts and wants: nobody is offered whom a hard want of either excludes, and whoever fits is found. */
 import { describe, expect, test } from "bun:test";
-import { createDimensions, type Want } from "../../src/domain/facts.ts";
+import { createDimensions, meets, type Want } from "../../src/domain/facts.ts";
 import { createFairPolicy } from "../../src/domain/matchmaker.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
-import type { EngineOptions } from "../../src/engine/engine.ts";
+import type { Caller, EngineOptions } from "../../src/engine/engine.ts";
 import type { Facts, FactsDeclaration } from "../../src/protocol.ts";
 import { accountVerbs } from "./account-contract.ts";
 import { engineOptions } from "./engine-options.ts";
-import { createVirtualSystem } from "./virtual-system.ts";
+import { createVirtualSystem, seededRandom } from "./virtual-system.ts";
 import type { OpenEngine } from "./world.ts";
 
 const countries = Array.from({ length: 80 }, (_, n) => `country ${n}`);
@@ -62,6 +62,36 @@ const hard: readonly (readonly [Want, meeting: readonly Facts[], failing: readon
   [{ of: "adult", is: true }, [{ adult: true }], [{ adult: false }, { region: "eu" }]],
   [{ of: "adult", is: false }, [{ adult: false }], [{ adult: true }, {}]],
 ];
+
+/** Somebody who fits few of the same kind. */
+function somebody(random: () => number): { facts: Facts; wants: Want[] } {
+  const pick = <T>(values: readonly T[]) => values[Math.floor(random() * values.length)] as T;
+  const chance = (share: number) => random() < share;
+  const age = 18 + Math.floor(40 * random());
+  const country = pick(["country 0", "country 31", "country 1"]);
+  const wants: Want[] = [{ of: "age", from: age - 4, to: age + 4 }];
+  if (chance(0.5)) wants.push({ of: "region", in: [pick(["eu", "us"])] });
+  if (chance(0.4)) wants.push({ of: "gender", in: [pick(["woman", "man"])] });
+  if (chance(0.2)) wants.push({ of: "topics", in: [pick(["jazz", "rock"])] });
+  if (chance(0.1)) wants.push({ of: "country", in: [country] });
+  if (chance(0.2)) wants.push({ of: "height", from: 150 + Math.floor(30 * random()) });
+  return {
+    facts: {
+      age,
+      country,
+      region: pick(["eu", "us"]),
+      gender: pick(["woman", "man", "man"]),
+      ...(chance(0.8) && { height: 150 + Math.floor(50 * random()) }),
+      ...(chance(0.7) && { topics: ["jazz", "rock"].filter(() => chance(0.5)) }),
+      ...(chance(0.5) && { adult: chance(0.5) }),
+    },
+    wants,
+  };
+}
+
+const fitByNames = (one: Wishes, other: Wishes) =>
+  (one.wants ?? []).every((want) => meets(other.facts, want)) &&
+  (other.wants ?? []).every((want) => meets(one.facts, want));
 
 export function describeFacts(name: string, open: OpenEngine) {
   function setUp(options: Partial<EngineOptions> = {}) {
@@ -288,6 +318,45 @@ export function describeFacts(name: string, open: OpenEngine) {
         await leave(third);
         expect(await candidatesOf(one)).toEqual([]);
       });
+    });
+
+    test("whoever has anybody that fits is offered the longest queued of them, among hundreds of all kinds", async () => {
+      const { system, engine, attach, leave } = setUp();
+      const random = seededRandom(7);
+      const waiting = new Map<string, { caller: Caller; wishes: Wishes; at: number }>();
+      const callers: Caller[] = [];
+      for (let n = 0; n < 300; n++) callers.push(await attach(`peer ${n}`, undefined));
+      let found = 0;
+      for (let step = 0; step < 700; step++) {
+        const caller = callers[Math.floor(random() * callers.length)];
+        if (!caller) throw new Error("there are some");
+        const { sessionId } = caller;
+        const before = waiting.get(sessionId);
+        if (before && random() < 0.3) {
+          await leave(caller);
+          waiting.delete(sessionId);
+          continue;
+        }
+        await system.advance(1000);
+        const wishes: Wishes = { ...defaultWishes, ...somebody(random) };
+        await engine.enqueue(caller, wishes);
+        const at = before?.at ?? engine.now();
+        waiting.set(sessionId, { caller, wishes, at });
+        const options = await engine.matchOptions(sessionId);
+        const offered = options?.eligible.map((ticket) => ticket.sessionId) ?? [];
+        const fitting = [...waiting]
+          .filter(([id, other]) => id !== sessionId && fitByNames(wishes, other.wishes))
+          .sort(([, a], [, b]) => a.at - b.at)
+          .map(([id]) => id);
+        expect({ step, misfits: offered.filter((id) => !fitting.includes(id)) }).toEqual({
+          step,
+          misfits: [],
+        });
+        expect({ step, first: offered[0] }).toEqual({ step, first: fitting[0] });
+        found += offered.length;
+      }
+      expect(waiting.size).toBeGreaterThan(150);
+      expect(found).toBeWithin(200, 2000);
     });
 
     test("two whose cooldown ends are offered to each other again, if they fit", async () => {

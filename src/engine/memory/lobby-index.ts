@@ -75,7 +75,7 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { mode } = ticket.wishes;
     const entries: IndexEntry<P>[] = [];
     peer.indexEntries = entries;
-    forEachIndexTerm(ticket, this.#dimensions, (kind, word) => {
+    forEachIndexTerm(ticket, this.#dimensions?.sets, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
       if (number !== undefined) addNumber(term, number);
       const entry = term.peers.add(ticket.queuedSince, peer);

@@ -42,13 +42,13 @@ const patterns = {
    * of another lobby than that which is always there stand its name and a line break.
    */
   term: "i:{}:{}:{}",
-  /** hash: place → session, of the tickets of a mode and a lobby that accept anybody (see fits.lua). Deleted with the last one. */
+  /** hash: place → session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
   places: "fp:{}",
   /** string, a bitmap by place: which of them are taken. Likewise. */
   takenPlaces: "ft:{}",
   /** string, a bitmap by place: the tickets that state or refuse something. Likewise. */
   factBits: "fb:{}:{}",
-  /** string, a bitmap by place: the tickets that are listed under a word of a kind (`anybody`, `fact`). Deleted with that. */
+  /** string, a bitmap by place: the tickets of a pool that are listed under a word of a kind (`anybody`, `fact`). Deleted with the last one. */
   termPlaces: "fi:{}:{}:{}",
   /** string, a bitmap by place: only while a script runs. */
   fitting: "ff:{}",

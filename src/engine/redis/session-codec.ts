@@ -160,16 +160,16 @@ export function encodeFit(
   if (!dimensions) return undefined;
   const { wishes, required = [] } = ticket;
   const { mode, lobby = "" } = wishes;
-  const { listed, declared, layout } = dimensions;
+  const { compared, layout } = dimensions;
   const pool = `${layout}:${mode}:${lobby}`;
   const facts: Record<string, FactValue> = {};
   for (const [name, fact] of Object.entries(wishes.facts ?? {}))
-    if (listed.has(name) || declared[name]?.kind === "range") facts[name] = fact;
-  const compared = required.filter((want) => !dimensions.isTold(want));
-  const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
+    if (compared.has(name)) facts[name] = fact;
+  const untold = required.filter((want) => !dimensions.isTold(want));
+  const isEmpty = untold.length === 0 && Object.keys(facts).length === 0;
   return {
-    fit: `${compared.length > 0 ? "~" : "="}${dimensions.bitsOf(ticket).join(",")}, ${pool}`,
-    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
+    fit: `${untold.length > 0 ? "~" : "="}${dimensions.bitsOf(ticket).join(",")}, ${pool}`,
+    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: untold }),
   };
 }
 

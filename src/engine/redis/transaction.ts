@@ -215,7 +215,9 @@ export class Transaction {
     const { lobby, mode } = ticket.wishes;
     const terms: string[] = [];
     const { dimensions } = options;
-    forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
+    forEachIndexTerm(ticket, dimensions?.listed, (kind, word) =>
+      terms.push(keys.term(mode, kind, word)),
+    );
     draft.terms = terms;
     this.#count(lobby, `waiting ${mode}`, 1);
     draft.fit = encodeFit(ticket, dimensions);

@@ -96,6 +96,20 @@ test("nodes to which different dimensions are declared pair nobody against a har
   expect(await candidates({ region: "eu" }, [{ of: "pets", in: ["cat"] }])).toEqual(no);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 30 }])).toEqual(yes);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 31 }])).toEqual(no);
+  // Behind many that do not fit only those of the same declaration are found; each has places of its own.
+  const misfit = { facts: { adult: false }, wants: [{ of: "adult", is: false }] };
+  for (let n = 0; n < 60; n++)
+    await (n % 2 > 0 ? before : after).enter(`misfit ${n}`, undefined, misfit);
+  const isAdult = { facts: { adult: true }, wants: [{ of: "adult", is: true }] };
+  await before.enter("rare before", undefined, isAdult);
+  await after.enter("rare after", undefined, isAdult);
+  const found = [];
+  for (const node of [before, after])
+    found.push(await node.candidatesOf(await node.enter("picky", undefined, isAdult)));
+  expect(found).toEqual([["rare before"], ["rare after"]]);
+  for (let n = 0; n < 60; n++) await without.leave({ sessionId: `misfit ${n}`, generation: 1 });
+  for (const sessionId of ["rare before", "rare after", "picky"])
+    await without.leave({ sessionId, generation: 2 });
   // What has been listed by one is taken from the lists by another one.
   await without.leave(old);
   expect((await redis.cli("--scan", "--pattern", "deploy:*:f*")).trim()).toBe("");

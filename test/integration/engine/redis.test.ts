@@ -11,6 +11,7 @@ import { everyEngine } from "../../support/engines.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
 import { createTcpProxy } from "../../support/tcp-proxy.ts";
 import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-system.ts";
+import { dimensions } from "../../support/facts-contract.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 import { describeProperties } from "../../support/engine-properties.ts";
@@ -103,18 +104,23 @@ test("signals of a few milliseconds are one script, in order, and no later call 
 });
 
 test.each([
-  ["of anonymous peers", () => undefined],
+  ["of anonymous peers", { accountOf: () => undefined, declared: undefined }],
   [
     "of accounts, whose intents are counted in them",
-    (sessionId: string) => `account of ${sessionId}`,
+    { accountOf: (sessionId: string) => `account of ${sessionId}`, declared: undefined },
   ],
-])(
+  ["of peers with facts and wants", { accountOf: () => undefined, declared: dimensions }],
+] as const)(
   "a join that waits takes one round to Redis, one that pairs two, a skip one: %s",
-  async (_, accountOf) => {
+  async (_, { accountOf, declared }) => {
     await using redis = await startRedis(["--appendonly", "no"]);
     const engines = enginesOn(redis);
     const system = createVirtualSystem();
-    const engine = engines.open(system, { ...engineOptions, intents: { perS: 1, burst: 5 } });
+    const engine = engines.open(system, {
+      ...engineOptions,
+      intents: { perS: 1, burst: 5 },
+      dimensions: declared,
+    });
     const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
     const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
     const { signaling } = createLobby({ engine, system, log, ice });
@@ -132,7 +138,11 @@ test.each([
     async function roundsOf(caller: Caller, status: string, call: "join" | "skip") {
       await redis.cli("config", "resetstat");
       const as = { ...caller, mutationId: `id ${mutations++}` };
-      const wishes = { ...defaultWishes, interests: [], languages: [] };
+      const stated = {
+        facts: { adult: true, topics: ["jazz"] },
+        wants: [{ of: "adult", is: true }],
+      };
+      const wishes = { ...defaultWishes, interests: [], languages: [], ...(declared && stated) };
       const make = () => (call === "join" ? signaling.join(as, wishes) : signaling.skip(as));
       const answered = await make();
       const stats = await redis.cli("info", "commandstats");

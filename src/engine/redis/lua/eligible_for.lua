@@ -8,7 +8,7 @@ local function eligible_for(session, own, terms, now, max, fit)
   local is_misfit = {}
   for _, term in ipairs(terms) do
     local read, count, misfits, here, is_whole = 0, 0, 0, {}, false
-    local bitmap = look and places_of(term)
+    local bitmap = look and places_of(term, look.pool)
     local function fits(other, its)
       if is_misfit[other] == nil then is_misfit[other] = not look.fits(other, its) end
       if not is_misfit[other] then return true end
@@ -34,11 +34,15 @@ local function eligible_for(session, own, terms, now, max, fit)
     end
     while not is_whole and not is_enough() do
       local batch = redis.call('ZRANGE', term, read, read + window - 1)
+      is_whole = #batch < window
       for _, other in ipairs(batch) do
-        if is_enough() then break end
+        if is_enough() then
+          is_whole = false
+          break
+        end
         consider(other)
       end
-      read, is_whole = read + #batch, #batch < window
+      read = read + #batch
     end
     if bitmap and not is_whole and count < max then
       for other in look.among(bitmap, term) do

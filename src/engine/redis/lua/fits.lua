@@ -1,7 +1,8 @@
 -- Whom a ticket fits by facts and wants. What it states and refuses (see Fit in facts.ts) is in its session's field `fit`: '=words pool', or
 -- '~words pool' if it has wants that the bits of the words can't tell. Its field `stated` has what these are compared
 -- with: { f = facts, w = the wants that bits can't tell }. A pool is a declaration, a mode and a lobby. Tickets of
--- different ones are compared by names: while a new version is rolled out, nodes may differ in what is declared.
+-- different declarations are compared by names.
+-- While a new declaration is rolled out, two that differ find each other only among those that are read one by one.
 --
 -- Those of a pool that accept anybody have a place each, a number. Bit `place` of fact_bits_key(pool, n) is bit n of the ticket there, and
 -- bit `place` of a term's bitmap says that it is listed under that term. So those who fit are found by a few BITOP, without reading the others.
@@ -10,7 +11,7 @@ local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 -- each other term, and of all of these together.
 local misfits_max, other_misfits_max = 32, 128
 -- Of those who fit by bits so many are compared, of which the longest queued are read first.
-local compared_max, read_max = 64, 32
+local compared_max, read_max = 128, 32
 local places_min = 1024
 local zeros = string.rep('\0', 32)
 -- BITOP is several times faster with up to 16 keys.
@@ -36,18 +37,18 @@ local function each_bit(words, visit)
 end
 
 -- The bitmap of a term under which tickets are found that accept anybody; nil for any other.
-local function places_of(term)
-  local mode, kind, word = string.match(string.sub(term, #prefix + 1), '^i:(%a+):(%a+):(.*)$')
-  return (kind == 'anybody' or kind == 'fact') and term_places_key(mode, kind, word) or nil
+local function places_of(term, pool)
+  local kind, word = string.match(string.sub(term, #prefix + 1), '^i:%a+:(%a+):(.*)$')
+  return (kind == 'anybody' or kind == 'fact') and term_places_key(pool, kind, word) or nil
 end
 
-local function mark(id, place, words, pool, terms, value)
+local function mark(place, words, pool, terms, value)
   each_bit(words, function(n) redis.call('SETBIT', fact_bits_key(pool, n), place, value) end)
   for _, term in ipairs(terms) do
-    local bitmap = places_of(term)
+    local bitmap = places_of(term, pool)
     if bitmap then
       redis.call('SETBIT', bitmap, place, value)
-      if value == 0 and redis.call('EXISTS', term) == 0 then redis.call('DEL', bitmap) end
+      if value == 0 and redis.call('BITPOS', bitmap, 1) < 0 then redis.call('DEL', bitmap) end
     end
   end
   redis.call('SETBIT', taken_places_key(pool), place, value)
@@ -65,7 +66,7 @@ local function give_place(id, fit, terms)
   if place < 0 then place = 8 * byte end
   redis.call('HSET', places_key(pool), place, id, 'next', place + 1)
   redis.call('HSET', session_key(id), 'place', place)
-  mark(id, place, words, pool, terms, 1)
+  mark(place, words, pool, terms, 1)
 end
 
 -- It has been removed from them.
@@ -74,7 +75,7 @@ local function take_place(id, fit, terms)
   if (place or '') == '' then return end
   local words, _, pool = parse_fit(fit)
   redis.call('HSET', session_key(id), 'place', '')
-  mark(id, place, words, pool, terms, 0)
+  mark(place, words, pool, terms, 0)
   redis.call('HDEL', places_key(pool), place)
   if redis.call('HLEN', places_key(pool)) > 1 then return end
   local bitmaps = { places_key(pool), taken_places_key(pool) }
@@ -142,7 +143,9 @@ local function look_of(session, fit, now)
   end
 
   local function fit_by_names(other)
-    local one, theirs = cjson.decode(field_of(session, 'ticket')), cjson.decode(field_of(other, 'ticket'))
+    local its = field_of(other, 'ticket')
+    if its == '' then return false end
+    local one, theirs = cjson.decode(field_of(session, 'ticket')), cjson.decode(its)
     return meets_required(theirs, one, now) and meets_required(one, theirs, now)
   end
 
@@ -238,5 +241,5 @@ local function look_of(session, fit, now)
     redis.call('DEL', refused)
     redis.set_repl(redis.REPL_ALL)
   end
-  return { fits = fits, among = among, done = done, misfits = 0, other_misfits = 0 }
+  return { pool = pool, fits = fits, among = among, done = done, misfits = 0, other_misfits = 0 }
 end
