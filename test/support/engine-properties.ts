@@ -5,6 +5,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { lobbyNamed } from "../../src/domain/lobby.ts";
+import { retentionMsMin } from "../../src/engine/constants.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
 import { createDimensions, type Want } from "../../src/domain/facts.ts";
@@ -82,6 +83,7 @@ function askNoMore(model: Model, member: Member, whom?: Member) {
 
 /** Whether both ask to meet again, and may: for certain, or possibly. */
 function wantEachOther(model: Model, a: Member, b: Member, now: number, certainly: boolean) {
+  if (a.asked.lobby !== b.asked.lobby) return false;
   const barredUntil = (one: Member, other: Member) =>
     model.avoids.get(key(one.person, other.person)) ?? 0;
   if (Math.max(barredUntil(a, b), barredUntil(b, a)) === Number.POSITIVE_INFINITY) return false;
@@ -304,6 +306,14 @@ async function askAgain(model: Model, roomId: string | undefined, member: Member
   }
 }
 
+/** Whoever was away for so long that its session may be forgotten, with what it asked for, asks for it anew. */
+async function comeBack(member: Member, world: World, options?: { lastEventId: undefined }) {
+  const awayMs = member.present ? 0 : world.system.elapsed() - member.awaySince;
+  member.present = true;
+  await member.peer.comeBack(options);
+  if (awayMs >= retentionMsMin) await member.peer.join(member.asked);
+}
+
 /** A second stream that resumes from an earlier event: it is told all that came after that, in order, or `resync` and none of it. */
 async function resumeBehind(peer: Peer, missed: number, { signaling, system }: World) {
   const { caller, told } = peer;
@@ -462,10 +472,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       }),
     ),
     someone.map((who) =>
-      command("come back", who, async (member) => {
-        if (member.present) return;
-        member.present = true;
-        await member.peer.comeBack();
+      command("come back", who, async (member, _, world) => {
+        if (!member.present) await comeBack(member, world);
       }),
     ),
     fc.tuple(someone, fc.nat(60)).map(([who, missed]) =>
@@ -474,9 +482,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       }),
     ),
     someone.map((who) =>
-      command("open a second tab", who, async (member) => {
-        member.present = true;
-        await member.peer.comeBack({ lastEventId: undefined });
+      command("open a second tab", who, async (member, _, world) => {
+        await comeBack(member, world, { lastEventId: undefined });
       }),
     ),
     fc

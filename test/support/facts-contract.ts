@@ -356,7 +356,7 @@ export function describeFacts(name: string, open: OpenEngine) {
         found += offered.length;
       }
       expect(waiting.size).toBeGreaterThan(150);
-      expect(found).toBeWithin(200, 2000);
+      expect(found).toBeGreaterThan(200);
     });
 
     test("two whose cooldown ends are offered to each other again, if they fit", async () => {

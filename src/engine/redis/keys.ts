@@ -42,7 +42,7 @@ const patterns = {
    * of another lobby than that which is always there stand its name and a line break.
    */
   term: "i:{}:{}:{}",
-  /** hash: place → session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
+  /** hash: place → since when it is queued and session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
   places: "fp:{}",
   /** string, a bitmap by place: which of them are taken. Likewise. */
   takenPlaces: "ft:{}",

@@ -4,7 +4,7 @@
 const keyCommands =
   "exists get getex set incr del rename expire pexpire persist ttl pttl " +
   "hget hset hsetnx hdel hmget hgetall hvals hlen sadd srem scard smembers srandmember " +
-  "setbit bitpos zadd zrem zscore zmscore zcard zrange zrangebyscore zremrangebyscore zremrangebyrank zpopmin " +
+  "setbit bitpos strlen zadd zrem zscore zcard zrange zrangebyscore zremrangebyscore zremrangebyrank zpopmin " +
   "rpush rpushx llen lrange ltrim xadd xdel xlen xrange";
 
 /** Each command with words that stand for its arguments: `KEY` for a key, `CHANNEL` for a channel of the site, and a subcommand. */

@@ -213,6 +213,7 @@ export class Transaction {
     const { id, ticket } = draft.value;
     if (!ticket) return;
     const { lobby, mode } = ticket.wishes;
+    const queuedSince = String(ticket.queuedSince);
     const terms: string[] = [];
     const { dimensions } = options;
     forEachIndexTerm(ticket, dimensions?.listed, (kind, word) =>
@@ -222,9 +223,9 @@ export class Transaction {
     this.#count(lobby, `waiting ${mode}`, 1);
     draft.fit = encodeFit(ticket, dimensions);
     for (const key of [...terms, keys.lobby(mode)])
-      this.commands.push(["ZADD", key, String(ticket.queuedSince), id]);
+      this.commands.push(["ZADD", key, queuedSince, id]);
     if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
-      this.commands.push(["give_place", id, draft.fit.fit, ...terms]);
+      this.commands.push(["give_place", id, draft.fit.fit, queuedSince, ...terms]);
     const relaxesAt = nextRelaxation(ticket, now(), options.relax);
     if (relaxesAt !== undefined) this.#setDeadline({ kind: "relax", sessionId: id }, relaxesAt);
   }

@@ -3,6 +3,7 @@ import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "
 import { createCertificates } from "../../support/certificates.ts";
 import { documentedAcl } from "../../support/documents.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
+import { describeFacts } from "../../support/facts-contract.ts";
 import { freePort } from "../../support/ports.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
 import { connectPeer, refusalOf } from "../../support/server.ts";
@@ -39,6 +40,7 @@ afterEach(() => engines.close());
 afterAll(() => redis[Symbol.asyncDispose]());
 
 describeEngine("over TLS, as the user that the document makes", engines.open);
+describeFacts("as the user that the document makes", engines.open);
 
 describe("a node", () => {
   const files = {

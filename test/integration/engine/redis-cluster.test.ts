@@ -3,6 +3,7 @@ import { afterAll, afterEach, setDefaultTimeout } from "bun:test";
 import { documentedAcl } from "../../support/documents.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
 import { describeProperties } from "../../support/engine-properties.ts";
+import { describeFacts } from "../../support/facts-contract.ts";
 import { enginesOn } from "../../support/redis.ts";
 import { startRedisCluster } from "../../support/redis-cluster.ts";
 
@@ -20,4 +21,5 @@ afterEach(() => engines.close());
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 describeEngine("in a Redis Cluster", engines.open);
+describeFacts("in a Redis Cluster", engines.open);
 describeProperties("in a Redis Cluster", engines.open, runs);

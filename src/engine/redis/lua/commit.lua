@@ -87,7 +87,7 @@ for _ = 1, tonumber(take()) do
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'count_in_lobby' then count_in_lobby(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
-  elseif ARGV[from] == 'give_place' then give_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })
+  elseif ARGV[from] == 'give_place' then give_place(ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], { unpack(ARGV, from + 4, to) })
   elseif ARGV[from] == 'take_place' then take_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })
   else redis.call(unpack(ARGV, from, to)) end
 end

@@ -1,34 +1,33 @@
 -- Of those that are listed under one of a ticket's terms, up to `max` whom its session may meet, or half as many from each of several
--- terms. `own` is whose ticket it is (see person_of), `fit` what it states and refuses (see fits.lua), empty without any dimensions. Returns
--- { id, fields } of each.
+-- terms; and up to `max` more from the terms that were read in part only. `own` is whose ticket it is (see person_of), `fit` what it states
+-- and refuses (see fits.lua), empty without any dimensions. Returns { id, fields } of each.
 local function eligible_for(session, own, terms, now, max, fit)
-  if #terms > 1 then max = math.ceil(max / 2) end
-  local window, found, has = 32, {}, {}
+  local max_of_term = #terms > 1 and math.ceil(max / 2) or max
+  local window, found, has, is_misfit, unread = 32, {}, {}, {}, {}
   local look = fit ~= '' and look_of(session, fit, now) or nil
-  local is_misfit = {}
+  -- Adds one whom it may meet. Returns 'found', 'misfit', or nil.
+  local function consider(other)
+    if other == session then return nil end
+    if has[other] then return 'found' end
+    if is_misfit[other] then return 'misfit' end
+    local person, account, its
+    if look then
+      person, account, its = person_and_fit_of(other)
+      is_misfit[other] = not look.fits(other, its)
+      if is_misfit[other] then return 'misfit' end
+    else
+      person, account = person_of(other)
+    end
+    if must_not_meet(own, person, now) then return nil end
+    has[other] = true
+    found[#found + 1] = { other, fields_of(other, account) }
+    return 'found'
+  end
   for _, term in ipairs(terms) do
-    local read, count, misfits, here, is_whole = 0, 0, 0, {}, false
+    local read, count, misfits, is_whole = 0, 0, 0, false
     local bitmap = look and places_of(term, look.pool)
-    local function fits(other, its)
-      if is_misfit[other] == nil then is_misfit[other] = not look.fits(other, its) end
-      if not is_misfit[other] then return true end
-      misfits = misfits + 1
-      if bitmap then look.misfits = look.misfits + 1 else look.other_misfits = look.other_misfits + 1 end
-      return false
-    end
-    local function consider(other)
-      if other == session or here[other] then return end
-      if not has[other] then
-        local person, account, its
-        if look then person, account, its = person_and_fit_of(other) else person, account = person_of(other) end
-        if look and not fits(other, its) or must_not_meet(own, person, now) then return end
-        has[other] = true
-        found[#found + 1] = { other, fields_of(other, account) }
-      end
-      count, here[other] = count + 1, true
-    end
     local function is_enough()
-      if count >= max then return true end
+      if count >= max_of_term then return true end
       if bitmap then return look.misfits >= misfits_max end
       return look and (misfits >= misfits_max or look.other_misfits >= other_misfits_max)
     end
@@ -40,17 +39,23 @@ local function eligible_for(session, own, terms, now, max, fit)
           is_whole = false
           break
         end
-        consider(other)
+        local what = consider(other)
+        if what == 'found' then count = count + 1 end
+        if what == 'misfit' then
+          misfits = misfits + 1
+          if bitmap then look.misfits = look.misfits + 1 else look.other_misfits = look.other_misfits + 1 end
+        end
       end
       read = read + #batch
     end
-    if bitmap and not is_whole and count < max then
-      for other in look.among(bitmap, term) do
-        consider(other)
-        if count >= max then break end
-      end
+    if bitmap and not is_whole and count < max_of_term then unread[#unread + 1] = bitmap end
+  end
+  if #unread > 0 then
+    local most = #found + max
+    for other in look.among(unread) do
+      consider(other)
+      if #found >= most then break end
     end
   end
-  if look then look.done() end
   return found
 end
