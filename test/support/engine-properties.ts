@@ -8,7 +8,8 @@ import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { retentionMsMin } from "../../src/engine/constants.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
-import type { Want } from "../../src/domain/facts.ts";
+import { createDimensions, type Want } from "../../src/domain/facts.ts";
+import { laneDimension, laneName } from "../../src/domain/lanes.ts";
 import { dimensions } from "./facts-contract.ts";
 import {
   createWorld,
@@ -23,6 +24,11 @@ const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
 const graceMs = 15_000;
 const lobbies = ["main", "berlin"];
+const laneAfterMs = 8000;
+const dimensionsWithLanes = createDimensions({
+  ...dimensions.declared,
+  [laneName]: laneDimension,
+});
 
 interface Member {
   peer: Peer;
@@ -35,6 +41,8 @@ interface Member {
     Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin" | "facts" | "wants">
   > & {
     lobby: string;
+    /** Absent: by conduct, as it has never joined. */
+    lane?: number;
   };
   /** Since when it has waited, as far as that was known before the present command (milliseconds). */
   since: number | undefined;
@@ -44,6 +52,7 @@ interface Member {
 }
 
 interface Model {
+  withLanes: boolean;
   members: Member[];
   /** `one>other` → until when one person avoids the other. */
   avoids: Map<string, number>;
@@ -101,6 +110,17 @@ function unmet({ asked: { wants } }: Member, { asked: { facts } }: Member, waite
       (to === undefined || Number(fact) <= to);
     return !isMet && waitedMs < softAfterMs;
   });
+}
+
+/** Whether two may not meet because of their lanes, after so much waiting of each; `undefined`: that depends on their conduct. */
+function areLanesApart(
+  { withLanes }: Model,
+  [one, other]: readonly [Member, Member],
+  waitedMs: readonly [number, number],
+): boolean | undefined {
+  if (!withLanes || Math.max(...waitedMs) >= laneAfterMs) return false;
+  const [own, its] = [one.asked.lane, other.asked.lane];
+  return own === undefined || its === undefined ? undefined : own !== its;
 }
 
 const key = (one: string, other: string) => `${one}>${other}`;
@@ -189,6 +209,8 @@ async function audit(model: Model, world: World) {
       const [a, b] = [one.member, other.member];
       if (a.asked.mode !== b.asked.mode || a.asked.lobby !== b.asked.lobby || barred(a, b))
         continue;
+      const waitedMs = [clock - one.since, clock - other.since] as const;
+      if (areLanesApart(model, [a, b], waitedMs) !== false) continue;
       if (unmet(a, b, clock - one.since).length + unmet(b, a, clock - other.since).length > 0)
         continue;
       const level = ({ member, since }: typeof one) =>
@@ -203,8 +225,8 @@ async function audit(model: Model, world: World) {
 }
 
 /**
- * Nobody meets whom it avoids, is paired against a want of either that holds, or with somebody in another lobby: looked at for each room at
- * the moment it is made. During a cooldown two do who have both asked for it within five minutes, and have not blocked each other.
+ * Nobody meets whom it avoids, is paired against a want of either that holds, with somebody in another lobby, or in another lane before the
+ * bound: looked at for each room at the moment it is made. During a cooldown two do who have both asked for it within five minutes, and have not blocked each other.
  * @param since when each that waited before had begun to.
  */
 function meetings(model: Model, world: World, before: Set<string>, since: Map<Member, number>) {
@@ -219,11 +241,15 @@ function meetings(model: Model, world: World, before: Set<string>, since: Map<Me
     const [a, b] = [one.person, other.person];
     expect(one.asked.lobby).toBe(other.asked.lobby);
     const isWanted = wantEachOther(model, one, other, model.auditedAt, false);
+    const waited = (member: Member) => clock - (since.get(member) ?? clock);
     for (const [own, its] of [
       [one, other],
       [other, one],
     ] as const)
-      if (!isWanted) expect(unmet(own, its, clock - (since.get(own) ?? clock))).toEqual([]);
+      if (!isWanted) expect(unmet(own, its, waited(own))).toEqual([]);
+    const lanes = [one.asked.lane, other.asked.lane];
+    const apart = !isWanted && areLanesApart(model, [one, other], [waited(one), waited(other)]);
+    expect({ lanes, apart: apart === true }).toEqual({ lanes, apart: false });
     askNoMore(model, one, other);
     askNoMore(model, other, one);
     expect({ a, b, same: a === b }).toEqual({ a, b, same: false });
@@ -365,6 +391,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         languages: words("en", "de"),
         autoRejoin: fc.constantFrom(true, true, false),
         lobby: fc.constantFrom("main", "main", ...lobbies),
+        lane: fc.constantFrom(0, 0, 0, 1),
         facts,
         wants,
       })
@@ -484,14 +511,16 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
           minLength: peers,
           maxLength: peers,
         }),
-        async (history, accounts) => {
+        fc.boolean(),
+        async (history, accounts, withLanes) => {
           const world = createWorld({
             open,
             skipCooldownMs,
             relaxAfterMs,
             graceMs,
             skipBurst: 0,
-            dimensions,
+            dimensions: withLanes ? dimensionsWithLanes : dimensions,
+            ...(withLanes && { laneAfterMs }),
           });
           const names = ["Alice", "Bob", "Carol", "Dave", "Erin"].slice(0, peers);
           const members: Member[] = [];
@@ -515,6 +544,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
               room: undefined,
             });
           const model: Model = {
+            withLanes,
             members,
             avoids: new Map(),
             rooms: new Map(),

@@ -99,14 +99,9 @@ export async function simulateLanes(options: LanesDayOptions): Promise<LanesDay>
   const world = createWorld({
     seed: options.seed,
     policy,
-    open: (system, engineOptions) =>
-      witnessed(
-        createMemoryEngine(system, {
-          ...engineOptions,
-          relax: { ...engineOptions.relax, laneAfterMs },
-          ...(laneAfterMs > 0 && { dimensions: createDimensions({ [laneName]: laneDimension }) }),
-        }),
-      ),
+    laneAfterMs,
+    ...(laneAfterMs > 0 && { dimensions: createDimensions({ [laneName]: laneDimension }) }),
+    open: (system, engineOptions) => witnessed(createMemoryEngine(system, engineOptions)),
   });
 
   /** What a peer does next in its room, and after how long. */
