@@ -54,7 +54,7 @@ export class FitBlocks<L extends Listed> {
     const queuedSince = this.#queuedSince(listed);
     let at = this.#at(queuedSince);
     if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
-      this.#makeRoom(at);
+      this.#makeRoom(at, queuedSince);
       at = this.#at(queuedSince);
     }
     const block = this.#blocks[at];
@@ -100,8 +100,11 @@ export class FitBlocks<L extends Listed> {
     return low;
   }
 
-  /** Splits a full block in two; at the end a new one begins, as most tickets come there. */
-  #makeRoom(at: number): void {
+  /**
+   * Makes room for a ticket that was queued then: splits a full block in two; at the end a new one begins, as most tickets come
+   * there.
+   */
+  #makeRoom(at: number, queuedSince: number): void {
     const full = this.#blocks[at];
     const begin = (queuedFrom: number): Block => ({
       queuedFrom,
@@ -116,7 +119,12 @@ export class FitBlocks<L extends Listed> {
     const [first = 0] = times;
     const middle = at === this.#blocks.length - 1 ? times.length - 1 : times.length >>> 1;
     const from = times.slice(middle).find((time) => time > first);
-    // If all were queued at one time, the next ones come into a block of their own.
+    // If all were queued at one time, the others come into blocks of their own: those before it, and those of it or after it.
+    if (from === undefined && queuedSince < first) {
+      this.#blocks.splice(at, 0, begin(full.queuedFrom));
+      full.queuedFrom = first;
+      return;
+    }
     const added = begin(from ?? first);
     this.#blocks.splice(at + 1, 0, added);
     if (from !== undefined)
