@@ -23,6 +23,8 @@ interface Block {
   queuedFrom: number;
   count: number;
   readonly listed: (Listed | undefined)[];
+  /** When each was queued. */
+  readonly times: Float64Array;
   /** `slotWords` words each: of the tickets that are there; that state each value; that refuse each value. */
   readonly bits: Int32Array;
   /** How many tickets state each value. */
@@ -74,16 +76,18 @@ export class FitBlocks<L extends Listed> {
   }
 
   /**
-   * Visits the tickets whose bits fit: block by block, those that were queued first before others, but in any order within a block.
-   * @param visit is called with each; `next` before each further block: visiting ends when it answers `false`.
+   * Up to `countMax` of the tickets whose bits fit, those that were queued first.
+   * @param accepts whether a ticket counts, whose bits fit.
    */
-  forEachFitting(fitting: Fitting, visit: (listed: L) => void, next: () => boolean): void {
+  findFirst(fitting: Fitting, countMax: number, accepts: (listed: L) => boolean): L[] {
     const plan = this.#planFor(fitting);
+    const found = new First<L>(countMax, accepts);
     for (const block of this.#blocks) {
-      if (!mayFit(block, plan)) continue;
-      visitFitting(block, plan, (listed) => visit(listed as L));
-      if (!next()) return;
+      // Within a block they are in any order.
+      if (mayFit(block, plan)) addFitting(block, plan, found as unknown as First<Listed>);
+      if (found.isFull) break;
     }
+    return found.all;
   }
 
   // -------------------------------------------------------------------------------------------
@@ -110,6 +114,7 @@ export class FitBlocks<L extends Listed> {
       queuedFrom,
       count: 0,
       listed: [],
+      times: new Float64Array(slotsMax),
       bits: new Int32Array((1 + 2 * this.#values) * slotWords),
       counts: new Uint16Array(this.#values),
     });
@@ -156,6 +161,7 @@ export class FitBlocks<L extends Listed> {
     listed.block = block;
     listed.index = index;
     block.listed[index] = listed;
+    block.times[index] = this.#queuedSince(listed);
     block.count += 1;
     this.#toggle(block, index, bits, 1);
   }
@@ -239,7 +245,36 @@ function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
   return true;
 }
 
-function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) => void): void {
+/** Those of the tickets that are added to it that were queued first. */
+class First<L> {
+  readonly all: L[] = [];
+  readonly #times: number[] = [];
+  readonly #countMax: number;
+  readonly #accepts: (listed: L) => boolean;
+
+  constructor(countMax: number, accepts: (listed: L) => boolean) {
+    this.#countMax = countMax;
+    this.#accepts = accepts;
+  }
+
+  get isFull(): boolean {
+    return this.all.length === this.#countMax;
+  }
+
+  add(listed: L, queuedSince: number): void {
+    const { all } = this;
+    const times = this.#times;
+    if (this.isFull && queuedSince >= (times[times.length - 1] ?? 0)) return;
+    if (!this.#accepts(listed)) return;
+    let at = times.length;
+    while (at > 0 && (times[at - 1] ?? 0) > queuedSince) at -= 1;
+    all.splice(at, 0, listed);
+    times.splice(at, 0, queuedSince);
+    all.length = times.length = Math.min(times.length, this.#countMax);
+  }
+}
+
+function addFitting({ bits, listed, times }: Block, plan: Plan, found: First<Listed>): void {
   for (let word = 0; word < slotWords; word++) {
     let left = bits[word] ?? 0;
     for (const rows of plan.any) {
@@ -255,8 +290,9 @@ function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) 
     while (left !== 0) {
       const bit = Math.clz32(left);
       left &= ~maskOf(bit);
-      const one = listed[32 * word + bit];
-      if (one) visit(one);
+      const index = 32 * word + bit;
+      const one = listed[index];
+      if (one) found.add(one, times[index] ?? 0);
     }
   }
 }

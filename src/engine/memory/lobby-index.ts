@@ -193,20 +193,11 @@ function findInBlocks<P extends WaitingPeer<P>>(
   own: Ticket,
   countMax: number,
 ): Ticket[] {
-  const first: Ticket[] = [];
-  blocks.forEachFitting(
-    own,
-    ({ entry: { value: other } }) => {
-      const { ticket } = other.value;
-      const last = first[countMax - 1];
-      if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return;
-      if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return;
-      insert(first, ticket);
-      if (last) first.pop();
-    },
-    () => first.length < countMax,
-  );
-  return first;
+  const first = blocks.findFirst(own, countMax, ({ entry: { value: other } }) => {
+    const { ticket } = other.value;
+    return other !== peer && !isBarred(peer.person, other.person) && !!ticket && fit(own, ticket);
+  });
+  return first.flatMap(({ entry }) => entry.value.value.ticket ?? []);
 }
 
 function addNumber<P>(term: Term<P>, number: number): void {
