@@ -1,11 +1,13 @@
 /** The environment → a frozen configuration. All problems are reported at once, each with the name of its variable. */
 import { z } from "zod";
 import { eventsProblems, eventsVariables, readEventsConfig } from "./events-config.ts";
+import { mainLobby } from "./domain/lobby.ts";
 import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
 import { flag, list, secret } from "./config-values.ts";
+import { isName, lobbyCharsMax } from "./rpc/identity.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
 const integer = (min: number, max: number) =>
@@ -92,6 +94,20 @@ const portFits = (url: string) => Number(/:(\d{1,5})(?:\?|$)/.exec(url)?.[1] ?? 
 
 const secrets = list.pipe(z.array(secret("each secret")).min(1));
 
+/** Lobbies that peers can choose: so many series each metric by lobby has at most. */
+const lobbiesMax = 100;
+
+const lobbyNames = list.pipe(
+  z
+    .array(
+      z.string().refine((name) => isName(name, lobbyCharsMax), {
+        error: ({ input }) =>
+          `"${String(input)}" is no name of 1 to ${lobbyCharsMax} printable characters`,
+      }),
+    )
+    .max(lobbiesMax, `must be at most ${lobbiesMax} names`),
+);
+
 const dayMs = 86_400_000;
 
 /** In development two tabs are often the only peers: after Next they have to meet again soon. */
@@ -113,7 +129,9 @@ const variables = z.object({
   SKIP_BURST: integer(0, 10_000).default(20),
   SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
+  LOBBIES: lobbyNames.default([]),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
+  FACTS_FILE: z.string().optional(),
   DRAIN_MS: integer(0, 600_000).default(25_000),
   STUN_URLS: iceUrls(stunUrl, "stun:host:3478 (no slashes, no query)").default([
     "stun:stun.l.google.com:19302",
@@ -242,6 +260,8 @@ const config = variables
     skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
+    // The path of a JSON file; it is read at the start.
+    factsFile: env.FACTS_FILE,
     moderation: {
       windowMs: env.REPORTS_WINDOW_MS,
       sessionReporters: env.REPORTS_TO_SUSPEND,
@@ -255,6 +275,7 @@ const config = variables
       blockersMax: env.LIMIT_BLOCKERS,
       blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,
     },
+    lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
     graceMs: env.GRACE_MS,
     drainMs: env.DRAIN_MS,
     ice: {

@@ -9,6 +9,7 @@ import {
   checkTurn,
 } from "./doctor/checks.ts";
 import { checkAuth } from "./doctor/auth.ts";
+import { checkFacts } from "./doctor/facts.ts";
 import { fail, messageOf, ok, type Finding } from "./doctor/finding.ts";
 import { checkRedis } from "./doctor/redis.ts";
 import { createSystem } from "./system.ts";
@@ -34,6 +35,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ["the secrets", () => checkSecrets(config)],
     ["CORS_ORIGIN", () => checkOrigins(config)],
     ["TLS_CERT and TLS_KEY", () => checkCertificate(config, system.now())],
+    ["FACTS_FILE", () => checkFacts(config.factsFile)],
     ["REDIS_URL", () => checkRedis(config.redis, config.sessionSecrets, system)],
     ["STUN_URLS", () => checkStun(config, system)],
     ["TURN_URLS", () => checkTurn(config, system)],

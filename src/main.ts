@@ -3,9 +3,11 @@ import { networkInterfaces } from "node:os";
 import { watchProcess } from "./app/capacity.ts";
 import { listen } from "./app/listen.ts";
 import { openPeerStream } from "./app/create-peer-stream.ts";
+import type { HostedConfig } from "./app/options.ts";
 import { Shutdown } from "./app/shutdown.ts";
 import { watchWrappers } from "./app/wrappers.ts";
-import { misspeltVariables, readConfig, type Config } from "./config.ts";
+import { misspeltVariables, readConfig } from "./config.ts";
+import { readFactsFile } from "./facts-config.ts";
 import { createPage } from "./http/page.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
 import { createSystem, type System } from "./system.ts";
@@ -26,20 +28,25 @@ All settings are environment variables; .env.example describes each.
 
 answerArguments(process.argv.slice(2));
 const config = readConfig(process.env);
-if ("problems" in config) {
-  const problems = config.problems.map((problem) => `  ${problem}`).join("\n");
-  fail(`the environment has problems:\n${problems}`);
+const factsFile = process.env["FACTS_FILE"]?.trim() ?? "";
+const declared = factsFile === "" ? undefined : readFactsFile(factsFile);
+if ("problems" in config || declared?.problems) {
+  const problems = [
+    ...("problems" in config ? config.problems : []),
+    ...(declared?.problems ?? []).map((problem) => `FACTS_FILE: ${problem}`),
+  ];
+  fail(`the environment has problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
 }
 const system = createSystem();
 const log = createLog(config.logLevel, toStandardOutput(system.defer));
 for (const misspelt of misspeltVariables(process.env)) log.warn(misspelt);
 try {
-  await run(config, system, log);
+  await run({ ...config, facts: declared?.facts }, system, log);
 } catch (error) {
   fail(String(error));
 }
 
-async function run(config: Config, system: System, log: Log): Promise<void> {
+async function run(config: HostedConfig, system: System, log: Log): Promise<void> {
   let unposted = () => 0;
   const shutdown = new Shutdown({ system, log, drainMs: config.drainMs, exit });
   // Before anything else: as the first process of a container a signal without a listener is ignored.

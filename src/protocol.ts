@@ -6,6 +6,9 @@
  * peer subscribes to `events`, then calls the mutations.
  */
 
+/** The version of this contract, as `site` tells it: another one would break existing clients. */
+export const protocolVersion = 1;
+
 /** Every field that a peer sends has a bound. Units come last in the names. */
 export const limits = {
   /** One WebSocket frame. */
@@ -30,6 +33,8 @@ export const limits = {
   languageCharsMax: 64,
   /** Characters of a mutation id, which the client chooses. */
   mutationIdCharsMax: 64,
+  /** How long after a room's end its members can ask to meet again (milliseconds). */
+  againMs: 300_000,
   /** Events of a session that are kept for resuming, and their bytes. */
   logEventsMax: 256,
   logBytesMax: 256 * 1024,
@@ -58,11 +63,11 @@ export const factLimits = {
 
 interface DimensionRules {
   /** Who states it: the peer itself, in `join`, or the operator, by `authenticate` or a token's claims. Default: `peer`. */
-  readonly by?: "peer" | "claims";
+  readonly by?: "peer" | "claims" | undefined;
   /** Whether the partner is told the fact. Default: false. */
-  readonly shown?: boolean;
+  readonly shown?: boolean | undefined;
   /** Whether a want of it may be hard. Default: true. */
-  readonly hard?: boolean;
+  readonly hard?: boolean | undefined;
 }
 
 /** One thing that is known of peers, as the operator declares it. */
@@ -79,7 +84,7 @@ export type FactDimension =
       readonly kind: "range";
       readonly from: number;
       readonly to: number;
-      readonly bands?: readonly number[];
+      readonly bands?: readonly number[] | undefined;
     } & DimensionRules)
   | ({ readonly kind: "flag" } & DimensionRules);
 
@@ -89,6 +94,88 @@ export type FactsDeclaration = Readonly<Record<string, FactDimension>>;
 /** A fact: a value of `one`, values of a `set`, a number of a `range`, or a `flag`. */
 export type FactValue = string | readonly string[] | number | boolean;
 export type Facts = Readonly<Record<string, FactValue>>;
+
+/** No dimension is declared. */
+export type NoFacts = Readonly<Record<never, never>>;
+
+/** An object that may have no members at all, if that is what `T` is: `{}` alone would take any object. */
+type Closed<T> = [keyof T] extends [never] ? Readonly<Record<string, never>> : T;
+
+/** A fact of a declared dimension. */
+export type FactOf<Dimension> = Dimension extends { kind: "one"; of: readonly (infer V)[] }
+  ? V
+  : Dimension extends { kind: "set"; of: readonly (infer V)[] }
+    ? readonly V[]
+    : Dimension extends { kind: "range" }
+      ? number
+      : Dimension extends { kind: "flag" }
+        ? boolean
+        : never;
+
+/** All facts that may be known of a peer, by name. */
+export type FactsOf<Declared extends FactsDeclaration> = Closed<{
+  readonly [Name in keyof Declared]?: FactOf<Declared[Name]>;
+}>;
+
+/** What a peer states in `join`, by name: none of those that come from the operator. */
+export type FactsInput<Declared extends FactsDeclaration> = Closed<{
+  readonly [
+    Name in keyof Declared as Declared[Name] extends { by: "claims" } ? never : Name
+  ]?: FactOf<Declared[Name]>;
+}>;
+
+/** How binding a want is. */
+type Firmness<Dimension> =
+  /** Never paired with one of whom it does not hold. */
+  | (Dimension extends { hard: false }
+      ? never
+      : { readonly hard: true; readonly softAfterMs?: undefined })
+  /** Until it has waited so long (milliseconds, at most `factLimits.softAfterMsMax`). Default: as with interests. */
+  | { readonly hard?: false | undefined; readonly softAfterMs?: number | undefined };
+
+type Selection<Dimension> = Dimension extends { kind: "one" | "set"; of: readonly (infer V)[] }
+  ? { readonly in: readonly V[] }
+  : Dimension extends { kind: "range" }
+    ? /** Both inclusive, and one of them enough. */
+      | { readonly from: number; readonly to?: number | undefined }
+      | { readonly from?: undefined; readonly to: number }
+    : Dimension extends { kind: "flag" }
+      ? { readonly is: boolean }
+      : never;
+
+/** A want of a declared dimension: which of the partner's facts meet it. */
+export type WantOf<Dimension> = Dimension extends FactDimension
+  ? Selection<Dimension> & Firmness<Dimension>
+  : never;
+
+/** What a peer wants of its partner in `join`, by name. */
+export type WantsInput<Declared extends FactsDeclaration> = Closed<{
+  readonly [Name in keyof Declared]?: WantOf<Declared[Name]>;
+}>;
+
+/** The input of `join`, all of it optional, where these dimensions are declared. */
+export interface JoinInput<Declared extends FactsDeclaration> {
+  id?: string | undefined;
+  interests?: string[] | undefined;
+  languages?: string[] | undefined;
+  mode?: Mode | undefined;
+  relayOnly?: boolean | undefined;
+  autoRejoin?: boolean | undefined;
+  lobby?: string | undefined;
+  facts?: FactsInput<Declared> | undefined;
+  wants?: WantsInput<Declared> | undefined;
+}
+
+/** The result of `site`: what the operator has declared, for pages. */
+export interface Site {
+  /** See `protocolVersion`. */
+  protocol: number;
+  modes: readonly Mode[];
+  /** With all defaults filled in. */
+  facts: FactsDeclaration;
+  /** Which ones `join` may name. */
+  lobbies: readonly string[];
+}
 
 /** Why a partner is reported: a closed list, so that it can be counted and carries no message. */
 export const reportReasons = ["nudity", "harassment", "hate", "minor", "spam", "other"] as const;
@@ -127,6 +214,8 @@ export interface RoomTerms {
   sharedInterests: string[];
   /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`. */
   mode: Mode;
+  /** What is known of the partner, of what the operator shows; `{}` without any. */
+  partnerFacts: Facts;
 }
 
 export type Status = "idle" | "waiting" | "paired";
@@ -136,9 +225,9 @@ export interface StatusAnswer {
   status: Status;
 }
 
-/** The result of `stats`. */
+/** The result of `stats`: the counts of one lobby. */
 export interface Stats {
-  /** Sessions with an open stream. */
+  /** Sessions with an open stream; of a lobby those that have joined it last, whether they wait, are in a room, or neither. */
   online: number;
   waiting: Record<Mode, number>;
   rooms: Record<Mode, number>;

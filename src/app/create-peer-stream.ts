@@ -3,26 +3,47 @@
  * host.
  */
 import { hostname } from "node:os";
+import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
 import type { Subject, Suspension } from "../domain/moderation.ts";
-import type { Config } from "../config.ts";
+import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { createWebhook } from "../observe/webhook.ts";
-import type { Stats } from "../protocol.ts";
+import type { FactsDeclaration, NoFacts, Stats } from "../protocol.ts";
 import { refusal, unwrap } from "../rpc/errors.ts";
+import type { AppRouter } from "../rpc/router.ts";
 import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, namingOptions, type Hooks, type PeerStreamOptions } from "./options.ts";
+import {
+  configOf,
+  namingOptions,
+  type HostedConfig,
+  type Hooks,
+  type PeerStreamOptions,
+} from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 
 /** Whom an operator's decision is about: an account, a session, or an address. */
 export type Whom = { account: string } | { session: string } | { address: string };
 
-export interface PeerStream extends Pick<Assembly, "t" | "router"> {
+export interface LobbyStats extends Stats {
+  /** By the names of `main`, of those that peers can choose, and of any other in which somebody is. */
+  readonly lobbies: Readonly<Record<string, Stats>>;
+}
+
+export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends Pick<
+  Assembly,
+  "t"
+> {
+  /**
+   * Serves these procedures as well, from the first request on. Its result is typed by them and by the declared facts.
+   * @throws once there was a request, or for names that are taken.
+   */
+  router<Own extends AnyTRPCRouter>(own: Own): TRPCMergeRouters<[AppRouter<Declared>, Own]>;
   /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens. */
   readonly plugin: ReturnType<typeof createPlugin>;
   /**
@@ -45,8 +66,11 @@ export interface PeerStream extends Pick<Assembly, "t" | "router"> {
   disconnect(whom: Whom): Promise<void>;
   /** All suspensions, the first to end first. */
   suspensions(): Promise<Suspension[]>;
-  /** Who is online, waits and is in rooms, on all nodes. @throws a TRPCError while the storage is unavailable. */
-  stats(): Promise<Stats>;
+  /**
+   * Who is online, waits and is in rooms, on all nodes: in all lobbies together, and by lobby. @throws a TRPCError while the storage is
+   * unavailable.
+   */
+  stats(): Promise<LobbyStats>;
   /**
    * For a shutdown without a gap: no new session begins here, and clients are asked to reconnect one by one over `windowMs` milliseconds.
    * Resolves when all have gone, or the window is over.
@@ -60,7 +84,11 @@ export interface PeerStream extends Pick<Assembly, "t" | "router"> {
  * @param options see `PeerStreamOptions`; all have defaults.
  * @throws {ConfigError} with all options that are wrong.
  */
-export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
+export function createPeerStream<const Declared extends FactsDeclaration = NoFacts>(
+  given: PeerStreamOptions<Declared> = {},
+): PeerStream<Declared> {
+  // From here on its facts are known by their schemas alone.
+  const options = given as PeerStreamOptions;
   const system = createSystem();
   const config = configOf(options, system.id());
   const log = namingOptions(
@@ -84,7 +112,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
 
   return {
     t: assembly.t,
-    router: (own) => assembly.router(own),
+    router: (own) => assembly.router(own) as never,
     get plugin() {
       return (plugin ??= createPlugin(assembly, served));
     },
@@ -101,7 +129,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
       if (rejection) throw refusal(rejection);
     },
     suspensions: () => signaling.suspensions(),
-    stats: async () => unwrap(await signaling.stats()),
+    async stats() {
+      const site = unwrap(await signaling.siteStats());
+      return { ...site, lobbies: Object.fromEntries(statsByLobby(site, config.lobbies)) };
+    },
     drain: (windowMs) => assembly.drain(windowMs),
     async stop() {
       assembly.stop();
@@ -132,7 +163,7 @@ export interface OpenedPeerStream {
 }
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
-export function openPeerStream(config: Config, parts: OpenParts): OpenedPeerStream {
+export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPeerStream {
   const { system, log, policy, admit, page } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));

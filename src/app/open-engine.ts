@@ -1,6 +1,6 @@
 /** Opens the engine that a configuration asks for. */
 import { readFileSync } from "node:fs";
-import type { Config } from "../config.ts";
+import { createDimensions } from "../domain/facts.ts";
 import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
@@ -8,6 +8,7 @@ import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
+import type { HostedConfig } from "./options.ts";
 
 /** Skips that are forgotten in the time of one (milliseconds); the longest delay is so many times the first one. */
 const skipForgetMs = 3000;
@@ -19,8 +20,11 @@ const closeBelowRatio = 0.625;
 /** Reports, report records and suspensions that are kept, each. */
 const moderationRecordsMax = 100_000;
 
-function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): EngineOptions {
-  const { skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
+function engineOptionsFor(
+  config: HostedConfig,
+  lifecycle: readonly LifecycleType[],
+): EngineOptions {
+  const { facts, skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
   return {
     graceMs,
     skipCooldownMs,
@@ -30,9 +34,12 @@ function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): 
       delayMs: skipDelayMs,
       delayMsMax: skipDelayFactorMax * skipDelayMs,
     },
+    intents: config.rates.intents,
     moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
     blocks: config.blocks,
     lifecycle,
+    // An empty declaration costs nothing either.
+    ...(facts && Object.keys(facts).length > 0 && { dimensions: createDimensions(facts) }),
     // Past the burst the growing delay lets through one skip each 3 s at most.
     avoidsMax: Math.max(avoidsMin, skipBurst + Math.ceil(skipCooldownMs / 1000)),
     relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
@@ -40,7 +47,7 @@ function engineOptionsFor(config: Config, lifecycle: readonly LifecycleType[]): 
 }
 
 /** @throws with the name of a file that can't be read. */
-const readTls = ({ ca, cert, key }: NonNullable<Config["redis"]>["files"]) => {
+const readTls = ({ ca, cert, key }: NonNullable<HostedConfig["redis"]>["files"]) => {
   const read = (path: string | undefined) =>
     path === undefined ? undefined : readFileSync(path, "utf8");
   return { ca: read(ca), cert: read(cert), key: read(key) };
@@ -63,7 +70,7 @@ export interface OpenedEngine {
 
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
-  config: Config,
+  config: HostedConfig,
   { system, log, lifecycle = [], onFatal }: OpenEngineParts,
 ): OpenedEngine {
   const options = engineOptionsFor(config, lifecycle);

@@ -8,6 +8,8 @@ import type { ReportNotice } from "../signaling/signaling.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
+import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
+import type { FactsDeclaration } from "../protocol.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
@@ -39,8 +41,12 @@ export interface Settings {
   skipDelayMs?: number | undefined;
   /** After this wait anybody is accepted, whatever the interests and languages. Default: 10,000. */
   relaxAfterMs?: number | undefined;
+  /** Lobbies that a peer can choose in `join`, besides `main`: at most 100 names of 1 to 64 characters. Default: none. */
+  lobbies?: List | undefined;
   /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
   graceMs?: number | undefined;
+  /** The path of a JSON file with what `facts` takes. Default: none. */
+  factsFile?: string | undefined;
   /** STUN servers that browsers are given. Default: stun:stun.l.google.com:19302. */
   stunUrls?: List | undefined;
   /** TURN servers that browsers are given, with credentials made by `turnSecret`. Default: none. */
@@ -133,11 +139,16 @@ export interface Settings {
 }
 
 /** What only code can give. */
-export interface Hooks {
+export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
+  /**
+   * What may be known of peers, in up to eight dimensions by name: see `FactDimension`. It types `facts` and `wants` of `join`. Default: none,
+   * which costs nothing.
+   */
+  facts?: Declared | undefined;
   /** Who each peer is: see `Authenticate`. Default: all are anonymous. */
   authenticate?: Authenticate | undefined;
   /** Asked before each join: see `AdmitHook`. Default: everybody may. */
-  admit?: AdmitHook | undefined;
+  admit?: AdmitHook<Declared> | undefined;
   /**
    * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
    * them; a room's events come in their order. Default: none, which costs nothing.
@@ -151,12 +162,17 @@ export interface Hooks {
   onReport?: ((report: ReportNotice) => void) | undefined;
 }
 
-export interface PeerStreamOptions extends Settings, Hooks {}
+export interface PeerStreamOptions<Declared extends FactsDeclaration = FactsDeclaration>
+  extends Settings, Hooks<Declared> {}
+
+/** A configuration with what its host declares. */
+export type HostedConfig = Config & { readonly facts?: FactsDeclaration | undefined };
 
 /** Variables of the program that a library has no use for: it does not listen, nor exit. */
 const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS_KEY", "DRAIN_MS"]);
 
 const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
+  "facts",
   "authenticate",
   "admit",
   "on",
@@ -220,7 +236,7 @@ export function readOptions(env: Record<string, string | undefined>): ProgramOpt
  * @param randomSecret signs session tokens if there is no `sessionSecret`; with Redis, other nodes would not know it.
  * @throws {ConfigError} with everything that is wrong.
  */
-export function configOf(options: PeerStreamOptions, randomSecret: string): Config {
+export function configOf(options: PeerStreamOptions, randomSecret: string): HostedConfig {
   const env: Record<string, string> = { LOG_LEVEL: "warn", NODE_ENV: "production" };
   if (options.redisUrl === undefined) env["SESSION_SECRET"] = randomSecret;
   const problems: string[] = [];
@@ -240,11 +256,23 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Conf
   if (options.authenticate && (options.authJwtSecret ?? options.authJwksUrl) !== undefined)
     problems.push("authenticate: is one way to know peers, authJwtSecret and authJwksUrl another");
   if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
+  if (options.facts && options.factsFile !== undefined)
+    problems.push("facts: and factsFile exclude each other: set one of them");
+  const declared = readFactsOf(options);
+  const at = options.facts ? "facts" : "factsFile";
+  problems.push(...(declared?.problems ?? []).map((problem) => `${at}: ${problem}`));
   if (problems.length > 0 || "problems" in config) throw new ConfigError(problems);
-  return config;
+  return declared?.facts ? { ...config, facts: declared.facts } : config;
+}
+
+function readFactsOf({ facts, factsFile }: PeerStreamOptions): ReadFacts | undefined {
+  if (facts !== undefined) return readFacts(facts);
+  return factsFile === undefined || factsFile === "" ? undefined : readFactsFile(factsFile);
 }
 
 function hookProblems(name: string, value: unknown): string[] {
+  // Checked by itself.
+  if (name === "facts") return [];
   if (name === "on") return lifecycleProblems(value);
   const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
   return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];

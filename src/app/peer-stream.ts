@@ -4,6 +4,7 @@
  */
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
 import { networkHashChars } from "../domain/moderation.ts";
+import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
@@ -13,15 +14,17 @@ import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { textOfError } from "../observe/text-of-error.ts";
-import { limits } from "../protocol.ts";
+import { createWarnOnce } from "../observe/sparing-log.ts";
+import { limits, type FactsDeclaration } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
+import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
-import { appRouter, type AppRouter } from "../rpc/router.ts";
+import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
@@ -48,6 +51,8 @@ export interface SignalingOptions {
   onReport?: (report: ReportNotice) => void;
   /** Names this node in its metrics. */
   nodeName?: string;
+  /** The names of the lobbies that peers can choose. Default: `main`. */
+  lobbies?: readonly string[];
 }
 
 export interface AssemblyOptions extends SignalingOptions {
@@ -60,6 +65,10 @@ export interface AssemblyOptions extends SignalingOptions {
   authenticate?: Authenticate | undefined;
   /** Asked before each join; without it everybody may. */
   admit?: AdmitHook | undefined;
+  /** The dimensions of facts that the engine was made with. Default: none. */
+  facts?: FactsDeclaration | undefined;
+  /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
+  relaxAfterMs?: number;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -69,7 +78,8 @@ export interface AssemblyOptions extends SignalingOptions {
 }
 
 /** The defaults of the fair policy (milliseconds). */
-const patienceMsDefault = 30_000;
+const relaxAfterMsDefault = 10_000;
+const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -87,8 +97,9 @@ export function createLobby({
   forceRelay = false,
   onReport = () => {},
   nodeName,
+  lobbies = [mainLobby],
 }: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
-  const metrics = createMetrics(async () => engine.stats(), nodeName);
+  const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
   const signaling = new Signaling({
     engine,
     system,
@@ -135,7 +146,8 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log } = options;
+  const { system, engine, log, facts = {}, lobbies } = options;
+  const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { signaling, metrics } = createLobby(options);
   const admission = new Admission({
     ...options.admission,
@@ -151,6 +163,8 @@ export function assemble(options: AssemblyOptions): Assembly {
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: options.admit && createAdmit(options.admit, hooks),
+    lobbies,
+    claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
@@ -175,7 +189,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = appRouter;
+  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -187,18 +201,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     t: ownBuilder,
     router(own) {
       if (built) throw new Error("router() must be called before the plugin is used");
-      const merged = mergeOwn(router, own);
-      router = merged;
-      return merged as never;
+      router = mergeOwn(router, own);
+      return router as never;
     },
     get routes() {
       return server().routes;
     },
     upgrade: (request, bun) => server().upgrade(request, bun),
     accept: (socket, request) => server().accept(socket, request),
-    setAddressLookup(lookup) {
-      addressOf = lookup;
-    },
+    setAddressLookup: (lookup) => void (addressOf = lookup),
     askToReconnect: () => built?.sockets.askToReconnect(),
     async drain(windowMs) {
       isDraining = true;
@@ -213,6 +224,16 @@ export function assemble(options: AssemblyOptions): Assembly {
       signaling.stop();
     },
   };
+}
+
+/** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
+function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
+  const warnOnce = createWarnOnce(log, elapsed);
+  return (dimension: string) =>
+    warnOnce("a fact from authenticate or a token is no value of its dimension", dimension, {
+      dimension,
+      effect: "it counts as not stated",
+    });
 }
 
 /** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */

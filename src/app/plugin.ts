@@ -46,8 +46,8 @@ export function createPlugin(assembly: Assembly, served: readonly string[]) {
 
   const plugin = new Elysia();
   for (const pattern of ["/trpc", "/trpc/*", ...served])
-    // The body is left to the application behind.
-    plugin.all(pattern, (received) => pass(pattern, received as unknown as Received), {
+    // Of all that Elysia would read for each request it reads what is named here, and leaves the body to the application behind.
+    plugin.all(pattern, ({ request, server, route }) => pass(pattern, { request, server, route }), {
       parse: "none",
     });
   return plugin;

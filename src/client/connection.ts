@@ -4,7 +4,6 @@
  */
 import type { TRPCClientError } from "@trpc/client";
 import type { IceServer, PeerEvent } from "../protocol.ts";
-import type { AppRouter } from "../rpc/router.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type MutationName,
   type Outputs,
   type Rpc,
+  type AnyAppRouter,
 } from "./mutations.ts";
 import { credentialHeaders } from "./rpc-http.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
@@ -58,7 +58,7 @@ export interface Connection {
   open(listener: ConnectionListener): boolean;
   /** Calls a mutation. Rejects with an error for `readRefusal`. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
-  counts(): Promise<Counts>;
+  counts(lobby?: string): Promise<Counts>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -147,8 +147,9 @@ class RpcConnection implements Connection {
     return answer.iceServers;
   }
 
-  async counts(): Promise<Counts> {
-    return this.#query((rpc) => rpc.stats.query());
+  async counts(lobby?: string): Promise<Counts> {
+    const input = lobby === undefined ? undefined : { lobby };
+    return this.#query((rpc) => rpc.stats.query(input));
   }
 
   renew(): void {
@@ -301,7 +302,7 @@ class RpcConnection implements Connection {
     this.#firstConnectTimer = undefined;
   }
 
-  #onStreamError(listener: ConnectionListener, error: TRPCClientError<AppRouter>): void {
+  #onStreamError(listener: ConnectionListener, error: TRPCClientError<AnyAppRouter>): void {
     const refusal = readRefusal(error);
     const retryMs = retryAfterRefusalMs(refusal);
     if (refusal.kind === "rejected" && refusal.reason === "unauthorized") {

@@ -13,12 +13,23 @@ export type {
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { PartnerMedia } from "./data-channel-message.ts";
-export type { PeerStreamError, PeerStreamEvent, PeerStreamState, RoomEnd } from "./state.ts";
+export type {
+  PastRoom,
+  PeerStreamError,
+  PeerStreamEvent,
+  PeerStreamState,
+  RoomEnd,
+} from "./state.ts";
 export type { TokenStorage } from "./token-store.ts";
 export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
   EndReason,
+  FactDimension,
+  Facts,
+  FactsDeclaration,
+  FactsInput,
+  FactValue,
   IceServer,
   Mode,
   PeerEvent,
@@ -28,8 +39,10 @@ export type {
   ReportReason,
   RoomTerms,
   Signal,
+  Site,
   Stats,
   Status,
   StatusAnswer,
+  WantsInput,
 } from "../protocol.ts";
 export type { AppRouter } from "../rpc/router.ts";

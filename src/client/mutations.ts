@@ -1,15 +1,19 @@
 /** The mutations that this client calls, with the types that the server's router gives them. */
 import type { createTRPCClient } from "@trpc/client";
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
-import type { Signal } from "../protocol.ts";
+import type { FactsDeclaration, Signal } from "../protocol.ts";
 import type { AppRouter } from "../rpc/router.ts";
 
-type Inputs = inferRouterInputs<AppRouter>;
-export type Outputs = inferRouterOutputs<AppRouter>;
+/** Whatever facts are declared: that is the server's to check. */
+export type AnyAppRouter = AppRouter<FactsDeclaration>;
+
+type Inputs = inferRouterInputs<AnyAppRouter>;
+export type Outputs = inferRouterOutputs<AnyAppRouter>;
 
 export type MutationName =
   | "join"
   | "skip"
+  | "again"
   | "leave"
   | "offer"
   | "answer"
@@ -32,11 +36,12 @@ export function signalMutation(signal: Signal): Mutation {
   return { name: signal.type, input: { roomId, sdp: signal.sdp } };
 }
 
-export type Rpc = ReturnType<typeof createTRPCClient<AppRouter>>;
+export type Rpc = ReturnType<typeof createTRPCClient<AnyAppRouter>>;
 
 const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
   join: (rpc, input) => rpc.join.mutate(input),
   skip: (rpc, input) => rpc.skip.mutate(input),
+  again: (rpc, input) => rpc.again.mutate(input),
   leave: (rpc, input) => rpc.leave.mutate(input),
   offer: (rpc, input) => rpc.offer.mutate(input),
   answer: (rpc, input) => rpc.answer.mutate(input),

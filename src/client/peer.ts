@@ -36,7 +36,7 @@ class SessionPeer implements Peer {
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
     this.#findUnsupportedNow = findUnsupported;
-    this.#countPeers = () => parts.connection.counts();
+    this.#countPeers = (lobby) => parts.connection.counts(lobby);
   }
 
   get state(): PeerStreamState {
@@ -65,6 +65,10 @@ class SessionPeer implements Peer {
 
   block(): Promise<Outcome> {
     return this.#session.request((request) => ({ type: "block", request }));
+  }
+
+  again(): Promise<Outcome> {
+    return this.#session.request((request) => ({ type: "again", request }));
   }
 
   sendChat(text: string): boolean {
@@ -107,8 +111,8 @@ class SessionPeer implements Peer {
     return reading && { roomId, ...times, ...reading };
   }
 
-  counts(): ReturnType<PeerStream["counts"]> {
-    return this.#countPeers();
+  counts(lobby?: string): ReturnType<PeerStream["counts"]> {
+    return this.#countPeers(lobby);
   }
 
   subscribe(listener: (state: PeerStreamState) => void): () => void {

@@ -1,11 +1,10 @@
 /** tRPC over plain HTTP: events as server-sent events, calls in batches, and the token in a header. */
 import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from "@trpc/client";
-import type { AppRouter } from "../rpc/router.ts";
 import { CallLane } from "./call-lane.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import { createEventSources, type EventSources } from "./event-source.ts";
-import type { Rpc } from "./mutations.ts";
+import type { Rpc, AnyAppRouter } from "./mutations.ts";
 import type { TokenStore } from "./token-store.ts";
 import type { Transport } from "./transport.ts";
 
@@ -48,7 +47,7 @@ export class RpcHttp implements Transport {
     this.#parts = parts;
     this.#lane = new CallLane(BATCH_CALLS_MAX, parts.random);
     this.#sources = createEventSources(parts.fetch, headers);
-    this.rpc = createTRPCClient<AppRouter>({
+    this.rpc = createTRPCClient<AnyAppRouter>({
       links: [
         splitLink({
           condition: ({ type }) => type === "subscription",

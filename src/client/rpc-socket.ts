@@ -1,9 +1,8 @@
 /** tRPC's WebSocket client on a socket that can be replaced, and closed with a last message. */
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
-import type { AppRouter } from "../rpc/router.ts";
 import { diagnose, type Fetch } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
-import type { Rpc } from "./mutations.ts";
+import type { Rpc, AnyAppRouter } from "./mutations.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -118,7 +117,7 @@ export class RpcSocket implements Transport {
       },
       retryDelayMs: (attempt) => retryDelayMs(attempt, random()),
     });
-    this.rpc = createTRPCClient<AppRouter>({ links: [wsLink({ client: this.#client })] });
+    this.rpc = createTRPCClient<AnyAppRouter>({ links: [wsLink({ client: this.#client })] });
   }
 
   /** One socket preserves the order. */

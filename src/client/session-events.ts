@@ -12,14 +12,17 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
     case "resync":
       // A server that has forgotten the room reports `idle` in `session` already. With `resync` it has removed this peer
       // from the room, as a moderator does.
-      if (event.state.status === "idle" && !model.call?.orphaned) step.endCall();
+      if (event.state.status === "idle" && !model.call?.orphaned) {
+        step.endCall();
+        step.askNoMore();
+      }
       return reconcile(step, event.state, false);
     case "lobby":
       return onLobby(step, event);
     case "create-offer":
     case "wait-for-offer":
       model.serverRoom = event.roomId;
-      if (!model.wanted || model.call?.orphaned) return step.leave();
+      if (model.call?.orphaned || !step.isRoomWanted()) return step.leave();
       return step.enterRoom(event);
     case "offer":
     case "answer":
@@ -88,7 +91,7 @@ function onPartnerDisconnected(
   const isIntact = call.established && callAlive && !call.interrupted && !call.hungUp;
   if (reason !== "lost" || !isIntact) return step.endRoom(reason);
   // The server could not reach the partner for longer than the grace, but the two still reach each other.
-  step.changeCall({ orphaned: true, partnerDeadline: undefined });
+  step.orphanCall();
   // The server has put this peer into the lobby.
   step.leave();
 }
@@ -104,7 +107,8 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   model.serverRoom = state.status === "paired" ? state.roomId : undefined;
   if (state.status === "idle") return reconcileIdle(step, isNewStream);
   const isOwnCall = state.status === "paired" && state.roomId === model.call?.roomId;
-  if (!model.wanted || (model.call?.orphaned && !isNewStream && !isOwnCall)) return step.leave();
+  const isWanted = state.status === "paired" && !isNewStream ? step.isRoomWanted() : model.wanted;
+  if (!isWanted || (model.call?.orphaned && !isNewStream && !isOwnCall)) return step.leave();
   // The page has called `stop` and `start`. The queued `leave` will end the reported state.
   if (lastPending(model, "leave") !== undefined) {
     model.serverRoom = undefined;
@@ -127,7 +131,7 @@ function reconcileIdle(step: SessionStep, isNewStream: boolean): void {
   const { model } = step;
   // A restarted server has no rooms, but the two peers still reach each other.
   if (model.call?.established && !isNewStream) {
-    step.changeCall({ orphaned: true, partnerDeadline: undefined });
+    step.orphanCall();
     return step.checkHungUp();
   }
   step.endCall();

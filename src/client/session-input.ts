@@ -1,5 +1,5 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -16,6 +16,7 @@ export type PageInput =
   /** `request` identifies the call in the `resolve-request` command. */
   | { type: "report"; request: number; reason?: ReportReason | undefined }
   | { type: "block"; request: number }
+  | { type: "again"; request: number }
   /** The data channel has accepted a chat message of this peer. */
   | { type: "chat-sent"; text: string }
   /** The page is unloaded, or enters the back-forward cache. */
@@ -43,7 +44,13 @@ export type ConnectionInput =
 
 /** What happens to the call. `call-begun`, `call-setup-failed` and `same-page-partner` are results of `begin-call`. */
 export type CallInput =
-  | { type: "call-begun"; roomId: string; sharedInterests: string[]; remote: MediaStream }
+  | {
+      type: "call-begun";
+      roomId: string;
+      sharedInterests: string[];
+      partnerFacts: Facts;
+      remote: MediaStream;
+    }
   /** This browser threw `cause` while it set the call up: in the constructor, or later while it negotiated. */
   | { type: "call-setup-failed"; roomId: string; cause: unknown }
   /**

@@ -5,10 +5,10 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { IceServer, RoomTerms } from "../protocol.ts";
+import type { Facts, IceServer, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
-import type { PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
@@ -26,13 +26,14 @@ export type Room = RoomTerms & { iceServers: IceServer[] };
 /** What the server reports about the lobby. */
 export type Lobby = Omit<
   Extract<PeerStreamState, { status: "waiting" }>,
-  "status" | "ended" | "transport"
+  "status" | "ended" | "again" | "transport"
 >;
 
 /** The call with the current partner. */
 export interface CallModel {
   readonly roomId: string;
   readonly sharedInterests: string[];
+  readonly partnerFacts: Facts;
   /** What the partner sends. */
   readonly remote: MediaStream;
   /** Whether the media path has ever connected. */
@@ -70,7 +71,7 @@ export interface SessionModel {
   readonly closed: boolean;
   /** Whether the page wants a partner. */
   readonly wanted: boolean;
-  readonly wishes: Required<Wishes>;
+  readonly wishes: JoinWishes;
   /** The wishes have changed since the last `join`. */
   readonly wishesDirty: boolean;
   /**
@@ -92,6 +93,10 @@ export interface SessionModel {
   readonly error: PeerStreamError | undefined;
   /** Why the previous room ended. */
   readonly ended: RoomEnd | undefined;
+  /** The last room, if this peer can ask to meet its partner again. */
+  readonly again: PastRoom | undefined;
+  /** It has asked to meet somebody again, so the server may put it into a room although no partner is wanted. */
+  readonly asksAgain: boolean;
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
@@ -116,6 +121,8 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     lobby: { since: nowMs },
     error: undefined,
     ended: undefined,
+    again: undefined,
+    asksAgain: false,
     searchingSinceMs: elapsedMs,
     call: undefined,
     pending: [],
@@ -123,14 +130,22 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
   };
 }
 
+/** What `join` is sent. Without lobby, facts and wants it is in the form that the server reads fastest. */
+type Optional = "lobby" | "facts" | "wants";
+type JoinWishes = Required<Omit<Wishes, Optional>> & Pick<Wishes, Optional>;
+
 /** Fills in the defaults of the `join` mutation. */
-export function withDefaults(wishes: Wishes): Required<Wishes> {
+export function withDefaults(wishes: Wishes): JoinWishes {
+  const { lobby, facts, wants } = wishes;
   return {
     interests: wishes.interests ?? [],
     languages: wishes.languages ?? [],
     mode: wishes.mode ?? "video",
     relayOnly: wishes.relayOnly ?? false,
     autoRejoin: wishes.autoRejoin ?? true,
+    ...(lobby !== undefined && { lobby }),
+    ...(facts && { facts }),
+    ...(wants && { wants }),
   };
 }
 
@@ -145,29 +160,32 @@ export function deriveState(model: SessionModel): PeerStreamState {
 function deriveStatus(model: SessionModel): PeerStreamState {
   const { call, lobby, error } = model;
   const isLost = model.signaling === "lost";
-  const ended = model.ended === undefined ? {} : { ended: model.ended };
+  const past = {
+    ...(model.ended !== undefined && { ended: model.ended }),
+    ...(model.again && { again: model.again }),
+  };
   if (call) return deriveCallState(call, isLost);
-  if (!model.wanted) return { status: "idle", ...(error && { error }), ...ended };
-  if (isLost) return { status: "reconnecting", what: "signaling", ...ended };
-  return { status: "waiting", ...lobby, ...ended };
+  if (!model.wanted) return { status: "idle", ...(error && { error }), ...past };
+  if (isLost) return { status: "reconnecting", what: "signaling", ...past };
+  return { status: "waiting", ...lobby, ...past };
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
-  const { roomId, sharedInterests, remote, established, partnerDeadline } = call;
+  const { roomId, sharedInterests, partnerFacts, remote, established, partnerDeadline } = call;
+  const room = { roomId, sharedInterests, partnerFacts };
   const media = call.partnerMedia && { partnerMedia: call.partnerMedia };
   const reconnecting = {
     status: "reconnecting",
-    roomId,
-    sharedInterests,
+    ...room,
     ...(established && { remote, ...media }),
   } as const;
   if (isLost) return { ...reconnecting, what: "signaling" };
   if (partnerDeadline !== undefined)
     return { ...reconnecting, what: "partner", deadline: partnerDeadline };
-  if (!established) return { status: "connecting", roomId, sharedInterests };
+  if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
   const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", roomId, sharedInterests, remote, ...media, ...orphaned };
+  return { status: "connected", ...room, remote, ...media, ...orphaned };
 }
 
 /**
@@ -183,6 +201,8 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "connected":
     case "failed":
       return model.serverRoom === mutation.input.roomId;
+    case "again":
+      return model.asksAgain;
     case "leave":
     // They name their room, so they are never too late.
     case "report":
@@ -208,5 +228,7 @@ export function lastPending(
 /** Whether the server may have this peer in a lobby or room, or is about to receive a request that puts it there. */
 export function isEngaged(model: SessionModel): boolean {
   if (model.closed) return false;
-  return model.wanted || lastPending(model, "join", "skip", "leave") !== undefined;
+  return (
+    model.wanted || model.asksAgain || lastPending(model, "join", "skip", "leave") !== undefined
+  );
 }

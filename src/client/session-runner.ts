@@ -206,7 +206,7 @@ export class SessionRunner {
     this.#mutations.enqueue(mutation.name, mutation.input, {
       isRelevant: () => isRelevant(this.#model, mutation),
       answered: (answer) => {
-        const accepted = "accepted" in answer && answer.accepted;
+        const accepted = mutation.name === "again" || ("accepted" in answer && answer.accepted);
         this.process({ type: "mutation-answered", key, accepted });
       },
       refused: (error) => this.process({ type: "mutation-refused", key, error }),
@@ -227,14 +227,14 @@ export class SessionRunner {
 
   #beginCall(room: Room): void {
     const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
-    const { roomId, polite, relayOnly, mode } = room;
+    const { roomId, polite, relayOnly, mode, partnerFacts } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
     if (pagePeer?.enter(roomId, () => onSamePage(false)) === false) return onSamePage(true);
     const sharedInterests = [...room.sharedInterests];
     try {
       this.#call = createCall({
-        room: { roomId, polite, relayOnly, sharedInterests, mode, iceServers },
+        room: { roomId, polite, relayOnly, sharedInterests, partnerFacts, mode, iceServers },
         local: this.outgoing.stream,
         rtc,
         canSignal: () => this.#model.call?.orphaned !== true,
@@ -245,7 +245,7 @@ export class SessionRunner {
       return this.process({ type: "call-setup-failed", roomId, cause });
     }
     const { remote } = this.#call;
-    this.process({ type: "call-begun", roomId, sharedInterests, remote });
+    this.process({ type: "call-begun", roomId, sharedInterests, partnerFacts, remote });
   }
 
   #callListener(roomId: string): CallListener {

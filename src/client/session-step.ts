@@ -1,4 +1,5 @@
 /** The steps that several transitions of the session model have in common. */
+import { limits } from "../protocol.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {
@@ -65,15 +66,45 @@ export class SessionStep {
     const { model } = this;
     if (room.roomId === model.call?.roomId) return;
     this.endCall();
-    // Servers of earlier versions do not send the mode. Only peers of the same mode are paired.
-    this.emit({ type: "begin-call", room: { ...room, mode: room.mode ?? model.wishes.mode } });
+    // Servers of earlier versions do not send these. Only peers of the same mode are paired.
+    const { mode = model.wishes.mode, partnerFacts = {} } = room;
+    this.emit({ type: "begin-call", room: { ...room, mode, partnerFacts } });
   }
 
   endCall(): void {
     const { call } = this.model;
     if (!call) return;
+    // Of an orphaned call the room has ended before.
+    if (!call.orphaned) this.offerAgain(call.roomId);
     this.model.call = undefined;
     this.emit({ type: "end-call", roomId: call.roomId });
+  }
+
+  /** The room has ended. From now on its members can ask to meet again. */
+  offerAgain(roomId: string): void {
+    this.model.again = { roomId, until: this.time.nowMs + limits.againMs };
+  }
+
+  /** This peer neither asks to meet anybody again any more, nor can it. */
+  askNoMore(): void {
+    this.model.again = undefined;
+    this.model.asksAgain = false;
+  }
+
+  /** Whether a room is wanted that the server has put this peer into. Then a partner is, from now on. */
+  isRoomWanted(): boolean {
+    const { model } = this;
+    if (!model.wanted && !model.asksAgain) return false;
+    if (!model.wanted) this.beginSearch();
+    model.wanted = true;
+    return true;
+  }
+
+  /** The server has no room for the call any more, but the two still reach each other. */
+  orphanCall(): void {
+    if (!this.model.call) return;
+    this.offerAgain(this.model.call.roomId);
+    this.changeCall({ orphaned: true, partnerDeadline: undefined });
   }
 
   /** The time at which the search for a partner begins. */
@@ -137,6 +168,7 @@ export class SessionStep {
     } else if (model.serverRoom !== undefined) this.leave();
     this.emit({ type: "clear-signals" });
     this.endCall();
+    this.askNoMore();
     model.wanted = false;
     model.error = error;
     model.ended = undefined;

@@ -26,7 +26,7 @@ function updateClosed(step: SessionStep, input: SessionInput): void {
   const message = "close() has been called: make another peer stream";
   const error: PeerStreamError = { kind: "closed", message, cause: undefined };
   if (input.type === "start" || input.type === "next") step.model.error = error;
-  if (input.type === "report" || input.type === "block")
+  if (input.type === "report" || input.type === "block" || input.type === "again")
     step.resolve(input.request, { ok: false, error });
 }
 
@@ -44,6 +44,8 @@ function update(step: SessionStep, input: SessionInput): void {
     case "report":
     case "block":
       return onReport(step, input);
+    case "again":
+      return onAgain(step, input.request);
     case "page-hide":
       return onPageHide(step);
     case "page-show":
@@ -114,11 +116,22 @@ function onNext(step: SessionStep, unsupported: PeerStreamError | undefined): vo
 
 function onStop(step: SessionStep): void {
   const { model } = step;
-  if (model.wanted) step.leave();
+  if (model.wanted || model.asksAgain) step.leave();
   model.wanted = false;
+  model.asksAgain = false;
   model.error = undefined;
   model.ended = undefined;
   step.endCall();
+}
+
+function onAgain(step: SessionStep, request: number): void {
+  const { model, time } = step;
+  const { again } = model;
+  model.again = undefined;
+  if (!again || model.call || time.nowMs >= again.until)
+    return step.resolve(request, { ok: true, accepted: false });
+  model.asksAgain = true;
+  step.enqueue({ name: "again", input: { roomId: again.roomId } }, request);
 }
 
 function onReport(
@@ -136,6 +149,7 @@ function onReport(
     step.beginSearch();
     model.ended = undefined;
   }
+  if (model.again?.roomId === roomId) model.again = undefined;
   if (input.type === "block") return step.enqueue({ name: "block", input: { roomId } }, request);
   const { reason } = input;
   step.enqueue({ name: "report", input: { roomId, ...(reason && { reason }) } }, request);
@@ -145,6 +159,7 @@ function onPageHide(step: SessionStep): void {
   if (!isEngaged(step.model)) return;
   step.emit({ type: "send-leave-on-unload" });
   step.endCall();
+  step.askNoMore();
   step.model.serverRoom = undefined;
   step.clearMutations();
   step.emit({ type: "clear-signals" });
@@ -159,6 +174,7 @@ function onClose(step: SessionStep): void {
   model.error = undefined;
   model.ended = undefined;
   step.endCall();
+  step.askNoMore();
   step.emit({ type: "hold-queues" }, { type: "close-connection" });
   step.clearMutations();
   step.emit({ type: "clear-signals" });
@@ -206,13 +222,15 @@ function onCallInput(
 
 function onCallBegun(
   { model, time }: SessionStep,
-  { roomId, sharedInterests, remote }: Extract<CallInput, { type: "call-begun" }>,
+  { roomId, sharedInterests, partnerFacts, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
   model.lastRoom = roomId;
   model.ended = undefined;
+  model.again = undefined;
   model.call = {
     roomId,
     sharedInterests,
+    partnerFacts,
     remote,
     established: false,
     interrupted: false,
@@ -292,7 +310,7 @@ function onMutationResult(
     case "mutation-answered":
       remove();
       if (request === undefined) return;
-      rejoin();
+      if (mutation.name !== "again") rejoin();
       return step.resolve(request, { ok: true, accepted: input.accepted });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refused(input.error);
@@ -301,6 +319,10 @@ function onMutationResult(
         // The refused mutation has not ended the room.
         if (model.serverRoom === roomId) step.skip(roomId);
         else rejoin();
+        step.resolve(request, { ok: false, error: input.error });
+      }
+      if (mutation.name === "again") {
+        model.asksAgain = false;
         step.resolve(request, { ok: false, error: input.error });
       }
       remove();

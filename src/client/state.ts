@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, RejectionReason } from "../protocol.ts";
+import type { EndReason, Facts, RejectionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -43,12 +43,18 @@ export type PeerStreamError =
  */
 export type RoomEnd = EndReason | "media-lost";
 
+/** The last room, while its two members can ask to meet again: until then, in epoch milliseconds of this peer's clock. */
+export interface PastRoom {
+  roomId: string;
+  until: number;
+}
+
 /** What is being restored while the room continues. */
 type Missing = "signaling" | "partner" | "media";
 
 /** The state of a peer, discriminated by `status`. Times are epoch milliseconds. */
 export type PeerStreamState =
-  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd }
+  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd; again?: PastRoom }
   | (ActiveState & {
       /**
        * The server is reached over plain HTTP, because this network cuts WebSockets; absent while it is over a WebSocket.
@@ -67,12 +73,21 @@ type ActiveState =
       estimateMs?: number;
       /** Why the previous room ended; absent if this peer ended it, or there was none. */
       ended?: RoomEnd;
+      /** Of which room `again()` is possible; absent once it was called, and after a report or block. */
+      again?: PastRoom;
     }
-  | { status: "connecting"; roomId: string; sharedInterests: string[] }
+  | {
+      status: "connecting";
+      roomId: string;
+      sharedInterests: string[];
+      /** What is known of the partner, of what the operator shows; `{}` without any. */
+      partnerFacts: Facts;
+    }
   | {
       status: "connected";
       roomId: string;
       sharedInterests: string[];
+      partnerFacts: Facts;
       remote: MediaStream;
       /**
        * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
@@ -91,6 +106,7 @@ type ActiveState =
       /** Absent without a room (the connection dropped in the lobby). */
       roomId?: string;
       sharedInterests?: string[];
+      partnerFacts?: Facts;
       /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;
@@ -98,6 +114,8 @@ type ActiveState =
       deadline?: number;
       /** Why the previous room ended; without a room. */
       ended?: RoomEnd;
+      /** As while waiting; without a room. */
+      again?: PastRoom;
     };
 
 /** What happens in a room besides its states. */

@@ -1,5 +1,5 @@
 /** The public types of a peer stream, except for its states and events. */
-import type { Mode, ReportReason } from "../protocol.ts";
+import type { FactsDeclaration, FactsInput, Mode, ReportReason, WantsInput } from "../protocol.ts";
 import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
@@ -17,6 +17,12 @@ export interface Wishes {
   relayOnly?: boolean;
   /** Searches for the next partner when one leaves. Default: true. */
   autoRejoin?: boolean;
+  /** Only peers of the same lobby are paired: one of those that the site has. Default: the one that it puts this peer into, or `main`. */
+  lobby?: string;
+  /** What this peer states of itself, by name: `{ age: 31 }`. Only what the server has declared; see `site`. */
+  facts?: FactsInput<FactsDeclaration>;
+  /** What it wants of its partner, by name: `{ age: { from: 25, to: 40, hard: true } }`. Only of what the server has declared. */
+  wants?: WantsInput<FactsDeclaration>;
 }
 
 /** The options of `start`. */
@@ -28,7 +34,7 @@ export interface StartOptions extends Wishes {
   stream?: MediaStream;
 }
 
-/** The result of a `report` or `block`. */
+/** The result of a `report`, `block` or `again`. */
 export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
 
 /**
@@ -66,10 +72,19 @@ export interface PeerStream {
   report(reason?: ReportReason): Promise<Outcome>;
   /** The current or last partner is not paired with this session again. */
   block(): Promise<Outcome>;
+  /**
+   * Asks to meet the partner of the last room again, while the state has `again`. If the partner asks for that as well, the two are paired as
+   * soon as neither is in another room; until then neither learns whether the other one has asked. Until `stop()` it is in force while idle,
+   * too. `accepted: false`: there is nobody to ask for.
+   */
+  again(): Promise<Outcome>;
   /** Statistics of the current call; undefined without one. */
   stats(): Promise<CallStats | undefined>;
-  /** How many peers are online, waiting, and in rooms. Rejects when the server cannot be reached. */
-  counts(): Promise<Counts>;
+  /**
+   * How many peers of a lobby are online, waiting, and in rooms. Rejects when the server cannot be reached, or has no such lobby.
+   * @param lobby default: as in `start`.
+   */
+  counts(lobby?: string): Promise<Counts>;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
   subscribe(listener: (state: PeerStreamState) => void): () => void;
   /** Calls `listener` with every event. Returns a function that unsubscribes. */

@@ -2,8 +2,9 @@
  * A change of one or two sessions as a value, and the two steps that most transitions are made of: a session enters the
  * lobby, and a room ends.
  */
-import type { Dimensions } from "./facts.ts";
+import { requiredWants, type Dimensions } from "./facts.ts";
 import type { LoggedEvent, Mode, Status } from "../protocol.ts";
+import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
 import {
@@ -23,6 +24,7 @@ import {
   type SkipLimits,
 } from "./skip-penalty.ts";
 import { acceptanceAfter, type RelaxSteps, type Wishes } from "./ticket.ts";
+import { takeToken, type Rate } from "./token-bucket.ts";
 
 export interface TransitionOptions {
   /** How long two who skipped avoid each other (milliseconds); 0: not at all. */
@@ -31,6 +33,8 @@ export interface TransitionOptions {
   /** Of facts; absent: none are declared. */
   dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
+  /** Of the intents of one account that are carried out: `join`, `skip`, `failed`, `report` and `block`. */
+  intents: Rate;
   /** How long a room has to last (milliseconds) for reports from it to count, unless media flowed for both. */
   voteAfterMs: number;
 }
@@ -42,14 +46,16 @@ export interface Surroundings {
   /** By how much the wall clock is ahead of it: peers are sent wall-clock times. */
   readonly wallOffsetMs: number;
   readonly options: TransitionOptions;
-  /** The lobby before the change. */
-  lobby(mode: Mode): LobbyCounts;
+  /** A lobby before the change. */
+  lobby(mode: Mode, lobby: string | undefined): LobbyCounts;
   /** `suspended` for a session that must stay out. */
   suspended(session: Session): Rejection | undefined;
 }
 
 export interface LobbyCounts {
+  /** Tickets of the mode in the lobby. */
   waiting: number;
+  /** Sessions with an open stream that are in the lobby (see `lobbyOf`), also those that are in a room. */
   online: number;
   estimateMs?: number | undefined;
 }
@@ -74,7 +80,8 @@ export interface Change<Result> {
 }
 
 export type RoomChange =
-  | { kind: "began"; room: Room; waitedMs: number }
+  /** `waitedMs` is absent when the two meet again because they have asked for it: it says nothing of how long others wait. */
+  | { kind: "began"; room: Room; waitedMs?: number }
   | { kind: "updated"; room: Room }
   | { kind: "ended"; room: Room; end: RoomEnd };
 
@@ -149,13 +156,22 @@ export function avoid(draft: ChangeDraft, session: Session, other: Session, unti
   draft.avoidances = [...draft.avoidances, { sessionId: session.id, otherId: other.id, until }];
 }
 
-/** Tickets of a mode that the change has added to the lobby so far. */
-function countAdded({ member, partner, newlyWaiting }: ChangeDraft, mode: Mode): number {
+/** Tickets with this mode and lobby that the change has added so far. */
+function countAdded({ member, partner, newlyWaiting }: ChangeDraft, wishes: Wishes): number {
   let added = 0;
-  for (const one of [member, partner])
-    if (one?.present && one.ticket?.wishes.mode === mode && newlyWaiting.includes(one.id))
-      added += 1;
+  for (const one of [member, partner]) {
+    if (!one?.present || !one.ticket || !newlyWaiting.includes(one.id)) continue;
+    const { mode, lobby } = one.ticket.wishes;
+    if (mode === wishes.mode && lobby === wishes.lobby) added += 1;
+  }
   return added;
+}
+
+/** How many more are online in a lobby by the change so far: no partner connects, or goes to another lobby. */
+function countArrived({ before, member }: ChangeDraft, lobby: string | undefined): number {
+  const wasThere = before.present && lobbyOf(before) === lobby;
+  const isThere = member.present && lobbyOf(member) === lobby;
+  return Number(isThere) - Number(wasThere);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -175,7 +191,7 @@ export function setTicket(
     since,
     queuedSince,
     accepts: acceptanceAfter(wishes, now - since, options.relax).accepts,
-    fit: options.dimensions?.fitOf(wishes, now - since),
+    required: requiredWants(wishes, now - since),
     revision: session.revision,
   };
 }
@@ -198,9 +214,9 @@ export function enter(
   setTicket(session, { wishes, since: now, queuedSince }, around);
   draft.newlyWaiting.push(session.id);
   // The counts are those from before the change.
-  const counts = around.lobby(wishes.mode);
-  const waiting = counts.waiting + countAdded(draft, wishes.mode);
-  const online = counts.online + (draft.member.present && !draft.before.present ? 1 : 0);
+  const counts = around.lobby(wishes.mode, wishes.lobby);
+  const waiting = counts.waiting + countAdded(draft, wishes);
+  const online = counts.online + countArrived(draft, wishes.lobby);
   const { estimateMs } = counts;
   if (estimateMs === undefined) send(draft, session, { type: "lobby", waiting, online });
   else send(draft, session, { type: "lobby", waiting, online, estimateMs });
@@ -211,6 +227,22 @@ export function penalized({ skipPenalty }: Session, now: number): Rejection | un
   if (!skipPenalty) return undefined;
   const retryAfterMs = penaltyRemainingMs(skipPenalty, now);
   return retryAfterMs > 0 ? reject("rate-limited", { retryAfterMs }) : undefined;
+}
+
+/**
+ * Counts an intent of the member's account, over all its sessions; `rate-limited` if there were too many, and then nothing is counted.
+ * Sessions without an account are limited where they call.
+ */
+export function takeIntent(
+  member: SessionDraft,
+  { now, options }: Surroundings,
+): Rejection | undefined {
+  if (member.account === undefined) return undefined;
+  const bucket = { fullAt: member.intentsFullAt };
+  const retryAfterMs = takeToken(bucket, options.intents, now);
+  if (retryAfterMs > 0) return reject("rate-limited", { retryAfterMs });
+  member.intentsFullAt = bucket.fullAt;
+  return undefined;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -251,8 +283,9 @@ export function endRoom(
   partner.room = undefined;
   const ofMember = { partnerId: partner.id, partnerAccount: partner.account };
   const ofPartner = { partnerId: member.id, partnerAccount: member.account };
-  rememberRoom(member, { roomId, ...ofMember, votes, rejected: isRejecting });
-  rememberRoom(partner, { roomId, ...ofPartner, votes, rejected: false });
+  const past = { roomId, votes, endedAt: now };
+  rememberRoom(member, { ...past, ...ofMember, rejected: isRejecting });
+  rememberRoom(partner, { ...past, ...ofPartner, rejected: false });
   // Getting rid of a partner counts as a skip, by whichever call.
   if (reason === "skipped" || ending === "leave" || isRejecting)
     member.skipPenalty = afterSkip(member.skipPenalty, now, options.skipping);

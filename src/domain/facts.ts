@@ -2,9 +2,8 @@
  * What peers state about themselves, in dimensions that the operator declares, and what they want of each other. The wants of both are
  * checked: two tickets fit if the facts of each meet all wants of the other that hold at the moment.
  *
- * Most of that is decided by bit sets. Each dimension but a set has a bit for each of its values, or for each group of them, and one for
- * "not stated"; a ticket has one bit set of what it states and one of what it refuses. Two fit unless one states what the other one refuses.
- * What bits can't tell is compared value by value.
+ * For indexes that is also expressed by bits: each dimension but a set has a bit for each of its values, or for each group of them, and
+ * one for "not stated". A ticket states one bit of each dimension, and refuses some; two don't fit if one states what the other refuses.
  */
 import {
   factLimits,
@@ -26,39 +25,47 @@ export interface Want {
   readonly softAfterMs?: number;
 }
 
-/** What a ticket states and wants. */
+/** What a peer states and wants. */
 export interface Stated {
   readonly facts?: Facts | undefined;
   readonly wants?: readonly Want[] | undefined;
 }
 
-/** What of it decides whom the ticket fits, at the moment. */
-export interface Fit {
-  /** 32 bits each: as many for what is stated as for what is refused, which come after. */
-  readonly bits: readonly number[];
-  /** Which wants bits can't tell, as indices; absent: none. */
-  readonly exact?: readonly number[];
+/** What decides whom a ticket fits at the moment. */
+export interface Fitting {
+  readonly wishes: Stated;
+  /** The wants that hold; absent: none. */
+  readonly required: readonly Want[] | undefined;
 }
 
 export interface Dimensions {
   readonly declared: FactsDeclaration;
   /** Differs between declarations: bits of two are not to be compared. No blanks. */
   readonly layout: string;
-  /**
-   * The names of those whose values are looked up one by one, as bits tell nothing or too little about them: of kind `set`, and of kind
-   * `one` with more values than have bits.
-   */
+  /** The names of those of kind `set`, about which bits tell nothing. */
+  readonly sets: ReadonlySet<string>;
+  /** Those, and those of kind `one` with more values than there are bits for. */
   readonly listed: ReadonlySet<string>;
-  /** Whom a ticket fits after `waitedMs`. */
-  fitOf(stated: Stated, waitedMs: number): Fit;
+  /** Words of 32 bits that all values take. */
+  readonly words: number;
+  /** Dimensions other than sets, as bits from `from` on, the first one for "not stated". */
+  readonly coded: readonly Coded[];
+  /** What is stated, in as many words as all values take, and then what is refused, in as many. */
+  bitsOf(fitting: Fitting): number[];
+  /** The names of those with wants that bits do not tell all about. */
+  readonly compared: ReadonlySet<string>;
+  /** Whether bits tell all about a want. */
+  isTold(want: Want): boolean;
+  /** The names of those that the partner is told, if there are any. */
+  readonly shown: readonly string[] | undefined;
 }
 
 /** A dimension other than a set, and where its bits are. */
 interface Coded {
   readonly name: string;
   readonly dimension: Exclude<FactDimension, { kind: "set" }>;
-  readonly word: number;
-  readonly shift: number;
+  /** The number of its first bit, which is for "not stated". All its bits are in one word. */
+  readonly from: number;
   /** How many values, or groups of values, are told apart. */
   readonly groups: number;
   /** Of `one`: the number of each value. */
@@ -78,6 +85,14 @@ export function isRequired({ softAfterMs }: Want, waitedMs: number): boolean {
   return softAfterMs === undefined || waitedMs < softAfterMs;
 }
 
+/** The wants that hold after `waitedMs`; `undefined`: none. */
+export function requiredWants({ wants }: Stated, waitedMs: number): readonly Want[] | undefined {
+  if (wants === undefined) return undefined;
+  const required = wants.filter((want) => isRequired(want, waitedMs));
+  if (required.length === wants.length) return wants;
+  return required.length > 0 ? required : undefined;
+}
+
 /** Whether facts meet a want. One that is not stated meets none. */
 export function meets(facts: Facts | undefined, want: Want): boolean {
   const fact = facts?.[want.of];
@@ -95,89 +110,104 @@ export function meets(facts: Facts | undefined, want: Want): boolean {
   }
 }
 
-/** Whether two tickets fit. Those of a lobby without dimensions all do. */
-export function fit(
-  one: { readonly wishes: Stated; readonly fit: Fit | undefined },
-  other: { readonly wishes: Stated; readonly fit: Fit | undefined },
-): boolean {
-  if (one.fit === undefined || other.fit === undefined) return true;
-  return (
-    fitByBits(one.fit.bits, other.fit.bits) &&
-    meetsExactly(other.wishes, one.wishes, one.fit) &&
-    meetsExactly(one.wishes, other.wishes, other.fit)
-  );
+/** Whether two tickets fit. */
+export function fit(one: Fitting, other: Fitting): boolean {
+  return meetsAll(other.wishes.facts, one.required) && meetsAll(one.wishes.facts, other.required);
 }
 
-function fitByBits(one: readonly number[], other: readonly number[]): boolean {
-  const words = one.length / 2;
-  for (let n = 0; n < words; n++) {
-    const refused = (one[n] ?? 0) & (other[words + n] ?? 0);
-    if ((refused | ((other[n] ?? 0) & (one[words + n] ?? 0))) !== 0) return false;
-  }
+function meetsAll(facts: Facts | undefined, wants: readonly Want[] | undefined): boolean {
+  if (wants !== undefined) for (const want of wants) if (!meets(facts, want)) return false;
   return true;
 }
 
-/** Whether those facts meet the wants that bits can't tell. */
-function meetsExactly({ facts }: Stated, { wants }: Stated, { exact }: Fit): boolean {
-  if (exact === undefined) return true;
-  return exact.every((n) => wants?.[n] === undefined || meets(facts, wants[n]));
-}
-
 /**
- * Visits the values of listed dimensions that a ticket states, and those it wants while it accepts nobody without them; each once. A want
- * of many values is none of those: it excludes few.
- * @returns whether it wants any.
+ * Visits the values of listed dimensions that a ticket states, and those it accepts nobody without; each once. A want of many values is
+ * none of those: it excludes few.
+ * @returns whether there are any of the latter.
  */
 export function forEachListedValue(
-  { facts, wants }: Stated,
-  { exact }: Fit,
-  { listed }: Dimensions,
+  { wishes: { facts }, required }: Fitting,
+  listed: ReadonlySet<string>,
   visit: (dimension: string, value: string) => void,
 ): boolean {
-  const visited = new Set<string>();
-  const visitOnce = (dimension: string, value: string) => {
-    const key = `${dimension}\n${value}`;
-    if (visited.has(key)) return;
-    visited.add(key);
-    visit(dimension, value);
-  };
   for (const name of listed) {
     const stated = facts?.[name];
-    if (typeof stated === "string") visitOnce(name, stated);
-    else if (typeof stated === "object") for (const value of stated) visitOnce(name, value);
+    if (typeof stated === "string") visit(name, stated);
+    else if (typeof stated === "object") for (const value of stated) visit(name, value);
   }
-  let wantsAny = false;
-  for (const n of exact ?? []) {
-    const want = wants?.[n];
-    if (!want?.in || want.in.length > factLimits.setValuesMax || !listed.has(want.of)) continue;
-    wantsAny = true;
-    for (const value of want.in) visitOnce(want.of, value);
+  let requiresAny = false;
+  for (const want of required ?? []) {
+    if (!want.in || want.in.length > factLimits.setValuesMax || !listed.has(want.of)) continue;
+    requiresAny = true;
+    const stated = facts?.[want.of];
+    for (const value of want.in)
+      if (stated !== value && !(typeof stated === "object" && stated.includes(value)))
+        visit(want.of, value);
   }
-  return wantsAny;
+  return requiresAny;
+}
+
+/** Those facts that the partner is told; `undefined` without any. */
+export function shownFacts(
+  facts: Facts | undefined,
+  dimensions: Dimensions | undefined,
+): Facts | undefined {
+  if (dimensions?.shown === undefined || facts === undefined) return undefined;
+  let shown: Record<string, FactValue> | undefined;
+  for (const name of dimensions.shown) {
+    const fact = facts[name];
+    if (fact !== undefined) (shown ??= {})[name] = fact;
+  }
+  return shown;
+}
+
+/** The facts of a peer with those that the operator states of it now, in place of those it has stated before. */
+export function withClaims(
+  facts: Facts | undefined,
+  claims: Facts,
+  declared: FactsDeclaration,
+): Facts | undefined {
+  const own = Object.entries(facts ?? {}).filter(([name]) => declared[name]?.by !== "claims");
+  const all = { ...Object.fromEntries(own), ...claims };
+  return Object.keys(all).length > 0 ? all : undefined;
 }
 
 /** @param declared valid, as the configuration checks it. */
 export function createDimensions(declared: FactsDeclaration): Dimensions {
   const coded = code(declared);
-  const words = 1 + Math.max(0, ...coded.map(({ word }) => word));
+  const words = 1 + Math.max(0, ...coded.map(({ from }) => from >>> 5));
+  const namesOf = (has: (dimension: { kind: string; of: readonly string[] }) => boolean) =>
+    new Set(
+      Object.entries(declared)
+        .filter(([, dimension]) => has({ of: [], ...dimension }))
+        .map(([name]) => name),
+    );
   const byName = new Map(coded.map((one) => [one.name, one]));
+  const shown = Object.keys(declared).filter((name) => declared[name]?.shown);
   return {
     declared,
+    shown: shown.length > 0 ? shown : undefined,
     layout: hashOf(JSON.stringify(declared)),
-    listed: new Set(
-      Object.entries(declared).flatMap(([name, dimension]) => (isListed(dimension) ? name : [])),
+    sets: namesOf(({ kind }) => kind === "set"),
+    listed: namesOf(({ kind, of }) => kind === "set" || of.length > groupsMax),
+    words,
+    coded,
+    compared: namesOf(
+      ({ kind, of }) => kind === "set" || kind === "range" || of.length > groupsMax,
     ),
-    fitOf({ facts, wants }, waitedMs) {
+    isTold(want) {
+      const one = byName.get(want.of);
+      return one !== undefined && isToldByBits(one, want);
+    },
+    bitsOf({ wishes: { facts }, required }) {
       const bits = Array<number>(2 * words).fill(0);
-      for (const one of coded) bits[one.word] = (bits[one.word] ?? 0) | statedBit(one, facts);
-      let exact: number[] | undefined;
-      for (const [n, want] of (wants ?? []).entries()) {
-        if (!isRequired(want, waitedMs)) continue;
+      const set = (word: number, mask: number) => void (bits[word] = (bits[word] ?? 0) | mask);
+      for (const one of coded) set(one.from >>> 5, statedBit(one, facts));
+      for (const want of required ?? []) {
         const one = byName.get(want.of);
-        if (one) bits[words + one.word] = (bits[words + one.word] ?? 0) | refusedBits(one, want);
-        if (!one || !isToldByBits(one, want)) (exact ??= []).push(n);
+        if (one) set(words + (one.from >>> 5), refusedBits(one, want));
       }
-      return exact === undefined ? { bits } : { bits, exact };
+      return bits;
     },
   };
 }
@@ -190,14 +220,10 @@ function hashOf(text: string): string {
   return hash.toString(36);
 }
 
-const isListed = (dimension: FactDimension) =>
-  dimension.kind === "set" || (dimension.kind === "one" && dimension.of.length > groupsMax);
-
 /** Lays out the bits. No dimension lies across two words. */
 function code(declared: FactsDeclaration): Coded[] {
   const coded: Coded[] = [];
-  let word = 0;
-  let shift = 0;
+  let from = 0;
   for (const [name, dimension] of Object.entries(declared)) {
     if (dimension.kind === "set") continue;
     const bands = dimension.kind === "range" ? bandsOf(dimension) : [];
@@ -205,13 +231,10 @@ function code(declared: FactsDeclaration): Coded[] {
     const count =
       dimension.kind === "one" ? values.length : dimension.kind === "flag" ? 2 : bands.length;
     const groups = Math.min(count, groupsMax);
-    if (shift + groups + 1 > 32) {
-      word += 1;
-      shift = 0;
-    }
+    if ((from & 31) + groups + 1 > 32) from = (from | 31) + 1;
     const numbers = new Map(values.map((value, number) => [value, number]));
-    coded.push({ name, dimension, word, shift, groups, numbers, bands });
-    shift += groups + 1;
+    coded.push({ name, dimension, from, groups, numbers, bands });
+    from += groups + 1;
   }
   return coded;
 }
@@ -239,11 +262,12 @@ function groupOf({ numbers, bands, groups }: Coded, value: FactValue | undefined
 /** Bit 0 of a dimension: not stated. */
 function statedBit(one: Coded, facts: Facts | undefined): number {
   const group = groupOf(one, facts?.[one.name]);
-  return 1 << (one.shift + (group === undefined ? 0 : group + 1));
+  return 1 << ((one.from & 31) + (group === undefined ? 0 : group + 1));
 }
 
 function refusedBits(one: Coded, want: Want): number {
-  const { shift, groups } = one;
+  const { from, groups } = one;
+  const shift = from & 31;
   let accepted = 0;
   for (let group = 0; group < groups; group++)
     if (acceptsSomeOf(one, group, want)) accepted |= 1 << (shift + group + 1);

@@ -24,7 +24,7 @@ export type Policy = (
 ) => Ticket | undefined;
 
 /** The interests that both tickets named. */
-export function sharedInterests(a: Ticket, b: Ticket): string[] {
+export function sharedInterests(a: Pick<Ticket, "wishes">, b: Pick<Ticket, "wishes">): string[] {
   const shared: string[] = [];
   for (const word of a.wishes.interests) if (includes(b.wishes.interests, word)) shared.push(word);
   return shared;

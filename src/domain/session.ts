@@ -2,7 +2,7 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
@@ -32,6 +32,8 @@ export interface Session {
   readonly roomCount: number;
   readonly roomsRejected: number;
   readonly skipPenalty: SkipPenalty | undefined;
+  /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
+  readonly intentsFullAt: number;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -44,6 +46,8 @@ export interface Session {
 export interface Room {
   readonly id: string;
   readonly mode: Mode;
+  /** That in which the two met. */
+  readonly lobby?: string | undefined;
   readonly politeId: string;
   readonly impoliteId: string;
   readonly relayOnly: boolean;
@@ -54,6 +58,9 @@ export interface Room {
   /** Whether each member has confirmed that media flows. */
   readonly politeConnected: boolean;
   readonly impoliteConnected: boolean;
+  /** What each member's partner is told of it; absent: nothing. */
+  readonly politeFacts?: Facts | undefined;
+  readonly impoliteFacts?: Facts | undefined;
 }
 
 /** What a member remembers of a room that has ended. */
@@ -65,6 +72,10 @@ export interface PastRoom {
   readonly votes: boolean;
   /** Whether this member reported or blocked the other one. */
   readonly rejected: boolean;
+  /** Epoch milliseconds. */
+  readonly endedAt: number;
+  /** This member asks to meet the other one again: the unguessable part of the id of the room that they would be in. See again.ts. */
+  readonly again?: string;
 }
 
 /** A room that has ended. */
@@ -106,6 +117,7 @@ export function newSession(
     roomCount: 0,
     roomsRejected: 0,
     skipPenalty: undefined,
+    intentsFullAt: 0,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -132,6 +144,7 @@ export function copyOf(session: Session): SessionDraft {
     roomCount: session.roomCount,
     roomsRejected: session.roomsRejected,
     skipPenalty: session.skipPenalty,
+    intentsFullAt: session.intentsFullAt,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -144,20 +157,22 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty"
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "intentsFullAt"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
 
-/** The session with the standing of its account; the same object if it has that already. */
+/** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
-  const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
-    session.skipPenalty === skipPenalty;
-  return isSame ? session : { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty };
+    session.skipPenalty === skipPenalty &&
+    session.intentsFullAt === intentsFullAt;
+  if (isSame) return session;
+  return { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt };
 }
 
 /**
@@ -182,14 +197,18 @@ export function knowsRoom({ room, recentRooms }: Session, roomId: string): boole
   return room?.id === roomId || recentRooms.some((past) => past.roomId === roomId);
 }
 
+const noFacts: Facts = {};
+
 /** What a member is sent about its room; complete but for the ICE servers. */
 export function roomTerms(sessionId: string, room: Room) {
+  const polite = room.politeId === sessionId;
   return {
     roomId: room.id,
-    polite: room.politeId === sessionId,
+    polite,
     relayOnly: room.relayOnly,
     sharedInterests: [...room.sharedInterests],
     mode: room.mode,
+    partnerFacts: (polite ? room.impoliteFacts : room.politeFacts) ?? noFacts,
   };
 }
 
@@ -208,6 +227,18 @@ export function rejectPastPartner(session: SessionDraft, roomId: string): void {
     one === past ? { ...past, rejected: true } : one,
   );
   session.roomsRejected += 1;
+}
+
+/** The session no longer asks to meet that one again, or anybody. */
+export function askNoMore(session: SessionDraft, partnerId?: string): void {
+  const isMeant = (past: PastRoom) =>
+    past.again !== undefined && (partnerId === undefined || past.partnerId === partnerId);
+  if (!session.recentRooms.some(isMeant)) return;
+  session.recentRooms = session.recentRooms.map((past) => {
+    if (!isMeant(past)) return past;
+    const { again: _, ...unasked } = past;
+    return unasked;
+  });
 }
 
 /** The session has connected from an address. */

@@ -1,6 +1,8 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
-import { limits, type Mode } from "../protocol.ts";
-import { forEachListedValue, isRequired, type Dimensions, type Fit, type Stated } from "./facts.ts";
+import type { Mode } from "../protocol.ts";
+import { forEachListedValue, isRequired, type Fitting, type Stated, type Want } from "./facts.ts";
+import { primaryLanguage } from "./languages.ts";
+import { normaliseInterest } from "./words.ts";
 
 /** What a peer asked for in `join`, normalised so that the wishes of two peers can be compared. */
 export interface Wishes extends Stated {
@@ -36,7 +38,7 @@ export function accepts(acceptance: Acceptance, wanted: Acceptance): boolean {
   return acceptances.indexOf(acceptance) >= acceptances.indexOf(wanted);
 }
 
-export interface Ticket {
+export interface Ticket extends Fitting {
   sessionId: string;
   wishes: Wishes;
   /** When this waiting began (epoch milliseconds): wishes relax from here. */
@@ -44,8 +46,8 @@ export interface Ticket {
   /** Since when it is queued (epoch milliseconds): its place is kept through rooms that others ended. */
   queuedSince: number;
   accepts: Acceptance;
-  /** Whom its facts and wants fit at the moment; `undefined` where no dimensions are declared. */
-  fit: Fit | undefined;
+  /** The wants that hold at the moment: whoever does not meet them is not accepted. Absent: none. */
+  required: readonly Want[] | undefined;
   /** Changes with wishes, acceptance, presence and avoidance: two tickets are paired only at the versions that were compared. */
   revision: number;
 }
@@ -54,56 +56,6 @@ export interface Ticket {
 export interface RelaxSteps {
   languageAfterMs: number;
   anybodyAfterMs: number;
-}
-
-/** Most input is in the normal form already, and normalising costs more than pairing. */
-const plainWords = /^[a-z0-9]+(?: [a-z0-9]+)*$/;
-
-/** Characters that people use for the same one, and the one that replaces them. */
-const sameCharacters: readonly (readonly [RegExp, string])[] = [
-  [/[\u2018\u2019\u201b\u02bc\u02b9\u2032\u00b4\u0060\uff07]/g, "'"],
-  [/[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]/g, "-"],
-  // Persian and Arabic keyboards write yeh and kaf differently.
-  [/[\u064a\u0649]/g, "\u06cc"],
-  [/\u0643/g, "\u06a9"],
-];
-
-/** One pass of the folding. Its result may have to be folded again. */
-function fold(text: string): string {
-  let folded = text;
-  // Before NFKC, which makes a space and an accent of U+00B4.
-  for (const [characters, kept] of sameCharacters) folded = folded.replace(characters, kept);
-  folded = folded
-    .normalize("NFKC")
-    // Upper case joins 'ß' with 'SS' and 'ς' with 'Σ'; lower case before it joins 'ẞ' with 'ß'.
-    .toLowerCase()
-    .toUpperCase()
-    .toLowerCase()
-    .replaceAll("i\u0307", "i") // 'İ' in lower case
-    .replace(/\p{Default_Ignorable_Code_Point}/gu, "")
-    .replace(/[\s\u2800]+/g, " ")
-    .replace(/^(?: ?#)+/, "")
-    .trim();
-  // NFKC can turn one character into eighteen; the bound is on the result.
-  return [...folded].slice(0, limits.interestCharsMax).join("").trim();
-}
-
-/** More passes than any text was found to need. Each simplifies the text or leaves it unchanged. */
-const foldsMax = 8;
-
-/**
- * NFKC, case-folded, without invisible characters and leading '#', blanks collapsed: 'Jazz ' equals '#jazz'. Empty if nothing
- * is left. Idempotent.
- */
-function normaliseInterest(interest: string): string {
-  if (plainWords.test(interest) && interest.length <= limits.interestCharsMax) return interest;
-  let folded = interest;
-  for (let n = 0; n < foldsMax; n++) {
-    const next = fold(folded);
-    if (next === folded) break;
-    folded = next;
-  }
-  return folded;
 }
 
 /** `Array.prototype.includes` as a loop, which is several times faster on short lists. */
@@ -120,30 +72,6 @@ function unique(words: readonly string[], normalise: (word: string) => string): 
     if (normal !== "" && !includes(known, normal)) known.push(normal);
   }
   return known;
-}
-
-/** Tags of languages whose speakers should meet, besides the aliases of `Intl`. `no` nearly always means Bokmål (CLDR, likely subtags). */
-const sameLanguage: ReadonlyMap<string, string> = new Map([
-  ["nb", "no"],
-  // Filipino is standardised Tagalog; CLDR maps one to the other.
-  ["tl", "fil"],
-]);
-
-/**
- * A tag as browsers send most of them, whose primary subtag is in its canonical form already: asking `Intl` is slow. The withdrawn
- * codes, which it replaces, are left out here.
- */
-const usualTag = /^(?!i[nw]|j[iw]|mo)[a-z]{2}(?:-[A-Z]{2})?$/;
-
-/** The primary subtag of a BCP 47 tag in its canonical form (`iw` is `he`); empty for a malformed tag. */
-function primarySubtag(tag: string): string {
-  try {
-    const [canonical = ""] = usualTag.test(tag) ? [tag] : Intl.getCanonicalLocales(tag);
-    const [primary = ""] = canonical.split("-", 1);
-    return sameLanguage.get(primary) ?? primary;
-  } catch {
-    return "";
-  }
 }
 
 /**
@@ -165,7 +93,7 @@ export function normaliseWishes(
     ...(wants && wants.length > 0 && { wants }),
     mode: asked.mode,
     interests: unique(asked.interests, normaliseInterest),
-    languages: unique(asked.languages, primarySubtag),
+    languages: unique(asked.languages, primaryLanguage),
     relayOnly: asked.relayOnly,
     autoRejoin: asked.autoRejoin,
   };
@@ -211,14 +139,15 @@ export type TermKind = Acceptance | "fact";
 
 /**
  * Under which terms a ticket is found, and just as well where it looks. Two that fit share one: an interest; a language, or nothing but that
- * each accepts the other, once both do. A ticket that wants a value of a listed dimension (see `Dimensions`) is not among those who accept
+ * each accepts the other, once both do. A ticket that wants a value of a dimension whose values are listed is not among those who accept
  * anybody but among those who state it. The terms of two lobbies differ, so that nobody is offered a ticket of another one.
  */
 export function forEachIndexTerm(
-  { wishes, accepts: acceptance, fit }: Pick<Ticket, "wishes" | "accepts" | "fit">,
-  dimensions: Dimensions | undefined,
+  ticket: Pick<Ticket, "wishes" | "accepts" | "required">,
+  listed: ReadonlySet<string> | undefined,
   visit: (kind: TermKind, word: string) => void,
 ): void {
+  const { wishes, accepts: acceptance } = ticket;
   // No word has a line break in it.
   const inLobby = wishes.lobby === undefined ? "" : `${wishes.lobby}\n`;
   for (const word of wishes.interests) visit("interest", inLobby + word);
@@ -226,9 +155,8 @@ export function forEachIndexTerm(
     for (const word of wishes.languages) visit("language", inLobby + word);
   if (!accepts(acceptance, "anybody")) return;
   const wantsListed =
-    dimensions !== undefined &&
-    fit !== undefined &&
-    forEachListedValue(wishes, fit, dimensions, (dimension, value) =>
+    listed !== undefined &&
+    forEachListedValue(ticket, listed, (dimension, value) =>
       visit("fact", `${inLobby}${dimension}\n${value}`),
     );
   if (!wantsListed) visit("anybody", inLobby);

@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { PeerState, Status } from "../protocol.ts";
+import type { Facts, Mode, PeerState, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -19,15 +19,19 @@ import {
   send,
   setTicket,
   startChange,
+  takeIntent,
   type Change,
   type Entered,
   type Moved,
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
+import { lobbyNamed, lobbyOf, withLobby } from "./lobby.ts";
+import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
+  askNoMore,
   connectFrom,
   knowsRoom,
   partnerIdOf,
@@ -45,6 +49,8 @@ export interface Attachment {
   addressHash: string;
   /** The same each time, as the session's token is bound to it. */
   account?: string | undefined;
+  /** The name of the lobby that the session is in from now on; a ticket or room stays where it is. Absent: the one that it was in. */
+  lobby?: string | undefined;
   /** The lowest generation that the session is known to have had. */
   generation: number;
   /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
@@ -59,7 +65,7 @@ export interface Attachment {
 export function attach(
   session: Session,
   partner: Session | undefined,
-  { addressHash, account, generation, recovery }: Attachment,
+  { addressHash, account, lobby, generation, recovery }: Attachment,
   around: Surroundings,
 ): Change<Entered> {
   const draft = startChange(session, partner);
@@ -79,6 +85,8 @@ export function attach(
     if (session.graceUntil !== undefined && session.room && partner)
       send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
   }
+  if (lobby !== undefined && lobbyNamed(lobby) !== lobbyOf(member))
+    member.wishes = withLobby(member.wishes ?? defaultWishes, lobbyNamed(lobby));
   if (around.suspended(member)) evictMember(draft, around);
   const resumed = recovery === "whole";
   const state = stateOf(member, draft.partner ?? partner, around);
@@ -120,31 +128,36 @@ export function expireGrace(
   member.graceUntil = undefined;
   member.lostAt = around.now;
   if (member.room) endRoom(draft, member.room, "lost", around);
+  askNoMore(member);
   member.ticket = undefined;
   member.queuedSince = undefined;
   return finishChange(draft, { newlyWaiting });
 }
 
 /**
- * Enters the lobby, or replaces the wishes of a session that waits already. Changes nothing in a room.
- * @param lobby in which it waits if it has never stated any wishes.
+ * Enters the lobby, or replaces the wishes of a session that waits already, which may put it into another lobby. In a room it changes
+ * nothing but the lobby of the next one.
  */
 export function enqueue(
   session: Session,
   asked: Wishes | undefined,
   around: Surroundings,
-  lobby?: string,
 ): Change<Moved> | Rejection {
   if (!session.present) return reject("not-subscribed");
   const draft = startChange(session, undefined);
   const { member, newlyWaiting } = draft;
-  if (session.room) return finishChange(draft, { status: "paired", newlyWaiting });
+  const limited = takeIntent(member, around);
+  if (limited) return limited;
+  if (session.room) {
+    if (asked && session.wishes && asked.lobby !== session.wishes.lobby)
+      member.wishes = withLobby(session.wishes, asked.lobby);
+    return finishChange(draft, { status: "paired", newlyWaiting });
+  }
   const refused =
     around.suspended(session) ?? (session.ticket ? undefined : penalized(session, around.now));
   if (refused) return refused;
-  const wishes =
-    asked ?? session.wishes ?? (lobby === undefined ? defaultWishes : { ...defaultWishes, lobby });
-  if (session.ticket) {
+  const wishes = asked ?? session.wishes ?? defaultWishes;
+  if (session.ticket && session.ticket.wishes.lobby === wishes.lobby) {
     member.wishes = wishes;
     const { since, queuedSince } = session.ticket;
     setTicket(member, { wishes, since, queuedSince }, around);
@@ -166,8 +179,10 @@ export function block(
   other: Session,
   roomId: string,
   around: Surroundings,
-): Change<{ partnerId: string }> {
+): Change<{ partnerId: string }> | Rejection {
   const draft = startChange(session, other);
+  const limited = takeIntent(draft.member, around);
+  if (limited) return limited;
   rejectPastPartner(draft.member, roomId);
   // A ticket changes with whom it avoids: a match that was chosen before must fail.
   renewTicket(draft.member, around);
@@ -181,20 +196,26 @@ export interface Pairing {
   roomId: string;
   relayOnly: boolean;
   sharedInterests: string[];
+  /** Absent: that of the tickets. */
+  mode?: Mode;
 }
 
-/** Two waiting sessions become the members of a room. */
+/** Two sessions become the members of a room: two that wait, or that meet again (again.ts). */
 export function pair(
   impolite: Session,
   polite: Session,
-  { roomId, relayOnly, sharedInterests }: Pairing,
+  { roomId, relayOnly, sharedInterests, mode }: Pairing,
   around: Surroundings,
 ): Change<boolean> {
   const draft = startChange(impolite, polite);
   const since = around.now;
+  const { dimensions } = around.options;
+  const politeFacts = shownFacts((polite.ticket ?? polite).wishes?.facts, dimensions);
+  const impoliteFacts = shownFacts((impolite.ticket ?? impolite).wishes?.facts, dimensions);
   const room: Room = {
     id: roomId,
-    mode: impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    mode: mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    lobby: lobbyOf(impolite),
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
@@ -203,12 +224,15 @@ export function pair(
     state: "connecting",
     politeConnected: false,
     impoliteConnected: false,
+    ...(politeFacts && { politeFacts }),
+    ...(impoliteFacts && { impoliteFacts }),
   };
   const waitedSince = Math.min(impolite.ticket?.since ?? since, polite.ticket?.since ?? since);
   draft.room = { kind: "began", room, waitedMs: since - waitedSince };
   for (const session of [draft.member, changePartner(draft)]) {
     session.ticket = undefined;
     session.room = room;
+    askNoMore(session, partnerIdOf(session.id, room));
   }
   const offerer = roomTerms(impolite.id, room);
   send(draft, impolite, { type: "create-offer", ...offerer, polite: false });
@@ -264,6 +288,13 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
   return { status: "idle", newlyWaiting: [], known: false };
 }
 
+/** See `EndRequest` in engine/engine.ts. */
+export interface EndRequestOfSession {
+  ending: Ending;
+  roomId?: string | undefined;
+  claims?: Facts | undefined;
+}
+
 /**
  * Ends the member's room by the room's table. Changes nothing when `roomId` names another one; but `leave` also takes a
  * ticket out of the lobby, and `skip` of one who is idle enters it.
@@ -271,30 +302,48 @@ export function endOfUnknown(ending: Ending): Ended | Rejection {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId, lobby }: { ending: Ending; roomId?: string | undefined; lobby?: string },
+  { ending, roomId, claims }: EndRequestOfSession,
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
+  const wishes = claims && claimed(session.wishes, claims, around);
   if (ending === "skip" && statusOf(session) === "idle") {
-    const entered = enqueue(session, undefined, around, lobby);
+    const entered = enqueue(session, wishes, around);
     if (isRejection(entered)) return entered;
     return { ...entered, result: { ...entered.result, known: false } };
   }
   const { room } = session;
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;
+  // A report or block has been counted by `block`, and leaving must always work.
+  const isLimited = ending === "skip" || ending === "failed";
+  const limited = isLimited ? takeIntent(member, around) : undefined;
+  if (limited) return limited;
+  if (ending === "leave") askNoMore(member);
   if (ending === "leave" && session.ticket) {
     member.ticket = undefined;
     member.queuedSince = undefined;
   }
   const known = roomId === undefined ? room !== undefined : knowsRoom(session, roomId);
   if (room && (roomId === undefined || room.id === roomId)) {
-    const isLimited = ending === "skip" || ending === "failed";
     const refused = isLimited ? penalized(session, around.now) : undefined;
     if (refused) return refused;
+    if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
+}
+
+/** The wishes that a session returns to the lobby with, with what the operator states of it now. */
+function claimed(
+  last: Wishes | undefined,
+  claims: Facts,
+  { options: { dimensions } }: Surroundings,
+): Wishes | undefined {
+  if (!dimensions) return last;
+  const { facts: before, ...wishes } = last ?? defaultWishes;
+  const facts = withClaims(before, claims, dimensions.declared);
+  return facts ? { ...wishes, facts } : wishes;
 }
 
 /** A suspension takes effect. */

@@ -28,6 +28,12 @@ export class WaitEstimator {
     this.#medianAt = now;
     return this.#median;
   }
+
+  /** Whether all samples are too old to count. */
+  isStale(now: number): boolean {
+    const last = this.#samples.at(-1);
+    return last === undefined || now - last.at > freshMs;
+  }
 }
 
 /** One estimator for each mode. */

@@ -5,6 +5,7 @@
  * An engine MUST
  * - make each verb atomic, and reject with a `Rejection` before it has changed anything;
  * - append to the event logs of all concerned in the same step as the change itself, and wake their streams after it;
+ * - pair two who have asked to meet again in the step that makes it possible (domain/again.ts), before anybody else can have either;
  * - keep every deadline (grace, cooldown, relaxation, retention) as state, announce each that comes to be the earliest, and
  *   hand each due one to one sweep only;
  * - bound what it keeps per session by `limits` and its options.
@@ -25,11 +26,13 @@ import type { ModerationLimits, Party, Subject, Suspension } from "../domain/mod
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
+import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
-import type { Mode, ReportReason, Status } from "../protocol.ts";
+import type { Rate } from "../domain/token-bucket.ts";
+import type { Facts, ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
-import type { RoomEnd } from "../domain/session.ts";
+import type { Room, RoomEnd } from "../domain/session.ts";
 
 /** A session, and its generation. A caller with a lower generation than the session's is rejected as `taken-over`. */
 export interface Caller {
@@ -54,6 +57,8 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
+  /** The name of the lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  lobby?: string | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */
@@ -106,8 +111,8 @@ export interface EndRequest {
   ending: Ending;
   /** Only this room; the present one if absent. */
   roomId?: string | undefined;
-  /** Of a skip: where a session waits that has never stated any wishes. */
-  lobby?: string;
+  /** Of a skip: the facts that the operator states of the session now, in place of earlier ones; absent: they stay. */
+  claims?: Facts | undefined;
 }
 
 export interface Reported {
@@ -120,13 +125,6 @@ export interface Reported {
   first: boolean;
   /** Whether it counts as a vote for a suspension. */
   counted: boolean;
-}
-
-export interface Stats {
-  /** Sessions with an open stream. */
-  online: number;
-  waiting: Record<Mode, number>;
-  rooms: Record<Mode, number>;
 }
 
 /**
@@ -166,7 +164,8 @@ export interface Engine {
   /** The session's status; `idle` for one that does not exist. */
   status(caller: Caller): MaybePromise<{ status: Status; roomId?: string } | Rejection>;
   /**
-   * Enters the lobby, or replaces the wishes of a session that waits; changes nothing in a room. Absent wishes: the last ones.
+   * Enters the lobby, or replaces the wishes of a session that waits, which may put it into another lobby; in a room it changes
+   * nothing but the lobby of the next one. Absent wishes: the last ones.
    * `not-subscribed` without an open stream, `rate-limited` for one who skipped too often, `suspended`.
    */
   enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
@@ -202,6 +201,14 @@ export interface Engine {
    * same mutation again makes sure of it once more.
    */
   avoid(caller: Caller, roomId: string): MaybePromise<{ partnerId: string } | Rejection>;
+  /**
+   * Asks to meet the other member of an ended room again, for which both have five minutes: see domain/again.ts. Once both have, they are paired
+   * in the very step in which the second one asks, or in which the last of them becomes free or comes back, also though they avoid each other
+   * for a while, and never once one has blocked the other. They must be in the same part of the storage by then. Else it changes nothing that
+   * anybody can see: the result is the caller's status, as if the other one did not exist.
+   * @param id unguessable, and another one each time: that of the room in which they would meet is made of it.
+   */
+  again(caller: Caller, roomId: string, id: string): MaybePromise<Moved | Rejection>;
 
   /**
    * Reports the other member of a present or recent room; the same report again counts for nothing. A session that is suspended
@@ -223,7 +230,9 @@ export interface Engine {
   /** Replaces the listener for subjects whose connections are to be closed. It must not throw. */
   onDisconnect(listener: (subject: Subject) => void): void;
 
-  stats(): MaybePromise<Stats | Rejection>;
+  stats(): MaybePromise<SiteStats | Rejection>;
+  /** Of one lobby; `undefined` for the one that is always there. */
+  statsOf(lobby: string | undefined): MaybePromise<Stats | Rejection>;
   /** Whether its storage is available. */
   available(): boolean;
   /**
@@ -235,6 +244,8 @@ export interface Engine {
   onDeadline(listener: (at: number) => void): void;
   /** Replaces the listener for each room that has ended, called once on all nodes together. It must not throw. */
   onEnded(listener: (end: RoomEnd) => void): void;
+  /** Replaces the listener for each room of two who meet again, called once on all nodes together. It must not throw. */
+  onMetAgain(listener: (room: Room) => void): void;
   /**
    * Sets the listener for lifecycle events: each of those that the options name is told at least once over all nodes together, after
    * its change and never within a verb. Those that concern the same room or peer are told in order, each once the one before has been
@@ -266,6 +277,8 @@ export interface EngineOptions {
   /** Of facts, that tickets may state and want; the same on all nodes. Default: none. */
   dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
+  /** Of what one account does by `enqueue`, `avoid`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
+  intents: Rate;
   moderation: ModerationLimits;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;

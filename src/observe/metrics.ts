@@ -1,6 +1,8 @@
 /** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
 import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
+import { statsByLobby, type SiteStats } from "../domain/stats.ts";
+import { createLobbyLabels, type LobbyLabels } from "./lobby-labels.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {
   endReasons,
@@ -10,11 +12,14 @@ import {
   type Mode,
   type RejectionReason,
   type Signal,
+  type Stats,
 } from "../protocol.ts";
 
 export interface Metrics {
   /** Both members' waits. */
-  paired(mode: Mode, waitedMs: readonly number[]): void;
+  paired(where: { lobby?: string | undefined; mode: Mode }, waitedMs: readonly number[]): void;
+  /** Two were paired again who had both asked for it. */
+  metAgain(mode: Mode): void;
   /** Media flows, so long after the two were paired. */
   connected(afterMs: number): void;
   ended(reason: EndReason): void;
@@ -42,26 +47,31 @@ export type TurnedAway = (typeof turnedAwayReasons)[number];
 const eventsLostReasons = ["queue-full", "webhook"] as const;
 export type EventsLost = (typeof eventsLostReasons)[number];
 
-interface Stats {
-  online: number;
-  waiting: Record<Mode, number>;
-  rooms: Record<Mode, number>;
+export interface MetricsOptions {
+  /** Called at each scrape; while it rejects, the numbers of the whole site stay as they were. */
+  stats: () => Promise<SiteStats | Rejection>;
+  /** The names of the lobbies that peers can choose. */
+  lobbies: readonly string[];
+  /** Labels what this process counts. The numbers of the site are those of all nodes, and have no such label. */
+  node?: string | undefined;
 }
 
-/**
- * @param stats is called at each scrape; while it rejects, the numbers of the whole lobby stay as they were.
- * @param node labels what this process counts. The numbers of the lobby are those of all nodes, and have no such label.
- */
-export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: string): Metrics {
-  const lobby = createLobbyGauges(stats);
+export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics {
+  const labels = createLobbyLabels(lobbies);
+  const site = createSiteGauges(stats, lobbies, labels);
   const own = new Registry();
   if (node !== undefined) own.setDefaultLabels({ node });
   const registers = [own];
   const counter = <Label extends string>(name: string, help: string, label: Label) =>
     new Counter({ name, help, labelNames: [label], registers });
 
-  const { waits, connects, lag } = createHistograms(registers);
+  const { waits, connects, lag } = createHistograms(registers, labels);
   const ends = counter("peer_stream_rooms_ended_total", "Rooms that ended, by reason", "reason");
+  const meetings = counter(
+    "peer_stream_met_again_total",
+    "Rooms of two who had both asked to meet again",
+    "mode",
+  );
   const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
   // Transferred at each scrape: looking up the label for each signal would cost more than counting it.
   const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
@@ -93,15 +103,18 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
   );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
+  for (const mode of modes) meetings.inc({ mode }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
 
   return {
-    paired(mode, waitedMs) {
-      for (const ms of waitedMs) waits[mode].observe(ms / 1000);
+    paired({ lobby, mode }, waitedMs) {
+      const wait = lobby === undefined ? waits.main[mode] : waits.of({ ...labels(lobby), mode });
+      for (const ms of waitedMs) wait.observe(ms / 1000);
     },
+    metAgain: (mode) => meetings.inc({ mode }),
     connected: (afterMs) => connects.observe(afterMs / 1000),
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),
@@ -111,17 +124,17 @@ export function createMetrics(stats: () => Promise<Stats | Rejection>, node?: st
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
-    render: async () => [await lobby.metrics(), await own.metrics()].join("\n"),
+    render: async () => [await site.metrics(), await own.metrics()].join("\n"),
   };
 }
 
-function createHistograms(registers: Registry[]) {
+function createHistograms(registers: Registry[], labels: LobbyLabels) {
   const seconds = (name: string, help: string, labelNames: string[], buckets: number[]) =>
     new Histogram({ name, help, labelNames, buckets, registers });
   const waits = seconds(
     "peer_stream_match_wait_seconds",
     "From entering the lobby to being paired",
-    ["mode"],
+    ["mode", "lobby"],
     [0.01, 0.1, 0.5, 1, 2, 5, 10, 20, 60, 300],
   );
   const connects = seconds(
@@ -139,42 +152,62 @@ function createHistograms(registers: Registry[]) {
   return {
     connects,
     lag,
-    // Looked up once, as looking up a label costs more than observing a value.
     waits: {
-      video: waits.labels("video"),
-      audio: waits.labels("audio"),
-      text: waits.labels("text"),
+      // Looked up once, as looking up a label costs more than observing a value.
+      main: {
+        video: waits.labels({ ...labels(undefined), mode: "video" }),
+        audio: waits.labels({ ...labels(undefined), mode: "audio" }),
+        text: waits.labels({ ...labels(undefined), mode: "text" }),
+      },
+      of: (labelled: Record<string, string>) => waits.labels(labelled),
     },
   };
 }
 
-/** The numbers of the whole lobby, read at each scrape. */
-function createLobbyGauges(stats: () => Promise<Stats | Rejection>): Registry {
-  const lobby = new Registry();
-  const registers = [lobby];
-  new Gauge({
-    name: "peer_stream_peers_online",
-    help: "Sessions with an open events stream",
-    registers,
-    async collect() {
-      const now = await stats();
-      if (!isRejection(now)) this.set(now.online);
-    },
-  });
-  const gaugeByMode = (name: string, help: string, read: (stats: Stats) => Record<Mode, number>) =>
+/** The numbers of the whole site by lobby, read at each scrape. */
+function createSiteGauges(
+  stats: MetricsOptions["stats"],
+  lobbies: readonly string[],
+  labels: LobbyLabels,
+): Registry {
+  const site = new Registry();
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    add: (to: Gauge, labelled: Record<string, string>, stats: Stats) => void,
+  ) =>
     new Gauge({
       name,
       help,
-      labelNames: ["mode"],
-      registers,
+      labelNames: [...labelNames, "lobby"],
+      registers: [site],
       async collect() {
         const now = await stats();
         if (isRejection(now)) return;
-        const byMode = read(now);
-        for (const mode of modes) this.set({ mode }, byMode[mode]);
+        // A lobby that nobody is in any more has no series, and several may have one together.
+        this.reset();
+        for (const [lobby, counts] of statsByLobby(now, lobbies)) add(this, labels(lobby), counts);
       },
     });
-  gaugeByMode("peer_stream_peers_waiting", "Tickets in the lobby", (now) => now.waiting);
-  gaugeByMode("peer_stream_rooms", "Rooms of two", (now) => now.rooms);
-  return lobby;
+  const addByMode =
+    (read: (of: Stats) => Record<Mode, number>) =>
+    (to: Gauge, labelled: Record<string, string>, counts: Stats) => {
+      for (const mode of modes) to.inc({ ...labelled, mode }, read(counts)[mode]);
+    };
+  gauge(
+    "peer_stream_peers_online",
+    "Sessions with an open events stream",
+    [],
+    (to, labelled, counts) => to.inc(labelled, counts.online),
+  );
+  const waiting = addByMode((of) => of.waiting);
+  gauge("peer_stream_peers_waiting", "Tickets in the lobby", ["mode"], waiting);
+  gauge(
+    "peer_stream_rooms",
+    "Rooms of two",
+    ["mode"],
+    addByMode((of) => of.rooms),
+  );
+  return site;
 }

@@ -1,13 +1,28 @@
 /** The operator's `admit` hook: asked before a peer enters the lobby by `join`. */
 import { reject, type Rejection } from "../domain/rejection.ts";
+import type { Want } from "../domain/facts.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
+import type { FactsDeclaration, FactsOf } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { PeerContext } from "./context.ts";
 import { isRefusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";
 
-/** What a peer asks for, as it has sent it. */
-export type JoinWishes = Parameters<Signaling["join"]>[1];
+/** What a peer asks for, as it has sent it; with what the operator states of it. */
+export type AskedWishes = Parameters<Signaling["join"]>[1] & { lobby?: string | undefined };
+
+/** The same as the hook sees it, typed by the declaration of facts. */
+export interface JoinWishes<Declared extends FactsDeclaration = FactsDeclaration> extends Omit<
+  AskedWishes,
+  "facts" | "wants"
+> {
+  /** What is stated of it, by itself and by the operator; absent: nothing. */
+  readonly facts?: FactsOf<Declared> | undefined;
+  /** What it wants of its partner; absent: nothing. */
+  readonly wants?: readonly (Want & { readonly of: keyof Declared })[] | undefined;
+  /** In which it would wait, if it is let in; absent: `main`. */
+  readonly lobby?: string | undefined;
+}
 
 /** A peer that asks to be let in. */
 export interface JoiningPeer extends PeerContext {
@@ -18,10 +33,13 @@ export interface JoiningPeer extends PeerContext {
  * `true`, or `refuse(…)` with what the peer is told. When it throws, takes longer than 2 s or answers anything else, the peer is
  * refused as `unavailable` with `retryAfterMs`.
  */
-export type AdmitHook = (peer: JoiningPeer, wishes: JoinWishes) => MaybePromise<true | Rejection>;
+export type AdmitHook<Declared extends FactsDeclaration = FactsDeclaration> = (
+  peer: JoiningPeer,
+  wishes: JoinWishes<Declared>,
+) => MaybePromise<true | Rejection>;
 
 /** The same, never failing. */
-export type Admit = (peer: JoiningPeer, wishes: JoinWishes) => MaybePromise<true | Rejection>;
+export type Admit = (peer: JoiningPeer, wishes: AskedWishes) => MaybePromise<true | Rejection>;
 
 export function createAdmit(hook: AdmitHook, parts: HookParts): Admit {
   const failed = (retryAfterMs: number) => reject("unavailable", { retryAfterMs });

@@ -1,12 +1,14 @@
 /** What a procedure knows about the connection that it is called on. */
+import { lobbyNamed, mainLobby } from "../domain/lobby.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
-import type { StatusAnswer } from "../protocol.ts";
+import type { Stats, StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
-import type { Admit, JoinWishes } from "./admit.ts";
+import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
+import type { JoinClaims } from "./facts-input.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { SessionTokens } from "./session-token.ts";
 
@@ -52,10 +54,14 @@ export interface Context extends PeerContext {
   identityMs(): number;
   /** A session token of this connection, valid from now on. */
   signToken(): string;
-  /** Enters the lobby, if the operator's `admit` hook allows it. */
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection>;
+  /** Enters a lobby, if the operator's `admit` hook allows it. @throws a refusal of a lobby that the peer can't choose */
+  join(caller: Caller, wishes: AskedWishes): MaybePromise<StatusAnswer | Rejection>;
   /** Leaves the room for the next partner, or enters the lobby. */
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
+  /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
+  stats(lobby: string | undefined): Promise<Stats | Rejection>;
+  /** Asks to meet the other member of an ended room again. */
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection>;
 }
 
 /** A class, as there is one per socket, and closures would cost memory for each of them. */
@@ -101,26 +107,56 @@ class ConnectionContext implements Context {
     return tokens.sign(this.connection.caller ?? anonymous, now(), this.account);
   }
 
-  join(caller: Caller, wishes: JoinWishes): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
+  join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, claims, signaling } = this.#parts;
+    const lobby = this.#lobbyFor(asked.lobby);
+    const wishes = claims ? claims.addTo(asked, this.connection.identity.facts) : asked;
     if (!admit) return signaling.join(caller, wishes, lobby);
-    return chain(this.#ask(admit, caller, wishes), (refused) =>
+    return chain(this.#ask(admit, caller, { ...wishes, lobby }), (refused) =>
       isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
     );
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
-    const { admit, signaling } = this.#parts;
-    const { lobby } = this.connection.identity;
-    if (!admit || this.#isAdmitted) return signaling.skip(caller, roomId, lobby);
-    // An idle peer enters the lobby by it, as by a join without any wishes.
-    return chain(this.#ask(admit, caller, { ...unstatedWishes }), (refused) =>
-      isRejection(refused) ? refused : signaling.skip(caller, roomId, lobby),
+    const claimed = this.#parts.claims?.read(this.connection.identity.facts);
+    return this.#ifAdmitted(caller, () => this.signaling.skip(caller, roomId, claimed));
+  }
+
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
+  }
+
+  /** An idle peer enters the lobby or a room by such a call, as by a join without any wishes. */
+  #ifAdmitted(
+    caller: Caller,
+    call: () => MaybePromise<StatusAnswer | Rejection>,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const { admit, claims } = this.#parts;
+    if (!admit || this.#isAdmitted) return call();
+    const unstated = { ...unstatedWishes, lobby: this.#lobbyFor(undefined) };
+    const wishes = claims ? claims.addTo(unstated, this.connection.identity.facts) : unstated;
+    return chain(this.#ask(admit, caller, wishes), (refused) =>
+      isRejection(refused) ? refused : call(),
     );
   }
 
-  #ask(admit: Admit, caller: Caller, wishes: JoinWishes): MaybePromise<true | Rejection> {
+  async stats(lobby: string | undefined): Promise<Stats | Rejection> {
+    return this.#parts.signaling.stats(this.#lobbyFor(lobby));
+  }
+
+  /** The lobby that the operator has put the peer into; without one, that which it states. @throws a refusal of any other */
+  #lobbyFor(stated: string | undefined): string | undefined {
+    const { lobby: own } = this.connection.identity;
+    const { lobbies = [mainLobby] } = this.#parts;
+    if (stated === undefined) return lobbyNamed(own);
+    if (own === undefined ? lobbies.includes(stated) : stated === own) return lobbyNamed(stated);
+    throw refusal(
+      reject("bad-input", { field: "lobby" }),
+      own === undefined ? "lobby: there is none of this name" : "lobby: you are in another one",
+    );
+  }
+
+  #ask(admit: Admit, caller: Caller, wishes: AskedWishes): MaybePromise<true | Rejection> {
     const { account, facts } = this;
     return chain(admit({ account, facts, session: caller.sessionId }, wishes), (answer) => {
       this.#isAdmitted = answer === true;
@@ -129,7 +165,7 @@ class ConnectionContext implements Context {
   }
 }
 
-const unstatedWishes: JoinWishes = {
+const unstatedWishes: AskedWishes = {
   mode: "video",
   interests: [],
   languages: [],
@@ -152,9 +188,16 @@ export interface ContextParts {
   newSessionId: (account: string | undefined) => string;
   /** The operator's hook before a join; without it everybody may. */
   admit?: Admit | undefined;
+  /** The names of the lobbies that peers can choose. Default: `main`. */
+  lobbies?: readonly string[] | undefined;
+  /** What the operator states of peers; absent: nothing that decides who is paired. */
+  claims?: JoinClaims | undefined;
 }
 
-/** The key by which a connection's calls are limited: its account, so that further sessions of it gain nothing, or its session. */
+/**
+ * The key by which a connection's calls are limited on this node: its account, so that further sessions of it gain nothing, or its
+ * session. Intents of an account that are carried out are also counted with it, over all nodes: `takeIntent` in domain/change.ts.
+ */
 export function limitKeyOf({ identity }: Connection, caller: Caller): string {
   // Sessions have no `@` in their ids.
   return identity.account === undefined ? caller.sessionId : `@${identity.account}`;

@@ -86,13 +86,16 @@ const inputFaults: ReadonlySet<Code> = new Set<Code>([
   "PAYLOAD_TOO_LARGE",
 ]);
 
+/** Of a path such as `wants.age.from`, in which a name may have 64. */
+const fieldCharsMax = 96;
+
 /** The field that a schema rejected, and why. */
 function explain(error: ZodError): { field: string; message: string } {
   const [issue] = error.issues;
   const path = (issue?.path ?? []).map(String);
   if (issue?.code === "unrecognized_keys") path.push(issue.keys[0] ?? "");
   // Bounded, as the peer chooses the names of unknown keys.
-  const field = path.join(".").slice(0, 64);
+  const field = path.join(".").slice(0, fieldCharsMax);
   const what = issue?.code === "unrecognized_keys" ? "unknown key" : (issue?.message ?? "invalid");
   return { field, message: field === "" ? what : `${field}: ${what}` };
 }

@@ -94,6 +94,10 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     return this.#context.account;
   }
 
+  get lobby(): string | undefined {
+    return this.#context.connection.identity.lobby;
+  }
+
   graceMsMax(): number {
     return this.#context.identityMs();
   }

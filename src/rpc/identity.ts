@@ -23,13 +23,19 @@ export interface Credentials {
 /** Who a peer is. */
 export interface Identity {
   /**
-   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips and report votes hold for the account,
-   * call rates for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
+   * The operator's own id of this peer, 1 to 128 characters. Bans, blocks, cooldowns, skips, report votes and the rate of intents
+   * hold for the account; signals, queries and calls that are refused are counted for the account on each node. It is never sent to another peer. Without one the peer is anonymous.
    */
   readonly account?: string | undefined;
-  /** What the operator knows of the peer, for its own procedures and hooks. */
+  /**
+   * What the operator knows of the peer, for its own procedures and hooks. Those of dimensions that are declared `by: "claims"` also decide
+   * who is paired with it.
+   */
   readonly facts?: Facts | undefined;
-  /** Only peers of the same lobby meet, 1 to 64 characters. Default: the one that all others are in. */
+  /**
+   * Only peers of the same lobby meet, 1 to 64 characters. The peer can't choose another one. Default: one of `lobbies` that it states
+   * itself, or `main`.
+   */
   readonly lobby?: string | undefined;
   /**
    * Until when this holds (epoch milliseconds). Before that the peer is asked to reconnect, and is authenticated anew; when it can't be,

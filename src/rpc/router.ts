@@ -1,5 +1,17 @@
 /** Every procedure that a peer can call. Their inputs are in `schemas.ts`; what they do is in `signaling/`. */
-import type { Signal, Stats } from "../protocol.ts";
+import type { TRPCMutationProcedure } from "@trpc/server";
+import {
+  modes,
+  protocolVersion,
+  type FactsDeclaration,
+  type JoinInput,
+  type NoFacts,
+  type Signal,
+  type Site,
+  type Stats,
+  type StatusAnswer,
+} from "../protocol.ts";
+import { mainLobby } from "../domain/lobby.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
@@ -16,7 +28,8 @@ import {
 } from "./procedures.ts";
 import * as schemas from "./schemas.ts";
 
-export const appRouter = router({
+/** Those that are the same everywhere. */
+const procedures = {
   /** One ordered stream per session; every event is tracked, so that a client resumes by itself. */
   events: streamProcedure.input(schemas.eventsInput).subscription((call): EventStream => {
     // On a socket the subscription is stopped, and its signal costs memory once it is asked for.
@@ -24,11 +37,11 @@ export const appRouter = router({
     return new EventStream(call.ctx, call.input.lastEventId, signal);
   }),
 
-  join: intentProcedure.input(schemas.joinInput).mutation((call) => {
-    return answer(call.ctx.join(callerOf(call), call.input));
-  }),
   skip: intentProcedure.input(schemas.skipInput).mutation((call) => {
     return answer(call.ctx.skip(callerOf(call), call.input.roomId));
+  }),
+  again: intentProcedure.input(schemas.againInput).mutation((call) => {
+    return answer(call.ctx.again(callerOf(call), call.input.roomId));
   }),
   leave: freeProcedure.input(schemas.leaveInput).mutation((call) => {
     return answer(call.ctx.signaling.leave(callerOf(call)));
@@ -70,9 +83,9 @@ export const appRouter = router({
     );
   }),
   stats: publicProcedure
-    .input(schemas.noInput)
-    .query(async ({ ctx }): Promise<Stats> => unwrap(await ctx.signaling.stats())),
-});
+    .input(schemas.statsInput)
+    .query(async ({ ctx, input }): Promise<Stats> => unwrap(await ctx.stats(input.lobby))),
+};
 
 /** Relays a signal. Its size, as JSON, counts: the partner receives its own answers behind it. */
 function send<Input extends { id?: string | undefined }>(
@@ -84,5 +97,54 @@ function send<Input extends { id?: string | undefined }>(
   return answer(call.ctx.signaling.send(callerOf(call), signal));
 }
 
-/** What a frontend imports: `import type { AppRouter } from "peer-stream"`. */
-export type AppRouter = typeof appRouter;
+type JoinProcedure<Declared extends FactsDeclaration> = TRPCMutationProcedure<{
+  input: JoinInput<Declared> | void;
+  output: StatusAnswer;
+  meta: object;
+}>;
+
+/** What differs from site to site. */
+export interface SiteParts {
+  /** Dimensions of facts, checked. */
+  facts: FactsDeclaration;
+  /** After which a want gives way that says nothing of it (milliseconds). */
+  softAfterMs: number;
+  /** The names of the lobbies that peers can choose. Default: `main`. */
+  lobbies?: readonly string[] | undefined;
+}
+
+/** The router for peers of which these facts may be known. */
+export function createAppRouter<Declared extends FactsDeclaration = NoFacts>({
+  facts,
+  softAfterMs,
+  lobbies = [mainLobby],
+}: SiteParts) {
+  const site = siteWith(facts, lobbies);
+  const join = intentProcedure.input(schemas.joinInput(facts, softAfterMs)).mutation((call) => {
+    return answer(call.ctx.join(callerOf(call), call.input));
+  });
+  return router({
+    ...procedures,
+    /** Its facts and wants are typed by the declaration, which the schema checks. */
+    join: join as unknown as JoinProcedure<Declared>,
+    site: publicProcedure.input(schemas.noInput).query((): Site => site),
+  });
+}
+
+function siteWith(declared: FactsDeclaration, lobbies: readonly string[]): Site {
+  const facts = Object.fromEntries(
+    Object.entries(declared).map(([name, dimension]) => [
+      name,
+      { by: "peer", shown: false, hard: true, ...dimension } as const,
+    ]),
+  );
+  return { protocol: protocolVersion, modes, facts, lobbies };
+}
+
+/**
+ * What a frontend imports: `import type { AppRouter } from "peer-stream"`. Where facts are declared, `AppRouter<typeof facts>` with the
+ * declaration `as const`.
+ */
+export type AppRouter<Declared extends FactsDeclaration = NoFacts> = ReturnType<
+  typeof createAppRouter<Declared>
+>;

@@ -1,6 +1,8 @@
 /** What each procedure takes, as zod schemas. An unknown field is refused. */
 import { z } from "zod";
-import { limits, modes, reportReasons } from "../protocol.ts";
+import { factsInput, wantsInput } from "./facts-input.ts";
+import { lobbyCharsMax } from "./identity.ts";
+import { limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
 
 /**
  * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8 (RFC 8259, 8.2),
@@ -30,19 +32,31 @@ const interest = wireString()
 /** A BCP 47 language tag. Only its primary subtag is matched; a malformed tag is ignored. */
 const language = wireString().max(limits.languageCharsMax);
 
-/** `join`: enter the lobby with these wishes; while waiting, replace them and keep the place in the queue. */
-export const joinInput = z
-  .strictObject({
-    id: mutationId,
-    interests: z.array(interest).max(limits.interestsMax).default([]),
-    languages: z.array(language).max(limits.languagesMax).default([]),
-    mode: z.enum(modes).default("video"),
-    /** Hide both peers' addresses from each other: media goes through TURN only. */
-    relayOnly: z.boolean().default(false),
-    /** Return to the lobby automatically when the partner leaves. */
-    autoRejoin: z.boolean().default(true),
-  })
-  .prefault({});
+/** The name of a lobby; which ones there are is up to the operator. */
+const lobby = wireString().min(1).max(lobbyCharsMax).optional();
+
+/**
+ * `join`: enter the lobby with these wishes; while waiting, replace them and keep the place in the queue.
+ * @param declared the dimensions that facts and wants may be of.
+ * @param softAfterMs after which a want gives way that says nothing of it (milliseconds).
+ */
+export const joinInput = (declared: FactsDeclaration, softAfterMs: number) =>
+  z
+    .strictObject({
+      id: mutationId,
+      interests: z.array(interest).max(limits.interestsMax).default([]),
+      languages: z.array(language).max(limits.languagesMax).default([]),
+      mode: z.enum(modes).default("video"),
+      /** Hide both peers' addresses from each other: media goes through TURN only. */
+      relayOnly: z.boolean().default(false),
+      /** Return to the lobby automatically when the partner leaves. */
+      autoRejoin: z.boolean().default(true),
+      /** In which lobby. Default: the one that the operator has put the peer into, or else `main`. */
+      lobby,
+      facts: factsInput(declared),
+      wants: wantsInput(declared, softAfterMs),
+    })
+    .prefault({});
 
 /** `skip`: leave this partner, find another. It names the room, so that a late call can't end the next one. */
 export const skipInput = z.strictObject({ id: mutationId, roomId: roomId.optional() }).prefault({});
@@ -67,6 +81,9 @@ const candidateInit = z.strictObject({
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
 
+/** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
+export const againInput = z.strictObject({ id: mutationId, roomId });
+
 /** `connected`, `failed`: whether the media path was established. */
 export const verdictInput = z.strictObject({ id: mutationId, roomId });
 
@@ -77,7 +94,10 @@ export const reportInput = z.strictObject({
   reason: z.enum(reportReasons).optional(),
 });
 
-/** `iceServers`, `stats` */
+/** `stats`: of one lobby, by default as `join`. */
+export const statsInput = z.strictObject({ lobby }).prefault({});
+
+/** `iceServers`, `site` */
 export const noInput = z.strictObject({}).prefault({});
 
 /** `events`: resume after this event id. tRPC's client fills it in by itself. */

@@ -28,6 +28,8 @@ export interface EventsRequest {
   addressHash: string;
   /** See `AttachRequest.account`. */
   account?: string | undefined;
+  /** See `AttachRequest.lobby`. */
+  lobby?: string | undefined;
   /** How long room and ticket may be kept at most when the stream closes now (milliseconds). */
   graceMsMax(): number;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
@@ -115,6 +117,7 @@ class Reader implements OpenEvents {
         ...this.#caller,
         addressHash: this.#request.addressHash,
         account: this.#request.account,
+        lobby: this.#request.lobby,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#wake,

@@ -1,12 +1,12 @@
 /** Pairs tickets: asks the engine who is eligible, lets the policy choose, and has the engine pair the two. */
 import { sharedInterests, type Policy } from "../domain/matchmaker.ts";
+import { roomIdFor } from "../domain/room-id.ts";
 import type { Ticket } from "../domain/ticket.ts";
 import type { Caller, Engine, PairRequest } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { System } from "../system.ts";
-import { roomIdFor } from "./room-id.ts";
 
 export interface MatcherParts {
   engine: Pick<Engine, "matchOptions" | "pair" | "now">;
@@ -116,10 +116,10 @@ export class Matcher {
 
   #observe(newcomer: Ticket, partner: Ticket, room: string): void {
     const { engine, log, metrics } = this.#parts;
-    const { mode } = newcomer.wishes;
+    const { lobby, mode } = newcomer.wishes;
     const now = engine.now();
     const waitedMs = [now - newcomer.since, now - partner.since];
     log.info("paired", { room, mode, waitedMs });
-    metrics.paired(mode, waitedMs);
+    metrics.paired({ lobby, mode }, waitedMs);
   }
 }

@@ -7,13 +7,23 @@ import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { Party, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
+import { isRestricted, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
-import type { Caller, Engine, Stats } from "../engine/engine.ts";
+import type { SiteStats } from "../domain/stats.ts";
+import type { Caller, Engine } from "../engine/engine.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { IceServer, LoggedEvent, ReportReason, Signal, StatusAnswer } from "../protocol.ts";
+import type {
+  Facts,
+  IceServer,
+  LoggedEvent,
+  ReportReason,
+  Signal,
+  Stats,
+  StatusAnswer,
+} from "../protocol.ts";
 import type { System } from "../system.ts";
 import {
   EventStreams,
@@ -22,7 +32,6 @@ import {
   type OpenEvents,
 } from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
-import { isRestricted, restrict } from "./room-id.ts";
 import { Sweeper } from "./sweeper.ts";
 
 export interface SignalingParts {
@@ -98,6 +107,10 @@ export class Signaling {
       log.info("ended", { room: roomId, reason, by: ending, lastedMs });
       metrics.ended(reason);
     });
+    engine.onMetAgain(({ id, mode }) => {
+      log.info("met again", { room: id, mode });
+      metrics.metAgain(mode);
+    });
   }
 
   /** The missed events, `session`, and then each event as it is appended: one ordered stream, until it is closed. */
@@ -124,15 +137,22 @@ export class Signaling {
     });
   }
 
-  skip(caller: Caller, roomId?: string, lobby?: string): MaybePromise<StatusAnswer | Rejection> {
-    const request = lobby === undefined ? { roomId } : { roomId, lobby };
-    const skipping = this.#parts.engine.end(caller, { ending: "skip", ...request });
+  /** @param claims the facts that the operator states of the caller; absent: as when it joined. */
+  skip(caller: Caller, roomId?: string, claims?: Facts): MaybePromise<StatusAnswer | Rejection> {
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId, claims });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection> {
     const ending = this.#parts.engine.end(caller, { ending: "leave" });
     return chain(ending, (ended) => this.#settle(caller, ended));
+  }
+
+  /** Asks to meet the other member of an ended room again. Nothing tells whether that one has asked, until the two are paired. */
+  again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    const { engine, system } = this.#parts;
+    const asking = engine.again(caller, roomId, system.id());
+    return chain(asking, (moved) => this.#settle(caller, moved));
   }
 
   /** Matches those who entered the lobby. The caller's answer says where that leaves it. */
@@ -238,12 +258,18 @@ export class Signaling {
     return { iceServers: iceServersFor(ice, system.now(), relayFor) };
   }
 
-  async stats(): Promise<Stats | Rejection> {
-    return this.#parts.engine.stats();
+  /** Of one lobby; by default of the one that is always there. */
+  async stats(lobby?: string): Promise<Stats | Rejection> {
+    return this.#parts.engine.statsOf(lobby);
   }
 
   // -------------------------------------------------------------------------------------------
   // The operator's calls
+
+  /** Of all lobbies. */
+  async siteStats(): Promise<SiteStats | Rejection> {
+    return this.#parts.engine.stats();
+  }
 
   /** Takes the subject out of lobby and room, and lets it into neither until then (epoch milliseconds). */
   async suspend(subject: Subject, until: number): Promise<Rejection | undefined> {

@@ -17,6 +17,7 @@ export function findElements() {
     coverTitle: byId("cover-title", HTMLElement),
     coverText: byId("cover-text", HTMLElement),
     why: byId("why", HTMLElement),
+    again: byId("again", HTMLButtonElement),
     wishes: byId("wishes", HTMLFormElement),
     interests: byId("interests", HTMLInputElement),
     trouble: byId("trouble", HTMLElement),

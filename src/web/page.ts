@@ -1,6 +1,7 @@
 /** The demo page: connects a peer stream to the elements of the page. */
 import { createPeerStream } from "../client/peer-stream.ts";
 import type { PeerStreamState } from "../client/state.ts";
+import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
@@ -24,6 +25,10 @@ class Page {
   readonly #chat = createChatView(this.#elements, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
+  });
+  readonly #again = createAgainView(this.#elements, {
+    ask: () => this.#peer.again(),
+    say: (text) => this.#chat.add("page", text),
   });
   readonly #online = new OnlineCount(
     this.#elements.online,
@@ -160,6 +165,7 @@ class Page {
     banner.textContent = words;
     this.#remote.show(state);
     this.#showControls(state);
+    this.#again.show(state);
     this.#showRoom(state);
     if ("online" in state && state.online !== undefined) this.#online.show(state.online);
     if (state.status === "connected") void this.#online.refresh();

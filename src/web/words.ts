@@ -1,7 +1,7 @@
 /** The texts of the page, as functions of its state. */
 import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
-import type { PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
+import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
 import type { ReportReason } from "../protocol.ts";
 
 const endings: Record<RoomEnd, string> = {
@@ -249,6 +249,30 @@ export function sharedInterestsWords(interests: readonly string[]): string {
 
 /** The chat log's line at the end of a conversation. */
 export const endedWords = "The conversation has ended.";
+
+/** Meeting the last stranger again: the button, and the chat log's lines once it was pressed. */
+export const againWords = {
+  label: "Meet again",
+  asked:
+    "You asked to meet this stranger again. If they ask for it as well, you will be connected.",
+  tooLate: "It is too late to meet this stranger again.",
+};
+
+/** The ends that may be an accident, of either of the two: both have to ask, so both must be offered it. */
+const accidents: ReadonlySet<RoomEnd> = new Set([
+  "skipped",
+  "lost",
+  "connect-failed",
+  "media-lost",
+]);
+
+/** The room whose stranger the user may want to meet again: not where one of the two has left on purpose. */
+export function offeredAgain(state: PeerStreamState): PastRoom | undefined {
+  if (!("again" in state)) return undefined;
+  // Without a reason this peer has ended the room itself: by Next, which searches on, or by Stop.
+  const isAccident = state.ended ? accidents.has(state.ended) : state.status !== "idle";
+  return isAccident ? state.again : undefined;
+}
 
 /** The reasons for a report, as the user chooses one. */
 export const reportWords: Record<ReportReason, string> = {

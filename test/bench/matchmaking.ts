@@ -10,6 +10,7 @@
  */
 import { heapStats } from "bun:jsc";
 import { createLobby } from "../../src/app/peer-stream.ts";
+import { createDimensions, meets, type Dimensions } from "../../src/domain/facts.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine } from "../../src/engine/engine.ts";
@@ -18,6 +19,7 @@ import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createSystem } from "../../src/system.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 import { engineOptions } from "../support/engine-options.ts";
+import { declaration, somebody } from "../support/population.ts";
 
 const largest = Number(process.argv[2] ?? 1e6);
 const only = process.argv[3] ?? "";
@@ -38,12 +40,10 @@ interface Lobby {
   wait(wishes: Wishes, caller?: Caller): Promise<Caller>;
 }
 
-function openLobby(): Lobby {
+function openLobby(dimensions?: Dimensions): Lobby {
   // Its clock stands still: no ticket relaxes and no alarm goes off in the middle of a measurement.
   const system = { ...createSystem(), now: () => 1_000_000, schedule: () => () => {} };
-  const engine = createMemoryEngine(system, {
-    ...engineOptions,
-  });
+  const engine = createMemoryEngine(system, { ...engineOptions, dimensions });
   const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
   const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
   const { signaling } = createLobby({ engine, system, log, ice });
@@ -171,6 +171,37 @@ const cases: Record<string, Case> = {
     return pairAndRestore(lobby, joiner, some);
   },
 
+  async "join and pair, eight dimensions"(size) {
+    const lobby = openLobby(createDimensions(declaration));
+    const random = seededRandom(4);
+    const some = () => ({ ...asked(), ...somebody(random) });
+    for (let n = 0; n < size; n++) await lobby.wait(some());
+    const joiner = await joiners(lobby, asked());
+    return pairAndRestore(lobby, joiner, some, true);
+  },
+
+  async "join, eight dimensions, nobody fits"(size) {
+    const lobby = openLobby(createDimensions(declaration));
+    const random = seededRandom(5);
+    const wants = [
+      { of: "region", in: ["oceania"] },
+      { of: "age", from: 60, to: 99 },
+    ];
+    const picky = { ...asked(), facts: { region: "asia", age: 30 }, wants };
+    for (let n = 0; n < size; n++) {
+      const one = somebody(random);
+      const fits = one.facts !== undefined && wants.every((want) => meets(one.facts, want));
+      await lobby.wait({ ...asked(), ...(fits ? { facts: {} } : one) });
+    }
+    const joiner = await joiners(lobby, picky);
+    return async (n) => {
+      const caller = joiner(n);
+      const answer = await lobby.signaling.join(caller, picky);
+      if (!("status" in answer) || answer.status !== "waiting") throw new Error("it must wait");
+      return () => lobby.signaling.leave(caller);
+    };
+  },
+
   async "leave, with three interests"(size) {
     const lobby = openLobby();
     const random = seededRandom(3);
@@ -210,7 +241,12 @@ function wordsOfPeople(random: () => number): string[] {
   return JSON.parse(JSON.stringify(Array.from({ length: 1000 }, word)));
 }
 
-function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () => Wishes): Cycle {
+function pairAndRestore(
+  lobby: Lobby,
+  joiner: (n: number) => Caller,
+  wishes: () => Wishes,
+  mayWait = false,
+): Cycle {
   const asInput = (wished: Wishes) => ({
     ...wished,
     interests: [...wished.interests],
@@ -227,7 +263,7 @@ function pairAndRestore(lobby: Lobby, joiner: (n: number) => Caller, wishes: () 
       await lobby.engine.end(caller, { ending: "leave" });
       if (partnerId !== undefined)
         await lobby.wait(wishes(), { sessionId: partnerId, generation: 1 });
-      else if (!("status" in answer) || answer.status !== "waiting")
+      else if (!mayWait && (!("status" in answer) || answer.status !== "waiting"))
         throw new Error("a room was due");
     };
   };
@@ -304,9 +340,9 @@ for (const [name, make] of Object.entries(cases)) {
 
 const count = 100_000;
 let idleBytes: number | undefined;
-const memory = async (name: string, wishes?: (n: number) => Wishes) => {
+const memory = async (name: string, wishes?: (n: number) => Wishes, dimensions?: Dimensions) => {
   const bytes = await heapOf(async () => {
-    const lobby = openLobby();
+    const lobby = openLobby(dimensions);
     for (let n = 0; n < count; n++) await (wishes ? lobby.wait(wishes(n)) : lobby.connect());
     return lobby;
   }, count);
@@ -319,4 +355,10 @@ await memory("connected and idle");
 await memory("waiting without interests", () => asked());
 await memory("waiting with three interests of 1000", (n) =>
   asked([`a${n % 1000}`, `b${(n * 7) % 1000}`, `c${(n * 13) % 1000}`]),
+);
+const random = seededRandom(6);
+await memory(
+  "waiting, eight dimensions",
+  () => ({ ...asked(), ...somebody(random) }),
+  createDimensions(declaration),
 );

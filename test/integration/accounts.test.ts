@@ -150,6 +150,64 @@ test("a block outlives the restart of every process, on Redis", async () => {
   expect(await other.client.join.mutate(wishes)).toEqual({ status: "waiting" });
 }, 30_000);
 
+test("the rate of its intents holds over two processes on Redis, and after both were started again", async () => {
+  const redis = await startRedis(["--appendonly", "no"]);
+  ends.push(() => redis[Symbol.asyncDispose]());
+  const [perS, burst] = [1, 5];
+  const start = async () => {
+    const host = startHost({
+      authenticate,
+      ...limits,
+      limitIntentsPerS: perS,
+      redisUrl: String(redis.url),
+      sessionSecret: "a secret of these hosts",
+    });
+    await until("the host has Redis", async () => (await host.strangers.stats()).online === 0);
+    return host;
+  };
+  const startedAt = Date.now();
+  let carriedOut = 0;
+  /** Each tab joins more often than a process alone would let it. */
+  async function exceed(...tabs: Tab[]) {
+    const refusals: object[] = [];
+    for (let n = 0; n <= burst; n++)
+      for (const { client } of tabs)
+        await client.join.mutate(wishes).then(
+          () => void (carriedOut += 1),
+          (error: { data: object }) => void refusals.push(error.data),
+        );
+    const allowed = burst + (perS * (Date.now() - startedAt)) / 1000;
+    expect(carriedOut).toBeLessThanOrEqual(allowed);
+    expect(refusals).not.toEqual([]);
+    for (const refused of refusals) {
+      expect(refused).toMatchObject({ reason: "rate-limited" });
+      const { retryAfterMs } = refused as { retryAfterMs: number };
+      expect(retryAfterMs).toBeGreaterThan(0);
+      expect(retryAfterMs).toBeLessThanOrEqual(1000 / perS);
+    }
+  }
+
+  const before = [await start(), await start()];
+  const tabs = await Promise.all(before.map(({ ws }) => tabOf(ws, "alice")));
+  await exceed(...tabs);
+  expect(carriedOut).toBeGreaterThanOrEqual(burst);
+  // Nobody else is disturbed, on either process.
+  for (const { ws } of before)
+    for (const other of [await tabOf(ws, `neighbour at ${ws}`), await tabOf(ws)]) {
+      const { status } = await other.client.join.mutate(wishes);
+      expect(["waiting", "paired"]).toContain(status);
+      await other.client.leave.mutate({});
+      void other.socket.close();
+    }
+  for (const { socket } of tabs) void socket.close();
+  for (const { strangers } of before) {
+    await until("all have gone", async () => (await strangers.stats()).online === 0);
+    await strangers.stop();
+  }
+  const after = await start();
+  await exceed(await tabOf(after.ws, "alice"));
+}, 30_000);
+
 for (const [where, open] of Object.entries(sites))
   test(`peers of two lobbies never meet, whatever they wish for and however they enter, ${where}`, async () => {
     const { ws } = await open();

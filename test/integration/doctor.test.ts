@@ -14,6 +14,7 @@ import {
   checkSecrets,
   checkTurn,
 } from "../../src/doctor/checks.ts";
+import { checkFacts } from "../../src/doctor/facts.ts";
 import { checkRedis } from "../../src/doctor/redis.ts";
 import { createRedisEngine } from "../../src/engine/redis/redis-engine.ts";
 import { secretFingerprint } from "../../src/rpc/session-token.ts";
@@ -55,6 +56,21 @@ async function doctor(env: Record<string, string>) {
   const printed = await new Response(child.stdout).text();
   return { printed, exitCode: await child.exited };
 }
+
+test("the file of FACTS_FILE: all that is wrong with it", async () => {
+  expect(checkFacts(configOf({}).factsFile)).toEqual([]);
+  const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "facts.json");
+  const { factsFile } = configOf({ FACTS_FILE: file });
+  const said = () => checkFacts(factsFile).map(({ verdict, what }) => `${verdict} ${what}`);
+  expect(said().join()).toMatch(/^fail FACTS_FILE: can't be read: ENOENT/);
+  await Bun.write(file, '{ "a": { "kind": "flag" }, "b": { "kind": "one", "of": ["x"] } }');
+  expect(said()).toEqual(["ok FACTS_FILE declares facts: a, b"]);
+  await Bun.write(file, '{ "a": { "kind": "flags" }, "b": { "kind": "one", "of": [] } }');
+  expect(said()).toEqual([
+    "fail FACTS_FILE: a.kind: must be one, set, range or flag",
+    "fail FACTS_FILE: b.of: must name a value",
+  ]);
+});
 
 describe("bun run doctor", () => {
   test("finds a sound installation sound, with a real allocation, and ends with 0", async () => {

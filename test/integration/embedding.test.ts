@@ -14,7 +14,7 @@ const examples = [...section.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = "
 );
 
 test("the examples of embedding are accepted by TypeScript", async () => {
-  expect(examples.length).toBe(3);
+  expect(examples.length).toBe(5);
   const folder = await mkdtemp(join(root, "test/integration/.embedding-"));
   try {
     for (const [index, code] of examples.entries())

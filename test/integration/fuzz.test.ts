@@ -6,7 +6,13 @@ import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import fc, { type Arbitrary } from "fast-check";
 import { rejectionReasons } from "../../src/protocol.ts";
-import { fuzzedCalls, fuzzedFrames, fuzzedIds, type FuzzedCall } from "../support/fuzz.ts";
+import {
+  fuzzedCalls,
+  fuzzedFacts,
+  fuzzedFrames,
+  fuzzedIds,
+  type FuzzedCall,
+} from "../support/fuzz.ts";
 import { openRawSocket, type Answer, type RawSocket } from "../support/raw-socket.ts";
 import { connectPeer, startServer, type TestPeer, type TestServer } from "../support/server.ts";
 
@@ -25,7 +31,7 @@ const reasons = new Set<string>(rejectionReasons);
 const ownRoom = "OWN-ROOM";
 
 test(`${inputsInAll} fuzzed inputs: each call answered once and by name, an honest pair unharmed, memory flat`, async () => {
-  await using server = startServer();
+  await using server = startServer({ facts: fuzzedFacts });
   await using honest = await honestPair(server);
   await using stack = new AsyncDisposableStack();
   const outcomes = new Map<string, number>();

@@ -107,6 +107,26 @@ describe("a plugin in a host", () => {
     expect(preflight.headers.get("access-control-allow-origin")).toBe("http://localhost:5173");
   });
 
+  test("Elysia reads neither query, headers nor cookies for it: a cookie that the host would refuse is for authenticate to judge", async () => {
+    const strangers = createPeerStream({ development: true, log: silent });
+    const host = new Elysia({
+      websocket: strangers.websocket,
+      cookie: { secrets: "the host's", sign: ["sid"] },
+    })
+      .use(strangers.plugin)
+      .get("/own", ({ cookie }) => String(cookie["sid"]?.value))
+      .listen({ port: 0, hostname: "127.0.0.1" });
+    ends.push(
+      () => host.stop(true),
+      () => strangers.stop(),
+    );
+    const at = `127.0.0.1:${host.server?.port}`;
+    const headers = { cookie: "sid=forged" };
+    expect((await fetch(`http://${at}/own`, { headers })).status).toBe(400);
+    expect((await fetch(`http://${at}/trpc/stats`, { headers })).status).toBe(200);
+    await connect(`ws://${at}/trpc`, headers).next("session");
+  });
+
   test("the operator's routes are served only with their tokens", async () => {
     const { http } = startHost({ metricsToken: "a token of this test, for metrics" });
     const headers = { authorization: "Bearer a token of this test, for metrics" };
@@ -583,6 +603,30 @@ describe("admit", () => {
     await peer.client.join.mutate({}).catch(() => {});
     await peer.client.skip.mutate({}).catch(() => {});
     expect(await strangers.stats()).toMatchObject({ waiting: { video: 0 } });
+  });
+
+  test("is asked before `again` on a connection on which it has let nobody in", async () => {
+    let isOpen = true;
+    const { ws } = startHost({
+      admit: () => (isOpen ? true : refuse("suspended", { until: 5 })),
+    });
+    const [alice, bob] = [connect(ws), connect(ws)];
+    for (const peer of [alice, bob]) {
+      await peer.next("session");
+      await peer.client.join.mutate({});
+    }
+    const { roomId } = await alice.next("wait-for-offer");
+    await alice.client.skip.mutate({ roomId });
+    await bob.next("partner-disconnected");
+    isOpen = false;
+    expect(await alice.client.again.mutate({ roomId })).toEqual({ status: "waiting" });
+    const later = connect(ws, { token: bob.token() ?? "" });
+    await later.next("session");
+    const ask = () => later.client.again.mutate({ roomId });
+    const refused = await ask().catch((error: { data: object }) => error.data);
+    expect(refused).toMatchObject({ reason: "suspended", until: 5 });
+    isOpen = true;
+    expect(await ask()).toEqual({ status: "paired" });
   });
 
   test("lets in, or refuses by name; other calls are not asked", async () => {

@@ -1,5 +1,7 @@
 /** The process as an operator meets it: what it prints, what it refuses, how it ends. */
 import { expect, test } from "bun:test";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { watchWrappers, type ProcessInfo } from "../../src/app/wrappers.ts";
 import { connectPeer } from "../support/server.ts";
@@ -66,6 +68,47 @@ test("it refuses to start with a bad environment, and names every problem", asyn
   expect(await child.exited).toBe(1);
   expect(text).toContain("PORT: must be a whole number");
   expect(text).toContain("GRACE_MS: must be a whole number");
+});
+
+test("it refuses to start with mistakes in the file of FACTS_FILE, and names all of them", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "peer-stream-"));
+  const file = join(folder, "facts.json");
+  await Bun.write(
+    file,
+    '{ "region": { "kind": "one" }, "age": { "kind": "range", "from": 9, "to": 1 } }',
+  );
+  const { child, stderr } = run({ PORT: "none", FACTS_FILE: file });
+  const text = await stderr();
+  expect(await child.exited).toBe(1);
+  expect(text).toContain("PORT: must be a whole number");
+  expect(text).toContain("FACTS_FILE: region.of: must be a list of texts");
+  expect(text).toContain("FACTS_FILE: age.from: must not be above `to`");
+
+  const missing = run({ PORT: "0", FACTS_FILE: join(folder, "other.json") });
+  expect(await missing.stderr()).toContain("FACTS_FILE: can't be read: ENOENT");
+  expect(await missing.child.exited).toBe(1);
+});
+
+test("it declares what the file of FACTS_FILE says", async () => {
+  const file = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "facts.json");
+  await Bun.write(file, '{ "pets": { "kind": "flag", "shown": true } }');
+  const { child, url } = run({ PORT: "0", FACTS_FILE: file });
+  try {
+    const base = await url();
+    const site = (await (await fetch(`${base}trpc/site`)).json()) as object;
+    const pets = { kind: "flag", by: "peer", shown: true, hard: true };
+    expect(site).toMatchObject({ result: { data: { protocol: 1, facts: { pets } } } });
+    const ws = base.replace("http", "ws").slice(0, -1);
+    await using one = await connectPeer({ ws });
+    await using two = await connectPeer({ ws });
+    const facts = { pets: true };
+    // The peers of the tests are typed for a site without facts.
+    await one.client.join.mutate({ facts } as never);
+    await two.client.join.mutate({});
+    expect((await two.next("create-offer")).partnerFacts).toEqual(facts);
+  } finally {
+    child.kill("SIGKILL");
+  }
 });
 
 test("D9 SIGHUP drains as SIGTERM does", async () => {

@@ -25,6 +25,7 @@ const attempts = {
   connected: (client, roomId) => client.connected.mutate({ roomId }),
   failed: (client, roomId) => client.failed.mutate({ roomId }),
   skip: (client, roomId) => client.skip.mutate({ roomId }),
+  again: (client, roomId) => client.again.mutate({ roomId }),
   report: (client, roomId) => client.report.mutate({ roomId, reason: "spam" }),
   block: (client, roomId) => client.block.mutate({ roomId }),
 } satisfies Record<string, (client: Client, roomId: string) => Promise<unknown>>;

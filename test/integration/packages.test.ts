@@ -157,7 +157,15 @@ export const subscription = client.events.subscribe(undefined, { onData: ({ id, 
 export const wrong = client.join.mutate({ interests: [1] });
 // @ts-expect-error: there is no such procedure
 export const none = client.nothing;
+const facts = { region: { kind: "one", of: ["eu", "us"] } } as const;
+export const withFacts = createTRPCClient<AppRouter<typeof facts>>({ links: [] });
+export const joined = withFacts.join.mutate({ facts: { region: "eu" }, wants: { region: { in: ["us"], hard: true } } });
+// @ts-expect-error: there is no such value
+export const nowhere = withFacts.join.mutate({ facts: { region: "mars" } });
+// @ts-expect-error: there is no such dimension
+export const ageless = withFacts.join.mutate({ wants: { age: { from: 3 } } });
 export const peer: PeerStream = createPeerStream({ url: "" });
+peer.start({ facts: { region: "eu" }, wants: { region: { in: ["us"] } } });
 export function useStatus(): string {
   const { state, local, peer } = usePeerStream({ url: "", onEvent: (event) => event.type });
   peer.start();
@@ -169,12 +177,13 @@ function narrow(event: PeerEvent): string {
 `;
 
 const serverSource = `
-import { createPeerStream, readConfig } from "peer-stream/server";
+import { createPeerStream, readConfig, refuse } from "peer-stream/server";
 import * as binding from "peer-stream/trpc-ws";
 import type { AppRouter } from "peer-stream";
 import type { AppRouter as TheSame } from "peer-stream-client";
 
 export const same: AppRouter extends TheSame ? true : never = true;
+export const strangers = createPeerStream({ facts: { region: { kind: "one", of: ["eu"] } }, admit: (_, { facts }) => facts?.region === "eu" || refuse("suspended") });
 export const library = { createPeerStream, config: readConfig({}), binding };
 `;
 

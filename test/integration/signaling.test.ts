@@ -167,6 +167,47 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
       });
     });
 
+    describe("again", () => {
+      test("undoes a skip once both have asked, and is written down", async () => {
+        const { advance, logged, connect, signaling, alice, bob, roomId } = await pairOf({ open });
+        expect(await alice.skip(roomId)).toBe("waiting");
+        const told = bob.told.length;
+        expect(await alice.again(roomId)).toBe("waiting");
+        await advance(minuteMs);
+        expect(bob.told.length).toBe(told);
+        expect(await bob.again(roomId)).toBe("paired");
+        const room = alice.roomId();
+        expect(room).not.toBe(roomId);
+        expect(bob.types(told)).toEqual(["create-offer"]);
+        expect(logged).toContainEqual({ what: "met again", fields: { room, mode: "video" } });
+        const signal = { type: "offer", roomId: room, sdp: "v=0" } as const;
+        expect(await signaling.send(bob.caller, signal)).toEqual({ delivered: true });
+        // Nobody else has anything to do with it.
+        const carol = await connect("Carol");
+        expect(await carol.again(roomId)).toBe("not-in-room");
+        expect(await carol.join()).toBe("waiting");
+      });
+
+      test("comes before whoever waits, when the room that one is in ends", async () => {
+        const { advance, connect, signaling, alice, bob, roomId } = await pairOf({ open });
+        await alice.skip(roomId);
+        const carol = await connect("Carol");
+        await carol.join();
+        const other = carol.roomId();
+        const [inRoom, waiting] = alice.roomId() === other ? [alice, bob] : [bob, alice];
+        expect(await inRoom.again(roomId)).toBe("paired");
+        expect(await waiting.again(roomId)).toBe("waiting");
+        const dave = await connect("Dave");
+        await dave.join({ interests: ["patience"] });
+        expect((await signaling.failed(carol.caller, other)) as object).toEqual({
+          status: "waiting",
+        });
+        await advance(0);
+        expect(inRoom.roomId()).not.toBe(other);
+        expect(waiting.roomId()).toBe(inRoom.roomId());
+      });
+    });
+
     describe("skip", () => {
       test("ends the room, and the two do not meet until the cooldown is over", async () => {
         const { advance, alice, bob, roomId } = await pairOf({ open });

@@ -1,7 +1,7 @@
 /** What every engine must keep of accounts: what holds for one session of an account holds for all, also for later ones. */
 import { describe, expect, test } from "bun:test";
 import type { Suspension } from "../../src/domain/moderation.ts";
-import { isRejection, type Rejection } from "../../src/domain/rejection.ts";
+import { isRejection, reject, type Rejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -345,6 +345,122 @@ export function describeAccounts(name: string, open: OpenEngine) {
           await leave(other);
         }
         expect(reasons).toEqual([...Array<string>(3).fill("connect-failed"), "skipped"]);
+      });
+    });
+
+    describe("intents", () => {
+      const intents = { perS: 2, burst: 3 };
+      const refused = (retryAfterMs: number) => reject("rate-limited", { retryAfterMs });
+
+      test("in turn in ten tabs are as many as in one, and the time to wait is exact", async () => {
+        const { system, engine, attach } = setUp({ intents });
+        const join = async (n: number) => engine.enqueue(await attach(`tab ${n}`, "ann"));
+        for (const n of [0, 1, 2]) expect(await join(n)).toMatchObject({ status: "waiting" });
+        for (const n of [3, 4, 5, 6, 7, 8, 9]) expect(await join(n)).toEqual(refused(500));
+        // Those that were refused count for nothing.
+        await system.advance(499);
+        expect(await join(4)).toEqual(refused(1));
+        await system.advance(1);
+        expect(await join(5)).toMatchObject({ status: "waiting" });
+        expect(await join(6)).toEqual(refused(500));
+      });
+
+      test("of one account disturb neither another one nor those who have none", async () => {
+        const { engine, attach } = setUp({ intents: { perS: 2, burst: 1 } });
+        const ann = await attach("tab 1", "ann");
+        expect(await engine.enqueue(ann)).toMatchObject({ status: "waiting" });
+        expect(await engine.enqueue(await attach("tab 2", "ann"))).toEqual(refused(500));
+        expect(await engine.enqueue(await attach("bob", "bob"))).toMatchObject({
+          status: "waiting",
+        });
+        // Sessions without an account are limited by whoever calls the engine.
+        const nobody = await attach("nobody", undefined);
+        for (let n = 0; n < 5; n++)
+          expect(await engine.enqueue(nobody)).toMatchObject({ status: "waiting" });
+      });
+
+      test("at one moment in all tabs are no more than those in turn", async () => {
+        const { engine, attach } = setUp({ intents });
+        const tabs: Tab[] = [];
+        for (let n = 0; n < 10; n++) tabs.push(await attach(`tab ${n}`, "ann"));
+        const answers = await Promise.all(tabs.map((tab) => engine.enqueue(tab)));
+        expect(answers.filter((answer) => !isRejection(answer))).toHaveLength(3);
+      });
+
+      test("are joins, skips, failures and blocks, each once; not to leave, to confirm or to be paired", async () => {
+        const { system, engine, enter, attach, pair, leave } = setUp({
+          intents: { perS: 1, burst: 1 },
+        });
+        const tab = await attach("tab", "ann");
+        /** One of ann's intents, of which each is the only one in its second. */
+        async function isOnlyOne(intent: () => unknown) {
+          await system.advance(1000);
+          expect(isRejection(await intent())).toBe(false);
+          expect(await engine.enqueue(await attach("other tab", "ann"))).toEqual(refused(1000));
+        }
+        async function meet(roomId: string) {
+          const other = await enter(roomId);
+          await isOnlyOne(async () => engine.enqueue(tab, defaultWishes));
+          expect(await pair(tab, other, roomId)).toBe(true);
+          expect(isRejection(await engine.confirm(tab, roomId))).toBe(false);
+        }
+        await meet("first");
+        await isOnlyOne(async () => engine.enqueue(tab));
+        await isOnlyOne(async () => engine.end(tab, { ending: "skip" }));
+        expect(isRejection(await leave(tab))).toBe(false);
+        await isOnlyOne(async () => engine.end(tab, { ending: "skip" }));
+        expect(isRejection(await leave(tab))).toBe(false);
+        await meet("second");
+        await isOnlyOne(async () => engine.end(tab, { ending: "failed", roomId: "second" }));
+        expect(isRejection(await leave(tab))).toBe(false);
+        await meet("third");
+        // A report or block is several verbs.
+        await isOnlyOne(async () => engine.avoid(tab, "third"));
+        expect(isRejection(await engine.report(tab, "third"))).toBe(false);
+        expect(isRejection(await engine.end(tab, { ending: "block", roomId: "third" }))).toBe(
+          false,
+        );
+      });
+
+      test("past the rate change nothing", async () => {
+        const { system, engine, enter, attach, pair, statusOf } = setUp({
+          intents: { perS: 1, burst: 1 },
+        });
+        const [tab, other] = [await enter("tab", "ann"), await enter("other", "bob")];
+        expect(await pair(tab, other, "room")).toBe(true);
+        for (const ending of ["skip", "failed"] as const)
+          expect(await engine.end(tab, { ending, roomId: "room" })).toEqual(refused(1000));
+        expect(await engine.avoid(tab, "room")).toEqual(refused(1000));
+        expect(await statusOf(other)).toBe("paired");
+        // The partner, who is told nothing of it, has intents of its own.
+        await system.advance(1000);
+        expect(await engine.enqueue(await attach("tab 2", "ann"))).toMatchObject({
+          status: "waiting",
+        });
+        expect(await engine.end(other, { ending: "skip" })).toMatchObject({ known: true });
+      });
+
+      test("that are repeated by id have their result, and are counted once", async () => {
+        const { engine, attach } = setUp({ intents });
+        const tab = { ...(await attach("tab", "ann")), mutationId: "join 1" };
+        for (let n = 0; n < 5; n++)
+          expect(await engine.enqueue(tab)).toMatchObject({ status: "waiting" });
+        for (const id of ["2", "3"])
+          expect(await engine.enqueue({ ...tab, mutationId: id })).toMatchObject({
+            status: "waiting",
+          });
+        expect(await engine.enqueue({ ...tab, mutationId: "4" })).toEqual(refused(500));
+        expect(await engine.enqueue(tab)).toMatchObject({ status: "waiting" });
+      });
+
+      test("of a session that is gone still count in the next one", async () => {
+        const { engine, attach } = setUp({ intents });
+        for (const n of [0, 1, 2]) {
+          const tab = await attach(`tab ${n}`, "ann");
+          expect(await engine.enqueue(tab)).toMatchObject({ status: "waiting" });
+          await engine.detach(tab.stream);
+        }
+        expect(await engine.enqueue(await attach("tab 3", "ann"))).toEqual(refused(500));
       });
     });
 

@@ -11,6 +11,9 @@ import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
+import { describeMeetings } from "./again-contract.ts";
+import { describeLobbies } from "./lobby-contract.ts";
+import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -1122,6 +1125,20 @@ export function describeEngine(name: string, open: OpenEngine) {
         ]);
       });
 
+      test("tell of two who meet again as of any pair, after the end of the room that one was in", async () => {
+        const { engine, enter, pair, roomOfTwo, toldByNow } = listening();
+        const { alice, bob } = await roomOfTwo();
+        await engine.end(alice, { ending: "skip" });
+        await pair(alice, await enter("carol"), "other");
+        await engine.again(alice, "room", "x");
+        await engine.again(bob, "room", "y");
+        await toldByNow();
+        await engine.end(alice, { ending: "skip" });
+        const told = await toldByNow();
+        expect(briefly(told)).toEqual(["ended", "carol joined", "alice joined", "paired"]);
+        expect(told.at(-1)).toMatchObject({ roomId: "x", mode: "video", peers: [ofAlice, ofBob] });
+      });
+
       test("that concern the same room or peer are told in order and one at a time, while others go on", async () => {
         const { system, engine, enter, pair } = setUp({ lifecycle: ["paired", "ended"] });
         const told: string[] = [];
@@ -1210,4 +1227,7 @@ export function describeEngine(name: string, open: OpenEngine) {
   });
 
   describeAccounts(name, open);
+  describeLobbies(name, open);
+  describeShownFacts(name, open);
+  describeMeetings(name, open);
 }

@@ -1,10 +1,11 @@
-/** What the tests make engines with, unless one is about something else: the defaults, and skipping is free. */
+/** What the tests make engines with, unless one is about something else: the defaults, and skipping and intents are free. */
 import type { EngineOptions } from "../../src/engine/engine.ts";
 
 export const engineOptions: EngineOptions = {
   graceMs: 15_000,
   skipCooldownMs: 300_000,
   skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
+  intents: { perS: 0, burst: 1 },
   moderation: {
     windowMs: 3_600_000,
     sessionReporters: 3,

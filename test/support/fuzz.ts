@@ -1,12 +1,22 @@
 /** What a hostile client could send: arbitraries for frames, tRPC envelopes, and each procedure's input. */
 import fc, { type Arbitrary } from "fast-check";
-import { modes, reportReasons } from "../../src/protocol.ts";
-import { appRouter } from "../../src/rpc/router.ts";
+import { modes, reportReasons, type FactsDeclaration } from "../../src/protocol.ts";
+import { createAppRouter } from "../../src/rpc/router.ts";
 
 /** A frame, or a body, as it goes over the wire. */
 export type Frame = string | Uint8Array<ArrayBuffer>;
 
-const procedures = Object.keys(appRouter._def.procedures);
+/** What the server has declared that is fuzzed. */
+export const fuzzedFacts = {
+  region: { kind: "one", of: ["eu", "us"], by: "claims" },
+  topics: { kind: "set", of: ["art", "go"], shown: true },
+  age: { kind: "range", from: 18, to: 99, shown: true },
+  adult: { kind: "flag", hard: false },
+} as const satisfies FactsDeclaration;
+
+const procedures = Object.keys(
+  createAppRouter({ facts: fuzzedFacts, softAfterMs: 0 })._def.procedures,
+);
 
 const lines = (text: string, count: number) => text.repeat(count);
 
@@ -100,6 +110,20 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
   });
   const description = record({ id, roomId, sdp });
   const verdict = record({ id, roomId });
+  const age = mostly(fc.integer({ min: 17, max: 100 }));
+  const softness = { hard: mostly(fc.boolean()), softAfterMs: mostly(fc.nat()) };
+  const oneOf = (...values: string[]) => fc.array(fc.constantFrom(...values), { maxLength: 3 });
+  const facts = record({
+    topics: mostly(oneOf("art", "go", "x")),
+    age,
+    adult: mostly(fc.boolean()),
+  });
+  const wants = record({
+    region: record({ in: mostly(oneOf("eu", "us", "x")), ...softness }),
+    topics: record({ in: mostly(oneOf("art", "go")), ...softness }),
+    age: record({ from: age, to: age, ...softness }),
+    adult: record({ is: mostly(fc.boolean()), ...softness }),
+  });
   const report = record({ id, roomId, reason: mostly(fc.constantFrom(...reportReasons)) });
   return {
     join: record({
@@ -109,8 +133,12 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
       mode: mostly(fc.constantFrom(...modes)),
       relayOnly: mostly(fc.boolean()),
       autoRejoin: mostly(fc.boolean()),
+      lobby: mostly(fc.constantFrom("main", "main", "main", "berlin")),
+      facts: mostly(facts),
+      wants: mostly(wants),
     }),
     skip: verdict,
+    again: verdict,
     leave: record({ id }),
     offer: description,
     answer: description,
@@ -120,7 +148,8 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     report,
     block: report,
     iceServers: nasty,
-    stats: nasty,
+    stats: fc.oneof(nasty, record({ lobby: mostly(nastyText) })),
+    site: nasty,
     events: record({ lastEventId: mostly(fc.constantFrom("", ":", "a:1", "epoch:-1", "e:1e99")) }),
   };
 }

@@ -2,7 +2,7 @@
 import { afterEach } from "bun:test";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { Elysia } from "elysia";
-import type { PeerEvent } from "../../src/protocol.ts";
+import type { FactsDeclaration, NoFacts, PeerEvent } from "../../src/protocol.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createPeerStream, type PeerStreamOptions } from "../../src/server.ts";
 import { until } from "./until.ts";
@@ -16,7 +16,10 @@ afterEach(async () => {
 export const silent = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
 
 /** A host with a route of its own, and a peer stream under a prefix. */
-export function startHost(options: PeerStreamOptions = {}, prefix = "/strangers") {
+export function startHost<const Declared extends FactsDeclaration = NoFacts>(
+  options: PeerStreamOptions<Declared> = {},
+  prefix = "/strangers",
+) {
   const strangers = createPeerStream({ development: true, log: silent, ...options });
   const host = new Elysia({ websocket: strangers.websocket })
     .get("/own", () => "the host's own")

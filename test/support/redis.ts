@@ -4,11 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { defaultPrefix } from "../../src/engine/redis/keys.ts";
-import {
-  createRedisEngine,
-  type RedisEngine,
-  type RedisOptions,
-} from "../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine, type RedisEngine } from "../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../src/engine/redis/redis-options.ts";
 import type { RedisLocation } from "../../src/engine/redis/location.ts";
 import { createSystem, steadyClock } from "../../src/system.ts";
 import { freePort } from "./ports.ts";

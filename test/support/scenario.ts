@@ -3,7 +3,8 @@
  * and indented under an act what each peer was told since the last such line, exactly and in order. Whoever
  * is not mentioned under an act that has such lines must have been told nothing.
  */
-import type { PeerEvent } from "../../src/protocol.ts";
+import { createDimensions, type Want } from "../../src/domain/facts.ts";
+import type { Facts, FactsDeclaration, FactValue, PeerEvent } from "../../src/protocol.ts";
 import { createWorld, type Asked, type OpenEngine, type Peer } from "./world.ts";
 
 export interface Scenario {
@@ -42,7 +43,46 @@ function describeEvent(event: PeerEvent<unknown>): string {
   }
 }
 
+/** What peers of scenarios can state and want. */
+const declaration = {
+  region: { kind: "one", of: ["Europe", "Asia", "America"] },
+  age: { kind: "range", from: 18, to: 99, bands: [30, 40, 50, 60] },
+  topics: { kind: "set", of: ["films", "games", "travel"] },
+  adult: { kind: "flag" },
+} as const satisfies FactsDeclaration;
+
+/** 'region Europe, age 30, topics films and games, adult yes'. */
+function readFacts(text: string): Facts {
+  const facts: Record<string, FactValue> = {};
+  for (const item of text.split(", ")) {
+    const [, name = "", value = ""] = /^(\w+) (.+)$/.exec(item) ?? [];
+    if (!(name in declaration)) throw new Error(`nobody knows what ${item} is`);
+    const { kind } = declaration[name as keyof typeof declaration];
+    if (kind === "set") facts[name] = value.split(" and ");
+    else facts[name] = kind === "range" ? Number(value) : kind === "flag" ? value === "yes" : value;
+  }
+  return facts;
+}
+
+/** 'region Europe or Asia always, age 20 to 29 for 8 seconds'. */
+function readWants(text: string): Want[] {
+  return text.split(", ").map((item) => {
+    const [, of = "", value = "", ms] =
+      /^(\w+) (.+?) (?:always|for (\d+) seconds)$/.exec(item) ?? [];
+    const until = ms === undefined ? {} : { softAfterMs: Number(ms) * 1000 };
+    if (!(of in declaration)) throw new Error(`nobody knows what ${item} is`);
+    const { kind } = declaration[of as keyof typeof declaration];
+    if (kind === "flag") return { of, is: value === "yes", ...until };
+    if (kind !== "range") return { of, in: value.split(" or "), ...until };
+    const [from, to] = value.split(" to ").map(Number);
+    return { of, from: from ?? 18, to: to ?? 99, ...until };
+  });
+}
+
 function readWishes(text: string): Asked {
+  const [, own, wants] = /^joins stating (.+?)(?: wanting (.+))?$/.exec(text) ?? [];
+  if (own !== undefined)
+    return { facts: readFacts(own), ...(wants === undefined ? {} : { wants: readWants(wants) }) };
   const wishing = / wishing (.+?)(?= speaking | for |$)/.exec(text)?.[1];
   const speaking = / speaking (.+?)(?= for |$)/.exec(text)?.[1];
   const mode = / for (video|audio|text)$/.exec(text)?.[1];
@@ -59,7 +99,7 @@ function readWishes(text: string): Asked {
 
 /** Plays every act; answers what went otherwise than written, one line each. */
 export async function playScenario(scenario: Scenario, open: OpenEngine): Promise<string[]> {
-  const world = createWorld({ open });
+  const world = createWorld({ open, dimensions: createDimensions(declaration) });
   const cast = new Map<string, Peer>();
   const read = new Map<string, number>();
   const wrong: string[] = [];

@@ -13,6 +13,7 @@ import {
 import { EventSource } from "eventsource";
 import { listen, type RunningServer } from "../../src/app/listen.ts";
 import { assemble, type Assembly } from "../../src/app/peer-stream.ts";
+import { createDimensions } from "../../src/domain/facts.ts";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { AdmissionOptions } from "../../src/http/admission.ts";
@@ -20,7 +21,7 @@ import type { OriginPolicy } from "../../src/http/origin.ts";
 import type { Page } from "../../src/http/page.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
-import type { PeerEvent } from "../../src/protocol.ts";
+import type { FactsDeclaration, PeerEvent } from "../../src/protocol.ts";
 import type { CallRates } from "../../src/rpc/call-limits.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createSystem, type System } from "../../src/system.ts";
@@ -28,6 +29,8 @@ import type { KeepAliveOptions } from "../../src/trpc-ws/options.ts";
 import { engineOptions } from "./engine-options.ts";
 
 export interface TestServerOptions {
+  /** What peers may state and want. Default: nothing. */
+  facts?: FactsDeclaration;
   engine?: Partial<EngineOptions>;
   /** Instead of one in memory. */
   createEngine?: (system: System, options: EngineOptions) => Engine;
@@ -80,6 +83,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
   const createEngine = options.createEngine ?? createMemoryEngine;
   const engine = createEngine(system, {
     ...engineOptions,
+    ...(options.facts && { dimensions: createDimensions(options.facts) }),
     ...options.engine,
   });
   const reports: object[] = [];
@@ -88,6 +92,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     engine,
     log,
     ice: { stunUrls: [], turnUrls: [], turnTtlS: 300, ...options.ice },
+    facts: options.facts,
     onReport: (report) => void reports.push(report),
     admission: {
       socketsPerAddress: 0,

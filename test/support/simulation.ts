@@ -1,8 +1,10 @@
 /** A day of a site on virtual time: peers arrive, talk, skip, lose their connection, and go. Seeded. */
+import { createDimensions, meets, type Stated } from "../../src/domain/facts.ts";
 import { createFairPolicy, type Policy } from "../../src/domain/matchmaker.ts";
 import type { Engine, PairRequest } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { override } from "./override.ts";
+import { declaration, somebody } from "./population.ts";
 import { seededRandom } from "./virtual-system.ts";
 import { createWorld, type OpenEngine, type Peer } from "./world.ts";
 
@@ -11,6 +13,17 @@ export interface SimulationOptions {
   peers: number;
   hours: number;
   open?: OpenEngine;
+  /** Peers state facts and want some of others, in the shares of population.ts. */
+  withFacts?: boolean;
+}
+
+/** One wait in the lobby. */
+export interface Wait {
+  /** What its peer states and wants. */
+  stated: Stated;
+  /** Until it was paired, or had enough. */
+  ms: number;
+  isPaired: boolean;
 }
 
 export interface Day {
@@ -26,6 +39,13 @@ export interface Day {
   skips: number;
   drops: number;
   refusedSkips: number;
+  /** All waits of those who state facts. */
+  factWaits: Wait[];
+  /** Soft wants of those who were paired, and how many of them the partner met. */
+  softWants: number;
+  softWantsMet: number;
+  /** Pairings against a hard want of either. */
+  againstHardWants: number;
 }
 
 const skipCooldownMs = 300_000;
@@ -47,6 +67,10 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
     skips: 0,
     drops: 0,
     refusedSkips: 0,
+    factWaits: [],
+    softWants: 0,
+    softWantsMet: 0,
+    againstHardWants: 0,
   };
 
   const fair = createFairPolicy({ patienceMs, windowMs: 2000 });
@@ -60,11 +84,13 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
 
   const avoids = new Map<string, number>();
   const wished = new Map<string, string[]>();
+  const stated = new Map<string, Stated>();
   const open = options.open ?? createMemoryEngine;
   const world = createWorld({
     seed: options.seed,
     policy,
     skipCooldownMs,
+    ...(options.withFacts && { dimensions: createDimensions(declaration) }),
     open: (system, engineOptions) => witnessed(open(system, engineOptions), system.now),
   });
   let bothWished = 0;
@@ -113,21 +139,43 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
     const [a, b] = [impolite.sessionId, polite.sessionId];
     day.pairings += 1;
     if (isRematch) day.rematchesInCooldown += 1;
+    compareFacts(stated.get(a), stated.get(b));
+    compareFacts(stated.get(b), stated.get(a));
     if ((wished.get(a) ?? []).length === 0 || (wished.get(b) ?? []).length === 0) return;
     bothWished += 1;
     if (sharedInterests.length > 0) shared += 1;
   }
 
+  function compareFacts(one: Stated = {}, other: Stated = {}) {
+    for (const want of one.wants ?? []) {
+      const isMet = meets(other.facts, want);
+      if (want.softAfterMs === undefined) {
+        if (!isMet) day.againstHardWants += 1;
+        continue;
+      }
+      day.softWants += 1;
+      if (isMet) day.softWantsMet += 1;
+    }
+  }
+
   /** Waits for what it is told, and does this or that. */
   async function live(peer: Peer, until: number) {
     let read = 0;
-    let enteredAt = 0;
+    let enteredAt: number | undefined;
     let away = false;
+    const note = (isPaired: boolean) => {
+      if (enteredAt === undefined) return;
+      const ms = world.system.now() - enteredAt;
+      if (isPaired) day.waits.push(ms);
+      const own = stated.get(peer.caller.sessionId);
+      if (own) day.factWaits.push({ stated: own, ms, isPaired });
+      enteredAt = undefined;
+    };
     for (;;) {
       for (const { event } of peer.told.slice(read)) {
         if (event.type === "lobby") enteredAt = world.system.now();
         if (event.type !== "create-offer" && event.type !== "wait-for-offer") continue;
-        day.waits.push(world.system.now() - enteredAt);
+        note(true);
       }
       read = peer.told.length;
       if (world.system.now() >= until) break;
@@ -146,6 +194,7 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
       }
       await told(peer, read, away ? exponential(8000) : exponential(minuteMs));
     }
+    note(false);
     await peer.leave();
     await peer.drop();
   }
@@ -186,7 +235,9 @@ export async function simulateDay(options: SimulationOptions): Promise<Day> {
         const mine = interests();
         wished.set(peer.caller.sessionId, mine);
         const lives = live(peer, world.system.now() + exponential(15 * minuteMs));
-        await peer.join({ interests: mine });
+        const own = options.withFacts ? somebody(random) : undefined;
+        if (own) stated.set(peer.caller.sessionId, own);
+        await peer.join({ interests: mine, ...own });
         await lives;
       })();
     });

@@ -5,6 +5,7 @@
 import { createLobby } from "../../src/app/peer-stream.ts";
 import type { Dimensions } from "../../src/domain/facts.ts";
 import type { Policy } from "../../src/domain/matchmaker.ts";
+import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
@@ -56,6 +57,7 @@ export interface Peer {
   roomId(): string;
   join(asked?: Asked): Promise<string>;
   skip(roomId?: string): Promise<string>;
+  again(roomId: string): Promise<string>;
   leave(): Promise<string>;
   /** Its connection drops. */
   drop(): Promise<void>;
@@ -185,10 +187,11 @@ function createPeer(
             autoRejoin: true,
             ...asked,
           },
-          lobby,
+          lobbyNamed(lobby),
         ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),
+    again: (roomId) => status(signaling.again(known(), roomId)),
     leave: () => status(signaling.leave(known())),
     async drop() {
       connection.abort();

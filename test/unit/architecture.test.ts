@@ -161,9 +161,11 @@ describe("the rules of the source", () => {
     "app/routes.ts": "compares an operator's `until` with it",
     "signaling/signaling.ts":
       "signs credentials for TURN, which coturn verifies, and dates reports",
-    "engine/memory/memory-engine.ts": "tells peers times, and keeps suspensions, whose end is told",
+    "engine/memory/memory-engine.ts": "keeps suspensions, whose end is told",
+    "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
+    "web/again-view.ts": "compares with it until when the client offers to meet again",
     "client/sleep-detector.ts":
       "finds out that the machine has slept: the monotonic clock may stand still then",
   };
@@ -204,7 +206,7 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "an IPv4 address or IPv6 /64 is what a stranger has few of",
   ],
   "rpc/call-limits.ts": [
-    "session; over HTTP without one the address; on a socket without one the socket",
+    "account or session; over HTTP without one the address; on a socket without one the socket",
     "a session lasts as long as its socket, and sockets and handshakes are limited by address",
   ],
   "rpc/operator-access.ts": ["address bucket", "who guesses tokens has few addresses"],
@@ -212,6 +214,7 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "network",
     "an IPv6 /48 is one party's, and an IPv4 /24 rarely more than a few",
   ],
+  "domain/change.ts": ["account", "the operator decides who has one"],
   "observe/sparing-log.ts": ["kind of line", "there are as many as the code has"],
 };
 

@@ -149,6 +149,24 @@ describe("the configuration", () => {
     });
   });
 
+  test("the lobbies that peers can choose, each once, and main among them in any case", () => {
+    expect(readConfig({})).toMatchObject({ lobbies: ["main"] });
+    expect(readConfig({ LOBBIES: " berlin, Ünï 💬 ,,berlin,main" })).toMatchObject({
+      lobbies: ["main", "berlin", "Ünï 💬"],
+    });
+    expect(readConfig({ LOBBIES: `a\u0007b,ok,${"x".repeat(65)}` })).toEqual({
+      problems: [
+        'LOBBIES: "a\u0007b" is no name of 1 to 64 printable characters',
+        `LOBBIES: "${"x".repeat(65)}" is no name of 1 to 64 printable characters`,
+      ],
+    });
+    const names = (count: number) => Array.from({ length: count }, (_, n) => `lobby ${n}`).join();
+    expect(readConfig({ LOBBIES: names(100) })).toHaveProperty("lobbies.length", 101);
+    expect(readConfig({ LOBBIES: names(101) })).toEqual({
+      problems: ["LOBBIES: must be at most 100 names"],
+    });
+  });
+
   describe("finds one location of Redis for each part of the lobby", () => {
     const SESSION_SECRET = "a secret of the tests";
     const redisOf = (env: Record<string, string>) => {

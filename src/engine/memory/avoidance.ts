@@ -35,6 +35,12 @@ export function isBarred(one: Numbered, other: Numbered): boolean {
   return one.barred !== undefined && other.number !== undefined && hasBit(one.barred, other.number);
 }
 
+/** Whether one of the two has blocked the other: they avoid each other for good. */
+export function hasBlocked<A extends Pick<Avoider<A>, "avoids">>(one: A, other: A): boolean {
+  const forGood = Number.POSITIVE_INFINITY;
+  return one.avoids?.get(other) === forGood || other.avoids?.get(one) === forGood;
+}
+
 /** @param avoidsMax others that one session can avoid at a time. */
 export function createAvoidanceGraph<A extends Avoider<A>>(avoidsMax: number): AvoidanceGraph<A> {
   const byNumber: (A | undefined)[] = [];
@@ -81,10 +87,7 @@ export function createAvoidanceGraph<A extends Avoider<A>>(avoidsMax: number): A
       setBit((one.barred ??= new Map()), numberOf(one));
     },
     blocks(one) {
-      for (const other of barredFor(one)) {
-        const until = Math.max(other.avoids?.get(one) ?? 0, one.avoids?.get(other) ?? 0);
-        if (until === Number.POSITIVE_INFINITY) return true;
-      }
+      for (const other of barredFor(one)) if (hasBlocked(one, other)) return true;
       return false;
     },
     forget(one) {

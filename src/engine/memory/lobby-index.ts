@@ -2,14 +2,14 @@
  * The lobby's index: every ticket that can be paired now, found by what it accepts, the longest queued first. A ticket is
  * listed under each of its interests; under its languages and under its mode only once it accepts those. So a ticket that
  * looks under the same terms finds only tickets that match by the words of both sides, without reading any other. Whether the facts and
- * wants of both fit as well is asked of each, the longest queued first; and in a long list, after some that do not, by classes.
+ * wants of both fit as well is asked of each, the longest queued first; and in a long list, after some that do not, of 32 at a time.
  */
 import { fit, type Dimensions } from "../../domain/facts.ts";
 import { forEachIndexTerm, type TermKind, type Ticket, type Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import { isBarred, type Numbered } from "./avoidance.ts";
 import { clearBit, countShared, hasBit, setBit, type BitSet } from "./bit-set.ts";
-import { FitClasses, type ClassEntry } from "./fit-classes.ts";
+import { FitBlocks, type Listed } from "./fit-blocks.ts";
 import { after, TimeBuckets, type Entry } from "../time-buckets.ts";
 
 /** Times of queueing are compared to the second; within one, the order is that of arrival in the lobby. */
@@ -18,10 +18,13 @@ const queueBucketMs = 1000;
 const barredInARow = 32;
 
 /**
- * So many tickets that do not fit are passed over before the classes of the list are looked through. Lists by interest or language have
- * none: whoever is missed there is found among all once both accept anybody.
+ * A list that is longer than this has blocks (see fit-blocks.ts), unless it is one by interest or language: whoever is missed there is found
+ * among all once both accept anybody.
  */
-const misfitsMax = 128;
+const blocksFrom = 128;
+/** So many tickets that do not fit are passed over before the blocks are looked through; without any, the look ends after more. */
+const misfitsMax = 8;
+const misfitsWithoutBlocksMax = 256;
 
 /** A session as the index sees it. */
 export interface WaitingPeer<P> {
@@ -32,10 +35,9 @@ export interface WaitingPeer<P> {
   indexEntries: readonly IndexEntry<P>[] | undefined;
 }
 
-export interface IndexEntry<P> {
+export interface IndexEntry<P> extends Listed {
   readonly term: Term<P>;
   readonly entry: Entry<P>;
-  classEntry: ClassEntry<P> | undefined;
 }
 
 /** All tickets listed under one word. */
@@ -48,7 +50,7 @@ interface Term<P> {
   readonly numbers: BitSet;
   repeated: Map<number, number> | undefined;
   /** Once the list is long, if it is one that has any. */
-  classes: FitClasses<P> | undefined;
+  blocks: FitBlocks<IndexEntry<P>> | undefined;
 }
 
 /** The terms of one mode, by kind. */
@@ -60,7 +62,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     audio: newTerms(),
     text: newTerms(),
   };
-  readonly #waiting: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
   readonly #dimensions: Dimensions | undefined;
 
   constructor(dimensions?: Dimensions) {
@@ -72,19 +73,17 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { ticket } = peer.value;
     if (!ticket) return;
     const { mode } = ticket.wishes;
-    this.#waiting[mode] += 1;
     const entries: IndexEntry<P>[] = [];
     peer.indexEntries = entries;
-    forEachIndexTerm(ticket, this.#dimensions, (kind, word) => {
+    forEachIndexTerm(ticket, this.#dimensions?.sets, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
       if (number !== undefined) addNumber(term, number);
       const entry = term.peers.add(ticket.queuedSince, peer);
-      const added: IndexEntry<P> = { term, entry, classEntry: undefined };
+      const added: IndexEntry<P> = { term, entry, block: undefined, index: 0 };
       entries.push(added);
-      if (term.classes && ticket.fit)
-        added.classEntry = term.classes.add(peer, ticket.fit, ticket.queuedSince);
-      else if (isByClass(kind) && ticket.fit && term.peers.size === misfitsMax)
-        classify(term, ticket.fit.bits.length);
+      if (term.blocks) term.blocks.add(added, ticket);
+      else if (this.#dimensions && hasBlocks(kind) && term.peers.size === blocksFrom)
+        makeBlocks(term, this.#dimensions);
     });
   }
 
@@ -94,11 +93,11 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { number } = peer.person;
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
-    this.#waiting[ticket.wishes.mode] -= 1;
-    for (const { term, entry, classEntry } of indexEntries) {
+    for (const listed of indexEntries) {
+      const { term, entry } = listed;
       if (number !== undefined) removeNumber(term, number);
       term.peers.remove(entry);
-      if (classEntry) term.classes?.remove(classEntry);
+      term.blocks?.remove(listed, ticket);
       if (term.peers.size === 0) term.terms.delete(term.word);
     }
     peer.indexEntries = undefined;
@@ -127,10 +126,6 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     for (const { term } of entries) findIn(term, peer, countMax, found);
     return found;
   }
-
-  waiting(mode: Mode): number {
-    return this.#waiting[mode];
-  }
 }
 
 const newTerms = <P>(): Terms<P> => ({
@@ -144,24 +139,23 @@ function termAt<P>(terms: Map<string, Term<P>>, word: string): Term<P> {
   let term = terms.get(word);
   if (!term) {
     const peers = new TimeBuckets<P>(queueBucketMs);
-    term = { terms, word, peers, numbers: new Map(), repeated: undefined, classes: undefined };
+    term = { terms, word, peers, numbers: new Map(), repeated: undefined, blocks: undefined };
     terms.set(word, term);
   }
   return term;
 }
 
-const isByClass = (kind: TermKind) => kind === "anybody" || kind === "fact";
+const hasBlocks = (kind: TermKind) => kind === "anybody" || kind === "fact";
 
 /** The list has become long. */
-function classify<P extends WaitingPeer<P>>(term: Term<P>, words: number): void {
-  const classes = new FitClasses<P>(queueBucketMs, words);
-  term.classes = classes;
+function makeBlocks<P extends WaitingPeer<P>>(term: Term<P>, dimensions: Dimensions): void {
+  const queuedSince = ({ entry }: IndexEntry<P>) => entry.value.value.ticket?.queuedSince ?? 0;
+  const blocks = new FitBlocks(dimensions, queuedSince);
+  term.blocks = blocks;
   for (let entry = term.peers.first; entry; entry = after(entry)) {
     const peer = entry.value;
-    const { ticket } = peer.value;
     const listed = peer.indexEntries?.find((one) => one.term === term);
-    if (listed && ticket?.fit)
-      listed.classEntry = classes.add(peer, ticket.fit, ticket.queuedSince);
+    if (listed && peer.value.ticket) blocks.add(listed, peer.value.ticket);
   }
 }
 
@@ -185,32 +179,33 @@ function findIn<P extends WaitingPeer<P>>(
     } else if (fit(ticket, other.value.ticket)) {
       count += 1;
       insert(found, other.value.ticket);
-    } else if (++misfits === misfitsMax) {
-      for (const one of term.classes ? firstByClass(term.classes, peer, countMax) : [])
-        insert(found, one);
+    } else if (++misfits === misfitsMax && term.blocks) {
+      for (const one of findInBlocks(term.blocks, peer, ticket, countMax)) insert(found, one);
       return;
-    }
+    } else if (misfits === misfitsWithoutBlocksMax) return;
   }
 }
 
-/** The same tickets, without reading those of classes that do not fit. */
-function firstByClass<P extends WaitingPeer<P>>(
-  classes: FitClasses<P>,
+/** The same tickets, without reading those that do not fit. */
+function findInBlocks<P extends WaitingPeer<P>>(
+  blocks: FitBlocks<IndexEntry<P>>,
   peer: P,
+  own: Ticket,
   countMax: number,
 ): Ticket[] {
   const first: Ticket[] = [];
-  const own = peer.value.ticket;
-  if (!own?.fit) return first;
-  classes.forEachFitting(own.fit, (other) => {
-    const { ticket } = other.value;
-    const last = first[countMax - 1];
-    if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return "enough";
-    if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return "later";
-    insert(first, ticket);
-    if (last) first.pop();
-    return "taken";
-  });
+  blocks.forEachFitting(
+    own,
+    ({ entry: { value: other } }) => {
+      const { ticket } = other.value;
+      const last = first[countMax - 1];
+      if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return;
+      if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return;
+      insert(first, ticket);
+      if (last) first.pop();
+    },
+    () => first.length < countMax,
+  );
   return first;
 }
 

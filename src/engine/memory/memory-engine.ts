@@ -1,14 +1,16 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
+import { askAgain } from "../../domain/again.ts";
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import type { RoomEnd, Session } from "../../domain/session.ts";
+import type { Room, RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -22,15 +24,16 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  Stats,
   Stream,
   TicketVersion,
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
 import { LifecycleQueue } from "./lifecycle-queue.ts";
+import { Meetings } from "./meetings.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
+import { createSurroundings } from "./surroundings.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -40,9 +43,10 @@ class MemoryEngine implements Engine {
   readonly now: () => number;
   readonly #system: System;
   readonly #options: EngineOptions;
-  readonly #around: Surroundings & { now: number };
+  readonly #surroundings: () => Surroundings;
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
+  readonly #meetings: Meetings;
   readonly #moderation: Moderation;
   #onDisconnect: (subject: Subject) => void = () => {};
   readonly #lifecycle: LifecycleQueue;
@@ -56,18 +60,9 @@ class MemoryEngine implements Engine {
     this.#moderation = new Moderation(options.moderation);
     this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
     this.#store.onChange = this.#lifecycle.onChange;
-    this.#around = {
-      now: 0,
-      get wallOffsetMs() {
-        return system.now() - this.now;
-      },
-      options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
-      lobby: (mode) => this.#store.lobbyCounts(mode),
-      suspended: (session) => {
-        const until = this.#moderation.suspendedUntil(partyOf(session), system.now());
-        return until === undefined ? undefined : reject("suspended", { until });
-      },
-    };
+    const [store, moderation] = [this.#store, this.#moderation];
+    this.#surroundings = createSurroundings({ system, now: this.now, options, store, moderation });
+    this.#meetings = new Meetings(store, this.#surroundings);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -78,7 +73,7 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, account, generation, position } = request;
+    const { sessionId, addressHash, account, lobby, generation, position } = request;
     const store = this.#store;
     const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
@@ -90,7 +85,7 @@ class MemoryEngine implements Engine {
     const change = transitions.attach(
       session.current(),
       partner?.current(),
-      { addressHash, account, generation, recovery },
+      { addressHash, account, lobby, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -102,7 +97,7 @@ class MemoryEngine implements Engine {
     const recovered = recovery === "whole";
     const missed = (recovered && position && log.after(position.offset)) || [];
     const after = log.last;
-    const { newlyWaiting } = store.apply(change, session, partner);
+    const { newlyWaiting } = this.#meetings.apply(change, session, partner);
     wakeAll(replaced);
     return {
       stream: new OpenedStream(session, streamId, log.epoch, after),
@@ -214,6 +209,12 @@ class MemoryEngine implements Engine {
     );
   }
 
+  again(caller: Caller, roomId: string, id: string): Moved | Rejection {
+    return this.#carryOut<Moved>(caller, notInRoom, (session) =>
+      askAgain(session, roomId, id, this.#surroundings()),
+    );
+  }
+
   // -------------------------------------------------------------------------------------------
   // Moderation
 
@@ -258,8 +259,12 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
-  stats(): Stats {
-    return this.#store.stats();
+  stats(): SiteStats {
+    return this.#store.lobbies.stats();
+  }
+
+  statsOf(lobby: string | undefined): Stats {
+    return this.#store.lobbies.statsOf(lobby);
   }
 
   available(): boolean {
@@ -272,6 +277,10 @@ class MemoryEngine implements Engine {
 
   onEnded(listener: (end: RoomEnd) => void): void {
     this.#store.onRoomEnded = listener;
+  }
+
+  onMetAgain(listener: (room: Room) => void): void {
+    this.#meetings.onMetAgain = listener;
   }
 
   sweep(): { newlyWaiting: string[]; nextAt?: number } {
@@ -304,12 +313,6 @@ class MemoryEngine implements Engine {
 
   // -------------------------------------------------------------------------------------------
 
-  /** Of this moment. One object for all verbs, as there is one verb at a time. */
-  #surroundings(): Surroundings {
-    this.#around.now = this.now();
-    return this.#around;
-  }
-
   /** The caller's session, if it has not been taken over. */
   #sessionOf(caller: Caller): StoredSession | Rejection | undefined {
     const session = this.#store.get(caller.sessionId);
@@ -336,8 +339,9 @@ class MemoryEngine implements Engine {
     const other = otherOf(session);
     const change = verb(session.current(), other?.current());
     if (isRejection(change)) return change;
-    session.record(caller.mutationId, change.result, this.now());
-    return this.#store.apply(change, session, other);
+    const result = this.#meetings.apply(change, session, other);
+    session.record(caller.mutationId, result, this.now());
+    return result;
   }
 
   /** The session whose ticket this is, if it is still this version. */
@@ -361,7 +365,7 @@ class MemoryEngine implements Engine {
       store.sessionsOf(subject).flatMap((one) => {
         const partner = store.partnerOf(one);
         const change = transitions.evict(one.current(), partner?.current(), this.#surroundings());
-        return store.apply(change, one, partner).newlyWaiting;
+        return this.#meetings.apply(change, one, partner).newlyWaiting;
       }),
     );
   }
@@ -371,7 +375,7 @@ class MemoryEngine implements Engine {
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
     const change = transitions.expireGrace(session.current(), partner?.current(), around);
-    return this.#store.apply(change, session, partner).newlyWaiting;
+    return this.#meetings.apply(change, session, partner).newlyWaiting;
   }
 
   #relax(session: StoredSession): string[] {

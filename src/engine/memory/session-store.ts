@@ -1,24 +1,25 @@
 /** The sessions in memory, with all that is derived from them: lobby index, counts, deadlines. It applies changes. */
-import type { Avoidance, Change, LobbyCounts, RoomChange } from "../../domain/change.ts";
+import type { Avoidance, Change, RoomChange } from "../../domain/change.ts";
 import { stageOf, toLogText } from "../../domain/event-log.ts";
+import { lobbyOf } from "../../domain/lobby.ts";
 import type { Subject } from "../../domain/moderation.ts";
 import { partnerIdOf, withStanding, type RoomEnd, type Session } from "../../domain/session.ts";
 import type { Before } from "../../domain/lifecycle.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
-import { createWaitEstimators } from "../../domain/wait-estimate.ts";
-import { modes, type Mode } from "../../protocol.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
-import type { EngineOptions, Stats } from "../engine.ts";
+import type { EngineOptions } from "../engine.ts";
 import { Account } from "./account.ts";
 import { createAvoidanceGraph, type AvoidanceGraph } from "./avoidance.ts";
 import { BlockerRetention } from "./blocker-retention.ts";
 import { cancel, Deadlines, type Cooldown } from "./deadlines.ts";
+import { Lobbies } from "./lobbies.ts";
 import { LobbyIndex } from "./lobby-index.ts";
 import { StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 
 export class SessionStore {
   readonly lobby: LobbyIndex<StoredSession>;
+  readonly lobbies = new Lobbies();
   readonly deadlines: Deadlines;
   onRoomEnded: (end: RoomEnd) => void = () => {};
   /** Called before a change is applied, if there is anybody to tell. */
@@ -27,12 +28,9 @@ export class SessionStore {
   readonly #accounts = new Map<string, Account>();
   readonly #avoidance: AvoidanceGraph<Person>;
   readonly #blockers: BlockerRetention;
-  readonly #rooms: Record<Mode, number> = { video: 0, audio: 0, text: 0 };
-  readonly #waits = createWaitEstimators();
   readonly #now: () => number;
   readonly #options: EngineOptions;
   readonly #retentionMs: number;
-  #online = 0;
 
   constructor(now: () => number, options: EngineOptions, notifier: DeadlineNotifier) {
     this.#now = now;
@@ -92,20 +90,6 @@ export class SessionStore {
     return [...this.#sessions.values()].filter(({ value }) => value.addressHash === id);
   }
 
-  lobbyCounts(mode: Mode): LobbyCounts {
-    return {
-      waiting: this.lobby.waiting(mode),
-      online: this.#online,
-      estimateMs: this.#waits[mode].estimate(this.#now()),
-    };
-  }
-
-  stats(): Stats {
-    const waiting = { video: 0, audio: 0, text: 0 };
-    for (const mode of modes) waiting[mode] = this.lobby.waiting(mode);
-    return { online: this.#online, waiting, rooms: { ...this.#rooms } };
-  }
-
   clear(): void {
     this.#sessions.clear();
     this.#accounts.clear();
@@ -155,12 +139,17 @@ export class SessionStore {
     stored.value = next;
     // What is the same as before may be out of date: see `StoredSession.current`.
     if (stored.account && withStanding(next, before) !== next) stored.account.standing = next;
-    if (before.present !== next.present) {
-      this.#online += next.present ? 1 : -1;
-      if (next.present) this.#blockers.remove(stored);
-    }
+    this.#countPresence(before, next);
+    if (next.present && !before.present) this.#blockers.remove(stored);
     if (before.graceUntil !== next.graceUntil || before.lostAt !== next.lostAt)
       this.#scheduleAbsence(stored, next);
+  }
+
+  #countPresence(before: Session, next: Session): void {
+    const [from, to] = [lobbyOf(before), lobbyOf(next)];
+    if (before.present === next.present && (from === to || !next.present)) return;
+    if (next.present) this.lobbies.countOnline(to, 1);
+    if (before.present) this.lobbies.countOnline(from, -1);
   }
 
   /** Of an absent session either the end of its grace is scheduled, or that it is forgotten. */
@@ -178,6 +167,7 @@ export class SessionStore {
     const { ticket, present } = stored.value;
     if (!ticket || !present || stored.indexEntries) return;
     this.lobby.add(stored);
+    this.lobbies.countTicket(ticket.wishes.lobby, ticket.wishes.mode, 1);
     const now = this.#now();
     const relaxesAt = nextRelaxation(ticket, now, this.#options.relax);
     if (relaxesAt !== undefined)
@@ -186,7 +176,9 @@ export class SessionStore {
 
   /** Also cancels its relaxation: only a ticket that is in the index has one. */
   #unindex(stored: StoredSession): void {
+    const { ticket } = stored.value;
     this.lobby.remove(stored);
+    if (ticket) this.lobbies.countTicket(ticket.wishes.lobby, ticket.wishes.mode, -1);
     this.#unschedule(stored);
   }
 
@@ -206,12 +198,13 @@ export class SessionStore {
   }
 
   #changeRoom(change: RoomChange): void {
-    const { mode } = change.room;
+    const { lobby, mode } = change.room;
     if (change.kind === "began") {
-      this.#rooms[mode] += 1;
-      this.#waits[mode].record(change.waitedMs, this.#now());
+      this.lobbies.countRoom(lobby, mode, 1);
+      const { waitedMs } = change;
+      if (waitedMs !== undefined) this.lobbies.recordWait(lobby, mode, waitedMs, this.#now());
     } else if (change.kind === "ended") {
-      this.#rooms[mode] -= 1;
+      this.lobbies.countRoom(lobby, mode, -1);
       this.onRoomEnded(change.end);
     }
   }

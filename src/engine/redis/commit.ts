@@ -1,5 +1,5 @@
 /** What is to be committed, as commit.lua takes it, and what the sessions are afterwards. */
-import type { Fields } from "./session-codec.ts";
+import { accountFields, type Fields } from "./session-codec.ts";
 import type { SessionDraft, Transaction } from "./transaction.ts";
 
 /** What `commit.lua` carries out. */
@@ -7,6 +7,8 @@ export interface Commit {
   sessions: readonly SessionCommit[];
   /** Deadlines that this carries out. */
   due: readonly string[];
+  /** Two persons, and two more for each further pair, between whom there must be no block. */
+  unblocked: readonly string[];
   commands: readonly (readonly string[])[];
   /** Tickets whose options are to be returned. */
   looking: readonly Looking[];
@@ -48,7 +50,7 @@ export type LogRead = [sessionId: string, after: number | null];
 
 /** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
 export function commitArguments(ids: readonly string[], commit: Commit): string[] {
-  const { sessions, due, reads, commands, looking } = commit;
+  const { sessions, due, unblocked, reads, commands, looking } = commit;
   const args: string[] = [];
   const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
   putList(ids);
@@ -64,6 +66,7 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
     putList(account.set);
   }
   putList(due);
+  putList(unblocked);
   args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
   args.push(String(commands.length));
   for (const command of commands) putList(command);
@@ -88,3 +91,36 @@ export function fieldsAfter(transaction: Transaction, { sessions }: Commit): Map
   }
   return all;
 }
+
+/** The part of a commit that one session has; of one that does not exist, and was only looked up, there is none. */
+export function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
+  const { before, after, events, log, marks, streams } = draft;
+  const exists = Object.keys(before).length > 0;
+  // A session that does not exist, and gets no stream, is not created.
+  if (!exists && streams.length === 0) return undefined;
+  const { account: name } = draft.value;
+  const account = name === undefined ? undefined : { name, version: versionOf(before), set: [] };
+  const set: string[] = [];
+  for (const [field, value] of Object.entries(after)) {
+    if (value === before[field]) continue;
+    const into: string[] = account && accountFields.has(field) ? account.set : set;
+    into.push(field, value ?? "");
+  }
+  // It was a copy that another shard had made, until it got a stream.
+  if (before["copied"] !== undefined && streams.length > 0) set.push("copied", "");
+  const changes = set.length > 0;
+  const isElsewhere = after["nodes"] !== before["nodes"];
+  return {
+    id: draft.value.id,
+    revision: before["revision"] ?? "0",
+    changes,
+    set,
+    holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
+    log,
+    marks,
+    entries: events,
+    account,
+  };
+}
+
+const versionOf = (fields: Fields) => fields["version"] ?? "0";

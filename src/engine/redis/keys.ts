@@ -29,13 +29,18 @@ const patterns = {
   results: "a:{}",
   /** sorted set: whom a person avoids (see `personOf`), by when that ends (epoch milliseconds, `+inf`: a block). Expires as that does. */
   avoidances: "v:{}",
-  /** set: the rooms of a mode. */
+  /** set: the rooms of a mode, those of all lobbies. */
   rooms: "rooms:{}",
-  /** set: the sessions with an open stream. */
+  /** set: the sessions with an open stream, those of all lobbies. */
   online: "online",
-  /** sorted set: all tickets of a mode, by when they queued (epoch milliseconds). */
+  /** sorted set: the tickets of a mode, those of all lobbies, by when they queued (epoch milliseconds). */
   lobby: "lobby:{}",
-  /** sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`, `fact`), likewise. */
+  /** hash: the counts of each lobby but for that one which is always there (see count_in_lobby.lua). Without any it is deleted. */
+  lobbyCounts: "lobbies",
+  /**
+   * sorted set: the tickets of a mode that are listed under a word of a kind (`interest`, `language`, `anybody`, `fact`), likewise. Before a word
+   * of another lobby than that which is always there stand its name and a line break.
+   */
   term: "i:{}:{}:{}",
   /** hash: place → since when it is queued and session, of the tickets of a pool that accept anybody (see fits.lua), and the `next` place. Deleted with the last one. */
   places: "fp:{}",

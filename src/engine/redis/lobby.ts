@@ -1,5 +1,5 @@
 /** The waiting tickets in Redis: whom each may be paired with, and the pairing of two. */
-import { fit, type Dimensions } from "../../domain/facts.ts";
+import { fit, requiredWants, type Dimensions } from "../../domain/facts.ts";
 import { isRejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { eligibleMax } from "../constants.ts";
@@ -44,7 +44,7 @@ export class Lobby {
         ? entered
         : await this.#transactor.answering(() => this.#node.run(script, args));
     if (isRejection(found)) return undefined;
-    const options = optionsOf(found, this.#dimensions, args.now);
+    const options = optionsOf(found, args.now);
     if (options && options.eligible.length > 0) keep(this.#lookedAt, found);
     return options;
   }
@@ -93,15 +93,11 @@ function take(options: Map<string, Eligible>, sessionId: string): Eligible | und
  * Facts and wants are compared once more, by their names: the bits that were compared in Redis may be of a node to which the operator has
  * declared other dimensions.
  */
-function optionsOf(
-  found: Eligible,
-  dimensions: Dimensions | undefined,
-  now: number,
-): MatchOptions | undefined {
+function optionsOf(found: Eligible, now: number): MatchOptions | undefined {
   const [ticket, ...eligible] = found.flatMap(([id, pairs]) => {
     const stored = decodeSession(id, fieldsOf(pairs)).value.ticket;
     if (!stored) return [];
-    return { ...stored, fit: dimensions?.fitOf(stored.wishes, now - stored.since) };
+    return { ...stored, required: requiredWants(stored.wishes, now - stored.since) };
   });
   if (!ticket) return undefined;
   const fitting = eligible.filter((other) => fit(ticket, other));

@@ -13,10 +13,17 @@ export type NodeMessage =
   | { type: "disconnect"; subject: Subject }
   /** There are lifecycle events, which this node is to tell. */
   | { type: "lifecycle" }
-  /** Peers were paired on that node, each first of two after so long a wait (milliseconds). */
-  | { type: "waited"; node: string; mode: Mode; waitsMs: number[] }
+  /** Peers were paired on that node. */
+  | { type: "waited"; node: string; waited: readonly Waited[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
   | { type: "echo"; token: string };
+
+/** Pairings of a lobby and mode, each of which the first of the two had waited for so long (milliseconds). */
+export interface Waited {
+  lobby: string | undefined;
+  mode: Mode;
+  waitsMs: number[];
+}
 
 export interface PublishedEvent {
   sessionId: string;
@@ -39,7 +46,7 @@ export function encodeMessage(message: OwnMessage): string {
     case "disconnect":
       return lines("disconnect", message.subject.kind, message.subject.id);
     case "waited":
-      return lines("waited", message.node, message.mode, message.waitsMs.join(" "));
+      return lines("waited", message.node, ...message.waited.map(textOfWaited));
     case "echo":
       return lines("echo", message.token);
   }
@@ -64,16 +71,31 @@ export function decodeMessage(text: string): NodeMessage | undefined {
       return kind && { type, subject: { kind, id } };
     }
     case "waited": {
-      const [node, afterNode] = splitLine(rest);
-      const [name, waits] = splitLine(afterNode);
-      const mode = modes.find((one) => one === name);
-      return mode && { type, node, mode, waitsMs: waits.split(" ").map(Number) };
+      const [node, all] = splitLine(rest);
+      return { type, node, waited: readWaited(all) };
     }
     case "echo":
       return { type, token: rest };
     default:
       return undefined;
   }
+}
+
+const textOfWaited = ({ lobby = "", mode, waitsMs }: Waited) =>
+  lines(mode, lobby, waitsMs.join(" "));
+
+function readWaited(text: string): Waited[] {
+  const waited: Waited[] = [];
+  for (let rest = text; rest !== "";) {
+    const [name, afterMode] = splitLine(rest);
+    const [lobby, afterLobby] = splitLine(afterMode);
+    const [waits, next] = splitLine(afterLobby);
+    const mode = modes.find((one) => one === name);
+    const waitsMs = waits.split(" ").map(Number);
+    if (mode) waited.push({ lobby: lobby === "" ? undefined : lobby, mode, waitsMs });
+    rest = next;
+  }
+  return waited;
 }
 
 function readEvents(text: string): PublishedEvent[] {

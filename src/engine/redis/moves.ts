@@ -6,6 +6,7 @@
  * pointer in one step; then its streams end as if their node had lost its lease, and are attached again, to the copy. Wherever this
  * breaks off, the session is whole in one of the two: the copy counts from the moment the pointer is there, and expires otherwise.
  */
+import { lobbyOf } from "../../domain/lobby.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
 import { encodeDeadline } from "./deadlines.ts";
@@ -153,8 +154,8 @@ export class Moves {
       [pairsOf(kept), results, avoidances, ofAccount, itsAvoidances, retention].flatMap(listOf),
     );
     if (isStored === 0) return false;
-    const mode = value.ticket?.wishes.mode;
-    const lists = mode === undefined ? terms : [...terms, from.node.keys.lobby(mode)];
+    const { mode = "", lobby: tickets = "" } = value.ticket?.wishes ?? {};
+    const lists = mode === "" ? terms : [...terms, from.node.keys.lobby(mode)];
     try {
       const departed = await from.node.run(
         scripts.depart,
@@ -167,6 +168,9 @@ export class Moves {
           relaxation: encodeDeadline({ kind: "relax", sessionId }),
           now: from.now(),
           account,
+          lobby: lobbyOf(value) ?? "",
+          tickets,
+          mode,
         },
         [...listOf([...lists]), ...retention],
       );

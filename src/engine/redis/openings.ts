@@ -2,8 +2,9 @@
  * Which shards of the lobby are open to new sessions: the first ones, as many as are needed for those who are online. Each node looks at
  * the shards at its heartbeats, and any node changes their number, which is kept in shard 0.
  */
-import { modes } from "../../protocol.ts";
-import type { Stats } from "../engine.ts";
+import type { Stats } from "../../protocol.ts";
+import { addTo, noStats, statsOfMain, sumOf, type SiteStats } from "../../domain/stats.ts";
+import { RedisUnavailable } from "./client.ts";
 import { scripts } from "./scripts.ts";
 import type { Shard } from "./shard.ts";
 import { weightOf, withShard } from "./shard-ids.ts";
@@ -18,16 +19,12 @@ export interface OpeningsParts {
 /** What this node knows of a shard. */
 interface Known {
   /** At its last heartbeat. */
-  stats: Stats;
+  stats: SiteStats;
+  /** Those of the lobby that is always there. */
+  main: Stats;
   /** Sessions that were born here since. */
   births: number;
 }
-
-const nothing = (): Stats => ({
-  online: 0,
-  waiting: { video: 0, audio: 0, text: 0 },
-  rooms: { video: 0, audio: 0, text: 0 },
-});
 
 export class Openings {
   readonly #parts: OpeningsParts;
@@ -36,7 +33,7 @@ export class Openings {
 
   constructor(parts: OpeningsParts) {
     this.#parts = parts;
-    this.#known = parts.shards.map(() => ({ stats: nothing(), births: 0 }));
+    this.#known = parts.shards.map(() => ({ stats: sumOf([]), main: noStats(), births: 0 }));
   }
 
   /** How many are open; those with lower numbers. */
@@ -49,7 +46,8 @@ export class Openings {
     const { shards, openAbove, closeBelow } = this.#parts;
     const at = shards[shard];
     if (!at) return;
-    this.#known[shard] = { stats: await at.counts(), births: 0 };
+    const stats = await at.counts();
+    this.#known[shard] = { stats, main: statsOfMain(stats), births: 0 };
     if (shard > 0) return;
     await this.read();
     const online = this.#known.reduce((sum, { stats }) => sum + stats.online, 0);
@@ -98,20 +96,30 @@ export class Openings {
     return available.sort((a, b) => crowd(a) - crowd(b) || a.number - b.number)[0];
   }
 
-  /** Those who are online or wait in the other shards, as it was at their last heartbeats. */
-  elsewhere(shard: number): Stats {
-    return sumOf(this.#known.filter((_, number) => number !== shard).map(({ stats }) => stats));
+  /** Those of a lobby who are online or wait in the other shards, as it was at their last heartbeats. */
+  elsewhere(shard: number, lobby: string | undefined): Stats {
+    const sum = noStats();
+    for (const [number, { stats, main }] of this.#known.entries())
+      if (number !== shard)
+        addTo(sum, lobby === undefined ? main : (stats.lobbies.get(lobby) ?? noStats()));
+    return sum;
   }
-}
 
-export function sumOf(all: readonly Stats[]): Stats {
-  const sum = nothing();
-  for (const { online, waiting, rooms } of all) {
-    sum.online += online;
-    for (const mode of modes) {
-      sum.waiting[mode] += waiting[mode];
-      sum.rooms[mode] += rooms[mode];
-    }
+  /** What is counted now in all available shards. @throws {RedisUnavailable} */
+  async stats(): Promise<SiteStats> {
+    return sumOf(await this.#ofEach((shard) => shard.counts()));
   }
-  return sum;
+
+  /** The same of one lobby. @throws {RedisUnavailable} */
+  async statsOf(lobby: string | undefined): Promise<Stats> {
+    const sum = noStats();
+    for (const stats of await this.#ofEach((shard) => shard.countsOf(lobby))) addTo(sum, stats);
+    return sum;
+  }
+
+  #ofEach<T>(count: (shard: Shard) => Promise<T>): Promise<T[]> {
+    const available = this.#parts.shards.filter(({ node }) => node.available);
+    if (available.length === 0) throw new RedisUnavailable("no part of the site is available");
+    return Promise.all(available.map(count));
+  }
 }

@@ -6,11 +6,12 @@
  */
 import type { Moved } from "../../domain/change.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
-import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import type { RoomEnd } from "../../domain/session.ts";
+import { isRejection, type Rejection } from "../../domain/rejection.ts";
+import type { Room, RoomEnd } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Status } from "../../protocol.ts";
+import type { ReportReason, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -23,15 +24,13 @@ import type {
   MatchOptions,
   PairRequest,
   Reported,
-  Stats,
   Stream,
 } from "../engine.ts";
 import { sharedAddressKey } from "./address-key.ts";
-import type { RedisFault } from "./faults.ts";
 import { defaultPrefix } from "./keys.ts";
-import type { RedisLocation, RedisTls } from "./location.ts";
 import { Moves } from "./moves.ts";
-import { Openings, sumOf } from "./openings.ts";
+import { Openings } from "./openings.ts";
+import type { RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
@@ -40,43 +39,6 @@ import { Suspensions } from "./suspensions.ts";
 
 /** See `RedisOptions.leaseMs`. */
 const defaultLeaseMs = 6000;
-
-export interface RedisOptions {
-  /** Where each shard of the lobby is; shards can be added at the end. */
-  locations: readonly RedisLocation[];
-  tls?: RedisTls | undefined;
-  /** Before each key and channel, so that several sites can share one Redis. Default: `peer-stream:`. */
-  prefix?: string;
-  /** What anybody with access to Redis may know of this node; `doctor` reads it. */
-  about?: string;
-  /** Those of session tokens; the key of address hashes is stored under each of them. Without any there is none. */
-  secrets?: readonly string[];
-  /** How long a node is considered alive without a heartbeat (milliseconds). Default: 6000. */
-  leaseMs?: number;
-  /** A command that takes longer has failed (milliseconds). */
-  timeoutMs?: number;
-  /** The clock of deadlines (epoch milliseconds) instead of that of Redis: for tests on virtual time. */
-  deadlineClock?: () => number;
-  /** Signals wait so long for others at most, so that Redis is woken less often (milliseconds). Default: 8. */
-  batchMs?: number;
-  /** Sessions online per open shard above which one more opens. Default: 40,000. */
-  openAbove?: number;
-  /** Sessions online per shard that would remain below which one closes. Default: 25,000. */
-  closeBelow?: number;
-  /**
-   * A ticket that has waited so long in another shard than the first one is moved there (milliseconds). Default: 3 s after it accepts
-   * anybody.
-   */
-  seekAfterMs?: number;
-  /** Real time, for leases and connections. */
-  clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
-  /** A shard is available again, or for the first time. */
-  onAvailable?: (how: string, shard: number) => void;
-  /** It is unavailable; called again when the reason changes. */
-  onUnavailable?: (fault: RedisFault, shard: number) => void;
-  /** An error that no caller waits for. */
-  onBug?: (error: unknown, where: string) => void;
-}
 
 /** @param system its `id` must be unguessable: it makes the key of address hashes. */
 export function createRedisEngine(
@@ -99,6 +61,7 @@ export class RedisEngine implements Engine {
   readonly #moves: Moves;
   #addressKey: Buffer | undefined;
   #onRoomEnded: (end: RoomEnd) => void = () => {};
+  #onMetAgain: (room: Room) => void = () => {};
   #onDisconnect: (subject: Subject) => void = () => {};
 
   /** @throws if there is no location, or if there are more than ids can name. */
@@ -154,8 +117,9 @@ export class RedisEngine implements Engine {
       options,
       batchMs: redis.batchMs ?? 8,
       suspended: (session) => this.#suspensions.of(session),
-      elsewhere: () => this.#openings.elsewhere(shard),
+      elsewhere: (lobby) => this.#openings.elsewhere(shard, lobby),
       onRoomEnded: (end) => this.#onRoomEnded(end),
+      onMetAgain: (room) => this.#onMetAgain(room),
       onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
       onActivating: async () => {
@@ -285,6 +249,10 @@ export class RedisEngine implements Engine {
     });
   }
 
+  again(caller: Caller, roomId: string, id: string): Promise<Moved | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.again(caller, roomId, id));
+  }
+
   // -------------------------------------------------------------------------------------------
   // Moderation
 
@@ -337,12 +305,12 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // The engine as a whole
 
-  stats(): Promise<Stats | Rejection> {
-    return this.#site.transactor.answering(async () => {
-      const available = this.#shards.filter(({ node }) => node.available);
-      if (available.length === 0) return reject("unavailable");
-      return sumOf(await Promise.all(available.map((shard) => shard.counts())));
-    });
+  stats(): Promise<SiteStats | Rejection> {
+    return this.#site.transactor.answering(() => this.#openings.stats());
+  }
+
+  statsOf(lobby: string | undefined): Promise<Stats | Rejection> {
+    return this.#site.transactor.answering(() => this.#openings.statsOf(lobby));
   }
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */
@@ -366,6 +334,10 @@ export class RedisEngine implements Engine {
 
   onEnded(listener: (end: RoomEnd) => void): void {
     this.#onRoomEnded = listener;
+  }
+
+  onMetAgain(listener: (room: Room) => void): void {
+    this.#onMetAgain = listener;
   }
 
   onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {

@@ -1,5 +1,6 @@
 /** The Lua scripts that run inside Redis, with their arguments by name and the types of their results. */
 import { createHash } from "node:crypto";
+import type { Mode } from "../../protocol.ts";
 import { luaKeysFor } from "./keys.ts";
 import admitSocket from "./lua/admit_socket.lua" with { type: "text" };
 import appendDecision from "./lua/append_decision.lua" with { type: "text" };
@@ -7,6 +8,7 @@ import arrive from "./lua/arrive.lua" with { type: "text" };
 import block from "./lua/block.lua" with { type: "text" };
 import claimDue from "./lua/claim_due.lua" with { type: "text" };
 import commit from "./lua/commit.lua" with { type: "text" };
+import countInLobby from "./lua/count_in_lobby.lua" with { type: "text" };
 import dataEpoch from "./lua/data_epoch.lua" with { type: "text" };
 import depart from "./lua/depart.lua" with { type: "text" };
 import eligible from "./lua/eligible.lua" with { type: "text" };
@@ -72,6 +74,9 @@ function defineScript<Result>(flags: "" | "no-writes" | "allow-oom" = "") {
     return { text, sha1: createHash("sha1").update(text).digest("hex"), names };
   };
 }
+
+/** What is counted of a lobby: see count_in_lobby.lua. */
+export type Counted = "online" | `waiting ${Mode}` | `rooms ${Mode}`;
 
 /** Fields and values of a hash, in turn. */
 export type Pairs = (string | null)[];
@@ -155,7 +160,13 @@ export const scripts = {
     [keepBlocker, block].join("\n"),
   ),
   claimDue: defineScript<[due: string[], nextAt?: string]>()(["now", "claim_ms", "max"], claimDue),
-  commit: defineScript<Committed | ["changed", SessionsRead] | ["carried out"] | ["moved"]>()(
+  commit: defineScript<
+    | Committed
+    | ["changed", SessionsRead]
+    | ["carried out"]
+    | ["blocked", one: string, other: string]
+    | ["moved"]
+  >()(
     [
       "now",
       "events_max",
@@ -171,12 +182,34 @@ export const scripts = {
       "record",
       "account_s",
     ],
-    [persons, fits, eligibleFor, sessionsAsTheyAre, log, tell, keepBlocker, commit].join("\n"),
+    [
+      persons,
+      fits,
+      eligibleFor,
+      sessionsAsTheyAre,
+      log,
+      tell,
+      keepBlocker,
+      countInLobby,
+      commit,
+    ].join("\n"),
   ),
   dataEpoch: defineScript<string>("allow-oom")(["replication_id", "moved_from"], dataEpoch),
   depart: defineScript<0 | 1>()(
-    ["session", "revision", "answered", "to", "life_s", "relaxation", "now", "account"],
-    [keepBlocker, fits, depart].join("\n"),
+    [
+      "session",
+      "revision",
+      "answered",
+      "to",
+      "life_s",
+      "relaxation",
+      "now",
+      "account",
+      "lobby",
+      "tickets",
+      "mode",
+    ],
+    [keepBlocker, fits, countInLobby, depart].join("\n"),
   ),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],
@@ -194,7 +227,7 @@ export const scripts = {
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
-  readCounts: defineScript<number[]>("no-writes")([], readCounts),
+  readCounts: defineScript<[counts: number[], ofLobbies: Pairs]>("no-writes")([], readCounts),
   // Also while memory is full: then it is what makes room.
   readLifecycle: defineScript<LifecycleRead>("allow-oom")(
     ["after", "max", "lease_ms"],

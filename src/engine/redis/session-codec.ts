@@ -29,6 +29,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rooms",
   "rejected",
   "penalty",
+  "intents",
   "avoidances",
 ]);
 
@@ -73,7 +74,7 @@ export function fieldsOf(pairs: Pairs): Fields {
 /** An empty hash is a session that does not exist. */
 export function decodeSession(id: string, fields: Fields): StoredSession {
   const revision = Number(fields["revision"] ?? 0);
-  const ticket = parse<Omit<Ticket, "revision" | "fit">>(fields["ticket"]);
+  const ticket = parse<Omit<Ticket, "revision" | "required">>(fields["ticket"]);
   const streams = parse<[string, string][]>(fields["streams"]) ?? [];
   return {
     value: {
@@ -81,7 +82,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       revision,
       present: streams.length > 0,
       generation: Number(fields["generation"] ?? 0),
-      ticket: ticket && { ...ticket, fit: undefined, revision },
+      ticket: ticket && { ...ticket, required: undefined, revision },
       room: parse<Room>(fields["room"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
@@ -90,6 +91,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomCount: Number(fields["rooms"] ?? 0),
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
+      intentsFullAt: Number(fields["intents"] ?? 0),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
@@ -111,7 +113,11 @@ export function encodeSession(stored: StoredSession): StoredFields {
   const { value, streams, terms } = stored;
   const { ticket, room, recentRooms, earlierNetworks } = value;
   // What it fits is stored as scripts need it, and follows from its wishes.
-  const { revision: _, fit: __, ...unversioned } = ticket ?? { revision: 0, fit: undefined };
+  const {
+    revision: _,
+    required: __,
+    ...unversioned
+  } = ticket ?? { revision: 0, required: undefined };
   const nodes = [...new Set(streams.map(({ node }) => node))];
   return {
     account: value.account,
@@ -134,6 +140,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rooms: text(value.roomCount || undefined),
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
+    intents: text(value.intentsFullAt || undefined),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
@@ -143,22 +150,22 @@ export function encodeSession(stored: StoredSession): StoredFields {
 
 /** What a ticket states and refuses as scripts read it: see fits.lua. */
 export function encodeFit(
-  { fit, wishes }: Ticket,
+  ticket: Ticket,
   dimensions: Dimensions | undefined,
 ): StoredFit | undefined {
-  if (!fit || !dimensions) return undefined;
-  const { mode, lobby = "", wants = [] } = wishes;
-  const { listed, declared, layout } = dimensions;
-  const { bits, exact } = fit;
+  if (!dimensions) return undefined;
+  const { wishes, required = [] } = ticket;
+  const { mode, lobby = "" } = wishes;
+  const { compared, layout } = dimensions;
   const pool = `${layout}:${mode}:${lobby}`;
   const facts: Record<string, FactValue> = {};
   for (const [name, fact] of Object.entries(wishes.facts ?? {}))
-    if (listed.has(name) || declared[name]?.kind === "range") facts[name] = fact;
-  const compared = exact?.flatMap((n) => wants[n] ?? []) ?? [];
-  const isEmpty = compared.length === 0 && Object.keys(facts).length === 0;
+    if (compared.has(name)) facts[name] = fact;
+  const untold = required.filter((want) => !dimensions.isTold(want));
+  const isEmpty = untold.length === 0 && Object.keys(facts).length === 0;
   return {
-    fit: `${exact ? "~" : "="}${bits.join(",")}, ${pool}`,
-    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: compared }),
+    fit: `${untold.length > 0 ? "~" : "="}${dimensions.bitsOf(ticket).join(",")}, ${pool}`,
+    stated: isEmpty ? undefined : JSON.stringify({ f: facts, w: untold }),
   };
 }
 

@@ -4,6 +4,7 @@
  * the signals of a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
+import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
@@ -13,12 +14,14 @@ import {
   personOf,
   reporterOf,
   statusOf,
+  type Room,
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
+import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import { modes, type Status } from "../../protocol.ts";
+import type { Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -28,9 +31,9 @@ import type {
   EngineOptions,
   MatchOptions,
   PairRequest,
-  Stats,
   Stream,
 } from "../engine.ts";
+import { lobbyStatsOf, siteStatsOf } from "./counts.ts";
 import { Inboxes } from "./inbox.ts";
 import { Lobby } from "./lobby.ts";
 import { LifecycleReader } from "./lifecycle-reader.ts";
@@ -63,9 +66,10 @@ export interface ShardParts extends Pick<
   batchMs: number;
   /** `suspended` for a session that must stay out. */
   suspended: (session: Session) => Rejection | undefined;
-  /** Sessions that are online or wait in the other parts of the lobby. */
-  elsewhere: () => Stats;
+  /** Sessions of a lobby that are online or wait in the other shards. */
+  elsewhere: (lobby: string | undefined) => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  onMetAgain: (room: Room) => void;
   /** See `LifecycleReaderParts`. */
   onUntold: (entries: readonly string[]) => Promise<void>;
   onAvailable: (how: string) => void;
@@ -129,6 +133,7 @@ export class Shard {
       elsewhere: parts.elsewhere,
       suspended,
       onRoomEnded,
+      onMetAgain: parts.onMetAgain,
       onLifecycle: () => this.lifecycle.appended(),
       onCooldown: (cooldown) => this.sweeper.awaitEnd(cooldown),
       flushSignals: () => this.#relay.flush(),
@@ -271,6 +276,13 @@ export class Shard {
     );
   }
 
+  /** See `Engine.again`. */
+  again(caller: Caller, roomId: string, id: string): Promise<Moved | Rejection> {
+    return this.transactor.forCaller<Moved>(caller, reject("not-in-room"), ({ value }) =>
+      askAgain(value, roomId, id, this.transactor.surroundings()),
+    );
+  }
+
   /** Keeps a block here that an account's session has made in another shard. @throws {RedisUnavailable} */
   async keepBlock(account: string, blocked: Party, addressHash: string | undefined): Promise<void> {
     const { options } = this.#parts;
@@ -295,15 +307,13 @@ export class Shard {
   // The shard as a whole
 
   /** Rejects while it is unavailable. */
-  async counts(): Promise<Stats> {
-    const [online = 0, ...byMode] = await this.node.run(scripts.readCounts, {});
-    const waiting = { video: 0, audio: 0, text: 0 };
-    const rooms = { video: 0, audio: 0, text: 0 };
-    for (const [index, mode] of modes.entries()) {
-      waiting[mode] = byMode[2 * index] ?? 0;
-      rooms[mode] = byMode[2 * index + 1] ?? 0;
-    }
-    return { online, waiting, rooms };
+  async counts(): Promise<SiteStats> {
+    return siteStatsOf(await this.node.run(scripts.readCounts, {}));
+  }
+
+  /** The counts of one lobby. Rejects while it is unavailable. */
+  async countsOf(lobby: string | undefined): Promise<Stats> {
+    return lobbyStatsOf(await this.node.run(scripts.readCounts, {}, [lobby ?? ""]), lobby);
   }
 
   /** Resolves when this node has received all messages that were published before. */

@@ -2,12 +2,15 @@
  * How long peers wait, as all nodes together have measured it. Each tells the others once per heartbeat: a message for each pairing
  * would go to every node, and cost Redis more the more nodes there are.
  */
-import { createWaitEstimators } from "../../domain/wait-estimate.ts";
-import { modes, type Mode } from "../../protocol.ts";
-import type { NodeMessage } from "./messages.ts";
+import { LobbyWaits } from "../../domain/lobby.ts";
+import type { Mode } from "../../protocol.ts";
+import type { Room } from "../../domain/session.ts";
+import type { NodeMessage, Waited } from "./messages.ts";
 import type { Node } from "./node.ts";
 
-/** Waits of one mode that are told at a time: as many as an estimate is made of. */
+/** Lobbies of which a node keeps waits, besides the one that is always there. */
+const lobbiesMax = 1000;
+/** Waits of one lobby and mode that are told at a time: as many as an estimate is made of. */
 const toldMax = 64;
 
 export interface SharedWaitsParts {
@@ -16,35 +19,41 @@ export interface SharedWaitsParts {
 }
 
 export class SharedWaits {
-  readonly estimators = createWaitEstimators();
+  readonly waits = new LobbyWaits(lobbiesMax);
   readonly #parts: SharedWaitsParts;
-  readonly #untold: Record<Mode, number[]> = { video: [], audio: [], text: [] };
+  /** By lobby and mode: see `keyOf`. */
+  #untold = new Map<string, Waited>();
 
   constructor(parts: SharedWaitsParts) {
     this.#parts = parts;
   }
 
   /** Two were paired here, the first of whom had waited so long (milliseconds). */
-  record(mode: Mode, waitedMs: number): void {
-    this.estimators[mode].record(waitedMs, this.#parts.now());
-    const untold = this.#untold[mode];
-    untold.push(waitedMs);
-    if (untold.length > toldMax) untold.shift();
+  record({ lobby, mode }: Pick<Room, "lobby" | "mode">, waitedMs: number): void {
+    this.waits.record(lobby, mode, waitedMs, this.#parts.now());
+    const key = keyOf(lobby, mode);
+    const untold = this.#untold.get(key) ?? { lobby, mode, waitsMs: [] };
+    untold.waitsMs.push(waitedMs);
+    if (untold.waitsMs.length > toldMax) untold.waitsMs.shift();
+    this.#untold.set(key, untold);
   }
 
-  receive({ node, mode, waitsMs }: NodeMessage & { type: "waited" }): void {
+  receive({ node, waited }: NodeMessage & { type: "waited" }): void {
     if (node === this.#parts.node.id) return;
     const now = this.#parts.now();
-    for (const waitedMs of waitsMs) this.estimators[mode].record(waitedMs, now);
+    for (const { lobby, mode, waitsMs } of waited)
+      for (const waitedMs of waitsMs) this.waits.record(lobby, mode, waitedMs, now);
   }
 
-  /** Tells the other nodes. @throws {RedisUnavailable} */
+  /** Tells the other nodes, and forgets what is too old. @throws {RedisUnavailable} */
   async tell(): Promise<void> {
-    const { node } = this.#parts;
-    for (const mode of modes) {
-      const waitsMs = this.#untold[mode].splice(0);
-      if (waitsMs.length > 0)
-        await node.publish(node.keys.allNodes(), { type: "waited", node: node.id, mode, waitsMs });
-    }
+    const { node, now } = this.#parts;
+    this.waits.forgetStale(now());
+    const waited = [...this.#untold.values()];
+    this.#untold = new Map();
+    if (waited.length > 0)
+      await node.publish(node.keys.allNodes(), { type: "waited", node: node.id, waited });
   }
 }
+
+const keyOf = (lobby: string | undefined, mode: Mode) => `${mode}\n${lobby ?? ""}`;

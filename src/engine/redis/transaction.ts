@@ -2,6 +2,7 @@
  * One optimistic transaction: sessions as they were read, the changes that are applied to them, and what is then to be
  * committed, if no other transaction was faster.
  */
+import { mayMeetBy } from "../../domain/again.ts";
 import type {
   AddressedEvent,
   Avoidance,
@@ -11,6 +12,7 @@ import type {
 } from "../../domain/change.ts";
 import { toLogText } from "../../domain/event-log.ts";
 import { lifecycleOfChange } from "../../domain/lifecycle.ts";
+import { lobbyOf } from "../../domain/lobby.ts";
 import {
   partnerIdOf,
   personOf,
@@ -18,18 +20,16 @@ import {
   type RoomEnd,
   type Session,
 } from "../../domain/session.ts";
-import { accepts, forEachIndexTerm, nextRelaxation } from "../../domain/ticket.ts";
-import type { Mode } from "../../protocol.ts";
+import { accepts, forEachIndexTerm, nextRelaxation, type Wishes } from "../../domain/ticket.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
-import type { Commit, LogRead, RecordedMutation, SessionCommit } from "./commit.ts";
+import { toSessionCommit, type Commit, type LogRead, type RecordedMutation } from "./commit.ts";
 import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
 import { retentionArguments, shortLifeS } from "./retention.ts";
-import type { SessionsRead } from "./scripts.ts";
+import type { Counted, SessionsRead } from "./scripts.ts";
 import {
-  accountFields,
   decodeSession,
   encodeFit,
   encodeSession,
@@ -73,8 +73,12 @@ export interface TransactionParts {
 export class Transaction {
   /** The recorded result of the mutation that is carried out, if there is one: see commit.lua. */
   readonly recorded: string | undefined;
-  readonly roomsBegun: { room: Room; waitedMs: number }[] = [];
+  readonly roomsBegun: { room: Room; waitedMs?: number }[] = [];
   readonly roomEnds: RoomEnd[] = [];
+  /** Sessions that may meet somebody again by what has changed: see meetings.ts. */
+  readonly mayMeet: SessionDraft[] = [];
+  /** Two persons, and two more for each further pair, between whom there must be no block. */
+  readonly unblocked: string[] = [];
   /** Avoidances that end. */
   readonly cooldowns: Cooldown[] = [];
   /** Whether there are lifecycle events to tell. */
@@ -89,6 +93,8 @@ export class Transaction {
   readonly #parts: TransactionParts;
   readonly #drafts = new Map<string, SessionDraft>();
   readonly #due: string[];
+  /** By how much the counts of a lobby change, by its name and what is counted. */
+  readonly #counted = new Map<string, number>();
 
   constructor(parts: TransactionParts, read: SessionsRead, due: string[] = []) {
     const [recorded, sessions, avoiding] = read;
@@ -103,6 +109,11 @@ export class Transaction {
   get(id: string): SessionDraft | undefined {
     const draft = this.#drafts.get(id);
     return draft && draft.value.revision > 0 ? draft : undefined;
+  }
+
+  /** Whether it was looked for, so that it does not exist if `get` does not find it. */
+  has(id: string): boolean {
+    return this.#drafts.has(id);
   }
 
   /** A session, which is created if it does not exist. */
@@ -169,14 +180,15 @@ export class Transaction {
     const draft = this.getOrCreate(sessionId);
     if (draft.epoch === undefined) return;
     const text = toLogText(event);
-    const mode = draft.value.ticket?.wishes.mode;
-    const hasCounts = event.type === "lobby" && mode !== undefined;
-    draft.events.push(hasCounts ? withCounts(text, mode, event) : text);
+    const wishes = draft.value.ticket?.wishes;
+    const hasCounts = event.type === "lobby" && wishes;
+    draft.events.push(hasCounts ? withCounts(text, wishes, event) : text);
   }
 
   #replace(draft: SessionDraft, next: Session): void {
     const before = draft.value;
     const { keys } = this.#parts;
+    if (mayMeetBy(before, next)) this.mayMeet.push(draft);
     if (draft.terms && (before.ticket !== next.ticket || !next.present)) this.#unlist(draft);
     draft.value = next;
     if (next.present && next.ticket && !draft.terms) this.#list(draft);
@@ -185,6 +197,8 @@ export class Transaction {
       if (before.graceUntil !== undefined) this.#remove(keys.due(), encodeDeadline(deadline));
       if (next.graceUntil !== undefined) this.#setDeadline(deadline, next.graceUntil);
     }
+    if (before.present) this.#count(lobbyOf(before), "online", -1);
+    if (next.present) this.#count(lobbyOf(next), "online", 1);
     if (before.present !== next.present) {
       const [command, { account }] = [next.present ? "SADD" : "SREM", next];
       this.commands.push([command, keys.online(), next.id]);
@@ -198,12 +212,15 @@ export class Transaction {
     const { keys, now, options } = this.#parts;
     const { id, ticket } = draft.value;
     if (!ticket) return;
-    const { mode } = ticket.wishes;
+    const { lobby, mode } = ticket.wishes;
     const queuedSince = String(ticket.queuedSince);
     const terms: string[] = [];
     const { dimensions } = options;
-    forEachIndexTerm(ticket, dimensions, (kind, word) => terms.push(keys.term(mode, kind, word)));
+    forEachIndexTerm(ticket, dimensions?.listed, (kind, word) =>
+      terms.push(keys.term(mode, kind, word)),
+    );
     draft.terms = terms;
+    this.#count(lobby, `waiting ${mode}`, 1);
     draft.fit = encodeFit(ticket, dimensions);
     for (const key of [...terms, keys.lobby(mode)])
       this.commands.push(["ZADD", key, queuedSince, id]);
@@ -217,12 +234,21 @@ export class Transaction {
     const { keys } = this.#parts;
     const { id, ticket } = draft.value;
     if (!ticket || !draft.terms) return;
-    for (const key of [...draft.terms, keys.lobby(ticket.wishes.mode)]) this.#remove(key, id);
+    const { lobby, mode } = ticket.wishes;
+    this.#count(lobby, `waiting ${mode}`, -1);
+    for (const key of [...draft.terms, keys.lobby(mode)]) this.#remove(key, id);
     if (draft.fit !== undefined && accepts(ticket.accepts, "anybody"))
       this.commands.push(["take_place", id, draft.fit.fit, ...draft.terms]);
     this.#remove(keys.due(), encodeDeadline({ kind: "relax", sessionId: id }));
     draft.terms = undefined;
     draft.fit = undefined;
+  }
+
+  /** What is in the lobby that is always there is not counted: see count_in_lobby.lua. */
+  #count(lobby: string | undefined, what: Counted, by: 1 | -1): void {
+    if (lobby === undefined) return;
+    const field = `${lobby}\n${what}`;
+    this.#counted.set(field, (this.#counted.get(field) ?? 0) + by);
   }
 
   /** Takes a member out of a sorted set: with one command for all members, as the two who are paired are in the same sets. */
@@ -280,9 +306,11 @@ export class Transaction {
       this.roomsBegun.push(change);
       for (const id of [room.politeId, room.impoliteId]) this.getOrCreate(id).marks = true;
       this.commands.push(["SADD", keys.rooms(room.mode), room.id]);
+      this.#count(room.lobby, `rooms ${room.mode}`, 1);
     } else {
       this.roomEnds.push(change.end);
       this.commands.push(["SREM", keys.rooms(room.mode), room.id]);
+      this.#count(room.lobby, `rooms ${room.mode}`, -1);
     }
   }
 
@@ -303,7 +331,9 @@ export class Transaction {
     for (const draft of drafts) draft.after = encodeSession(draft);
     for (const draft of drafts) this.#renameLogs(draft);
     const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
-    const { commands, record: result, reads } = this;
+    const { commands, record: result, reads, unblocked } = this;
+    for (const [field, by] of this.#counted)
+      if (by !== 0) commands.push(["count_in_lobby", ...field.split("\n"), String(by)]);
     const isEmpty =
       commands.length === 0 &&
       this.#due.length === 0 &&
@@ -316,7 +346,7 @@ export class Transaction {
       const { value, terms = [], fit } = this.getOrCreate(id);
       return { id, person: personOf(value), terms, fit: fit?.fit };
     });
-    return { sessions, due: this.#due, commands, looking: lookingAt, result, reads };
+    return { sessions, due: this.#due, unblocked, commands, looking: lookingAt, result, reads };
   }
 
   /** Wherever a node may append to a log by its name, but must no longer do so as it does. */
@@ -331,44 +361,15 @@ export class Transaction {
   }
 }
 
-/** The part of a commit that one session has; of one that does not exist, and was only looked up, there is none. */
-function toSessionCommit(draft: SessionDraft): SessionCommit | undefined {
-  const { before, after, events, log, marks, streams } = draft;
-  const exists = Object.keys(before).length > 0;
-  // A session that does not exist, and gets no stream, is not created.
-  if (!exists && streams.length === 0) return undefined;
-  const { account: name } = draft.value;
-  const account = name === undefined ? undefined : { name, version: versionOf(before), set: [] };
-  const set: string[] = [];
-  for (const [field, value] of Object.entries(after)) {
-    if (value === before[field]) continue;
-    const into: string[] = account && accountFields.has(field) ? account.set : set;
-    into.push(field, value ?? "");
-  }
-  // It was a copy that another shard had made, until it got a stream.
-  if (before["copied"] !== undefined && streams.length > 0) set.push("copied", "");
-  const changes = set.length > 0;
-  const isElsewhere = after["nodes"] !== before["nodes"];
-  return {
-    id: draft.value.id,
-    revision: before["revision"] ?? "0",
-    changes,
-    set,
-    holders: isElsewhere ? (after["nodes"] ?? "") : undefined,
-    log,
-    marks,
-    entries: events,
-    account,
-  };
-}
-
-const versionOf = (fields: Fields) => fields["version"] ?? "0";
-
 /** The text of a `lobby` event as commit.lua takes it: with the counts that are to be added to those of the lobby. */
-function withCounts(text: string, mode: Mode, { waiting, online }: LobbyCounts): string {
+function withCounts(
+  text: string,
+  { lobby = "", mode }: Wishes,
+  { waiting, online }: LobbyCounts,
+): string {
   const format = text.replace(
     `"waiting":${waiting},"online":${online}`,
     '"waiting":%d,"online":%d',
   );
-  return `#${mode} ${waiting} ${online} ${format}`;
+  return `#${mode} ${waiting} ${online} ${lobby}\n${format}`;
 }

@@ -9,15 +9,17 @@ import type {
   Surroundings,
   TransitionOptions,
 } from "../../domain/change.ts";
+import { resultAfterMeeting } from "../../domain/again.ts";
 import { recordedResult, resultKeptMs, resultsMax } from "../../domain/recorded-result.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import type { RoomEnd, Session } from "../../domain/session.ts";
-import { limits, type Mode } from "../../protocol.ts";
+import type { Room, RoomEnd, Session } from "../../domain/session.ts";
+import { limits, type Mode, type Stats } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
-import type { Caller, Stats } from "../engine.ts";
+import type { Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import { commitArguments, fieldsAfter, type Commit, type RecordedMutation } from "./commit.ts";
 import type { Inboxes } from "./inbox.ts";
+import { blockBetween, meetAgainIn, type Blocks } from "./meetings.ts";
 import { isUnavailable, type Node } from "./node.ts";
 import { shortLifeS } from "./retention.ts";
 import {
@@ -73,9 +75,10 @@ export interface TransactorParts extends TransactionParts {
   inboxes: Inboxes;
   waits: SharedWaits;
   suspended: (session: Session) => Rejection | undefined;
-  /** Sessions that are online or wait in other shards. */
-  elsewhere: () => Stats;
+  /** Sessions of a lobby that are online or wait in other shards. */
+  elsewhere: (lobby: string | undefined) => Stats;
   onRoomEnded: (end: RoomEnd) => void;
+  onMetAgain: (room: Room) => void;
   /** Lifecycle events were appended. */
   onLifecycle: () => void;
   /** Somebody avoids another one for a while. */
@@ -102,13 +105,12 @@ export class Transactor {
   surroundings(): Surroundings {
     const now = this.#parts.now();
     const { waits, suspended, elsewhere } = this.#parts;
-    // The commit adds those of this shard.
-    const { waiting, online } = elsewhere();
-    const lobby = (mode: Mode): LobbyCounts => ({
-      waiting: waiting[mode],
-      online,
-      estimateMs: waits.estimators[mode].estimate(now),
-    });
+    const lobby = (mode: Mode, name: string | undefined): LobbyCounts => {
+      // The commit adds those of this shard.
+      const { waiting, online } = elsewhere(name);
+      const estimateMs = waits.waits.estimate(name, mode, now);
+      return { waiting: waiting[mode], online, estimateMs };
+    };
     return {
       now,
       // All nodes go by the clock of Redis, and peers are sent its times.
@@ -138,21 +140,31 @@ export class Transactor {
    * @throws {RedisUnavailable} or {SessionMoved}
    */
   async transact<T>(
-    request: TransactionRequest,
+    asked: TransactionRequest,
     act: (transaction: Transaction) => T | Rejection,
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
-    const { mutation } = request;
+    const { mutation } = asked;
+    let request = asked;
     this.#parts.flushSignals();
     let read = this.#known(request);
     let isGuess = read !== undefined;
+    const blocks: Blocks = new Set();
     for (let tries = 0; tries < triesMax; tries++) {
       read ??= await this.#read(request);
       const transaction = new Transaction(this.#parts, read, request.due);
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);
-      const result = act(transaction);
-      const isRejected = isRejection(result);
+      const acted = act(transaction);
+      const isRejected = isRejection(acted);
+      const { unread, met } = meetAgainIn(transaction, this.surroundings(), blocks);
+      if (unread.length > 0) {
+        request = { ...request, ids: [...request.ids, ...unread] };
+        read = undefined;
+        isGuess = false;
+        continue;
+      }
+      const result = resultAfterMeeting(acted, request.caller?.sessionId, met);
       if (mutation && !isRejected) transaction.record = toRecord(mutation, result);
       const commit = isRejected ? undefined : transaction.toCommit(newlyWaitingIn(result));
       if (!commit && !isGuess) return this.#inOrder(transaction, request, result);
@@ -162,6 +174,7 @@ export class Transactor {
       isGuess = false;
       if (outcome?.[0] === "carried out") return result;
       if (outcome?.[0] === "moved") throw new SessionMoved();
+      if (outcome?.[0] === "blocked") blocks.add(blockBetween(outcome[1], outcome[2]));
       if (!commit || outcome?.[0] !== "committed") continue;
       const after = fieldsAfter(transaction, commit);
       this.#remember(after);
@@ -207,9 +220,11 @@ export class Transactor {
     [, , , stored]: Committed,
     result: T,
   ): Promise<T | Rejection> {
-    const { inboxes, waits, onRoomEnded, onCooldown, onLifecycle } = this.#parts;
+    const { inboxes, waits, onRoomEnded, onMetAgain, onCooldown, onLifecycle } = this.#parts;
     if (transaction.tells) onLifecycle();
-    for (const { room, waitedMs } of transaction.roomsBegun) waits.record(room.mode, waitedMs);
+    for (const { room, waitedMs } of transaction.roomsBegun)
+      if (waitedMs === undefined) onMetAgain(room);
+      else waits.record(room, waitedMs);
     for (const end of transaction.roomEnds) onRoomEnded(end);
     for (const cooldown of transaction.cooldowns) onCooldown(cooldown);
     for (const [id, last, formatted] of stored) {

@@ -5,7 +5,7 @@ import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
 import { limits } from "../../../src/protocol.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
-import { appRouter } from "../../../src/rpc/router.ts";
+import { createAppRouter } from "../../../src/rpc/router.ts";
 import { createSessionTokens } from "../../../src/rpc/session-token.ts";
 import { createSystem } from "../../../src/system.ts";
 import { bunSocketSettings, createUpgrade } from "../../../src/trpc-ws/bun.ts";
@@ -28,7 +28,7 @@ const contexts = createContexts({
   newSessionId: system.id,
 });
 const accept = createStockSockets({
-  router: appRouter,
+  router: createAppRouter({ facts: {}, softAfterMs: 0 }),
   createContext: ({ token }, socket) =>
     contexts.forSocket(token as string | undefined, "an address", socket),
   onError: () => {},

@@ -2,7 +2,7 @@
 import { Database } from "bun:sqlite";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
-import { createPeerStream, refuse } from "peer-stream/server";
+import { createPeerStream, refuse, type PeerStream } from "peer-stream/server";
 
 export const database = new Database(process.env["DATABASE"] ?? "app.sqlite");
 
@@ -23,7 +23,7 @@ export const auth = betterAuth({
 const { runMigrations } = await getMigrations(auth.options);
 await runMigrations();
 
-export const strangers = createPeerStream({
+export const strangers: PeerStream = createPeerStream({
   async authenticate({ headers }) {
     const found = await auth.api.getSession({ headers });
     if (!found) return refuse("unauthorized");

@@ -2,11 +2,11 @@
 import { afterAll, expect, test } from "bun:test";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
-import type { Stats } from "../../../src/engine/engine.ts";
 import { Moves } from "../../../src/engine/redis/moves.ts";
 import { Openings } from "../../../src/engine/redis/openings.ts";
 import { scripts } from "../../../src/engine/redis/scripts.ts";
 import { Shard } from "../../../src/engine/redis/shard.ts";
+import type { Stats } from "../../../src/protocol.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions as options } from "../../support/engine-options.ts";
 import { startRedis } from "../../support/redis.ts";
@@ -45,6 +45,7 @@ async function twoShards() {
       onModeration() {},
       onDisconnect() {},
       onRoomEnded() {},
+      onMetAgain() {},
       onUntold: async () => {},
       onBug: console.error,
     });
@@ -57,6 +58,7 @@ async function twoShards() {
     first,
     second,
     moves,
+    openings,
     async [Symbol.asyncDispose]() {
       for (const { node } of shards) node.close();
     },
@@ -95,6 +97,27 @@ async function isOffered(shard: Shard): Promise<boolean> {
   await shard.end({ sessionId: bob, generation: stream.generation }, { ending: "leave" });
   return found?.eligible.some(({ sessionId }) => sessionId === alice) === true;
 }
+
+test("a session that is moved is counted in its lobby where it has come to, and nowhere else", async () => {
+  await using site = await twoShards();
+  const { first, second, moves, openings } = site;
+  const { stream } = await attach(second, alice);
+  const caller = { sessionId: alice, generation: stream.generation };
+  await second.enqueue(caller, { ...wishes, lobby: "berlin" });
+  const berlin = { online: 1, waiting: { video: 1, audio: 0, text: 0 }, rooms: nobody.rooms };
+  expect((await second.counts()).lobbies).toEqual(new Map([["berlin", berlin]]));
+  for (const shard of [0, 1]) await openings.refresh(shard);
+  expect(openings.elsewhere(0, "berlin")).toEqual(berlin);
+  expect(openings.elsewhere(0, undefined)).toEqual(nobody);
+  expect(openings.elsewhere(1, "berlin")).toEqual(nobody);
+  expect(await moves.move(alice, second, first)).toBe(true);
+  expect(await second.counts()).toEqual({ ...nobody, lobbies: new Map() });
+  expect(await first.counts()).toEqual({ ...nobody, lobbies: new Map() });
+  await attach(first, alice, 1);
+  expect((await first.counts()).lobbies).toEqual(new Map([["berlin", berlin]]));
+  expect(await first.countsOf("berlin")).toEqual(berlin);
+  expect(await first.countsOf(undefined)).toEqual(nobody);
+});
 
 test("a session that is moved waits where it has come to, as it was, and nowhere else", async () => {
   await using site = await twoShards();
@@ -291,4 +314,37 @@ test("a session that is moved takes what its account has along, and adds it to w
   expect(await first.metIn(caller, room)).toMatchObject({
     reporter: { account: "alice", roomCount: 1, roomsRejected: 1 },
   });
+});
+
+test("what a member of a past room has asked for lapses when it is moved, and counts again where both are", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const bob = "bob_________________AB";
+  const [ofAlice, ofBob] = [await attach(second, alice), await attach(second, bob)];
+  for (const { stream } of [ofAlice, ofBob]) await enter(second, stream.sessionId, 1);
+  const options = await second.matchOptions(bob);
+  const [polite] = options?.eligible ?? [];
+  if (!options || !polite) throw new Error("alice must be on offer");
+  const room = { roomId: "room", relayOnly: false, sharedInterests: [] };
+  expect(await second.pair({ ...room, impolite: options.ticket, polite })).toBe(true);
+  await second.end({ sessionId: alice, generation: 1 }, { ending: "skip" });
+  const waiting = { status: "waiting" };
+  const ask = (shard: Shard, sessionId: string, generation: number) =>
+    shard.again({ sessionId, generation }, "room", `${sessionId}${generation}`);
+  expect(await ask(second, alice, 1)).toMatchObject(waiting);
+  expect(await moves.move(alice, second, first)).toBe(true);
+  // While only the copy is there, and once alice is.
+  expect(await ask(second, bob, 1)).toMatchObject(waiting);
+  const { stream } = await attach(first, alice, 1);
+  const { generation } = stream;
+  expect(await ask(first, alice, generation)).toMatchObject(waiting);
+  expect(await second.status({ sessionId: bob, generation: 1 })).toEqual({ status: "waiting" });
+  expect(await moves.move(bob, second, first)).toBe(true);
+  expect(await first.status({ sessionId: alice, generation })).toEqual({ status: "waiting" });
+  const back = await attach(first, bob, 1);
+  expect(back.newlyWaiting).toEqual([]);
+  const standing = await first.status({ sessionId: alice, generation });
+  expect(standing).toMatchObject({ status: "paired" });
+  const its = await first.status({ sessionId: bob, generation: back.stream.generation });
+  expect(its).toEqual(standing);
 });

@@ -1,11 +1,8 @@
 /** What holds for an account on several nodes, after restarts, and in a lobby on three Redis. */
 import { expect, test } from "bun:test";
 import type { Caller, EngineOptions } from "../../../src/engine/engine.ts";
-import {
-  createRedisEngine,
-  type RedisEngine,
-  type RedisOptions,
-} from "../../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine, type RedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import { createKeys, defaultPrefix } from "../../../src/engine/redis/keys.ts";
 import { birthShardOf, withShard } from "../../../src/engine/redis/shard-ids.ts";
 import { createSystem } from "../../../src/system.ts";

@@ -26,6 +26,7 @@ const lives = {
   rooms: 0,
   online: 0,
   lobby: 0,
+  lobbyCounts: 0,
   term: 0,
   places: 0,
   takenPlaces: 0,
@@ -109,7 +110,8 @@ async function nodeThatDies(redis: Redis, system: VirtualSystem, prefix: string,
   await attach(other, "has streams on both");
   await doomed.detach(await attach(doomed, "is absent already"));
   await attach(doomed, "waits", "account of the dead");
-  await doomed.enqueue({ sessionId: "waits", generation: 1 }, defaultWishes);
+  const wishes = { ...defaultWishes, lobby: "rome" };
+  await doomed.enqueue({ sessionId: "waits", generation: 1 }, wishes);
   expect(await doomed.addresses.admit("an address", 60, 5)).toMatchObject({ kind: "admitted" });
   await doomed.close();
   const keys = createKeys(prefix);
@@ -142,10 +144,11 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     const stream = await attach(engine, sessionId, n % 4 < 2 ? `account ${n % 8}` : undefined);
     streams.push(stream);
     const mode = modes[n % 3] ?? "video";
+    const lobby = mode === "text" ? { lobby: "berlin" } : {};
     const facts = { age: 20 + n, topics: ["jazz"], adult: n % 2 > 0 };
     const wants = [{ of: "age", from: 19 }];
     const interests = [`interest ${n % 4}`, "jazz"];
-    const wishes = { ...defaultWishes, mode, interests, facts, wants };
+    const wishes = { ...defaultWishes, mode, interests, facts, wants, ...lobby };
     const caller = { sessionId, generation: 1, mutationId: "join" };
     await engine.enqueue(caller, wishes);
     const found = await engine.matchOptions(sessionId);

@@ -5,11 +5,8 @@ import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import type { LifecycleListener } from "../../../src/engine/engine.ts";
 import { createKeys } from "../../../src/engine/redis/keys.ts";
-import {
-  createRedisEngine,
-  type RedisEngine,
-  type RedisOptions,
-} from "../../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine, type RedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { startRedis } from "../../support/redis.ts";

@@ -5,7 +5,7 @@
 import { afterAll, afterEach, expect, test } from "bun:test";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
-import type { RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import { limits } from "../../../src/protocol.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";

@@ -3,7 +3,8 @@ import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { createLobby } from "../../../src/app/peer-stream.ts";
 import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
-import { createRedisEngine, type RedisOptions } from "../../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { everyEngine } from "../../support/engines.ts";
@@ -103,26 +104,31 @@ test("signals of a few milliseconds are one script, in order, and no later call 
 });
 
 test.each([
-  ["nothing is declared", undefined],
-  ["facts and wants are", dimensions],
-])(
+  ["of anonymous peers", { accountOf: () => undefined, declared: undefined }],
+  [
+    "of accounts, whose intents are counted in them",
+    { accountOf: (sessionId: string) => `account of ${sessionId}`, declared: undefined },
+  ],
+  ["of peers with facts and wants", { accountOf: () => undefined, declared: dimensions }],
+] as const)(
   "a join that waits takes one round to Redis, one that pairs two, a skip one: %s",
-  async (_, declared) => {
+  async (_, { accountOf, declared }) => {
     await using redis = await startRedis(["--appendonly", "no"]);
     const engines = enginesOn(redis);
     const system = createVirtualSystem();
-    const engine = engines.open(system, { ...engineOptions, dimensions: declared });
+    const engine = engines.open(system, {
+      ...engineOptions,
+      intents: { perS: 1, burst: 5 },
+      dimensions: declared,
+    });
     const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
     const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
     const { signaling } = createLobby({ engine, system, log, ice });
     const callers: Caller[] = [];
     for (const sessionId of ["alice", "bob", "carol", "dave"]) {
-      const attached = await engine.attach({
-        sessionId,
-        generation: 0,
-        addressHash: "",
-        wake() {},
-      });
+      const account = accountOf(sessionId);
+      const request = { sessionId, account, generation: 0, addressHash: "", wake() {} };
+      const attached = await engine.attach(request);
       if (isRejection(attached)) throw new Error(attached.reason);
       callers.push({ sessionId, generation: attached.stream.generation });
     }

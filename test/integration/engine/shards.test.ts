@@ -1,10 +1,7 @@
 /** One lobby over three Redis: where sessions are born, how those meet who are in different shards, and what is lost with one of the Redis. */
 import { expect, test } from "bun:test";
-import {
-  createRedisEngine,
-  type RedisEngine,
-  type RedisOptions,
-} from "../../../src/engine/redis/redis-engine.ts";
+import { createRedisEngine, type RedisEngine } from "../../../src/engine/redis/redis-engine.ts";
+import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
 import {
   createKeys,
   defaultPrefix,

@@ -31,6 +31,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       polite: options.polite,
       relayOnly: options.relayOnly ?? false,
       sharedInterests: [],
+      partnerFacts: {},
       mode: options.mode ?? "video",
       iceServers: options.iceServers ?? [{ urls: ["stun:stun.example"] }],
     },

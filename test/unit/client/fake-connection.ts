@@ -128,6 +128,7 @@ function terms(roomId: string): RoomTerms & { iceServers: [] } {
     polite: false,
     relayOnly: false,
     sharedInterests: ["chess"],
+    partnerFacts: {},
     mode: "video",
     iceServers: [],
   };

@@ -152,6 +152,8 @@ describe("falls back to HTTP", () => {
     await all.live(5000);
     expect(await counts).toEqual({} as never);
     expect(all.http.batches.map(({ paths }) => paths)).toEqual([["stats"]]);
+    await Promise.all([all.connection.counts("berlin"), all.live(5000)]);
+    expect(decodeURIComponent(all.http.urls.at(-1) ?? "")).toContain('{"lobby":"berlin"}');
     expect(all.http.streams).toEqual([]);
   });
 });

@@ -149,6 +149,7 @@ describe("B10 a peer that was closed", () => {
     }
     expect(await peer.report()).toMatchObject({ ok: false, error: { kind: "closed" } });
     expect(await peer.block()).toMatchObject({ ok: false, error: { kind: "closed" } });
+    expect(await peer.again()).toMatchObject({ ok: false, error: { kind: "closed" } });
     expect(await peer.stats()).toBeUndefined();
     expect(peer.sendChat("hello")).toBe(false);
     expect(server.names).toEqual([]);
@@ -171,6 +172,7 @@ describe("B10 a peer that was closed", () => {
     next: ({ peer }) => peer.next(),
     stop: ({ peer }) => peer.stop(),
     block: ({ peer }) => peer.block(),
+    again: ({ peer }) => peer.again(),
     chat: ({ peer }) => peer.sendChat("hello"),
     typing: ({ peer }) => peer.sendTyping(true),
     tracks: ({ peer }) => peer.replaceTracks(fakeCamera()),
@@ -282,7 +284,13 @@ describe("B14 a partner that goes while the server is out of reach", () => {
     expect(peer.state).toMatchObject({ status: "reconnecting", roomId: "room-1" });
     browser.last.channel.end();
     await settle();
-    expect(peer.state).toEqual({ status: "reconnecting", what: "signaling", ended: "left" });
+    const again = { roomId: "room-1", until: expect.any(Number) };
+    expect(peer.state).toEqual({
+      status: "reconnecting",
+      what: "signaling",
+      ended: "left",
+      again,
+    });
     expect(browser.last.connectionState).toBe("closed");
     server.session({ status: "waiting", since: 5 });
     await settle();

@@ -156,7 +156,8 @@ describe("a room", () => {
   test("that the partner leaves ends idle, when Alice does not want another by itself", async () => {
     const { server, peer } = await aliceInRoom({ autoRejoin: false });
     server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "lost" });
-    expect(peer.state).toEqual({ status: "idle", ended: "lost" });
+    const again = { roomId: "room-1", until: expect.any(Number) };
+    expect(peer.state).toEqual({ status: "idle", ended: "lost", again });
   });
 
   test("that never connects is reported as failed", async () => {
@@ -499,6 +500,34 @@ describe("a connection that drops", () => {
       deadline: 77,
     } as never);
     expect(peer.state).toMatchObject({ what: "partner", deadline: 77 });
+  });
+});
+
+describe("again", () => {
+  test("is accepted once the server has noted it, and leads to the same partner in the next room", async () => {
+    const { server, peer } = await aliceInRoom();
+    peer.next();
+    server.take();
+    server.emit({ type: "lobby", waiting: 1, online: 2 });
+    const asked = peer.again();
+    expect(await asked).toEqual({ ok: true, accepted: true });
+    expect(server.take()).toMatchObject([{ name: "again", input: { roomId: "room-1" } }]);
+    expect(await peer.again()).toEqual({ ok: true, accepted: false });
+    expect(server.take()).toEqual([]);
+    server.emit(createOffer("room-2"));
+    await settle();
+    expect(peer.state).toMatchObject({ status: "connecting", roomId: "room-2" });
+  });
+
+  test("that the server refuses says why, and the search goes on", async () => {
+    const { server, peer } = await aliceInRoom();
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "skipped" });
+    server.answering = false;
+    server.take();
+    const asked = peer.again();
+    server.take()[0]?.refuse(refusal({ reason: "not-in-room" }));
+    expect(await asked).toMatchObject({ ok: false, error: { reason: "not-in-room" } });
+    expect(peer.state.status).toBe("waiting");
   });
 });
 

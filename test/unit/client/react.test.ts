@@ -184,6 +184,7 @@ describe("usePeerStream", () => {
       polite: true,
       relayOnly: false,
       sharedInterests: [],
+      partnerFacts: {},
       mode: "text",
       iceServers: [],
     };

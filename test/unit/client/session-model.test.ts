@@ -11,7 +11,13 @@ import {
 } from "../../../src/client/session-model.ts";
 import { updateSession } from "../../../src/client/session-update.ts";
 import type { PeerStreamError } from "../../../src/client/state.ts";
-import type { EndReason, PeerEvent, PeerState, RoomTerms } from "../../../src/protocol.ts";
+import {
+  limits,
+  type EndReason,
+  type PeerEvent,
+  type PeerState,
+  type RoomTerms,
+} from "../../../src/protocol.ts";
 
 const remote = { id: "the partner's stream" } as MediaStream;
 const suspended: PeerStreamError = {
@@ -28,6 +34,7 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   polite: false,
   relayOnly: false,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   mode: "video",
   iceServers: [],
 });
@@ -61,6 +68,7 @@ const begun = (roomId: string): SessionInput => ({
   type: "call-begun",
   roomId,
   sharedInterests: ["chess"],
+  partnerFacts: { region: "eu" },
   remote,
 });
 const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
@@ -123,6 +131,8 @@ class Run {
   }
 }
 
+/** The last room as the state has it, which has ended at this moment. */
+const past = (roomId: string, endedAt: number) => ({ roomId, until: endedAt + limits.againMs });
 const inLobby = () => new Run().apply(start, opened, session(idle), lobby).answerAll();
 const connecting = () => inLobby().apply(createOffer("room-1"), begun("room-1")).answerAll();
 const connected = () => connecting().apply({ type: "call-connected" }).answerAll();
@@ -149,6 +159,41 @@ describe("start", () => {
           autoRejoin: true,
         },
       },
+    });
+  });
+
+  test("joins the lobby that it names, until a start without one", () => {
+    const run = new Run().apply({ type: "start", wishes: { lobby: "berlin" } });
+    run.apply(opened, session(idle));
+    expect(run.commands[0]).toMatchObject({ mutation: { input: { lobby: "berlin" } } });
+    run.apply({ type: "stop" }, { type: "start", wishes: {} });
+    const joins = run.commands.flatMap((one) =>
+      one.type === "enqueue" && one.mutation.name === "join" ? [one.mutation.input] : [],
+    );
+    expect(joins).toHaveLength(1);
+    expect(joins[0]).not.toContainKey("lobby");
+  });
+
+  test("states facts and wants with each join until the next start, also after a reconnect", () => {
+    const wishes = { facts: { age: 31 }, wants: { age: { from: 25, hard: true } } } as const;
+    const run = new Run().apply({ type: "start", wishes }, opened, session(idle));
+    const joins = () =>
+      run.commands.flatMap((command) =>
+        command.type === "enqueue" && command.mutation.name === "join"
+          ? [command.mutation.input]
+          : [],
+      );
+    expect(joins()).toMatchObject([wishes]);
+    run.answerAll().apply(disconnected, opened, session(idle));
+    expect(joins()).toMatchObject([wishes]);
+    run.answerAll().apply(stop, start);
+    const [again] = joins();
+    expect(again).toEqual({
+      interests: [],
+      languages: [],
+      mode: "video",
+      relayOnly: false,
+      autoRejoin: true,
     });
   });
 
@@ -215,6 +260,7 @@ describe("a room", () => {
       status: "connecting",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -222,8 +268,17 @@ describe("a room", () => {
       status: "connected",
       roomId: "room-1",
       sharedInterests: ["chess"],
+      partnerFacts: { region: "eu" },
       remote,
     });
+  });
+
+  test("of a server of an earlier version is entered with what that does not send", () => {
+    const { mode: _, partnerFacts: __, ...older } = room("room-1");
+    const offer = { ...older, type: "create-offer", polite: false } as unknown as PeerEvent;
+    expect(inLobby().apply(event(offer)).commands).toMatchObject([
+      { type: "begin-call", room: { mode: "video", partnerFacts: {} } },
+    ]);
   });
 
   test("measures the search and the connecting by the monotonic clock", () => {
@@ -238,7 +293,8 @@ describe("a room", () => {
     (reason) => {
       const run = connected().apply(partnerGone("room-1", reason));
       expect(run.commands).toEqual([{ type: "end-call", roomId: "room-1" }]);
-      expect(run.state).toEqual({ status: "waiting", since: run.nowMs, ended: reason });
+      const again = past("room-1", run.nowMs);
+      expect(run.state).toEqual({ status: "waiting", since: run.nowMs, ended: reason, again });
     },
   );
 
@@ -246,7 +302,8 @@ describe("a room", () => {
     const run = new Run().apply({ type: "start", wishes: { autoRejoin: false } });
     run.apply(opened, session(idle), createOffer("room-1"), begun("room-1"));
     run.apply(partnerGone("room-1", "left"));
-    expect(run.state).toEqual({ status: "idle", ended: "left" });
+    const again = past("room-1", run.nowMs);
+    expect(run.state).toEqual({ status: "idle", ended: "left", again });
   });
 
   test("is not affected by the end of another one", () => {
@@ -285,7 +342,12 @@ describe("a room", () => {
     const run = connecting().apply({ type: "local-signal", signal });
     expect(run.commands).toEqual([{ type: "enqueue-signal", signal }]);
     run.apply(event({ type: "partner-reconnecting", roomId: "room-1", deadline: 99 }));
-    expect(run.state).toMatchObject({ status: "reconnecting", what: "partner", deadline: 99 });
+    expect(run.state).toMatchObject({
+      status: "reconnecting",
+      what: "partner",
+      deadline: 99,
+      partnerFacts: { region: "eu" },
+    });
     run.apply(event({ type: "partner-reconnected", roomId: "room-1" }));
     expect(run.types).toEqual(["repeat-offer"]);
     expect(run.state.status).toBe("connecting");
@@ -338,7 +400,8 @@ describe("next", () => {
       { type: "end-call", roomId: "room-1" },
       { type: "enqueue", mutation: { name: "skip", input: { roomId: "room-1" } } },
     ]);
-    expect(run.state).toEqual({ status: "waiting", since: run.nowMs });
+    const again = past("room-1", run.nowMs);
+    expect(run.state).toEqual({ status: "waiting", since: run.nowMs, again });
   });
 
   test("does nothing while waiting, and searches again when idle", () => {
@@ -409,6 +472,98 @@ describe("report and block", () => {
   });
 });
 
+describe("again", () => {
+  const again: SessionInput = { type: "again", request: 7 };
+  const nothing = { type: "resolve-request", request: 7, outcome: { ok: true, accepted: false } };
+  const skipped = () => connected().apply(next).answerAll().apply(lobby);
+
+  test("asks for the last room, once, and keeps waiting meanwhile", () => {
+    const run = skipped().apply(again);
+    expect(run.commands).toMatchObject([
+      { type: "enqueue", mutation: { name: "again", input: { roomId: "room-1" } } },
+    ]);
+    expect(run.state.status).toBe("waiting");
+    expect(run.state).not.toHaveProperty("again");
+    run.apply({ type: "mutation-answered", key: run.key("again"), accepted: true });
+    expect(run.commands).toEqual([{ ...nothing, outcome: { ok: true, accepted: true } } as never]);
+    expect(run.apply(again).commands).toEqual([nothing as never]);
+    run.apply(createOffer("room-2"));
+    expect(run.types).toEqual(["begin-call"]);
+  });
+
+  test.each([
+    ["without a room before", () => inLobby()],
+    ["in a call", () => connected()],
+    [
+      "after the next call has begun",
+      () => skipped().apply(createOffer("room-2"), begun("room-2")),
+    ],
+    ["after a report", () => connected().apply({ type: "report", request: 1 })],
+    ["after a late block", () => skipped().apply({ type: "block", request: 1 })],
+    ["after a moderator has ended the room", () => connected().apply(resync(idle))],
+    ["after the page was hidden", () => connected().apply({ type: "page-hide" })],
+    [
+      "after another tab has taken over",
+      () => connected().apply({ type: "stream-ended", error: takenOver }),
+    ],
+  ])("asks for nobody %s", (_, make) => {
+    const run = make();
+    expect(run.state).not.toHaveProperty("again");
+    expect(run.apply(again).commands).toEqual([nothing as never]);
+  });
+
+  test("asks for nobody once the time is over", () => {
+    const run = skipped();
+    const { until } = "again" in run.state && run.state.again ? run.state.again : { until: 0 };
+    run.nowMs = until - 2;
+    expect(new Run(run.model, run.nowMs).apply(again).mutations).toEqual(["again"]);
+    run.nowMs += 1;
+    expect(run.apply(again).commands).toEqual([nothing as never]);
+    expect(run.state).not.toHaveProperty("again");
+  });
+
+  test("of a peer that is idle leads to a call as well, until it stops", () => {
+    const alone = () =>
+      new Run()
+        .apply({ type: "start", wishes: { autoRejoin: false } }, opened, session(idle))
+        .apply(createOffer("room-1"), begun("room-1"), partnerGone("room-1", "lost"))
+        .answerAll()
+        .apply(again)
+        .answerAll();
+    const run = alone();
+    expect(run.state).toEqual({ status: "idle", ended: "lost" });
+    expect(run.apply(createOffer("room-2")).types).toEqual(["begin-call"]);
+    expect(alone().apply(resync(paired("room-2"))).types).toEqual(["begin-call"]);
+    const stopped = alone().apply(stop);
+    expect(stopped.mutations).toEqual(["leave"]);
+    expect(stopped.answerAll().apply(createOffer("room-2")).types).toEqual(["leave"]);
+    expect(alone().apply({ type: "close" }).types).toContain("send-leave-on-unload");
+  });
+
+  test("after stop asks without looking for anybody else", () => {
+    const run = connected().apply(stop).answerAll().apply(again);
+    expect(run.mutations).toEqual(["again"]);
+    expect(run.answerAll().apply(disconnected, session(idle)).mutations).toEqual([]);
+  });
+
+  test("that is refused ends nothing", () => {
+    const run = skipped().apply(again);
+    run.apply({ type: "mutation-refused", key: run.key("again"), error: notInRoom });
+    const outcome = { ok: false, error: notInRoom };
+    expect(run.commands).toEqual([{ type: "resolve-request", request: 7, outcome } as never]);
+    expect(run.state.status).toBe("waiting");
+    expect(run.model.asksAgain).toBe(false);
+  });
+
+  test("is not sent late, after stop", () => {
+    const run = skipped().apply(disconnected, again);
+    const [{ mutation } = { mutation: undefined }] = run.model.pending.slice(-1);
+    if (!mutation) throw new Error("again must be pending");
+    expect(isRelevant(run.model, mutation)).toBe(true);
+    expect(isRelevant(run.apply(stop).model, mutation)).toBe(false);
+  });
+});
+
 describe("a lost connection", () => {
   test("holds the queues; the call continues, and the offer is repeated afterwards", () => {
     const run = connected().apply(disconnected);
@@ -437,7 +592,8 @@ describe("a lost connection", () => {
   test("with a partner that has hung up ends the call; the server's room is skipped afterwards", () => {
     const run = connected().apply(disconnected, hungUp);
     expect(run.types).toContain("end-call");
-    expect(run.state).toEqual({ status: "reconnecting", what: "signaling", ended: "left" });
+    const reconnecting = { status: "reconnecting", what: "signaling", ended: "left" } as const;
+    expect(run.state).toEqual({ ...reconnecting, again: past("room-1", run.nowMs) });
     run.apply(session(paired("room-1")));
     expect(run.mutations).toEqual(["skip"]);
     expect(run.state).toMatchObject({ status: "waiting", ended: "left" });
@@ -737,9 +893,11 @@ describe("a peer without autoRejoin", () => {
     const reported = alone().apply({ type: "report", request: 1 });
     expect(reported.state).toEqual({ status: "idle" });
     expect(reported.answerAll().mutations).toEqual([]);
-    const run = alone().apply(disconnected, session(idle), hungUp);
+    const run = alone().apply(disconnected, session(idle));
+    const again = past("room-1", run.nowMs);
+    run.apply(hungUp);
     expect(run.mutations).toEqual([]);
-    expect(run.state).toEqual({ status: "idle", ended: "left" });
+    expect(run.state).toEqual({ status: "idle", ended: "left", again });
   });
 
   test("does not search again when the room with a peer on the same page has ended", () => {
@@ -830,6 +988,7 @@ describe("any sequence of inputs", () => {
     { type: "call-failed" },
     { type: "call-setup-failed", roomId: "room-1", cause: "fault" },
     { type: "report", request: 1 },
+    { type: "again", request: 2 },
     { type: "page-hide" },
     { type: "page-show" },
     { type: "resume" },

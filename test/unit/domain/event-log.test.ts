@@ -60,7 +60,13 @@ describe("the event log", () => {
     for (const log of logs) expect(log.last).toBe(200);
   });
 
-  const room = { roomId: "room", relayOnly: false, sharedInterests: [], mode: "video" as const };
+  const room = {
+    roomId: "room",
+    relayOnly: false,
+    sharedInterests: [],
+    mode: "video" as const,
+    partnerFacts: {},
+  };
   const lobby = toLogText({ type: "lobby", waiting: 1, online: 2 });
   const began = toLogText({ type: "create-offer", ...room, polite: false });
   const append = (log: EventLog, text: string) => log.append(text, stageOf(text));
@@ -132,7 +138,13 @@ describe("the event log", () => {
 
 describe("the text of an event", () => {
   test("says whether something is added to it when it is sent", () => {
-    const room = { roomId: "room", relayOnly: false, sharedInterests: [], mode: "video" as const };
+    const room = {
+      roomId: "room",
+      relayOnly: false,
+      sharedInterests: [],
+      mode: "video" as const,
+      partnerFacts: {},
+    };
     const cases: [LoggedEvent, Lack | undefined][] = [
       [{ type: "resync", state: { status: "idle" } }, "state"],
       [{ type: "session", resumed: true, state: { status: "waiting", since: 1 } }, "state"],

@@ -19,6 +19,7 @@ const around: Surroundings = {
   options: {
     skipCooldownMs: 0,
     relax: { languageAfterMs: 1000, anybodyAfterMs: 2000 },
+    intents: { perS: 0, burst: 1 },
     skipping: { burst: 0, forgetMs: 3000, delayMs: 1000, delayMsMax: 30_000 },
     voteAfterMs: 0,
   },

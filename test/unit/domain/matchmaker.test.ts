@@ -19,7 +19,7 @@ function ticket(
     since,
     queuedSince: since,
     accepts: "anybody",
-    fit: undefined,
+    required: undefined,
     revision: 1,
   };
 }

@@ -4,6 +4,7 @@ import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { createVirtualSystem, seededRandom } from "../../support/virtual-system.ts";
+import { lobbyVerbs } from "../../support/lobby-contract.ts";
 import { accountVerbs } from "../../support/account-contract.ts";
 import { delayed } from "../../support/world.ts";
 import type { EngineOptions } from "../../../src/engine/engine.ts";
@@ -149,4 +150,31 @@ test("accounts that have blocked somebody and are gone are kept within the bound
   await passTime();
   await passTime(8 * 86_400_000);
   expect((await engine.sweep()).nextAt).toBeUndefined();
+});
+
+test("nothing is kept of a lobby that nobody is in, not even how long peers have waited there", async () => {
+  const system = createVirtualSystem();
+  const engine = createMemoryEngine(system, engineOptions);
+  const { enter, pair, end, lastLobby, lobbies } = lobbyVerbs(engine);
+  async function fill() {
+    const peers = [];
+    for (let n = 0; n < 3; n++) {
+      const pairOf = [
+        await enter(`one ${n}`, "berlin"),
+        await enter(`two ${n}`, "berlin"),
+      ] as const;
+      await pair(...pairOf);
+      peers.push(...pairOf);
+    }
+    return peers;
+  }
+  const peers = await fill();
+  await system.advance(2000);
+  const newcomer = await enter("newcomer", "berlin");
+  expect(await lastLobby(newcomer)).toMatchObject({ estimateMs: 0 });
+  for (const peer of [...peers, newcomer]) await end(peer, "leave");
+  for (const { stream } of [...peers, newcomer]) await engine.detach(stream);
+  expect(await lobbies()).toEqual([]);
+  const told = await lastLobby(await enter("another", "berlin"));
+  expect(told).toEqual({ type: "lobby", waiting: 1, online: 1 });
 });

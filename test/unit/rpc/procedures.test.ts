@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { limits } from "../../../src/protocol.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
-import { appRouter } from "../../../src/rpc/router.ts";
+import { createAppRouter } from "../../../src/rpc/router.ts";
 import { createSessionTokens } from "../../../src/rpc/session-token.ts";
 import { createSockets, fakeSocket, requestFor } from "../../support/trpc-sockets.ts";
 import { override } from "../../support/override.ts";
@@ -32,7 +32,7 @@ test("a few calls at a time, the rest in order; what is done at once leaves no t
   });
   const context = contexts.forSocket(undefined, "address", socket);
   const listener = createSockets({
-    router: appRouter,
+    router: createAppRouter({ facts: {}, softAfterMs: 0 }),
     createContext: () => context,
     onError: () => {},
     deadlines: { pingMs: 60_000, pongWaitMs: 60_000, firstMessageMs: 500 },

@@ -292,7 +292,7 @@ test("nothing in a hostile frame makes the look a long one", () => {
 });
 
 describe("join, skip and leave", () => {
-  const schemas = { join: joinInput, skip: skipInput, leave: leaveInput };
+  const schemas = { join: joinInput({}, 0), skip: skipInput, leave: leaveInput };
   const wishes = {
     interests: ["jazz"],
     languages: ["en-US", "de"],

@@ -9,7 +9,7 @@ const ticketOf = (sessionId: string): Ticket => ({
   since: 0,
   queuedSince: 0,
   accepts: "anybody",
-  fit: undefined,
+  required: undefined,
   revision: 1,
 });
 

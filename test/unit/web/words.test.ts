@@ -7,6 +7,7 @@ import {
   coverWords,
   errorWords,
   isPictureOff,
+  offeredAgain,
   onlineWords,
   statusWords,
 } from "../../../src/web/words.ts";
@@ -15,8 +16,33 @@ const connected: PeerStreamState = {
   status: "connected",
   roomId: "r",
   sharedInterests: [],
+  partnerFacts: {},
   remote: {} as MediaStream,
 };
+
+describe("meeting again", () => {
+  const again = { roomId: "r", until: 1 };
+  test.each(["lost", "media-lost", "connect-failed", "skipped"] as const)(
+    "is offered after an accident: %s",
+    (ended) => {
+      expect(offeredAgain({ status: "waiting", since: 0, ended, again })).toBe(again);
+      expect(offeredAgain({ status: "idle", ended, again })).toBe(again);
+    },
+  );
+
+  test("is offered after the user's own Next, and not after Stop", () => {
+    expect(offeredAgain({ status: "waiting", since: 0, again })).toBe(again);
+    expect(offeredAgain({ status: "reconnecting", what: "signaling", again })).toBe(again);
+    expect(offeredAgain({ status: "idle", again })).toBeUndefined();
+  });
+
+  test("is not offered where one has left on purpose, where it is impossible, or in a room", () => {
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "left", again })).toBeUndefined();
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "removed", again })).toBeUndefined();
+    expect(offeredAgain({ status: "waiting", since: 0, ended: "lost" })).toBeUndefined();
+    expect(offeredAgain(connected)).toBeUndefined();
+  });
+});
 
 describe("the status line", () => {
   test.each<[PeerStreamState, string]>([
@@ -27,7 +53,10 @@ describe("the status line", () => {
       { status: "waiting", since: 0, ended: "left" },
       "The stranger left. Looking for someone else…",
     ],
-    [{ status: "connecting", roomId: "r", sharedInterests: [] }, "Found someone. Connecting…"],
+    [
+      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {} },
+      "Found someone. Connecting…",
+    ],
     [
       { ...connected, orphaned: true } as PeerStreamState,
       "The server no longer knows this call. It continues until you press Next.",
@@ -149,10 +178,43 @@ describe("interests", () => {
     for (const interest of interests) expect([...interest]).toHaveLength(32);
   });
 
-  test("C the separators of the world's scripts part interests", () => {
-    expect(parseInterests("音乐，电影、书")).toEqual(["音乐", "电影", "书"]);
-    expect(parseInterests("موسيقى، شعر؛ كتب")).toEqual(["موسيقى", "شعر", "كتب"]);
-    expect(parseInterests("jazz；rock\nfolk")).toEqual(["jazz", "rock", "folk"]);
+  test.each([
+    ["jazz，rock；folk", "full width"],
+    ["jazz、rock､folk", "ideographic"],
+    ["jazz。rock｡folk。", "ideographic full stops, one at the end"],
+    ["jazz، rock؛ folk۔", "Arabic, Urdu"],
+    ["jazz, rock। folk॥", "dandas"],
+    ["jazz፣ rock፤ folk።", "Ethiopic"],
+    ["jazz՝ rock, folk", "Armenian"],
+    ["jazz၊ rock၊ folk။", "Burmese"],
+    ["jazz᠂ rock᠂ folk", "Mongolian"],
+    ["jazz\nrock\r\nfolk", "line breaks"],
+    ["jazz\u2028rock\u2029folk", "line breaks of Unicode"],
+    ["#jazz #rock ＃folk", "hashtags"],
+  ])("C are parted by the separators of the world's scripts: %j, %s", (line) => {
+    expect(parseInterests(line).map((interest) => interest.replace(/^[#＃]/, ""))).toEqual([
+      "jazz",
+      "rock",
+      "folk",
+    ]);
+  });
+
+  test.each([
+    "node.js",
+    "col·lecció",
+    "哈利·波特",
+    "ハリー・ポッター",
+    "AC/DC",
+    "R&B",
+    "sci-fi",
+    "c#",
+    "C # minor",
+    "hip hop",
+    "rock 'n' roll",
+    "Wer bin ich?",
+    "12:30",
+  ])("C are not parted inside: %s", (interest) => {
+    expect(parseInterests(interest)).toEqual([interest]);
   });
 });
 
@@ -161,6 +223,7 @@ describe("B6 a partner whose camera or microphone is off", () => {
     status: "connected",
     roomId: "r",
     sharedInterests: [],
+    partnerFacts: {},
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });

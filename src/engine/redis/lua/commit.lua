@@ -1,6 +1,6 @@
 -- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
 -- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
--- its deadline, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
+-- its deadline, { 'blocked', … } with two persons who were to meet again though one has blocked the other, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
 -- mutation has a result already.
 if is_fenced(node) then return 'fenced' end
 now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
@@ -50,6 +50,11 @@ local due_from, due_to = take_range()
 for n = due_from, due_to do
   if not redis.call('ZSCORE', due_key(), ARGV[n]) then return { 'carried out' } end
 end
+-- Two who meet again do so in spite of a cooldown: only what never ends is later than this.
+local unblocked_from, unblocked_to = take_range()
+for n = unblocked_from, unblocked_to, 2 do
+  if must_not_meet(ARGV[n], ARGV[n + 1], 1e300) then return { 'blocked', ARGV[n], ARGV[n + 1] } end
+end
 local last, missed = 0, {}
 local reads, after = take(), tonumber(take())
 if reads ~= '' then
@@ -63,11 +68,16 @@ end
 -- The counts in an event are those before the change, and what it adds.
 for _, one in ipairs(sessions) do
   for n, entry in ipairs(one.entries) do
-    local mode, waiting, online, format = string.match(entry, '^#(%a+) (%d+) (%d+) (.*)$')
+    local mode, waiting, online, lobby, format = string.match(entry, '^#(%a+) (%d+) (%d+) ([^\n]*)\n(.*)$')
     if mode then
       one.has_counts = true
-      one.entries[n] =
-        string.format(format, redis.call('ZCARD', lobby_key(mode)) + waiting, redis.call('SCARD', online_key()) + online)
+      local counted = redis.call('HMGET', lobby_counts_key(), lobby .. '\nwaiting ' .. mode, lobby .. '\nonline')
+      local tickets, sessions_online = tonumber(counted[1] or '0'), tonumber(counted[2] or '0')
+      if lobby == '' then
+        tickets = redis.call('ZCARD', lobby_key(mode)) - tickets
+        sessions_online = redis.call('SCARD', online_key()) - sessions_online
+      end
+      one.entries[n] = string.format(format, tickets + waiting, sessions_online + online)
     end
   end
 end
@@ -75,6 +85,7 @@ for _ = 1, tonumber(take()) do
   local from, to = take_range()
   if ARGV[from] == 'keep_blocker' then keep_blocker(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
+  elseif ARGV[from] == 'count_in_lobby' then count_in_lobby(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'give_place' then give_place(ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], { unpack(ARGV, from + 4, to) })
   elseif ARGV[from] == 'take_place' then take_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })

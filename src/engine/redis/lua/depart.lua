@@ -1,4 +1,5 @@
--- Replaces a session by a pointer to the shard that has its copy. `rest` has the keys of the lists that its ticket is in, after their
+-- Replaces a session by a pointer to the shard that has its copy. `lobby` is the one that it is in, `tickets` that of its ticket, either
+-- empty for the one that is always there; `mode` that of its ticket, or empty without any. `rest` has the keys of the lists that its ticket is in, after their
 -- number, then the further arguments of keep_account if it has an account. Returns 0, and does nothing, if it is no longer as it was copied.
 if is_fenced(node) then return 'fenced' end
 local key = session_key(session)
@@ -9,6 +10,8 @@ for n = 2, lists + 1 do redis.call('ZREM', rest[n], session) end
 if (fields[4] or '') ~= '' then take_place(session, fields[4], { unpack(rest, 2, lists + 1) }) end
 redis.call('ZREM', due_key(), relaxation)
 redis.call('SREM', online_key(), session)
+if lobby ~= '' then count_in_lobby(lobby, 'online', -1) end
+if mode ~= '' and tickets ~= '' then count_in_lobby(tickets, 'waiting ' .. mode, -1) end
 redis.call('SREM', node_sessions_key(node), session)
 redis.call('DEL', key, log_key(session, fields[3] or ''), results_key(session), avoidances_key(session))
 redis.call('SET', moved_key(session), to, 'EX', life_s)

@@ -2,9 +2,9 @@
  * What a room allows its signals to contain is the beginning of its id, so that no signal needs a look at the room: a signal
  * that names another id is refused as not in it.
  */
-import { exceedsMode } from "../domain/media-sections.ts";
-import { relayOnlyCandidate, relayOnlyDescription } from "../domain/relay-filter.ts";
-import { reject, type Rejection } from "../domain/rejection.ts";
+import { exceedsMode } from "./media-sections.ts";
+import { relayOnlyCandidate, relayOnlyDescription } from "./relay-filter.ts";
+import { reject, type Rejection } from "./rejection.ts";
 import type { Mode, Signal } from "../protocol.ts";
 
 const relayOnlyPrefix = "relay.";
@@ -19,7 +19,8 @@ export function roomIdFor({ relayOnly, mode }: { relayOnly: boolean; mode: Mode 
   return (relayOnly ? relayOnlyPrefix : "") + modePrefix + id;
 }
 
-function readRoomId(roomId: string): { relayOnly: boolean; mode: Mode } {
+/** What the id of a room says of it. */
+export function readRoomId(roomId: string): { relayOnly: boolean; mode: Mode } {
   const relayOnly = roomId.startsWith(relayOnlyPrefix);
   const rest = relayOnly ? roomId.slice(relayOnlyPrefix.length) : roomId;
   const mode = modePrefixes.find(([prefix]) => rest.startsWith(prefix))?.[1] ?? "video";

@@ -1,0 +1,240 @@
+/**
+ * The tickets of a long list by what they state and refuse, so that one who fits few of them is found without reading the others. They are in
+ * blocks, each of which has the tickets that were queued in some interval. A block has a bit of every ticket for each value that can be
+ * stated or refused (a bitmap index: one `and` compares 32 tickets), and counts how many state each, so that a
+ * block need not be looked into for one that nobody in it states.
+ */
+import type { Dimensions, Fitting } from "../../domain/facts.ts";
+
+/** Tickets of one block. */
+const slotsMax = 256;
+const slotWords = slotsMax / 32;
+/** A block with fewer is merged with one beside it, if that leaves room for as many. */
+const slotsMin = slotsMax / 4;
+
+/** A ticket in the list, and its place in a block. */
+export interface Listed {
+  block: Block | undefined;
+  index: number;
+}
+
+interface Block {
+  /** When its first ticket may have been queued; its last one not after the first of the next block. */
+  queuedFrom: number;
+  count: number;
+  readonly listed: (Listed | undefined)[];
+  /** `slotWords` words each: of the tickets that are there; that state each value; that refuse each value. */
+  readonly bits: Int32Array;
+  /** How many tickets state each value. */
+  readonly counts: Uint16Array;
+}
+
+/** What a ticket that looks has to compare. Numbers of rows of a block's bits. */
+interface Plan {
+  /** Tickets in any of these do not fit. */
+  readonly none: readonly number[];
+  /** Of each of these, a ticket that fits is in one. */
+  readonly any: readonly (readonly number[])[];
+}
+
+export class FitBlocks<L extends Listed> {
+  readonly #dimensions: Dimensions;
+  readonly #queuedSince: (listed: L) => number;
+  readonly #values: number;
+  readonly #blocks: Block[] = [];
+
+  constructor(dimensions: Dimensions, queuedSince: (listed: L) => number) {
+    this.#dimensions = dimensions;
+    this.#queuedSince = queuedSince;
+    this.#values = 32 * dimensions.words;
+  }
+
+  add(listed: L, fitting: Fitting): void {
+    const queuedSince = this.#queuedSince(listed);
+    let at = this.#at(queuedSince);
+    if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
+      this.#makeRoom(at);
+      at = this.#at(queuedSince);
+    }
+    const block = this.#blocks[at];
+    if (block) this.#put(block, listed, this.#dimensions.bitsOf(fitting));
+  }
+
+  /** @param fitting as it was added. */
+  remove(listed: L, fitting: Fitting): void {
+    const { block, index } = listed;
+    if (!block) return;
+    this.#clear(block, index, this.#dimensions.bitsOf(fitting));
+    listed.block = undefined;
+    if (block.count >= slotsMin) return;
+    const at = this.#blocks.indexOf(block);
+    if (block.count === 0) this.#blocks.splice(at, 1);
+    else if (!this.#merge(at)) this.#merge(at + 1);
+  }
+
+  /**
+   * Visits the tickets whose bits fit: block by block, those that were queued first before others, but in any order within a block.
+   * @param visit is called with each; `next` before each further block: visiting ends when it answers `false`.
+   */
+  forEachFitting(fitting: Fitting, visit: (listed: L) => void, next: () => boolean): void {
+    const plan = this.#planFor(fitting);
+    for (const block of this.#blocks) {
+      if (!mayFit(block, plan)) continue;
+      visitFitting(block, plan, (listed) => visit(listed as L));
+      if (!next()) return;
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------
+
+  /** The block in which those are that were queued then. */
+  #at(queuedSince: number): number {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if ((this.#blocks[middle]?.queuedFrom ?? 0) <= queuedSince) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Splits a full block in two; at the end a new one begins, as most tickets come there. */
+  #makeRoom(at: number): void {
+    const full = this.#blocks[at];
+    const begin = (queuedFrom: number): Block => ({
+      queuedFrom,
+      count: 0,
+      listed: [],
+      bits: new Int32Array((1 + 2 * this.#values) * slotWords),
+      counts: new Uint16Array(this.#values),
+    });
+    if (!full) return void this.#blocks.push(begin(Number.NEGATIVE_INFINITY));
+    const times = full.listed.flatMap((one) => (one ? this.#queuedSince(one as L) : []));
+    times.sort((a, b) => a - b);
+    const [first = 0] = times;
+    const middle = at === this.#blocks.length - 1 ? times.length - 1 : times.length >>> 1;
+    const from = times.slice(middle).find((time) => time > first);
+    // If all were queued at one time, the next ones come into a block of their own.
+    const added = begin(from ?? first);
+    this.#blocks.splice(at + 1, 0, added);
+    if (from !== undefined)
+      this.#moveFrom(full, added, (listed) => this.#queuedSince(listed) >= from);
+  }
+
+  /** Moves all of a block into the one before it, if they fit there. */
+  #merge(at: number): boolean {
+    const [into, block] = [this.#blocks[at - 1], this.#blocks[at]];
+    if (!into || !block || into.count + block.count > slotsMax - slotsMin) return false;
+    this.#moveFrom(block, into, () => true);
+    this.#blocks.splice(at, 1);
+    return true;
+  }
+
+  #moveFrom(block: Block, into: Block, isMoved: (listed: L) => boolean): void {
+    for (const listed of block.listed as (L | undefined)[]) {
+      if (!listed || !isMoved(listed)) continue;
+      const bits = this.#bitsAt(block, listed.index);
+      this.#clear(block, listed.index, bits);
+      this.#put(into, listed, bits);
+    }
+  }
+
+  #put(block: Block, listed: L, bits: readonly number[]): void {
+    let word = 0;
+    while (block.bits[word] === -1) word += 1;
+    const index = 32 * word + Math.clz32(~(block.bits[word] ?? 0));
+    listed.block = block;
+    listed.index = index;
+    block.listed[index] = listed;
+    block.count += 1;
+    this.#toggle(block, index, bits, 1);
+  }
+
+  #clear(block: Block, index: number, bits: readonly number[]): void {
+    block.listed[index] = undefined;
+    block.count -= 1;
+    this.#toggle(block, index, bits, -1);
+  }
+
+  /** Sets the bits of a ticket, or clears them. */
+  #toggle(block: Block, index: number, bits: readonly number[], by: 1 | -1): void {
+    const { bits: all, counts } = block;
+    const mask = maskOf(index);
+    const word = index >>> 5;
+    all[word] = (all[word] ?? 0) ^ mask;
+    for (let n = 0; n < bits.length; n++)
+      for (let left = bits[n] ?? 0; left !== 0; left &= left - 1) {
+        const value = 32 * n + 31 - Math.clz32(left & -left);
+        const at = (1 + value) * slotWords + word;
+        all[at] = (all[at] ?? 0) ^ mask;
+        if (value < this.#values) counts[value] = (counts[value] ?? 0) + by;
+      }
+  }
+
+  #bitsAt({ bits }: Block, index: number): number[] {
+    const mask = maskOf(index);
+    return Array.from({ length: 2 * this.#dimensions.words }, (_, n) => {
+      let ones = 0;
+      for (let bit = 0; bit < 32; bit++)
+        if (((bits[(1 + 32 * n + bit) * slotWords + (index >>> 5)] ?? 0) & mask) !== 0)
+          ones |= 1 << bit;
+      return ones;
+    });
+  }
+
+  #planFor(fitting: Fitting): Plan {
+    const { coded, words } = this.#dimensions;
+    const bits = this.#dimensions.bitsOf(fitting);
+    const none: number[] = [];
+    const any: number[][] = [];
+    const has = (from: number, value: number) =>
+      ((bits[from + (value >>> 5)] ?? 0) & (1 << (value & 31))) !== 0;
+    for (const { from, groups } of coded) {
+      const refused: number[] = [];
+      const accepted: number[] = [];
+      for (let value = from; value <= from + groups; value++) {
+        if (has(0, value)) none.push(1 + this.#values + value);
+        (has(words, value) ? refused : accepted).push(1 + value);
+      }
+      if (refused.length > accepted.length) any.push(accepted);
+      else none.push(...refused);
+    }
+    return { none, any };
+  }
+}
+
+/** Bit 31 is that of the first of 32, as `Math.clz32` counts. */
+const maskOf = (index: number) => (1 << 31) >>> (index & 31);
+
+/** Whether some ticket of the block states one of the accepted values of each dimension. */
+function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
+  for (const rows of any) {
+    let stated = 0;
+    for (const row of rows) stated += counts[row - 1] ?? 0;
+    if (stated === 0) return false;
+  }
+  return true;
+}
+
+function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) => void): void {
+  for (let word = 0; word < slotWords; word++) {
+    let left = bits[word] ?? 0;
+    for (const rows of plan.any) {
+      if (left === 0) break;
+      let stated = 0;
+      for (const row of rows) stated |= bits[row * slotWords + word] ?? 0;
+      left &= stated;
+    }
+    for (const row of plan.none) {
+      if (left === 0) break;
+      left &= ~(bits[row * slotWords + word] ?? 0);
+    }
+    while (left !== 0) {
+      const bit = Math.clz32(left);
+      left &= ~maskOf(bit);
+      const one = listed[32 * word + bit];
+      if (one) visit(one);
+    }
+  }
+}

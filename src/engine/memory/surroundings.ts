@@ -1,0 +1,38 @@
+/** What transitions may look at in the engine in memory. One object for all verbs, as there is one verb at a time. */
+import type { Surroundings } from "../../domain/change.ts";
+import type { Moderation } from "../../domain/moderation.ts";
+import { reject } from "../../domain/rejection.ts";
+import { partyOf } from "../../domain/session.ts";
+import type { System } from "../../system.ts";
+import type { EngineOptions } from "../engine.ts";
+import type { SessionStore } from "./session-store.ts";
+
+export interface SurroundingsParts {
+  system: Pick<System, "now">;
+  /** The engine's clock. */
+  now: () => number;
+  options: EngineOptions;
+  store: Pick<SessionStore, "lobbies">;
+  moderation: Pick<Moderation, "suspendedUntil">;
+}
+
+/** Returns a function that answers with the surroundings of this moment, always the same object. */
+export function createSurroundings(parts: SurroundingsParts): () => Surroundings {
+  const { system, options, store, moderation } = parts;
+  const around: Surroundings & { now: number } = {
+    now: 0,
+    get wallOffsetMs() {
+      return system.now() - this.now;
+    },
+    options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
+    lobby: (mode, lobby) => store.lobbies.countsOf(lobby, mode, parts.now()),
+    suspended: (session) => {
+      const until = moderation.suspendedUntil(partyOf(session), system.now());
+      return until === undefined ? undefined : reject("suspended", { until });
+    },
+  };
+  return () => {
+    around.now = parts.now();
+    return around;
+  };
+}

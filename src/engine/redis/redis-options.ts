@@ -1,0 +1,41 @@
+/** What the engine in Redis is made with besides what every engine is. */
+import type { System } from "../../system.ts";
+import type { RedisFault } from "./faults.ts";
+import type { RedisLocation, RedisTls } from "./location.ts";
+
+export interface RedisOptions {
+  /** Where each shard of the lobby is; shards can be added at the end. */
+  locations: readonly RedisLocation[];
+  tls?: RedisTls | undefined;
+  /** Before each key and channel, so that several sites can share one Redis. Default: `peer-stream:`. */
+  prefix?: string;
+  /** What anybody with access to Redis may know of this node; `doctor` reads it. */
+  about?: string;
+  /** Those of session tokens; the key of address hashes is stored under each of them. Without any there is none. */
+  secrets?: readonly string[];
+  /** How long a node is considered alive without a heartbeat (milliseconds). Default: 6000. */
+  leaseMs?: number;
+  /** A command that takes longer has failed (milliseconds). */
+  timeoutMs?: number;
+  /** The clock of deadlines (epoch milliseconds) instead of that of Redis: for tests on virtual time. */
+  deadlineClock?: () => number;
+  /** Signals wait so long for others at most, so that Redis is woken less often (milliseconds). Default: 8. */
+  batchMs?: number;
+  /** Sessions online per open shard above which one more opens. Default: 40,000. */
+  openAbove?: number;
+  /** Sessions online per shard that would remain below which one closes. Default: 25,000. */
+  closeBelow?: number;
+  /**
+   * A ticket that has waited so long in another shard than the first one is moved there (milliseconds). Default: 3 s after it accepts
+   * anybody.
+   */
+  seekAfterMs?: number;
+  /** Real time, for leases and connections. */
+  clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
+  /** A shard is available again, or for the first time. */
+  onAvailable?: (how: string, shard: number) => void;
+  /** It is unavailable; called again when the reason changes. */
+  onUnavailable?: (fault: RedisFault, shard: number) => void;
+  /** An error that no caller waits for. */
+  onBug?: (error: unknown, where: string) => void;
+}

@@ -1,0 +1,70 @@
+/** The index in memory against a naive list, with tickets that come, go and look; long lists among them. */
+import { expect, test } from "bun:test";
+import { createDimensions, fit, requiredWants } from "../../../src/domain/facts.ts";
+import { defaultWishes, type Ticket } from "../../../src/domain/ticket.ts";
+import { LobbyIndex, type WaitingPeer } from "../../../src/engine/memory/lobby-index.ts";
+import { declaration, somebody } from "../../support/population.ts";
+import { seededRandom } from "../../support/virtual-system.ts";
+
+interface Peer extends WaitingPeer<Peer> {
+  value: { ticket: Ticket | undefined };
+}
+
+function peerWith(sessionId: string, queuedSince: number, random: () => number): Peer {
+  const wishes = { ...defaultWishes, ...somebody(random) };
+  const ticket: Ticket = {
+    sessionId,
+    wishes,
+    since: queuedSince,
+    queuedSince,
+    accepts: "anybody",
+    required: requiredWants(wishes, random() < 0.5 ? 0 : 10_000),
+    revision: 1,
+  };
+  return {
+    value: { ticket },
+    person: { number: undefined, barred: undefined },
+    indexEntries: undefined,
+  };
+}
+
+for (const { seed, sizeMax, timeMax } of [
+  { seed: 1, sizeMax: 100, timeMax: 100_000 },
+  { seed: 2, sizeMax: 3000, timeMax: 3_600_000 },
+  { seed: 3, sizeMax: 3000, timeMax: 1 },
+  { seed: 4, sizeMax: 1200, timeMax: 4000 },
+])
+  test(`finds the oldest ones that fit, as a list would: up to ${sizeMax} within ${timeMax} ms`, () => {
+    const random = seededRandom(seed);
+    const index = new LobbyIndex<Peer>(createDimensions(declaration));
+    let peers: Peer[] = [];
+    let found = 0;
+    for (let round = 0; round < 6 * sizeMax; round++) {
+      const isGrowing = Math.floor(round / sizeMax) % 2 === 0;
+      if (random() < (isGrowing ? 0.9 : 0.1)) {
+        const peer = peerWith(`${round}`, Math.floor(random() * timeMax), random);
+        index.add(peer);
+        peers.push(peer);
+      } else if (peers.length > 0) {
+        const [gone] = peers.splice(Math.floor(random() * peers.length), 1);
+        if (gone) index.remove(gone);
+      }
+      if (round % 10 > 0) continue;
+      const looking = peerWith("looking", timeMax, random);
+      index.add(looking);
+      const own = looking.value.ticket as Ticket;
+      const fitting = peers.flatMap(({ value: { ticket } }) =>
+        ticket && fit(own, ticket) ? ticket : [],
+      );
+      const oldest = Math.min(...fitting.map(({ queuedSince }) => queuedSince));
+      const eligible = index.eligibleFor(looking, 4);
+      for (const ticket of eligible) expect(fitting).toContain(ticket);
+      expect(eligible.length > 0).toBe(fitting.length > 0);
+      // Times are compared to the second.
+      if (eligible[0]) expect(eligible[0].queuedSince - oldest).toBeLessThan(1000);
+      found += eligible.length;
+      index.remove(looking);
+    }
+    for (const peer of peers) index.remove(peer);
+    expect(found).toBeGreaterThan(sizeMax / 10);
+  });
