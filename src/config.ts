@@ -129,6 +129,7 @@ const variables = z.object({
   SKIP_BURST: integer(0, 10_000).default(20),
   SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
   RELAX_AFTER_MS: integer(0, dayMs).default(10_000),
+  LANE_AFTER_MS: integer(0, dayMs).default(0),
   LOBBIES: lobbyNames.default([]),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
   FACTS_FILE: z.string().optional(),
@@ -260,6 +261,7 @@ const config = variables
     skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
     skipDelayMs: env.SKIP_DELAY_MS,
     relaxAfterMs: env.RELAX_AFTER_MS,
+    laneAfterMs: env.LANE_AFTER_MS,
     // The path of a JSON file; it is read at the start.
     factsFile: env.FACTS_FILE,
     moderation: {

@@ -1,6 +1,7 @@
 /** What an operator declares about facts → the declaration, checked. All problems are reported at once, each with the name of its dimension. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { laneName } from "./domain/lanes.ts";
 import { factLimits, type FactDimension, type FactsDeclaration } from "./protocol.ts";
 import { isName } from "./rpc/identity.ts";
 
@@ -78,9 +79,11 @@ const dimension: z.ZodType<FactDimension> = z.discriminatedUnion(
 const nameProblem = (name: string): string | undefined =>
   name in {}
     ? "is the name of something that every object has"
-    : isName(name, nameCharsMax)
-      ? undefined
-      : `the name ${properName}`;
+    : name === laneName
+      ? "is the name of the server's own: see LANE_AFTER_MS"
+      : isName(name, nameCharsMax)
+        ? undefined
+        : `the name ${properName}`;
 
 /** What is declared, or what is wrong with it. */
 export type ReadFacts =

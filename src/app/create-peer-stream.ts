@@ -143,7 +143,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "on" | "policy" | "onReport"
+  "authenticate" | "admit" | "lane" | "on" | "policy" | "onReport"
 > {
   system: System;
   log: Log;
@@ -164,7 +164,7 @@ export interface OpenedPeerStream {
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
 export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPeerStream {
-  const { system, log, policy, admit, page } = parts;
+  const { system, log, policy, admit, lane, page } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
@@ -197,6 +197,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     page,
     authenticate: parts.authenticate ?? byToken,
     admit,
+    lane,
     admission: {
       ...config.admission,
       peersMax: socketsMax,

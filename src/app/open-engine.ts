@@ -1,6 +1,7 @@
 /** Opens the engine that a configuration asks for. */
 import { readFileSync } from "node:fs";
 import { createDimensions } from "../domain/facts.ts";
+import { laneDimension, laneName } from "../domain/lanes.ts";
 import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
@@ -24,7 +25,9 @@ function engineOptionsFor(
   config: HostedConfig,
   lifecycle: readonly LifecycleType[],
 ): EngineOptions {
-  const { facts, skipCooldownMs, skipBurst, skipDelayMs, graceMs, relaxAfterMs } = config;
+  const { facts, skipCooldownMs, skipBurst, skipDelayMs, graceMs } = config;
+  const { relaxAfterMs, laneAfterMs } = config;
+  const declared = { ...facts, ...(laneAfterMs > 0 && { [laneName]: laneDimension }) };
   return {
     graceMs,
     skipCooldownMs,
@@ -39,10 +42,10 @@ function engineOptionsFor(
     blocks: config.blocks,
     lifecycle,
     // An empty declaration costs nothing either.
-    ...(facts && Object.keys(facts).length > 0 && { dimensions: createDimensions(facts) }),
+    ...(Object.keys(declared).length > 0 && { dimensions: createDimensions(declared) }),
     // Past the burst the growing delay lets through one skip each 3 s at most.
     avoidsMax: Math.max(avoidsMin, skipBurst + Math.ceil(skipCooldownMs / 1000)),
-    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs, laneAfterMs },
   };
 }
 

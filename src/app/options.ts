@@ -6,6 +6,7 @@ import { lifecycleTypes } from "../domain/lifecycle.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { ReportNotice } from "../signaling/signaling.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
+import type { LaneHook } from "../rpc/lane.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
@@ -41,6 +42,8 @@ export interface Settings {
   skipDelayMs?: number | undefined;
   /** After this wait anybody is accepted, whatever the interests and languages. Default: 10,000. */
   relaxAfterMs?: number | undefined;
+  /** After this wait a peer meets those of other lanes as well. Default: 0, there are no lanes. */
+  laneAfterMs?: number | undefined;
   /** Lobbies that a peer can choose in `join`, besides `main`: at most 100 names of 1 to 64 characters. Default: none. */
   lobbies?: List | undefined;
   /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
@@ -149,6 +152,8 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
   authenticate?: Authenticate | undefined;
   /** Asked before each join: see `AdmitHook`. Default: everybody may. */
   admit?: AdmitHook<Declared> | undefined;
+  /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
+  lane?: LaneHook | undefined;
   /**
    * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
    * them; a room's events come in their order. Default: none, which costs nothing.
@@ -175,6 +180,7 @@ const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "facts",
   "authenticate",
   "admit",
+  "lane",
   "on",
   "policy",
   "log",
@@ -256,6 +262,8 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Host
   if (options.authenticate && (options.authJwtSecret ?? options.authJwksUrl) !== undefined)
     problems.push("authenticate: is one way to know peers, authJwtSecret and authJwksUrl another");
   if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
+  else if (options.lane && config.laneAfterMs === 0)
+    problems.push("lane: is asked only where there are lanes: set laneAfterMs as well");
   if (options.facts && options.factsFile !== undefined)
     problems.push("facts: and factsFile exclude each other: set one of them");
   const declared = readFactsOf(options);

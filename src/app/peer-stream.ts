@@ -22,7 +22,9 @@ import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
+import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
+import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
@@ -65,6 +67,8 @@ export interface AssemblyOptions extends SignalingOptions {
   authenticate?: Authenticate | undefined;
   /** Asked before each join; without it everybody may. */
   admit?: AdmitHook | undefined;
+  /** Asked for a peer's lane before each join; without it lanes are decided by conduct. */
+  lane?: LaneHook | undefined;
   /** The dimensions of facts that the engine was made with. Default: none. */
   facts?: FactsDeclaration | undefined;
   /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
@@ -155,14 +159,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  const { authenticate, admit, askLane } = createHooks(options, metrics);
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit: options.admit && createAdmit(options.admit, hooks),
+    admit,
+    askLane,
     lobbies,
     claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
@@ -171,8 +176,7 @@ export function assemble(options: AssemblyOptions): Assembly {
 
   const arrivals = new Arrivals({
     contexts,
-    authenticate:
-      options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
+    authenticate,
     admission,
     signaling,
     system,
@@ -226,6 +230,19 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 }
 
+/** The operator's hooks whose answers peers wait for. */
+function createHooks(
+  { authenticate, admit, lane, log, system }: AssemblyOptions,
+  metrics: Metrics,
+) {
+  const parts = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  return {
+    authenticate: authenticate && createAuthenticator({ ...parts, authenticate }),
+    admit: admit && createAdmit(admit, parts),
+    askLane: lane && createAskLane(lane, parts),
+  };
+}
+
 /** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
 function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
   const warnOnce = createWarnOnce(log, elapsed);
@@ -239,7 +256,7 @@ function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
 /** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
 function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
   const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: "authenticate" | "admit", error: unknown) => {
+  return (hook: HookName, error: unknown) => {
     metrics.hookFailed(hook);
     warnRarely(`the hook ${hook} failed`, { error: textOfError(error) });
   };

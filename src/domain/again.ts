@@ -41,7 +41,8 @@ export function askAgain(
 /** Whether a session may meet somebody again by having changed like this, and could not before. */
 export function mayMeetBy(before: Session, after: Session): boolean {
   if (!isFree(after) || !after.recentRooms.some(({ again }) => again !== undefined)) return false;
-  return !isFree(before) || before.recentRooms !== after.recentRooms;
+  const isElsewhere = before.wishes?.lobby !== after.wishes?.lobby;
+  return !isFree(before) || isElsewhere || before.recentRooms !== after.recentRooms;
 }
 
 /** The ended rooms whose other member the session would meet again now; the latest first. */

@@ -2,7 +2,9 @@
  * A change of one or two sessions as a value, and the two steps that most transitions are made of: a session enters the
  * lobby, and a room ends.
  */
-import { requiredWants, type Dimensions } from "./facts.ts";
+import { afterEvidence, evidenceOf } from "./conduct.ts";
+import type { Dimensions } from "./facts.ts";
+import { hasLanes, inLane, laneOf, requiredOfTicket } from "./lanes.ts";
 import type { LoggedEvent, Mode, Status } from "../protocol.ts";
 import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
@@ -177,27 +179,37 @@ function countArrived({ before, member }: ChangeDraft, lobby: string | undefined
 // ---------------------------------------------------------------------------------------------
 // Tickets
 
-/** Gives the session a new version of its ticket, with what it accepts by now. Versions seen before become invalid. */
+/**
+ * Gives the session a new version of its ticket, with what it accepts by now. Versions seen before become invalid.
+ * @param wishes those of the session.
+ */
 export function setTicket(
   session: SessionDraft,
-  ticket: { wishes: Wishes; since: number; queuedSince: number },
-  { now, options }: Surroundings,
+  { wishes, since, queuedSince }: { wishes: Wishes; since: number; queuedSince: number },
+  { now, options: { relax } }: Surroundings,
 ): void {
-  const { wishes, since, queuedSince } = ticket;
+  const waitedMs = now - since;
+  const stated = hasLanes(relax)
+    ? inLane(wishes, { lane: laneOf(session, now), waitedMs }, relax)
+    : wishes;
   session.revision += 1;
   session.ticket = {
     sessionId: session.id,
-    wishes,
+    wishes: stated,
     since,
     queuedSince,
-    accepts: acceptanceAfter(wishes, now - since, options.relax).accepts,
-    required: requiredWants(wishes, now - since),
+    accepts: acceptanceAfter(wishes, waitedMs, relax).accepts,
+    required: requiredOfTicket(stated, waitedMs),
     revision: session.revision,
   };
 }
 
 export function renewTicket(session: SessionDraft, around: Surroundings): void {
-  if (session.ticket) setTicket(session, session.ticket, around);
+  const { ticket } = session;
+  if (!ticket) return;
+  // The ticket's own may have a lane.
+  const { wishes = ticket.wishes } = session;
+  setTicket(session, { ...ticket, wishes }, around);
 }
 
 /** Gives the session a ticket, and sends it `lobby`. */
@@ -277,7 +289,13 @@ export function endRoom(
   const { reason } = outcome;
   const { id: roomId, since } = room;
   const ids = { roomId, sessionId: member.id, partnerId: partner.id };
-  draft.room = { kind: "ended", room, end: { ...ids, reason, ending, lastedMs: now - since } };
+  const end = { ...ids, reason, ending, lastedMs: now - since };
+  draft.room = { kind: "ended", room, end };
+  if (hasLanes(options.relax)) {
+    const evidence = evidenceOf(end);
+    if (evidence.member) member.conduct = afterEvidence(member.conduct, evidence.member, now);
+    if (evidence.partner) partner.conduct = afterEvidence(partner.conduct, evidence.partner, now);
+  }
   const votes = earnsVote(room, around);
   member.room = undefined;
   partner.room = undefined;

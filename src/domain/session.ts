@@ -5,6 +5,7 @@
 import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
+import type { Conduct } from "./conduct.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
 
@@ -32,6 +33,8 @@ export interface Session {
   readonly roomCount: number;
   readonly roomsRejected: number;
   readonly skipPenalty: SkipPenalty | undefined;
+  /** Only kept where there are lanes. */
+  readonly conduct: Conduct | undefined;
   /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
   readonly intentsFullAt: number;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
@@ -117,6 +120,7 @@ export function newSession(
     roomCount: 0,
     roomsRejected: 0,
     skipPenalty: undefined,
+    conduct: undefined,
     intentsFullAt: 0,
     graceUntil: undefined,
     lostAt: undefined,
@@ -144,6 +148,7 @@ export function copyOf(session: Session): SessionDraft {
     roomCount: session.roomCount,
     roomsRejected: session.roomsRejected,
     skipPenalty: session.skipPenalty,
+    conduct: session.conduct,
     intentsFullAt: session.intentsFullAt,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
@@ -157,22 +162,25 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "intentsFullAt"
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "conduct" | "intentsFullAt"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
 
 /** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
-  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt } = standing;
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
+  const { conduct, intentsFullAt } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
     session.skipPenalty === skipPenalty &&
+    session.conduct === conduct &&
     session.intentsFullAt === intentsFullAt;
   if (isSame) return session;
-  return { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt };
+  const kept = { earlierNetworks, roomCount, roomsRejected, skipPenalty, conduct, intentsFullAt };
+  return { ...session, ...kept };
 }
 
 /**

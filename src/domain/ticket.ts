@@ -12,6 +12,8 @@ export interface Wishes extends Stated {
   languages: readonly string[];
   relayOnly: boolean;
   autoRejoin: boolean;
+  /** The number of the lane that the operator has named: see lanes.ts; absent: none. Peers can't state it. */
+  lane?: number;
   /** Only tickets of one lobby meet. The operator says which one it is; absent: the one that is always there. */
   lobby?: string;
 }
@@ -56,6 +58,8 @@ export interface Ticket extends Fitting {
 export interface RelaxSteps {
   languageAfterMs: number;
   anybodyAfterMs: number;
+  /** After which a ticket meets those of other lanes as well; 0 or absent: there are no lanes. */
+  laneAfterMs?: number | undefined;
 }
 
 /** `Array.prototype.includes` as a loop, which is several times faster on short lists. */
@@ -108,12 +112,12 @@ export function acceptanceAfter(
   const wishesInterest = wishes.interests.length > 0;
   const wishesLanguage = wishes.languages.length > 0;
   if ((!wishesInterest && !wishesLanguage) || waitedMs >= steps.anybodyAfterMs)
-    return relaxing("anybody", undefined, wishes, waitedMs);
+    return relaxing("anybody", undefined, wishes, waitedMs, steps);
   const byInterestOnly = wishesInterest && waitedMs < steps.languageAfterMs;
   if (byInterestOnly && wishesLanguage)
-    return relaxing("interest", steps.languageAfterMs, wishes, waitedMs);
+    return relaxing("interest", steps.languageAfterMs, wishes, waitedMs, steps);
   const accepted = wishesLanguage ? "language" : "interest";
-  return relaxing(accepted, steps.anybodyAfterMs, wishes, waitedMs);
+  return relaxing(accepted, steps.anybodyAfterMs, wishes, waitedMs, steps);
 }
 
 /** @param wordsAfterMs when its interests and languages give way next. */
@@ -122,8 +126,10 @@ function relaxing(
   wordsAfterMs: number | undefined,
   { wants }: Wishes,
   waitedMs: number,
+  { laneAfterMs = 0 }: RelaxSteps,
 ): { accepts: Acceptance; relaxesAfterMs?: number } {
   let relaxesAfterMs = wordsAfterMs;
+  if (waitedMs < laneAfterMs) relaxesAfterMs = Math.min(laneAfterMs, relaxesAfterMs ?? laneAfterMs);
   for (const want of wants ?? []) {
     const { softAfterMs } = want;
     if (softAfterMs !== undefined && isRequired(want, waitedMs))

@@ -42,6 +42,8 @@ import {
   type Room,
   type Session,
 } from "./session.ts";
+import { afterEvidence } from "./conduct.ts";
+import { hasLanes } from "./lanes.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
 
@@ -293,6 +295,7 @@ export interface EndRequestOfSession {
   ending: Ending;
   roomId?: string | undefined;
   claims?: Facts | undefined;
+  lane?: number | undefined;
 }
 
 /**
@@ -302,11 +305,11 @@ export interface EndRequestOfSession {
 export function end(
   session: Session,
   partner: Session | undefined,
-  { ending, roomId, claims }: EndRequestOfSession,
+  { ending, roomId, claims, lane }: EndRequestOfSession,
   around: Surroundings,
 ): Change<Ended> | Rejection {
   if (ending === "skip" && !session.present) return reject("not-subscribed");
-  const wishes = claims && claimed(session.wishes, claims, around);
+  const wishes = restated(session.wishes, { claims, lane }, around);
   if (ending === "skip" && statusOf(session) === "idle") {
     const entered = enqueue(session, wishes, around);
     if (isRejection(entered)) return entered;
@@ -334,16 +337,16 @@ export function end(
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
 }
 
-/** The wishes that a session returns to the lobby with, with what the operator states of it now. */
-function claimed(
-  last: Wishes | undefined,
-  claims: Facts,
+/** The wishes that a session returns to the lobby with, with what the operator states of it now; `undefined` if that is nothing. */
+function restated(
+  last: Wishes = defaultWishes,
+  { claims, lane }: Pick<EndRequestOfSession, "claims" | "lane">,
   { options: { dimensions } }: Surroundings,
 ): Wishes | undefined {
-  if (!dimensions) return last;
-  const { facts: before, ...wishes } = last ?? defaultWishes;
-  const facts = withClaims(before, claims, dimensions.declared);
-  return facts ? { ...wishes, facts } : wishes;
+  if (claims === undefined && lane === undefined) return undefined;
+  const { facts: before, ...wishes } = last;
+  const facts = claims && dimensions ? withClaims(before, claims, dimensions.declared) : before;
+  return { ...wishes, ...(facts && { facts }), ...(lane !== undefined && { lane }) };
 }
 
 /** A suspension takes effect. */
@@ -355,6 +358,13 @@ export function evict(
   const draft = startChange(session, partner);
   evictMember(draft, around);
   return finishChange(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** A report of the session has counted. */
+export function reproach(session: Session, { now, options }: Surroundings): Change<undefined> {
+  const draft = startChange(session, undefined);
+  if (hasLanes(options.relax)) draft.member.conduct = afterEvidence(session.conduct, "report", now);
+  return finishChange(draft, undefined);
 }
 
 /** Of a past room also the account, as the partner may be forgotten by now. */

@@ -113,6 +113,8 @@ export interface EndRequest {
   roomId?: string | undefined;
   /** Of a skip: the facts that the operator states of the session now, in place of earlier ones; absent: they stay. */
   claims?: Facts | undefined;
+  /** Of a skip: the lane that the operator names now; absent: the one it named last. */
+  lane?: number | undefined;
 }
 
 export interface Reported {

@@ -10,6 +10,7 @@ import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { JoinClaims } from "./facts-input.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
+import type { AskLane } from "./lane.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
@@ -70,6 +71,8 @@ class ConnectionContext implements Context {
   readonly connection: Connection;
   /** Whether the `admit` hook has let it in when it was asked last. */
   #isAdmitted = false;
+  /** Whether the `lane` hook has been asked: after that only joins ask it again. */
+  #hasAskedLane = false;
 
   constructor(parts: ContextParts, connection: Connection) {
     this.#parts = parts;
@@ -111,15 +114,21 @@ class ConnectionContext implements Context {
     const { admit, claims, signaling } = this.#parts;
     const lobby = this.#lobbyFor(asked.lobby);
     const wishes = claims ? claims.addTo(asked, this.connection.identity.facts) : asked;
-    if (!admit) return signaling.join(caller, wishes, lobby);
+    const enter = () =>
+      chain(this.#askLane(caller), (lane) => signaling.join(caller, wishes, lobby, lane));
+    if (!admit) return enter();
     return chain(this.#ask(admit, caller, { ...wishes, lobby }), (refused) =>
-      isRejection(refused) ? refused : signaling.join(caller, wishes, lobby),
+      isRejection(refused) ? refused : enter(),
     );
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
     const claimed = this.#parts.claims?.read(this.connection.identity.facts);
-    return this.#ifAdmitted(caller, () => this.signaling.skip(caller, roomId, claimed));
+    return this.#ifAdmitted(caller, () =>
+      chain(this.#hasAskedLane ? undefined : this.#askLane(caller), (lane) =>
+        this.signaling.skip(caller, roomId, claimed, lane),
+      ),
+    );
   }
 
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
@@ -163,6 +172,14 @@ class ConnectionContext implements Context {
       return answer;
     });
   }
+
+  #askLane(caller: Caller): MaybePromise<number | undefined> {
+    const { askLane } = this.#parts;
+    if (!askLane) return undefined;
+    this.#hasAskedLane = true;
+    const { account, facts } = this;
+    return askLane({ account, facts, session: caller.sessionId });
+  }
 }
 
 const unstatedWishes: AskedWishes = {
@@ -188,6 +205,8 @@ export interface ContextParts {
   newSessionId: (account: string | undefined) => string;
   /** The operator's hook before a join; without it everybody may. */
   admit?: Admit | undefined;
+  /** Asks the operator's hook for a peer's lane; without it that is decided by conduct. */
+  askLane?: AskLane | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
   /** What the operator states of peers; absent: nothing that decides who is paired. */

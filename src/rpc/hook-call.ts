@@ -1,8 +1,7 @@
-/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and failing closed. */
-import type { Rejection } from "../domain/rejection.ts";
+/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and with a known result if it fails. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
-export type HookName = "authenticate" | "admit";
+export type HookName = "authenticate" | "admit" | "lane";
 
 export interface HookParts {
   schedule: (delayMs: number, task: () => void) => () => void;
@@ -18,17 +17,17 @@ const hookMs = 2000;
 const retryMs = 2000;
 
 /**
- * @param failed makes the rejection for a hook that failed, with when to try again (milliseconds).
+ * @param failed makes the result for a hook that failed; a rejection has when to try again (milliseconds).
  * @param check turns the hook's answer into what is wanted of it, or throws.
  */
-export function callHook<Answer, Result>(
+export function callHook<Answer, Result, Failure>(
   name: HookName,
   hook: () => MaybePromise<Answer>,
-  failed: (retryAfterMs: number) => Rejection,
+  failed: (retryAfterMs: number) => Failure,
   { schedule, random, onHookFault }: HookParts,
   check: (answer: Answer) => Result,
-): MaybePromise<Result | Rejection> {
-  const fail = (error: unknown): Rejection => {
+): MaybePromise<Result | Failure> {
+  const fail = (error: unknown): Failure => {
     onHookFault(name, error);
     return failed(Math.round(retryMs * (1 + random())));
   };

@@ -125,10 +125,12 @@ export class Signaling {
     caller: Caller,
     asked: Parameters<typeof normaliseWishes>[0],
     lobby?: string,
+    lane?: number,
   ): MaybePromise<StatusAnswer | Rejection> {
     const { engine, ice, log } = this.#parts;
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
+    if (lane !== undefined) wishes.lane = lane;
     if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
@@ -137,9 +139,17 @@ export class Signaling {
     });
   }
 
-  /** @param claims the facts that the operator states of the caller; absent: as when it joined. */
-  skip(caller: Caller, roomId?: string, claims?: Facts): MaybePromise<StatusAnswer | Rejection> {
-    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId, claims });
+  /**
+   * @param claims the facts that the operator states of the caller; absent: as when it joined.
+   * @param lane as the operator has just named it; absent: the one it named last.
+   */
+  skip(
+    caller: Caller,
+    roomId?: string,
+    claims?: Facts,
+    lane?: number,
+  ): MaybePromise<StatusAnswer | Rejection> {
+    const skipping = this.#parts.engine.end(caller, { ending: "skip", roomId, claims, lane });
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 

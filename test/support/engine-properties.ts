@@ -5,9 +5,11 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { lobbyNamed } from "../../src/domain/lobby.ts";
+import { retentionMsMin } from "../../src/engine/constants.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
-import type { Want } from "../../src/domain/facts.ts";
+import { createDimensions, type Want } from "../../src/domain/facts.ts";
+import { laneDimension, laneName } from "../../src/domain/lanes.ts";
 import { dimensions } from "./facts-contract.ts";
 import {
   createWorld,
@@ -22,6 +24,11 @@ const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
 const graceMs = 15_000;
 const lobbies = ["main", "berlin"];
+const laneAfterMs = 8000;
+const dimensionsWithLanes = createDimensions({
+  ...dimensions.declared,
+  [laneName]: laneDimension,
+});
 
 interface Member {
   peer: Peer;
@@ -34,6 +41,8 @@ interface Member {
     Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin" | "facts" | "wants">
   > & {
     lobby: string;
+    /** Absent: by conduct, as it has never joined. */
+    lane?: number;
   };
   /** Since when it has waited, as far as that was known before the present command (milliseconds). */
   since: number | undefined;
@@ -43,6 +52,7 @@ interface Member {
 }
 
 interface Model {
+  withLanes: boolean;
   members: Member[];
   /** `one>other` → until when one person avoids the other. */
   avoids: Map<string, number>;
@@ -73,6 +83,7 @@ function askNoMore(model: Model, member: Member, whom?: Member) {
 
 /** Whether both ask to meet again, and may: for certain, or possibly. */
 function wantEachOther(model: Model, a: Member, b: Member, now: number, certainly: boolean) {
+  if (a.asked.lobby !== b.asked.lobby) return false;
   const barredUntil = (one: Member, other: Member) =>
     model.avoids.get(key(one.person, other.person)) ?? 0;
   if (Math.max(barredUntil(a, b), barredUntil(b, a)) === Number.POSITIVE_INFINITY) return false;
@@ -99,6 +110,17 @@ function unmet({ asked: { wants } }: Member, { asked: { facts } }: Member, waite
       (to === undefined || Number(fact) <= to);
     return !isMet && waitedMs < softAfterMs;
   });
+}
+
+/** Whether two may not meet because of their lanes, after so much waiting of each; `undefined`: that depends on their conduct. */
+function areLanesApart(
+  { withLanes }: Model,
+  [one, other]: readonly [Member, Member],
+  waitedMs: readonly [number, number],
+): boolean | undefined {
+  if (!withLanes || Math.max(...waitedMs) >= laneAfterMs) return false;
+  const [own, its] = [one.asked.lane, other.asked.lane];
+  return own === undefined || its === undefined ? undefined : own !== its;
 }
 
 const key = (one: string, other: string) => `${one}>${other}`;
@@ -187,6 +209,8 @@ async function audit(model: Model, world: World) {
       const [a, b] = [one.member, other.member];
       if (a.asked.mode !== b.asked.mode || a.asked.lobby !== b.asked.lobby || barred(a, b))
         continue;
+      const waitedMs = [clock - one.since, clock - other.since] as const;
+      if (areLanesApart(model, [a, b], waitedMs) !== false) continue;
       if (unmet(a, b, clock - one.since).length + unmet(b, a, clock - other.since).length > 0)
         continue;
       const level = ({ member, since }: typeof one) =>
@@ -201,8 +225,8 @@ async function audit(model: Model, world: World) {
 }
 
 /**
- * Nobody meets whom it avoids, is paired against a want of either that holds, or with somebody in another lobby: looked at for each room at
- * the moment it is made. During a cooldown two do who have both asked for it within five minutes, and have not blocked each other.
+ * Nobody meets whom it avoids, is paired against a want of either that holds, with somebody in another lobby, or in another lane before the
+ * bound: looked at for each room at the moment it is made. During a cooldown two do who have both asked for it within five minutes, and have not blocked each other.
  * @param since when each that waited before had begun to.
  */
 function meetings(model: Model, world: World, before: Set<string>, since: Map<Member, number>) {
@@ -217,11 +241,15 @@ function meetings(model: Model, world: World, before: Set<string>, since: Map<Me
     const [a, b] = [one.person, other.person];
     expect(one.asked.lobby).toBe(other.asked.lobby);
     const isWanted = wantEachOther(model, one, other, model.auditedAt, false);
+    const waited = (member: Member) => clock - (since.get(member) ?? clock);
     for (const [own, its] of [
       [one, other],
       [other, one],
     ] as const)
-      if (!isWanted) expect(unmet(own, its, clock - (since.get(own) ?? clock))).toEqual([]);
+      if (!isWanted) expect(unmet(own, its, waited(own))).toEqual([]);
+    const lanes = [one.asked.lane, other.asked.lane];
+    const apart = !isWanted && areLanesApart(model, [one, other], [waited(one), waited(other)]);
+    expect({ lanes, apart: apart === true }).toEqual({ lanes, apart: false });
     askNoMore(model, one, other);
     askNoMore(model, other, one);
     expect({ a, b, same: a === b }).toEqual({ a, b, same: false });
@@ -276,6 +304,14 @@ async function askAgain(model: Model, roomId: string | undefined, member: Member
     const answer = await peer.again(roomId);
     if (answer === "idle" || answer === "waiting" || answer === "paired") names.add(peer.name);
   }
+}
+
+/** Whoever was away for so long that its session may be forgotten, with what it asked for, asks for it anew. */
+async function comeBack(member: Member, world: World, options?: { lastEventId: undefined }) {
+  const awayMs = member.present ? 0 : world.system.elapsed() - member.awaySince;
+  member.present = true;
+  await member.peer.comeBack(options);
+  if (awayMs >= retentionMsMin) await member.peer.join(member.asked);
 }
 
 /** A second stream that resumes from an earlier event: it is told all that came after that, in order, or `resync` and none of it. */
@@ -355,6 +391,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         languages: words("en", "de"),
         autoRejoin: fc.constantFrom(true, true, false),
         lobby: fc.constantFrom("main", "main", ...lobbies),
+        lane: fc.constantFrom(0, 0, 0, 1),
         facts,
         wants,
       })
@@ -435,10 +472,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       }),
     ),
     someone.map((who) =>
-      command("come back", who, async (member) => {
-        if (member.present) return;
-        member.present = true;
-        await member.peer.comeBack();
+      command("come back", who, async (member, _, world) => {
+        if (!member.present) await comeBack(member, world);
       }),
     ),
     fc.tuple(someone, fc.nat(60)).map(([who, missed]) =>
@@ -447,9 +482,8 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       }),
     ),
     someone.map((who) =>
-      command("open a second tab", who, async (member) => {
-        member.present = true;
-        await member.peer.comeBack({ lastEventId: undefined });
+      command("open a second tab", who, async (member, _, world) => {
+        await comeBack(member, world, { lastEventId: undefined });
       }),
     ),
     fc
@@ -477,14 +511,16 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
           minLength: peers,
           maxLength: peers,
         }),
-        async (history, accounts) => {
+        fc.boolean(),
+        async (history, accounts, withLanes) => {
           const world = createWorld({
             open,
             skipCooldownMs,
             relaxAfterMs,
             graceMs,
             skipBurst: 0,
-            dimensions,
+            dimensions: withLanes ? dimensionsWithLanes : dimensions,
+            ...(withLanes && { laneAfterMs }),
           });
           const names = ["Alice", "Bob", "Carol", "Dave", "Erin"].slice(0, peers);
           const members: Member[] = [];
@@ -508,6 +544,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
               room: undefined,
             });
           const model: Model = {
+            withLanes,
             members,
             avoids: new Map(),
             rooms: new Map(),

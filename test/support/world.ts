@@ -24,6 +24,8 @@ export interface WorldOptions {
   skipCooldownMs?: number;
   graceMs?: number;
   relaxAfterMs?: number;
+  /** With it the dimensions must have that of lanes. Default: no lanes. */
+  laneAfterMs?: number;
   /** Skips that cost nothing; 0: none ever does. */
   skipBurst?: number;
   policy?: Policy;
@@ -40,7 +42,11 @@ export interface Told {
 }
 
 /** What a peer may ask for in `join`, all of it optional. */
-export type Asked = Partial<Parameters<Signaling["join"]>[1]> & { lobby?: string | undefined };
+export type Asked = Partial<Parameters<Signaling["join"]>[1]> & {
+  lobby?: string | undefined;
+  /** As the operator names it. */
+  lane?: number | undefined;
+};
 
 export interface Peer {
   readonly name: string;
@@ -102,7 +108,11 @@ export function createWorld(options: WorldOptions = {}): World {
     graceMs: options.graceMs ?? engineOptions.graceMs,
     skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
-    relax: { languageAfterMs: relaxAfterMs / 2, anybodyAfterMs: relaxAfterMs },
+    relax: {
+      languageAfterMs: relaxAfterMs / 2,
+      anybodyAfterMs: relaxAfterMs,
+      laneAfterMs: options.laneAfterMs,
+    },
     dimensions: options.dimensions,
   });
   const { signaling } = createLobby({
@@ -175,7 +185,7 @@ function createPeer(
       if (!paired || !("roomId" in paired)) throw new Error(`${name} was never paired`);
       return paired.roomId;
     },
-    join: ({ lobby, ...asked } = {}) =>
+    join: ({ lobby, lane, ...asked } = {}) =>
       status(
         signaling.join(
           known(),
@@ -188,6 +198,7 @@ function createPeer(
             ...asked,
           },
           lobbyNamed(lobby),
+          lane,
         ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),

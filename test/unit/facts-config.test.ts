@@ -50,6 +50,11 @@ const wrong: [what: string, declared: unknown, problems: string[]][] = [
     { constructor: flag },
     ["constructor: is the name of something that every object has"],
   ],
+  [
+    "the name of lanes",
+    { lane: flag },
+    ["lane: is the name of the server's own: see LANE_AFTER_MS"],
+  ],
   ["a dimension that is none", { a: "one" }, ["a: must be an object"]],
   ["a dimension that is null", { a: null }, ["a: must be an object"]],
   ["no kind", { a: {} }, ["a.kind: must be one, set, range or flag"]],

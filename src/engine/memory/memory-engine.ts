@@ -227,6 +227,7 @@ class MemoryEngine implements Engine {
     const at = this.#system.now();
     const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
     const verdict = this.#moderation.report(report, at, this.now());
+    if (verdict.counted) this.#reproach(met.partner);
     this.#lifecycle.reported({ ...report, at, reason }, verdict);
     return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
   }
@@ -358,6 +359,11 @@ class MemoryEngine implements Engine {
     return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
   }
 
+  #reproach(session: StoredSession): void {
+    const change = transitions.reproach(session.current(), this.#surroundings());
+    this.#store.apply(change, session, undefined);
+  }
+
   /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
   #evict(suspensions: readonly Suspension[]): string[] {
     const store = this.#store;
@@ -380,7 +386,7 @@ class MemoryEngine implements Engine {
 
   #relax(session: StoredSession): string[] {
     session.scheduled = undefined;
-    const change = transitions.relax(session.value, this.#surroundings());
+    const change = transitions.relax(session.current(), this.#surroundings());
     return this.#store.apply(change, session, undefined).newlyWaiting;
   }
 }

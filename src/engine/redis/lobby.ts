@@ -1,5 +1,6 @@
 /** The waiting tickets in Redis: whom each may be paired with, and the pairing of two. */
-import { fit, requiredWants, type Dimensions } from "../../domain/facts.ts";
+import { fit, type Dimensions } from "../../domain/facts.ts";
+import { requiredOfTicket } from "../../domain/lanes.ts";
 import { isRejection } from "../../domain/rejection.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { eligibleMax } from "../constants.ts";
@@ -97,7 +98,7 @@ function optionsOf(found: Eligible, now: number): MatchOptions | undefined {
   const [ticket, ...eligible] = found.flatMap(([id, pairs]) => {
     const stored = decodeSession(id, fieldsOf(pairs)).value.ticket;
     if (!stored) return [];
-    return { ...stored, required: requiredWants(stored.wishes, now - stored.since) };
+    return { ...stored, required: requiredOfTicket(stored.wishes, now - stored.since) };
   });
   if (!ticket) return undefined;
   const fitting = eligible.filter((other) => fit(ticket, other));

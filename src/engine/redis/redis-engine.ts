@@ -267,9 +267,12 @@ export class RedisEngine implements Engine {
     // Partner and reporter may be in two shards by now.
     const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
     if (isRejection(reported)) return reported;
-    return this.#site.transactor.answering(() =>
-      this.#suspensions.report({ roomId, reason, reporter, reported, earned: met.votes }),
-    );
+    const report = { roomId, reason, reporter, reported, earned: met.votes };
+    const made = await this.#site.transactor.answering(() => this.#suspensions.report(report));
+    // If this fails the report has counted all the same.
+    if (!isRejection(made) && made.counted)
+      await this.#at(met.partnerId, (shard) => shard.reproach(met.partnerId));
+    return made;
   }
 
   suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting"> | Rejection> {

@@ -11,6 +11,7 @@ import {
   type Room,
   type Session,
 } from "../../domain/session.ts";
+import type { Conduct } from "../../domain/conduct.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Pairs } from "./scripts.ts";
@@ -29,6 +30,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rooms",
   "rejected",
   "penalty",
+  "conduct",
   "intents",
   "avoidances",
 ]);
@@ -91,6 +93,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomCount: Number(fields["rooms"] ?? 0),
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
+      conduct: parse<Conduct>(fields["conduct"]),
       intentsFullAt: Number(fields["intents"] ?? 0),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
@@ -140,6 +143,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rooms: text(value.roomCount || undefined),
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
+    conduct: json(value.conduct),
     intents: text(value.intentsFullAt || undefined),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),

@@ -7,6 +7,7 @@
 import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
+import { hasLanes } from "../../domain/lanes.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import {
@@ -289,6 +290,18 @@ export class Shard {
     const other = personOf({ id: blocked.sessionId, account: blocked.account });
     const args = { account, other, now: this.now(), avoids_max: options.avoidsMax };
     await this.node.run(scripts.block, args, retentionArguments(addressHash, options));
+  }
+
+  /** A report of the session has counted. */
+  async reproach(sessionId: string): Promise<unknown> {
+    if (!hasLanes(this.#parts.options.relax)) return undefined;
+    return this.transactor.answering(() =>
+      this.transactor.transact({ ids: [sessionId] }, (transaction) => {
+        const draft = transaction.get(sessionId);
+        const around = this.transactor.surroundings();
+        return draft && transaction.apply(transitions.reproach(draft.value, around));
+      }),
+    );
   }
 
   /** Takes a session out of lobby and room, to which a suspension applies. Returns whose tickets entered the lobby. */
