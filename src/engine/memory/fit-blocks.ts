@@ -42,6 +42,7 @@ export class FitBlocks<L extends Listed> {
   readonly #queuedSince: (listed: L) => number;
   readonly #values: number;
   readonly #blocks: Block[] = [];
+  #last: { of: Fitting; bits: readonly number[] } | undefined;
 
   constructor(dimensions: Dimensions, queuedSince: (listed: L) => number) {
     this.#dimensions = dimensions;
@@ -53,18 +54,18 @@ export class FitBlocks<L extends Listed> {
     const queuedSince = this.#queuedSince(listed);
     let at = this.#at(queuedSince);
     if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
-      this.#makeRoom(at);
+      this.#makeRoom(at, queuedSince);
       at = this.#at(queuedSince);
     }
     const block = this.#blocks[at];
-    if (block) this.#put(block, listed, this.#dimensions.bitsOf(fitting));
+    if (block) this.#put(block, listed, this.#bitsOf(fitting));
   }
 
   /** @param fitting as it was added. */
   remove(listed: L, fitting: Fitting): void {
     const { block, index } = listed;
     if (!block) return;
-    this.#clear(block, index, this.#dimensions.bitsOf(fitting));
+    this.#clear(block, index, this.#bitsOf(fitting));
     listed.block = undefined;
     if (block.count >= slotsMin) return;
     const at = this.#blocks.indexOf(block);
@@ -99,8 +100,11 @@ export class FitBlocks<L extends Listed> {
     return low;
   }
 
-  /** Splits a full block in two; at the end a new one begins, as most tickets come there. */
-  #makeRoom(at: number): void {
+  /**
+   * Makes room for a ticket that was queued then: splits a full block in two; at the end a new one begins, as most tickets come
+   * there.
+   */
+  #makeRoom(at: number, queuedSince: number): void {
     const full = this.#blocks[at];
     const begin = (queuedFrom: number): Block => ({
       queuedFrom,
@@ -115,7 +119,12 @@ export class FitBlocks<L extends Listed> {
     const [first = 0] = times;
     const middle = at === this.#blocks.length - 1 ? times.length - 1 : times.length >>> 1;
     const from = times.slice(middle).find((time) => time > first);
-    // If all were queued at one time, the next ones come into a block of their own.
+    // If all were queued at one time, the others come into blocks of their own: those before it, and those of it or after it.
+    if (from === undefined && queuedSince < first) {
+      this.#blocks.splice(at, 0, begin(full.queuedFrom));
+      full.queuedFrom = first;
+      return;
+    }
     const added = begin(from ?? first);
     this.#blocks.splice(at + 1, 0, added);
     if (from !== undefined)
@@ -185,23 +194,36 @@ export class FitBlocks<L extends Listed> {
 
   #planFor(fitting: Fitting): Plan {
     const { coded, words } = this.#dimensions;
-    const bits = this.#dimensions.bitsOf(fitting);
+    const bits = this.#bitsOf(fitting);
     const none: number[] = [];
     const any: number[][] = [];
-    const has = (from: number, value: number) =>
-      ((bits[from + (value >>> 5)] ?? 0) & (1 << (value & 31))) !== 0;
     for (const { from, groups } of coded) {
-      const refused: number[] = [];
+      const word = from >>> 5;
+      const all = (groups === 31 ? -1 : (1 << (groups + 1)) - 1) << (from & 31);
+      const first = 1 + 32 * word;
+      addRows(none, first + this.#values, (bits[word] ?? 0) & all);
+      const refused = (bits[words + word] ?? 0) & all;
+      if (refused === 0) continue;
       const accepted: number[] = [];
-      for (let value = from; value <= from + groups; value++) {
-        if (has(0, value)) none.push(1 + this.#values + value);
-        (has(words, value) ? refused : accepted).push(1 + value);
-      }
-      if (refused.length > accepted.length) any.push(accepted);
-      else none.push(...refused);
+      addRows(accepted, first, all & ~refused);
+      if (2 * accepted.length <= groups) any.push(accepted);
+      else addRows(none, first, refused);
     }
     return { none, any };
   }
+
+  /** As a ticket looks right after it was added, the bits of the last one are kept. */
+  #bitsOf(fitting: Fitting): readonly number[] {
+    if (this.#last?.of !== fitting)
+      this.#last = { of: fitting, bits: this.#dimensions.bitsOf(fitting) };
+    return this.#last.bits;
+  }
+}
+
+/** Adds the numbers of the rows whose bits are set. @param first the row of bit 0. */
+function addRows(rows: number[], first: number, bits: number): void {
+  for (let left = bits; left !== 0; left &= left - 1)
+    rows.push(first + 31 - Math.clz32(left & -left));
 }
 
 /** Bit 31 is that of the first of 32, as `Math.clz32` counts. */

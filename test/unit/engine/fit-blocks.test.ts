@@ -68,3 +68,31 @@ for (const { seed, sizeMax, timeMax } of [
     for (const peer of peers) index.remove(peer);
     expect(found).toBeGreaterThan(sizeMax / 10);
   });
+
+test("finds the oldest ones that fit where many were queued at one time, and others come back to their places before it", () => {
+  const random = seededRandom(5);
+  const index = new LobbyIndex<Peer>(createDimensions(declaration));
+  const peers: Peer[] = [];
+  const add = (queuedSince: number) => {
+    const peer = peerWith(`${peers.length}`, queuedSince, random);
+    index.add(peer);
+    peers.push(peer);
+  };
+  for (let n = 0; n < 1500; n++) add(5000);
+  for (let n = 0; n < 600; n++) add(2000);
+  for (let round = 0; round < 300; round++) {
+    const looking = peerWith("looking", 9000, random);
+    index.add(looking);
+    const own = looking.value.ticket as Ticket;
+    const fitting = peers.flatMap(({ value: { ticket } }) =>
+      ticket && fit(own, ticket) ? ticket : [],
+    );
+    const eligible = index.eligibleFor(looking, 4);
+    for (const ticket of eligible) expect(fitting).toContain(ticket);
+    expect(eligible[0]?.queuedSince ?? 0).toBe(
+      fitting.length > 0 ? Math.min(...fitting.map(({ queuedSince }) => queuedSince)) : 0,
+    );
+    index.remove(looking);
+  }
+  for (const peer of peers) index.remove(peer);
+});
