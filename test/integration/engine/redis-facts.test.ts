@@ -1,5 +1,5 @@
 /** Facts and wants in Redis: the contract, many who wait, nodes with different declarations, and peers in different shards. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { createDimensions } from "../../../src/domain/facts.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { createLobby } from "../../../src/app/peer-stream.ts";
@@ -17,6 +17,9 @@ import { describeFacts, dimensions } from "../../support/facts-contract.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
+
+// Some tests take a thousand round trips and more.
+setDefaultTimeout(40_000);
 
 const { "in Redis": open } = await everyEngine(1);
 if (!open) throw new Error("there must be an engine in Redis");
@@ -56,7 +59,7 @@ test("places are given in turn, and taken again: those who were queued first are
   for (const one of waiting.slice(0, 140)) await leave(one);
   expect(await offered()).toEqual(["fits 140", "fits 141", "fits 142", "fits 143"]);
   await engines.close();
-}, 30_000);
+});
 
 test("nodes to which different dimensions are declared pair nobody against a hard want that either knows", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
