@@ -22,9 +22,13 @@ const barredInARow = 32;
  * among all once both accept anybody.
  */
 const blocksFrom = 128;
-/** So many tickets that do not fit are passed over before the blocks are looked through; without any, the look ends after more. */
+/** So many tickets that do not fit are passed over before the blocks are looked through. */
 const misfitsMax = 8;
-const misfitsWithoutBlocksMax = 256;
+/**
+ * So many tickets that do not fit are compared in one look, shared out among the terms, as strangers can have tickets in a list that no bits
+ * tell from those that fit, and comparing takes microseconds. The more recently queued of those that fit may then be missed.
+ */
+const comparedMax = 1024;
 
 /** A session as the index sees it. */
 export interface WaitingPeer<P> {
@@ -51,6 +55,14 @@ interface Term<P> {
   repeated: Map<number, number> | undefined;
   /** Once the list is long, if it is one that has any. */
   blocks: FitBlocks<IndexEntry<P>> | undefined;
+}
+
+/** One look for a partner. */
+interface Look<P> {
+  /** Those that have been found not to fit. */
+  misfits: Set<P> | undefined;
+  /** When there are so many of them, the look at the present term ends. */
+  passedMax: number;
 }
 
 /** The terms of one mode, by kind. */
@@ -123,7 +135,12 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const found: Ticket[] = [];
     const entries = peer.indexEntries ?? [];
     const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
-    for (const { term } of entries) findIn(term, peer, countMax, found);
+    const look: Look<P> = { misfits: undefined, passedMax: 0 };
+    for (const [index, { term }] of entries.entries()) {
+      const passed = look.misfits?.size ?? 0;
+      look.passedMax = passed + Math.ceil((comparedMax - passed) / (entries.length - index));
+      findIn(term, peer, countMax, found, look);
+    }
     return found;
   }
 }
@@ -165,6 +182,7 @@ function findIn<P extends WaitingPeer<P>>(
   peer: P,
   countMax: number,
   found: Ticket[],
+  look: Look<P>,
 ): void {
   const { person } = peer;
   const { ticket } = peer.value;
@@ -176,15 +194,26 @@ function findIn<P extends WaitingPeer<P>>(
     if (other === peer || !other.value.ticket || !ticket) continue;
     if (isBarred(person, other.person)) {
       if (++barred === barredInARow && count === 0 && areAllBarred(person, term)) return;
-    } else if (fit(ticket, other.value.ticket)) {
+    } else if (fits(ticket, other, look)) {
       count += 1;
       insert(found, other.value.ticket);
     } else if (++misfits === misfitsMax && term.blocks) {
-      for (const one of findInBlocks(term.blocks, peer, ticket, countMax)) insert(found, one);
+      for (const one of findInBlocks(term.blocks, peer, ticket, countMax, look)) insert(found, one);
       return;
-    } else if (misfits === misfitsWithoutBlocksMax) return;
+    } else if (isOver(look)) return;
   }
 }
+
+/** Each is compared once in a look, under however many terms it is listed. */
+function fits<P extends WaitingPeer<P>>(own: Ticket, other: P, look: Look<P>): boolean {
+  const { ticket } = other.value;
+  if (!ticket || look.misfits?.has(other)) return false;
+  if (fit(own, ticket)) return true;
+  (look.misfits ??= new Set()).add(other);
+  return false;
+}
+
+const isOver = <P>({ misfits, passedMax }: Look<P>) => (misfits?.size ?? 0) >= passedMax;
 
 /** The same tickets, without reading those that do not fit. */
 function findInBlocks<P extends WaitingPeer<P>>(
@@ -192,6 +221,7 @@ function findInBlocks<P extends WaitingPeer<P>>(
   peer: P,
   own: Ticket,
   countMax: number,
+  look: Look<P>,
 ): Ticket[] {
   const first: Ticket[] = [];
   blocks.forEachFitting(
@@ -200,11 +230,12 @@ function findInBlocks<P extends WaitingPeer<P>>(
       const { ticket } = other.value;
       const last = first[countMax - 1];
       if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return;
-      if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return;
+      if (other === peer || isBarred(peer.person, other.person) || isOver(look)) return;
+      if (!fits(own, other, look)) return;
       insert(first, ticket);
       if (last) first.pop();
     },
-    () => first.length < countMax,
+    () => first.length < countMax && !isOver(look),
   );
   return first;
 }
