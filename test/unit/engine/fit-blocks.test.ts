@@ -96,3 +96,42 @@ test("finds the oldest ones that fit where many were queued at one time, and oth
   }
   for (const peer of peers) index.remove(peer);
 });
+
+test("a look compares a bounded number of those whom no bits tell from others, and finds who fits under its last term", () => {
+  const topics = Array.from({ length: 40 }, (_, n) => `topic ${n}`);
+  const index = new LobbyIndex<Peer>(createDimensions({ topics: { kind: "set", of: topics } }));
+  let reads = 0;
+  const add = (sessionId: string, wishes: Partial<Ticket["wishes"]>) => {
+    const all = { ...defaultWishes, ...wishes };
+    const ticket: Ticket = {
+      sessionId,
+      get wishes() {
+        reads += 1;
+        return all;
+      },
+      since: 0,
+      queuedSince: 0,
+      accepts: "anybody",
+      required: requiredWants(all, 0),
+      revision: 1,
+    };
+    const peer: Peer = {
+      value: { ticket },
+      person: { number: undefined, barred: undefined },
+      indexEntries: undefined,
+    };
+    index.add(peer);
+    return peer;
+  };
+  for (let n = 0; n < 4000; n++)
+    add(`states all, and wants what nobody states ${n}`, {
+      facts: { topics: topics.slice(0, 16) },
+      wants: [{ of: "topics", in: ["topic 39"] }],
+    });
+  add("states and wants nothing", {});
+  const looking = add("looking", { facts: { topics: topics.slice(0, 16) } });
+  reads = 0;
+  const eligible = index.eligibleFor(looking, 64);
+  expect(eligible.map(({ sessionId }) => sessionId)).toEqual(["states and wants nothing"]);
+  expect(reads).toBeLessThan(4000);
+});
