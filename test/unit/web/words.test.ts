@@ -152,7 +152,7 @@ describe("the words over the stage while waiting", () => {
     [
       2,
       2,
-      /^One other person was waiting when you joined, but you have met recently or your interests differ/,
+      /^One other person was waiting when you joined, but you have met recently or your interests or wishes differ/,
     ],
     [4, 9, /^3 other people were waiting when you joined, but you have met recently or/],
   ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
