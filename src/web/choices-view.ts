@@ -1,6 +1,6 @@
 /** The part of the settings that the operator decides on: a lobby, facts of one's own, and wants of a partner. */
-import type { Site } from "../protocol.ts";
-import { restoreChoices, storedForm, wishesOf, type Choices } from "./choices.ts";
+import type { FactsDeclaration, FactValue, Site } from "../protocol.ts";
+import { restoreChoices, storedForm, wishesOf, type Choices, type Want } from "./choices.ts";
 import { createFactField, createWantField, option, type Field } from "./dimension-fields.ts";
 import type { Elements } from "./elements.ts";
 import { recall, remember } from "./storage.ts";
@@ -27,8 +27,8 @@ export function createChoicesView(
   const { settings, settingsOpen, lobbyChoice } = elements;
   let site: Site | undefined;
   let choices = restoreChoices(recall("choices"), undefined);
-  let facts: Fields<Choices["facts"]> = {};
-  let wants: Fields<Choices["wants"]> = {};
+  let facts: Fields<FactValue> = {};
+  let wants: Fields<Want> = {};
   let loading: Promise<void> | undefined;
 
   function load(): Promise<void> {
@@ -49,36 +49,19 @@ export function createChoicesView(
     }
   }
 
-  function show({ lobbies, facts: declared }: Site): void {
-    const { lobbyField, factsSection, factsFields, wantsSection, wantsFields, wantsNote } =
-      elements;
-    lobbyField.hidden = lobbies.length < 2;
+  function show(declared: Site): void {
+    const { lobbies } = declared;
+    elements.lobbyField.hidden = lobbies.length < 2;
     lobbyChoice.replaceChildren(...lobbies.map((name) => option(name, nameWords(name))));
     lobbyChoice.value = choices.lobby ?? lobbies[0] ?? "";
-    const named = Object.entries(declared).map(([name, dimension], index) => ({
-      name,
-      dimension,
-      index,
-    }));
-    facts = Object.fromEntries(
-      named
-        .filter(({ dimension }) => dimension.by !== "claims")
-        .map(({ name, dimension, index }) => {
-          const chosen = choices.facts[name];
-          return [name, createFactField(dimension, { id: `fact-${index}`, name, chosen })];
-        }),
-    );
-    wants = Object.fromEntries(
-      named.map(({ name, dimension, index }) => {
-        const chosen = choices.wants[name];
-        return [name, createWantField(dimension, { id: `want-${index}`, name, chosen })];
-      }),
-    );
+    facts = factFields(declared.facts, choices);
+    wants = wantFields(declared.facts, choices);
+    const { factsSection, factsFields, wantsSection, wantsNote, wantsFields } = elements;
     factsFields.replaceChildren(...Object.values(facts).map(({ element }) => element));
     factsSection.hidden = factsFields.childElementCount === 0;
     wantsFields.replaceChildren(...Object.values(wants).map(({ element }) => element));
     wantsSection.hidden = wantsFields.childElementCount === 0;
-    const mayInsist = named.some(({ dimension }) => dimension.hard !== false);
+    const mayInsist = Object.values(declared.facts).some(({ hard }) => hard !== false);
     wantsNote.textContent = mayInsist ? dimensionWords.mayInsist : dimensionWords.givesWay;
   }
 
@@ -112,13 +95,27 @@ export function createChoicesView(
   };
 }
 
-type Fields<Values> = Record<string, Field<Values[keyof Values]>>;
+type Fields<T> = Readonly<Record<string, Field<T>>>;
+
+function factFields(declared: FactsDeclaration, { facts }: Choices): Fields<FactValue> {
+  const fields = Object.entries(declared).flatMap(([name, dimension], index) => {
+    if (dimension.by === "claims") return [];
+    const parts = { id: `fact-${index}`, name, chosen: facts[name] };
+    return [[name, createFactField(dimension, parts)] as const];
+  });
+  return Object.fromEntries(fields);
+}
+
+function wantFields(declared: FactsDeclaration, { wants }: Choices): Fields<Want> {
+  const fields = Object.entries(declared).map(([name, dimension], index) => {
+    const parts = { id: `want-${index}`, name, chosen: wants[name] };
+    return [name, createWantField(dimension, parts)] as const;
+  });
+  return Object.fromEntries(fields);
+}
 
 /** What is in the fields. One that is closed with something invalid in it keeps what it had. */
-function readAll<T>(
-  fields: Record<string, Field<T>>,
-  before: Readonly<Record<string, T>>,
-): Record<string, T> {
+function readAll<T>(fields: Fields<T>, before: Readonly<Record<string, T>>): Record<string, T> {
   const values = Object.entries(fields).flatMap(([name, { element, read }]) => {
     const value = element.querySelector(":invalid") ? before[name] : read();
     return value === undefined ? [] : [[name, value] as const];

@@ -275,9 +275,9 @@ export const dimensionWords = {
   to: "To",
   reversed: "This is less than “From”.",
   shown: "Strangers see this.",
-  only: "Only meet such strangers",
+  only: "Only such strangers",
   mayInsist:
-    "Such strangers first, others after a while. With “Only meet such strangers” you may wait long.",
+    "Such strangers first, others after a while. With “Only such strangers” you may wait long.",
   givesWay: "Such strangers first, others after a while.",
 };
 
