@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { IceServer, PeerEvent } from "../protocol.ts";
+import type { IceServer, PeerEvent, Site } from "../protocol.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -48,7 +48,7 @@ export interface ConnectionListener {
 
 /**
  * The connection to the server: one WebSocket, which reconnects automatically, and the event stream on it. The socket is
- * opened by the first `open`, `call`, `iceServers` or `counts`. Where the network cuts WebSockets it is replaced by HTTP.
+ * opened by the first `open`, `call` or query. Where the network cuts WebSockets it is replaced by HTTP.
  */
 export interface Connection {
   /**
@@ -59,6 +59,7 @@ export interface Connection {
   /** Calls a mutation. Rejects with an error for `readRefusal`. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(lobby?: string): Promise<Counts>;
+  site(): Promise<Site>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -150,6 +151,10 @@ class RpcConnection implements Connection {
   async counts(lobby?: string): Promise<Counts> {
     const input = lobby === undefined ? undefined : { lobby };
     return this.#query((rpc) => rpc.stats.query(input));
+  }
+
+  site(): Promise<Site> {
+    return this.#query((rpc) => rpc.site.query());
   }
 
   renew(): void {

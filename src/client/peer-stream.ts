@@ -6,7 +6,7 @@
  *     await peer.camera.open();
  *     peer.start({ interests: ["chess"] });
  */
-import type { IceServer } from "../protocol.ts";
+import type { FactsDeclaration, IceServer } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
@@ -51,12 +51,14 @@ export interface PeerStreamOptions {
 }
 
 /**
- * Creates an idle peer. No browser API is used, and no connection is opened, before `start`, `next`, `counts` or `camera`
- * is used, so that it may also be created during server-side rendering.
+ * Creates an idle peer. No browser API is used, and no connection is opened, before `start`, `next`, `counts`, `site` or
+ * `camera` is used, so that it may also be created during server-side rendering.
  *
  * @throws TypeError if `url` is malformed.
  */
-export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
+export function createPeerStream<Declared extends FactsDeclaration = FactsDeclaration>(
+  options: PeerStreamOptions = {},
+): PeerStream<Declared> {
   readEndpointUrl(options.url, pageUrl());
   const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
   const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
@@ -104,6 +106,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     again: () => peer.again(),
     stats: () => peer.stats(),
     counts: (lobby) => peer.counts(lobby),
+    site: () => peer.site(),
     subscribe: (listener) => peer.subscribe(listener),
     onEvent: (listener) => peer.onEvent(listener),
     states: () => peer.states(),

@@ -1,5 +1,5 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import type { ReportReason } from "../protocol.ts";
+import type { ReportReason, Site } from "../protocol.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { Outcome, PeerStream, StartOptions } from "./types.ts";
@@ -31,12 +31,12 @@ export function createPeer(parts: PeerParts): Peer {
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: () => PeerStreamError | undefined;
-  readonly #countPeers: PeerStream["counts"];
+  readonly #connection: SessionParts["connection"];
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
     this.#findUnsupportedNow = findUnsupported;
-    this.#countPeers = (lobby) => parts.connection.counts(lobby);
+    this.#connection = parts.connection;
   }
 
   get state(): PeerStreamState {
@@ -112,7 +112,11 @@ class SessionPeer implements Peer {
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
-    return this.#countPeers(lobby);
+    return this.#connection.counts(lobby);
+  }
+
+  site(): Promise<Site> {
+    return this.#connection.site();
   }
 
   subscribe(listener: (state: PeerStreamState) => void): () => void {

@@ -1,12 +1,19 @@
 /** The public types of a peer stream, except for its states and events. */
-import type { FactsDeclaration, FactsInput, Mode, ReportReason, WantsInput } from "../protocol.ts";
+import type {
+  FactsDeclaration,
+  FactsInput,
+  Mode,
+  ReportReason,
+  Site,
+  WantsInput,
+} from "../protocol.ts";
 import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 
 /** What a peer wishes for. All fields are optional. */
-export interface Wishes {
+export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {
   /** At most 10, of at most 32 characters each. Peers that share one are preferred. */
   interests?: string[];
   /** At most 5 BCP 47 tags, such as `en` or `pt-BR`. */
@@ -20,13 +27,15 @@ export interface Wishes {
   /** Only peers of the same lobby are paired: one of those that the site has. Default: the one that it puts this peer into, or `main`. */
   lobby?: string;
   /** What this peer states of itself, by name: `{ age: 31 }`. Only what the server has declared; see `site`. */
-  facts?: FactsInput<FactsDeclaration>;
+  facts?: FactsInput<Declared>;
   /** What it wants of its partner, by name: `{ age: { from: 25, to: 40, hard: true } }`. Only of what the server has declared. */
-  wants?: WantsInput<FactsDeclaration>;
+  wants?: WantsInput<Declared>;
 }
 
 /** The options of `start`. */
-export interface StartOptions extends Wishes {
+export interface StartOptions<
+  Declared extends FactsDeclaration = FactsDeclaration,
+> extends Wishes<Declared> {
   /**
    * What the partner receives from now on, as with `replaceTracks`. Default: what was chosen before, initially what
    * `camera` has open. Without either, this peer only receives.
@@ -40,14 +49,16 @@ export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: Peer
 /**
  * One anonymous peer and its calls. The effect of a method is visible in `state`; only methods that request something from
  * the server return a promise.
+ *
+ * `Declared` is the server's declaration of facts; without it `facts` and `wants` are checked by the server only.
  */
-export interface PeerStream {
+export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration> {
   /** The current state. */
   readonly state: PeerStreamState;
   /** The user's devices. What it opens is sent automatically, also during a call, unless the page chose other tracks. */
   readonly camera: Camera;
   /** Searches for a partner, and for further ones, until `stop()`. In a room it only changes the wishes. */
-  start(options?: StartOptions): void;
+  start(options?: StartOptions<Declared>): void;
   /** Leaves the partner and searches for another; searches again when idle; does nothing while waiting. */
   next(): void;
   /** Leaves lobby and room. */
@@ -85,6 +96,8 @@ export interface PeerStream {
    * @param lobby default: as in `start`.
    */
   counts(lobby?: string): Promise<Counts>;
+  /** What the operator has declared: facts, and lobbies to choose from. Rejects when the server cannot be reached. */
+  site(): Promise<Site>;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
   subscribe(listener: (state: PeerStreamState) => void): () => void;
   /** Calls `listener` with every event. Returns a function that unsubscribes. */

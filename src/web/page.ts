@@ -3,6 +3,7 @@ import { createPeerStream } from "../client/peer-stream.ts";
 import type { PeerStreamState } from "../client/state.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
+import { createChoicesView } from "./choices-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
@@ -13,7 +14,13 @@ import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
-import { confirmWords, endedWords, sharedInterestsWords, statusWords } from "./words.ts";
+import {
+  aboutStrangerWords,
+  confirmWords,
+  endedWords,
+  sharedInterestsWords,
+  statusWords,
+} from "./words.ts";
 
 class Page {
   readonly #elements: Elements = findElements();
@@ -30,9 +37,13 @@ class Page {
     ask: () => this.#peer.again(),
     say: (text) => this.#chat.add("page", text),
   });
+  readonly #choices = createChoicesView(this.#elements, {
+    request: () => this.#peer.site(),
+    changed: () => this.#wishesChanged(),
+  });
   readonly #online = new OnlineCount(
     this.#elements.online,
-    async () => (await this.#peer.counts()).online,
+    async () => (await this.#peer.counts(this.#choices.lobby)).online,
   );
   readonly #media = new LocalMedia(this.#elements, this.#peer.camera, {
     isSynthetic: this.#isSynthetic,
@@ -48,9 +59,7 @@ class Page {
   });
   readonly #settings = createSettingsView(this.#elements, this.#peer.camera, {
     chosen: (choice) => void this.#media.choose(choice),
-    relayOnlyChanged: () => {
-      if (this.#peer.state.status !== "idle") void this.#begin();
-    },
+    relayOnlyChanged: () => this.#wishesChanged(),
   });
   readonly #skip = createSecondPress({
     needed: () => this.#seesPartner,
@@ -117,6 +126,11 @@ class Page {
     });
   }
 
+  /** Starting again replaces the wishes: of a peer that waits, which keeps its place, at once; in a room from the next search on. */
+  #wishesChanged(): void {
+    if (this.#peer.state.status !== "idle") void this.#begin();
+  }
+
   async #begin(): Promise<void> {
     const press = ++this.#press;
     const { status, interests, troubleTitle } = this.#elements;
@@ -124,7 +138,7 @@ class Page {
     if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
     if (!this.#media.stream)
       status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const isReady = await this.#media.ready();
+    const [isReady, choices] = await Promise.all([this.#media.ready(), this.#choices.wishes()]);
     if (press !== this.#press) return;
     if (!isReady) return void (status.textContent = troubleTitle.textContent);
     const { stream } = this.#media;
@@ -132,6 +146,7 @@ class Page {
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
+      ...choices,
       ...(stream && { stream }),
     });
     this.#show(this.#peer.state);
@@ -196,6 +211,8 @@ class Page {
       this.#chat.clear();
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
       if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared));
+      const facts = "partnerFacts" in state ? (state.partnerFacts ?? {}) : {};
+      if (Object.keys(facts).length > 0) this.#chat.add("page", aboutStrangerWords(facts));
     }
     if (this.#roomId !== undefined && roomId === undefined && "ended" in state && state.ended)
       this.#chat.add("page", endedWords);

@@ -1,7 +1,7 @@
 /** The partner's video, and the button for sound where the browser blocks it. */
 import type { PeerStreamState } from "../client/state.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords, isPictureOff } from "./words.ts";
+import { coverWords, isPictureOff, partnerFactsWords } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;
@@ -13,7 +13,8 @@ export interface RemoteView {
 
 /** Binds the partner's video and the cover over it. `painted` is called when a frame is shown. */
 export function createRemoteView(elements: Elements, painted: () => void): RemoteView {
-  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared } = elements;
+  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared, partnerFacts } =
+    elements;
   let state: PeerStreamState = { status: "idle" };
   let hasVideo = false;
   let noVideoTimer: ReturnType<typeof setTimeout> | undefined;
@@ -77,16 +78,20 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
     show(next) {
       state = next;
       attach("remote" in next ? (next.remote ?? null) : null);
-      const interests = "sharedInterests" in next ? (next.sharedInterests ?? []) : [];
-      shared.hidden = interests.length === 0;
-      shared.replaceChildren(
-        ...interests.map((interest) => {
-          const item = document.createElement("li");
-          item.textContent = interest;
-          return item;
-        }),
-      );
+      list(shared, "sharedInterests" in next ? (next.sharedInterests ?? []) : []);
+      list(partnerFacts, "partnerFacts" in next ? partnerFactsWords(next.partnerFacts ?? {}) : []);
       render();
     },
   };
+}
+
+function list(element: HTMLUListElement, texts: readonly string[]): void {
+  element.hidden = texts.length === 0;
+  element.replaceChildren(
+    ...texts.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }),
+  );
 }

@@ -2,7 +2,7 @@
 import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
-import type { ReportReason } from "../protocol.ts";
+import type { Facts, FactValue, ReportReason } from "../protocol.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -89,12 +89,24 @@ function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): 
     case "unavailable":
       return `The server is busy. Try again ${inWords(retryAfterMs)}.`;
     case "bad-input":
-      return error.field?.startsWith("interests")
-        ? "One of your interests is not valid."
-        : "The server rejected the request. Please reload the page.";
+      return badInputWords(error.field ?? "");
     default:
       return "The server refused the request. Please reload the page.";
   }
+}
+
+function badInputWords(field: string): string {
+  if (field.startsWith("interests")) return "One of your interests is not valid.";
+  if (field === "lobby") return "You cannot enter this lobby. Choose another in the settings.";
+  // `facts.age`, `wants.age.from`, `wants.region.in.0`: the name between may have dots, too.
+  const parts =
+    /^(facts|wants)\.(.+?)(?:\.(?:from|to|is|hard|in(?:\.\d+)?|softAfterMs|\d+))?$/.exec(field);
+  const [, part, name = ""] = parts ?? [];
+  if (part === "facts")
+    return `The server does not accept what you say about yourself: ${nameWords(name)}. Change it in the settings.`;
+  if (part === "wants")
+    return `The server does not accept what you want of strangers: ${nameWords(name)}. Change it in the settings.`;
+  return "The server rejected the request. Please reload the page.";
 }
 
 function inWords(ms: number | undefined): string {
@@ -169,7 +181,7 @@ function waitingWords(waiting: number | undefined, online: number | undefined): 
   const others = waiting - 1;
   if (others > 0) {
     const subject = others === 1 ? "One other person was" : `${others} other people were`;
-    return `${subject} waiting when you joined, but you have met recently or your interests differ. You may still be matched in a while.`;
+    return `${subject} waiting when you joined, but you have met recently or your interests or wishes differ. You may still be matched in a while.`;
   }
   if (online > 1)
     return "No one else was waiting when you joined. The next person to join may be your match.";
@@ -245,6 +257,44 @@ export const confirmWords = {
 /** The chat log's line at the beginning of a conversation with shared interests. */
 export function sharedInterestsWords(interests: readonly string[]): string {
   return `You both like ${new Intl.ListFormat("en").format(interests)}.`;
+}
+
+/** The name of a dimension, value or lobby, which the operator has chosen. */
+export function nameWords(name: string): string {
+  const [first = "", ...rest] = name;
+  return first.toUpperCase() + rest.join("");
+}
+
+/** The settings for what the operator declares. */
+export const dimensionWords = {
+  unstated: "Not said",
+  any: "Any",
+  yes: "Yes",
+  no: "No",
+  from: "From",
+  to: "To",
+  reversed: "This is less than “From”.",
+  shown: "Strangers see this.",
+  only: "Only such strangers",
+  mayInsist:
+    "Such strangers first, others after a while. With “Only such strangers” you may wait long.",
+  givesWay: "Such strangers first, others after a while.",
+};
+
+/** What is known of the partner, a text for each dimension. */
+export function partnerFactsWords(facts: Facts): string[] {
+  return Object.entries(facts).map(([name, fact]) => `${nameWords(name)}: ${factWords(fact)}`);
+}
+
+function factWords(fact: FactValue): string {
+  if (typeof fact === "boolean") return fact ? "yes" : "no";
+  if (typeof fact === "number") return String(fact);
+  return [fact].flat().map(nameWords).join(", ");
+}
+
+/** The chat log's line at the beginning of a conversation with somebody of whom something is known. */
+export function aboutStrangerWords(facts: Facts): string {
+  return `About the stranger: ${partnerFactsWords(facts).join("; ")}.`;
 }
 
 /** The chat log's line at the end of a conversation. */

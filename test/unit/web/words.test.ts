@@ -3,12 +3,15 @@ import type { PeerStreamError, PeerStreamState } from "../../../src/client/state
 import { rejectionReasons } from "../../../src/protocol.ts";
 import { parseInterests } from "../../../src/web/interests.ts";
 import {
+  aboutStrangerWords,
   cameraWords,
   coverWords,
   errorWords,
   isPictureOff,
+  nameWords,
   offeredAgain,
   onlineWords,
+  partnerFactsWords,
   statusWords,
 } from "../../../src/web/words.ts";
 
@@ -41,6 +44,34 @@ describe("meeting again", () => {
     expect(offeredAgain({ status: "waiting", since: 0, ended: "removed", again })).toBeUndefined();
     expect(offeredAgain({ status: "waiting", since: 0, ended: "lost" })).toBeUndefined();
     expect(offeredAgain(connected)).toBeUndefined();
+  });
+});
+
+describe("what the operator has named", () => {
+  test.each([
+    ["eu", "Eu"],
+    ["north america", "North america"],
+    ["élan", "Élan"],
+    ["𐐨𐐩", "𐐀𐐩"],
+    ["日本", "日本"],
+    ["18+", "18+"],
+    ["<b>", "<b>"],
+  ])("%p is shown as %p", (name, words) => {
+    expect(nameWords(name)).toBe(words);
+  });
+
+  test("is told of the stranger", () => {
+    const facts = { region: "eu", topics: ["art", "go"], age: 31, smoker: false, adult: true };
+    expect(partnerFactsWords(facts)).toEqual([
+      "Region: Eu",
+      "Topics: Art, Go",
+      "Age: 31",
+      "Smoker: no",
+      "Adult: yes",
+    ]);
+    expect(aboutStrangerWords({ region: "eu", age: 31 })).toBe(
+      "About the stranger: Region: Eu; Age: 31.",
+    );
   });
 });
 
@@ -89,6 +120,24 @@ describe("the status line", () => {
         retryAfterMs: 1500,
       }),
     ).toBe("You are doing that too often. Try again in 2 seconds.");
+  });
+
+  test.each([
+    ["interests.0", /^One of your interests is not valid/],
+    ["lobby", /^You cannot enter this lobby\. Choose another in the settings/],
+    ["facts.age", /^The server does not accept what you say about yourself: Age\. Change it/],
+    ["facts.topics.3", /about yourself: Topics\./],
+    ["facts.spoken languages", /about yourself: Spoken languages\./],
+    ["wants.age.from", /^The server does not accept what you want of strangers: Age\. Change it/],
+    ["wants.region.in.0", /of strangers: Region\./],
+    ["wants.region.in", /of strangers: Region\./],
+    ["wants.node.js.hard", /of strangers: Node\.js\./],
+    ["wants.adult", /of strangers: Adult\./],
+    ["mode", /^The server rejected the request/],
+    [undefined, /^The server rejected the request/],
+  ])("says what to change where the server refuses %p", (field, words) => {
+    const error = { kind: "rejected", reason: "bad-input", message: "", cause: undefined } as const;
+    expect(errorWords(field === undefined ? error : { ...error, field })).toMatch(words);
   });
 
   test.each<[PeerStreamError, RegExp]>([
@@ -152,7 +201,7 @@ describe("the words over the stage while waiting", () => {
     [
       2,
       2,
-      /^One other person was waiting when you joined, but you have met recently or your interests differ/,
+      /^One other person was waiting when you joined, but you have met recently or your interests or wishes differ/,
     ],
     [4, 9, /^3 other people were waiting when you joined, but you have met recently or/],
   ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {

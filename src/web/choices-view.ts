@@ -1,0 +1,124 @@
+/** The part of the settings that the operator decides on: a lobby, facts of one's own, and wants of a partner. */
+import type { FactsDeclaration, FactValue, Site } from "../protocol.ts";
+import { restoreChoices, storedForm, wishesOf, type Choices, type Want } from "./choices.ts";
+import { createFactField, createWantField, option, type Field } from "./dimension-fields.ts";
+import type { Elements } from "./elements.ts";
+import { recall, remember } from "./storage.ts";
+import { dimensionWords, nameWords } from "./words.ts";
+
+/** How long Start waits for the server to say what is declared (milliseconds). Then the client tells what is wrong with the server. */
+const SITE_MS_MAX = 10_000;
+
+export interface ChoicesView {
+  /** The lobby that the user has chosen, if any. */
+  readonly lobby: string | undefined;
+  /** What to send with `join`, once it is known what is declared. Never rejects. */
+  wishes(): Promise<ReturnType<typeof wishesOf>>;
+}
+
+/**
+ * Fills the settings dialog by what is declared, now and whenever it is opened.
+ * @param request asks the server what is declared. @param changed called when the dialog is closed with other choices than before.
+ */
+export function createChoicesView(
+  elements: Elements,
+  { request, changed }: { request: () => Promise<Site>; changed: () => void },
+): ChoicesView {
+  const { settings, settingsOpen, lobbyChoice } = elements;
+  let site: Site | undefined;
+  let choices = restoreChoices(recall("choices"), undefined);
+  let facts: Fields<FactValue> = {};
+  let wants: Fields<Want> = {};
+  let loading: Promise<void> | undefined;
+
+  function load(): Promise<void> {
+    loading ??= ask().finally(() => (loading = undefined));
+    return loading;
+  }
+
+  async function ask(): Promise<void> {
+    try {
+      const declared = await request();
+      // Fields that are in use are replaced only by others.
+      if (JSON.stringify(declared) === JSON.stringify(site)) return;
+      site = declared;
+      choices = restoreChoices(recall("choices"), site);
+      show(site);
+    } catch {
+      // Asked again by the next Start, and when the settings are opened.
+    }
+  }
+
+  function show(declared: Site): void {
+    const { lobbies } = declared;
+    elements.lobbyField.hidden = lobbies.length < 2;
+    lobbyChoice.replaceChildren(...lobbies.map((name) => option(name, nameWords(name))));
+    lobbyChoice.value = choices.lobby ?? lobbies[0] ?? "";
+    facts = factFields(declared.facts, choices);
+    wants = wantFields(declared.facts, choices);
+    const { factsSection, factsFields, wantsSection, wantsNote, wantsFields } = elements;
+    factsFields.replaceChildren(...Object.values(facts).map(({ element }) => element));
+    factsSection.hidden = factsFields.childElementCount === 0;
+    wantsFields.replaceChildren(...Object.values(wants).map(({ element }) => element));
+    wantsSection.hidden = wantsFields.childElementCount === 0;
+    const mayInsist = Object.values(declared.facts).some(({ hard }) => hard !== false);
+    wantsNote.textContent = mayInsist ? dimensionWords.mayInsist : dimensionWords.givesWay;
+  }
+
+  settingsOpen.addEventListener("click", () => void load());
+  settings.addEventListener("close", () => {
+    if (!site) return;
+    const before = storedForm(choices);
+    const lobby = site.lobbies.slice(1).find((name) => name === lobbyChoice.value);
+    choices = { lobby, facts: readAll(facts, choices.facts), wants: readAll(wants, choices.wants) };
+    show(site);
+    const after = storedForm(choices);
+    if (after === before) return;
+    remember("choices", after);
+    changed();
+  });
+
+  void load();
+  return {
+    get lobby() {
+      return choices.lobby;
+    },
+    async wishes() {
+      if (!site) {
+        const { promise: timeout, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, SITE_MS_MAX);
+        await Promise.race([load(), timeout]);
+        clearTimeout(timer);
+      }
+      return wishesOf(choices);
+    },
+  };
+}
+
+type Fields<T> = Readonly<Record<string, Field<T>>>;
+
+function factFields(declared: FactsDeclaration, { facts }: Choices): Fields<FactValue> {
+  const fields = Object.entries(declared).flatMap(([name, dimension], index) => {
+    if (dimension.by === "claims") return [];
+    const parts = { id: `fact-${index}`, name, chosen: facts[name] };
+    return [[name, createFactField(dimension, parts)] as const];
+  });
+  return Object.fromEntries(fields);
+}
+
+function wantFields(declared: FactsDeclaration, { wants }: Choices): Fields<Want> {
+  const fields = Object.entries(declared).map(([name, dimension], index) => {
+    const parts = { id: `want-${index}`, name, chosen: wants[name] };
+    return [name, createWantField(dimension, parts)] as const;
+  });
+  return Object.fromEntries(fields);
+}
+
+/** What is in the fields. One that is closed with something invalid in it keeps what it had. */
+function readAll<T>(fields: Fields<T>, before: Readonly<Record<string, T>>): Record<string, T> {
+  const values = Object.entries(fields).flatMap(([name, { element, read }]) => {
+    const value = element.querySelector(":invalid") ? before[name] : read();
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(values);
+}
