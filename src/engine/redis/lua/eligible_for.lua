@@ -19,6 +19,7 @@ local function eligible_for(session, own, terms, now, max, fit)
     local function consider(other)
       if other == session or here[other] then return end
       if not has[other] then
+        if is_misfit[other] then return end
         local person, account, its
         if look then person, account, its = person_and_fit_of(other) else person, account = person_of(other) end
         if look and not fits(other, its) or must_not_meet(own, person, now) then return end
@@ -45,7 +46,7 @@ local function eligible_for(session, own, terms, now, max, fit)
       read = read + #batch
     end
     if bitmap and not is_whole and count < max then
-      for other in look.among(bitmap, term) do
+      for other in look.among(bitmap, term, is_misfit, #terms) do
         consider(other)
         if count >= max then break end
       end

@@ -10,8 +10,10 @@ local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 -- So many that do not fit are read, the longest queued of each term first: of the terms with bitmaps together, before these are used; and of
 -- each other term, and of all of these together.
 local misfits_max, other_misfits_max = 32, 128
--- Of those who fit by bits so many are compared, of which the longest queued are read first.
+-- Of those who fit by bits so many are compared under a term, of which the longest queued are read first.
 local compared_max, read_max = 128, 32
+-- So many terms have as much each. Of more each has less, as a ticket may be under hundreds.
+local full_terms_max = 4
 local places_min = 1024
 local zeros = string.rep('\0', 32)
 -- BITOP is several times faster with up to 16 keys.
@@ -126,8 +128,8 @@ local function person_and_fit_of(session)
   return '@' .. account, account, fields[2] or ''
 end
 
--- A session's look at others: `fits(other, its fit)`, and `among(bitmap, term)`, an iterator over the sessions listed under a term that
--- fit by bits, the longest queued first.
+-- A session's look at others: `fits(other, its fit)`, and `among(bitmap, term, is_misfit, terms_count)`, an iterator over the sessions listed
+-- under a term that fit by bits, the longest queued first, but for those of whom it is known that they do not fit.
 local function look_of(session, fit, now)
   local words, exact, pool = parse_fit(fit)
   local in_same_pool = '^(.)' .. string.rep('([^,]+),', #words) .. ' '
@@ -183,9 +185,10 @@ local function look_of(session, fit, now)
     for n = 1, #keys, at_once do redis.call('BITOP', 'OR', refused, refused, unpack(keys, n, math.min(n + at_once - 1, #keys))) end
   end
 
-  -- Adds the places whose bits are set from one byte to another, up to `compared_max` of them.
-  local function add_places(places, bytes, from, to)
+  -- Adds the places whose bits are set from one byte to another, up to `max` of them.
+  local function add_places(places, bytes, from, to, max)
     for first = from, to, #zeros do
+      if #places >= max then return end
       local chunk = string.sub(bytes, first, math.min(to, first + #zeros - 1))
       if chunk ~= zeros then
         for n = 1, #chunk do
@@ -194,31 +197,38 @@ local function look_of(session, fit, now)
             for place = 0, 7 do
               if band(byte, rshift(128, place)) ~= 0 then places[#places + 1] = 8 * (first + n - 2) + place end
             end
-            if #places >= compared_max then return end
+            if #places >= max then return end
           end
         end
       end
     end
   end
 
-  local function among(bitmap, term)
+  local function among(bitmap, term, is_misfit, terms_count)
     local found = fitting_key('found')
     -- Neither replicas nor the log of writes need to know of what is deleted again at once.
     redis.set_repl(redis.REPL_NONE)
     if not refused then refuse() end
     redis.call('BITOP', 'AND', found, refused, bitmap)
     redis.call('BITOP', 'XOR', found, found, bitmap)
-    local bytes, places = redis.call('GET', found) or '', {}
+    local share = math.min(1, full_terms_max / terms_count)
+    local max, places = math.ceil(compared_max * share), {}
+    local bytes = redis.call('GET', found) or ''
     local oldest = math.floor(tonumber(redis.call('HGET', places_key(pool), 'next') or '0') / 8) + 1
-    add_places(places, bytes, oldest, #bytes)
-    if #places < compared_max then add_places(places, bytes, 1, math.min(oldest - 1, #bytes)) end
+    add_places(places, bytes, oldest, #bytes, max)
+    add_places(places, bytes, 1, math.min(oldest - 1, #bytes), max)
     redis.call('DEL', found)
     redis.set_repl(redis.REPL_ALL)
-    if #places == 0 then return function() end end
-    local ids = redis.call('HMGET', places_key(pool), unpack(places))
+    local ids = {}
+    if #places > 0 then
+      for _, id in ipairs(redis.call('HMGET', places_key(pool), unpack(places))) do
+        if not is_misfit[id] then ids[#ids + 1] = id end
+      end
+    end
+    if #ids == 0 then return function() end end
     local scores = redis.call('ZMSCORE', term, unpack(ids))
     for n = 1, #ids do scores[n] = tonumber(scores[n]) end
-    local left = math.min(read_max, #ids)
+    local left = math.min(math.ceil(read_max * share), #ids)
     -- Few are asked for: finding the next one is less than sorting all.
     return function()
       if left == 0 then return nil end
