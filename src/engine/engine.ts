@@ -57,8 +57,13 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
-  /** The name of the lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  /**
+   * The name of the lobby that the session is in until it joins another one, as the operator says. A ticket goes there, a room stays where
+   * it is. Absent: the one that it was in.
+   */
   lobby?: string | undefined;
+  /** The names of those in which it may be without that; from any other one it goes to `main`. Absent: all. */
+  lobbies?: readonly string[] | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */

@@ -51,6 +51,8 @@ export interface Context extends PeerContext {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
+  /** The names of the lobbies that a peer can choose which the operator has put into none. */
+  readonly lobbies: readonly string[];
   /** For how long the peer's identity still holds (milliseconds); Infinity unless it expires. */
   identityMs(): number;
   /** A session token of this connection, valid from now on. */
@@ -97,6 +99,10 @@ class ConnectionContext implements Context {
 
   get facts(): Facts {
     return this.connection.identity.facts ?? noFacts;
+  }
+
+  get lobbies(): readonly string[] {
+    return this.#parts.lobbies ?? onlyMain;
   }
 
   identityMs(): number {
@@ -156,9 +162,9 @@ class ConnectionContext implements Context {
   /** The lobby that the operator has put the peer into; without one, that which it states. @throws a refusal of any other */
   #lobbyFor(stated: string | undefined): string | undefined {
     const { lobby: own } = this.connection.identity;
-    const { lobbies = [mainLobby] } = this.#parts;
     if (stated === undefined) return lobbyNamed(own);
-    if (own === undefined ? lobbies.includes(stated) : stated === own) return lobbyNamed(stated);
+    if (own === undefined ? this.lobbies.includes(stated) : stated === own)
+      return lobbyNamed(stated);
     throw refusal(
       reject("bad-input", { field: "lobby" }),
       own === undefined ? "lobby: there is none of this name" : "lobby: you are in another one",
@@ -191,6 +197,7 @@ const unstatedWishes: AskedWishes = {
 };
 
 const noFacts: Facts = Object.freeze({});
+const onlyMain: readonly string[] = [mainLobby];
 
 /** A caller without a session: idle, in no room. */
 export const anonymous: Caller = { sessionId: "", generation: 0 };

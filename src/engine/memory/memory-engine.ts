@@ -73,7 +73,7 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, account, lobby, generation, position } = request;
+    const { sessionId, addressHash, account, lobby, lobbies, generation, position } = request;
     const store = this.#store;
     const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
@@ -85,7 +85,7 @@ class MemoryEngine implements Engine {
     const change = transitions.attach(
       session.current(),
       partner?.current(),
-      { addressHash, account, lobby, generation, recovery },
+      { addressHash, account, lobby, lobbies, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.

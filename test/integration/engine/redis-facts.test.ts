@@ -61,6 +61,31 @@ test("places are given in turn, and taken again: those who were queued first are
   await engines.close();
 });
 
+test("a look reads a bounded number of those whom only their exact values tell from others, under however many terms", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis, { prefix: "bounded:" });
+  const system = createVirtualSystem();
+  const topics = Array.from({ length: 40 }, (_, n) => `topic ${n}`);
+  const declared = createDimensions({ topics: { kind: "set", of: topics } });
+  const { enter } = accountVerbs(engines.open(system, { ...engineOptions, dimensions: declared }));
+  // Each in half of the terms, and no two alike.
+  for (let n = 0; n < 400; n++)
+    await enter(`states many, and wants what nobody states ${n}`, undefined, {
+      facts: { topics: topics.slice(0, 32).filter((_, m) => (m * (n + 1)) % 31 < 15) },
+      wants: [{ of: "topics", in: ["topic 39"] }],
+    });
+  await redis.cli("config", "resetstat");
+  await enter("looks under many", undefined, {
+    facts: { topics: topics.slice(0, 16) },
+    wants: [{ of: "topics", in: topics.slice(16, 32) }],
+  });
+  const stats = await redis.cli("info", "commandstats");
+  const reads = Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1]);
+  await engines.close();
+  expect(reads).toBeGreaterThan(0);
+  expect(reads).toBeLessThan(400);
+}, 30_000);
+
 test("nodes to which different dimensions are declared pair nobody against a hard want that either knows", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);
   const engines = enginesOn(redis, { prefix: "deploy:" });
