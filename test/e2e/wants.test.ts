@@ -84,6 +84,7 @@ test("two whose hard wants exclude each other wait, until one of them has other 
   await startFirst(alice);
   await bob.start();
   await isPassedOver(bob);
+  expect(await bob.by("cover").innerText()).toContain("only certain strangers (Region).");
   expect([await alice.state(), await bob.state()]).toEqual(["waiting", "waiting"]);
   await settle(bob, "Asia", "Europe");
   await Promise.all([alice.until("connected"), bob.until("connected")]);
