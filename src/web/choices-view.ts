@@ -12,13 +12,16 @@ const SITE_MS_MAX = 10_000;
 export interface ChoicesView {
   /** The lobby that the user has chosen, if any. */
   readonly lobby: string | undefined;
+  /** The dimensions of which only certain strangers are wanted. */
+  readonly insisted: readonly string[];
   /** What to send with `join`, once it is known what is declared. Never rejects. */
   wishes(): Promise<ReturnType<typeof wishesOf>>;
 }
 
 /**
  * Fills the settings dialog by what is declared, now and whenever it is opened.
- * @param request asks the server what is declared. @param changed called when the dialog is closed with other choices than before.
+ * @param request asks the server what is declared. @param changed called when the dialog was closed with other choices than before, or something chosen is declared no
+ * longer.
  */
 export function createChoicesView(
   elements: Elements,
@@ -42,11 +45,19 @@ export function createChoicesView(
       // Fields that are in use are replaced only by others.
       if (JSON.stringify(declared) === JSON.stringify(site)) return;
       site = declared;
-      choices = restoreChoices(recall("choices"), site);
+      use(restoreChoices(storedForm(choices), site));
       show(site);
     } catch {
       // Asked again by the next Start, and when the settings are opened.
     }
+  }
+
+  /** Returns whether these are other choices than before. */
+  function use(next: Choices): boolean {
+    const isSame = storedForm(next) === storedForm(choices);
+    choices = next;
+    if (!isSame) changed();
+    return !isSame;
   }
 
   function show(declared: Site): void {
@@ -68,20 +79,23 @@ export function createChoicesView(
   settingsOpen.addEventListener("click", () => void load());
   settings.addEventListener("close", () => {
     if (!site) return;
-    const before = storedForm(choices);
     const lobby = site.lobbies.slice(1).find((name) => name === lobbyChoice.value);
-    choices = { lobby, facts: readAll(facts, choices.facts), wants: readAll(wants, choices.wants) };
+    const chosen = {
+      lobby,
+      facts: readAll(facts, choices.facts),
+      wants: readAll(wants, choices.wants),
+    };
+    if (use(chosen)) remember("choices", storedForm(chosen));
     show(site);
-    const after = storedForm(choices);
-    if (after === before) return;
-    remember("choices", after);
-    changed();
   });
 
   void load();
   return {
     get lobby() {
       return choices.lobby;
+    },
+    get insisted() {
+      return Object.keys(choices.wants).filter((name) => choices.wants[name]?.hard);
     },
     async wishes() {
       if (!site) {

@@ -28,7 +28,6 @@ class Page {
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
   readonly #peer = createPeerStream();
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
-  readonly #remote = createRemoteView(this.#elements, () => this.#stats.painted());
   readonly #chat = createChatView(this.#elements, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
@@ -40,6 +39,10 @@ class Page {
   readonly #choices = createChoicesView(this.#elements, {
     request: () => this.#peer.site(),
     changed: () => this.#wishesChanged(),
+  });
+  readonly #remote = createRemoteView(this.#elements, {
+    insisted: () => this.#choices.insisted,
+    painted: () => this.#stats.painted(),
   });
   readonly #online = new OnlineCount(
     this.#elements.online,
@@ -129,6 +132,7 @@ class Page {
   /** Starting again replaces the wishes: of a peer that waits, which keeps its place, at once; in a room from the next search on. */
   #wishesChanged(): void {
     if (this.#peer.state.status !== "idle") void this.#begin();
+    void this.#online.refresh();
   }
 
   async #begin(): Promise<void> {

@@ -11,8 +11,14 @@ export interface RemoteView {
   show(state: PeerStreamState): void;
 }
 
-/** Binds the partner's video and the cover over it. `painted` is called when a frame is shown. */
-export function createRemoteView(elements: Elements, painted: () => void): RemoteView {
+/**
+ * Binds the partner's video and the cover over it.
+ * @param painted called when a frame is shown. @param insisted returns the dimensions of which only certain strangers are wanted.
+ */
+export function createRemoteView(
+  elements: Elements,
+  { painted, insisted }: { painted: () => void; insisted: () => readonly string[] },
+): RemoteView {
   const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared, partnerFacts } =
     elements;
   let state: PeerStreamState = { status: "idle" };
@@ -60,7 +66,7 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
   }
 
   function render(): void {
-    const words = coverWords(state);
+    const words = coverWords(state, insisted());
     coverTitle.textContent = words.title;
     coverText.textContent = words.text;
     // Only outside a room, where interests still count; a short drop then does not move the layout.

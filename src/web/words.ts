@@ -127,8 +127,14 @@ export function isPictureOff(state: PeerStreamState): boolean {
   return "partnerMedia" in state && state.partnerMedia?.video === false;
 }
 
-/** The title and text shown in place of the partner's video. */
-export function coverWords(state: PeerStreamState): { title: string; text: string } {
+/**
+ * The title and text shown in place of the partner's video.
+ * @param insisted the dimensions of which the user wants only certain strangers.
+ */
+export function coverWords(
+  state: PeerStreamState,
+  insisted: readonly string[] = [],
+): { title: string; text: string } {
   if (state.status === "connected" && isPictureOff(state)) {
     return state.partnerMedia?.audio === true
       ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
@@ -158,7 +164,7 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
         text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
       };
     case "waiting":
-      return { title: "Looking for someone…", text: waitingWords(state.waiting, state.online) };
+      return { title: "Looking for someone…", text: waitingWords(state, insisted) };
     case "connecting":
       return { title: "Connecting…", text: "Setting up the call." };
     case "connected":
@@ -176,15 +182,22 @@ function idleTitle({ ended, error }: Extract<PeerStreamState, { status: "idle" }
 }
 
 /** `waiting` and `online` include this peer, and were counted when it entered the lobby. */
-function waitingWords(waiting: number | undefined, online: number | undefined): string {
+function waitingWords(
+  { waiting, online }: { waiting?: number; online?: number },
+  insisted: readonly string[],
+): string {
   if (waiting === undefined || online === undefined) return "One moment…";
   const others = waiting - 1;
+  const restricted = `Your settings let you meet only certain strangers (${insisted.map(nameWords).join(", ")}).`;
   if (others > 0) {
     const subject = others === 1 ? "One other person was" : `${others} other people were`;
-    return `${subject} waiting when you joined, but you have met recently or your interests or wishes differ. You may still be matched in a while.`;
+    const hope = insisted.length > 0 ? restricted : "You may still be matched in a while.";
+    return `${subject} waiting when you joined, but you have met recently or your interests or wishes differ. ${hope}`;
   }
-  if (online > 1)
-    return "No one else was waiting when you joined. The next person to join may be your match.";
+  if (online > 1) {
+    const next = insisted.length > 0 ? restricted : "The next person to join may be your match.";
+    return `No one else was waiting when you joined. ${next}`;
+  }
   return "You are the first one here. You will be matched when someone else joins.";
 }
 

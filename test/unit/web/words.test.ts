@@ -208,6 +208,14 @@ describe("the words over the stage while waiting", () => {
     const counts = { ...(waiting && { waiting }), ...(online && { online }) };
     expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);
   });
+
+  test.each([2, 1])("name the wants that may be why nobody is met (%p waiting)", (waiting) => {
+    const state: PeerStreamState = { status: "waiting", since: 0, waiting, online: 2 };
+    expect(coverWords(state).text).not.toContain("settings");
+    expect(coverWords(state, ["region", "age"]).text).toEndWith(
+      "Your settings let you meet only certain strangers (Region, Age).",
+    );
+  });
 });
 
 describe("interests", () => {
