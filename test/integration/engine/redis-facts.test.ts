@@ -124,6 +124,9 @@ test("nodes to which different dimensions are declared pair nobody against a har
   expect(await candidates({ region: "eu" }, [{ of: "pets", in: ["cat"] }])).toEqual(no);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 30 }])).toEqual(yes);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 31 }])).toEqual(no);
+  // A dimension that has become one of another kind.
+  expect(await candidates({ region: "eu" }, [{ of: "age", in: ["30 to 40"] }])).toEqual(no);
+  expect(await candidates({ region: "eu" }, [{ of: "age", is: true }])).toEqual(no);
   // Behind many that do not fit only those of the same declaration are found; each has places of its own.
   const misfit = { facts: { adult: false }, wants: [{ of: "adult", is: false }] };
   for (let n = 0; n < 60; n++)
