@@ -14,8 +14,10 @@ export interface ChoicesView {
   readonly lobby: string | undefined;
   /** The dimensions of which only certain strangers are wanted. */
   readonly insisted: readonly string[];
-  /** What to send with `join`, once it is known what is declared. Never rejects. */
-  wishes(): Promise<ReturnType<typeof wishesOf>>;
+  /** What to send with `join`. */
+  readonly wishes: ReturnType<typeof wishesOf>;
+  /** Resolves once it is known what is declared, or the server has failed to say so. */
+  known(): Promise<void>;
 }
 
 /**
@@ -80,10 +82,12 @@ export function createChoicesView(
     get insisted() {
       return Object.keys(choices.wants).filter((name) => choices.wants[name]?.hard);
     },
-    async wishes() {
+    get wishes() {
+      return wishesOf(choices);
+    },
+    async known() {
       if (!site)
         await Promise.race([load(), new Promise((resolve) => setTimeout(resolve, SITE_MS_MAX))]);
-      return wishesOf(choices);
     },
   };
 }

@@ -4,6 +4,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FactsDeclaration } from "../../src/protocol.ts";
+import { until } from "../support/until.ts";
 import { setStage, type Somebody, type Stage } from "./stage.ts";
 
 setDefaultTimeout(60_000);
@@ -66,6 +67,10 @@ async function settle(one: Somebody, region: string, only: string): Promise<void
   await insist("Region").check();
   await close();
 }
+
+/** Waits until the page has stored the choices: the browser reports the end of a dialog a moment after it is gone. */
+const isRemembered = ({ page }: Somebody) =>
+  page.waitForFunction(() => localStorage.getItem("peer-stream.choices") !== null);
 
 /** Presses Start, and waits until the server has put this one into an empty lobby. */
 async function startFirst(one: Somebody): Promise<void> {
@@ -157,6 +162,7 @@ test("the settings are remembered, and what is invalid is kept out of them", asy
   await first.only("Age").check();
   await alice.by("lobby-choice").selectOption({ label: "Jazz" });
   await first.close();
+  await isRemembered(alice);
   await alice.page.reload();
   const second = await settingsOf(alice);
   expect([await from.inputValue(), await to.inputValue()]).toEqual(["25", "40"]);
@@ -172,9 +178,12 @@ test("the settings are remembered, and what is invalid is kept out of them", asy
     // The browser says what is wrong, beside the field.
     expect(await second.isOpen()).toBe(true);
     await alice.page.keyboard.press("Escape");
+    const ageOf = () => second.facts.getByLabel("Age").inputValue();
+    await until("all is as before", async () => {
+      const values = [await from.inputValue(), await to.inputValue(), await ageOf()];
+      return values.join() === "25,40,";
+    });
     await settingsOf(alice);
-    expect([await from.inputValue(), await to.inputValue()]).toEqual(["25", "40"]);
-    expect(await second.facts.getByLabel("Age").inputValue()).toBe("");
   }
   // A want that only claims can meet, and that can't be hard here.
   await second.want("Verified").getByLabel("Yes").check();
@@ -196,6 +205,7 @@ test("the keyboard is enough", async () => {
   await want("Smoker").getByLabel("Any").focus();
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("Escape");
+  await isRemembered(alice);
   await page.reload();
   await settingsOf(alice);
   expect(await facts.getByLabel("Region").inputValue()).toBe("europe");
@@ -228,5 +238,7 @@ test("what is declared no longer is refused in words, and gone once the settings
   await carol.by("lobby-choice").waitFor();
   const shown = [await carol.by("facts").isVisible(), await carol.by("wants").isVisible()];
   expect(shown).toEqual([false, false]);
-  expect(await stage.clear()).toEqual([]);
+  // While the server restarts a page may reach it over HTTP, where the browser itself writes down each refusal.
+  const byBrowser = /with a status of (400|503)/;
+  expect((await stage.clear()).filter((line) => !byBrowser.test(line))).toEqual([]);
 });
