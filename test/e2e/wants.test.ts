@@ -110,6 +110,29 @@ test("both sides count: one whom the other excludes waits, too", async () => {
   await Promise.all([alice.until("connected"), bob.until("connected")]);
 });
 
+test("what is chosen while the browser asks for the camera counts from the first search on", async () => {
+  const [alice, bob] = await Promise.all([stage.enter(), stage.enter()]);
+  const { facts, close } = await settingsOf(bob);
+  await facts.getByLabel("Region").selectOption("europe");
+  await close();
+  await isRemembered(bob);
+  await startFirst(bob);
+  const allow = await alice.page.evaluateHandle(() => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = (constraints) => promise.then(() => open(constraints));
+    return { resolve };
+  });
+  await alice.start();
+  await alice.hears(/^Waiting for your camera/);
+  await settle(alice, "Europe", "Asia");
+  await isRemembered(alice);
+  await allow.evaluate(({ resolve }) => resolve());
+  await isPassedOver(alice);
+  expect([await alice.state(), await bob.state()]).toEqual(["waiting", "waiting"]);
+});
+
 test("all kinds of facts are stated, and shown to the stranger as text if the operator shows them", async () => {
   const [alice, bob] = await Promise.all([stage.enter(), stage.enter()]);
   const his = await settingsOf(bob);
