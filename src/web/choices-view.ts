@@ -14,14 +14,16 @@ export interface ChoicesView {
   readonly lobby: string | undefined;
   /** The dimensions of which only certain strangers are wanted. */
   readonly insisted: readonly string[];
-  /** What to send with `join`, once it is known what is declared. Never rejects. */
-  wishes(): Promise<ReturnType<typeof wishesOf>>;
+  /** What to send with `join`. */
+  readonly wishes: ReturnType<typeof wishesOf>;
+  /** Resolves once it is known what is declared, or the server has failed to say so. */
+  known(): Promise<void>;
 }
 
 /**
  * Fills the settings dialog by what is declared, now and whenever it is opened.
- * @param request asks the server what is declared. @param changed called when the dialog was closed with other choices than before, or something chosen is declared no
- * longer.
+ * @param request asks the server what is declared. @param changed called when the dialog was closed with other choices than before, and when
+ * something that was chosen is declared no longer.
  */
 export function createChoicesView(
   elements: Elements,
@@ -30,8 +32,7 @@ export function createChoicesView(
   const { settings, settingsOpen, lobbyChoice } = elements;
   let site: Site | undefined;
   let choices = restoreChoices(recall("choices"), undefined);
-  let facts: Fields<FactValue> = {};
-  let wants: Fields<Want> = {};
+  let fields: SiteFields = { facts: {}, wants: {} };
   let loading: Promise<void> | undefined;
 
   function load(): Promise<void> {
@@ -46,7 +47,7 @@ export function createChoicesView(
       if (JSON.stringify(declared) === JSON.stringify(site)) return;
       site = declared;
       use(restoreChoices(storedForm(choices), site));
-      show(site);
+      fields = showFields(elements, site, choices);
     } catch {
       // Asked again by the next Start, and when the settings are opened.
     }
@@ -60,33 +61,17 @@ export function createChoicesView(
     return !isSame;
   }
 
-  function show(declared: Site): void {
-    const { lobbies } = declared;
-    elements.lobbyField.hidden = lobbies.length < 2;
-    lobbyChoice.replaceChildren(...lobbies.map((name) => option(name, nameWords(name))));
-    lobbyChoice.value = choices.lobby ?? lobbies[0] ?? "";
-    facts = factFields(declared.facts, choices);
-    wants = wantFields(declared.facts, choices);
-    const { factsSection, factsFields, wantsSection, wantsNote, wantsFields } = elements;
-    factsFields.replaceChildren(...Object.values(facts).map(({ element }) => element));
-    factsSection.hidden = factsFields.childElementCount === 0;
-    wantsFields.replaceChildren(...Object.values(wants).map(({ element }) => element));
-    wantsSection.hidden = wantsFields.childElementCount === 0;
-    const mayInsist = Object.values(declared.facts).some(({ hard }) => hard !== false);
-    wantsNote.textContent = mayInsist ? dimensionWords.mayInsist : dimensionWords.givesWay;
-  }
-
   settingsOpen.addEventListener("click", () => void load());
   settings.addEventListener("close", () => {
     if (!site) return;
     const lobby = site.lobbies.slice(1).find((name) => name === lobbyChoice.value);
     const chosen = {
       lobby,
-      facts: readAll(facts, choices.facts),
-      wants: readAll(wants, choices.wants),
+      facts: readAll(fields.facts, choices.facts),
+      wants: readAll(fields.wants, choices.wants),
     };
     if (use(chosen)) remember("choices", storedForm(chosen));
-    show(site);
+    fields = showFields(elements, site, choices);
   });
 
   void load();
@@ -97,21 +82,46 @@ export function createChoicesView(
     get insisted() {
       return Object.keys(choices.wants).filter((name) => choices.wants[name]?.hard);
     },
-    async wishes() {
-      if (!site) {
-        const { promise: timeout, resolve } = Promise.withResolvers<void>();
-        const timer = setTimeout(resolve, SITE_MS_MAX);
-        await Promise.race([load(), timeout]);
-        clearTimeout(timer);
-      }
+    get wishes() {
       return wishesOf(choices);
+    },
+    async known() {
+      if (!site)
+        await Promise.race([load(), new Promise((resolve) => setTimeout(resolve, SITE_MS_MAX))]);
     },
   };
 }
 
 type Fields<T> = Readonly<Record<string, Field<T>>>;
 
-function factFields(declared: FactsDeclaration, { facts }: Choices): Fields<FactValue> {
+interface SiteFields {
+  readonly facts: Fields<FactValue>;
+  readonly wants: Fields<Want>;
+}
+
+/** Replaces the fields of the dialog by those for what is declared. */
+function showFields(
+  elements: Elements,
+  { lobbies, facts: declared }: Site,
+  choices: Choices,
+): SiteFields {
+  const { lobbyField, lobbyChoice } = elements;
+  lobbyField.hidden = lobbies.length < 2;
+  lobbyChoice.replaceChildren(...lobbies.map((name) => option(name, nameWords(name))));
+  lobbyChoice.value = choices.lobby ?? lobbies[0] ?? "";
+  const { factsSection, factsFields, wantsSection, wantsNote, wantsFields } = elements;
+  const facts = createFactFields(declared, choices);
+  factsFields.replaceChildren(...Object.values(facts).map(({ element }) => element));
+  factsSection.hidden = factsFields.childElementCount === 0;
+  const wants = createWantFields(declared, choices);
+  wantsFields.replaceChildren(...Object.values(wants).map(({ element }) => element));
+  wantsSection.hidden = wantsFields.childElementCount === 0;
+  const mayInsist = Object.values(declared).some(({ hard }) => hard !== false);
+  wantsNote.textContent = mayInsist ? dimensionWords.mayInsist : dimensionWords.givesWay;
+  return { facts, wants };
+}
+
+function createFactFields(declared: FactsDeclaration, { facts }: Choices): Fields<FactValue> {
   const fields = Object.entries(declared).flatMap(([name, dimension], index) => {
     if (dimension.by === "claims") return [];
     const parts = { id: `fact-${index}`, name, chosen: facts[name] };
@@ -120,7 +130,7 @@ function factFields(declared: FactsDeclaration, { facts }: Choices): Fields<Fact
   return Object.fromEntries(fields);
 }
 
-function wantFields(declared: FactsDeclaration, { wants }: Choices): Fields<Want> {
+function createWantFields(declared: FactsDeclaration, { wants }: Choices): Fields<Want> {
   const fields = Object.entries(declared).map(([name, dimension], index) => {
     const parts = { id: `want-${index}`, name, chosen: wants[name] };
     return [name, createWantField(dimension, parts)] as const;

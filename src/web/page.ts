@@ -142,7 +142,7 @@ class Page {
     if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
     if (!this.#media.stream)
       status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const [isReady, choices] = await Promise.all([this.#media.ready(), this.#choices.wishes()]);
+    const [isReady] = await Promise.all([this.#media.ready(), this.#choices.known()]);
     if (press !== this.#press) return;
     if (!isReady) return void (status.textContent = troubleTitle.textContent);
     const { stream } = this.#media;
@@ -150,7 +150,7 @@ class Page {
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
-      ...choices,
+      ...this.#choices.wishes,
       ...(stream && { stream }),
     });
     this.#show(this.#peer.state);

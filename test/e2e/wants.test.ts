@@ -4,6 +4,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FactsDeclaration } from "../../src/protocol.ts";
+import { until } from "../support/until.ts";
 import { setStage, type Somebody, type Stage } from "./stage.ts";
 
 setDefaultTimeout(60_000);
@@ -67,6 +68,10 @@ async function settle(one: Somebody, region: string, only: string): Promise<void
   await close();
 }
 
+/** Waits until the page has stored the choices: the browser reports the end of a dialog a moment after it is gone. */
+const isRemembered = ({ page }: Somebody) =>
+  page.waitForFunction(() => localStorage.getItem("peer-stream.choices") !== null);
+
 /** Presses Start, and waits until the server has put this one into an empty lobby. */
 async function startFirst(one: Somebody): Promise<void> {
   await one.start();
@@ -103,6 +108,29 @@ test("both sides count: one whom the other excludes waits, too", async () => {
   await isPassedOver(alice);
   await settle(bob, "Asia", "Europe");
   await Promise.all([alice.until("connected"), bob.until("connected")]);
+});
+
+test("what is chosen while the browser asks for the camera counts from the first search on", async () => {
+  const [alice, bob] = await Promise.all([stage.enter(), stage.enter()]);
+  const { facts, close } = await settingsOf(bob);
+  await facts.getByLabel("Region").selectOption("europe");
+  await close();
+  await isRemembered(bob);
+  await startFirst(bob);
+  const allow = await alice.page.evaluateHandle(() => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = (constraints) => promise.then(() => open(constraints));
+    return { resolve };
+  });
+  await alice.start();
+  await alice.hears(/^Waiting for your camera/);
+  await settle(alice, "Europe", "Asia");
+  await isRemembered(alice);
+  await allow.evaluate(({ resolve }) => resolve());
+  await isPassedOver(alice);
+  expect([await alice.state(), await bob.state()]).toEqual(["waiting", "waiting"]);
 });
 
 test("all kinds of facts are stated, and shown to the stranger as text if the operator shows them", async () => {
@@ -157,6 +185,7 @@ test("the settings are remembered, and what is invalid is kept out of them", asy
   await first.only("Age").check();
   await alice.by("lobby-choice").selectOption({ label: "Jazz" });
   await first.close();
+  await isRemembered(alice);
   await alice.page.reload();
   const second = await settingsOf(alice);
   expect([await from.inputValue(), await to.inputValue()]).toEqual(["25", "40"]);
@@ -172,9 +201,14 @@ test("the settings are remembered, and what is invalid is kept out of them", asy
     // The browser says what is wrong, beside the field.
     expect(await second.isOpen()).toBe(true);
     await alice.page.keyboard.press("Escape");
+    const numbers = alice.by("settings").locator("input[type=number]");
+    await until("all is as before", async () => {
+      const values = await numbers.evaluateAll((all) =>
+        all.map((one) => "value" in one && one.value),
+      );
+      return values.join() === ",25,40";
+    });
     await settingsOf(alice);
-    expect([await from.inputValue(), await to.inputValue()]).toEqual(["25", "40"]);
-    expect(await second.facts.getByLabel("Age").inputValue()).toBe("");
   }
   // A want that only claims can meet, and that can't be hard here.
   await second.want("Verified").getByLabel("Yes").check();
@@ -196,6 +230,7 @@ test("the keyboard is enough", async () => {
   await want("Smoker").getByLabel("Any").focus();
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("Escape");
+  await isRemembered(alice);
   await page.reload();
   await settingsOf(alice);
   expect(await facts.getByLabel("Region").inputValue()).toBe("europe");
@@ -228,5 +263,7 @@ test("what is declared no longer is refused in words, and gone once the settings
   await carol.by("lobby-choice").waitFor();
   const shown = [await carol.by("facts").isVisible(), await carol.by("wants").isVisible()];
   expect(shown).toEqual([false, false]);
-  expect(await stage.clear()).toEqual([]);
+  // While the server restarts a page may reach it over HTTP, where the browser itself writes down each refusal.
+  const byBrowser = /with a status of (400|503)/;
+  expect((await stage.clear()).filter((line) => !byBrowser.test(line))).toEqual([]);
 });
