@@ -7,8 +7,13 @@ const TYPING_PAUSE_MS = 3000;
 
 /** The chat. */
 export interface ChatView {
-  /** Adds a line, always as text, never as markup. `page` lines come from the page itself. */
-  add(from: "me" | "partner" | "page", text: string): void;
+  /**
+   * Adds a line, always as text, never as markup. `page` lines come from the page itself.
+   * @param id of one that may turn out to be undelivered.
+   */
+  add(from: "me" | "partner" | "page", text: string, id?: number): void;
+  /** Marks a line as not delivered, if it is still shown. */
+  undelivered(id: number): void;
   /** Shows or hides the typing indicator. */
   typing(typing: boolean): void;
   /** Empties the log. Called for each new partner, so that no line of an earlier conversation stays. */
@@ -54,9 +59,10 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
   }
 
   return {
-    add(from, text) {
+    add(from, text, id) {
       const line = document.createElement("p");
       line.dataset["from"] = from;
+      if (id !== undefined) line.dataset["id"] = String(id);
       if (from !== "page") {
         // Colour and side tell the speakers apart on screen; this does so for screen readers.
         const who = document.createElement("span");
@@ -64,11 +70,23 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
         who.textContent = from === "me" ? "You: " : "Stranger: ";
         line.append(who);
       }
-      line.append(text);
+      // Isolated, so that bidirectional characters in it reorder nothing else.
+      const words = document.createElement("bdi");
+      words.textContent = text;
+      line.append(words);
       chatLog.append(line);
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
+    },
+    undelivered(id) {
+      const line = chatLog.querySelector<HTMLElement>(`[data-id="${id}"]`);
+      if (!line) return;
+      line.toggleAttribute("data-undelivered", true);
+      const note = document.createElement("span");
+      note.className = "note";
+      note.textContent = "Not delivered";
+      line.append(note);
     },
     typing: showTyping,
     clear() {

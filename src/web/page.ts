@@ -77,8 +77,9 @@ class Page {
     if (this.#isSynthetic) void this.#media.ready();
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
-      if (event.type === "chat") this.#chat.add(event.from, event.text);
-      else this.#chat.typing(event.typing);
+      if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
+      else if (event.type === "typing") this.#chat.typing(event.typing);
+      else this.#chat.undelivered(event.id);
     });
     this.#show(this.#peer.state);
   }

@@ -17,6 +17,7 @@ const connected: PeerStreamState = {
   roomId: "r",
   sharedInterests: [],
   partnerFacts: {},
+  mode: "video",
   remote: {} as MediaStream,
 };
 
@@ -54,7 +55,7 @@ describe("the status line", () => {
       "The stranger left. Looking for someone else…",
     ],
     [
-      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {} },
+      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {}, mode: "video" },
       "Found someone. Connecting…",
     ],
     [
@@ -224,6 +225,7 @@ describe("B6 a partner whose camera or microphone is off", () => {
     roomId: "r",
     sharedInterests: [],
     partnerFacts: {},
+    mode: "video",
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });
