@@ -132,7 +132,7 @@ describe.each([false, true])("an engine by promises: %p", (isAsync) => {
     expect(sent).toEqual(["bob: 6"]);
     answers.get("1")?.("1");
     expect(await Promise.all([...sayings, typing, fifth])).toEqual(
-      new Array<typeof delivered>(6).fill(delivered) as never,
+      Array.from({ length: 6 }, () => delivered) as never,
     );
     expect(sent.slice(1)).toEqual([
       "alice: 1",
