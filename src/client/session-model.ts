@@ -180,8 +180,8 @@ function deriveStatus(model: SessionModel): PeerStreamState {
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
-  const { roomId, sharedInterests, partnerFacts, mode, established, partnerDeadline } = call;
-  const room = { roomId, sharedInterests, partnerFacts, mode };
+  const { roomId, sharedInterests, partnerFacts, mode, chat, established, partnerDeadline } = call;
+  const room = { roomId, sharedInterests, partnerFacts, mode, chat };
   const received = {
     ...(call.remote && { remote: call.remote }),
     ...(call.partnerMedia && { partnerMedia: call.partnerMedia }),

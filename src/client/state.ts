@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, Facts, Mode, RejectionReason } from "../protocol.ts";
+import type { Chat, EndReason, Facts, Mode, RejectionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -83,6 +83,8 @@ type ActiveState =
       /** What is known of the partner, of what the operator shows; `{}` without any. */
       partnerFacts: Facts;
       mode: Mode;
+      /** Which way chat messages take: through the server, or over the data channel of the call. */
+      chat: Chat;
     }
   | {
       status: "connected";
@@ -90,6 +92,7 @@ type ActiveState =
       sharedInterests: string[];
       partnerFacts: Facts;
       mode: Mode;
+      chat: Chat;
       /** Absent in a room for text, where no connection is made. */
       remote?: MediaStream;
       /**
@@ -111,6 +114,7 @@ type ActiveState =
       sharedInterests?: string[];
       partnerFacts?: Facts;
       mode?: Mode;
+      chat?: Chat;
       /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;

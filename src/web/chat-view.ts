@@ -1,5 +1,7 @@
 /** The chat: messages, the message field, and the typing indicator. */
+import type { Chat } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
+import { chatWords } from "./words.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
@@ -18,6 +20,8 @@ export interface ChatView {
   typing(typing: boolean): void;
   /** Empties the log. Called for each new partner, so that no line of an earlier conversation stays. */
   clear(): void;
+  /** Says which way messages take. */
+  way(chat: Chat): void;
   enable(on: boolean): void;
 }
 
@@ -93,6 +97,9 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       chatLog.replaceChildren();
       chatEmpty.hidden = false;
       showTyping(false);
+    },
+    way(chat) {
+      chatEmpty.textContent = chatWords[chat];
     },
     enable(on) {
       chatInput.disabled = !on;

@@ -6,6 +6,7 @@ import { createChatView } from "./chat-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
+import { createModeChoice } from "./mode-choice.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -13,7 +14,13 @@ import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
-import { confirmWords, endedWords, sharedInterestsWords, statusWords } from "./words.ts";
+import {
+  confirmWords,
+  deviceWords,
+  endedWords,
+  sharedInterestsWords,
+  statusWords,
+} from "./words.ts";
 
 class Page {
   readonly #elements: Elements = findElements();
@@ -21,7 +28,15 @@ class Page {
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
   readonly #peer = createPeerStream();
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
-  readonly #remote = createRemoteView(this.#elements, () => this.#stats.painted());
+  readonly #modes = createModeChoice(this.#elements, () => {
+    if (this.#peer.state.status === "idle") this.#show(this.#peer.state);
+    else void this.#begin();
+  });
+  readonly #remote = createRemoteView(
+    this.#elements,
+    () => this.#stats.painted(),
+    () => this.#modes.mode,
+  );
   readonly #chat = createChatView(this.#elements, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
@@ -121,15 +136,20 @@ class Page {
   async #begin(): Promise<void> {
     const press = ++this.#press;
     const { status, interests, troubleTitle } = this.#elements;
-    // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
-    if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
-    if (!this.#media.stream)
-      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const isReady = await this.#media.ready();
-    if (press !== this.#press) return;
-    if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    const { mode } = this.#modes;
+    if (mode === "text") this.#media.rest();
+    else {
+      // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
+      if (typeof RTCPeerConnection === "undefined") return this.#peer.start({ mode });
+      this.#media.wantVideo(mode === "video");
+      if (!this.#media.stream) status.textContent = deviceWords[mode];
+      const isReady = await this.#media.ready();
+      if (press !== this.#press) return;
+      if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    }
     const { stream } = this.#media;
     this.#peer.start({
+      mode,
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
@@ -139,8 +159,7 @@ class Page {
   }
 
   get #seesPartner(): boolean {
-    const { state } = this.#peer;
-    return "remote" in state && state.remote !== undefined;
+    return isTogether(this.#peer.state);
   }
 
   /** Asks for the second press on the button, and in the status line for screen readers. */
@@ -162,6 +181,7 @@ class Page {
     if (status.textContent !== words) status.textContent = words;
     status.dataset["state"] = state.status;
     document.body.dataset["state"] = state.status;
+    document.body.dataset["mode"] = ("mode" in state && state.mode) || this.#modes.mode;
     banner.hidden = !(state.status === "reconnecting" && state.remote);
     banner.textContent = words;
     this.#remote.show(state);
@@ -190,9 +210,8 @@ class Page {
     document.body.toggleAttribute("data-in-room", roomId !== undefined);
     this.#elements.about.hidden = roomId === undefined;
     this.#stats.room(roomId);
-    this.#chat.enable(
-      state.status === "connected" || ("remote" in state && state.remote !== undefined),
-    );
+    if ("chat" in state && state.chat) this.#chat.way(state.chat);
+    this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
@@ -202,6 +221,13 @@ class Page {
       this.#chat.add("page", endedWords);
     this.#roomId = roomId;
   }
+}
+
+/** Whether the two have been connected with each other; text through the server is at once, and may be sent while that is away. */
+function isTogether(state: PeerStreamState): boolean {
+  if (state.status === "connected" || ("remote" in state && state.remote !== undefined))
+    return true;
+  return state.status === "reconnecting" && state.mode === "text";
 }
 
 new Page();

@@ -1,7 +1,8 @@
 /** The partner's video, and the button for sound where the browser blocks it. */
 import type { PeerStreamState } from "../client/state.ts";
+import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords, isPictureOff } from "./words.ts";
+import { coverWords, isPictureOff, modeWords } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;
@@ -11,8 +12,12 @@ export interface RemoteView {
   show(state: PeerStreamState): void;
 }
 
-/** Binds the partner's video and the cover over it. `painted` is called when a frame is shown. */
-export function createRemoteView(elements: Elements, painted: () => void): RemoteView {
+/** Binds the partner's video and the cover over it. `painted` is called when a frame is shown; `mode` returns the one that is chosen. */
+export function createRemoteView(
+  elements: Elements,
+  painted: () => void,
+  mode: () => Mode,
+): RemoteView {
   const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared } = elements;
   let state: PeerStreamState = { status: "idle" };
   let hasVideo = false;
@@ -59,7 +64,8 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
   }
 
   function render(): void {
-    const words = coverWords(state);
+    const words = coverWords(state, mode());
+    why.textContent = modeWords[mode()].why;
     coverTitle.textContent = words.title;
     coverText.textContent = words.text;
     // Only outside a room, where interests still count; a short drop then does not move the layout.

@@ -262,6 +262,7 @@ describe("a room", () => {
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
       mode: "video",
+      chat: "direct",
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -271,6 +272,7 @@ describe("a room", () => {
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
       mode: "video",
+      chat: "direct",
       remote,
     });
   });

@@ -65,6 +65,7 @@ describe("a room for text", () => {
       sharedInterests: ["chess"],
       partnerFacts: {},
       mode: "text",
+      chat: "server",
     });
     expect(seen).toEqual(["waiting", "connected"]);
     expect(await peer.stats()).toBeUndefined();

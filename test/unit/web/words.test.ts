@@ -18,6 +18,7 @@ const connected: PeerStreamState = {
   sharedInterests: [],
   partnerFacts: {},
   mode: "video",
+  chat: "direct",
   remote: {} as MediaStream,
 };
 
@@ -55,7 +56,14 @@ describe("the status line", () => {
       "The stranger left. Looking for someone else…",
     ],
     [
-      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {}, mode: "video" },
+      {
+        status: "connecting",
+        roomId: "r",
+        sharedInterests: [],
+        partnerFacts: {},
+        mode: "video",
+        chat: "direct",
+      },
       "Found someone. Connecting…",
     ],
     [
@@ -226,6 +234,7 @@ describe("B6 a partner whose camera or microphone is off", () => {
     sharedInterests: [],
     partnerFacts: {},
     mode: "video",
+    chat: "direct",
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });
