@@ -7,6 +7,9 @@ const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
 const TYPING_PAUSE_MS = 3000;
 
+/** So close to the end of the log counts as at it. */
+const END_PX = 24;
+
 /** The chat. */
 export interface ChatView {
   /**
@@ -53,6 +56,15 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
     typingTimer = setTimeout(stopTyping, TYPING_PAUSE_MS);
     actions.typing(true);
   });
+
+  // The end stays in view when the log becomes smaller, as for a keyboard or the typing indicator.
+  let isAtEnd = true;
+  chatLog.addEventListener("scroll", () => {
+    isAtEnd = chatLog.scrollHeight - chatLog.scrollTop - chatLog.clientHeight < END_PX;
+  });
+  new ResizeObserver(() => {
+    if (isAtEnd) chatLog.scrollTop = chatLog.scrollHeight;
+  }).observe(chatLog);
 
   function stopTyping(): void {
     actions.typing(false);

@@ -210,7 +210,8 @@ class Page {
     document.body.toggleAttribute("data-in-room", roomId !== undefined);
     this.#elements.about.hidden = roomId === undefined;
     this.#stats.room(roomId);
-    if ("chat" in state && state.chat) this.#chat.way(state.chat);
+    const chosenWay = this.#modes.mode === "text" ? "server" : "direct";
+    this.#chat.way(("chat" in state && state.chat) || chosenWay);
     this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
