@@ -144,6 +144,7 @@ const variables = z.object({
   TURN_SECRET: secrets.optional(),
   TURN_TTL_S: integer(60, 86_400).default(300),
   FORCE_RELAY: flag.default(false),
+  CHAT: z.enum(["direct", "server"]).optional(),
   LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
   LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
   LIMIT_SIGNAL_BYTES_PER_S: integer(0, 100_000_000).default(32_768),
@@ -288,6 +289,8 @@ const config = variables
       turnTtlS: env.TURN_TTL_S,
     },
     forceRelay: env.FORCE_RELAY,
+    // Absent: as it is without, or with, a hook that sees each text.
+    chat: env.CHAT,
     admission: {
       socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
       handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,

@@ -31,6 +31,8 @@ export const limits = {
   languagesMax: 5,
   /** Characters of one language tag. */
   languageCharsMax: 64,
+  /** Characters (code points) of one message. */
+  messageCharsMax: 2000,
   /** Characters of a mutation id, which the client chooses. */
   mutationIdCharsMax: 64,
   /** How long after a room's end its members can ask to meet again (milliseconds). */
@@ -43,6 +45,33 @@ export const limits = {
 export const modes = ["video", "audio", "text"] as const;
 /** Only peers of the same mode are paired. */
 export type Mode = (typeof modes)[number];
+
+/**
+ * Which way the words of a room take: through the server, by `say`; or from browser to browser, over a data channel that the two
+ * open. Rooms for text are `server`, and make no connection at all.
+ */
+export type Chat = "server" | "direct";
+
+/** Whether a peer sends audio and video. */
+export interface Media {
+  audio: boolean;
+  video: boolean;
+}
+
+/** A control character (Unicode's Cc) other than TAB and LF. */
+const unfitControl = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/; // oxlint-disable-line no-control-regex
+
+/**
+ * Whether a text can be sent as a message: 1 to `limits.messageCharsMax` code points of well-formed Unicode, not blank, and no control
+ * characters but TAB and LF. Bidirectional formatting characters pass: whoever shows a text must isolate it.
+ */
+export function isMessageText(text: string): boolean {
+  // A code point has at most two code units.
+  if (text.length > 2 * limits.messageCharsMax || !/\S/.test(text)) return false;
+  if (text.length > limits.messageCharsMax && [...text].length > limits.messageCharsMax)
+    return false;
+  return !unfitControl.test(text) && text.isWellFormed();
+}
 
 // ---------------------------------------------------------------------------------------------
 // Facts and wants
@@ -212,8 +241,11 @@ export interface RoomTerms {
   relayOnly: boolean;
   /** The interests that both named, normalised. */
   sharedInterests: string[];
-  /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`. */
+  /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`, and in a room for text each signal. */
   mode: Mode;
+  chat: Chat;
+  /** What the partner sends; at first all that the mode allows. */
+  media: Media;
   /** What is known of the partner, of what the operator shows; `{}` without any. */
   partnerFacts: Facts;
 }
@@ -250,6 +282,14 @@ export type Signal =
   | { type: "answer"; roomId: string; sdp: string }
   | { type: "add-ice-candidate"; roomId: string; candidate: Candidate };
 
+/** A text of the partner's, sent through the server. `at`: when the server received it (epoch milliseconds). */
+export interface Message {
+  type: "message";
+  roomId: string;
+  text: string;
+  at: number;
+}
+
 /**
  * Everything a peer is sent, discriminated by `type`. What is secret or short-lived is added when an event is sent, and never
  * kept: `Token` in `session`, `Ice` wherever a room is described.
@@ -264,6 +304,11 @@ export type PeerEvent<Token = { token: string }, Ice = { iceServers: IceServer[]
   /** Paired: the partner makes the offer. */
   | ({ type: "wait-for-offer" } & RoomTerms & { polite: true } & Ice)
   | Signal
+  | Message
+  /** The partner types, or has stopped. Holds for 6 s, and until its next message. */
+  | { type: "typing"; roomId: string; typing: boolean }
+  /** What the partner sends from now on. */
+  | ({ type: "partner-media"; roomId: string } & Media)
   /** The partner's connection dropped; it has until `deadline` (epoch milliseconds). */
   | { type: "partner-reconnecting"; roomId: string; deadline: number }
   | { type: "partner-reconnected"; roomId: string }

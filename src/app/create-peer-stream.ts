@@ -143,7 +143,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "lane" | "on" | "policy" | "onReport"
+  "authenticate" | "admit" | "lane" | "message" | "messageFallback" | "on" | "policy" | "onReport"
 > {
   system: System;
   log: Log;
@@ -198,6 +198,10 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     authenticate: parts.authenticate ?? byToken,
     admit,
     lane,
+    message: parts.message,
+    messageFallback: parts.messageFallback,
+    // Whoever wants to see the words of peers sees all of them.
+    chat: config.chat ?? (parts.message ? "server" : "direct"),
     admission: {
       ...config.admission,
       peersMax: socketsMax,

@@ -10,7 +10,8 @@ import type { LaneHook } from "../rpc/lane.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
-import type { FactsDeclaration } from "../protocol.ts";
+import type { Chat, FactsDeclaration } from "../protocol.ts";
+import { messageFallbacks, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
@@ -60,6 +61,11 @@ export interface Settings {
   turnTtlS?: number | undefined;
   /** Every call goes through TURN, so that no peer learns another's address. Default: false. */
   forceRelay?: boolean | undefined;
+  /**
+   * Which way the words of rooms for video and audio take: through the server, or from browser to browser. Those of rooms for text always go
+   * through the server. Default: "direct"; with a `message` hook "server".
+   */
+  chat?: Chat | undefined;
   /** Signals and queries of an account or session per second, in bursts of 100. Default: 30. */
   limitSignalsPerS?: number | undefined;
   /** Joins, skips and reports of an account or session per second, in bursts of 5. Default: 2. */
@@ -155,6 +161,13 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
   /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
   lane?: LaneHook | undefined;
   /**
+   * Sees each text that goes through the server before it is delivered, and may change or drop it: see `MessageHook`. Default: all are
+   * delivered, which costs nothing.
+   */
+  message?: MessageHook | undefined;
+  /** What becomes of a text when `message` throws, takes longer than 300 ms or answers nonsense. Default: "drop". */
+  messageFallback?: MessageFallback | undefined;
+  /**
    * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
    * them; a room's events come in their order. Default: none, which costs nothing.
    */
@@ -181,6 +194,8 @@ const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "authenticate",
   "admit",
   "lane",
+  "message",
+  "messageFallback",
   "on",
   "policy",
   "log",
@@ -282,6 +297,10 @@ function hookProblems(name: string, value: unknown): string[] {
   // Checked by itself.
   if (name === "facts") return [];
   if (name === "on") return lifecycleProblems(value);
+  if (name === "messageFallback")
+    return messageFallbacks.some((one) => one === value)
+      ? []
+      : [`messageFallback: must be one of ${messageFallbacks.join(", ")}`];
   const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
   return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];
 }

@@ -13,19 +13,20 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { textOfError } from "../observe/text-of-error.ts";
+import { placeOfError, textOfError } from "../observe/text-of-error.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
-import { limits, type FactsDeclaration } from "../protocol.ts";
+import { limits, type Chat, type FactsDeclaration } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import type { HookName } from "../rpc/hook-call.ts";
+import type { HookName, HookParts } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
+import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
@@ -49,6 +50,8 @@ export interface SignalingOptions {
   ice: IceConfig;
   /** Every room is relay-only. Default: false. */
   forceRelay?: boolean;
+  /** Which way the words of rooms for video and audio take. Default: `direct`. */
+  chat?: Chat | undefined;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport?: (report: ReportNotice) => void;
   /** Names this node in its metrics. */
@@ -69,6 +72,10 @@ export interface AssemblyOptions extends SignalingOptions {
   admit?: AdmitHook | undefined;
   /** Asked for a peer's lane before each join; without it lanes are decided by conduct. */
   lane?: LaneHook | undefined;
+  /** Sees each text before it is delivered; without it each is. */
+  message?: MessageHook | undefined;
+  /** What becomes of a text when that hook fails. Default: `drop`. */
+  messageFallback?: MessageFallback | undefined;
   /** The dimensions of facts that the engine was made with. Default: none. */
   facts?: FactsDeclaration | undefined;
   /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
@@ -99,6 +106,7 @@ export function createLobby({
   ice,
   policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
   forceRelay = false,
+  chat = "direct",
   onReport = () => {},
   nodeName,
   lobbies = [mainLobby],
@@ -110,6 +118,7 @@ export function createLobby({
     policy,
     ice,
     forceRelay,
+    chat,
     onReport,
     log,
     metrics,
@@ -159,24 +168,15 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const { authenticate, admit, askLane } = createHooks(options, metrics);
-  const contexts = createContexts({
-    signaling,
-    tokens: createSessionTokens(options.sessionSecrets),
-    limits: createCallLimits(options.rates, system.elapsed),
-    now: system.now,
-    newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit,
-    askLane,
-    lobbies,
-    claims: createJoinClaims(facts, createClaimFaults(log, system)),
-  });
+  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  const contexts = contextsFor(options, signaling, hooks);
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const arrivals = new Arrivals({
     contexts,
-    authenticate,
+    authenticate:
+      options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
     admission,
     signaling,
     system,
@@ -230,17 +230,22 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 }
 
-/** The operator's hooks whose answers peers wait for. */
-function createHooks(
-  { authenticate, admit, lane, log, system }: AssemblyOptions,
-  metrics: Metrics,
-) {
-  const parts = { ...system, onHookFault: createHookFaults(log, metrics, system) };
-  return {
-    authenticate: authenticate && createAuthenticator({ ...parts, authenticate }),
-    admit: admit && createAdmit(admit, parts),
-    askLane: lane && createAskLane(lane, parts),
-  };
+function contextsFor(options: AssemblyOptions, signaling: Signaling, hooks: HookParts & System) {
+  const { engine, facts = {}, lane, lobbies, log, message, messageFallback = "drop" } = options;
+  const { admit, system } = options;
+  const reviewed = message && { hook: message, fallback: messageFallback };
+  return createContexts({
+    signaling,
+    tokens: createSessionTokens(options.sessionSecrets),
+    limits: createCallLimits(options.rates, system.elapsed),
+    now: system.now,
+    newSessionId: (account) => engine.newSessionId(system.id(), account),
+    admit: admit && createAdmit(admit, hooks),
+    askLane: lane && createAskLane(lane, hooks),
+    review: reviewed && new MessageReview(reviewed, signaling.talk, hooks),
+    lobbies,
+    claims: createJoinClaims(facts, createClaimFaults(log, system)),
+  });
 }
 
 /** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
@@ -258,7 +263,9 @@ function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, 
   const warnRarely = createWarnRarely(log, { elapsed });
   return (hook: HookName, error: unknown) => {
     metrics.hookFailed(hook);
-    warnRarely(`the hook ${hook} failed`, { error: textOfError(error) });
+    // What the hook for texts throws may quote one, as a parser's error does.
+    const text = hook === "message" ? placeOfError(error) : textOfError(error);
+    warnRarely(`the hook ${hook} failed`, { error: text });
   };
 }
 

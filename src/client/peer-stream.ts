@@ -6,7 +6,7 @@
  *     await peer.camera.open();
  *     peer.start({ interests: ["chess"] });
  */
-import type { FactsDeclaration, IceServer } from "../protocol.ts";
+import type { FactsDeclaration, IceServer, Mode } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
@@ -73,7 +73,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     }),
     rtc: options.rtc ?? browserRtc,
     pagePeer,
-    findUnsupported: () => findUnsupported(options),
+    findUnsupported: (mode) => findUnsupported(options, mode),
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
   const closing = new AbortController();
@@ -89,7 +89,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       return ownCamera();
     },
     start(wishes) {
-      observePage();
+      observePage(wishes?.mode);
       peer.start(wishes);
     },
     next() {
@@ -124,10 +124,10 @@ function createPageObserver(
   peer: Peer,
   options: PeerStreamOptions,
   closing: AbortSignal,
-): () => void {
+): (mode?: Mode) => void {
   let isObserving = false;
-  return () => {
-    if (isObserving || closing.aborted || findUnsupported(options)) return;
+  return (mode) => {
+    if (isObserving || closing.aborted || findUnsupported(options, mode)) return;
     isObserving = true;
     const signal = closing;
     addEventListener("pagehide", () => peer.onPageHide(), { signal });
@@ -172,14 +172,18 @@ const browserRtc: Rtc = {
   stream: () => new MediaStream(),
 };
 
-/** What this environment lacks for a call; undefined for nothing. */
-function findUnsupported({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | undefined {
+/** What this environment lacks for a room of this mode; undefined for nothing. */
+function findUnsupported(
+  { rtc, iceServers }: PeerStreamOptions,
+  mode: Mode = "video",
+): PeerStreamError | undefined {
   const lacks = (what: "WebSocket" | "WebRTC"): PeerStreamError => {
     const message = `there is no ${what} here: it is switched off, or this is no browser`;
     return { kind: "unsupported", what, message, cause: undefined };
   };
   if (typeof WebSocket === "undefined") return lacks("WebSocket");
-  if (rtc) return undefined;
+  // Text goes through the server.
+  if (rtc || mode === "text") return undefined;
   if (typeof RTCPeerConnection === "undefined") return lacks("WebRTC");
   try {
     // A configuration that the constructor rejects would fail in every room.

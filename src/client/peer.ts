@@ -1,13 +1,13 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import type { ReportReason, Site } from "../protocol.ts";
+import { isMessageText, type Mode, type ReportReason, type Site } from "../protocol.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { Outcome, PeerStream, StartOptions } from "./types.ts";
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
-  /** Returns what this environment lacks. Checked before anything is sent. */
-  findUnsupported?: () => PeerStreamError | undefined;
+  /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
+  findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -30,7 +30,7 @@ export function createPeer(parts: PeerParts): Peer {
 /** The page's side of a session: each method is an input of the session model. */
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
-  readonly #findUnsupportedNow: () => PeerStreamError | undefined;
+  readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
   readonly #connection: SessionParts["connection"];
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
@@ -48,11 +48,16 @@ class SessionPeer implements Peer {
       this.#session.outgoing.choose(stream);
       this.#sendTracks();
     }
-    this.#session.process({ type: "start", wishes, unsupported: this.#findUnsupported() });
+    this.#session.process({
+      type: "start",
+      wishes,
+      unsupported: this.#findUnsupported(wishes.mode),
+    });
   }
 
   next(): void {
-    this.#session.process({ type: "next", unsupported: this.#findUnsupported() });
+    const { mode } = this.#session.model.wishes;
+    this.#session.process({ type: "next", unsupported: this.#findUnsupported(mode) });
   }
 
   stop(): void {
@@ -72,6 +77,14 @@ class SessionPeer implements Peer {
   }
 
   sendChat(text: string): boolean {
+    const { call } = this.#session.model;
+    if (call?.chat === "server") {
+      // The server takes no other control characters than TAB and LF.
+      const sent = text.replace(/\r\n?/g, "\n");
+      if (call.orphaned || !isMessageText(sent)) return false;
+      this.#session.process({ type: "chat-sent", text: sent });
+      return true;
+    }
     if (!this.#session.call?.send({ type: "chat", text })) return false;
     this.#session.process({ type: "chat-sent", text });
     return true;
@@ -156,9 +169,9 @@ class SessionPeer implements Peer {
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */
-  #findUnsupported(): PeerStreamError | undefined {
+  #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
-    return wanted || closed ? undefined : this.#findUnsupportedNow();
+    return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
   }
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */

@@ -29,6 +29,15 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
     case "add-ice-candidate":
       if (model.call) step.emit({ type: "receive-signal", signal: event });
       return;
+    case "message":
+      return step.receiveChat(event.roomId, event.text, event.at);
+    case "typing":
+      if (event.roomId === model.call?.roomId)
+        step.emit({ type: "set-partner-typing", typing: event.typing });
+      return;
+    case "partner-media":
+      if (event.roomId === model.call?.roomId) step.setPartnerMedia(event, true);
+      return;
     case "partner-reconnecting":
       if (event.roomId === model.call?.roomId) step.changeCall({ partnerDeadline: event.deadline });
       return;
@@ -125,12 +134,18 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   if (!isOwnCall) return reconcileOtherRoom(step, state, isNewStream);
   const partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
   step.changeCall({ orphaned: false, partnerDeadline });
+  const { call } = model;
+  if (!call?.servesMedia || !call.remote) return;
+  // Before the partner has said anything the server takes it to send all that the mode allows.
+  const { audio, video } = state.media;
+  const isSaid = !audio || video !== (call.mode === "video");
+  if (isSaid || call.isMediaServed) step.setPartnerMedia(state.media, true);
 }
 
 function reconcileIdle(step: SessionStep, isNewStream: boolean): void {
   const { model } = step;
   // A restarted server has no rooms, but the two peers still reach each other.
-  if (model.call?.established && !isNewStream) {
+  if (model.call?.established && model.call.remote && !isNewStream) {
     step.orphanCall();
     return step.checkHungUp();
   }

@@ -5,7 +5,7 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { Facts, IceServer, RoomTerms } from "../protocol.ts";
+import type { Chat, Facts, IceServer, Mode, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
@@ -20,8 +20,10 @@ export interface Time {
   readonly elapsedMs: number;
 }
 
-/** What `create-offer`, `wait-for-offer` and a `paired` state contain. */
-export type Room = RoomTerms & { iceServers: IceServer[] };
+/** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
+export type Room = Omit<RoomTerms, "media"> & { media?: PartnerMedia } & {
+  iceServers: IceServer[];
+};
 
 /** What the server reports about the lobby. */
 export type Lobby = Omit<
@@ -34,9 +36,14 @@ export interface CallModel {
   readonly roomId: string;
   readonly sharedInterests: string[];
   readonly partnerFacts: Facts;
-  /** What the partner sends. */
-  readonly remote: MediaStream;
-  /** Whether the media path has ever connected. */
+  readonly mode: Mode;
+  /** Which way chat messages and typing indicators take. */
+  readonly chat: Chat;
+  /** Whether the server takes what this peer sends, and tells the partner's. */
+  readonly servesMedia: boolean;
+  /** What the partner sends; absent in a room without a connection between the two, where all that they say goes through the server. */
+  readonly remote: MediaStream | undefined;
+  /** Whether the media path has ever connected; without a connection always. */
   readonly established: boolean;
   /** The media path is broken and is being restored. */
   readonly interrupted: boolean;
@@ -51,6 +58,8 @@ export interface CallModel {
   readonly partnerDeadline: number | undefined;
   /** What the partner sends, once it has announced that. */
   readonly partnerMedia: PartnerMedia | undefined;
+  /** It is from the server: from then on what the partner itself announces comes late. */
+  readonly isMediaServed: boolean;
   /** When the two were paired, by the monotonic clock. */
   readonly pairedAtMs: number;
   /** When the media path first connected, by the monotonic clock. */
@@ -171,13 +180,16 @@ function deriveStatus(model: SessionModel): PeerStreamState {
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
-  const { roomId, sharedInterests, partnerFacts, remote, established, partnerDeadline } = call;
-  const room = { roomId, sharedInterests, partnerFacts };
-  const media = call.partnerMedia && { partnerMedia: call.partnerMedia };
+  const { roomId, sharedInterests, partnerFacts, mode, chat, established, partnerDeadline } = call;
+  const room = { roomId, sharedInterests, partnerFacts, mode, chat };
+  const received = {
+    ...(call.remote && { remote: call.remote }),
+    ...(call.partnerMedia && { partnerMedia: call.partnerMedia }),
+  };
   const reconnecting = {
     status: "reconnecting",
     ...room,
-    ...(established && { remote, ...media }),
+    ...(established && received),
   } as const;
   if (isLost) return { ...reconnecting, what: "signaling" };
   if (partnerDeadline !== undefined)
@@ -185,7 +197,7 @@ function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
   if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
   const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", ...room, remote, ...media, ...orphaned };
+  return { status: "connected", ...room, ...received, ...orphaned };
 }
 
 /**
@@ -211,7 +223,12 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "offer":
     case "answer":
     case "addIceCandidate":
+    case "say":
+    case "media":
       return model.call?.roomId === mutation.input.roomId && !model.call.orphaned;
+    case "typing":
+      // After a reconnect it would be out of date.
+      return model.call?.roomId === mutation.input.roomId && model.signaling === "connected";
     default:
       return mutation satisfies never;
   }

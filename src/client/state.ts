@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, Facts, RejectionReason } from "../protocol.ts";
+import type { Chat, EndReason, Facts, Mode, RejectionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -82,13 +82,19 @@ type ActiveState =
       sharedInterests: string[];
       /** What is known of the partner, of what the operator shows; `{}` without any. */
       partnerFacts: Facts;
+      mode: Mode;
+      /** Which way chat messages take: through the server, or over the data channel of the call. */
+      chat: Chat;
     }
   | {
       status: "connected";
       roomId: string;
       sharedInterests: string[];
       partnerFacts: Facts;
-      remote: MediaStream;
+      mode: Mode;
+      chat: Chat;
+      /** Absent in a room for text, where no connection is made. */
+      remote?: MediaStream;
       /**
        * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
        * was ever received.
@@ -107,6 +113,8 @@ type ActiveState =
       roomId?: string;
       sharedInterests?: string[];
       partnerFacts?: Facts;
+      mode?: Mode;
+      chat?: Chat;
       /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;
@@ -120,8 +128,13 @@ type ActiveState =
 
 /** What happens in a room besides its states. */
 export type PeerStreamEvent =
-  /** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
-  | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number }
+  /**
+   * A chat message in either direction. `at` is epoch milliseconds, of the server's clock for one that the server has relayed from the partner,
+   * else of this peer's. `id`: of one that this peer sends through the server, in case it is `chat-undelivered`.
+   */
+  | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number; id?: number }
+  /** A message of this peer's has not reached the partner: the room was over, or the operator has dropped it. */
+  | { type: "chat-undelivered"; roomId: string; id: number }
   /** The partner has started to type, or has stopped without sending. */
   | { type: "typing"; roomId: string; typing: boolean };
 

@@ -63,7 +63,10 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   next(): void;
   /** Leaves lobby and room. */
   stop(): void;
-  /** Sends the partner a message of 1 to 2000 characters. False if it could not be sent. */
+  /**
+   * Sends the partner a message of 1 to 2000 characters; in rooms for text, and where the operator wants that, through the server. False if it
+   * could not be sent. One that goes through the server may still turn out not to arrive: then there is an event `chat-undelivered`.
+   */
   sendChat(text: string): boolean;
   /**
    * Shows the partner that the user types, or has stopped. May be called on every key press: while the user keeps typing the

@@ -46,7 +46,7 @@ export interface Paired extends Told<"paired"> {
   peers: [LifecyclePeer, LifecyclePeer];
 }
 
-/** Media flows, as the first of these two peers was the first to say. */
+/** Media flows, as the first of these two peers was the first to say; a room for text is connected as soon as the two are paired. */
 export interface Connected extends Told<"connected"> {
   roomId: string;
   mode: Mode;
@@ -139,6 +139,8 @@ export function lifecycleOfChange(
     switch (type) {
       case "paired":
         events.push({ type, ...common });
+        if (room.room.state === "connected")
+          events.push({ type: "connected", ...common, id: `connected:${roomId}`, afterMs: 0 });
         break;
       case "connected":
         events.push({ type, ...common, afterMs: now - room.room.since });

@@ -2,10 +2,11 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, Media, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { Conduct } from "./conduct.ts";
+import { readRoomId } from "./room-id.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
 
@@ -64,6 +65,9 @@ export interface Room {
   /** What each member's partner is told of it; absent: nothing. */
   readonly politeFacts?: Facts | undefined;
   readonly impoliteFacts?: Facts | undefined;
+  /** What each member has said that it sends; absent: nothing yet. */
+  readonly politeMedia?: Media | undefined;
+  readonly impoliteMedia?: Media | undefined;
 }
 
 /** What a member remembers of a room that has ended. */
@@ -205,6 +209,11 @@ export function knowsRoom({ room, recentRooms }: Session, roomId: string): boole
   return room?.id === roomId || recentRooms.some((past) => past.roomId === roomId);
 }
 
+/** All that a mode allows: what a member counts as sending until it says otherwise. */
+export function mediaIn(mode: Mode): Media {
+  return { audio: mode !== "text", video: mode === "video" };
+}
+
 const noFacts: Facts = {};
 
 /** What a member is sent about its room; complete but for the ICE servers. */
@@ -216,6 +225,8 @@ export function roomTerms(sessionId: string, room: Room) {
     relayOnly: room.relayOnly,
     sharedInterests: [...room.sharedInterests],
     mode: room.mode,
+    chat: readRoomId(room.id).chat,
+    media: (polite ? room.impoliteMedia : room.politeMedia) ?? mediaIn(room.mode),
     partnerFacts: (polite ? room.impoliteFacts : room.politeFacts) ?? noFacts,
   };
 }

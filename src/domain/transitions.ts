@@ -230,16 +230,18 @@ export function pair(
   const { dimensions } = around.options;
   const politeFacts = shownFacts((polite.ticket ?? polite).wishes?.facts, dimensions);
   const impoliteFacts = shownFacts((impolite.ticket ?? impolite).wishes?.facts, dimensions);
+  const modeOfRoom = mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode;
   const room: Room = {
     id: roomId,
-    mode: mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    mode: modeOfRoom,
     lobby: lobbyOf(impolite),
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
     sharedInterests,
     since,
-    state: "connecting",
+    // There is nothing to connect in a room for text.
+    state: modeOfRoom === "text" ? "connected" : "connecting",
     politeConnected: false,
     impoliteConnected: false,
     ...(politeFacts && { politeFacts }),
@@ -264,7 +266,7 @@ export interface Confirmed {
   connectedAfterMs?: number;
 }
 
-/** The member confirms that media flows. */
+/** The member confirms that media flows, which says nothing in a room for text. */
 export function confirm(
   session: Session,
   partner: Session | undefined,
@@ -274,7 +276,8 @@ export function confirm(
   if (!knowsRoom(session, roomId)) return reject("not-in-room");
   const draft = startChange(session, partner);
   const { room, skipPenalty } = session;
-  if (room?.id !== roomId) return finishChange(draft, { status: statusOf(session) });
+  if (room?.id !== roomId || room.mode === "text")
+    return finishChange(draft, { status: statusOf(session) });
   const next = roomTable[room.state].connected;
   const isPolite = room.politeId === session.id;
   const updated: Room = {

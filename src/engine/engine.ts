@@ -29,7 +29,7 @@ import type { Ending } from "../domain/room.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Rate } from "../domain/token-bucket.ts";
-import type { Facts, ReportReason, Stats, Status } from "../protocol.ts";
+import type { Facts, Media, ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
@@ -187,7 +187,7 @@ export interface Engine {
   pair(request: PairRequest): MaybePromise<boolean>;
 
   /**
-   * Relays a signal (a `Signal` in JSON) to the partner; without one it only finds out whether it could. `false` for a room of
+   * Relays an event in JSON (a `Signal`, a message, or that one types) to the partner; without one it only finds out whether it could. `false` for a room of
    * the caller's that has ended recently; `not-in-room` for any other, whether it exists or not. An id that is repeated on another
    * node may be answered `false` once the partner's log has dropped that room: see event-log.ts.
    */
@@ -196,6 +196,12 @@ export interface Engine {
     roomId: string,
     signal: string | undefined,
   ): MaybePromise<boolean | Rejection>;
+  /** The caller says what it sends from now on: see domain/media.ts. */
+  media(
+    caller: Caller,
+    roomId: string,
+    media: Media,
+  ): MaybePromise<{ delivered: boolean } | Rejection>;
   /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
   confirm(caller: Caller, roomId: string): MaybePromise<Confirmed | Rejection>;
   /**

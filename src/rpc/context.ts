@@ -5,12 +5,14 @@ import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Stats, StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
+import type { Delivered } from "../signaling/talk.ts";
 import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { JoinClaims } from "./facts-input.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { AskLane } from "./lane.ts";
+import type { MessageReview } from "./message-review.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
@@ -63,6 +65,10 @@ export interface Context extends PeerContext {
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
   /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
   stats(lobby: string | undefined): Promise<Stats | Rejection>;
+  /** Sends the partner a text, if the operator's `message` hook lets it pass. @param json a text as a string in JSON. */
+  say(caller: Caller, roomId: string, json: string): MaybePromise<Delivered | Rejection>;
+  /** Tells the partner whether this peer types, after the texts before. */
+  typing(caller: Caller, roomId: string, typing: boolean): MaybePromise<Delivered | Rejection>;
   /** Asks to meet the other member of an ended room again. */
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection>;
 }
@@ -141,6 +147,21 @@ class ConnectionContext implements Context {
     return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
   }
 
+  say(caller: Caller, roomId: string, json: string): MaybePromise<Delivered | Rejection> {
+    const { review, signaling } = this.#parts;
+    if (!review) return signaling.talk.say(caller, roomId, json);
+    const { account, facts } = this.connection.identity;
+    const text = JSON.parse(json) as string;
+    const session = caller.sessionId;
+    return review.say(caller, { text, roomId, session, account, facts });
+  }
+
+  typing(caller: Caller, roomId: string, typing: boolean): MaybePromise<Delivered | Rejection> {
+    const { review, signaling } = this.#parts;
+    const tell = () => signaling.talk.typing(caller, roomId, typing);
+    return review ? review.afterTexts(caller.sessionId, tell) : tell();
+  }
+
   /** An idle peer enters the lobby or a room by such a call, as by a join without any wishes. */
   #ifAdmitted(
     caller: Caller,
@@ -214,6 +235,8 @@ export interface ContextParts {
   admit?: Admit | undefined;
   /** Asks the operator's hook for a peer's lane; without it that is decided by conduct. */
   askLane?: AskLane | undefined;
+  /** The operator's hook before a text is delivered; without it each is. */
+  review?: MessageReview | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
   /** What the operator states of peers; absent: nothing that decides who is paired. */

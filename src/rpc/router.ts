@@ -61,6 +61,20 @@ const procedures = {
     }));
   }),
 
+  say: signalProcedure.input(schemas.sayInput).mutation((call) => {
+    const { roomId, text } = call.input;
+    const json = JSON.stringify(text);
+    countBytes(call.ctx, json.length);
+    return answer(call.ctx.say(callerOf(call), roomId, json));
+  }),
+  typing: signalProcedure.input(schemas.typingInput).mutation((call) => {
+    return answer(call.ctx.typing(callerOf(call), call.input.roomId, call.input.typing));
+  }),
+  media: signalProcedure.input(schemas.mediaInput).mutation((call) => {
+    const { roomId, audio, video } = call.input;
+    return answer(call.ctx.signaling.talk.media(callerOf(call), roomId, { audio, video }));
+  }),
+
   connected: signalProcedure.input(schemas.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
   }),

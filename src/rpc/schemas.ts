@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { factsInput, wantsInput } from "./facts-input.ts";
 import { lobbyCharsMax } from "./identity.ts";
-import { limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
+import { isMessageText, limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
 
 /**
  * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8 (RFC 8259, 8.2),
@@ -80,6 +80,26 @@ const candidateInit = z.strictObject({
 
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
+
+/** `say`: words for the partner. */
+export const sayInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  text: z.string().refine(isMessageText, {
+    message: `must be 1 to ${limits.messageCharsMax} characters, not all blank, and no control characters but TAB and LF`,
+  }),
+});
+
+/** `typing`: whether the caller types a message now. */
+export const typingInput = z.strictObject({ id: mutationId, roomId, typing: z.boolean() });
+
+/** `media`: what the caller sends from now on. */
+export const mediaInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  audio: z.boolean(),
+  video: z.boolean(),
+});
 
 /** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
 export const againInput = z.strictObject({ id: mutationId, roomId });

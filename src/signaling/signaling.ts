@@ -7,7 +7,7 @@ import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { Party, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import { isRestricted, restrict } from "../domain/room-id.ts";
+import { isRestricted, readRoomId, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
@@ -16,9 +16,11 @@ import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type {
+  Chat,
   Facts,
   IceServer,
   LoggedEvent,
+  Mode,
   ReportReason,
   Signal,
   Stats,
@@ -33,6 +35,7 @@ import {
 } from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
 import { Sweeper } from "./sweeper.ts";
+import { Talk, type Delivered } from "./talk.ts";
 
 export interface SignalingParts {
   engine: Engine;
@@ -41,6 +44,8 @@ export interface SignalingParts {
   ice: IceConfig;
   /** Every room is relay-only. */
   forceRelay: boolean;
+  /** Which way the words of rooms for video and audio take. */
+  chat: Chat;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport: (report: ReportNotice) => void;
   log: Log;
@@ -65,10 +70,6 @@ export interface ReportNotice {
   suspended: (Subject & { until: number })[];
 }
 
-export interface Delivered {
-  delivered: boolean;
-}
-
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
 export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
   readonly json: string;
@@ -79,6 +80,8 @@ export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
  * so synchronously with an engine that is synchronous, so that a signal costs no promise.
  */
 export class Signaling {
+  /** What the members of a room tell each other besides signals. */
+  readonly talk: Talk;
   readonly #parts: SignalingParts;
   readonly #matcher: Matcher;
   readonly #sweeper: Sweeper;
@@ -87,6 +90,7 @@ export class Signaling {
   constructor(parts: SignalingParts) {
     const { engine, system, log, metrics } = parts;
     this.#parts = parts;
+    this.talk = new Talk(parts);
     this.#matcher = new Matcher({ ...parts, onRetry: () => this.#sweeper.retry() });
     this.#sweeper = new Sweeper({
       engine,
@@ -131,7 +135,9 @@ export class Signaling {
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
     if (lane !== undefined) wishes.lane = lane;
-    if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
+    // Text needs no relay to hide addresses.
+    if (wishes.relayOnly && wishes.mode !== "text" && !relayAvailable(ice))
+      return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
         log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
@@ -212,6 +218,7 @@ export class Signaling {
   }
 
   async failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection> {
+    if (readRoomId(roomId).mode === "text") return reject("wrong-mode");
     const ended = await this.#parts.engine.end(caller, { ending: "failed", roomId });
     if (!isRejection(ended) && !ended.known) return reject("not-in-room");
     return this.#settle(caller, ended);
@@ -264,7 +271,9 @@ export class Signaling {
     const { engine, ice, system } = this.#parts;
     const current = caller && (await engine.status(caller));
     if (isRejection(current)) return current;
-    const relayFor = current?.status === "paired" ? addressHash : undefined;
+    const { status, roomId = "" } = current ?? {};
+    if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
+    const relayFor = status === "paired" ? addressHash : undefined;
     return { iceServers: iceServersFor(ice, system.now(), relayFor) };
   }
 
@@ -323,19 +332,26 @@ export class Signaling {
   #complete({ json, lacks }: LogEntry, addressHash: string): Completed {
     // As text: parsing the event and serializing it again would cost more than creating it.
     if (lacks === "iceServers") {
-      const iceServers = JSON.stringify(this.#iceServers(addressHash));
+      const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
+      const iceServers = JSON.stringify(this.#iceServers(readRoomId(roomId).mode, addressHash));
       return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
     }
     const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
     const { state } = event;
     if (state.status !== "paired") return { event: { ...event, state } };
-    return { event: { ...event, state: { ...state, iceServers: this.#iceServers(addressHash) } } };
+    const iceServers = this.#iceServers(state.mode, addressHash);
+    return { event: { ...event, state: { ...state, iceServers } } };
   }
 
-  #iceServers(addressHash: string): IceServer[] {
+  /** None in a room for text, where no connection is made. */
+  #iceServers(mode: Mode, addressHash: string): IceServer[] {
+    if (mode === "text") return [];
     return iceServersFor(this.#parts.ice, this.#parts.system.now(), addressHash);
   }
 }
+
+/** The id of the room in a `create-offer` or `wait-for-offer`. */
+const roomIdOfOffer = /^\{"type":"[a-z-]+","roomId":"([^"]*)"/;
 
 /** Tells sessions apart in logs without naming one: a sixth of its random bits. */
 const shortId = (sessionId: string) => sessionId.slice(0, 4);

@@ -26,6 +26,7 @@ export function findElements() {
     why: byId("why", HTMLElement),
     again: byId("again", HTMLButtonElement),
     wishes: byId("wishes", HTMLFormElement),
+    modes: byId("modes", HTMLFieldSetElement),
     interests: byId("interests", HTMLInputElement),
     trouble: byId("trouble", HTMLElement),
     troubleTitle: byId("trouble-title", HTMLElement),

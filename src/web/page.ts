@@ -7,6 +7,7 @@ import { createChoicesView } from "./choices-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
+import { createModeChoice } from "./mode-choice.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -17,6 +18,7 @@ import { recall, remember } from "./storage.ts";
 import {
   aboutStrangerWords,
   confirmWords,
+  deviceWords,
   endedWords,
   sharedInterestsWords,
   statusWords,
@@ -28,6 +30,10 @@ class Page {
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
   readonly #peer = createPeerStream();
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
+  readonly #modes = createModeChoice(this.#elements, () => {
+    if (this.#peer.state.status === "idle") this.#show(this.#peer.state);
+    else void this.#begin();
+  });
   readonly #chat = createChatView(this.#elements, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
@@ -42,6 +48,7 @@ class Page {
   });
   readonly #remote = createRemoteView(this.#elements, {
     insisted: () => this.#choices.insisted,
+    mode: () => this.#modes.mode,
     painted: () => this.#stats.painted(),
   });
   readonly #online = new OnlineCount(
@@ -89,8 +96,9 @@ class Page {
     if (this.#isSynthetic) void this.#media.ready();
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
-      if (event.type === "chat") this.#chat.add(event.from, event.text);
-      else this.#chat.typing(event.typing);
+      if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
+      else if (event.type === "typing") this.#chat.typing(event.typing);
+      else this.#chat.undelivered(event.id);
     });
     this.#show(this.#peer.state);
   }
@@ -138,15 +146,22 @@ class Page {
   async #begin(): Promise<void> {
     const press = ++this.#press;
     const { status, interests, troubleTitle } = this.#elements;
-    // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
-    if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
-    if (!this.#media.stream)
-      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const [isReady] = await Promise.all([this.#media.ready(), this.#choices.known()]);
+    const { mode } = this.#modes;
+    if (mode === "text") this.#media.rest();
+    else {
+      // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
+      if (typeof RTCPeerConnection === "undefined") return this.#peer.start({ mode });
+      this.#media.wantVideo(mode === "video");
+      if (!this.#media.stream) status.textContent = deviceWords[mode];
+      const isReady = await this.#media.ready();
+      if (press !== this.#press) return;
+      if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    }
+    await this.#choices.known();
     if (press !== this.#press) return;
-    if (!isReady) return void (status.textContent = troubleTitle.textContent);
     const { stream } = this.#media;
     this.#peer.start({
+      mode,
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
@@ -157,8 +172,7 @@ class Page {
   }
 
   get #seesPartner(): boolean {
-    const { state } = this.#peer;
-    return "remote" in state && state.remote !== undefined;
+    return isTogether(this.#peer.state);
   }
 
   /** Asks for the second press on the button, and in the status line for screen readers. */
@@ -180,6 +194,7 @@ class Page {
     if (status.textContent !== words) status.textContent = words;
     status.dataset["state"] = state.status;
     document.body.dataset["state"] = state.status;
+    document.body.dataset["mode"] = ("mode" in state && state.mode) || this.#modes.mode;
     banner.hidden = !(state.status === "reconnecting" && state.remote);
     banner.textContent = words;
     this.#remote.show(state);
@@ -208,9 +223,9 @@ class Page {
     document.body.toggleAttribute("data-in-room", roomId !== undefined);
     this.#elements.about.hidden = roomId === undefined;
     this.#stats.room(roomId);
-    this.#chat.enable(
-      state.status === "connected" || ("remote" in state && state.remote !== undefined),
-    );
+    const chosenWay = this.#modes.mode === "text" ? "server" : "direct";
+    this.#chat.way(("chat" in state && state.chat) || chosenWay);
+    this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
@@ -222,6 +237,13 @@ class Page {
       this.#chat.add("page", endedWords);
     this.#roomId = roomId;
   }
+}
+
+/** Whether the two have been connected with each other; text through the server is at once, and may be sent while that is away. */
+function isTogether(state: PeerStreamState): boolean {
+  if (state.status === "connected" || ("remote" in state && state.remote !== undefined))
+    return true;
+  return state.status === "reconnecting" && state.mode === "text";
 }
 
 new Page();

@@ -1,7 +1,8 @@
 /** The partner's video, and the button for sound where the browser blocks it. */
 import type { PeerStreamState } from "../client/state.ts";
+import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords, isPictureOff, partnerFactsWords } from "./words.ts";
+import { coverWords, isPictureOff, modeWords, partnerFactsWords } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;
@@ -14,10 +15,15 @@ export interface RemoteView {
 /**
  * Binds the partner's video and the cover over it.
  * @param painted called when a frame is shown. @param insisted returns the dimensions of which only certain strangers are wanted.
+ * @param mode returns the one that is chosen.
  */
 export function createRemoteView(
   elements: Elements,
-  { painted, insisted }: { painted: () => void; insisted: () => readonly string[] },
+  {
+    painted,
+    insisted,
+    mode,
+  }: { painted: () => void; insisted: () => readonly string[]; mode: () => Mode },
 ): RemoteView {
   const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared, partnerFacts } =
     elements;
@@ -66,7 +72,8 @@ export function createRemoteView(
   }
 
   function render(): void {
-    const words = coverWords(state, insisted());
+    const words = coverWords(state, mode(), insisted());
+    why.textContent = modeWords[mode()].why;
     coverTitle.textContent = words.title;
     coverText.textContent = words.text;
     // Only outside a room, where interests still count; a short drop then does not move the layout.

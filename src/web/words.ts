@@ -2,7 +2,7 @@
 import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
-import type { Facts, FactValue, ReportReason } from "../protocol.ts";
+import type { Facts, FactValue, Mode, ReportReason } from "../protocol.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -122,8 +122,34 @@ const permanentErrors: ReadonlySet<PeerStreamError["kind"]> = new Set([
   "wrong-url",
 ]);
 
-/** Whether the partner has turned its camera off. */
+/** What the page says of a mode while there is no partner: the cover's title and text, and why Start asks for devices. */
+export const modeWords: Record<Mode, { title: string; text: string; why: string }> = {
+  video: {
+    title: "Video chat with strangers",
+    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+    why: "Start asks for your camera and microphone so that the stranger can see and hear you. This server receives neither.",
+  },
+  audio: {
+    title: "Voice chat with strangers",
+    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+    why: "Start asks for your microphone so that the stranger can hear you. This server does not receive what you say.",
+  },
+  text: {
+    title: "Text chat with strangers",
+    text: "Press Start to be matched with a random stranger. Messages go through this server, so strangers never see your IP address.",
+    why: "Neither camera nor microphone is used.",
+  },
+};
+
+/** What the empty chat says, by the way that messages take. */
+export const chatWords = {
+  direct: "Messages are peer to peer, too. They are not stored.",
+  server: "Messages go through this server.",
+};
+
+/** Whether the partner has turned its camera off, or the room has no video. */
 export function isPictureOff(state: PeerStreamState): boolean {
+  if ("mode" in state && state.mode === "audio") return true;
   return "partnerMedia" in state && state.partnerMedia?.video === false;
 }
 
@@ -133,8 +159,14 @@ export function isPictureOff(state: PeerStreamState): boolean {
  */
 export function coverWords(
   state: PeerStreamState,
+  mode: Mode = "video",
   insisted: readonly string[] = [],
 ): { title: string; text: string } {
+  if (state.status === "connected" && state.mode === "audio") {
+    const isMuted = state.partnerMedia?.audio === false;
+    const text = isMuted ? "The stranger's microphone is off." : "You can hear each other.";
+    return { title: "You are talking", text };
+  }
   if (state.status === "connected" && isPictureOff(state)) {
     return state.partnerMedia?.audio === true
       ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
@@ -160,8 +192,8 @@ export function coverWords(
       if (state.error && permanentErrors.has(state.error.kind))
         return { title: "This does not work here", text: errorWords(state.error) };
       return {
-        title: idleTitle(state),
-        text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+        title: idleTitle(state, mode),
+        text: modeWords[mode].text,
       };
     case "waiting":
       return { title: "Looking for someone…", text: waitingWords(state, insisted) };
@@ -176,9 +208,12 @@ export function coverWords(
   }
 }
 
-function idleTitle({ ended, error }: Extract<PeerStreamState, { status: "idle" }>): string {
+function idleTitle(
+  { ended, error }: Extract<PeerStreamState, { status: "idle" }>,
+  mode: Mode,
+): string {
   if (error) return "Try again?";
-  return ended ? "Meet someone else?" : "Video chat with strangers";
+  return ended ? "Meet someone else?" : modeWords[mode].title;
 }
 
 /** `waiting` and `online` include this peer, and were counted when it entered the lobby. */
@@ -249,6 +284,12 @@ export function cameraWords(error: CameraTrouble): { title: string; text: string
       };
   }
 }
+
+/** The status line while the browser asks for devices. */
+export const deviceWords = {
+  video: "Waiting for your camera. Please allow it if your browser asks.",
+  audio: "Waiting for your microphone. Please allow it if your browser asks.",
+};
 
 /** What the local preview says where it shows no picture. */
 export const localMediaWords = {

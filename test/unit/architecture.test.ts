@@ -161,6 +161,7 @@ describe("the rules of the source", () => {
     "app/routes.ts": "compares an operator's `until` with it",
     "signaling/signaling.ts":
       "signs credentials for TURN, which coturn verifies, and dates reports",
+    "signaling/talk.ts": "dates messages",
     "engine/memory/memory-engine.ts": "keeps suspensions, whose end is told",
     "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",

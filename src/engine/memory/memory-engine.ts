@@ -2,6 +2,7 @@
 import { askAgain } from "../../domain/again.ts";
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
+import { setMedia } from "../../domain/media.ts";
 import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
@@ -10,7 +11,7 @@ import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { ReportReason, Stats, Status } from "../../protocol.ts";
+import type { Media, ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -183,6 +184,12 @@ class MemoryEngine implements Engine {
       if (partner) wakeAll(partner.streams);
     }
     return delivered;
+  }
+
+  media(caller: Caller, roomId: string, media: Media): { delivered: boolean } | Rejection {
+    return this.#carryOut<{ delivered: boolean }>(caller, notInRoom, (session, partner) =>
+      setMedia(session, partner, roomId, media),
+    );
   }
 
   confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {

@@ -11,7 +11,7 @@ import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Stats, Status } from "../../protocol.ts";
+import type { Media, ReportReason, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -222,6 +222,10 @@ export class RedisEngine implements Engine {
 
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
     return this.#at(caller.sessionId, (shard) => shard.send(caller, roomId, signal));
+  }
+
+  media(caller: Caller, roomId: string, media: Media): Promise<{ delivered: boolean } | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
   confirm(caller: Caller, roomId: string): Promise<Confirmed | Rejection> {

@@ -8,6 +8,7 @@ import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import { hasLanes } from "../../domain/lanes.ts";
+import { setMedia } from "../../domain/media.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import {
@@ -22,7 +23,7 @@ import {
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Stats, Status } from "../../protocol.ts";
+import type { Media, Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -209,6 +210,14 @@ export class Shard {
 
   send(caller: Caller, roomId: string, signal: string | undefined): Promise<boolean | Rejection> {
     return this.#relay.send(caller, roomId, signal);
+  }
+
+  media(caller: Caller, roomId: string, media: Media): Promise<{ delivered: boolean } | Rejection> {
+    return this.transactor.forCaller<{ delivered: boolean }>(
+      caller,
+      reject("not-in-room"),
+      (draft, transaction) => setMedia(draft.value, transaction.partnerOf(draft), roomId, media),
+    );
   }
 
   confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {

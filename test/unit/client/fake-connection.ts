@@ -134,6 +134,8 @@ function terms(roomId: string): RoomTerms & { iceServers: [] } {
     sharedInterests: ["chess"],
     partnerFacts: {},
     mode: "video",
+    chat: "direct",
+    media: { audio: true, video: true },
     iceServers: [],
   };
 }

@@ -36,6 +36,8 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   sharedInterests: ["chess"],
   partnerFacts: { region: "eu" },
   mode: "video",
+  chat: "direct",
+  media: { audio: true, video: true },
   iceServers: [],
 });
 const paired = (roomId: string): PeerState => ({
@@ -66,9 +68,7 @@ const createOffer = (roomId: string) =>
   event({ ...room(roomId), type: "create-offer", polite: false });
 const begun = (roomId: string): SessionInput => ({
   type: "call-begun",
-  roomId,
-  sharedInterests: ["chess"],
-  partnerFacts: { region: "eu" },
+  room: room(roomId),
   remote,
 });
 const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
@@ -261,6 +261,8 @@ describe("a room", () => {
       roomId: "room-1",
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
+      mode: "video",
+      chat: "direct",
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -269,6 +271,8 @@ describe("a room", () => {
       roomId: "room-1",
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
+      mode: "video",
+      chat: "direct",
       remote,
     });
   });

@@ -20,6 +20,8 @@ const connected: PeerStreamState = {
   roomId: "r",
   sharedInterests: [],
   partnerFacts: {},
+  mode: "video",
+  chat: "direct",
   remote: {} as MediaStream,
 };
 
@@ -85,7 +87,14 @@ describe("the status line", () => {
       "The stranger left. Looking for someone else…",
     ],
     [
-      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {} },
+      {
+        status: "connecting",
+        roomId: "r",
+        sharedInterests: [],
+        partnerFacts: {},
+        mode: "video",
+        chat: "direct",
+      },
       "Found someone. Connecting…",
     ],
     [
@@ -212,7 +221,7 @@ describe("the words over the stage while waiting", () => {
   test.each([2, 1])("name the wants that may be why nobody is met (%p waiting)", (waiting) => {
     const state: PeerStreamState = { status: "waiting", since: 0, waiting, online: 2 };
     expect(coverWords(state).text).not.toContain("settings");
-    expect(coverWords(state, ["region", "age"]).text).toEndWith(
+    expect(coverWords(state, "video", ["region", "age"]).text).toEndWith(
       "Your settings let you meet only certain strangers (Region, Age).",
     );
   });
@@ -281,6 +290,8 @@ describe("B6 a partner whose camera or microphone is off", () => {
     roomId: "r",
     sharedInterests: [],
     partnerFacts: {},
+    mode: "video",
+    chat: "direct",
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });
