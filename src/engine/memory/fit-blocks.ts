@@ -76,16 +76,20 @@ export class FitBlocks<L extends Listed> {
   }
 
   /**
-   * Up to `countMax` of the tickets whose bits fit, those that were queued first.
+   * Up to `countMax` of the tickets whose bits fit, those that were queued first; perhaps fewer once `refusedMax` were not accepted.
    * @param accepts whether a ticket counts, whose bits fit.
    */
-  findFirst(fitting: Fitting, countMax: number, accepts: (listed: L) => boolean): L[] {
+  findFirst(
+    fitting: Fitting,
+    { countMax, refusedMax }: { countMax: number; refusedMax: number },
+    accepts: (listed: L) => boolean,
+  ): L[] {
     const plan = this.#planFor(fitting);
-    const found = new First<L>(countMax, accepts);
+    const found = new First<L>(countMax, refusedMax, accepts);
     for (const block of this.#blocks) {
       // Within a block they are in any order.
       if (mayFit(block, plan)) addFitting(block, plan, found as unknown as First<Listed>);
-      if (found.isFull) break;
+      if (found.isFull || found.isOver) break;
     }
     return found.all;
   }
@@ -250,10 +254,12 @@ class First<L> {
   readonly all: L[] = [];
   readonly #times: number[] = [];
   readonly #countMax: number;
+  #refusedLeft: number;
   readonly #accepts: (listed: L) => boolean;
 
-  constructor(countMax: number, accepts: (listed: L) => boolean) {
+  constructor(countMax: number, refusedMax: number, accepts: (listed: L) => boolean) {
     this.#countMax = countMax;
+    this.#refusedLeft = refusedMax;
     this.#accepts = accepts;
   }
 
@@ -261,11 +267,15 @@ class First<L> {
     return this.all.length === this.#countMax;
   }
 
+  get isOver(): boolean {
+    return this.#refusedLeft <= 0;
+  }
+
   add(listed: L, queuedSince: number): void {
     const { all } = this;
     const times = this.#times;
     if (this.isFull && queuedSince >= (times[times.length - 1] ?? 0)) return;
-    if (!this.#accepts(listed)) return;
+    if (!this.#accepts(listed)) return void (this.#refusedLeft -= 1);
     let at = times.length;
     while (at > 0 && (times[at - 1] ?? 0) > queuedSince) at -= 1;
     all.splice(at, 0, listed);
@@ -287,7 +297,7 @@ function addFitting({ bits, listed, times }: Block, plan: Plan, found: First<Lis
       if (left === 0) break;
       left &= ~(bits[row * slotWords + word] ?? 0);
     }
-    while (left !== 0) {
+    while (left !== 0 && !found.isOver) {
       const bit = Math.clz32(left);
       left &= ~maskOf(bit);
       const index = 32 * word + bit;

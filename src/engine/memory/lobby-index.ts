@@ -200,13 +200,10 @@ function findInBlocks<P extends WaitingPeer<P>>(
   own: Ticket,
   { found, countMax, misfitsMax }: Look,
 ): void {
-  let misfits = 0;
-  const first = blocks.findFirst(own, countMax, ({ entry: { value: other } }) => {
+  const bounds = { countMax, refusedMax: misfitsMax };
+  const first = blocks.findFirst(own, bounds, ({ entry: { value: other } }) => {
     const { ticket } = other.value;
-    if (!ticket || other === peer || isBarred(peer.person, other.person)) return false;
-    const isFit = misfits < misfitsMax && fit(own, ticket);
-    if (!isFit) misfits += 1;
-    return isFit;
+    return other !== peer && !isBarred(peer.person, other.person) && !!ticket && fit(own, ticket);
   });
   for (const { entry } of first)
     if (entry.value.value.ticket) insert(found, entry.value.value.ticket);
