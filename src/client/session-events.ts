@@ -39,6 +39,8 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
       return;
     case "partner-disconnected":
       return onPartnerDisconnected(step, event, callAlive);
+    case "warning":
+      return;
     default:
       // Events of later server versions are ignored.
       event satisfies never;

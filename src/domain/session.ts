@@ -2,7 +2,7 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, LoggedEvent, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
@@ -34,6 +34,8 @@ export interface Session {
   readonly skipPenalty: SkipPenalty | undefined;
   /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
   readonly intentsFullAt: number;
+  /** A warning that it is still to be told: it was absent. Of an account whichever session comes first. */
+  readonly warning: WarningEvent | undefined;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -41,6 +43,8 @@ export interface Session {
   /** Increases with each version of its ticket. */
   readonly revision: number;
 }
+
+export type WarningEvent = Extract<LoggedEvent, { type: "warning" }>;
 
 /** The two are members, the impolite one makes the offer. A room that changes is another value with the same id. */
 export interface Room {
@@ -118,6 +122,7 @@ export function newSession(
     roomsRejected: 0,
     skipPenalty: undefined,
     intentsFullAt: 0,
+    warning: undefined,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -145,6 +150,7 @@ export function copyOf(session: Session): SessionDraft {
     roomsRejected: session.roomsRejected,
     skipPenalty: session.skipPenalty,
     intentsFullAt: session.intentsFullAt,
+    warning: session.warning,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -157,22 +163,32 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "intentsFullAt"
+  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "intentsFullAt" | "warning"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
 
 /** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
-  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt } = standing;
+  const { earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt, warning } =
+    standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
     session.skipPenalty === skipPenalty &&
-    session.intentsFullAt === intentsFullAt;
+    session.intentsFullAt === intentsFullAt &&
+    session.warning === warning;
   if (isSame) return session;
-  return { ...session, earlierNetworks, roomCount, roomsRejected, skipPenalty, intentsFullAt };
+  return {
+    ...session,
+    earlierNetworks,
+    roomCount,
+    roomsRejected,
+    skipPenalty,
+    intentsFullAt,
+    warning,
+  };
 }
 
 /**

@@ -41,6 +41,7 @@ import {
   type PastRoom,
   type Room,
   type Session,
+  type WarningEvent,
 } from "./session.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
@@ -92,6 +93,10 @@ export function attach(
   const state = stateOf(member, draft.partner ?? partner, around);
   send(draft, member, { type: "session", resumed, state });
   if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
+  if (member.warning) {
+    send(draft, member, member.warning);
+    member.warning = undefined;
+  }
   if (member.ticket && !newlyWaiting.includes(member.id)) newlyWaiting.push(member.id);
   return finishChange(draft, { newlyWaiting });
 }
@@ -355,6 +360,14 @@ export function evict(
   const draft = startChange(session, partner);
   evictMember(draft, around);
   return finishChange(draft, { newlyWaiting: draft.newlyWaiting });
+}
+
+/** The session is told a warning: now, or when it comes back. */
+export function warn(session: Session, warning: WarningEvent): Change<undefined> {
+  const draft = startChange(session, undefined);
+  if (session.present) send(draft, session, warning);
+  else draft.member.warning = warning;
+  return finishChange(draft, undefined);
 }
 
 /** Of a past room also the account, as the partner may be forgotten by now. */

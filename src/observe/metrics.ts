@@ -1,4 +1,5 @@
 /** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
+import type { DecisionRecord } from "../domain/decisions.ts";
 import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { statsByLobby, type SiteStats } from "../domain/stats.ts";
@@ -33,6 +34,10 @@ export interface Metrics {
   hookFailed(hook: LifecycleType | "authenticate" | "admit"): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;
+  /** A warning, a suspension, or another decision about a peer or report. */
+  decided(record: Pick<DecisionRecord, "decision" | "because" | "by">): void;
+  /** A note or evidence was dropped before it was told. */
+  evidenceDropped(because: EvidenceDropped): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -46,6 +51,10 @@ export type TurnedAway = (typeof turnedAwayReasons)[number];
 /** Why events are lost: too many waited, or the receiver did not accept them. */
 const eventsLostReasons = ["queue-full", "webhook"] as const;
 export type EventsLost = (typeof eventsLostReasons)[number];
+
+/** Why evidence is dropped: too much of it waits, or for too long. */
+const evidenceDroppedReasons = ["full", "late"] as const;
+export type EvidenceDropped = (typeof evidenceDroppedReasons)[number];
 
 export interface MetricsOptions {
   /** Called at each scrape; while it rejects, the numbers of the whole site stay as they were. */
@@ -101,6 +110,17 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     "Lifecycle events that are never told, by cause",
     "because",
   );
+  const decisions = new Counter({
+    name: "peer_stream_decisions_total",
+    help: "Warnings, suspensions, and other decisions about peers and reports",
+    labelNames: ["decision", "reason", "by"],
+    registers,
+  });
+  const evidenceDropped = counter(
+    "peer_stream_evidence_dropped_total",
+    "Notes and evidence that were dropped before they were told, by cause",
+    "because",
+  );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
   for (const mode of modes) meetings.inc({ mode }, 0);
@@ -108,6 +128,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
+  for (const because of evidenceDroppedReasons) evidenceDropped.inc({ because }, 0);
 
   return {
     paired({ lobby, mode }, waitedMs) {
@@ -123,6 +144,8 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     turnedAway: (because) => turnedAway.inc({ because }),
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
+    decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
+    evidenceDropped: (because) => evidenceDropped.inc({ because }),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
   };

@@ -1033,7 +1033,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         await engine.report(alice, "room", "nudity");
         await engine.report(alice, "room", "spam");
         const at = system.now();
-        const until = at + moderation.sessionMs;
+        const until = at + (moderation.sessionSteps[0] ?? 0);
         const subject = { kind: "session", id: "bob" };
         const events = await toldByNow();
         const [reported] = events;
@@ -1056,6 +1056,7 @@ export function describeEngine(name: string, open: OpenEngine) {
           subject: { kind: "session", id: "bob" },
           until,
           by: "reports",
+          because: "nudity",
         });
         expect(events).toContainEqual(
           expect.objectContaining({ type: "ended", by: "removed", peers: [ofBob, ofAlice] }),

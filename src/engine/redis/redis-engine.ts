@@ -5,22 +5,26 @@
  * (moves.ts). What belongs to the whole site (suspensions, the sockets of an address, the key of address hashes) is in shard 0.
  */
 import type { Moved } from "../../domain/change.ts";
-import type { Subject, Suspension } from "../../domain/moderation.ts";
+import { messagesIn, type RoomMessages } from "../../domain/attestation.ts";
+import type { DecisionsRequest, ExportedDecision } from "../../domain/decisions.ts";
+import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Stats, Status } from "../../protocol.ts";
+import type { CaseAnswer, ReportReason, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
   AttachRequest,
   Caller,
+  Decided,
   EndRequest,
   Engine,
   EngineOptions,
+  Filing,
   MatchOptions,
   PairRequest,
   Reported,
@@ -82,10 +86,14 @@ export class RedisEngine implements Engine {
     this.#suspensions = new Suspensions({
       node: site.node,
       limits: options.moderation,
+      decisionsKeepMs: options.decisionsKeepMs,
       lifecycle: options.lifecycle,
       clock: redis.clock,
       onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
+      warn: async (sessionId, warning) => {
+        await this.#at(sessionId, (shard) => shard.warn(sessionId, warning));
+      },
       connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
@@ -127,7 +135,9 @@ export class RedisEngine implements Engine {
       },
       onAvailable: (how) => {
         redis.onAvailable?.(how, shard);
-        if (shard === 0) this.#sockets.writeAll();
+        if (shard !== 0) return;
+        this.#sockets.writeAll();
+        this.#site.inBackground("decisions", () => this.#suspensions.sync());
       },
       onHeartbeat: async () => {
         if (this.#shards.length === 1) return;
@@ -260,24 +270,64 @@ export class RedisEngine implements Engine {
     caller: Caller,
     roomId: string,
     reason?: ReportReason,
+    { caseId, isHeld }: Partial<Filing> = {},
   ): Promise<Reported | Rejection> {
+    const found = await this.#met(caller, roomId);
+    if (isRejection(found)) return found;
+    const { reporter, reported, met } = found;
+    const report = { roomId, reason, caseId, reporter, reported, earned: met.votes };
+    return this.#site.transactor.answering(() => this.#suspensions.report(report, isHeld));
+  }
+
+  async messagesIn(caller: Caller, roomId: string): Promise<RoomMessages | Rejection> {
+    const found = await this.#met(caller, roomId);
+    if (isRejection(found)) return found;
+    const logged = (id: string) => this.#at(id, (shard) => shard.logged(id));
+    return this.#site.transactor.answering<RoomMessages>(async () => {
+      const received = await logged(caller.sessionId);
+      const sent = isRejection(received) ? received : await logged(found.met.partnerId);
+      if (isRejection(received)) return received;
+      if (isRejection(sent)) return sent;
+      return { received: messagesIn(received, roomId), sent: messagesIn(sent, roomId) };
+    });
+  }
+
+  /** The caller and the other member of its present or recent room. */
+  async #met(caller: Caller, roomId: string) {
     const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
     if (isRejection(found)) return found;
-    const { reporter, met } = found;
     // Partner and reporter may be in two shards by now.
-    const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
-    if (isRejection(reported)) return reported;
-    return this.#site.transactor.answering(() =>
-      this.#suspensions.report({ roomId, reason, reporter, reported, earned: met.votes }),
-    );
+    const reported = await this.#at(found.met.partnerId, (shard) => shard.party(found.met));
+    return isRejection(reported) ? reported : { ...found, reported };
   }
 
-  suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting"> | Rejection> {
-    return this.#site.transactor.answering(() => this.#suspensions.suspend(subject, until));
+  suspend(
+    subject: Subject,
+    until: number,
+    grounds?: Grounds,
+  ): Promise<Pick<Reported, "newlyWaiting" | "decided"> | Rejection> {
+    return this.#onSite(() => this.#suspensions.suspend(subject, until, grounds));
   }
 
-  lift(subject: Subject): Promise<boolean | Rejection> {
-    return this.#site.transactor.answering(() => this.#suspensions.lift(subject));
+  lift(subject: Subject, grounds?: Grounds): Promise<boolean | Rejection> {
+    return this.#onSite(() => this.#suspensions.lift(subject, grounds));
+  }
+
+  dismiss(caseId: string, grounds?: Grounds): Promise<Decided | Rejection> {
+    return this.#onSite(() => this.#suspensions.dismiss(caseId, grounds));
+  }
+
+  decisions(request: DecisionsRequest): Promise<ExportedDecision[] | Rejection> {
+    return this.#onSite(() => this.#suspensions.decisions(request));
+  }
+
+  caseAnswer(caseId: string): Promise<CaseAnswer | Rejection> {
+    return this.#onSite(() => this.#suspensions.ofCase(caseId));
+  }
+
+  /** What belongs to the whole site; `unavailable` while the Redis of shard 0 is. */
+  #onSite<T>(verb: () => Promise<T | Rejection>): Promise<T | Rejection> {
+    return this.#site.transactor.answering(verb);
   }
 
   suspensions(): Suspension[] {

@@ -10,6 +10,7 @@ import {
   type PastRoom,
   type Room,
   type Session,
+  type WarningEvent,
 } from "../../domain/session.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
@@ -30,6 +31,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "rejected",
   "penalty",
   "intents",
+  "warning",
   "avoidances",
 ]);
 
@@ -92,6 +94,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       roomsRejected: Number(fields["rejected"] ?? 0),
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
       intentsFullAt: Number(fields["intents"] ?? 0),
+      warning: parse<WarningEvent>(fields["warning"]),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
@@ -141,6 +144,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     rejected: text(value.roomsRejected || undefined),
     penalty: json(value.skipPenalty),
     intents: text(value.intentsFullAt || undefined),
+    warning: json(value.warning),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),

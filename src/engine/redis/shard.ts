@@ -6,7 +6,7 @@
  */
 import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
-import type { LogEntry } from "../../domain/event-log.ts";
+import { readLogText, type LogEntry } from "../../domain/event-log.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import {
@@ -17,11 +17,12 @@ import {
   type Room,
   type RoomEnd,
   type Session,
+  type WarningEvent,
 } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Stats, Status } from "../../protocol.ts";
+import { limits, type Stats, type Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -303,6 +304,23 @@ export class Shard {
     return isRejection(evicted) ? [] : evicted.newlyWaiting;
   }
 
+  /** Tells a session a warning: now, or when it comes back. One that was forgotten is told nothing. */
+  async warn(sessionId: string, warning: WarningEvent): Promise<void> {
+    await this.transactor.transact({ ids: [sessionId] }, (transaction) => {
+      const draft = transaction.get(sessionId);
+      return draft && transaction.apply(transitions.warn(draft.value, warning));
+    });
+  }
+
+  /** All events that a session's log has, the oldest first. @throws {RedisUnavailable} */
+  async logged(session: string): Promise<string[]> {
+    const read = (after: number) =>
+      this.node.run(scripts.readLog, { session, after, events_max: limits.logEventsMax });
+    const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
+    const [, , , entries] = await read(dropped);
+    return entries.map((text) => readLogText(0, text).json);
+  }
+
   // -------------------------------------------------------------------------------------------
   // The shard as a whole
 
@@ -349,6 +367,10 @@ export class Shard {
         return this.#parts.onDisconnect(message.subject);
       case "lifecycle":
         return this.lifecycle.wake();
+      case "tell":
+        return this.lifecycle.asked(message.from, message.event);
+      case "told":
+        return this.lifecycle.told(message.id);
       case "waited":
         return this.#waits.receive(message);
       case "echo":
