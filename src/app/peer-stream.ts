@@ -170,7 +170,8 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 export function assemble(options: AssemblyOptions): Assembly {
   const { system, engine, log, facts = {}, lobbies } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
-  const { signaling, metrics, evidence } = createLobby(options);
+  const lobby = createLobby(options);
+  const { signaling, metrics } = lobby;
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
@@ -217,9 +218,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
 
   return {
-    signaling,
-    metrics,
-    evidence,
+    ...lobby,
     hashOfAddress: (address) => admission.hashOf(address),
     t: ownBuilder,
     router(own) {

@@ -110,17 +110,6 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     "Lifecycle events that are never told, by cause",
     "because",
   );
-  const decisions = new Counter({
-    name: "peer_stream_decisions_total",
-    help: "Warnings, suspensions, and other decisions about peers and reports",
-    labelNames: ["decision", "reason", "by"],
-    registers,
-  });
-  const evidenceDropped = counter(
-    "peer_stream_evidence_dropped_total",
-    "Notes and evidence that were dropped before they were told, by cause",
-    "because",
-  );
   // A series that exists from the start can be watched for its first increase.
   for (const reason of endReasons) ends.inc({ reason }, 0);
   for (const mode of modes) meetings.inc({ mode }, 0);
@@ -128,7 +117,6 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
-  for (const because of evidenceDroppedReasons) evidenceDropped.inc({ because }, 0);
 
   return {
     paired({ lobby, mode }, waitedMs) {
@@ -144,10 +132,31 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     turnedAway: (because) => turnedAway.inc({ because }),
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
-    decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
-    evidenceDropped: (because) => evidenceDropped.inc({ because }),
+    ...createModerationCounters(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
+  };
+}
+
+function createModerationCounters(
+  registers: Registry[],
+): Pick<Metrics, "decided" | "evidenceDropped"> {
+  const decisions = new Counter({
+    name: "peer_stream_decisions_total",
+    help: "Warnings, suspensions, and other decisions about peers and reports",
+    labelNames: ["decision", "reason", "by"],
+    registers,
+  });
+  const dropped = new Counter({
+    name: "peer_stream_evidence_dropped_total",
+    help: "Notes and evidence that were dropped before they were told, by cause",
+    labelNames: ["because"],
+    registers,
+  });
+  for (const because of evidenceDroppedReasons) dropped.inc({ because }, 0);
+  return {
+    decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
+    evidenceDropped: (because) => dropped.inc({ because }),
   };
 }
 

@@ -463,9 +463,7 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
       test("are refused for a room one was never in", async () => {
         const { connect, signaling, roomId } = await pairOf({ open });
         const mallory = await connect("Mallory");
-        expect(reasonOf(await signaling.report(mallory.caller, roomId))).toBe(
-          "not-in-room",
-        );
+        expect(reasonOf(await signaling.report(mallory.caller, roomId))).toBe("not-in-room");
       });
     });
 

@@ -5,26 +5,23 @@
  * (moves.ts). What belongs to the whole site (suspensions, the sockets of an address, the key of address hashes) is in shard 0.
  */
 import type { Moved } from "../../domain/change.ts";
-import { messagesIn, type RoomMessages } from "../../domain/attestation.ts";
-import type { DecisionsRequest, ExportedDecision } from "../../domain/decisions.ts";
-import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
+import type { RoomMessages } from "../../domain/attestation.ts";
+import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { CaseAnswer, ReportReason, Stats, Status } from "../../protocol.ts";
+import type { Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
   AttachRequest,
   Caller,
-  Decided,
   EndRequest,
   Engine,
   EngineOptions,
-  Filing,
   MatchOptions,
   PairRequest,
   Reported,
@@ -266,62 +263,52 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  async report(
-    caller: Caller,
-    roomId: string,
-    reason?: ReportReason,
-    { caseId, isHeld }: Partial<Filing> = {},
-  ): Promise<Reported | Rejection> {
+  async report(...report: Parameters<Engine["report"]>): Promise<Reported | Rejection> {
+    const [caller, roomId, reason, filing] = report;
     const found = await this.#met(caller, roomId);
     if (isRejection(found)) return found;
-    const { reporter, reported, met } = found;
-    const report = { roomId, reason, caseId, reporter, reported, earned: met.votes };
-    return this.#site.transactor.answering(() => this.#suspensions.report(report, isHeld));
+    const { met, ...parties } = found;
+    const filed = { roomId, reason, caseId: filing?.caseId, ...parties, earned: met.votes };
+    return this.#onSite(() => this.#suspensions.report(filed, filing?.isHeld));
   }
 
   async messagesIn(caller: Caller, roomId: string): Promise<RoomMessages | Rejection> {
     const found = await this.#met(caller, roomId);
     if (isRejection(found)) return found;
-    const logged = (id: string) => this.#at(id, (shard) => shard.logged(id));
-    return this.#site.transactor.answering<RoomMessages>(async () => {
-      const received = await logged(caller.sessionId);
-      const sent = isRejection(received) ? received : await logged(found.met.partnerId);
-      if (isRejection(received)) return received;
-      if (isRejection(sent)) return sent;
-      return { received: messagesIn(received, roomId), sent: messagesIn(sent, roomId) };
-    });
+    const [received, sent] = await Promise.all(
+      [caller.sessionId, found.met.partnerId].map((id) =>
+        this.#at(id, (shard) => shard.messagesIn(id, roomId)),
+      ),
+    );
+    if (isRejection(received)) return received;
+    return isRejection(sent) ? sent : { received: received ?? [], sent: sent ?? [] };
   }
 
-  /** The caller and the other member of its present or recent room. */
+  /** The caller and the other member of its present or recent room, which may be in two shards by now. */
   async #met(caller: Caller, roomId: string) {
     const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
     if (isRejection(found)) return found;
-    // Partner and reporter may be in two shards by now.
     const reported = await this.#at(found.met.partnerId, (shard) => shard.party(found.met));
     return isRejection(reported) ? reported : { ...found, reported };
   }
 
-  suspend(
-    subject: Subject,
-    until: number,
-    grounds?: Grounds,
-  ): Promise<Pick<Reported, "newlyWaiting" | "decided"> | Rejection> {
-    return this.#onSite(() => this.#suspensions.suspend(subject, until, grounds));
+  suspend(...decision: Parameters<Suspensions["suspend"]>): ReturnType<Engine["suspend"]> {
+    return this.#onSite(() => this.#suspensions.suspend(...decision));
   }
 
-  lift(subject: Subject, grounds?: Grounds): Promise<boolean | Rejection> {
-    return this.#onSite(() => this.#suspensions.lift(subject, grounds));
+  lift(...decision: Parameters<Suspensions["lift"]>): ReturnType<Engine["lift"]> {
+    return this.#onSite(() => this.#suspensions.lift(...decision));
   }
 
-  dismiss(caseId: string, grounds?: Grounds): Promise<Decided | Rejection> {
-    return this.#onSite(() => this.#suspensions.dismiss(caseId, grounds));
+  dismiss(...decision: Parameters<Suspensions["dismiss"]>): ReturnType<Engine["dismiss"]> {
+    return this.#onSite(() => this.#suspensions.dismiss(...decision));
   }
 
-  decisions(request: DecisionsRequest): Promise<ExportedDecision[] | Rejection> {
-    return this.#onSite(() => this.#suspensions.decisions(request));
+  decisions(...asked: Parameters<Engine["decisions"]>): ReturnType<Engine["decisions"]> {
+    return this.#onSite(() => this.#suspensions.decisions(...asked));
   }
 
-  caseAnswer(caseId: string): Promise<CaseAnswer | Rejection> {
+  caseAnswer(caseId: string): ReturnType<Engine["caseAnswer"]> {
     return this.#onSite(() => this.#suspensions.ofCase(caseId));
   }
 
@@ -335,8 +322,8 @@ export class RedisEngine implements Engine {
   }
 
   disconnect(subject: Subject): Promise<Rejection | undefined> {
-    const { node, transactor } = this.#site;
-    return transactor.answering<Rejection | undefined>(async () => {
+    const { node } = this.#site;
+    return this.#onSite<Rejection | undefined>(async () => {
       await node.publish(node.keys.allNodes(), { type: "disconnect", subject });
       return undefined;
     });
@@ -356,11 +343,11 @@ export class RedisEngine implements Engine {
   // The engine as a whole
 
   stats(): Promise<SiteStats | Rejection> {
-    return this.#site.transactor.answering(() => this.#openings.stats());
+    return this.#onSite(() => this.#openings.stats());
   }
 
   statsOf(lobby: string | undefined): Promise<Stats | Rejection> {
-    return this.#site.transactor.answering(() => this.#openings.statsOf(lobby));
+    return this.#onSite(() => this.#openings.statsOf(lobby));
   }
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */

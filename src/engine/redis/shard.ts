@@ -5,8 +5,9 @@
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
 import { askAgain } from "../../domain/again.ts";
+import { messagesIn, type RoomMessages } from "../../domain/attestation.ts";
 import type { Moved } from "../../domain/change.ts";
-import { readLogText, type LogEntry } from "../../domain/event-log.ts";
+import type { LogEntry } from "../../domain/event-log.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import {
@@ -312,13 +313,15 @@ export class Shard {
     });
   }
 
-  /** All events that a session's log has, the oldest first. @throws {RedisUnavailable} */
-  async logged(session: string): Promise<string[]> {
+  /** The messages that a session was sent in a room, as far as its log has them. */
+  messagesIn(session: string, roomId: string): Promise<RoomMessages["sent"] | Rejection> {
     const read = (after: number) =>
       this.node.run(scripts.readLog, { session, after, events_max: limits.logEventsMax });
-    const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
-    const [, , , entries] = await read(dropped);
-    return entries.map((text) => readLogText(0, text).json);
+    return this.transactor.answering(async () => {
+      const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
+      const [, , , entries] = await read(dropped);
+      return messagesIn(entries, roomId);
+    });
   }
 
   // -------------------------------------------------------------------------------------------
