@@ -22,7 +22,7 @@ export interface DecisionRecord {
   /** The operator's own reference. */
   noteId?: string;
   /** All reports that are decided by it, by their cases. */
-  cases?: string[];
+  cases?: readonly string[];
 }
 
 /** A record as it is exported. */

@@ -236,10 +236,10 @@ export class Moderation {
   ): void {
     const before = this.#suspensions.get(keyOf(subject));
     const isSuspended = before !== undefined && before.until > now;
-    const step = this.#sanctions.nextStep(keyOf(subject), now, { isSuspended, isCertain });
+    const step = this.#sanctions.nextStep(keyOf(subject), now, { isCertain });
     const reasons = caseId === undefined ? { because } : { because, caseId };
     if (step === "warning") {
-      this.#sanctions.add(keyOf(subject), { at: now, suspends: false });
+      this.#sanctions.add(keyOf(subject), { at: now });
       (verdict.warned ??= []).push({ subject, at: now, ...reasons });
       return;
     }
@@ -305,10 +305,14 @@ export class Moderation {
     return [...votes].flatMap(({ caseId }) => caseId ?? []);
   }
 
-  /** Takes in what was decided before, so that the next step follows from it. */
-  recall(subject: Subject, decision: "warned" | "suspended" | "lifted", at: number): void {
-    if (decision === "lifted") this.#sanctions.forget(keyOf(subject));
-    else this.#sanctions.add(keyOf(subject), { at, suspends: decision === "suspended" });
+  /** Takes in that a subject was warned, or suspended until then, before: the next step follows from it. */
+  recall(subject: Subject, at: number, until?: number): void {
+    this.#sanctions.add(keyOf(subject), { at, until });
+  }
+
+  /** Takes in that a suspension was lifted before. */
+  recallLift(subject: Subject): void {
+    this.#sanctions.forget(keyOf(subject));
   }
 
   /** Restores a stored suspension. One that is known already is unchanged. */
@@ -350,7 +354,8 @@ export class Moderation {
 
   #put(suspension: Suspension, now: number): Suspension {
     this.#suspensions.set(keyOf(suspension.subject), suspension);
-    this.#sanctions.add(keyOf(suspension.subject), { at: suspension.since, suspends: true });
+    const { subject, since: at, until } = suspension;
+    this.#sanctions.add(keyOf(subject), { at, until });
     if (this.#suspensions.size > this.#limits.recordsMax) {
       for (const [key, { until }] of this.#suspensions)
         if (until <= now) this.#suspensions.delete(key);

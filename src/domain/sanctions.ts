@@ -3,8 +3,8 @@
 export interface Sanction {
   /** Epoch milliseconds. Two of the same moment and kind are one. */
   at: number;
-  /** Whether it was a suspension; else a warning. */
-  suspends: boolean;
+  /** Of a suspension its end (epoch milliseconds); absent for a warning. */
+  until?: number | undefined;
 }
 
 export interface SanctionLimits {
@@ -30,28 +30,31 @@ export class Sanctions {
 
   /**
    * Which sanction comes next: `warning`, or how many suspensions came before it. It counts only what was before `now`, so that the same
-   * reports lead to the same also when they are read again.
-   * @param isSuspended whether the subject is suspended at present: then no further step is taken.
+   * reports lead to the same also when they are read again. A suspension that prolongs another one is no further step.
    * @param isCertain whether it is suspended in any case.
    */
   nextStep(
     subject: string,
     now: number,
-    { isSuspended, isCertain }: { isSuspended: boolean; isCertain: boolean },
+    { isCertain }: { isCertain: boolean },
   ): "warning" | number {
     const { warns, decayMs } = this.#limits;
     const since = decayMs === 0 ? Number.NEGATIVE_INFINITY : now - decayMs;
     const counting = (this.#past.get(subject) ?? []).filter(({ at }) => at < now && at > since);
-    if (warns && counting.length === 0 && !isCertain && !isSuspended) return "warning";
-    const suspensions = counting.filter(({ suspends }) => suspends).length;
-    return Math.max(0, isSuspended ? suspensions - 1 : suspensions);
+    if (warns && counting.length === 0 && !isCertain) return "warning";
+    let suspensions = 0;
+    let end = Number.NEGATIVE_INFINITY;
+    for (const { at, until } of counting) {
+      if (until === undefined) continue;
+      if (at >= end) suspensions += 1;
+      end = Math.max(end, until);
+    }
+    return now < end ? suspensions - 1 : suspensions;
   }
 
   add(subject: string, sanction: Sanction): void {
     const past = this.#past.get(subject) ?? [];
-    const isKnown = past.some(
-      ({ at, suspends }) => at === sanction.at && suspends === sanction.suspends,
-    );
+    const isKnown = past.some(({ at, until }) => at === sanction.at && until === sanction.until);
     if (isKnown) return;
     this.#past.delete(subject);
     const all = [...past, sanction].sort((a, b) => a.at - b.at);

@@ -165,8 +165,10 @@ export class ModerationLog {
       this.#lifecycle.delete(oldest);
   }
 
-  #recall({ subject, decision, at }: DecisionRecord): void {
-    if (subject && decision !== "none") this.#moderation.recall(subject, decision, at);
+  #recall({ subject, decision, at, until }: DecisionRecord): void {
+    if (!subject) return;
+    if (decision === "lifted") this.#moderation.recallLift(subject);
+    else this.#moderation.recall(subject, at, until);
   }
 
   /** Takes in the suspensions whose entries are no longer in the stream, and stores those that the hash lacks. */

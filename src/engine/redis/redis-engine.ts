@@ -88,9 +88,7 @@ export class RedisEngine implements Engine {
       clock: redis.clock,
       onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
-      warn: async (sessionId, warning) => {
-        await this.#at(sessionId, (shard) => shard.warn(sessionId, warning));
-      },
+      warn: (sessionId, warning) => this.#at(sessionId, (shard) => shard.warn(sessionId, warning)),
       connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),

@@ -39,7 +39,7 @@ export interface SuspensionsParts {
   /** Takes a session out of lobby and room, wherever it is. Returns whose tickets entered the lobby because of it. */
   evict: (sessionId: string) => Promise<string[]>;
   /** Tells a session a warning, wherever it is: now, or when it comes back. */
-  warn: (sessionId: string, warning: WarningEvent) => Promise<void>;
+  warn: (sessionId: string, warning: WarningEvent) => Promise<unknown>;
   /** The sessions with streams on this node to which a suspension of the subject applies. */
   connected: (subject: Subject) => readonly string[];
   /** Runs a task whose result nothing waits for. */
