@@ -13,6 +13,7 @@ import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
 import { describeMeetings } from "./again-contract.ts";
 import { describeLobbies } from "./lobby-contract.ts";
+import { describeSanctions } from "./sanction-contract.ts";
 import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
@@ -1231,4 +1232,5 @@ export function describeEngine(name: string, open: OpenEngine) {
   describeLobbies(name, open);
   describeShownFacts(name, open);
   describeMeetings(name, open);
+  describeSanctions(name, open);
 }
