@@ -265,7 +265,9 @@ describe("D11 moderation by hand", () => {
     await using troll = await connectPeer(server, { address: "192.0.2.66" });
     await troll.client.join.mutate();
     await reportedBy(server, troll, "198.51.100.1");
-    const shown = JSON.parse(/```json\n(\{\n {2}"at"[\s\S]*?)```/.exec(operating)?.[1] ?? "null");
+    const shown = JSON.parse(
+      /```json\n(\{\n {2}"id": "reported[\s\S]*?)```/.exec(operating)?.[1] ?? "null",
+    );
     const [report] = server.reports as (typeof shown)[];
     expect(Object.keys(report)).toEqual(Object.keys(shown));
     expect(Object.keys(report.reported)).toEqual(Object.keys(shown.reported));
