@@ -163,7 +163,11 @@ export function describeSanctions(name: string, open: OpenEngine) {
       expect(await engine.lift(subject)).toBe(false);
       await engine.dismiss("a case of nothing", { noteId: "note 8" });
       const all = await decisions();
-      expect(all.map(({ id: _, ...record }) => record)).toEqual([
+      const records = all.map((exported) => {
+        const { id: _, ...record } = exported;
+        return record;
+      });
+      expect(records).toEqual([
         {
           at: begun,
           decision: "warned",
