@@ -1,8 +1,9 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import type { ReportReason } from "../protocol.ts";
+import type { CaseAnswer, QuotedMessage, ReportReason } from "../protocol.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import type { Outcome, PeerStream, StartOptions } from "./types.ts";
+import { takeStill, type StillSource } from "./still.ts";
+import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
@@ -32,11 +33,13 @@ class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: () => PeerStreamError | undefined;
   readonly #countPeers: PeerStream["counts"];
+  readonly #askCase: PeerStream["case"];
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
     this.#findUnsupportedNow = findUnsupported;
     this.#countPeers = (lobby) => parts.connection.counts(lobby);
+    this.#askCase = (caseId) => parts.connection.caseOf(caseId);
   }
 
   get state(): PeerStreamState {
@@ -59,8 +62,26 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "stop" });
   }
 
-  report(reason?: ReportReason): Promise<Outcome> {
-    return this.#session.request((request) => ({ type: "report", request, reason }));
+  report(reason?: ReportReason, { note, evidence }: ReportDetails = {}): Promise<Outcome> {
+    return this.#session.request((request) => ({
+      type: "report",
+      request,
+      reason,
+      note,
+      evidence,
+    }));
+  }
+
+  still(source: StillSource): Promise<string | undefined> {
+    return takeStill(source);
+  }
+
+  recentMessages(): QuotedMessage[] {
+    return [...this.#session.model.messages];
+  }
+
+  case(caseId: string): Promise<CaseAnswer> {
+    return this.#askCase(caseId);
   }
 
   block(): Promise<Outcome> {

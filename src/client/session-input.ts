@@ -1,5 +1,5 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Evidence, Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -14,7 +14,13 @@ export type PageInput =
   | { type: "next"; unsupported?: PeerStreamError | undefined }
   | { type: "stop" }
   /** `request` identifies the call in the `resolve-request` command. */
-  | { type: "report"; request: number; reason?: ReportReason | undefined }
+  | {
+      type: "report";
+      request: number;
+      reason?: ReportReason | undefined;
+      note?: string | undefined;
+      evidence?: Evidence | undefined;
+    }
   | { type: "block"; request: number }
   | { type: "again"; request: number }
   /** The data channel has accepted a chat message of this peer. */
@@ -69,7 +75,7 @@ export type CallInput =
 
 /** What became of a mutation. A key that is not pending any more is ignored. */
 export type MutationInput =
-  | { type: "mutation-answered"; key: number; accepted: boolean }
+  | { type: "mutation-answered"; key: number; accepted: boolean; caseId?: string | undefined }
   | { type: "mutation-refused"; key: number; error: PeerStreamError }
   | { type: "mutation-dropped"; key: number }
   | { type: "signal-refused"; error: PeerStreamError };

@@ -1,6 +1,12 @@
 /** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
-import { isEngaged, withDefaults, type SessionModel, type Time } from "./session-model.ts";
+import {
+  isEngaged,
+  withDefaults,
+  withMessage,
+  type SessionModel,
+  type Time,
+} from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";
 import { SessionStep } from "./session-step.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -151,8 +157,10 @@ function onReport(
   }
   if (model.again?.roomId === roomId) model.again = undefined;
   if (input.type === "block") return step.enqueue({ name: "block", input: { roomId } }, request);
-  const { reason } = input;
-  step.enqueue({ name: "report", input: { roomId, ...(reason && { reason }) } }, request);
+  const { reason, note, evidence } = input;
+  const shown = { ...(note !== undefined && { note }), ...(evidence && { evidence }) };
+  const filed = { roomId, ...(reason && { reason }), ...shown };
+  step.enqueue({ name: "report", input: filed }, request);
 }
 
 function onPageHide(step: SessionStep): void {
@@ -225,6 +233,7 @@ function onCallBegun(
   { roomId, sharedInterests, partnerFacts, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
   model.lastRoom = roomId;
+  model.messages = [];
   model.ended = undefined;
   model.again = undefined;
   model.call = {
@@ -288,6 +297,7 @@ function onDataChannelMessage(
 
 function emitChat(step: SessionStep, roomId: string, from: "me" | "partner", text: string): void {
   const event = { type: "chat", roomId, from, text, at: step.time.nowMs } as const;
+  step.model.messages = withMessage(step.model.messages, { from, text, at: event.at });
   step.emit({ type: "emit", event });
 }
 
@@ -311,7 +321,11 @@ function onMutationResult(
       remove();
       if (request === undefined) return;
       if (mutation.name !== "again") rejoin();
-      return step.resolve(request, { ok: true, accepted: input.accepted });
+      return step.resolve(request, {
+        ok: true,
+        accepted: input.accepted,
+        ...(input.caseId !== undefined && { caseId: input.caseId }),
+      });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refused(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {

@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, Facts, RejectionReason } from "../protocol.ts";
+import type { EndReason, Facts, RejectionReason, SanctionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -19,8 +19,14 @@ export type PeerStreamError =
       field?: string;
       /** Milliseconds after which a retry makes sense. */
       retryAfterMs?: number;
-      /** Epoch milliseconds; with `suspended`. */
+      /** Epoch milliseconds; with `suspended`, as the following ones. */
       until?: number;
+      /** A reason of reports, or `operator`. */
+      because?: SanctionReason;
+      /** Names the decision, for whoever objects to it. */
+      caseId?: string;
+      /** Where to object: a URL or a text, if the operator says so. */
+      appeal?: string;
     }
   /** The server failed for a reason that it does not reveal. */
   | { kind: "server-fault"; message: string; cause: unknown }
@@ -118,12 +124,14 @@ type ActiveState =
       again?: PastRoom;
     };
 
-/** What happens in a room besides its states. */
+/** What happens besides the states. */
 export type PeerStreamEvent =
   /** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
   | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number }
   /** The partner has started to type, or has stopped without sending. */
-  | { type: "typing"; roomId: string; typing: boolean };
+  | { type: "typing"; roomId: string; typing: boolean }
+  /** This peer was reported, and is suspended if that goes on. Comes once. */
+  | { type: "warning"; because: SanctionReason; caseId?: string };
 
 /** Whether two states are equal: the same fields with identical values. */
 export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {

@@ -78,7 +78,7 @@ class Page {
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
       if (event.type === "chat") this.#chat.add(event.from, event.text);
-      else this.#chat.typing(event.typing);
+      else if (event.type === "typing") this.#chat.typing(event.typing);
     });
     this.#show(this.#peer.state);
   }
