@@ -6,16 +6,14 @@ import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
-import { flag, list, secret } from "./config-values.ts";
+import { flag, integer, list, secret } from "./config-values.ts";
 import { isName, lobbyCharsMax } from "./rpc/identity.ts";
+import {
+  moderationProblems,
+  moderationVariables,
+  readModerationConfig,
+} from "./moderation-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
-
-const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, "must be a whole number")
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
 
 const proxies = z.string().transform((text, context) => {
   const proxyList = parseProxyList(text);
@@ -153,13 +151,7 @@ const variables = z.object({
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS_PER_ADDRESS: integer(0, 10_000_000).default(200),
-  REPORTS_TO_SUSPEND: integer(0, 1000).default(3),
-  REPORTS_TO_SUSPEND_ADDRESS: integer(0, 1000).default(9),
-  REPORTS_WINDOW_MS: integer(1000, 30 * 86_400_000).default(3_600_000),
-  REPORTS_AFTER_MS: integer(0, 3_600_000).default(5000),
-  REPORTS_PER_HOUR: integer(0, 100_000).default(10),
-  SUSPEND_MS: integer(1000, 365 * 86_400_000).default(86_400_000),
-  SUSPEND_ADDRESS_MS: integer(1000, 365 * 86_400_000).default(3_600_000),
+  ...moderationVariables,
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
   ...authVariables,
@@ -188,7 +180,12 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
-    const misfits = [...redisProblems(env), ...eventsProblems(env), ...authProblems(env)];
+    const misfits = [
+      ...redisProblems(env),
+      ...eventsProblems(env),
+      ...authProblems(env),
+      ...moderationProblems(env),
+    ];
     for (const [variable, problem] of misfits) require(variable, problem);
   })
   .superRefine((env, context) => {
@@ -265,15 +262,9 @@ const config = variables
     laneAfterMs: env.LANE_AFTER_MS,
     // The path of a JSON file; it is read at the start.
     factsFile: env.FACTS_FILE,
-    moderation: {
-      windowMs: env.REPORTS_WINDOW_MS,
-      sessionReporters: env.REPORTS_TO_SUSPEND,
-      addressReporters: env.REPORTS_TO_SUSPEND_ADDRESS,
-      sessionMs: env.SUSPEND_MS,
-      addressMs: env.SUSPEND_ADDRESS_MS,
-      voteAfterMs: env.REPORTS_AFTER_MS,
-      votesPerHour: env.REPORTS_PER_HOUR,
-    },
+    moderation: readModerationConfig(env),
+    decisionsKeepMs: env.DECISIONS_KEEP_MS,
+    evidenceBytesMax: env.LIMIT_EVIDENCE_BYTES,
     blocks: {
       blockersMax: env.LIMIT_BLOCKERS,
       blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,

@@ -37,6 +37,13 @@ export const limits = {
   mutationIdCharsMax: 64,
   /** How long after a room's end its members can ask to meet again (milliseconds). */
   againMs: 300_000,
+  /** Characters (code points) of a report's note. */
+  noteCharsMax: 500,
+  /** Decoded bytes of a report's still: in base64 it fits a frame along with the rest. */
+  stillBytesMax: 36_864,
+  /** Messages that a report quotes, and bytes of their texts together. */
+  quotedMessagesMax: 30,
+  quotedBytesMax: 8192,
   /** Events of a session that are kept for resuming, and their bytes. */
   logEventsMax: 256,
   logBytesMax: 256 * 1024,
@@ -210,6 +217,45 @@ export interface Site {
 export const reportReasons = ["nudity", "harassment", "hate", "minor", "spam", "other"] as const;
 export type ReportReason = (typeof reportReasons)[number];
 
+/** Why somebody was warned or suspended: what most of the reports said, or else the operator's own decision. */
+export const sanctionReasons = [...reportReasons, "operator"] as const;
+export type SanctionReason = (typeof sanctionReasons)[number];
+
+/** What is told of a suspension. */
+export interface SuspensionNotice {
+  /** Epoch milliseconds. */
+  until?: number;
+  because?: SanctionReason;
+  /** Names the decision, for whoever objects to it. */
+  caseId?: string;
+  /** Where to object: a URL or a text, as the operator has set it. */
+  appeal?: string;
+}
+
+export const caseDecisions = ["none", "warned", "suspended"] as const;
+
+/** The result of `case`: what was decided of a report, and when (epoch milliseconds); neither as long as nothing was. */
+export interface CaseAnswer {
+  decision?: (typeof caseDecisions)[number];
+  at?: number;
+}
+
+/** One message of a room as a reporter quotes it. */
+export interface QuotedMessage {
+  from: "me" | "partner";
+  text: string;
+  /** Epoch milliseconds. */
+  at: number;
+}
+
+/** What a reporter shows an operator. */
+export interface Evidence {
+  /** A picture of the partner: a JPEG in base64, without a `data:` prefix. */
+  still?: string | undefined;
+  /** The oldest first. */
+  messages?: QuotedMessage[] | undefined;
+}
+
 // ---------------------------------------------------------------------------------------------
 // What a peer sends (see `rpc/schemas.ts` for the inputs of the procedures)
 
@@ -314,8 +360,10 @@ export type PeerEvent<Token = { token: string }, Ice = { iceServers: IceServer[]
   | { type: "partner-reconnected"; roomId: string }
   /** The room has ended. */
   | { type: "partner-disconnected"; roomId: string; reason: EndReason }
-  /** Missed events can't be replayed: start from this state. */
-  | { type: "resync"; state: PeerState<Ice> };
+  /** This peer was reported, and what comes next is a suspension. Sent once. */
+  | { type: "warning"; because: SanctionReason; caseId?: string }
+  /** Missed events can't be replayed: start from this state. `suspended`: it is idle because of that. */
+  | { type: "resync"; state: PeerState<Ice>; suspended?: SuspensionNotice };
 
 /** An event as the log keeps it: without what is added when it is sent. */
 export type LoggedEvent = PeerEvent<unknown, unknown>;
@@ -340,12 +388,10 @@ export const rejectionReasons = [
 export type RejectionReason = (typeof rejectionReasons)[number];
 
 /** The fields of `error.data` besides tRPC's own. */
-export interface RejectionFields {
+export interface RejectionFields extends SuspensionNotice {
   reason?: RejectionReason;
   /** The input's field that is wrong, as a dotted path (`candidate.sdpMid`); with `bad-input`. */
   field?: string;
   /** Milliseconds after which trying again makes sense. */
   retryAfterMs?: number;
-  /** Epoch milliseconds; with `suspended`. */
-  until?: number;
 }

@@ -4,7 +4,7 @@
  */
 import { lifecycleTypes } from "../domain/lifecycle.ts";
 import type { Policy } from "../domain/matchmaker.ts";
-import type { ReportNotice } from "../signaling/signaling.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
 import type { LaneHook } from "../rpc/lane.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
@@ -92,10 +92,27 @@ export interface Settings {
   reportsAfterMs?: number | undefined;
   /** Reports of one network that count in an hour. Default: 10. */
   reportsPerHour?: number | undefined;
-  /** For how long reports suspend an account or session. Default: 86,400,000. */
+  /**
+   * For how long reports suspend an account or session: the first time, the second, and so on; the last applies from then on. Default: an hour, a
+   * day, a week.
+   */
+  suspendSteps?: string | readonly number[] | undefined;
+  /** The same of an address. Default: an hour, six hours, a day. */
+  suspendAddressSteps?: string | readonly number[] | undefined;
+  /** In place of `suspendSteps` where it is always the same. Default: none. */
   suspendMs?: number | undefined;
-  /** For how long they suspend an address. Default: 3,600,000. */
+  /** In place of `suspendAddressSteps` likewise. Default: none. */
   suspendAddressMs?: number | undefined;
+  /** Whether a warning comes before the first suspension by reports. Default: true. */
+  suspendWarning?: boolean | undefined;
+  /** After which a warning or suspension no longer counts towards the next step. Default: 2,592,000,000, 30 days. */
+  suspendDecayMs?: number | undefined;
+  /** Where whoever is suspended can object, a URL or a text of at most 500 characters; told along with the suspension. Default: none. */
+  appeal?: string | undefined;
+  /** How long decisions are kept for `decisions()`. Default: 15,552,000,000, 180 days, in Redis; in memory until the process ends. */
+  decisionsKeepMs?: number | undefined;
+  /** Bytes of notes and evidence in memory until they are told; past that the oldest are dropped. Default: 16,777,216. */
+  limitEvidenceBytes?: number | undefined;
   /** Proxies whose forwarding headers are believed: addresses, or ranges such as 10.0.0.0/8. Default: none. */
   trustedProxies?: List | undefined;
   /** Where the lobby is shared by several processes; several URLs are as many parts of it. Default: none, in memory. */

@@ -29,7 +29,10 @@ import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
-import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
+import { createCaseIds } from "../signaling/case-ids.ts";
+import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
+import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
 import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
@@ -37,7 +40,6 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
-
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -54,6 +56,10 @@ export interface SignalingOptions {
   chat?: Chat | undefined;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport?: (report: ReportNotice) => void;
+  /** Notes and evidence that are held until lifecycle events are told. Default: none are wanted. */
+  evidence?: { isWanted: boolean; bytesMax: number };
+  /** As in `AssemblyOptions`. Default: one that nobody knows. */
+  sessionSecrets?: readonly string[];
   /** Names this node in its metrics. */
   nodeName?: string;
   /** The names of the lobbies that peers can choose. Default: `main`. */
@@ -98,6 +104,12 @@ export function fairPolicyFor(relaxAfterMs: number): Policy {
   return createFairPolicy({ patienceMs: 3 * relaxAfterMs, windowMs });
 }
 
+export interface Lobby {
+  signaling: Signaling;
+  metrics: Metrics;
+  evidence: EvidenceStore;
+}
+
 /** Signaling over an engine, without any network. */
 export function createLobby({
   engine,
@@ -110,8 +122,15 @@ export function createLobby({
   onReport = () => {},
   nodeName,
   lobbies = [mainLobby],
-}: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
+  sessionSecrets = [system.id()],
+  evidence = { isWanted: false, bytesMax: 0 },
+}: SignalingOptions): Lobby {
   const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
+  const store = createEvidenceStore({
+    ...evidence,
+    schedule: system.schedule,
+    onDropped: (because) => metrics.evidenceDropped(because),
+  });
   const signaling = new Signaling({
     engine,
     system,
@@ -120,16 +139,19 @@ export function createLobby({
     forceRelay,
     chat,
     onReport,
+    evidence: store,
+    caseIds: createCaseIds(sessionSecrets),
     log,
     metrics,
   });
-  return { signaling, metrics };
+  return { signaling, metrics, evidence: store };
 }
 
 /** What a server is made of, on any transport: the program, the library and the tests build on it. */
 export interface Assembly extends Omit<Http, "responses"> {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
+  readonly evidence: EvidenceStore;
   /** Keyed hash of the bucket of an IP address, as suspensions name it. */
   hashOfAddress(address: string): string;
   /** Given once the server listens: the address at the other end of a request's connection. */
@@ -161,7 +183,8 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 export function assemble(options: AssemblyOptions): Assembly {
   const { system, engine, log, facts = {}, lobbies } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
-  const { signaling, metrics } = createLobby(options);
+  const lobby = createLobby(options);
+  const { signaling, metrics } = lobby;
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
@@ -199,8 +222,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
 
   return {
-    signaling,
-    metrics,
+    ...lobby,
     hashOfAddress: (address) => admission.hashOf(address),
     t: ownBuilder,
     router(own) {

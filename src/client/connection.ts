@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { IceServer, PeerEvent, Site } from "../protocol.ts";
+import type { CaseAnswer, IceServer, PeerEvent, Site } from "../protocol.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -60,6 +60,8 @@ export interface Connection {
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(lobby?: string): Promise<Counts>;
   site(): Promise<Site>;
+  /** What was decided of a report. */
+  caseOf(caseId: string): Promise<CaseAnswer>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -155,6 +157,10 @@ class RpcConnection implements Connection {
 
   site(): Promise<Site> {
     return this.#query((rpc) => rpc.site.query());
+  }
+
+  async caseOf(caseId: string): Promise<CaseAnswer> {
+    return this.#query((rpc) => rpc.case.query({ caseId }));
   }
 
   renew(): void {

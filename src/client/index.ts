@@ -20,10 +20,12 @@ export type {
   PeerStreamState,
   RoomEnd,
 } from "./state.ts";
+export type { StillSource } from "./still.ts";
 export type { TokenStorage } from "./token-store.ts";
-export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
+export type { Outcome, PeerStream, ReportDetails, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
+  CaseAnswer,
   EndReason,
   FactDimension,
   Facts,
@@ -34,10 +36,12 @@ export type {
   Mode,
   PeerEvent,
   PeerState,
+  QuotedMessage,
   RejectionFields,
   RejectionReason,
   ReportReason,
   RoomTerms,
+  SanctionReason,
   Signal,
   Site,
   Stats,

@@ -1,8 +1,16 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import { isMessageText, type Mode, type ReportReason, type Site } from "../protocol.ts";
+import {
+  isMessageText,
+  type CaseAnswer,
+  type Mode,
+  type QuotedMessage,
+  type ReportReason,
+  type Site,
+} from "../protocol.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import type { Outcome, PeerStream, StartOptions } from "./types.ts";
+import { takeStill, type StillSource } from "./still.ts";
+import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
@@ -64,8 +72,26 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "stop" });
   }
 
-  report(reason?: ReportReason): Promise<Outcome> {
-    return this.#session.request((request) => ({ type: "report", request, reason }));
+  report(reason?: ReportReason, { note, evidence }: ReportDetails = {}): Promise<Outcome> {
+    return this.#session.request((request) => ({
+      type: "report",
+      request,
+      reason,
+      note,
+      evidence,
+    }));
+  }
+
+  still(source: StillSource): Promise<string | undefined> {
+    return takeStill(source);
+  }
+
+  recentMessages(): QuotedMessage[] {
+    return [...this.#session.model.messages];
+  }
+
+  case(caseId: string): Promise<CaseAnswer> {
+    return this.#connection.caseOf(caseId);
   }
 
   block(): Promise<Outcome> {

@@ -1,5 +1,5 @@
 /** What each event of the server does to the session model. */
-import type { PeerEvent, PeerState } from "../protocol.ts";
+import type { PeerEvent, PeerState, SuspensionNotice } from "../protocol.ts";
 import { lastPending } from "./session-model.ts";
 import type { SessionStep } from "./session-step.ts";
 
@@ -16,6 +16,7 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
         step.endCall();
         step.askNoMore();
       }
+      if (event.suspended) return onSuspended(step, event.suspended);
       return reconcile(step, event.state, false);
     case "lobby":
       return onLobby(step, event);
@@ -48,10 +49,19 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
       return;
     case "partner-disconnected":
       return onPartnerDisconnected(step, event, callAlive);
+    case "warning":
+      return step.emit({ type: "emit", event });
     default:
       // Events of later server versions are ignored.
       event satisfies never;
   }
+}
+
+/** The same as the refusal that this peer would get by joining again. */
+function onSuspended(step: SessionStep, notice: SuspensionNotice): void {
+  step.model.serverRoom = undefined;
+  const message = "You are suspended";
+  step.fail({ kind: "rejected", reason: "suspended", message, cause: undefined, ...notice });
 }
 
 function onSession(step: SessionStep, state: PeerState): void {

@@ -1,5 +1,5 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -14,7 +14,13 @@ export type PageInput =
   | { type: "next"; unsupported?: PeerStreamError | undefined }
   | { type: "stop" }
   /** `request` identifies the call in the `resolve-request` command. */
-  | { type: "report"; request: number; reason?: ReportReason | undefined }
+  | {
+      type: "report";
+      request: number;
+      reason?: ReportReason | undefined;
+      note?: string | undefined;
+      evidence?: Evidence | undefined;
+    }
   | { type: "block"; request: number }
   | { type: "again"; request: number }
   /** The data channel has accepted a chat message of this peer; or it goes through the server, which takes it (see `isMessageText`). */
@@ -68,7 +74,7 @@ export type CallInput =
 
 /** What became of a mutation. A key that is not pending any more is ignored. */
 export type MutationInput =
-  | { type: "mutation-answered"; key: number; accepted: boolean }
+  | { type: "mutation-answered"; key: number; accepted: boolean; caseId?: string | undefined }
   | { type: "mutation-refused"; key: number; error: PeerStreamError }
   | { type: "mutation-dropped"; key: number }
   | { type: "signal-refused"; error: PeerStreamError }

@@ -5,7 +5,15 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { Chat, Facts, IceServer, Mode, RoomTerms } from "../protocol.ts";
+import {
+  limits,
+  type Chat,
+  type Facts,
+  type IceServer,
+  type Mode,
+  type QuotedMessage,
+  type RoomTerms,
+} from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
@@ -96,6 +104,8 @@ export interface SessionModel {
   readonly serverRoom: string | undefined;
   /** The most recent room, for a report that is made after its end. */
   readonly lastRoom: string | undefined;
+  /** The last messages of that room, as a report can quote them; the oldest first. */
+  readonly messages: readonly QuotedMessage[];
   /** A room shared with another peer on the same page, until the server ends it. */
   readonly samePageRoom: string | undefined;
   readonly lobby: Lobby;
@@ -126,6 +136,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     newStream: false,
     serverRoom: undefined,
     lastRoom: undefined,
+    messages: [],
     samePageRoom: undefined,
     lobby: { since: nowMs },
     error: undefined,
@@ -156,6 +167,20 @@ export function withDefaults(wishes: Wishes): JoinWishes {
     ...(facts && { facts }),
     ...(wants && { wants }),
   };
+}
+
+/** The last messages with one more, as many as the server takes in a report. */
+export function withMessage(
+  messages: readonly QuotedMessage[],
+  message: QuotedMessage,
+): readonly QuotedMessage[] {
+  const last = [...messages, message].slice(-limits.quotedMessagesMax);
+  let bytes = 0;
+  const first = last.findLastIndex(({ text }) => {
+    bytes += new TextEncoder().encode(text).length;
+    return bytes > limits.quotedBytesMax;
+  });
+  return last.slice(first + 1);
 }
 
 /** The public state. */

@@ -210,7 +210,8 @@ export class SessionRunner {
       isRelevant: () => isRelevant(this.#model, mutation),
       answered: (answer) => {
         const accepted = mutation.name === "again" || ("accepted" in answer && answer.accepted);
-        this.process({ type: "mutation-answered", key, accepted });
+        const caseId = "caseId" in answer ? answer.caseId : undefined;
+        this.process({ type: "mutation-answered", key, accepted, caseId });
       },
       refused: (error) => this.process({ type: "mutation-refused", key, error }),
       dropped: () => this.process({ type: "mutation-dropped", key }),

@@ -5,6 +5,7 @@ import type { Mutation } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {
   lastPending,
+  withMessage,
   type CallModel,
   type Room,
   type SessionModel,
@@ -86,6 +87,8 @@ export class SessionStep {
   /** A message of the partner's, which ends its typing indicator. */
   receiveChat(roomId: string, text: string, at: number): void {
     if (roomId !== this.model.call?.roomId) return;
+    const { model } = this;
+    model.messages = withMessage(model.messages, { from: "partner", text, at });
     this.emit({ type: "set-partner-typing", typing: false });
     this.emit({ type: "emit", event: { type: "chat", roomId, from: "partner", text, at } });
   }

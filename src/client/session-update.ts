@@ -1,7 +1,13 @@
 /** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
 import type { Input, Telling } from "./mutations.ts";
-import { isEngaged, withDefaults, type SessionModel, type Time } from "./session-model.ts";
+import {
+  isEngaged,
+  withDefaults,
+  withMessage,
+  type SessionModel,
+  type Time,
+} from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";
 import { SessionStep } from "./session-step.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -156,8 +162,10 @@ function onReport(
   }
   if (model.again?.roomId === roomId) model.again = undefined;
   if (input.type === "block") return step.enqueue({ name: "block", input: { roomId } }, request);
-  const { reason } = input;
-  step.enqueue({ name: "report", input: { roomId, ...(reason && { reason }) } }, request);
+  const { reason, note, evidence } = input;
+  const shown = { ...(note !== undefined && { note }), ...(evidence && { evidence }) };
+  const filed = { roomId, ...(reason && { reason }), ...shown };
+  step.enqueue({ name: "report", input: filed }, request);
 }
 
 function onPageHide(step: SessionStep): void {
@@ -234,6 +242,7 @@ function onCallBegun(
 ): void {
   const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
   model.lastRoom = roomId;
+  model.messages = [];
   model.ended = undefined;
   model.again = undefined;
   model.call = {
@@ -296,6 +305,7 @@ function onChatSent(step: SessionStep, text: string): void {
   step.emit({ type: "end-own-typing" });
   const { roomId } = call;
   const event = { type: "chat", roomId, from: "me", text, at: time.nowMs } as const;
+  model.messages = withMessage(model.messages, { from: "me", text, at: event.at });
   if (call.chat === "direct") return step.emit({ type: "emit", event });
   const id = model.nextKey++;
   const mutation = { name: "say", input: { roomId, text } } as const;
@@ -334,7 +344,11 @@ function onMutationResult(
       remove();
       if (request === undefined) return;
       if (mutation.name !== "again") rejoin();
-      return step.resolve(request, { ok: true, accepted: input.accepted });
+      return step.resolve(request, {
+        ok: true,
+        accepted: input.accepted,
+        ...(input.caseId !== undefined && { caseId: input.caseId }),
+      });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refused(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {

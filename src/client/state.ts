@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { Chat, EndReason, Facts, Mode, RejectionReason } from "../protocol.ts";
+import type { Chat, EndReason, Facts, Mode, RejectionReason, SanctionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -19,8 +19,14 @@ export type PeerStreamError =
       field?: string;
       /** Milliseconds after which a retry makes sense. */
       retryAfterMs?: number;
-      /** Epoch milliseconds; with `suspended`. */
+      /** Epoch milliseconds; with `suspended`, as the following ones. */
       until?: number;
+      /** A reason of reports, or `operator`. */
+      because?: SanctionReason;
+      /** Names the decision, for whoever objects to it. */
+      caseId?: string;
+      /** Where to object: a URL or a text, if the operator says so. */
+      appeal?: string;
     }
   /** The server failed for a reason that it does not reveal. */
   | { kind: "server-fault"; message: string; cause: unknown }
@@ -126,7 +132,7 @@ type ActiveState =
       again?: PastRoom;
     };
 
-/** What happens in a room besides its states. */
+/** What happens besides the states. */
 export type PeerStreamEvent =
   /**
    * A chat message in either direction. `at` is epoch milliseconds, of the server's clock for one that the server has relayed from the partner,
@@ -136,7 +142,9 @@ export type PeerStreamEvent =
   /** A message of this peer's has not reached the partner: the room was over, or the operator has dropped it. */
   | { type: "chat-undelivered"; roomId: string; id: number }
   /** The partner has started to type, or has stopped without sending. */
-  | { type: "typing"; roomId: string; typing: boolean };
+  | { type: "typing"; roomId: string; typing: boolean }
+  /** This peer was reported, and is suspended if that goes on. Comes once. */
+  | { type: "warning"; because: SanctionReason; caseId?: string };
 
 /** Whether two states are equal: the same fields with identical values. */
 export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {

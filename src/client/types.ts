@@ -1,8 +1,10 @@
 /** The public types of a peer stream, except for its states and events. */
 import type {
+  CaseAnswer,
   FactsDeclaration,
   FactsInput,
   Mode,
+  QuotedMessage,
   ReportReason,
   Site,
   WantsInput,
@@ -11,6 +13,7 @@ import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
+import type { StillSource } from "./still.ts";
 
 /** What a peer wishes for. All fields are optional. */
 export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {
@@ -44,7 +47,26 @@ export interface StartOptions<
 }
 
 /** The result of a `report`, `block` or `again`. */
-export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
+export type Outcome =
+  | {
+      ok: true;
+      accepted: boolean;
+      /** Of a report: names it, also for `case`. */
+      caseId?: string;
+    }
+  | { ok: false; error: PeerStreamError };
+
+/** What a report says and shows besides its reason. Only the site's operator sees it. */
+export interface ReportDetails {
+  /** At most 500 characters. */
+  note?: string;
+  evidence?: {
+    /** As `still` makes it. */
+    still?: string;
+    /** As `recentMessages` has them. */
+    messages?: QuotedMessage[];
+  };
+}
 
 /**
  * One anonymous peer and its calls. The effect of a method is visible in `state`; only methods that request something from
@@ -82,8 +104,21 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
   /** Turns the sent audio or video off or on, also for later tracks. */
   setMuted(muted: { audio?: boolean; video?: boolean }): void;
-  /** Reports the current or last partner, who is not paired with this session again. */
-  report(reason?: ReportReason): Promise<Outcome>;
+  /**
+   * Reports the current or last partner, who is not paired with this session again. Take the still and the messages before, and let the user see and
+   * agree to what is sent.
+   */
+  report(reason?: ReportReason, details?: ReportDetails): Promise<Outcome>;
+  /**
+   * A still of the partner's video as a report takes it: a JPEG in base64 of at most 36,864 bytes, scaled until it fits. Nothing is sent. Undefined
+   * if there is no picture.
+   * @param source an element that shows it, or its stream or track.
+   */
+  still(source: StillSource): Promise<string | undefined>;
+  /** The last messages with the current or last partner, at most 30, the oldest first. */
+  recentMessages(): QuotedMessage[];
+  /** What was decided of a report of this session or its account. Rejects when the server cannot be reached, or it is another one's. */
+  case(caseId: string): Promise<CaseAnswer>;
   /** The current or last partner is not paired with this session again. */
   block(): Promise<Outcome>;
   /**

@@ -2,7 +2,7 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Facts, Media, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, LoggedEvent, Media, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { Conduct } from "./conduct.ts";
@@ -38,6 +38,8 @@ export interface Session {
   readonly conduct: Conduct | undefined;
   /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
   readonly intentsFullAt: number;
+  /** A warning that it is still to be told: it was absent. Of an account whichever session comes first. */
+  readonly warning: WarningEvent | undefined;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -45,6 +47,8 @@ export interface Session {
   /** Increases with each version of its ticket. */
   readonly revision: number;
 }
+
+export type WarningEvent = Extract<LoggedEvent, { type: "warning" }>;
 
 /** The two are members, the impolite one makes the offer. A room that changes is another value with the same id. */
 export interface Room {
@@ -126,6 +130,7 @@ export function newSession(
     skipPenalty: undefined,
     conduct: undefined,
     intentsFullAt: 0,
+    warning: undefined,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -154,6 +159,7 @@ export function copyOf(session: Session): SessionDraft {
     skipPenalty: session.skipPenalty,
     conduct: session.conduct,
     intentsFullAt: session.intentsFullAt,
+    warning: session.warning,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -166,7 +172,13 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "conduct" | "intentsFullAt"
+  | "earlierNetworks"
+  | "roomCount"
+  | "roomsRejected"
+  | "skipPenalty"
+  | "conduct"
+  | "intentsFullAt"
+  | "warning"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
@@ -174,17 +186,18 @@ export const newStanding: Standing = newSession("", undefined);
 /** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
   const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
-  const { conduct, intentsFullAt } = standing;
+  const { conduct, intentsFullAt, warning } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
     session.skipPenalty === skipPenalty &&
     session.conduct === conduct &&
-    session.intentsFullAt === intentsFullAt;
+    session.intentsFullAt === intentsFullAt &&
+    session.warning === warning;
   if (isSame) return session;
-  const kept = { earlierNetworks, roomCount, roomsRejected, skipPenalty, conduct, intentsFullAt };
-  return { ...session, ...kept };
+  const counts = { roomCount, roomsRejected, skipPenalty, conduct, intentsFullAt };
+  return { ...session, ...counts, earlierNetworks, warning };
 }
 
 /**

@@ -42,6 +42,7 @@ import {
   type Room,
   type Session,
   type SessionDraft,
+  type WarningEvent,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
@@ -95,6 +96,10 @@ export function attach(
   const state = stateOf(member, draft.partner ?? partner, around);
   send(draft, member, { type: "session", resumed, state });
   if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
+  if (member.warning) {
+    send(draft, member, member.warning);
+    member.warning = undefined;
+  }
   if (member.ticket && !newlyWaiting.includes(member.id)) newlyWaiting.push(member.id);
   return finishChange(draft, { newlyWaiting });
 }
@@ -383,6 +388,14 @@ export function evict(
 export function reproach(session: Session, { now, options }: Surroundings): Change<undefined> {
   const draft = startChange(session, undefined);
   if (hasLanes(options.relax)) draft.member.conduct = afterEvidence(session.conduct, "report", now);
+  return finishChange(draft, undefined);
+}
+
+/** The session is told a warning: now, or when it comes back. */
+export function warn(session: Session, warning: WarningEvent): Change<undefined> {
+  const draft = startChange(session, undefined);
+  if (session.present) send(draft, session, warning);
+  else draft.member.warning = warning;
   return finishChange(draft, undefined);
 }
 

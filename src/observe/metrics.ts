@@ -1,4 +1,5 @@
 /** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
+import type { DecisionRecord } from "../domain/decisions.ts";
 import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { statsByLobby, type SiteStats } from "../domain/stats.ts";
@@ -35,6 +36,10 @@ export interface Metrics {
   hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane" | "message"): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;
+  /** A warning, a suspension, or another decision about a peer or report. */
+  decided(record: Pick<DecisionRecord, "decision" | "because" | "by">): void;
+  /** A note or evidence was dropped before it was told. */
+  evidenceDropped(because: EvidenceDropped): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -51,6 +56,10 @@ export type TurnedAway = (typeof turnedAwayReasons)[number];
 /** Why events are lost: too many waited, or the receiver did not accept them. */
 const eventsLostReasons = ["queue-full", "webhook"] as const;
 export type EventsLost = (typeof eventsLostReasons)[number];
+
+/** Why evidence is dropped: too much of it waits, or for too long. */
+const evidenceDroppedReasons = ["full", "late"] as const;
+export type EvidenceDropped = (typeof evidenceDroppedReasons)[number];
 
 export interface MetricsOptions {
   /** Called at each scrape; while it rejects, the numbers of the whole site stay as they were. */
@@ -118,6 +127,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     turnedAway: (because) => turnedAway.inc({ because }),
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
+    ...createModerationCounters(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
   };
@@ -142,6 +152,28 @@ function createRelayCounts(registers: Registry[]) {
   const help = "Texts sent through the server, by what became of them";
   counter("peer_stream_messages_total", help, "outcome", messages);
   return { relayed, messages };
+}
+
+function createModerationCounters(
+  registers: Registry[],
+): Pick<Metrics, "decided" | "evidenceDropped"> {
+  const decisions = new Counter({
+    name: "peer_stream_decisions_total",
+    help: "Warnings, suspensions, and other decisions about peers and reports",
+    labelNames: ["decision", "reason", "by"],
+    registers,
+  });
+  const dropped = new Counter({
+    name: "peer_stream_evidence_dropped_total",
+    help: "Notes and evidence that were dropped before they were told, by cause",
+    labelNames: ["because"],
+    registers,
+  });
+  for (const because of evidenceDroppedReasons) dropped.inc({ because }, 0);
+  return {
+    decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
+    evidenceDropped: (because) => dropped.inc({ because }),
+  };
 }
 
 function createHistograms(registers: Registry[], labels: LobbyLabels) {

@@ -13,7 +13,7 @@ import {
 } from "../protocol.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import type { Context } from "./context.ts";
+import { anonymous, type Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./events.ts";
 import {
@@ -83,12 +83,16 @@ const procedures = {
   }),
 
   report: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
-    const { roomId, reason } = call.input;
-    return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
+    const { roomId, reason, note, evidence } = call.input;
+    const filed = { reason, note, evidence, account: call.ctx.account };
+    return unwrap(await call.ctx.signaling.report(callerOf(call), roomId, filed));
   }),
-  block: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
-    const { roomId, reason } = call.input;
-    return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
+  block: intentProcedure.input(schemas.blockInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.block(callerOf(call), call.input.roomId));
+  }),
+  case: signalProcedure.input(schemas.caseInput).query(async ({ ctx, input }) => {
+    const { caller = anonymous } = ctx.connection;
+    return unwrap(await ctx.signaling.caseOf(caller, ctx.account, input.caseId));
   }),
 
   iceServers: signalProcedure.input(schemas.noInput).query(async ({ ctx }) => {

@@ -5,7 +5,8 @@
 import type { Moved } from "../domain/change.ts";
 import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
-import type { Party, Subject, Suspension } from "../domain/moderation.ts";
+import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
+import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { isRestricted, readRoomId, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
@@ -16,12 +17,12 @@ import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type {
+  CaseAnswer,
   Chat,
   Facts,
   IceServer,
   LoggedEvent,
   Mode,
-  ReportReason,
   Signal,
   Stats,
   StatusAnswer,
@@ -34,10 +35,11 @@ import {
   type OpenEvents,
 } from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
+import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk, type Delivered } from "./talk.ts";
 
-export interface SignalingParts {
+export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
   engine: Engine;
   system: System;
   policy: Policy;
@@ -46,28 +48,8 @@ export interface SignalingParts {
   forceRelay: boolean;
   /** Which way the words of rooms for video and audio take. */
   chat: Chat;
-  /** Called with each reporter's first report of a room; must neither throw nor wait. */
-  onReport: (report: ReportNotice) => void;
   log: Log;
   metrics: Metrics;
-}
-
-/** A report for an operator: never a token, an address, or anything that peers said. */
-export interface ReportNotice {
-  /** Epoch milliseconds. */
-  at: number;
-  roomId: string;
-  /** The same as `roomId`, for receivers written for earlier versions. */
-  room: string;
-  reason: ReportReason;
-  /** The beginning of the reporter's session id. */
-  reporter: string;
-  /** As the operator's calls name it. */
-  reported: Party;
-  /** Whether it counts as a vote: not from a room that had just begun, nor of one who reports nearly everybody. */
-  counted: boolean;
-  /** What is suspended because of it, and until when (epoch milliseconds). */
-  suspended: (Subject & { until: number })[];
 }
 
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
@@ -86,11 +68,13 @@ export class Signaling {
   readonly #matcher: Matcher;
   readonly #sweeper: Sweeper;
   readonly #streams: EventStreams;
+  readonly #reports: Reports;
 
   constructor(parts: SignalingParts) {
     const { engine, system, log, metrics } = parts;
     this.#parts = parts;
     this.talk = new Talk(parts);
+    this.#reports = new Reports(parts);
     this.#matcher = new Matcher({ ...parts, onRetry: () => this.#sweeper.retry() });
     this.#sweeper = new Sweeper({
       engine,
@@ -224,40 +208,39 @@ export class Signaling {
     return this.#settle(caller, ended);
   }
 
-  async report(
-    caller: Caller,
-    kind: "report" | "block",
-    roomId: string,
-    reason?: ReportReason,
-  ): Promise<{ accepted: true } | Rejection> {
+  /** Blocks the other member of a present or recent room, and ends it. */
+  async block(caller: Caller, roomId: string): Promise<{ accepted: true } | Rejection> {
     const { engine, log } = this.#parts;
     const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
     if (isRejection(avoided)) return avoided;
-    if (kind === "report") await this.#reportPartner(caller, roomId, reason ?? "other");
-    else log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
-    const ended = await engine.end(caller, { ending: kind, roomId });
-    const settled = await this.#settle(caller, ended);
-    return isRejection(settled) ? settled : { accepted: true };
+    log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
+    return this.#endFor(caller, "block", roomId);
   }
 
-  async #reportPartner(caller: Caller, roomId: string, reason: ReportReason): Promise<void> {
-    const { engine, log, system, onReport } = this.#parts;
-    const report = await engine.report(caller, roomId, reason);
-    if (isRejection(report) || !report.first) return;
-    const { reported, counted } = report;
-    const suspended = report.suspended.map(({ subject, until }) => ({ ...subject, until }));
-    const reporter = shortId(caller.sessionId);
-    log.info("reported", {
-      room: roomId,
-      reason,
-      reporter,
-      reported: shortId(reported.sessionId),
-      counted,
-      suspended: suspended.length,
-    });
-    const at = system.now();
-    onReport({ at, roomId, room: roomId, reason, reporter, reported, counted, suspended });
-    await this.#matcher.matchAll(report.newlyWaiting);
+  /** The same, and files a report. */
+  async report(
+    caller: Caller,
+    roomId: string,
+    filed: FiledReport = {},
+  ): Promise<{ accepted: true; caseId: string } | Rejection> {
+    const { engine } = this.#parts;
+    const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
+    if (isRejection(avoided)) return avoided;
+    const reported = await this.#reports.file(caller, roomId, filed);
+    if (isRejection(reported)) return reported;
+    await this.#matcher.matchAll(reported.newlyWaiting);
+    const ended = await this.#endFor(caller, "report", roomId);
+    return isRejection(ended) ? ended : { ...ended, caseId: reported.caseId };
+  }
+
+  async #endFor(
+    caller: Caller,
+    ending: "report" | "block",
+    roomId: string,
+  ): Promise<{ accepted: true } | Rejection> {
+    const ended = await this.#parts.engine.end(caller, { ending, roomId });
+    const settled = await this.#settle(caller, ended);
+    return isRejection(settled) ? settled : { accepted: true };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -277,6 +260,15 @@ export class Signaling {
     return { iceServers: iceServersFor(ice, system.now(), relayFor) };
   }
 
+  /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */
+  caseOf(
+    caller: Caller,
+    account: string | undefined,
+    caseId: string,
+  ): Promise<CaseAnswer | Rejection> {
+    return this.#reports.caseOf(caller, account, caseId);
+  }
+
   /** Of one lobby; by default of the one that is always there. */
   async stats(lobby?: string): Promise<Stats | Rejection> {
     return this.#parts.engine.statsOf(lobby);
@@ -291,19 +283,30 @@ export class Signaling {
   }
 
   /** Takes the subject out of lobby and room, and lets it into neither until then (epoch milliseconds). */
-  async suspend(subject: Subject, until: number): Promise<Rejection | undefined> {
-    const suspended = await this.#parts.engine.suspend(subject, until);
+  async suspend(
+    subject: Subject,
+    until: number,
+    grounds?: Grounds,
+  ): Promise<Rejection | undefined> {
+    const suspended = await this.#reports.suspend(subject, until, grounds);
     if (isRejection(suspended)) return suspended;
-    this.#parts.log.info("suspended", { ...subject, until });
     await this.#matcher.matchAll(suspended.newlyWaiting);
     return undefined;
   }
 
   /** `false` if there was no such suspension. */
-  async lift(subject: Subject): Promise<boolean | Rejection> {
-    const lifted = await this.#parts.engine.lift(subject);
-    if (lifted === true) this.#parts.log.info("lifted", { ...subject });
-    return lifted;
+  lift(subject: Subject, grounds?: Grounds): Promise<boolean | Rejection> {
+    return this.#reports.lift(subject, grounds);
+  }
+
+  /** Closes a case without a sanction. */
+  dismiss(caseId: string, grounds?: Grounds): Promise<Rejection | undefined> {
+    return this.#reports.dismiss(caseId, grounds);
+  }
+
+  /** What was decided, the oldest first. */
+  async decisions(request: DecisionsRequest): Promise<ExportedDecision[] | Rejection> {
+    return this.#parts.engine.decisions(request);
   }
 
   async suspensions(): Promise<Suspension[]> {
@@ -352,9 +355,6 @@ export class Signaling {
 
 /** The id of the room in a `create-offer` or `wait-for-offer`. */
 const roomIdOfOffer = /^\{"type":"[a-z-]+","roomId":"([^"]*)"/;
-
-/** Tells sessions apart in logs without naming one: a sixth of its random bits. */
-const shortId = (sessionId: string) => sessionId.slice(0, 4);
 
 /** A part of the same mutation whose result is recorded on its own. */
 function subMutation(caller: Caller, name: string): Caller {

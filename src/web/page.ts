@@ -98,7 +98,7 @@ class Page {
     this.#peer.onEvent((event) => {
       if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
       else if (event.type === "typing") this.#chat.typing(event.typing);
-      else this.#chat.undelivered(event.id);
+      else if (event.type === "chat-undelivered") this.#chat.undelivered(event.id);
     });
     this.#show(this.#peer.state);
   }

@@ -203,7 +203,7 @@ for (const [where, open] of Object.entries(await everyEngine(11))) {
       await world.signaling.connected(alice.caller, roomId);
       await world.signaling.connected(bob.caller, roomId);
       // Votes still have to wait until it has lasted.
-      await world.signaling.report(bob.caller, "report", roomId, "spam");
+      await world.signaling.report(bob.caller, roomId, { reason: "spam" });
       expect(world.logged.find(({ what }) => what === "reported")?.fields).toMatchObject({
         counted: false,
       });

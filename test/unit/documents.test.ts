@@ -173,7 +173,7 @@ describe("the documents", () => {
     const stated = table(operating, "As a program").filter(([name]) => defaults.has(name));
     expect(stated.length).toBeGreaterThan(20);
     for (const [name, text = ""] of stated)
-      expect([name, /^[^\s,;]+/.exec(text)?.[0]]).toEqual([name, defaults.get(name)]);
+      expect([name, /^\S+?(?=[,;]?(?:\s|$))/.exec(text)?.[0]]).toEqual([name, defaults.get(name)]);
     const graceS = Number(defaults.get("GRACE_MS")) / 1000;
     expect(wireProtocol).toContain(`\`GRACE_MS\` (${graceS} s by default)`);
   });

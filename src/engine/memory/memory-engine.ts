@@ -1,17 +1,19 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
 import { askAgain } from "../../domain/again.ts";
+import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
+import type { DecisionsRequest, ExportedDecision } from "../../domain/decisions.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
 import { setMedia } from "../../domain/media.ts";
-import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
+import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
-import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
+import { knowsRoom, statusOf } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { Media, ReportReason, Stats, Status } from "../../protocol.ts";
+import type { CaseAnswer, Media, ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -19,9 +21,11 @@ import type {
   Attached,
   AttachRequest,
   Caller,
+  Decided,
   EndRequest,
   Engine,
   EngineOptions,
+  Filing,
   MatchOptions,
   PairRequest,
   Reported,
@@ -35,6 +39,7 @@ import { Meetings } from "./meetings.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
 import { createSurroundings } from "./surroundings.ts";
+import { Suspensions } from "./suspensions.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -48,7 +53,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #meetings: Meetings;
-  readonly #moderation: Moderation;
+  readonly #suspensions: Suspensions;
   #onDisconnect: (subject: Subject) => void = () => {};
   readonly #lifecycle: LifecycleQueue;
   #streams = 0;
@@ -58,12 +63,17 @@ class MemoryEngine implements Engine {
     this.#system = system;
     this.#options = options;
     this.#store = new SessionStore(this.now, options, this.#notifier);
-    this.#moderation = new Moderation(options.moderation);
     this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
     this.#store.onChange = this.#lifecycle.onChange;
-    const [store, moderation] = [this.#store, this.#moderation];
-    this.#surroundings = createSurroundings({ system, now: this.now, options, store, moderation });
-    this.#meetings = new Meetings(store, this.#surroundings);
+    const shared = { system, now: this.now, options, store: this.#store };
+    this.#suspensions = new Suspensions({
+      ...shared,
+      lifecycle: this.#lifecycle,
+      surroundings: () => this.#surroundings(),
+      apply: (...change) => this.#meetings.apply(...change),
+    });
+    this.#surroundings = createSurroundings({ ...shared, suspensions: this.#suspensions });
+    this.#meetings = new Meetings(this.#store, this.#surroundings);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -212,7 +222,7 @@ class MemoryEngine implements Engine {
       notInRoom,
       (session, met) =>
         met ? transitions.block(session, met, roomId, this.#surroundings()) : notInRoom,
-      (session) => this.#metIn(session, roomId)?.partner,
+      (session) => this.#suspensions.metIn(session, roomId)?.partner,
     );
   }
 
@@ -225,35 +235,45 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  report(caller: Caller, roomId: string, reason?: ReportReason): Reported | Rejection {
+  report(
+    caller: Caller,
+    roomId: string,
+    reason?: ReportReason,
+    filing?: Filing,
+  ): Reported | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
-    const met = session && this.#metIn(session, roomId);
-    if (!session || !met) return notInRoom;
-    const reported = partyOf(met.partner.value);
-    const at = this.#system.now();
-    const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
-    const verdict = this.#moderation.report(report, at, this.now());
-    if (verdict.counted) this.#reproach(met.partner);
-    this.#lifecycle.reported({ ...report, at, reason }, verdict);
-    return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
+    return session ? this.#suspensions.report(session, roomId, reason, filing) : notInRoom;
   }
 
-  suspend(subject: Subject, until: number): Pick<Reported, "newlyWaiting"> {
-    const suspension = this.#moderation.suspend(subject, until, this.#system.now());
-    this.#lifecycle.suspended(suspension);
-    return { newlyWaiting: this.#evict([suspension]) };
+  messagesIn(caller: Caller, roomId: string): RoomMessages | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    return session ? this.#suspensions.messagesIn(session, roomId) : notInRoom;
   }
 
-  lift(subject: Subject): boolean {
-    const at = this.#system.now();
-    if (!this.#moderation.lift(subject, at)) return false;
-    this.#lifecycle.lifted(subject, at);
-    return true;
+  suspend(...decision: Parameters<Suspensions["suspend"]>): ReturnType<Suspensions["suspend"]> {
+    return this.#suspensions.suspend(...decision);
+  }
+
+  lift(subject: Subject, grounds?: Grounds): boolean {
+    return this.#suspensions.lift(subject, grounds);
+  }
+
+  dismiss(caseId: string, grounds?: Grounds): Decided {
+    return this.#suspensions.dismiss(caseId, grounds);
   }
 
   suspensions(): Suspension[] {
-    return this.#moderation.list(this.#system.now());
+    return this.#suspensions.list();
+  }
+
+  decisions(request: DecisionsRequest): ExportedDecision[] {
+    return this.#suspensions.decisions(request);
+  }
+
+  caseAnswer(caseId: string): CaseAnswer {
+    return this.#suspensions.ofCase(caseId);
   }
 
   disconnect(subject: Subject): undefined {
@@ -356,31 +376,6 @@ class MemoryEngine implements Engine {
   #current({ sessionId, revision }: TicketVersion): StoredSession | undefined {
     const session = this.#store.get(sessionId);
     return session?.value.ticket?.revision === revision ? session : undefined;
-  }
-
-  #metIn(session: StoredSession, roomId: string) {
-    const met = transitions.partnerIn(session.value, roomId, this.#surroundings());
-    if (!met) return undefined;
-    const { partnerId, partnerAccount, votes } = met;
-    const store = this.#store;
-    return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
-  }
-
-  #reproach(session: StoredSession): void {
-    const change = transitions.reproach(session.current(), this.#surroundings());
-    this.#store.apply(change, session, undefined);
-  }
-
-  /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
-  #evict(suspensions: readonly Suspension[]): string[] {
-    const store = this.#store;
-    return suspensions.flatMap(({ subject }) =>
-      store.sessionsOf(subject).flatMap((one) => {
-        const partner = store.partnerOf(one);
-        const change = transitions.evict(one.current(), partner?.current(), this.#surroundings());
-        return this.#meetings.apply(change, one, partner).newlyWaiting;
-      }),
-    );
   }
 
   #expireGrace(session: StoredSession): string[] {

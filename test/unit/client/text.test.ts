@@ -47,7 +47,8 @@ async function alice(mode: Mode, rtc: Rtc = noRtc) {
   const words = () =>
     events.map((event) => {
       if (event.type === "chat") return `${event.from}: ${event.text}`;
-      return event.type === "typing" ? `typing ${event.typing}` : `undelivered ${event.id}`;
+      if (event.type === "typing") return `typing ${event.typing}`;
+      return event.type === "warning" ? "warning" : `undelivered ${event.id}`;
     });
   /** The texts that were sent to the server, and whether somebody types. */
   const said = () =>
