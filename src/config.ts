@@ -6,16 +6,10 @@ import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
-import { flag, list, secret } from "./config-values.ts";
+import { flag, integer, list, secret } from "./config-values.ts";
 import { isName, lobbyCharsMax } from "./rpc/identity.ts";
+import { readSafetyConfig, safetyProblems, safetyVariables } from "./safety-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
-
-const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, "must be a whole number")
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
 
 const proxies = z.string().transform((text, context) => {
   const proxyList = parseProxyList(text);
@@ -162,6 +156,7 @@ const variables = z.object({
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
   ...authVariables,
+  ...safetyVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
   MODERATION_WEBHOOK: z
@@ -187,7 +182,12 @@ const config = variables
       require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
-    const misfits = [...redisProblems(env), ...eventsProblems(env), ...authProblems(env)];
+    const misfits = [
+      ...redisProblems(env),
+      ...eventsProblems(env),
+      ...authProblems(env),
+      ...safetyProblems(env),
+    ];
     for (const [variable, problem] of misfits) require(variable, problem);
   })
   .superRefine((env, context) => {
@@ -303,6 +303,7 @@ const config = variables
         ? undefined
         : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
     events: readEventsConfig(env),
+    ...readSafetyConfig(env),
     rates: {
       signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
       intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },

@@ -7,6 +7,7 @@ import { networkHashChars } from "../domain/moderation.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
+import { createMarks, type Marks } from "../engine/marks.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
@@ -15,7 +16,8 @@ import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { textOfError } from "../observe/text-of-error.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
-import { limits, type FactsDeclaration } from "../protocol.ts";
+import type { ChallengeConfig } from "../safety-config.ts";
+import { limits, type FactsDeclaration, type Rules } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
@@ -28,6 +30,7 @@ import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
+import { createHints } from "../signaling/hints.ts";
 import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
@@ -36,6 +39,7 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
+import { createGate, type Gate } from "./gate.ts";
 
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
@@ -51,6 +55,10 @@ export interface SignalingOptions {
   forceRelay?: boolean;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport?: (report: ReportNotice) => void;
+  /** Whether hints are taken. Default: false. */
+  takesHints?: boolean;
+  /** What all nodes know for a while. Default: kept in memory. */
+  marks?: Marks;
   /** Names this node in its metrics. */
   nodeName?: string;
   /** The names of the lobbies that peers can choose. Default: `main`. */
@@ -73,6 +81,10 @@ export interface AssemblyOptions extends SignalingOptions {
   facts?: FactsDeclaration | undefined;
   /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
   relaxAfterMs?: number;
+  /** Who has to solve a proof of work. Default: nobody. */
+  challenge?: ChallengeConfig | undefined;
+  /** What pages show before the first search. Default: nothing. */
+  rules?: Rules | undefined;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -102,6 +114,8 @@ export function createLobby({
   onReport = () => {},
   nodeName,
   lobbies = [mainLobby],
+  takesHints = false,
+  marks = createMarks(system.elapsed),
 }: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
   const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
   const signaling = new Signaling({
@@ -111,6 +125,7 @@ export function createLobby({
     ice,
     forceRelay,
     onReport,
+    hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,
   });
@@ -150,27 +165,18 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log, facts = {}, lobbies } = options;
+  const { system, engine, facts = {}, lobbies } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
-  const { signaling, metrics } = createLobby(options);
+  const { marks = createMarks(system.elapsed) } = options;
+  const { gate, onReport } = createGate({ ...options, marks });
+  const { signaling, metrics } = createLobby({ ...options, marks, onReport });
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const { authenticate, admit, askLane } = createHooks(options, metrics);
-  const contexts = createContexts({
-    signaling,
-    tokens: createSessionTokens(options.sessionSecrets),
-    limits: createCallLimits(options.rates, system.elapsed),
-    now: system.now,
-    newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit,
-    askLane,
-    lobbies,
-    claims: createJoinClaims(facts, createClaimFaults(log, system)),
-  });
+  const { authenticate, contexts } = createPeers(options, { signaling, metrics, gate });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
@@ -193,7 +199,12 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies });
+  let router: AnyTRPCRouter = createAppRouter({
+    facts,
+    softAfterMs,
+    lobbies,
+    rules: options.rules,
+  });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -228,6 +239,28 @@ export function assemble(options: AssemblyOptions): Assembly {
       signaling.stop();
     },
   };
+}
+
+/** Who peers are, and in which contexts they call. */
+function createPeers(
+  options: AssemblyOptions,
+  { signaling, metrics, gate }: Pick<Assembly, "signaling" | "metrics"> & Pick<Gate, "gate">,
+) {
+  const { engine, log, system, lobbies, facts = {} } = options;
+  const { authenticate, admit, askLane } = createHooks(options, metrics);
+  const contexts = createContexts({
+    signaling,
+    tokens: createSessionTokens(options.sessionSecrets),
+    limits: createCallLimits(options.rates, system.elapsed),
+    now: system.now,
+    newSessionId: (account) => engine.newSessionId(system.id(), account),
+    admit,
+    askLane,
+    gate,
+    lobbies,
+    claims: createJoinClaims(facts, createClaimFaults(log, system)),
+  });
+  return { authenticate, contexts };
 }
 
 /** The operator's hooks whose answers peers wait for. */

@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { IceServer, PeerEvent } from "../protocol.ts";
+import type { IceServer, PeerEvent, Site } from "../protocol.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -59,6 +59,7 @@ export interface Connection {
   /** Calls a mutation. Rejects with an error for `readRefusal`. */
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(lobby?: string): Promise<Counts>;
+  site(): Promise<Site>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -150,6 +151,10 @@ class RpcConnection implements Connection {
   async counts(lobby?: string): Promise<Counts> {
     const input = lobby === undefined ? undefined : { lobby };
     return this.#query((rpc) => rpc.stats.query(input));
+  }
+
+  async site(): Promise<Site> {
+    return this.#query((rpc) => rpc.site.query());
   }
 
   renew(): void {

@@ -12,6 +12,8 @@ export type {
   Devices,
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
+export type { FrameSampling } from "./frame-sampler.ts";
+export { serveSolver } from "./proof-of-work.ts";
 export type { PartnerMedia } from "./data-channel-message.ts";
 export type {
   PastRoom,
@@ -24,12 +26,14 @@ export type { TokenStorage } from "./token-store.ts";
 export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
+  Challenge,
   EndReason,
   FactDimension,
   Facts,
   FactsDeclaration,
   FactsInput,
   FactValue,
+  Hint,
   IceServer,
   Mode,
   PeerEvent,
@@ -38,6 +42,7 @@ export type {
   RejectionReason,
   ReportReason,
   RoomTerms,
+  Rules,
   Signal,
   Site,
   Stats,

@@ -20,6 +20,7 @@ export type MutationName =
   | "addIceCandidate"
   | "connected"
   | "failed"
+  | "hint"
   | "report"
   | "block";
 export type Input<K extends MutationName> = NonNullable<Exclude<Inputs[K], void>>;
@@ -48,6 +49,7 @@ const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<A
   addIceCandidate: (rpc, input) => rpc.addIceCandidate.mutate(input),
   connected: (rpc, input) => rpc.connected.mutate(input),
   failed: (rpc, input) => rpc.failed.mutate(input),
+  hint: (rpc, input) => rpc.hint.mutate(input),
   report: (rpc, input) => rpc.report.mutate(input),
   block: (rpc, input) => rpc.block.mutate(input),
 };

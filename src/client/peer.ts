@@ -1,5 +1,6 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import type { ReportReason } from "../protocol.ts";
+import type { Hint, ReportReason } from "../protocol.ts";
+import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { Outcome, PeerStream, StartOptions } from "./types.ts";
@@ -31,12 +32,13 @@ export function createPeer(parts: PeerParts): Peer {
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: () => PeerStreamError | undefined;
-  readonly #countPeers: PeerStream["counts"];
+  readonly #connection: PeerParts["connection"];
+  readonly #samplers = new Set<() => void>();
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
     this.#findUnsupportedNow = findUnsupported;
-    this.#countPeers = (lobby) => parts.connection.counts(lobby);
+    this.#connection = parts.connection;
   }
 
   get state(): PeerStreamState {
@@ -112,7 +114,25 @@ class SessionPeer implements Peer {
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
-    return this.#countPeers(lobby);
+    return this.#connection.counts(lobby);
+  }
+
+  site(): ReturnType<PeerStream["site"]> {
+    return this.#connection.site();
+  }
+
+  sampleFrames(sampling: FrameSampling): () => void {
+    if (this.#isClosed) return () => {};
+    const end = sampleFrames(sampling, {
+      track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+      send: (hint) => this.#sendHint(hint),
+    });
+    const stop = () => {
+      this.#samplers.delete(stop);
+      end();
+    };
+    this.#samplers.add(stop);
+    return stop;
   }
 
   subscribe(listener: (state: PeerStreamState) => void): () => void {
@@ -145,10 +165,18 @@ class SessionPeer implements Peer {
 
   close(): void {
     if (!this.#isClosed) this.#session.close();
+    for (const stop of this.#samplers) stop();
   }
 
   get #isClosed(): boolean {
     return this.#session.model.closed;
+  }
+
+  /** Not repeated: the next one is as good. */
+  #sendHint({ label, score }: Hint): void {
+    const { serverRoom: roomId } = this.#session.model;
+    if (roomId === undefined) return;
+    this.#connection.call("hint", { roomId, label, score }).catch(() => {});
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */

@@ -1,5 +1,5 @@
 /** Reads the server's refusals, and decides which of them are worth another try. */
-import type { RejectionReason } from "../protocol.ts";
+import type { Challenge, RejectionReason } from "../protocol.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /** Why a call has failed. */
@@ -15,7 +15,7 @@ export function readRefusal(error: unknown): Refusal {
   const message = error instanceof Error ? error.message : String(error);
   const fields = dataOf(error);
   if (!fields) return { kind: "unanswered" };
-  const { reason, field, retryAfterMs, until } = fields;
+  const { reason, field, retryAfterMs, until, challenge } = fields;
   if (typeof reason !== "string") return { kind: "server-fault", message, cause: error };
   if (reason === "taken-over") return { kind: "taken-over", cause: error };
   return {
@@ -27,7 +27,12 @@ export function readRefusal(error: unknown): Refusal {
     ...(typeof field === "string" && { field }),
     ...(typeof retryAfterMs === "number" && { retryAfterMs }),
     ...(typeof until === "number" && { until }),
+    ...(isChallenge(challenge) && { challenge }),
   };
+}
+
+function isChallenge(value: unknown): value is Challenge {
+  return typeof value === "object" && value !== null && "kind" in value;
 }
 
 function dataOf(error: unknown): Record<string, unknown> | undefined {

@@ -1,5 +1,5 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Challenge, Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -74,8 +74,12 @@ export type MutationInput =
   | { type: "mutation-dropped"; key: number }
   | { type: "signal-refused"; error: PeerStreamError };
 
+/** What became of a challenge: the result of `solve-challenge`. */
+export type ChallengeInput =
+  { type: "challenge-solved"; solution: string } | { type: "challenge-failed"; cause: unknown };
+
 /** Everything that can happen to a session. */
-export type SessionInput = PageInput | ConnectionInput | CallInput | MutationInput;
+export type SessionInput = PageInput | ConnectionInput | CallInput | MutationInput | ChallengeInput;
 
 /** What the runner has to do, in order. */
 export type SessionCommand =
@@ -102,5 +106,7 @@ export type SessionCommand =
   | { type: "set-partner-typing"; typing: boolean }
   /** A chat message was sent, which also ends the typing indicator at the partner. */
   | { type: "end-own-typing" }
+  /** Replaces an earlier one. It is abandoned once the model does not need it any more. */
+  | { type: "solve-challenge"; challenge: Challenge }
   | { type: "emit"; event: PeerStreamEvent }
   | { type: "resolve-request"; request: number; outcome: Outcome };

@@ -5,7 +5,7 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { Facts, IceServer, RoomTerms } from "../protocol.ts";
+import type { Challenge, Facts, IceServer, RoomTerms } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
@@ -66,6 +66,11 @@ export interface PendingMutation {
   readonly request: number | undefined;
 }
 
+/** The server wants a challenge to be solved before a `join`. */
+export type RefusedByChallenge = Extract<PeerStreamError, { kind: "rejected" }> & {
+  challenge: Challenge;
+};
+
 export interface SessionModel {
   /** `close()` has been called. */
   readonly closed: boolean;
@@ -97,6 +102,12 @@ export interface SessionModel {
   readonly again: PastRoom | undefined;
   /** It has asked to meet somebody again, so the server may put it into a room although no partner is wanted. */
   readonly asksAgain: boolean;
+  /** The refusal whose challenge is being solved: a `join` follows. */
+  readonly solving: RefusedByChallenge | undefined;
+  /** For the next `join`. */
+  readonly solution: string | undefined;
+  /** Challenges since the last `join` that was carried out. */
+  readonly challenges: number;
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
@@ -123,6 +134,9 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     ended: undefined,
     again: undefined,
     asksAgain: false,
+    solving: undefined,
+    solution: undefined,
+    challenges: 0,
     searchingSinceMs: elapsedMs,
     call: undefined,
     pending: [],
@@ -131,12 +145,12 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
 }
 
 /** What `join` is sent. Without lobby, facts and wants it is in the form that the server reads fastest. */
-type Optional = "lobby" | "facts" | "wants";
+type Optional = "lobby" | "facts" | "wants" | "agreed";
 type JoinWishes = Required<Omit<Wishes, Optional>> & Pick<Wishes, Optional>;
 
 /** Fills in the defaults of the `join` mutation. */
 export function withDefaults(wishes: Wishes): JoinWishes {
-  const { lobby, facts, wants } = wishes;
+  const { lobby, facts, wants, agreed } = wishes;
   return {
     interests: wishes.interests ?? [],
     languages: wishes.languages ?? [],
@@ -146,6 +160,7 @@ export function withDefaults(wishes: Wishes): JoinWishes {
     ...(lobby !== undefined && { lobby }),
     ...(facts && { facts }),
     ...(wants && { wants }),
+    ...(agreed !== undefined && { agreed }),
   };
 }
 
@@ -205,6 +220,7 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
       return model.asksAgain;
     case "leave":
     // They name their room, so they are never too late.
+    case "hint":
     case "report":
     case "block":
       return true;

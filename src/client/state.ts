@@ -1,6 +1,6 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { EndReason, Facts, RejectionReason } from "../protocol.ts";
+import type { Challenge, EndReason, Facts, RejectionReason } from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -21,6 +21,8 @@ export type PeerStreamError =
       retryAfterMs?: number;
       /** Epoch milliseconds; with `suspended`. */
       until?: number;
+      /** What is asked for; with `challenge`. For the kind `rules`: show them, and `start` with `agreed`. */
+      challenge?: Challenge;
     }
   /** The server failed for a reason that it does not reveal. */
   | { kind: "server-fault"; message: string; cause: unknown }

@@ -6,6 +6,7 @@ import {
   type FactsDeclaration,
   type JoinInput,
   type NoFacts,
+  type Rules,
   type Signal,
   type Site,
   type Stats,
@@ -72,6 +73,11 @@ const procedures = {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
   }),
+  /** What a classifier says of the peer's own camera: a mark in a report of it, and nothing else. */
+  hint: signalProcedure.input(schemas.hintInput).mutation(async (call) => {
+    const { roomId, label, score } = call.input;
+    return unwrap(await call.ctx.signaling.hint(callerOf(call), roomId, { label, score }));
+  }),
   block: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
     const { roomId, reason } = call.input;
     return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
@@ -111,6 +117,8 @@ export interface SiteParts {
   softAfterMs: number;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
+  /** What pages show before the first search. Default: nothing. */
+  rules?: Rules | undefined;
 }
 
 /** The router for peers of which these facts may be known. */
@@ -118,8 +126,9 @@ export function createAppRouter<Declared extends FactsDeclaration = NoFacts>({
   facts,
   softAfterMs,
   lobbies = [mainLobby],
+  rules,
 }: SiteParts) {
-  const site = siteWith(facts, lobbies);
+  const site = siteWith(facts, lobbies, rules);
   const join = intentProcedure.input(schemas.joinInput(facts, softAfterMs)).mutation((call) => {
     return answer(call.ctx.join(callerOf(call), call.input));
   });
@@ -131,14 +140,18 @@ export function createAppRouter<Declared extends FactsDeclaration = NoFacts>({
   });
 }
 
-function siteWith(declared: FactsDeclaration, lobbies: readonly string[]): Site {
+function siteWith(
+  declared: FactsDeclaration,
+  lobbies: readonly string[],
+  rules: Rules | undefined,
+): Site {
   const facts = Object.fromEntries(
     Object.entries(declared).map(([name, dimension]) => [
       name,
       { by: "peer", shown: false, hard: true, ...dimension } as const,
     ]),
   );
-  return { protocol: protocolVersion, modes, facts, lobbies };
+  return { protocol: protocolVersion, modes, facts, lobbies, ...(rules && { rules }) };
 }
 
 /**

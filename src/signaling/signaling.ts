@@ -17,6 +17,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type {
   Facts,
+  Hint,
   IceServer,
   LoggedEvent,
   ReportReason,
@@ -31,6 +32,7 @@ import {
   type EventsRequest,
   type OpenEvents,
 } from "./event-streams.ts";
+import type { Hints, RoomHints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { Sweeper } from "./sweeper.ts";
 
@@ -43,6 +45,8 @@ export interface SignalingParts {
   forceRelay: boolean;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport: (report: ReportNotice) => void;
+  /** Absent: none are taken. */
+  hints?: Hints | undefined;
   log: Log;
   metrics: Metrics;
 }
@@ -63,6 +67,8 @@ export interface ReportNotice {
   counted: boolean;
   /** What is suspended because of it, and until when (epoch milliseconds). */
   suspended: (Subject & { until: number })[];
+  /** What classifiers in the members' own browsers said last of their cameras; absent without any. */
+  hints?: RoomHints;
 }
 
 export interface Delivered {
@@ -153,6 +159,13 @@ export class Signaling {
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 
+  /** Whether the caller neither waits nor is in a room. */
+  isIdle(caller: Caller): MaybePromise<boolean | Rejection> {
+    return chain(this.#parts.engine.status(caller), (current) =>
+      isRejection(current) ? current : current.status === "idle",
+    );
+  }
+
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection> {
     const ending = this.#parts.engine.end(caller, { ending: "leave" });
     return chain(ending, (ended) => this.#settle(caller, ended));
@@ -217,6 +230,19 @@ export class Signaling {
     return this.#settle(caller, ended);
   }
 
+  /** `accepted: false` where no hints are taken, and for a room that has ended. */
+  async hint(
+    caller: Caller,
+    roomId: string,
+    hint: Hint,
+  ): Promise<{ accepted: boolean } | Rejection> {
+    const { engine, hints } = this.#parts;
+    const isPresent = await engine.send(caller, roomId, undefined);
+    if (isRejection(isPresent)) return isPresent;
+    if (!isPresent || !hints) return { accepted: false };
+    return (await hints.take(caller.sessionId, roomId, hint)) ?? { accepted: true };
+  }
+
   async report(
     caller: Caller,
     kind: "report" | "block",
@@ -248,8 +274,10 @@ export class Signaling {
       counted,
       suspended: suspended.length,
     });
+    const hints = await this.#parts.hints?.of(roomId, caller.sessionId, reported.sessionId);
     const at = system.now();
-    onReport({ at, roomId, room: roomId, reason, reporter, reported, counted, suspended });
+    const notice = { at, roomId, room: roomId, reason, reporter, reported, counted, suspended };
+    onReport(hints ? { ...notice, hints } : notice);
     await this.#matcher.matchAll(report.newlyWaiting);
   }
 

@@ -72,6 +72,10 @@ export class FakeConnection implements Connection {
     throw new Error("not used in these tests");
   }
 
+  async site(): Promise<never> {
+    throw new Error("not used in these tests");
+  }
+
   sendLeaveOnUnload(): void {
     this.unloadLeaves += 1;
   }
