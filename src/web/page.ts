@@ -1,6 +1,7 @@
 /** The demo page: connects a peer stream to the elements of the page. */
 import { createPeerStream } from "../client/peer-stream.ts";
-import type { PeerStreamState } from "../client/state.ts";
+import type { Rules } from "../protocol.ts";
+import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
 import { findElements, type Elements } from "./elements.ts";
@@ -9,17 +10,25 @@ import { LocalMedia } from "./local-media.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
+import { createRulesView } from "./rules-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
+import { becomeSolver, prepareSolver } from "./solver.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
-import { confirmWords, endedWords, sharedInterestsWords, statusWords } from "./words.ts";
+import {
+  confirmWords,
+  endedWords,
+  rulesWords,
+  sharedInterestsWords,
+  statusWords,
+} from "./words.ts";
 
 class Page {
   readonly #elements: Elements = findElements();
   /** Whether the page was opened with `?fake=1`, to be tried without a camera. */
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
-  readonly #peer = createPeerStream();
+  readonly #peer = createPeerStream({ challengeWorker: prepareSolver() });
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
   readonly #remote = createRemoteView(this.#elements, () => this.#stats.painted());
   readonly #chat = createChatView(this.#elements, {
@@ -52,6 +61,9 @@ class Page {
       if (this.#peer.state.status !== "idle") void this.#begin();
     },
   });
+  readonly #rules = createRulesView(this.#elements, () => this.#peer.site());
+  /** The refusal by which the user was asked to agree to other rules. */
+  #disagreed: PeerStreamError | undefined;
   readonly #skip = createSecondPress({
     needed: () => this.#seesPartner,
     armed: (armed) => this.#askForSecondPress(armed, "next"),
@@ -122,6 +134,9 @@ class Page {
     const { status, interests, troubleTitle } = this.#elements;
     // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
     if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
+    const agreed = await this.#rules.agree();
+    if (press !== this.#press) return;
+    if (agreed === undefined) return void (status.textContent = rulesWords.declined);
     if (!this.#media.stream)
       status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
     const isReady = await this.#media.ready();
@@ -132,9 +147,21 @@ class Page {
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
+      ...(agreed !== "" && { agreed }),
       ...(stream && { stream }),
     });
     this.#show(this.#peer.state);
+  }
+
+  /** The rules are other ones than those that the user has agreed to. */
+  #askAgain(state: PeerStreamState): void {
+    if (state.status !== "idle" || state.error === this.#disagreed) return;
+    const { error } = state;
+    if (error?.kind !== "rejected" || error.challenge?.kind !== "rules") return;
+    this.#disagreed = error;
+    const { version, text, url, age } = error.challenge as unknown as Rules;
+    this.#rules.changed({ version, text, url, age });
+    void this.#begin();
   }
 
   get #seesPartner(): boolean {
@@ -165,6 +192,7 @@ class Page {
     banner.textContent = words;
     this.#remote.show(state);
     this.#showControls(state);
+    this.#askAgain(state);
     this.#again.show(state);
     this.#showRoom(state);
     if ("online" in state && state.online !== undefined) this.#online.show(state.online);
@@ -203,4 +231,4 @@ class Page {
   }
 }
 
-new Page();
+if (!becomeSolver()) new Page();
