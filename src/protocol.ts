@@ -189,11 +189,11 @@ export interface Challenge {
 export interface Rules {
   /** What `join` is told as `agreed`, at most `limits.rulesVersionCharsMax` characters; another one with each change. */
   readonly version: string;
-  readonly text?: string | undefined;
+  readonly text?: string;
   /** Where the whole text is. */
-  readonly url?: string | undefined;
+  readonly url?: string;
   /** The least age in years, which is asked for, too; absent: any. */
-  readonly age?: number | undefined;
+  readonly age?: number;
   /** Whether `join` is refused without them. */
   readonly required: boolean;
 }

@@ -159,8 +159,7 @@ class Page {
     const { error } = state;
     if (error?.kind !== "rejected" || error.challenge?.kind !== "rules") return;
     this.#disagreed = error;
-    const { version, text, url, age } = error.challenge as unknown as Rules;
-    this.#rules.changed({ version, text, url, age });
+    this.#rules.changed(error.challenge as unknown as Rules);
     void this.#begin();
   }
 
