@@ -9,16 +9,16 @@ export const list = z.string().transform((text) =>
     .filter((item) => item !== ""),
 );
 
-export const flag = z
-  .enum(["true", "false", "1", "0"], "must be true or false")
-  .transform((text) => text === "true" || text === "1");
-
 export const integer = (min: number, max: number) =>
   z
     .string()
     .regex(/^\d+$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+export const flag = z
+  .enum(["true", "false", "1", "0"], "must be true or false")
+  .transform((text) => text === "true" || text === "1");
 
 /** A text with fewer different characters is no random secret. */
 const secretCharactersMin = 8;

@@ -13,6 +13,7 @@ import {
   moderationVariables,
   readModerationConfig,
 } from "./moderation-config.ts";
+import { readSafetyConfig, safetyProblems, safetyVariables } from "./safety-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
 const proxies = z.string().transform((text, context) => {
@@ -155,6 +156,7 @@ const variables = z.object({
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
   ...authVariables,
+  ...safetyVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
   MODERATION_WEBHOOK: z
@@ -185,6 +187,7 @@ const config = variables
       ...eventsProblems(env),
       ...authProblems(env),
       ...moderationProblems(env),
+      ...safetyProblems(env),
     ];
     for (const [variable, problem] of misfits) require(variable, problem);
   })
@@ -297,6 +300,7 @@ const config = variables
         ? undefined
         : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
     events: readEventsConfig(env),
+    ...readSafetyConfig(env),
     rates: {
       signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
       intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },

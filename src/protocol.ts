@@ -35,6 +35,12 @@ export const limits = {
   messageCharsMax: 2000,
   /** Characters of a mutation id, which the client chooses. */
   mutationIdCharsMax: 64,
+  /** Bytes of the solution of a challenge. */
+  solutionBytesMax: 4096,
+  /** Characters of the version of the rules. */
+  rulesVersionCharsMax: 64,
+  /** Characters of the label of a hint. */
+  hintLabelCharsMax: 64,
   /** How long after a room's end its members can ask to meet again (milliseconds). */
   againMs: 300_000,
   /** Characters (code points) of a report's note. */
@@ -200,6 +206,39 @@ export interface JoinInput<Declared extends FactsDeclaration> {
   lobby?: string | undefined;
   facts?: FactsInput<Declared> | undefined;
   wants?: WantsInput<Declared> | undefined;
+  /** Of the challenge that the call before was refused with, at most `limits.solutionBytesMax` bytes. */
+  solution?: string | undefined;
+  /** The version of the rules that the peer has agreed to. */
+  agreed?: string | undefined;
+}
+
+/**
+ * What a peer has to do before it may join; it calls `join` again with the `solution`, and with `agreed` for the kind `rules`. The
+ * kind says what the other fields are.
+ */
+export interface Challenge {
+  readonly kind: string;
+  readonly [field: string]: unknown;
+}
+
+/** What a page shows once, before the first search. */
+export interface Rules {
+  /** What `join` is told as `agreed`, at most `limits.rulesVersionCharsMax` characters; another one with each change. */
+  readonly version: string;
+  readonly text?: string;
+  /** Where the whole text is. */
+  readonly url?: string;
+  /** The least age in years, which is asked for, too; absent: any. */
+  readonly age?: number;
+  /** Whether `join` is refused without them. */
+  readonly required: boolean;
+}
+
+/** A classifier's word about the peer's own camera. */
+export interface Hint {
+  readonly label: string;
+  /** From 0 to 1. */
+  readonly score: number;
 }
 
 /** The result of `site`: what the operator has declared, for pages. */
@@ -211,6 +250,8 @@ export interface Site {
   facts: FactsDeclaration;
   /** Which ones `join` may name. */
   lobbies: readonly string[];
+  /** Absent: there are none. */
+  rules?: Rules;
 }
 
 /** Why a partner is reported: a closed list, so that it can be counted and carries no message. */
@@ -382,6 +423,7 @@ export const rejectionReasons = [
   "suspended",
   "relay-unavailable",
   "wrong-mode",
+  "challenge",
   "draining",
   "unavailable",
 ] as const;
@@ -394,4 +436,7 @@ export interface RejectionFields extends SuspensionNotice {
   field?: string;
   /** Milliseconds after which trying again makes sense. */
   retryAfterMs?: number;
+  until?: number;
+  /** What to do before calling `join` again; with `challenge`. */
+  challenge?: Challenge;
 }

@@ -6,6 +6,7 @@ export {
   type Whom,
 } from "./app/create-peer-stream.ts";
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
+export { challenge } from "./rpc/challenge.ts";
 export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { LaneHook } from "./rpc/lane.ts";

@@ -186,7 +186,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
-  const { engine, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
+  const { engine, marks, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const webhook =
     config.webhook &&
@@ -203,6 +203,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     ...config,
     system,
     engine,
+    marks,
     log,
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,

@@ -4,6 +4,7 @@ import { createDimensions } from "../domain/facts.ts";
 import { laneDimension, laneName } from "../domain/lanes.ts";
 import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
+import { createMarks, type Marks } from "../engine/marks.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
@@ -71,6 +72,8 @@ export interface OpenEngineParts {
 
 export interface OpenedEngine {
   engine: Engine;
+  /** Of all nodes. */
+  marks: Marks;
   /** What addresses do on all nodes together; only with Redis. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
@@ -82,7 +85,8 @@ export function openEngine(
 ): OpenedEngine {
   const options = engineOptionsFor(config, lifecycle);
   const { redis, sessionSecrets = [] } = config;
-  if (!redis) return { engine: createMemoryEngine(system, options) };
+  if (!redis)
+    return { engine: createMemoryEngine(system, options), marks: createMarks(system.elapsed) };
   const isOnly = redis.locations.length === 1;
   const ofShard = (shard: number) => (isOnly ? {} : { shard });
   // Synchronously, so that a host can create it at the top of a module.
@@ -107,5 +111,5 @@ export function openEngine(
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
-  return { engine, addresses: engine.addresses };
+  return { engine, marks: engine.marks, addresses: engine.addresses };
 }

@@ -157,6 +157,27 @@ export interface Settings {
   authCookie?: string | undefined;
   /** Whether peers without a token are refused. Default: false. */
   authRequired?: boolean | undefined;
+  /**
+   * Who has to solve a proof of work before a join: "off", "on" (everybody), or "adaptive" (sessions from addresses that make sessions, or
+   * are reported, faster than usual). Default: "off".
+   */
+  challenge?: "off" | "on" | "adaptive" | undefined;
+  /** How much there is to compute: tries on average. Default: 150. */
+  challengeDifficulty?: number | undefined;
+  /** How long a session that has solved one is not asked again. Default: 1,800,000. */
+  challengePassMs?: number | undefined;
+  /** The version of the rules that peers agree to, at most 64 characters; another one asks them anew. Default: none, there are no rules. */
+  rulesVersion?: string | undefined;
+  /** The rules, at most 4000 characters. Default: none. */
+  rulesText?: string | undefined;
+  /** Where the rules are. Default: none. */
+  rulesUrl?: string | undefined;
+  /** The least age in years that is asked for with the rules; 0: any. Default: 18. */
+  rulesAge?: number | undefined;
+  /** Whether a join without the present version of the rules is refused. Default: false. */
+  rulesRequired?: boolean | undefined;
+  /** Whether hints of classifiers in the peers' own browsers are taken, for reports. Default: false. */
+  hints?: boolean | undefined;
   /** Where lifecycle events are posted, signed by `eventsSecret`. Default: nowhere. */
   eventsWebhook?: string | undefined;
   eventsSecret?: string | undefined;

@@ -7,6 +7,7 @@ import { networkHashChars } from "../domain/moderation.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
+import { createMarks, type Marks } from "../engine/marks.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
@@ -15,14 +16,15 @@ import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import { placeOfError, textOfError } from "../observe/text-of-error.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
-import { limits, type Chat, type FactsDeclaration } from "../protocol.ts";
+import type { ChallengeConfig } from "../safety-config.ts";
+import { limits, type Chat, type FactsDeclaration, type Rules } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import type { HookName, HookParts } from "../rpc/hook-call.ts";
+import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
@@ -31,6 +33,7 @@ import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
+import { createHints } from "../signaling/hints.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
@@ -40,6 +43,8 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
+import { createGate, type Gate } from "./gate.ts";
+
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -60,6 +65,10 @@ export interface SignalingOptions {
   evidence?: { isWanted: boolean; bytesMax: number };
   /** As in `AssemblyOptions`. Default: one that nobody knows. */
   sessionSecrets?: readonly string[];
+  /** Whether hints are taken. Default: false. */
+  takesHints?: boolean;
+  /** What all nodes know for a while. Default: kept in memory. */
+  marks?: Marks;
   /** Names this node in its metrics. */
   nodeName?: string;
   /** The names of the lobbies that peers can choose. Default: `main`. */
@@ -86,6 +95,10 @@ export interface AssemblyOptions extends SignalingOptions {
   facts?: FactsDeclaration | undefined;
   /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
   relaxAfterMs?: number;
+  /** Who has to solve a proof of work. Default: nobody. */
+  challenge?: ChallengeConfig | undefined;
+  /** What pages show before the first search. Default: nothing. */
+  rules?: Rules | undefined;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -124,6 +137,8 @@ export function createLobby({
   lobbies = [mainLobby],
   sessionSecrets = [system.id()],
   evidence = { isWanted: false, bytesMax: 0 },
+  marks = createMarks(system.elapsed),
+  takesHints = false,
 }: SignalingOptions): Lobby {
   const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
   const store = createEvidenceStore({
@@ -141,6 +156,7 @@ export function createLobby({
     onReport,
     evidence: store,
     caseIds: createCaseIds(sessionSecrets),
+    hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,
   });
@@ -181,9 +197,11 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, log, facts = {}, lobbies } = options;
+  const { system, engine, facts = {}, lobbies } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
-  const lobby = createLobby(options);
+  const { marks = createMarks(system.elapsed) } = options;
+  const { gate, onReport } = createGate({ ...options, marks });
+  const lobby = createLobby({ ...options, marks, onReport });
   const { signaling, metrics } = lobby;
   const admission = new Admission({
     ...options.admission,
@@ -191,15 +209,13 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
-  const contexts = contextsFor(options, signaling, hooks);
+  const { authenticate, contexts } = createPeers(options, { signaling, metrics, gate });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const arrivals = new Arrivals({
     contexts,
-    authenticate:
-      options.authenticate && createAuthenticator({ ...hooks, authenticate: options.authenticate }),
+    authenticate,
     admission,
     signaling,
     system,
@@ -216,7 +232,12 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies });
+  let router: AnyTRPCRouter = createAppRouter({
+    facts,
+    softAfterMs,
+    lobbies,
+    rules: options.rules,
+  });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -252,11 +273,16 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 }
 
-function contextsFor(options: AssemblyOptions, signaling: Signaling, hooks: HookParts & System) {
-  const { engine, facts = {}, lane, lobbies, log, message, messageFallback = "drop" } = options;
-  const { admit, system } = options;
-  const reviewed = message && { hook: message, fallback: messageFallback };
-  return createContexts({
+/** Who peers are, and in which contexts they call. */
+function createPeers(
+  options: AssemblyOptions,
+  { signaling, metrics, gate }: Pick<Assembly, "signaling" | "metrics"> & Pick<Gate, "gate">,
+) {
+  const { engine, log, system, lobbies, facts = {}, message } = options;
+  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  const { messageFallback: fallback = "drop" } = options;
+  const { authenticate, admit, lane } = options;
+  const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
@@ -264,10 +290,15 @@ function contextsFor(options: AssemblyOptions, signaling: Signaling, hooks: Hook
     newSessionId: (account) => engine.newSessionId(system.id(), account),
     admit: admit && createAdmit(admit, hooks),
     askLane: lane && createAskLane(lane, hooks),
-    review: reviewed && new MessageReview(reviewed, signaling.talk, hooks),
+    review: message && new MessageReview({ hook: message, fallback }, signaling.talk, hooks),
+    gate,
     lobbies,
     claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
+  return {
+    authenticate: authenticate && createAuthenticator({ ...hooks, authenticate }),
+    contexts,
+  };
 }
 
 /** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */

@@ -12,6 +12,8 @@ export type {
   Devices,
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
+export type { FrameSampling } from "./frame-sampler.ts";
+export { serveSolver } from "./proof-of-work.ts";
 export type { PartnerMedia } from "./data-channel-message.ts";
 export type {
   PastRoom,
@@ -26,12 +28,14 @@ export type { Outcome, PeerStream, ReportDetails, StartOptions, Wishes } from ".
 export type {
   Candidate,
   CaseAnswer,
+  Challenge,
   EndReason,
   FactDimension,
   Facts,
   FactsDeclaration,
   FactsInput,
   FactValue,
+  Hint,
   IceServer,
   Mode,
   PeerEvent,
@@ -41,6 +45,7 @@ export type {
   RejectionReason,
   ReportReason,
   RoomTerms,
+  Rules,
   SanctionReason,
   Signal,
   Site,

@@ -23,6 +23,7 @@ export type MutationName =
   | "media"
   | "connected"
   | "failed"
+  | "hint"
   | "report"
   | "block";
 export type Input<K extends MutationName> = NonNullable<Exclude<Inputs[K], void>>;
@@ -57,6 +58,7 @@ const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<A
   media: (rpc, input) => rpc.media.mutate(input),
   connected: (rpc, input) => rpc.connected.mutate(input),
   failed: (rpc, input) => rpc.failed.mutate(input),
+  hint: (rpc, input) => rpc.hint.mutate(input),
   report: (rpc, input) => rpc.report.mutate(input),
   block: (rpc, input) => rpc.block.mutate(input),
 };

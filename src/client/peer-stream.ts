@@ -6,9 +6,10 @@
  *     await peer.camera.open();
  *     peer.start({ interests: ["chess"] });
  */
-import type { FactsDeclaration, IceServer, Mode } from "../protocol.ts";
+import type { Challenge, FactsDeclaration, IceServer, Mode } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
+import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer, type Peer } from "./peer.ts";
@@ -44,6 +45,16 @@ export interface PeerStreamOptions {
   storageKey?: string;
   /** Stores the chosen camera and microphone. Default: `localStorage`. */
   deviceStorage?: TokenStorage;
+  /**
+   * Solves a challenge of the server's own hook, such as a captcha: resolves with what the hook has to verify. `signal` is aborted when the
+   * search ends before that. Proofs of work are solved without this.
+   */
+  onChallenge?: (challenge: Challenge, signal: AbortSignal) => Promise<string>;
+  /**
+   * Creates the worker that solves proofs of work, where the page's Content-Security-Policy allows no worker of a Blob: its script calls
+   * `serveSolver`. Default: a worker of a Blob; where that is not allowed, they are solved without a worker.
+   */
+  challengeWorker?: () => Worker;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** Replaces the browser's WebRTC, for tests. */
@@ -73,6 +84,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     }),
     rtc: options.rtc ?? browserRtc,
     pagePeer,
+    solveChallenge: createChallengeSolver(options),
     findUnsupported: (mode) => findUnsupported(options, mode),
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
@@ -110,6 +122,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     stats: () => peer.stats(),
     counts: (lobby) => peer.counts(lobby),
     site: () => peer.site(),
+    sampleFrames: (sampling) => peer.sampleFrames(sampling),
     subscribe: (listener) => peer.subscribe(listener),
     onEvent: (listener) => peer.onEvent(listener),
     states: () => peer.states(),

@@ -2,11 +2,13 @@
 import {
   isMessageText,
   type CaseAnswer,
+  type Hint,
   type Mode,
   type QuotedMessage,
   type ReportReason,
   type Site,
 } from "../protocol.ts";
+import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import { takeStill, type StillSource } from "./still.ts";
@@ -39,7 +41,8 @@ export function createPeer(parts: PeerParts): Peer {
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
-  readonly #connection: SessionParts["connection"];
+  readonly #connection: PeerParts["connection"];
+  readonly #samplers = new Set<() => void>();
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
@@ -158,6 +161,20 @@ class SessionPeer implements Peer {
     return this.#connection.site();
   }
 
+  sampleFrames(sampling: FrameSampling): () => void {
+    if (this.#isClosed) return () => {};
+    const end = sampleFrames(sampling, {
+      track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+      send: (hint) => this.#sendHint(hint),
+    });
+    const stop = () => {
+      this.#samplers.delete(stop);
+      end();
+    };
+    this.#samplers.add(stop);
+    return stop;
+  }
+
   subscribe(listener: (state: PeerStreamState) => void): () => void {
     return this.#session.states.subscribe(listener);
   }
@@ -188,10 +205,18 @@ class SessionPeer implements Peer {
 
   close(): void {
     if (!this.#isClosed) this.#session.close();
+    for (const stop of this.#samplers) stop();
   }
 
   get #isClosed(): boolean {
     return this.#session.model.closed;
+  }
+
+  /** Not repeated: the next one is as good. */
+  #sendHint({ label, score }: Hint): void {
+    const { serverRoom: roomId } = this.#session.model;
+    if (roomId === undefined) return;
+    this.#connection.call("hint", { roomId, label, score }).catch(() => {});
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */

@@ -1,5 +1,5 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Challenge, Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -81,8 +81,12 @@ export type MutationInput =
   /** A chat message that went through the server has not reached the partner. */
   | { type: "chat-undelivered"; roomId: string; id: number };
 
+/** What became of a challenge: the result of `solve-challenge`. */
+export type ChallengeInput =
+  { type: "challenge-solved"; solution: string } | { type: "challenge-failed"; cause: unknown };
+
 /** Everything that can happen to a session. */
-export type SessionInput = PageInput | ConnectionInput | CallInput | MutationInput;
+export type SessionInput = PageInput | ConnectionInput | CallInput | MutationInput | ChallengeInput;
 
 /** What the runner has to do, in order. */
 export type SessionCommand =
@@ -111,5 +115,7 @@ export type SessionCommand =
   | { type: "set-partner-typing"; typing: boolean }
   /** A chat message was sent, which also ends the typing indicator at the partner. */
   | { type: "end-own-typing" }
+  /** Replaces an earlier one. It is abandoned once the model does not need it any more. */
+  | { type: "solve-challenge"; challenge: Challenge }
   | { type: "emit"; event: PeerStreamEvent }
   | { type: "resolve-request"; request: number; outcome: Outcome };

@@ -7,6 +7,7 @@
  */
 import {
   limits,
+  type Challenge,
   type Chat,
   type Facts,
   type IceServer,
@@ -83,6 +84,11 @@ export interface PendingMutation {
   readonly request: number | undefined;
 }
 
+/** The server wants a challenge to be solved before a `join`. */
+export type RefusedByChallenge = Extract<PeerStreamError, { kind: "rejected" }> & {
+  challenge: Challenge;
+};
+
 export interface SessionModel {
   /** `close()` has been called. */
   readonly closed: boolean;
@@ -116,6 +122,12 @@ export interface SessionModel {
   readonly again: PastRoom | undefined;
   /** It has asked to meet somebody again, so the server may put it into a room although no partner is wanted. */
   readonly asksAgain: boolean;
+  /** The refusal whose challenge is being solved: a `join` follows. */
+  readonly solving: RefusedByChallenge | undefined;
+  /** For the next `join`. */
+  readonly solution: string | undefined;
+  /** Challenges since the last `join` that was carried out. */
+  readonly challenges: number;
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
@@ -143,6 +155,9 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     ended: undefined,
     again: undefined,
     asksAgain: false,
+    solving: undefined,
+    solution: undefined,
+    challenges: 0,
     searchingSinceMs: elapsedMs,
     call: undefined,
     pending: [],
@@ -151,12 +166,12 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
 }
 
 /** What `join` is sent. Without lobby, facts and wants it is in the form that the server reads fastest. */
-type Optional = "lobby" | "facts" | "wants";
+type Optional = "lobby" | "facts" | "wants" | "agreed";
 type JoinWishes = Required<Omit<Wishes, Optional>> & Pick<Wishes, Optional>;
 
 /** Fills in the defaults of the `join` mutation. */
 export function withDefaults(wishes: Wishes): JoinWishes {
-  const { lobby, facts, wants } = wishes;
+  const { lobby, facts, wants, agreed } = wishes;
   return {
     interests: wishes.interests ?? [],
     languages: wishes.languages ?? [],
@@ -166,6 +181,7 @@ export function withDefaults(wishes: Wishes): JoinWishes {
     ...(lobby !== undefined && { lobby }),
     ...(facts && { facts }),
     ...(wants && { wants }),
+    ...(agreed !== undefined && { agreed }),
   };
 }
 
@@ -242,6 +258,7 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
       return model.asksAgain;
     case "leave":
     // They name their room, so they are never too late.
+    case "hint":
     case "report":
     case "block":
       return true;

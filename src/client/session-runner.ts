@@ -1,6 +1,7 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
-import type { IceServer, Signal } from "../protocol.ts";
+import type { Challenge, IceServer, Signal } from "../protocol.ts";
 import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
+import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { MutationQueue } from "./mutation-queue.ts";
@@ -27,6 +28,8 @@ export interface SessionParts {
   rtc: Rtc;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /** Solves what the server asks for before a join. Default: nothing is solved. */
+  solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
   pagePeer?: Pick<PagePeer, "enter" | "leave">;
 }
@@ -59,6 +62,7 @@ export class SessionRunner {
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
   #call: Call | undefined;
+  #solving: AbortController | undefined;
 
   #model = createSessionModel(currentTime());
   #state = deriveState(this.#model);
@@ -110,6 +114,7 @@ export class SessionRunner {
     try {
       const { model, commands } = updateSession(this.#model, input, currentTime());
       this.#model = model;
+      if (!model.solving) this.#solving?.abort();
       for (const command of commands) this.#execute(command);
     } finally {
       this.#depth -= 1;
@@ -184,6 +189,8 @@ export class SessionRunner {
         return this.typing.setPartner(command.typing);
       case "end-own-typing":
         return this.typing.ownMessageSent();
+      case "solve-challenge":
+        return void this.#solveChallenge(command.challenge);
       case "emit":
         return this.#emit(command.event);
       case "resolve-request":
@@ -204,6 +211,21 @@ export class SessionRunner {
     transportChanged: (kind) => this.process({ type: "transport-changed", kind }),
     ended: (error) => this.process({ type: "stream-ended", error }),
   };
+
+  async #solveChallenge(challenge: Challenge): Promise<void> {
+    this.#solving?.abort();
+    const solving = new AbortController();
+    this.#solving = solving;
+    let input: SessionInput;
+    try {
+      const solution = await this.#parts.solveChallenge?.(challenge, solving.signal);
+      if (solution === undefined) throw new Error("nothing solves challenges here");
+      input = { type: "challenge-solved", solution };
+    } catch (cause) {
+      input = { type: "challenge-failed", cause };
+    }
+    if (!solving.signal.aborted) this.process(input);
+  }
 
   #enqueue(key: number, mutation: Mutation): void {
     this.#mutations.enqueue(mutation.name, mutation.input, {

@@ -7,11 +7,19 @@ import {
   lastPending,
   withMessage,
   type CallModel,
+  type RefusedByChallenge,
   type Room,
   type SessionModel,
   type Time,
 } from "./session-model.ts";
 import type { PeerStreamError, RoomEnd } from "./state.ts";
+
+/** Challenges in a row that are solved for one `join`: a proof of work, one of the server's own hook, and one more try for each. */
+const CHALLENGES_MAX = 4;
+
+function isChallenged(error: PeerStreamError): error is RefusedByChallenge {
+  return error.kind === "rejected" && error.reason === "challenge" && error.challenge !== undefined;
+}
 
 type Draft = { -readonly [K in keyof SessionModel]: SessionModel[K] };
 
@@ -59,8 +67,13 @@ export class SessionStep {
   join(): void {
     const { model } = this;
     if (model.signaling !== "connected" || lastPending(model, "join", "leave") === "join") return;
+    // It joins once that is done.
+    if (model.solving) return;
     model.wishesDirty = false;
-    this.enqueue({ name: "join", input: { ...model.wishes } });
+    const { solution } = model;
+    model.solution = undefined;
+    const input = solution === undefined ? { ...model.wishes } : { ...model.wishes, solution };
+    this.enqueue({ name: "join", input });
   }
 
   skip(roomId: string): void {
@@ -176,6 +189,16 @@ export class SessionStep {
     // The room has ended, and the event that reports this is on its way.
     if (error.kind === "rejected" && error.reason === "not-in-room") return;
     this.fail(error);
+  }
+
+  /** The server has refused to let this peer into the lobby: what has to be solved first is solved, for anything else the search ends. */
+  refusedToJoin(error: PeerStreamError): void {
+    const { model } = this;
+    const isLast = ++model.challenges > CHALLENGES_MAX;
+    if (!isChallenged(error) || error.challenge.kind === "rules" || isLast)
+      return this.refused(error);
+    model.solving = error;
+    this.emit({ type: "solve-challenge", challenge: error.challenge });
   }
 
   /** Ends everything: idle with an error. */

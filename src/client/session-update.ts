@@ -25,6 +25,8 @@ export function updateSession(
   const step = new SessionStep(model, time);
   if (model.closed) updateClosed(step, input);
   else update(step, input);
+  const { model: next } = step;
+  if (!next.wanted) Object.assign(next, { solving: undefined, solution: undefined, challenges: 0 });
   return { model: step.model, commands: step.commands };
 }
 
@@ -91,6 +93,14 @@ function update(step: SessionStep, input: SessionInput): void {
       const { roomId, id } = input;
       return step.emit({ type: "emit", event: { type: "chat-undelivered", roomId, id } });
     }
+    case "challenge-solved":
+      if (!model.solving) return;
+      model.solving = undefined;
+      model.solution = input.solution;
+      return step.join();
+    case "challenge-failed":
+      if (model.solving) step.fail({ ...model.solving, cause: input.cause });
+      return;
     default:
       return onCallInput(step, input);
   }
@@ -342,6 +352,7 @@ function onMutationResult(
   switch (input.type) {
     case "mutation-answered":
       remove();
+      if (mutation.name === "join") model.challenges = 0;
       if (request === undefined) return;
       if (mutation.name !== "again") rejoin();
       return step.resolve(request, {
@@ -350,7 +361,7 @@ function onMutationResult(
         ...(input.caseId !== undefined && { caseId: input.caseId }),
       });
     case "mutation-refused":
-      if (mutation.name === "join" || mutation.name === "skip") step.refused(input.error);
+      if (mutation.name === "join" || mutation.name === "skip") step.refusedToJoin(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {
         const { roomId } = mutation.input;
         // The refused mutation has not ended the room.

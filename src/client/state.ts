@@ -1,6 +1,14 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { Chat, EndReason, Facts, Mode, RejectionReason, SanctionReason } from "../protocol.ts";
+import type {
+  Challenge,
+  Chat,
+  EndReason,
+  Facts,
+  Mode,
+  RejectionReason,
+  SanctionReason,
+} from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -27,6 +35,8 @@ export type PeerStreamError =
       caseId?: string;
       /** Where to object: a URL or a text, if the operator says so. */
       appeal?: string;
+      /** What is asked for; with `challenge`. For the kind `rules`: show them, and `start` with `agreed`. */
+      challenge?: Challenge;
     }
   /** The server failed for a reason that it does not reveal. */
   | { kind: "server-fault"; message: string; cause: unknown }

@@ -12,6 +12,7 @@ import type {
 import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
+import type { FrameSampling } from "./frame-sampler.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { StillSource } from "./still.ts";
 
@@ -33,6 +34,8 @@ export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {
   facts?: FactsInput<Declared>;
   /** What it wants of its partner, by name: `{ age: { from: 25, to: 40, hard: true } }`. Only of what the server has declared. */
   wants?: WantsInput<Declared>;
+  /** The version of the site's rules that the user has agreed to; see `site`. */
+  agreed?: string;
 }
 
 /** The options of `start`. */
@@ -134,8 +137,14 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
    * @param lobby default: as in `start`.
    */
   counts(lobby?: string): Promise<Counts>;
-  /** What the operator has declared: facts, and lobbies to choose from. Rejects when the server cannot be reached. */
+  /** What the server's operator has declared: modes, facts, lobbies and rules. Rejects when the server cannot be reached. */
   site(): Promise<Site>;
+  /**
+   * Gives frames of this peer's own camera to a classifier, before and during rooms, until the returned function is called or the peer
+   * stream is closed.
+   * @throws RangeError for more than one frame in 3 s.
+   */
+  sampleFrames(sampling: FrameSampling): () => void;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
   subscribe(listener: (state: PeerStreamState) => void): () => void;
   /** Calls `listener` with every event. Returns a function that unsubscribes. */

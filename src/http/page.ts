@@ -63,6 +63,7 @@ const contentSecurityPolicy = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src 'self'",
+  "worker-src 'self'",
   // Of the same host and port, WebSockets too (CSP 3, 6.7.2.8). What a call plays is no URL, so no media-src.
   "connect-src 'self'",
   "base-uri 'none'",
@@ -70,7 +71,8 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
   // What a stranger writes can't become markup, not even by a mistake of ours.
   "require-trusted-types-for 'script'",
-  "trusted-types 'none'",
+  // Only that of the script's own URL, for a worker.
+  "trusted-types solver",
 ].join("; ");
 
 /** Permissions that the page does not use. */

@@ -5,11 +5,18 @@ import type { MaybePromise } from "../maybe-promise.ts";
 import type { FactsDeclaration, FactsOf } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { PeerContext } from "./context.ts";
+import { checkChallenge } from "./challenge.ts";
 import { isRefusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What a peer asks for, as it has sent it; with what the operator states of it. */
-export type AskedWishes = Parameters<Signaling["join"]>[1] & { lobby?: string | undefined };
+export type AskedWishes = Parameters<Signaling["join"]>[1] & {
+  lobby?: string | undefined;
+  /** Of a challenge that the operator has made, as the peer has sent it: at most 4096 bytes, and not to be trusted. */
+  solution?: string | undefined;
+  /** The version of the rules that the peer says it has agreed to. */
+  agreed?: string | undefined;
+};
 
 /** The same as the hook sees it, typed by the declaration of facts. */
 export interface JoinWishes<Declared extends FactsDeclaration = FactsDeclaration> extends Omit<
@@ -30,7 +37,7 @@ export interface JoiningPeer extends PeerContext {
 }
 
 /**
- * `true`, or `refuse(…)` with what the peer is told. When it throws, takes longer than 2 s or answers anything else, the peer is
+ * `true`, or `refuse(…)` or `challenge(…)` with what the peer is told. When it throws, takes longer than 2 s or answers anything else, the peer is
  * refused as `unavailable` with `retryAfterMs`.
  */
 export type AdmitHook<Declared extends FactsDeclaration = FactsDeclaration> = (
@@ -47,6 +54,10 @@ export function createAdmit(hook: AdmitHook, parts: HookParts): Admit {
 }
 
 function check(answer: unknown): true | Rejection {
-  if (answer === true || isRefusal(answer)) return answer;
-  throw new TypeError(`admit must return true or refuse(…), not ${String(answer)}`);
+  if (answer === true) return answer;
+  if (isRefusal(answer)) {
+    if (answer.reason === "challenge") checkChallenge(answer.challenge);
+    return answer;
+  }
+  throw new TypeError(`admit must return true, refuse(…) or challenge(…), not ${String(answer)}`);
 }

@@ -10,6 +10,7 @@ import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { JoinClaims } from "./facts-input.ts";
+import type { JoinGate, Passed } from "./join-gate.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { AskLane } from "./lane.ts";
 import type { MessageReview } from "./message-review.ts";
@@ -47,6 +48,8 @@ export interface Connection {
   turnstile: Turnstile | undefined;
   /** Subscriptions open on it. */
   subscriptions: number;
+  /** See `JoinGate`. */
+  passed: Passed | undefined;
 }
 
 export interface Context extends PeerContext {
@@ -77,6 +80,8 @@ export interface Context extends PeerContext {
 class ConnectionContext implements Context {
   readonly #parts: ContextParts;
   readonly connection: Connection;
+  /** Whether a join has passed the gate. */
+  #hasPassed = false;
   /** Whether the `admit` hook has let it in when it was asked last. */
   #isAdmitted = false;
   /** Whether the `lane` hook has been asked: after that only joins ask it again. */
@@ -123,6 +128,16 @@ class ConnectionContext implements Context {
   }
 
   join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
+    const { gate } = this.#parts;
+    if (!gate) return this.#enter(caller, asked);
+    return chain(gate.pass(this.connection, caller.sessionId, asked), (passed) => {
+      if (isRejection(passed)) return passed;
+      this.#hasPassed = true;
+      return this.#enter(caller, passed);
+    });
+  }
+
+  #enter(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
     const { admit, claims, signaling } = this.#parts;
     const lobby = this.#lobbyFor(asked.lobby);
     const wishes = claims ? claims.addTo(asked, this.connection.identity.facts) : asked;
@@ -136,11 +151,21 @@ class ConnectionContext implements Context {
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
     const claimed = this.#parts.claims?.read(this.connection.identity.facts);
-    return this.#ifAdmitted(caller, () =>
-      chain(this.#hasAskedLane ? undefined : this.#askLane(caller), (lane) =>
-        this.signaling.skip(caller, roomId, claimed, lane),
-      ),
-    );
+    const skip = () =>
+      this.#ifAdmitted(caller, () =>
+        chain(this.#hasAskedLane ? undefined : this.#askLane(caller), (lane) =>
+          this.signaling.skip(caller, roomId, claimed, lane),
+        ),
+      );
+    const { gate } = this.#parts;
+    if (!gate || this.#hasPassed) return skip();
+    // One who is not idle has passed the gate, on an earlier connection.
+    return chain(this.signaling.isIdle(caller), (isIdle) => {
+      if (isIdle !== true) return isRejection(isIdle) ? isIdle : skip();
+      return chain(gate.pass(this.connection, caller.sessionId, unstatedWishes), (passed) =>
+        isRejection(passed) ? passed : skip(),
+      );
+    });
   }
 
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
@@ -237,6 +262,8 @@ export interface ContextParts {
   askLane?: AskLane | undefined;
   /** The operator's hook before a text is delivered; without it each is. */
   review?: MessageReview | undefined;
+  /** What a peer has to do before it may join; without it nothing. */
+  gate?: JoinGate | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
   /** What the operator states of peers; absent: nothing that decides who is paired. */
@@ -270,6 +297,7 @@ export function createContexts(parts: ContextParts) {
       newSessionId: newSessionId(identity.account),
       turnstile: undefined,
       subscriptions: 0,
+      passed: undefined,
     };
     return new ConnectionContext(parts, connection);
   }

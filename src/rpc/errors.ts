@@ -18,6 +18,7 @@ export const codeOf = {
   suspended: "FORBIDDEN",
   "relay-unavailable": "PRECONDITION_FAILED",
   "wrong-mode": "FORBIDDEN",
+  challenge: "PRECONDITION_FAILED",
   draining: "SERVICE_UNAVAILABLE",
   unavailable: "SERVICE_UNAVAILABLE",
 } as const satisfies Record<RejectionReason, Code>;
@@ -32,6 +33,7 @@ const messageOf: Record<RejectionReason, string> = {
   suspended: "You are suspended",
   "relay-unavailable": "No TURN server is configured",
   "wrong-mode": "The mode of this room does not allow this",
+  challenge: "Solve the challenge, and join again",
   draining: "This server is being replaced",
   unavailable: "The server can't do this at the moment",
 };

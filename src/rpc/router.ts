@@ -6,6 +6,7 @@ import {
   type FactsDeclaration,
   type JoinInput,
   type NoFacts,
+  type Rules,
   type Signal,
   type Site,
   type Stats,
@@ -87,6 +88,11 @@ const procedures = {
     const filed = { reason, note, evidence, account: call.ctx.account };
     return unwrap(await call.ctx.signaling.report(callerOf(call), roomId, filed));
   }),
+  /** What a classifier says of the peer's own camera: a mark in a report of it, and nothing else. */
+  hint: signalProcedure.input(schemas.hintInput).mutation(async (call) => {
+    const { roomId, label, score } = call.input;
+    return unwrap(await call.ctx.signaling.hint(callerOf(call), roomId, { label, score }));
+  }),
   block: intentProcedure.input(schemas.blockInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.block(callerOf(call), call.input.roomId));
   }),
@@ -129,6 +135,8 @@ export interface SiteParts {
   softAfterMs: number;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[] | undefined;
+  /** What pages show before the first search. Default: nothing. */
+  rules?: Rules | undefined;
 }
 
 /** The router for peers of which these facts may be known. */
@@ -136,8 +144,9 @@ export function createAppRouter<Declared extends FactsDeclaration = NoFacts>({
   facts,
   softAfterMs,
   lobbies = [mainLobby],
+  rules,
 }: SiteParts) {
-  const site = siteWith(facts, lobbies);
+  const site = siteWith(facts, lobbies, rules);
   const join = intentProcedure.input(schemas.joinInput(facts, softAfterMs)).mutation((call) => {
     return answer(call.ctx.join(callerOf(call), call.input));
   });
@@ -149,14 +158,18 @@ export function createAppRouter<Declared extends FactsDeclaration = NoFacts>({
   });
 }
 
-function siteWith(declared: FactsDeclaration, lobbies: readonly string[]): Site {
+function siteWith(
+  declared: FactsDeclaration,
+  lobbies: readonly string[],
+  rules: Rules | undefined,
+): Site {
   const facts = Object.fromEntries(
     Object.entries(declared).map(([name, dimension]) => [
       name,
       { by: "peer", shown: false, hard: true, ...dimension } as const,
     ]),
   );
-  return { protocol: protocolVersion, modes, facts, lobbies };
+  return { protocol: protocolVersion, modes, facts, lobbies, ...(rules && { rules }) };
 }
 
 /**

@@ -56,6 +56,10 @@ export const joinInput = (declared: FactsDeclaration, softAfterMs: number) =>
       lobby,
       facts: factsInput(declared),
       wants: wantsInput(declared, softAfterMs),
+      /** Of the challenge that the call before was refused with. */
+      solution: bounded(limits.solutionBytesMax).min(1).optional(),
+      /** The version of the rules that the peer has agreed to. */
+      agreed: wireString().min(1).max(limits.rulesVersionCharsMax).optional(),
     })
     .prefault({});
 
@@ -107,6 +111,16 @@ export const againInput = z.strictObject({ id: mutationId, roomId });
 
 /** `connected`, `failed`: whether the media path was established. */
 export const verdictInput = z.strictObject({ id: mutationId, roomId });
+
+/** `hint`: what a classifier in the peer's own browser says of its camera. */
+export const hintInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  label: wireString()
+    .max(limits.hintLabelCharsMax)
+    .regex(/^[^\p{Cc}]+$/u, "must be printable characters"),
+  score: z.number().min(0).max(1),
+});
 
 /** `block`: the partner in the present room, or in one of the last few. The reason is for clients of earlier versions. */
 export const blockInput = z.strictObject({

@@ -11,6 +11,7 @@ import type { CaseAnswer, Evidence, ReportReason } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type { CaseIds } from "./case-ids.ts";
 import type { EvidenceStore, HeldEvidence } from "./evidence.ts";
+import type { Hints, RoomHints } from "./hints.ts";
 
 /** What a peer says in a report. */
 export interface FiledReport {
@@ -44,6 +45,8 @@ export interface ReportNotice extends HeldEvidence {
   suspended: (Subject & { until: number })[];
   /** There was a note or evidence, but too much waits to be posted. */
   evidenceLost?: true;
+  /** What classifiers in the members' own browsers said last of their cameras; absent without any. */
+  hints?: RoomHints;
 }
 
 export interface ReportsParts {
@@ -54,6 +57,8 @@ export interface ReportsParts {
   caseIds: CaseIds;
   /** Holds notes and evidence until lifecycle events are told. */
   evidence: EvidenceStore;
+  /** Absent: none are taken. */
+  hints?: Hints | undefined;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport: (report: ReportNotice) => void;
 }
@@ -85,7 +90,11 @@ export class Reports {
       engine.report(caller, roomId, reason, filing),
     );
     if (isRejection(report)) return report;
-    if (report.first) this.#tell(caller, { roomId, reason, caseId, report, shown });
+    if (report.first) {
+      const { hints } = this.#parts;
+      const hinted = await hints?.of(roomId, caller.sessionId, report.reported.sessionId);
+      this.#tell(caller, { roomId, reason, caseId, report, shown, hinted });
+    }
     return { caseId, newlyWaiting: report.newlyWaiting };
   }
 
@@ -128,10 +137,11 @@ export class Reports {
       caseId: string;
       report: Reported;
       shown: HeldEvidence;
+      hinted: RoomHints | undefined;
     },
   ): void {
     const { log, system, onReport } = this.#parts;
-    const { roomId, reason, caseId, report, shown } = told;
+    const { roomId, reason, caseId, report, shown, hinted } = told;
     const { reported, counted, decided } = report;
     const suspended = report.suspended.map(({ subject, until }) => ({ ...subject, until }));
     const reporter = shortId(sessionId);
@@ -155,6 +165,7 @@ export class Reports {
       room: roomId,
       reason,
       ...shown,
+      ...(hinted && { hints: hinted }),
       reporter,
       reported,
       counted,

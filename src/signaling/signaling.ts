@@ -20,6 +20,7 @@ import type {
   CaseAnswer,
   Chat,
   Facts,
+  Hint,
   IceServer,
   LoggedEvent,
   Mode,
@@ -34,6 +35,7 @@ import {
   type EventsRequest,
   type OpenEvents,
 } from "./event-streams.ts";
+import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -48,6 +50,8 @@ export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidenc
   forceRelay: boolean;
   /** Which way the words of rooms for video and audio take. */
   chat: Chat;
+  /** Absent: none are taken. */
+  hints?: Hints | undefined;
   log: Log;
   metrics: Metrics;
 }
@@ -143,6 +147,13 @@ export class Signaling {
     return chain(skipping, (moved) => this.#settle(caller, moved));
   }
 
+  /** Whether the caller neither waits nor is in a room. */
+  isIdle(caller: Caller): MaybePromise<boolean | Rejection> {
+    return chain(this.#parts.engine.status(caller), (current) =>
+      isRejection(current) ? current : current.status === "idle",
+    );
+  }
+
   leave(caller: Caller): MaybePromise<StatusAnswer | Rejection> {
     const ending = this.#parts.engine.end(caller, { ending: "leave" });
     return chain(ending, (ended) => this.#settle(caller, ended));
@@ -206,6 +217,19 @@ export class Signaling {
     const ended = await this.#parts.engine.end(caller, { ending: "failed", roomId });
     if (!isRejection(ended) && !ended.known) return reject("not-in-room");
     return this.#settle(caller, ended);
+  }
+
+  /** `accepted: false` where no hints are taken, and for a room that has ended. */
+  async hint(
+    caller: Caller,
+    roomId: string,
+    hint: Hint,
+  ): Promise<{ accepted: boolean } | Rejection> {
+    const { engine, hints } = this.#parts;
+    const isPresent = await engine.send(caller, roomId, undefined);
+    if (isRejection(isPresent)) return isPresent;
+    if (!isPresent || !hints) return { accepted: false };
+    return (await hints.take(caller.sessionId, roomId, hint)) ?? { accepted: true };
   }
 
   /** Blocks the other member of a present or recent room, and ends it. */

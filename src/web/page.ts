@@ -1,6 +1,7 @@
 /** The demo page: connects a peer stream to the elements of the page. */
 import { createPeerStream } from "../client/peer-stream.ts";
-import type { PeerStreamState } from "../client/state.ts";
+import type { Rules } from "../protocol.ts";
+import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
 import { createChoicesView } from "./choices-view.ts";
@@ -11,8 +12,10 @@ import { createModeChoice } from "./mode-choice.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
+import { createRulesView } from "./rules-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
+import { becomeSolver, prepareSolver } from "./solver.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
 import {
@@ -20,6 +23,7 @@ import {
   confirmWords,
   deviceWords,
   endedWords,
+  rulesWords,
   sharedInterestsWords,
   statusWords,
 } from "./words.ts";
@@ -28,7 +32,7 @@ class Page {
   readonly #elements: Elements = findElements();
   /** Whether the page was opened with `?fake=1`, to be tried without a camera. */
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
-  readonly #peer = createPeerStream();
+  readonly #peer = createPeerStream({ challengeWorker: prepareSolver() });
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
   readonly #modes = createModeChoice(this.#elements, () => {
     if (this.#peer.state.status === "idle") this.#show(this.#peer.state);
@@ -71,6 +75,9 @@ class Page {
     chosen: (choice) => void this.#media.choose(choice),
     relayOnlyChanged: () => this.#wishesChanged(),
   });
+  readonly #rules = createRulesView(this.#elements, () => this.#peer.site());
+  /** The refusal by which the user was asked to agree to other rules. */
+  #disagreed: PeerStreamError | undefined;
   readonly #skip = createSecondPress({
     needed: () => this.#seesPartner,
     armed: (armed) => this.#askForSecondPress(armed, "next"),
@@ -147,6 +154,9 @@ class Page {
     const press = ++this.#press;
     const { status, interests, troubleTitle } = this.#elements;
     const { mode } = this.#modes;
+    const agreed = await this.#rules.agree();
+    if (press !== this.#press) return;
+    if (agreed === undefined) return void (status.textContent = rulesWords.declined);
     if (mode === "text") this.#media.rest();
     else {
       // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
@@ -166,9 +176,20 @@ class Page {
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
       ...this.#choices.wishes,
+      ...(agreed !== "" && { agreed }),
       ...(stream && { stream }),
     });
     this.#show(this.#peer.state);
+  }
+
+  /** The rules are other ones than those that the user has agreed to. */
+  #askAgain(state: PeerStreamState): void {
+    if (state.status !== "idle" || state.error === this.#disagreed) return;
+    const { error } = state;
+    if (error?.kind !== "rejected" || error.challenge?.kind !== "rules") return;
+    this.#disagreed = error;
+    this.#rules.changed(error.challenge as unknown as Rules);
+    void this.#begin();
   }
 
   get #seesPartner(): boolean {
@@ -199,6 +220,7 @@ class Page {
     banner.textContent = words;
     this.#remote.show(state);
     this.#showControls(state);
+    this.#askAgain(state);
     this.#again.show(state);
     this.#showRoom(state);
     if ("online" in state && state.online !== undefined) this.#online.show(state.online);
@@ -246,4 +268,4 @@ function isTogether(state: PeerStreamState): boolean {
   return state.status === "reconnecting" && state.mode === "text";
 }
 
-new Page();
+if (!becomeSolver()) new Page();

@@ -88,6 +88,10 @@ function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): 
     case "draining":
     case "unavailable":
       return `The server is busy. Try again ${inWords(retryAfterMs)}.`;
+    case "challenge":
+      return error.challenge?.kind === "rules"
+        ? rulesWords.declined
+        : "Your browser could not solve what the server asked for. Reload the page over HTTPS, or try another browser.";
     case "bad-input":
       return badInputWords(error.field ?? "");
     default:
@@ -386,6 +390,12 @@ export const reportWords: Record<ReportReason, string> = {
   minor: "Someone who seems underage",
   spam: "Spam, advertising or a recording",
   other: "Something else",
+};
+
+/** The operator's rules. */
+export const rulesWords = {
+  age: (years: number) => `I am at least ${years} years old.`,
+  declined: "You can start once you have agreed to the rules.",
 };
 
 /** The statistics of a call as rows. `firstFrameMs` is the time from the match to the first video frame shown. */

@@ -17,8 +17,8 @@ export interface Stage extends AsyncDisposable {
   readonly origin: string;
   /** Asks the server to leave, and waits until it has. */
   stopServer(): Promise<void>;
-  /** Starts the server again, on the same port and with the same secret. */
-  startServer(): Promise<void>;
+  /** Starts the server again, on the same port and with the same secret; with other variables in `env`. */
+  startServer(env?: Record<string, string>): Promise<void>;
   /** Closes every page. Returns what went wrong in them, but for what a missing server brings about. */
   clear(): Promise<string[]>;
 }
@@ -59,8 +59,8 @@ export async function setStage(
       return { ...somebody(page, name), network };
     },
     stopServer: () => server.stop(),
-    async startServer() {
-      server = await startServer({ ...settings, PORT: new URL(origin).port });
+    async startServer(env = {}) {
+      server = await startServer({ ...settings, ...env, PORT: new URL(origin).port });
     },
     async clear() {
       const complaints = await browser.clear();

@@ -1,20 +1,32 @@
-/** The examples in src/app/README.md and README.md: as they are printed they are checked by TypeScript, and the first one is run. */
+/** The examples in src/app/README.md and src/client/README.md: as they are printed they are checked by TypeScript, and the first one is run. */
 import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { clientReference, operating } from "../support/documents.ts";
 import { root } from "../support/root.ts";
 
-const text = await Bun.file(join(root, "src/app/README.md")).text();
-const section = text.slice(
-  text.indexOf("## In an application of your own"),
-  text.indexOf("## As a program"),
-);
-const examples = [...section.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) =>
-  code.replaceAll('"peer-stream/server"', JSON.stringify(join(root, "src/server.ts"))),
-);
+const packages = {
+  '"peer-stream/server"': JSON.stringify(join(root, "src/server.ts")),
+  '"peer-stream-client"': JSON.stringify(join(root, "src/client/index.ts")),
+};
 
-test("the examples of embedding are accepted by TypeScript", async () => {
-  expect(examples.length).toBe(5);
+/** Those in a part of a document, importing the sources in place of the packages. */
+const examplesIn = (document: string, from: string, to: string) => {
+  const section = document.slice(document.indexOf(`\n${from}\n`), document.indexOf(`\n${to}\n`));
+  return [...section.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) =>
+    Object.entries(packages).reduce((text, [name, path]) => text.replaceAll(name, path), code),
+  );
+};
+
+const embedding = examplesIn(operating, "## In an application of your own", "## As a program");
+const challenges = [
+  ...examplesIn(operating, "## Challenges", "## Rules first"),
+  ...examplesIn(clientReference, "## Challenges", "## States"),
+];
+const examples = [...embedding, ...challenges];
+
+test("the examples of embedding and of challenges are accepted by TypeScript", async () => {
+  expect([embedding.length, challenges.length]).toEqual([5, 5]);
   const folder = await mkdtemp(join(root, "test/integration/.embedding-"));
   try {
     for (const [index, code] of examples.entries())

@@ -42,12 +42,13 @@ describe("the page", () => {
       "script-src": "'self'",
       "style-src": "'self'",
       "img-src": "'self'",
+      "worker-src": "'self'",
       "connect-src": "'self'",
       "base-uri": "'none'",
       "form-action": "'none'",
       "frame-ancestors": "'none'",
       "require-trusted-types-for": "'script'",
-      "trusted-types": "'none'",
+      "trusted-types": "solver",
     });
   });
 

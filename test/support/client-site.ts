@@ -23,8 +23,8 @@ const page = `<!doctype html><title>A site</title><link rel="icon" href="data:,"
   document.body.dataset.ready = "";
 </script>`;
 
-/** Bundles the client and serves it, and the page at `/?server=ws://…`. */
-export async function startClientSite(): Promise<ClientSite> {
+/** Bundles the client and serves it, and the page at `/?server=ws://…`. @param policy the page's Content-Security-Policy. */
+export async function startClientSite(policy?: string): Promise<ClientSite> {
   const entry = join(root, "src/client/peer-stream.ts");
   const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser" });
   const code = await outputs[0]?.text();
@@ -34,7 +34,12 @@ export async function startClientSite(): Promise<ClientSite> {
     port: 0,
     routes: {
       "/client.js": new Response(code, { headers: { "content-type": "text/javascript" } }),
-      "/": new Response(page, { headers: { "content-type": "text/html" } }),
+      "/": new Response(page, {
+        headers: {
+          "content-type": "text/html",
+          ...(policy !== undefined && { "content-security-policy": policy }),
+        },
+      }),
     },
   });
   return { origin: server.url.origin, [Symbol.dispose]: () => void server.stop(true) };

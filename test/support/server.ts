@@ -12,7 +12,7 @@ import {
 } from "@trpc/client";
 import { EventSource } from "eventsource";
 import { listen, type RunningServer } from "../../src/app/listen.ts";
-import { assemble, type Assembly } from "../../src/app/peer-stream.ts";
+import { assemble, type Assembly, type AssemblyOptions } from "../../src/app/peer-stream.ts";
 import { createDimensions } from "../../src/domain/facts.ts";
 import type { Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
@@ -53,6 +53,8 @@ export interface TestServerOptions {
   admission?: Partial<AdmissionOptions>;
   /** No limit on calls unless given. */
   rates?: CallRates;
+  /** What peers have to do before they may join, and what is taken of them. Default: nothing. */
+  safety?: Pick<AssemblyOptions, "challenge" | "rules" | "takesHints" | "admit">;
   /** How far the server's wall clock is ahead of this machine's, in milliseconds; asked at each reading. */
   wallClockAheadMs?: () => number;
 }
@@ -101,6 +103,7 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     chat: options.chat,
     message: options.message,
     messageFallback: options.messageFallback,
+    ...options.safety,
     onReport: (report) => void reports.push(report),
     admission: {
       socketsPerAddress: 0,

@@ -206,6 +206,7 @@ const limiters: Readonly<Record<string, [key: string, reason: string]>> = {
     "address bucket",
     "an IPv4 address or IPv6 /64 is what a stranger has few of",
   ],
+  "rpc/address-activity.ts": ["address bucket", "who makes many sessions has few addresses"],
   "rpc/call-limits.ts": [
     "account or session; over HTTP without one the address; on a socket without one the socket",
     "a session lasts as long as its socket, and sockets and handshakes are limited by address",

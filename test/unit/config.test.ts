@@ -412,4 +412,53 @@ describe("the configuration", () => {
     const plain = (read: unknown) => JSON.parse(JSON.stringify(read)) as unknown;
     expect(plain(readConfig(env))).toEqual(plain(readConfig({})));
   });
+
+  test("reads challenges, rules and hints, and says what does not fit together", () => {
+    expect(readConfig({})).toMatchObject({
+      challenge: { mode: "off", difficulty: 150, passMs: 1_800_000 },
+      rules: undefined,
+      takesHints: false,
+    });
+    const challenge = {
+      CHALLENGE: "adaptive",
+      CHALLENGE_DIFFICULTY: "9",
+      CHALLENGE_PASS_MS: "60000",
+    };
+    expect(readConfig({ ...challenge, HINTS: "true" })).toMatchObject({
+      challenge: { mode: "adaptive", difficulty: 9, passMs: 60_000 },
+      takesHints: true,
+    });
+    const RULES_URL = "https://rules.example/";
+    const rulesOf = (env: Record<string, string>) => {
+      const config = readConfig(env);
+      return "problems" in config ? config.problems : config.rules;
+    };
+    expect(rulesOf({ RULES_VERSION: "1", RULES_URL })).toEqual({
+      version: "1",
+      url: RULES_URL,
+      age: 18,
+      required: false,
+    });
+    const all = { RULES_VERSION: "1", RULES_TEXT: "Be kind.", RULES_AGE: "0" };
+    expect(rulesOf({ ...all, RULES_REQUIRED: "true" })).toEqual({
+      version: "1",
+      text: "Be kind.",
+      required: true,
+    });
+    const wrong: [Record<string, string>, string][] = [
+      [{ CHALLENGE: "maybe" }, "CHALLENGE: must be one of off, on, adaptive"],
+      [{ CHALLENGE_DIFFICULTY: "0" }, "CHALLENGE_DIFFICULTY: must be at least 1"],
+      [{ CHALLENGE_PASS_MS: "59999" }, "CHALLENGE_PASS_MS: must be at least 60000"],
+      [
+        { RULES_VERSION: "x".repeat(65), RULES_URL },
+        "RULES_VERSION: must be at most 64 characters",
+      ],
+      [{ RULES_VERSION: "1" }, "RULES_TEXT: or RULES_URL is needed with RULES_VERSION"],
+      [{ RULES_VERSION: "1", RULES_URL: "javascript:alert(1)" }, "RULES_URL: must be a URL"],
+      [{ RULES_URL }, "RULES_URL: has no use without RULES_VERSION"],
+      [{ RULES_REQUIRED: "true" }, "RULES_REQUIRED: has no use without RULES_VERSION"],
+    ];
+    for (const [env, problem] of wrong)
+      expect(rulesOf(env)).toEqual([expect.stringContaining(problem)]);
+  });
 });

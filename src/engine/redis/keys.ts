@@ -94,6 +94,8 @@ const patterns = {
   history: "history",
   /** string: the shard to which a session was moved. Expires as its token does, after it was used last. */
   moved: "m:{}",
+  /** string, in shard 0: a mark (see ../marks.ts). Expires. */
+  mark: "k:{}",
   /** string, in shard 0: how many shards are open. */
   openShards: "open",
   /** channel: for one node. */

@@ -27,6 +27,7 @@ import type {
   Reported,
   Stream,
 } from "../engine.ts";
+import type { Marks } from "../marks.ts";
 import { sharedAddressKey } from "./address-key.ts";
 import { defaultPrefix } from "./keys.ts";
 import { Moves } from "./moves.ts";
@@ -35,6 +36,7 @@ import type { RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
+import { createSharedMarks } from "./shared-marks.ts";
 import { SocketCounts, type SharedAddresses } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
 
@@ -52,6 +54,7 @@ export function createRedisEngine(
 
 export class RedisEngine implements Engine {
   readonly addresses: SharedAddresses;
+  readonly marks: Marks;
   readonly #redis: RedisOptions;
   readonly #shards: readonly Shard[];
   readonly #site: Shard;
@@ -98,6 +101,11 @@ export class RedisEngine implements Engine {
       command: (...args) => site.node.command(...args),
       key: () => site.node.keys.sockets(site.node.id),
       lifeMs: 10 * (redis.leaseMs ?? defaultLeaseMs),
+    });
+    this.marks = createSharedMarks({
+      command: (...args) => site.node.command(...args),
+      keyOf: (name) => site.node.keys.mark(name),
+      answering: (task) => site.transactor.answering(task),
     });
     this.addresses = {
       key: () => this.#addressKey,

@@ -57,6 +57,8 @@ const lives = {
   blockers: tokenLifeMs,
   blockersAt: tokenLifeMs,
   moved: tokenLifeMs,
+  // The longest CHALLENGE_PASS_MS.
+  mark: 86_400_000,
   // One for each secret.
   addressKeys: "lasts",
   // A number each.

@@ -27,6 +27,11 @@ const suspended: PeerStreamError = {
   cause: undefined,
 };
 const notInRoom: PeerStreamError = { ...suspended, reason: "not-in-room" };
+const challenged: PeerStreamError = {
+  ...suspended,
+  reason: "challenge",
+  challenge: { kind: "code" },
+};
 const takenOver: PeerStreamError = { kind: "taken-over", cause: undefined };
 
 const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
@@ -1061,7 +1066,10 @@ describe("any sequence of inputs", () => {
     ...[0, 1, 2, 3].flatMap((key): SessionInput[] => [
       { type: "mutation-answered", key, accepted: true },
       { type: "mutation-refused", key, error: suspended },
+      { type: "mutation-refused", key, error: challenged },
     ]),
+    { type: "challenge-solved", solution: "17" },
+    { type: "challenge-failed", cause: "fault" },
     { type: "close" },
   ];
 
@@ -1091,6 +1099,8 @@ describe("any sequence of inputs", () => {
           const names = model.pending.map(({ mutation }) => mutation.name);
           expect(names.filter((name) => name === "skip").length).toBeLessThanOrEqual(1);
           if (!model.wanted) expect(deriveState(model).status).toBe("idle");
+          // Nothing is solved for nothing.
+          if (!model.wanted) expect(model.solving ?? model.solution).toBeUndefined();
         }
       }),
       { numRuns: 2000 },

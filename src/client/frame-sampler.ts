@@ -1,0 +1,100 @@
+/** Samples what this peer's own camera shows, for a classifier in the page. */
+import type { Hint } from "../protocol.ts";
+
+/** Options of `sampleFrames`. */
+export interface FrameSampling {
+  /** Milliseconds between two frames, at least 3000. Default: 3000. */
+  everyMs?: number;
+  /** Pixels of a frame's longer side. Default: 224, which is what many classifiers take. */
+  size?: number;
+  /**
+   * Called with each frame, which is closed afterwards, and with no further one before this is done. What it returns, if anything, is
+   * sent to the server as a `hint` while this peer is in a room. What it throws is ignored.
+   */
+  onFrame(frame: ImageBitmap): Hint | undefined | void | Promise<Hint | undefined | void>;
+}
+
+/** What a sampler is made of. */
+export interface SamplerParts {
+  /** The track that is sent, or would be; undefined without any. */
+  track(): MediaStreamTrack | undefined;
+  /** Sends what `onFrame` has returned. */
+  send(hint: Hint): void;
+  /** Replaceable for tests. */
+  createGrabber?: () => FrameGrabber;
+}
+
+/** Takes pictures of a track. */
+export interface FrameGrabber {
+  /** Undefined while there is no picture. */
+  grab(track: MediaStreamTrack, size: number): Promise<ImageBitmap | undefined>;
+  end(): void;
+}
+
+const EVERY_MS_MIN = 3000;
+
+/** Samples until the returned function is called. @throws RangeError for a shorter time than 3 s. */
+export function sampleFrames(
+  { everyMs = EVERY_MS_MIN, size = 224, onFrame }: FrameSampling,
+  { track, send, createGrabber = createVideoGrabber }: SamplerParts,
+): () => void {
+  // Not `<`, which lets NaN pass.
+  if (!(everyMs >= EVERY_MS_MIN)) throw new RangeError(`everyMs must be at least ${EVERY_MS_MIN}`);
+  const grabber = createGrabber();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
+
+  async function sample(): Promise<void> {
+    const sampled = track();
+    // A track that is muted shows black.
+    if (sampled?.readyState !== "live" || !sampled.enabled) return;
+    const frame = await grabber.grab(sampled, size);
+    if (!frame) return;
+    try {
+      const hint = isOver ? undefined : await onFrame(frame);
+      if (hint && !isOver) send(hint);
+    } finally {
+      frame.close();
+    }
+  }
+
+  async function repeat(): Promise<void> {
+    await sample().catch(() => {});
+    if (!isOver) timer = setTimeout(repeat, everyMs);
+  }
+
+  void repeat();
+  return () => {
+    if (isOver) return;
+    isOver = true;
+    clearTimeout(timer);
+    grabber.end();
+  };
+}
+
+/** Plays the track in an element that is in no document. */
+function createVideoGrabber(): FrameGrabber {
+  const video = document.createElement("video");
+  video.muted = true;
+  video.playsInline = true;
+  let shown: MediaStreamTrack | undefined;
+  return {
+    async grab(track, size) {
+      if (track !== shown) {
+        shown = track;
+        video.srcObject = new MediaStream([track]);
+        await video.play();
+      }
+      const { videoWidth: width, videoHeight: height } = video;
+      if (width === 0) return undefined;
+      const scale = Math.min(1, size / Math.max(width, height));
+      return createImageBitmap(video, {
+        resizeWidth: Math.max(1, Math.round(scale * width)),
+        resizeHeight: Math.max(1, Math.round(scale * height)),
+      });
+    },
+    end() {
+      video.srcObject = null;
+    },
+  };
+}
