@@ -31,6 +31,7 @@ import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
 import { LifecycleQueue } from "./lifecycle-queue.ts";
 import { Meetings } from "./meetings.ts";
+import { MemoryOperatorView } from "./operator-view.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
 import { createSurroundings } from "./surroundings.ts";
@@ -41,6 +42,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
 class MemoryEngine implements Engine {
   readonly now: () => number;
+  readonly operator: MemoryOperatorView;
   readonly #system: System;
   readonly #options: EngineOptions;
   readonly #surroundings: () => Surroundings;
@@ -63,6 +65,7 @@ class MemoryEngine implements Engine {
     const [store, moderation] = [this.#store, this.#moderation];
     this.#surroundings = createSurroundings({ system, now: this.now, options, store, moderation });
     this.#meetings = new Meetings(store, this.#surroundings);
+    this.operator = new MemoryOperatorView(store, this.#meetings, this.#surroundings);
   }
 
   // -------------------------------------------------------------------------------------------

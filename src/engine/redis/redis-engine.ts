@@ -29,6 +29,7 @@ import type {
 import { sharedAddressKey } from "./address-key.ts";
 import { defaultPrefix } from "./keys.ts";
 import { Moves } from "./moves.ts";
+import { RedisOperatorView } from "./operator-view.ts";
 import { Openings } from "./openings.ts";
 import type { RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
@@ -51,6 +52,7 @@ export function createRedisEngine(
 
 export class RedisEngine implements Engine {
   readonly addresses: SharedAddresses;
+  readonly operator: RedisOperatorView;
   readonly #redis: RedisOptions;
   readonly #shards: readonly Shard[];
   readonly #site: Shard;
@@ -77,6 +79,7 @@ export class RedisEngine implements Engine {
     for (const shard of this.#shards)
       shard.notifier.listen((at) => this.#notifier.notify(this.#bySiteClock(shard, at)));
     const shards = this.#shards;
+    this.operator = new RedisOperatorView(shards, site);
     this.#openings = new Openings({ shards, openAbove, closeBelow });
     this.#moves = new Moves({ shards, openings: this.#openings, options, seekAfterMs });
     this.#suspensions = new Suspensions({
