@@ -164,6 +164,13 @@ const variables = z.object({
   ...authVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
+  EVIDENCE_URL: z
+    .string()
+    .regex(
+      /^https?:\/\/[^\s{}]+\{caseId\}[^\s{}]*$/,
+      "must be a URL that begins with https:// or http:// and has {caseId} in its path or query",
+    )
+    .optional(),
   MODERATION_WEBHOOK: z
     .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
     .optional(),
@@ -298,6 +305,7 @@ const config = variables
     auth: readAuthConfig(env),
     metricsToken: env.METRICS_TOKEN,
     adminToken: env.ADMIN_TOKEN,
+    evidenceUrl: env.EVIDENCE_URL,
     webhook:
       env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
         ? undefined

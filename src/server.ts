@@ -9,6 +9,7 @@ export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "
 export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { LaneHook } from "./rpc/lane.ts";
+export type { IsOperator } from "./rpc/operator-hook.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { FactDimension, FactsDeclaration, Facts as StatedFacts } from "./protocol.ts";

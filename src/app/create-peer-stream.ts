@@ -44,7 +44,7 @@ export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends
    * @throws once there was a request, or for names that are taken.
    */
   router<Own extends AnyTRPCRouter>(own: Own): TRPCMergeRouters<[AppRouter<Declared>, Own]>;
-  /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens. */
+  /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens, the latter also with `isOperator`. */
   readonly plugin: ReturnType<typeof createPlugin>;
   /**
    * Bun's settings for the sockets, which are those of the whole server: `new Elysia({ websocket: strangers.websocket })`. Without them a slow
@@ -106,7 +106,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
   };
   const served = [
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
-    ...(config.adminToken === undefined ? [] : ["/admin/*"]),
+    ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
   let plugin: ReturnType<typeof createPlugin> | undefined;
 
@@ -143,7 +143,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "lane" | "on" | "policy" | "onReport"
+  "authenticate" | "admit" | "lane" | "isOperator" | "on" | "policy" | "onReport"
 > {
   system: System;
   log: Log;
@@ -198,6 +198,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     authenticate: parts.authenticate ?? byToken,
     admit,
     lane,
+    isOperator: parts.isOperator,
     admission: {
       ...config.admission,
       peersMax: socketsMax,

@@ -25,6 +25,7 @@ import { handleUsualFrame } from "../rpc/fast-path.ts";
 import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
+import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/operator-hook.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
@@ -36,7 +37,7 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
-
+import { createConsole } from "./console.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -76,6 +77,12 @@ export interface AssemblyOptions extends SignalingOptions {
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
+  /** Gives access to `/admin` as well. */
+  isOperator?: IsOperator | undefined;
+  /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
+  evidenceUrl?: string | undefined;
+  /** Whether the console is bundled only once. Default: true. */
+  production?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -159,15 +166,14 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const { authenticate, admit, askLane } = createHooks(options, metrics);
+  const { authenticate, askOperator, ...ofPeers } = createHooks(options, metrics);
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit,
-    askLane,
+    ...ofPeers,
     lobbies,
     claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
@@ -188,6 +194,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     metrics,
     admission,
     arrivals,
+    askOperator,
     isDraining: () => isDraining,
     addressOf: (request) => addressOf(request),
   };
@@ -232,7 +239,7 @@ export function assemble(options: AssemblyOptions): Assembly {
 
 /** The operator's hooks whose answers peers wait for. */
 function createHooks(
-  { authenticate, admit, lane, log, system }: AssemblyOptions,
+  { authenticate, admit, lane, isOperator, log, system }: AssemblyOptions,
   metrics: Metrics,
 ) {
   const parts = { ...system, onHookFault: createHookFaults(log, metrics, system) };
@@ -240,6 +247,7 @@ function createHooks(
     authenticate: authenticate && createAuthenticator({ ...parts, authenticate }),
     admit: admit && createAdmit(admit, parts),
     askLane: lane && createAskLane(lane, parts),
+    askOperator: isOperator && createAskOperator(isOperator, parts),
   };
 }
 
@@ -267,8 +275,21 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   metrics: Metrics;
   admission: Admission;
   arrivals: Arrivals;
+  askOperator: AskOperator | undefined;
   isDraining: () => boolean;
   addressOf: (request: Request) => string | undefined;
+}
+
+/** What the console tells of this process, which begins now. */
+function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
+  const begunAt = elapsed();
+  const { version } = require("../../package.json") as { version: string };
+  return () => ({
+    name: nodeName,
+    version,
+    draining: isDraining(),
+    uptimeMs: Math.round(elapsed() - begunAt),
+  });
 }
 
 /** Sockets and routes, for this router. */
@@ -298,6 +319,8 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const http = createHttp({
     ...parts,
     router,
+    console: createConsole({ production: parts.production ?? true }),
+    node: nodeStateOf(parts),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),

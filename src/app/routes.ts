@@ -2,7 +2,8 @@
 import { cors } from "@elysiajs/cors";
 import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
-import { reject } from "../domain/rejection.ts";
+import { mainLobby } from "../domain/lobby.ts";
+import { isRejection, reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
 import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
@@ -13,6 +14,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import { adminRouter, type AdminContext } from "../rpc/admin.ts";
 import type { Context } from "../rpc/context.ts";
 import { refusal } from "../rpc/errors.ts";
+import type { AskOperator } from "../rpc/operator-hook.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
@@ -43,6 +45,14 @@ interface RoutesParts {
   /** They give access to `/metrics` and `/admin`; without them there is none. */
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
+  /** The operator's own check, which gives access to `/admin` as well. */
+  askOperator?: AskOperator | undefined;
+  /** The page at `/admin`. */
+  console: Page;
+  /** See `AdminContext`. */
+  node: AdminContext["node"];
+  lobbies?: readonly string[];
+  evidenceUrl?: string | undefined;
   metrics: Metrics;
   log: Log;
   onError: (failure: Pick<Failure, "error" | "path">) => void;
@@ -168,17 +178,51 @@ function operatorRoutes(parts: RoutesParts) {
       : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
   }
 
-  function adminContext(request: Request): AdminContext {
-    const access = accessOf(request, parts.adminToken);
-    if (access.granted)
-      return { signaling, now: system.now, hashOfAddress: (address) => admission.hashOf(address) };
-    const { retryAfterMs } = access;
-    if (retryAfterMs !== undefined) throw refusal(reject("rate-limited", { retryAfterMs }));
-    throw refusal(reject("unauthorized"), "The operator's token is needed: see ADMIN_TOKEN");
+  const context: AdminContext = {
+    signaling,
+    now: system.now,
+    hashOfAddress: (address) => admission.hashOf(address),
+    node: parts.node,
+    lobbies: parts.lobbies ?? [mainLobby],
+    evidenceUrl: parts.evidenceUrl,
+  };
+
+  async function adminContext(request: Request): Promise<AdminContext> {
+    const refused = await refuseOperator(request);
+    if (refused) throw refused;
+    return context;
   }
 
-  return new Elysia()
-    .get("/metrics", ({ request }) => renderMetrics(request))
+  /** By its token; without one by the operator's own check, which may go by cookies that browsers send by themselves. */
+  async function refuseOperator(request: Request): Promise<Error | undefined> {
+    const { adminToken, askOperator } = parts;
+    const bearsToken = /^bearer /i.test(request.headers.get("authorization") ?? "");
+    if (askOperator && !(adminToken !== undefined && bearsToken)) {
+      if (!guards.isFromOwnSite(request))
+        return refusal(reject("unauthorized"), "Only pages of this server may do this");
+      const isOperator = await askOperator(request);
+      if (isRejection(isOperator)) return refusal(isOperator);
+      if (isOperator) return undefined;
+    }
+    // The field tells the console whether to ask for a token.
+    if (adminToken === undefined)
+      return refusal(reject("unauthorized"), "You are not signed in as an operator");
+    const access = accessOf(request, adminToken);
+    if (access.granted) return undefined;
+    const { retryAfterMs } = access;
+    if (retryAfterMs !== undefined) return refusal(reject("rate-limited", { retryAfterMs }));
+    const needed = reject("unauthorized", { field: "authorization" });
+    return refusal(needed, "The operator's token is needed: see ADMIN_TOKEN");
+  }
+
+  const serveConsole = async ({ request }: { request: Request }) =>
+    (await parts.console(request)) ?? new Response("Not found", { status: 404 });
+
+  const routes = new Elysia().get("/metrics", ({ request }) => renderMetrics(request));
+  if (parts.adminToken === undefined && !parts.askOperator) return routes;
+  return routes
+    .get("/admin", serveConsole)
+    .get("/admin/page/*", serveConsole)
     .use(
       createTrpcHttp({
         router: adminRouter,

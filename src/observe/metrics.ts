@@ -30,7 +30,7 @@ export interface Metrics {
   /** A request that was answered before it became a call. */
   turnedAway(because: TurnedAway): void;
   /** A hook has thrown, or has not answered in time. */
-  hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane"): void;
+  hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane" | "isOperator"): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;
   /** How late a timer was. */

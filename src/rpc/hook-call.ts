@@ -1,7 +1,7 @@
-/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and with a known result if it fails. */
+/** Calls a hook of the operator's whose answer somebody waits for: bounded in time, and with a known result if it fails. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
-export type HookName = "authenticate" | "admit" | "lane";
+export type HookName = "authenticate" | "admit" | "lane" | "isOperator";
 
 export interface HookParts {
   schedule: (delayMs: number, task: () => void) => () => void;
