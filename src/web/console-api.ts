@@ -41,7 +41,8 @@ export class ConsoleApi {
   async overall(): Promise<Overall> {
     const names = ["overview", "reports", "list"] as const;
     const answers = await this.#call(`${names.join(",")}?batch=1&input=%7B%7D`);
-    const results = Array.isArray(answers) ? answers.map((one: Answer) => unwrap(one)) : [];
+    // A refusal of the whole batch is one answer.
+    const results = Array.isArray(answers) ? answers.map(unwrap) : [unwrap(answers)];
     return Object.fromEntries(names.map((name, index) => [name, results[index]])) as Overall;
   }
 
