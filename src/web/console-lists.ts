@@ -63,12 +63,12 @@ export function foundItem(session: FoundSession, actions: ConsoleActions): HTMLE
   what.append(line(`${statusWords[status]} · lobby ${lobby}`));
   if (roomId !== undefined) what.append(line("Room ", element("code", {}, roomId)));
   const ways = [
-    button("Suspend…", `found suspend ${id}`, () =>
+    button("Suspend…", `session ${id}`, () =>
       actions.suspend({ session: id, ...(account !== undefined && { account }) }),
     ),
   ];
   if (roomId !== undefined)
-    ways.push(button("End room…", `found end ${id}`, () => actions.endRoom(roomId)));
+    ways.push(button("End room…", `of session ${id}`, () => actions.endRoom(roomId)));
   return item(what, ways);
 }
 
@@ -91,7 +91,7 @@ export function reportItem(
     { class: "what" },
     element("strong", {}, reportWords[reason]),
     " ",
-    element("span", { class: "tag" }, counted ? "counts" : "does not count"),
+    element("span", { class: "tag" }, counted ? "a vote" : "no vote"),
     line("Session ", element("code", {}, sessionId)),
   );
   if (account !== undefined) what.append(line("Account ", element("code", {}, account)));
@@ -103,13 +103,13 @@ export function reportItem(
     ...(account !== undefined && { account }),
     ...(addressHash !== undefined && { address: addressHash }),
   };
-  const key = `${roomId} ${at}`;
-  const ways = [button("Suspend…", `report suspend ${key}`, () => actions.suspend(who, reason))];
-  ways.push(button("End room…", `report end ${key}`, () => actions.endRoom(roomId)));
-  const listed = item(what, ways);
   if (evidenceUrl !== undefined && caseId !== undefined)
     what.append(evidenceLink(evidenceUrl.replace("{caseId}", encodeURIComponent(caseId)), caseId));
-  return listed;
+  return item(what, [
+    button("Suspend…", `session ${sessionId} of room ${roomId}`, () =>
+      actions.suspend(who, reason),
+    ),
+  ]);
 }
 
 const evidenceLink = (href: string, caseId: string) =>
@@ -130,7 +130,7 @@ export function suspensionItem(suspension: Suspension, actions: ConsoleActions):
     line(`By ${by === "operator" ? "an operator" : "reports"}${becauseOf(because)}`),
     line("From ", timeElement(since), " until ", timeElement(until)),
   );
-  const lift = button("Lift", `lift ${subject.kind} ${subject.id}`, () => actions.lift(subject));
+  const lift = button("Lift", `${subject.kind} ${subject.id}`, () => actions.lift(subject));
   return item(what, [lift]);
 }
 
@@ -160,9 +160,10 @@ const line = (...content: (Node | string)[]) => element("div", { class: "soft" }
 const item = (what: HTMLElement, ways: HTMLElement[]) =>
   element("li", {}, what, element("div", { class: "ways" }, ...ways));
 
-/** @param key the same each time that the same thing is listed. */
-function button(label: string, key: string, act: () => void): HTMLElement {
-  const made = element("button", { type: "button", "data-key": key }, label);
+/** @param what it is about: read out after the label, and the same each time that the same thing is listed. */
+function button(label: string, what: string, act: () => void): HTMLElement {
+  const about = element("span", { class: "unseen" }, ` ${what}`);
+  const made = element("button", { type: "button", "data-key": `${label} ${what}` }, label, about);
   made.addEventListener("click", act);
   return made;
 }

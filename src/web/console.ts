@@ -20,6 +20,8 @@ import { byId } from "./elements.ts";
 
 /** What is shown is brought up to date after this (milliseconds). */
 const refreshMs = 5000;
+/** What was done stays in view for so long (milliseconds). */
+const saidMs = 20_000;
 const tokenKey = "peer-stream.operator-token";
 
 class Console implements ConsoleActions {
@@ -47,6 +49,7 @@ class Console implements ConsoleActions {
     }),
   );
   #overall: Overall | undefined;
+  #silence: ReturnType<typeof setTimeout> | undefined;
   /** What each list was last made of: it is made anew only if that changes. */
   readonly #shown = new Map<string, string>();
   readonly #isWhole = { reports: false, suspensions: false };
@@ -238,8 +241,11 @@ class Console implements ConsoleActions {
     return undefined;
   }
 
+  /** What was said before is no longer of interest, nor is this after a while. */
   #say(words: string): void {
+    clearTimeout(this.#silence);
     this.#said.textContent = words;
+    this.#silence = setTimeout(() => (this.#said.textContent = ""), saidMs);
   }
 }
 
