@@ -159,6 +159,13 @@ const variables = z.object({
   ...safetyVariables,
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
+  EVIDENCE_URL: z
+    .string()
+    .regex(
+      /^https?:\/\/[^\s{}]+\{caseId\}[^\s{}]*$/,
+      "must be a URL that begins with https:// or http:// and has {caseId} in its path or query",
+    )
+    .optional(),
   MODERATION_WEBHOOK: z
     .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
     .optional(),
@@ -295,6 +302,7 @@ const config = variables
     auth: readAuthConfig(env),
     metricsToken: env.METRICS_TOKEN,
     adminToken: env.ADMIN_TOKEN,
+    evidenceUrl: env.EVIDENCE_URL,
     webhook:
       env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
         ? undefined

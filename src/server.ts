@@ -10,6 +10,7 @@ export { challenge } from "./rpc/challenge.ts";
 export { reject as refuse } from "./domain/rejection.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { LaneHook } from "./rpc/lane.ts";
+export type { IsOperator } from "./rpc/operator-hook.ts";
 export type { PeerContext } from "./rpc/context.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { FactDimension, FactsDeclaration, Facts as StatedFacts } from "./protocol.ts";

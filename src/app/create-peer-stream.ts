@@ -47,7 +47,7 @@ export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends
    * @throws once there was a request, or for names that are taken.
    */
   router<Own extends AnyTRPCRouter>(own: Own): TRPCMergeRouters<[AppRouter<Declared>, Own]>;
-  /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens. */
+  /** Serves `/trpc`, under any prefix; `/metrics` and `/admin` if they have tokens, the latter also with `isOperator`. */
   readonly plugin: ReturnType<typeof createPlugin>;
   /**
    * Bun's settings for the sockets, which are those of the whole server: `new Elysia({ websocket: strangers.websocket })`. Without them a slow
@@ -117,7 +117,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
   };
   const served = [
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
-    ...(config.adminToken === undefined ? [] : ["/admin/*"]),
+    ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
   let plugin: ReturnType<typeof createPlugin> | undefined;
 
@@ -160,7 +160,15 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "lane" | "message" | "messageFallback" | "on" | "policy" | "onReport"
+  | "authenticate"
+  | "admit"
+  | "lane"
+  | "message"
+  | "messageFallback"
+  | "isOperator"
+  | "on"
+  | "policy"
+  | "onReport"
 > {
   system: System;
   log: Log;
@@ -224,6 +232,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     messageFallback: parts.messageFallback,
     // Whoever wants to see the words of peers sees all of them.
     chat: config.chat ?? (parts.message ? "server" : "direct"),
+    isOperator: parts.isOperator,
     admission: {
       ...config.admission,
       peersMax: socketsMax,

@@ -1,6 +1,12 @@
 /** Which requests are refused before any route handles them, and what an operator is told about it. */
 import type { Admission } from "../http/admission.ts";
-import { isAllowedOrigin, isKnownHost, isOwnPage, type OriginPolicy } from "../http/origin.ts";
+import {
+  isAllowedOrigin,
+  isFromOwnSite,
+  isKnownHost,
+  isOwnPage,
+  type OriginPolicy,
+} from "../http/origin.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
@@ -78,6 +84,14 @@ export class Guards {
       cure: `set PUBLIC_URL=https://${host}, or http:// without TLS, if that is this server`,
     });
     return textResponse("This server has not been told this name: see PUBLIC_URL\n", 421);
+  }
+
+  /** Whether a page of this server made the request, so that cookies may authorise it: see `isFromOwnSite`. */
+  isFromOwnSite(request: Request): boolean {
+    const { origins, metrics } = this.#parts;
+    const isOwn = isFromOwnSite(origins, request);
+    if (!isOwn) metrics.turnedAway("origin");
+    return isOwn;
   }
 
   /** An operator's token was wrong. */

@@ -7,6 +7,7 @@ import type { Policy } from "../domain/matchmaker.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
 import type { LaneHook } from "../rpc/lane.ts";
+import type { IsOperator } from "../rpc/operator-hook.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
@@ -134,8 +135,10 @@ export interface Settings {
   redisKeyFile?: string | undefined;
   /** Gives access to `/metrics`, as a bearer token of at least 16 characters. Default: it is not served. */
   metricsToken?: string | undefined;
-  /** Gives access to `/admin`, likewise. Default: it is not served. */
+  /** Gives access to `/admin`, likewise. Default: it is not served, unless there is `isOperator`. */
   adminToken?: string | undefined;
+  /** Where your receiver of reports shows the evidence of a case, with `{caseId}` in place of its id. Default: the console has no link. */
+  evidenceUrl?: string | undefined;
   /** Where reports are posted, signed by `moderationSecret`. Default: nowhere. */
   moderationWebhook?: string | undefined;
   moderationSecret?: string | undefined;
@@ -210,6 +213,8 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
    * them; a room's events come in their order. Default: none, which costs nothing.
    */
   on?: LifecycleHooks | undefined;
+  /** Who may use `/admin`, by cookies of your own: see `IsOperator`. Default: whoever bears `adminToken`. */
+  isOperator?: IsOperator | undefined;
   /** How partners are chosen. Default: the fair policy. */
   policy?: Policy | undefined;
   /** Where log lines go. Default: standard output. */
@@ -234,6 +239,7 @@ const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "lane",
   "message",
   "messageFallback",
+  "isOperator",
   "on",
   "policy",
   "log",

@@ -27,6 +27,7 @@ import { handleUsualFrame } from "../rpc/fast-path.ts";
 import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
+import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/operator-hook.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
@@ -43,6 +44,7 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
+import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
 
 import { createHttp, type Http } from "./routes.ts";
@@ -102,6 +104,12 @@ export interface AssemblyOptions extends SignalingOptions {
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
+  /** Gives access to `/admin` as well. */
+  isOperator?: IsOperator | undefined;
+  /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
+  evidenceUrl?: string | undefined;
+  /** Whether the console is bundled only once. Default: true. */
+  production?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -209,7 +217,11 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const { authenticate, contexts } = createPeers(options, { signaling, metrics, gate });
+  const { authenticate, askOperator, contexts } = createPeers(options, {
+    signaling,
+    metrics,
+    gate,
+  });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
@@ -227,6 +239,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     metrics,
     admission,
     arrivals,
+    askOperator,
     isDraining: () => isDraining,
     addressOf: (request) => addressOf(request),
   };
@@ -281,7 +294,7 @@ function createPeers(
   const { engine, log, system, lobbies, facts = {}, message } = options;
   const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
   const { messageFallback: fallback = "drop" } = options;
-  const { authenticate, admit, lane } = options;
+  const { authenticate, admit, lane, isOperator } = options;
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
@@ -298,6 +311,7 @@ function createPeers(
   return {
     authenticate: authenticate && createAuthenticator({ ...hooks, authenticate }),
     contexts,
+    askOperator: isOperator && createAskOperator(isOperator, hooks),
   };
 }
 
@@ -327,8 +341,21 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   metrics: Metrics;
   admission: Admission;
   arrivals: Arrivals;
+  askOperator: AskOperator | undefined;
   isDraining: () => boolean;
   addressOf: (request: Request) => string | undefined;
+}
+
+/** What the console tells of this process, which begins now. */
+function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
+  const begunAt = elapsed();
+  const { version } = require("../../package.json") as { version: string };
+  return () => ({
+    name: nodeName,
+    version,
+    draining: isDraining(),
+    uptimeMs: Math.round(elapsed() - begunAt),
+  });
 }
 
 /** Sockets and routes, for this router. */
@@ -358,6 +385,8 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const http = createHttp({
     ...parts,
     router,
+    console: createConsole({ production: parts.production ?? true }),
+    node: nodeStateOf(parts),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),

@@ -3,7 +3,8 @@ import { cors } from "@elysiajs/cors";
 import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
 import type { DecisionsRequest } from "../domain/decisions.ts";
-import { isRejection, reject } from "../domain/rejection.ts";
+import { mainLobby } from "../domain/lobby.ts";
+import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
 import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
@@ -15,6 +16,7 @@ import { adminRouter, type AdminContext } from "../rpc/admin.ts";
 import type { Context } from "../rpc/context.ts";
 import { decisionsRequest } from "../rpc/decisions-input.ts";
 import { refusal } from "../rpc/errors.ts";
+import type { AskOperator } from "../rpc/operator-hook.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
@@ -45,6 +47,14 @@ interface RoutesParts {
   /** They give access to `/metrics` and `/admin`; without them there is none. */
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
+  /** The operator's own check, which gives access to `/admin` as well. */
+  askOperator?: AskOperator | undefined;
+  /** The page at `/admin`. */
+  console: Page;
+  /** See `AdminContext`. */
+  node: AdminContext["node"];
+  lobbies?: readonly string[];
+  evidenceUrl?: string | undefined;
   metrics: Metrics;
   log: Log;
   onError: (failure: Pick<Failure, "error" | "path">) => void;
@@ -170,22 +180,28 @@ function operatorRoutes(parts: RoutesParts) {
       : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
   }
 
-  function adminContext(request: Request): AdminContext {
-    const access = accessOf(request, parts.adminToken);
-    if (access.granted)
-      return { signaling, now: system.now, hashOfAddress: (address) => admission.hashOf(address) };
-    const { retryAfterMs } = access;
-    if (retryAfterMs !== undefined) throw refusal(reject("rate-limited", { retryAfterMs }));
-    throw refusal(reject("unauthorized"), "The operator's token is needed: see ADMIN_TOKEN");
+  const context: AdminContext = {
+    signaling,
+    now: system.now,
+    hashOfAddress: (address) => admission.hashOf(address),
+    node: parts.node,
+    lobbies: parts.lobbies ?? [mainLobby],
+    evidenceUrl: parts.evidenceUrl,
+  };
+
+  async function adminContext(request: Request): Promise<AdminContext> {
+    const refused = await refuseOperator(request);
+    if (refused) throw refusal(...refused);
+    return context;
   }
 
   async function exportDecisions(request: Request): Promise<Response> {
-    const access = accessOf(request, parts.adminToken);
-    if (!access.granted) {
-      const { retryAfterMs } = access;
-      return retryAfterMs === undefined
-        ? textResponse("The operator's token is needed: see ADMIN_TOKEN\n", 401)
-        : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
+    const refused = await refuseOperator(request);
+    if (refused) {
+      const [{ reason, retryAfterMs }, why = "Not at the moment"] = refused;
+      if (retryAfterMs === undefined) return textResponse(`${why}\n`, 401);
+      const status = reason === "rate-limited" ? 429 : 503;
+      return retryLater(status, Math.ceil(retryAfterMs / 1000), `${why}\n`);
     }
     const asked = Object.fromEntries(new URL(request.url).searchParams);
     let wanted: DecisionsRequest;
@@ -200,9 +216,37 @@ function operatorRoutes(parts: RoutesParts) {
     return new Response(lines.join(""), { headers: { "content-type": "application/x-ndjson" } });
   }
 
-  return new Elysia()
-    .get("/metrics", ({ request }) => renderMetrics(request))
+  /** By its token; without one by the operator's own check, which may go by cookies that browsers send by themselves. */
+  async function refuseOperator(request: Request): Promise<[Rejection, string?] | undefined> {
+    const { adminToken, askOperator } = parts;
+    const bearsToken = /^bearer /i.test(request.headers.get("authorization") ?? "");
+    if (askOperator && !(adminToken !== undefined && bearsToken)) {
+      if (!guards.isFromOwnSite(request))
+        return [reject("unauthorized"), "Only pages of this server may do this"];
+      const isOperator = await askOperator(request);
+      if (isRejection(isOperator)) return [isOperator];
+      if (isOperator) return undefined;
+    }
+    // The field tells the console whether to ask for a token.
+    if (adminToken === undefined)
+      return [reject("unauthorized"), "You are not signed in as an operator"];
+    const access = accessOf(request, adminToken);
+    if (access.granted) return undefined;
+    const { retryAfterMs } = access;
+    if (retryAfterMs !== undefined) return [reject("rate-limited", { retryAfterMs })];
+    const needed = reject("unauthorized", { field: "authorization" });
+    return [needed, "The operator's token is needed: see ADMIN_TOKEN"];
+  }
+
+  const serveConsole = async ({ request }: { request: Request }) =>
+    (await parts.console(request)) ?? new Response("Not found", { status: 404 });
+
+  const routes = new Elysia().get("/metrics", ({ request }) => renderMetrics(request));
+  if (parts.adminToken === undefined && !parts.askOperator) return routes;
+  return routes
     .get("/admin/decisions", ({ request }) => exportDecisions(request))
+    .get("/admin", serveConsole)
+    .get("/admin/page/*", serveConsole)
     .use(
       createTrpcHttp({
         router: adminRouter,

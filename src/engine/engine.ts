@@ -38,6 +38,7 @@ import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Rate } from "../domain/token-bucket.ts";
 import type { CaseAnswer, Facts, Media, ReportReason, Stats, Status } from "../protocol.ts";
+import type { OperatorView } from "./operator-view.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
@@ -162,6 +163,8 @@ export interface Reported extends Decided {
 export type LifecycleListener = (event: LifecycleEvent) => MaybePromise<void>;
 
 export interface Engine {
+  /** What an operator's console needs. */
+  readonly operator: OperatorView;
   /**
    * The id of a new session, made of an unguessable one (22 characters of base64url), which it may change in the last two.
    * @param account that of the session, so that all its sessions are where what it shares among them is kept.

@@ -47,6 +47,25 @@ export function isOwnPage(policy: OriginPolicy, { headers }: Pick<Request, "head
   );
 }
 
+/**
+ * Whether a request that a cookie may have authorised comes from a page of this server, and not from another site that makes the browser
+ * send it (cross-site request forgery). Reading may also be done by hand, as from the address bar; whatever changes something needs proof:
+ * `Sec-Fetch-Site`, which browsers leave out on plain HTTP, or `Origin`. Pages of `allowed` are other sites here.
+ */
+export function isFromOwnSite(
+  policy: OriginPolicy,
+  { method, headers }: Pick<Request, "method" | "headers">,
+): boolean {
+  const [origin, host, site] = ["origin", "host", "sec-fetch-site"].map((name) =>
+    headers.get(name),
+  );
+  if (!isKnownHost(policy, host ?? null)) return false;
+  if (origin && origin.replace(/^https?:\/\//, "") !== host) return false;
+  const isReading = method === "GET" || method === "HEAD";
+  if (site && site !== "same-origin") return site === "none" && isReading;
+  return isReading || site === "same-origin" || Boolean(origin);
+}
+
 /** Whether this server goes by the name in a `Host` header: only then does it show its page. */
 export function isKnownHost(policy: OriginPolicy, host: string | null): boolean {
   const authority = host?.toLowerCase() ?? "";

@@ -1,5 +1,5 @@
 /**
- * The demo page and its assets, with headers that isolate it: it loads only its own scripts, can't be framed, and shares no
+ * A page and its assets, with headers that isolate it: it loads only its own scripts, can't be framed, and shares no
  * browsing context with other pages.
  *
  * Bun could serve the imported bundle by itself, but its routes for bundles have no headers.
@@ -13,6 +13,18 @@ export type Page = (request: Request) => Promise<Response | undefined>;
 export interface PageOptions {
   /** Bundled once, minified. Otherwise each load of the page bundles it again, to show the latest changes. */
   production: boolean;
+  /** The path of the page; its assets are under `<at>/page/`. Default: `/`, and assets beside it. */
+  at?: string;
+}
+
+/** Where the page of strangers is. */
+const home = "/";
+
+interface Built {
+  path: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  contentType: string;
+  isPage: boolean;
 }
 
 interface File {
@@ -32,19 +44,21 @@ type Files = ReadonlyMap<string, File>;
  */
 export async function createPage(bundle: HTMLBundle, options: PageOptions): Promise<Page> {
   const { files: builtAhead, index } = bundle;
-  const load = () => (builtAhead ? read(builtAhead) : build(index, options));
+  const { at = home } = options;
+  const load = async () => place(await (builtAhead ? read(builtAhead) : build(index, options)), at);
   const mayChange = !builtAhead && !options.production;
   let files = await load();
 
   return async (request) => {
     const { pathname, protocol } = new URL(request.url);
-    if (mayChange && pathname === "/") files = await load();
+    if (mayChange && pathname === at) files = await load();
     const file = files.get(pathname);
     if (!file) return undefined;
     const headers = new Headers({
       ...securityHeaders,
+      "permissions-policy": permissionsPolicyFor(at),
       // The name of an asset changes with its content, so copies never expire; the page contains the names.
-      "cache-control": file.isPage ? "no-cache" : "public, max-age=31536000, immutable",
+      "cache-control": file.isPage ? cachingOf(at) : "public, max-age=31536000, immutable",
       etag: file.etag,
     });
     // A client that forges this header gets a header that it must ignore without TLS (RFC 6797, 8.1).
@@ -94,62 +108,82 @@ const unusedPermissions = [
   "xr-spatial-tracking",
 ];
 
+/** Calls are made at `home` only. */
+const permissionsPolicyFor = (at: string) =>
+  [
+    ...["camera", "microphone"].map((name) => `${name}=${at === home ? "(self)" : "()"}`),
+    ...unusedPermissions.map((name) => `${name}=()`),
+  ].join(", ");
+
+/** An operator's page leaves no copy behind. */
+const cachingOf = (at: string) => (at === home ? "no-cache" : "no-store");
+
 const securityHeaders = {
   "content-security-policy": contentSecurityPolicy,
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
-  "permissions-policy": [
-    "camera=(self)",
-    "microphone=(self)",
-    ...unusedPermissions.map((name) => `${name}=()`),
-  ].join(", "),
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
   // For browsers without frame-ancestors.
   "x-frame-options": "DENY",
 };
 
-/** What `bun build` has put beside the program, or into it. */
-async function read(parts: NonNullable<HTMLBundle["files"]>): Promise<Files> {
-  const files = parts.map(async ({ path, loader, headers }) =>
-    entry(
-      path,
-      loader === "html",
-      headers["content-type"],
-      // The paths are relative to the program, wherever it is started from.
-      await Bun.file(resolve(import.meta.dir, path)).bytes(),
-    ),
+/**
+ * The files by the paths that they are served at. A page elsewhere than at `/` names its assets relative to itself, as a host may have put it
+ * under a prefix.
+ */
+function place(built: readonly Built[], at: string): Files {
+  const folder = at === home ? "" : `${at}/page`;
+  const assets = built.filter(({ isPage }) => !isPage).map(({ path }) => basename(path));
+  return new Map(
+    built.map(({ path, isPage, contentType, bytes }) => {
+      const content = isPage && at !== home ? withAssetsIn(`.${folder}/`, bytes, assets) : bytes;
+      const etag = `"${Bun.hash(content).toString(36)}"`;
+      const file = { bytes: content, contentType, etag, isPage };
+      return [isPage ? at : `${folder}/${basename(path)}`, file];
+    }),
   );
-  return new Map(await Promise.all(files));
+}
+
+function withAssetsIn(
+  folder: string,
+  html: Uint8Array<ArrayBuffer>,
+  assets: readonly string[],
+): Uint8Array<ArrayBuffer> {
+  const text = new TextDecoder().decode(html);
+  const placed = text.replace(/\b(src|href)="(?:\.?\/)?([^"/]+)"/g, (found, attribute, name) =>
+    assets.includes(name) ? `${attribute}="${folder}${name}"` : found,
+  );
+  return new TextEncoder().encode(placed);
+}
+
+/** What `bun build` has put beside the program, or into it. */
+function read(parts: NonNullable<HTMLBundle["files"]>): Promise<Built[]> {
+  const files = parts.map(async ({ path, loader, headers }) => ({
+    path,
+    isPage: loader === "html",
+    contentType: headers["content-type"],
+    // The paths are relative to the program, wherever it is started from.
+    bytes: await Bun.file(resolve(import.meta.dir, path)).bytes(),
+  }));
+  return Promise.all(files);
 }
 
 /** Bundles the sources, in memory. */
-async function build(index: string, { production }: PageOptions): Promise<Files> {
+async function build(index: string, { production }: PageOptions): Promise<Built[]> {
   const { outputs } = await Bun.build({
     entrypoints: [index],
     minify: production,
     publicPath: "/",
     naming: { entry: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
   });
-  const files = outputs.map(async (output) =>
-    entry(
-      output.path,
-      output.path.endsWith(".html"),
-      output.type,
-      new Uint8Array(await output.arrayBuffer()),
-    ),
-  );
-  return new Map(await Promise.all(files));
-}
-
-function entry(
-  path: string,
-  isPage: boolean,
-  contentType: string,
-  bytes: Uint8Array<ArrayBuffer>,
-): [string, File] {
-  const etag = `"${Bun.hash(bytes).toString(36)}"`;
-  return [isPage ? "/" : `/${basename(path)}`, { bytes, contentType, etag, isPage }];
+  const files = outputs.map(async (output) => ({
+    path: output.path,
+    isPage: output.path.endsWith(".html"),
+    contentType: output.type,
+    bytes: new Uint8Array(await output.arrayBuffer()),
+  }));
+  return Promise.all(files);
 }
 
 /** Whether `If-None-Match` (RFC 9110, 13.1.2) names this version; a proxy may have made the tag a weak one. */

@@ -4,7 +4,7 @@
  * (streamed batches, subscriptions, queries by POST, 405 and 415) goes through v11's own handler.
  */
 import { trpc } from "@elysiajs/trpc";
-import { callTRPCProcedure, TRPCError, type AnyTRPCRouter } from "@trpc/server";
+import { callTRPCProcedure, getTRPCErrorShape, TRPCError, type AnyTRPCRouter } from "@trpc/server";
 import { fetchRequestHandler } from "@trpc/server/adapters/fetch";
 import { Elysia, type Context as ElysiaContext } from "elysia";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
@@ -137,8 +137,12 @@ function createPlain<Context>(
       });
     procedures[path] = Object.assign(call, { _def: { [type]: true } });
   }
+  const { _config: config } = router._def;
+  type Failed = Omit<Parameters<typeof getTRPCErrorShape>[0], "config">;
+  // v10 does not know all codes of v11, such as SERVICE_UNAVAILABLE, and would make 500 of them.
+  const errorFormatter = (failed: Failed) => getTRPCErrorShape({ ...failed, config });
   const presented = {
-    _def: { _config: router._def._config, procedures },
+    _def: { _config: { ...config, errorFormatter }, procedures },
     getErrorShape: (error: unknown) => error,
   };
   return trpc(presented as never, {

@@ -33,7 +33,9 @@ export interface Metrics {
   /** A request that was answered before it became a call. */
   turnedAway(because: TurnedAway): void;
   /** A hook has thrown, or has not answered in time. */
-  hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane" | "message"): void;
+  hookFailed(
+    hook: LifecycleType | "authenticate" | "admit" | "lane" | "message" | "isOperator",
+  ): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;
   /** A warning, a suspension, or another decision about a peer or report. */

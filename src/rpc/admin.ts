@@ -1,8 +1,9 @@
-/** The operator's procedures, over HTTP at `/admin/*`, with `Authorization: Bearer <ADMIN_TOKEN>`. */
+/** The operator's procedures, over HTTP at `/admin/*`, with `Authorization: Bearer <ADMIN_TOKEN>` or by the hook `isOperator`. */
 import { isIP } from "node:net";
 import { initTRPC } from "@trpc/server";
 import { z } from "zod";
 import { subjectKinds, type Subject } from "../domain/moderation.ts";
+import { statsByLobby } from "../domain/stats.ts";
 import { reject } from "../domain/rejection.ts";
 import { caseId, groundsFields } from "./decisions-input.ts";
 import { accountCharsMax } from "./identity.ts";
@@ -10,8 +11,33 @@ import { wireString } from "./schemas.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
 
+/** What the console tells of the process that answers. */
+export interface NodeState {
+  name: string;
+  version: string;
+  /** Whether it is about to end, and begins no new session. */
+  draining: boolean;
+  uptimeMs: number;
+}
+
 export interface AdminContext {
-  signaling: Pick<Signaling, "suspend" | "lift" | "dismiss" | "suspensions">;
+  signaling: Pick<
+    Signaling,
+    | "suspend"
+    | "lift"
+    | "dismiss"
+    | "suspensions"
+    | "siteStats"
+    | "notedReports"
+    | "find"
+    | "endRoom"
+  >;
+  /** This process at the moment. */
+  node: () => NodeState;
+  /** The names of the lobbies that peers can choose. */
+  lobbies: readonly string[];
+  /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
+  evidenceUrl: string | undefined;
   /** The wall clock, in epoch milliseconds. */
   now: () => number;
   /** The keyed hash of the bucket that an IP address belongs to. */
@@ -51,7 +77,48 @@ function toEngine({ kind, id }: Subject, { hashOfAddress }: AdminContext): Subje
   return { kind, id: kind === "address" && isIP(id) !== 0 ? hashOfAddress(id) : id };
 }
 
+/** Lobbies that `overview` has at most: those with the most peers. */
+const lobbiesMax = 100;
+/** Sessions that `find` answers with at most. */
+const foundMax = 20;
+
 export const adminRouter = t.router({
+  /** Who is online, waits and is in rooms, on all nodes; and the node that answers. */
+  overview: t.procedure.query(async ({ ctx }) => {
+    const site = unwrap(await ctx.signaling.siteStats());
+    const { lobbies: _, ...all } = site;
+    const lobbies = [...statsByLobby(site, ctx.lobbies)]
+      .map(([name, stats]) => ({ name, ...stats }))
+      .sort((a, b) => b.online - a.online);
+    return {
+      at: ctx.now(),
+      node: ctx.node(),
+      all,
+      lobbies: lobbies.slice(0, lobbiesMax),
+      moreLobbies: Math.max(0, lobbies.length - lobbiesMax),
+      evidenceUrl: ctx.evidenceUrl,
+    };
+  }),
+  /** The newest reports, the newest first: never what peers said, nor who reported. */
+  reports: t.procedure.query(async ({ ctx }) => ({
+    reports: unwrap(await ctx.signaling.notedReports()),
+  })),
+  /** Sessions with an open stream, by the letters with which their ids begin: the log has the first four. */
+  find: t.procedure
+    .input(
+      z.strictObject({
+        letters: z.string().regex(/^[\w-]{4,22}$/, "must be 4 to 22 letters of an id"),
+      }),
+    )
+    .query(async ({ ctx, input: { letters } }) =>
+      unwrap(await ctx.signaling.find(letters, foundMax)),
+    ),
+  /** Ends a room: both are told that it was removed, and do not meet again for a while. `false` if there is no such room. */
+  endRoom: t.procedure
+    .input(z.strictObject({ roomId: wireString().min(1).max(64) }))
+    .mutation(async ({ ctx, input: { roomId } }) => ({
+      ended: unwrap(await ctx.signaling.endRoom(roomId)),
+    })),
   list: t.procedure.query(async ({ ctx }) => ({ suspensions: await ctx.signaling.suspensions() })),
   suspend: t.procedure
     .input(z.strictObject({ subject, until: z.number().int().positive(), ...groundsFields }))

@@ -1,7 +1,7 @@
-/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and failing to what the caller decides. */
+/** Calls a hook of the operator's whose answer somebody waits for: bounded in time, and failing to what the caller decides. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
-export type HookName = "authenticate" | "admit" | "lane" | "message";
+export type HookName = "authenticate" | "admit" | "lane" | "message" | "isOperator";
 
 export interface HookParts {
   schedule: (delayMs: number, task: () => void) => () => void;

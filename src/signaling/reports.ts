@@ -91,8 +91,12 @@ export class Reports {
     );
     if (isRejection(report)) return report;
     if (report.first) {
-      const { hints } = this.#parts;
+      const { hints, system } = this.#parts;
       const hinted = await hints?.of(roomId, caller.sessionId, report.reported.sessionId);
+      const { counted, reported } = report;
+      const at = system.now();
+      // For the console only: if the storage has just become unavailable the report counts all the same.
+      await engine.operator.note({ at, roomId, reason, counted, reported, caseId });
       this.#tell(caller, { roomId, reason, caseId, report, shown, hinted });
     }
     return { caseId, newlyWaiting: report.newlyWaiting };

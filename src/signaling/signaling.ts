@@ -12,6 +12,7 @@ import { isRestricted, readRoomId, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
+import type { Found, NotedReport } from "../engine/operator-view.ts";
 import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
@@ -335,6 +336,26 @@ export class Signaling {
 
   async suspensions(): Promise<Suspension[]> {
     return this.#parts.engine.suspensions();
+  }
+
+  /** The newest reports, the newest first. */
+  async notedReports(): Promise<NotedReport[] | Rejection> {
+    return this.#parts.engine.operator.noted();
+  }
+
+  /** Sessions with an open stream whose ids begin with these letters, as the log shows them; at most `max`. */
+  async find(letters: string, max: number): Promise<Found | Rejection> {
+    return this.#parts.engine.operator.find(letters, max);
+  }
+
+  /** An operator's decision: both members are told that the room was `removed`. `false` if there is none that could be ended. */
+  async endRoom(roomId: string): Promise<boolean | Rejection> {
+    const { engine, log } = this.#parts;
+    const closing = await engine.operator.endRoom(roomId);
+    if (isRejection(closing)) return closing;
+    if (closing.ended) log.info("room ended by an operator", { room: roomId });
+    await this.#matcher.matchAll(closing.newlyWaiting);
+    return closing.ended;
   }
 
   /** Has all nodes close the connections of a subject. */

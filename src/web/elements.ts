@@ -74,7 +74,7 @@ export function findElements() {
 
 export type Elements = ReturnType<typeof findElements>;
 
-function byId<T extends HTMLElement>(id: string, type: new () => T): T {
+export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
   const element = document.getElementById(id);
   if (!(element instanceof type)) throw new Error(`the page has no ${type.name} #${id}`);
   return element;

@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { createTRPCClient, httpBatchStreamLink, httpLink } from "@trpc/client";
 import { Elysia } from "elysia";
+import { reject } from "../../src/domain/rejection.ts";
+import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import { limits } from "../../src/protocol.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { connectPeer, operatorToken, refusalOf, startServer } from "../support/server.ts";
@@ -75,6 +77,22 @@ describe("a streamed batch", () => {
       expect(await response.text()).toContain("Cannot batch subscription calls");
     }
   });
+});
+
+test("what is unavailable is answered with 503 and its reason, in the shape that clients read", async () => {
+  const unavailable = reject("unavailable", { retryAfterMs: 1000 });
+  await using server = startServer({
+    createEngine: (...args) =>
+      Object.assign(createMemoryEngine(...args), { statsOf: () => unavailable }),
+  });
+  const response = await fetch(`${server.http}/trpc/stats`);
+  const data = { code: "SERVICE_UNAVAILABLE", httpStatus: 503, reason: "unavailable" };
+  expect([response.status, await response.json()]).toMatchObject([
+    503,
+    { error: { code: -32603, data: { ...data, path: "stats", retryAfterMs: 1000 } } },
+  ]);
+  const client = createTRPCClient<AppRouter>({ links: [httpLink({ url: `${server.http}/trpc` })] });
+  expect(await refusalOf(client.stats.query())).toMatchObject(data);
 });
 
 test("a query may be made by POST, as tRPC's method override does", async () => {

@@ -14,6 +14,7 @@ import { describeAccounts } from "./account-contract.ts";
 import { describeMeetings } from "./again-contract.ts";
 import { describeLobbies } from "./lobby-contract.ts";
 import { describeSanctions } from "./sanction-contract.ts";
+import { describeOperatorView } from "./operator-view-contract.ts";
 import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
@@ -1230,6 +1231,7 @@ export function describeEngine(name: string, open: OpenEngine) {
 
   describeAccounts(name, open);
   describeLobbies(name, open);
+  describeOperatorView(name, open);
   describeShownFacts(name, open);
   describeMeetings(name, open);
   describeSanctions(name, open);

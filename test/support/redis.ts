@@ -132,6 +132,7 @@ export function enginesOn(redis: { url: RedisLocation }, options: Partial<RedisO
     const landed: (() => void)[] = [];
     const counted = new Proxy(engine, {
       get(target, verb: keyof Engine) {
+        if (verb === "operator") return target.operator;
         const call = (target[verb] as (...args: never[]) => unknown).bind(target);
         if (/^(on[A-Z].*|available|now|newSessionId)$/.test(verb)) return call;
         return async (...args: never[]) => {

@@ -251,6 +251,7 @@ export function delayed(open: OpenEngine, random: () => number): OpenEngine {
   return (system, options) =>
     new Proxy(open(system, options), {
       get(engine, verb: keyof Engine) {
+        if (verb === "operator") return engine.operator;
         const call = (engine[verb] as (...args: never[]) => unknown).bind(engine);
         if (/^(on[A-Z].*|available|now)$/.test(verb)) return call;
         return async (...args: never[]) => {

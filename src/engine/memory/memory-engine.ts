@@ -36,6 +36,7 @@ import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
 import { LifecycleQueue } from "./lifecycle-queue.ts";
 import { Meetings } from "./meetings.ts";
+import { MemoryOperatorView } from "./operator-view.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
 import { createSurroundings } from "./surroundings.ts";
@@ -47,6 +48,7 @@ export function createMemoryEngine(system: System, options: EngineOptions): Engi
 
 class MemoryEngine implements Engine {
   readonly now: () => number;
+  readonly operator: MemoryOperatorView;
   readonly #system: System;
   readonly #options: EngineOptions;
   readonly #surroundings: () => Surroundings;
@@ -74,6 +76,7 @@ class MemoryEngine implements Engine {
     });
     this.#surroundings = createSurroundings({ ...shared, suspensions: this.#suspensions });
     this.#meetings = new Meetings(this.#store, this.#surroundings);
+    this.operator = new MemoryOperatorView(this.#store, this.#meetings, this.#surroundings);
   }
 
   // -------------------------------------------------------------------------------------------

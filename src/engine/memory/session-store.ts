@@ -42,6 +42,11 @@ export class SessionStore {
     this.#retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
   }
 
+  /** All that are kept, also those that are absent. */
+  sessions(): Iterable<StoredSession> {
+    return this.#sessions.values();
+  }
+
   get(id: string): StoredSession | undefined {
     return this.#sessions.get(id);
   }

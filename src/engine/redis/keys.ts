@@ -68,6 +68,8 @@ const patterns = {
   handshakes: "rate:{}",
   /** stream: reports and decisions of operators (see moderation-log.ts); at most about 100,000. */
   moderationLog: "mod",
+  /** stream: what a console shows of the newest reports (see operator-view.ts), in shard 0; at most `notedReportsMax`. Expires a week after the last. */
+  notedReports: "reports",
   /** hash: subject → suspension, bounded by `recordsMax`. */
   suspensions: "suspended",
   /** stream: what each entry of the moderation log has decided, under the entry's id. Bounded in number and age; expires as the last one does. */

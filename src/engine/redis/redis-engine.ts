@@ -31,6 +31,7 @@ import type { Marks } from "../marks.ts";
 import { sharedAddressKey } from "./address-key.ts";
 import { defaultPrefix } from "./keys.ts";
 import { Moves } from "./moves.ts";
+import { RedisOperatorView } from "./operator-view.ts";
 import { Openings } from "./openings.ts";
 import type { RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
@@ -55,6 +56,7 @@ export function createRedisEngine(
 export class RedisEngine implements Engine {
   readonly addresses: SharedAddresses;
   readonly marks: Marks;
+  readonly operator: RedisOperatorView;
   readonly #redis: RedisOptions;
   readonly #shards: readonly Shard[];
   readonly #site: Shard;
@@ -81,6 +83,7 @@ export class RedisEngine implements Engine {
     for (const shard of this.#shards)
       shard.notifier.listen((at) => this.#notifier.notify(this.#bySiteClock(shard, at)));
     const shards = this.#shards;
+    this.operator = new RedisOperatorView(shards, site);
     this.#openings = new Openings({ shards, openAbove, closeBelow });
     this.#moves = new Moves({ shards, openings: this.#openings, options, seekAfterMs });
     this.#suspensions = new Suspensions({

@@ -3,7 +3,7 @@
 /** On keys that begin with the site's prefix. */
 const keyCommands =
   "exists get getex set incr del rename expire pexpire persist ttl pttl " +
-  "hget hset hsetnx hdel hmget hgetall hvals hlen sadd srem scard smembers srandmember " +
+  "hget hset hsetnx hdel hmget hgetall hvals hlen sadd srem scard smembers srandmember sscan " +
   "setbit bitpos strlen zadd zrem zscore zcard zrange zrangebyscore zremrangebyscore zremrangebyrank zpopmin " +
   "rpush rpushx llen lrange ltrim xadd xdel xlen xrange xtrim";
 

@@ -28,6 +28,7 @@ import readLog from "./lua/read_log.lua" with { type: "text" };
 import readSessions from "./lua/read_sessions.lua" with { type: "text" };
 import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
 import setOpenShards from "./lua/set_open_shards.lua" with { type: "text" };
+import scanOnline from "./lua/scan_online.lua" with { type: "text" };
 import sessionsAsTheyAre from "./lua/sessions_as_they_are.lua" with { type: "text" };
 import tell from "./lua/tell.lua" with { type: "text" };
 import tellVerdict from "./lua/tell_verdict.lua" with { type: "text" };
@@ -248,6 +249,10 @@ export const scripts = {
   relaySignals: defineScript<Relayed[]>()(
     ["events_max", "bytes_max"],
     [log, relaySignals].join("\n"),
+  ),
+  scanOnline: defineScript<[cursor: string, ids: string[]]>("no-writes")(
+    ["cursor", "count", "letters", "room"],
+    scanOnline,
   ),
   setOpenShards: defineScript<number>()(["before", "after"], setOpenShards),
   tellVerdict: defineScript<0 | 1>()(["max", "entry"], [tell, tellVerdict].join("\n")),

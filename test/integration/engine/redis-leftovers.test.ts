@@ -43,6 +43,8 @@ const lives = {
   handshakes: quarterHourMs,
   // About 100,000 entries.
   moderationLog: "lasts",
+  // A week after the last report.
+  notedReports: tokenLifeMs,
   untoldVerdicts: 0,
   // Empty, with the id of the last one.
   lifecycle: "lasts",
