@@ -2,7 +2,6 @@
  * The options of the library: each variable of the program under its name in camel case, and the operator's hooks. Both are
  * checked by the same rules.
  */
-import { lifecycleTypes } from "../domain/lifecycle.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
@@ -12,7 +11,8 @@ import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
 import type { Chat, FactsDeclaration } from "../protocol.ts";
-import { messageFallbacks, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
+import type { MessageFallback, MessageHook } from "../rpc/message-review.ts";
+import { hookNames, hookProblems } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
@@ -232,20 +232,6 @@ export type HostedConfig = Config & { readonly facts?: FactsDeclaration | undefi
 /** Variables of the program that a library has no use for: it does not listen, nor exit. */
 const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS_KEY", "DRAIN_MS"]);
 
-const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
-  "facts",
-  "authenticate",
-  "admit",
-  "lane",
-  "message",
-  "messageFallback",
-  "isOperator",
-  "on",
-  "policy",
-  "log",
-  "onReport",
-]);
-
 /** `LIMIT_PEERS` → `limitPeers`; `NODE_ENV` is the option `development`. */
 const optionOf = (variable: string): string =>
   variable === "NODE_ENV"
@@ -335,29 +321,6 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Host
 function readFactsOf({ facts, factsFile }: PeerStreamOptions): ReadFacts | undefined {
   if (facts !== undefined) return readFacts(facts);
   return factsFile === undefined || factsFile === "" ? undefined : readFactsFile(factsFile);
-}
-
-function hookProblems(name: string, value: unknown): string[] {
-  // Checked by itself.
-  if (name === "facts") return [];
-  if (name === "on") return lifecycleProblems(value);
-  if (name === "messageFallback")
-    return messageFallbacks.some((one) => one === value)
-      ? []
-      : [`messageFallback: must be one of ${messageFallbacks.join(", ")}`];
-  const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
-  return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];
-}
-
-function lifecycleProblems(on: unknown): string[] {
-  if (typeof on !== "object" || on === null) return ["on: must be an object of functions"];
-  return Object.entries(on).flatMap(([type, hook]) => {
-    if (!lifecycleTypes.some((one) => one === type))
-      return [`on.${type}: is no event; there are ${lifecycleTypes.join(", ")}`];
-    return hook === undefined || typeof hook === "function"
-      ? []
-      : [`on.${type}: must be a function`];
-  });
 }
 
 /** A value as a variable has it. */

@@ -217,17 +217,12 @@ export function assemble(options: AssemblyOptions): Assembly {
     elapsed: system.elapsed,
     keepsAddresses: options.authenticate !== undefined,
   });
-  const { authenticate, askOperator, contexts } = createPeers(options, {
-    signaling,
-    metrics,
-    gate,
-  });
+  const peers = createPeers(options, { signaling, metrics, gate });
   let isDraining = false;
   let addressOf: (request: Request) => string | undefined = () => undefined;
 
   const arrivals = new Arrivals({
-    contexts,
-    authenticate,
+    ...peers,
     admission,
     signaling,
     system,
@@ -239,7 +234,7 @@ export function assemble(options: AssemblyOptions): Assembly {
     metrics,
     admission,
     arrivals,
-    askOperator,
+    askOperator: peers.askOperator,
     isDraining: () => isDraining,
     addressOf: (request) => addressOf(request),
   };

@@ -2,27 +2,16 @@
 import { cors } from "@elysiajs/cors";
 import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
-import type { DecisionsRequest } from "../domain/decisions.ts";
-import { mainLobby } from "../domain/lobby.ts";
-import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
 import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
 import { createTrpcHttp } from "../http/trpc-http.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
-import { adminRouter, type AdminContext } from "../rpc/admin.ts";
 import type { Context } from "../rpc/context.ts";
-import { decisionsRequest } from "../rpc/decisions-input.ts";
-import { refusal } from "../rpc/errors.ts";
-import type { AskOperator } from "../rpc/operator-hook.ts";
-import { createOperatorAccess } from "../rpc/operator-access.ts";
-import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
-import type { Failure } from "../trpc-ws/options.ts";
 import { Guards, type GuardParts } from "./guards.ts";
-import { retryLater, textResponse } from "./responses.ts";
+import { operatorRoutes, type OperatorParts } from "./operator-routes.ts";
+import { textResponse } from "./responses.ts";
 import {
   createTakePlace,
   createUpgradeHandler,
@@ -31,38 +20,21 @@ import {
   type UpgradeParts,
 } from "./upgrade.ts";
 
-interface RoutesParts {
-  signaling: Signaling;
+interface RoutesParts extends OperatorParts {
   router: AnyTRPCRouter;
   contextOfRequest: (request: Request, response?: OpenResponse) => MaybePromise<Context>;
   /** Whether pages of other origins may send cookies. */
   credentials: boolean;
-  admission: Admission;
   guards: Guards;
   upgrade: UpgradeHandler;
   takePlace: TakePlace;
   responses: OpenResponses;
   /** Served at `/`; nothing without it. */
   page?: Page | undefined;
-  /** They give access to `/metrics` and `/admin`; without them there is none. */
-  metricsToken?: string | undefined;
-  adminToken?: string | undefined;
-  /** The operator's own check, which gives access to `/admin` as well. */
-  askOperator?: AskOperator | undefined;
-  /** The page at `/admin`. */
-  console: Page;
-  /** See `AdminContext`. */
-  node: AdminContext["node"];
-  lobbies?: readonly string[];
-  evidenceUrl?: string | undefined;
-  metrics: Metrics;
   log: Log;
-  onError: (failure: Pick<Failure, "error" | "path">) => void;
   system: Pick<System, "now" | "elapsed" | "schedule">;
   /** Why this node should get no traffic at the moment; `undefined` while it is ready. */
   unreadiness: () => string | undefined;
-  /** The address at the other end of a request's connection. */
-  addressOf: (request: Request) => string | undefined;
 }
 
 export interface Http {
@@ -152,107 +124,4 @@ function createRoutes(parts: RoutesParts) {
 async function servePage({ page, guards }: RoutesParts, request: Request): Promise<Response> {
   const refused = page && guards.refuseHost(request);
   return refused ?? (await page?.(request)) ?? new Response("Not found", { status: 404 });
-}
-
-/** `/metrics` and `/admin`, each for those who have its token. */
-function operatorRoutes(parts: RoutesParts) {
-  const { guards, admission, metrics, signaling, system, addressOf } = parts;
-  const checkAccess = createOperatorAccess({
-    elapsed: system.elapsed,
-    onWrongToken: (addressHash) => guards.onWrongToken(addressHash),
-  });
-  const accessOf = (request: Request, token: string | undefined) =>
-    checkAccess(
-      token,
-      request.headers.get("authorization"),
-      admission.addressHash(request.headers, addressOf(request)),
-    );
-
-  async function renderMetrics(request: Request): Promise<Response> {
-    const access = accessOf(request, parts.metricsToken);
-    if (access.granted)
-      return new Response(await metrics.render(), {
-        headers: { "content-type": "text/plain; version=0.0.4" },
-      });
-    const { retryAfterMs } = access;
-    return retryAfterMs === undefined
-      ? new Response("Not found", { status: 404 })
-      : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
-  }
-
-  const context: AdminContext = {
-    signaling,
-    now: system.now,
-    hashOfAddress: (address) => admission.hashOf(address),
-    node: parts.node,
-    lobbies: parts.lobbies ?? [mainLobby],
-    evidenceUrl: parts.evidenceUrl,
-  };
-
-  async function adminContext(request: Request): Promise<AdminContext> {
-    const refused = await refuseOperator(request);
-    if (refused) throw refusal(...refused);
-    return context;
-  }
-
-  async function exportDecisions(request: Request): Promise<Response> {
-    const refused = await refuseOperator(request);
-    if (refused) {
-      const [{ reason, retryAfterMs }, why = "Not at the moment"] = refused;
-      if (retryAfterMs === undefined) return textResponse(`${why}\n`, 401);
-      const status = reason === "rate-limited" ? 429 : 503;
-      return retryLater(status, Math.ceil(retryAfterMs / 1000), `${why}\n`);
-    }
-    const asked = Object.fromEntries(new URL(request.url).searchParams);
-    let wanted: DecisionsRequest;
-    try {
-      wanted = decisionsRequest(asked);
-    } catch (error) {
-      return textResponse(`${(error as TypeError).message}\n`, 400);
-    }
-    const decisions = await signaling.decisions(wanted);
-    if (isRejection(decisions)) return retryLater(503, 1, "Unavailable\n");
-    const lines = decisions.map((decision) => `${JSON.stringify(decision)}\n`);
-    return new Response(lines.join(""), { headers: { "content-type": "application/x-ndjson" } });
-  }
-
-  /** By its token; without one by the operator's own check, which may go by cookies that browsers send by themselves. */
-  async function refuseOperator(request: Request): Promise<[Rejection, string?] | undefined> {
-    const { adminToken, askOperator } = parts;
-    const bearsToken = /^bearer /i.test(request.headers.get("authorization") ?? "");
-    if (askOperator && !(adminToken !== undefined && bearsToken)) {
-      if (!guards.isFromOwnSite(request))
-        return [reject("unauthorized"), "Only pages of this server may do this"];
-      const isOperator = await askOperator(request);
-      if (isRejection(isOperator)) return [isOperator];
-      if (isOperator) return undefined;
-    }
-    // The field tells the console whether to ask for a token.
-    if (adminToken === undefined)
-      return [reject("unauthorized"), "You are not signed in as an operator"];
-    const access = accessOf(request, adminToken);
-    if (access.granted) return undefined;
-    const { retryAfterMs } = access;
-    if (retryAfterMs !== undefined) return [reject("rate-limited", { retryAfterMs })];
-    const needed = reject("unauthorized", { field: "authorization" });
-    return [needed, "The operator's token is needed: see ADMIN_TOKEN"];
-  }
-
-  const serveConsole = async ({ request }: { request: Request }) =>
-    (await parts.console(request)) ?? new Response("Not found", { status: 404 });
-
-  const routes = new Elysia().get("/metrics", ({ request }) => renderMetrics(request));
-  if (parts.adminToken === undefined && !parts.askOperator) return routes;
-  return routes
-    .get("/admin/decisions", ({ request }) => exportDecisions(request))
-    .get("/admin", serveConsole)
-    .get("/admin/page/*", serveConsole)
-    .use(
-      createTrpcHttp({
-        router: adminRouter,
-        endpoint: "/admin",
-        createContext: adminContext,
-        onError: parts.onError,
-      }),
-    );
 }

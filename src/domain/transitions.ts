@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { Facts, Mode, PeerState, Status } from "../protocol.ts";
+import type { Facts, Mode, Status } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -25,14 +25,12 @@ import {
   type Moved,
   type Surroundings,
 } from "./change.ts";
-import type { Recovery } from "./event-log.ts";
-import { lobbyNamed, lobbyOf, mainLobby, withLobby } from "./lobby.ts";
+import { lobbyOf, withLobby } from "./lobby.ts";
 import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
 import {
   askNoMore,
-  connectFrom,
   knowsRoom,
   partnerIdOf,
   rejectPastPartner,
@@ -41,121 +39,12 @@ import {
   type PastRoom,
   type Room,
   type Session,
-  type SessionDraft,
   type WarningEvent,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
-
-export interface Attachment {
-  addressHash: string;
-  /** The same each time, as the session's token is bound to it. */
-  account?: string | undefined;
-  /** See `AttachRequest`. */
-  lobby?: string | undefined;
-  lobbies?: readonly string[] | undefined;
-  /** The lowest generation that the session is known to have had. */
-  generation: number;
-  /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
-  recovery: Recovery | "none";
-}
-
-/**
- * A stream opens. Without a position of the living log it takes the session over, and the streams before it end. Sends
- * `session`, and `resync` where the past can't be replayed.
- * @throws for another account than the session has had so far.
- */
-export function attach(
-  session: Session,
-  partner: Session | undefined,
-  { addressHash, account, lobby, lobbies, generation, recovery }: Attachment,
-  around: Surroundings,
-): Change<Entered> {
-  const draft = startChange(session, partner);
-  const { member, newlyWaiting } = draft;
-  // A session that has never been attached is one that was forgotten, and only kept because another one has blocked it.
-  if (session.account !== account && (session.generation > 0 || session.account !== undefined))
-    throw new Error("a session has been attached with another account than its own");
-  member.account = account;
-  connectFrom(member, addressHash);
-  if (recovery === "none" || recovery === "other-epoch")
-    member.generation = Math.max(session.generation, generation) + 1;
-  member.present = true;
-  member.graceUntil = undefined;
-  member.lostAt = undefined;
-  if (!session.present) {
-    renewTicket(member, around);
-    if (session.graceUntil !== undefined && session.room && partner)
-      send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
-  }
-  putInto(member, lobby ?? lobbyAllowed(member, lobbies), around);
-  if (around.suspended(member)) evictMember(draft, around);
-  const resumed = recovery === "whole";
-  const state = stateOf(member, draft.partner ?? partner, around);
-  send(draft, member, { type: "session", resumed, state });
-  if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
-  if (member.warning) {
-    send(draft, member, member.warning);
-    member.warning = undefined;
-  }
-  if (member.ticket && !newlyWaiting.includes(member.id)) newlyWaiting.push(member.id);
-  return finishChange(draft, { newlyWaiting });
-}
-
-/** The name of the lobby that the session is in, if it may choose that, or else of the one that is always there. */
-function lobbyAllowed(session: Session, lobbies: readonly string[] | undefined): string {
-  const lobby = lobbyOf(session) ?? mainLobby;
-  return lobbies === undefined || lobbies.includes(lobby) ? lobby : mainLobby;
-}
-
-/** A ticket comes along, so that nobody meets it where it was. */
-function putInto(member: SessionDraft, name: string, around: Surroundings): void {
-  const lobby = lobbyNamed(name);
-  if (lobby === lobbyOf(member)) return;
-  member.wishes = withLobby(member.wishes ?? defaultWishes, lobby);
-  const { ticket } = member;
-  if (ticket) setTicket(member, { ...ticket, wishes: withLobby(ticket.wishes, lobby) }, around);
-}
-
-/** The last stream has closed: room and ticket are kept until `graceUntil` (epoch milliseconds). */
-export function detach(
-  session: Session,
-  partner: Session | undefined,
-  graceUntil: number,
-  around: Surroundings,
-): Change<undefined> {
-  const draft = startChange(session, partner);
-  const { member } = draft;
-  member.present = false;
-  member.graceUntil = graceUntil;
-  renewTicket(member, around);
-  if (session.room && partner)
-    send(draft, partner, {
-      type: "partner-reconnecting",
-      roomId: session.room.id,
-      deadline: graceUntil + around.wallOffsetMs,
-    });
-  return finishChange(draft, undefined);
-}
-
-/** The grace is over: the session leaves lobby and room, and its log ends. */
-export function expireGrace(
-  session: Session,
-  partner: Session | undefined,
-  around: Surroundings,
-): Change<Entered> {
-  const draft = startChange(session, partner);
-  const { member, newlyWaiting } = draft;
-  member.graceUntil = undefined;
-  member.lostAt = around.now;
-  if (member.room) endRoom(draft, member.room, "lost", around);
-  askNoMore(member);
-  member.ticket = undefined;
-  member.queuedSince = undefined;
-  return finishChange(draft, { newlyWaiting });
-}
 
 /**
  * Enters the lobby, or replaces the wishes of a session that waits already, which may put it into another lobby. In a room it changes
@@ -407,17 +296,4 @@ export function partnerIn(session: Session, roomId: string, around: Surroundings
   const { room } = session;
   if (room?.id !== roomId) return session.recentRooms.find((past) => past.roomId === roomId);
   return { partnerId: partnerIdOf(session.id, room), votes: earnsVote(room, around) };
-}
-
-function stateOf(
-  { id, room, ticket }: Session,
-  partner: Session | undefined,
-  { wallOffsetMs }: Surroundings,
-): PeerState<unknown> {
-  if (!room)
-    return ticket ? { status: "waiting", since: ticket.since + wallOffsetMs } : { status: "idle" };
-  const terms = roomTerms(id, room);
-  if (partner?.graceUntil === undefined) return { status: "paired", partner: "here", ...terms };
-  const deadline = partner.graceUntil + wallOffsetMs;
-  return { status: "paired", partner: "reconnecting", deadline, ...terms };
 }

@@ -3,7 +3,6 @@
  * `domain`, what keeps state is behind the engine; this combines them.
  */
 import type { Moved } from "../domain/change.ts";
-import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
 import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
 import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
@@ -23,19 +22,13 @@ import type {
   Facts,
   Hint,
   IceServer,
-  LoggedEvent,
-  Mode,
   Signal,
   Stats,
   StatusAnswer,
 } from "../protocol.ts";
 import type { System } from "../system.ts";
-import {
-  EventStreams,
-  type Completed,
-  type EventsRequest,
-  type OpenEvents,
-} from "./event-streams.ts";
+import { createCompletion } from "./event-completion.ts";
+import { EventStreams, type EventsRequest, type OpenEvents } from "./event-streams.ts";
 import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
@@ -90,7 +83,7 @@ export class Signaling {
     });
     this.#streams = new EventStreams({
       engine,
-      complete: (entry, addressHash) => this.#complete(entry, addressHash),
+      complete: createCompletion(parts),
       schedule: system.schedule,
       onBegun: (outcome) => metrics.began(outcome),
       onNewlyWaiting: (sessionIds) => void this.#matcher.matchAll(sessionIds),
@@ -373,33 +366,7 @@ export class Signaling {
   stop(): void {
     this.#sweeper.stop();
   }
-
-  // -------------------------------------------------------------------------------------------
-
-  /** Adds what an event lacks, each time it is sent. */
-  #complete({ json, lacks }: LogEntry, addressHash: string): Completed {
-    // As text: parsing the event and serializing it again would cost more than creating it.
-    if (lacks === "iceServers") {
-      const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
-      const iceServers = JSON.stringify(this.#iceServers(readRoomId(roomId).mode, addressHash));
-      return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
-    }
-    const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
-    const { state } = event;
-    if (state.status !== "paired") return { event: { ...event, state } };
-    const iceServers = this.#iceServers(state.mode, addressHash);
-    return { event: { ...event, state: { ...state, iceServers } } };
-  }
-
-  /** None in a room for text, where no connection is made. */
-  #iceServers(mode: Mode, addressHash: string): IceServer[] {
-    if (mode === "text") return [];
-    return iceServersFor(this.#parts.ice, this.#parts.system.now(), addressHash);
-  }
 }
-
-/** The id of the room in a `create-offer` or `wait-for-offer`. */
-const roomIdOfOffer = /^\{"type":"[a-z-]+","roomId":"([^"]*)"/;
 
 /** A part of the same mutation whose result is recorded on its own. */
 function subMutation(caller: Caller, name: string): Caller {

@@ -76,21 +76,7 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
 
   return {
     add(from, text, id) {
-      const line = document.createElement("p");
-      line.dataset["from"] = from;
-      if (id !== undefined) line.dataset["id"] = String(id);
-      if (from !== "page") {
-        // Colour and side tell the speakers apart on screen; this does so for screen readers.
-        const who = document.createElement("span");
-        who.className = "unseen";
-        who.textContent = from === "me" ? "You: " : "Stranger: ";
-        line.append(who);
-      }
-      // Isolated, so that bidirectional characters in it reorder nothing else.
-      const words = document.createElement("bdi");
-      words.textContent = text;
-      line.append(words);
-      chatLog.append(line);
+      chatLog.append(createLine(from, text, id));
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
@@ -119,4 +105,22 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       if (!on) showTyping(false);
     },
   };
+}
+
+function createLine(from: Parameters<ChatView["add"]>[0], text: string, id?: number): HTMLElement {
+  const line = document.createElement("p");
+  line.dataset["from"] = from;
+  if (id !== undefined) line.dataset["id"] = String(id);
+  if (from !== "page") {
+    // Colour and side tell the speakers apart on screen; this does so for screen readers.
+    const who = document.createElement("span");
+    who.className = "unseen";
+    who.textContent = from === "me" ? "You: " : "Stranger: ";
+    line.append(who);
+  }
+  // Isolated, so that bidirectional characters in it reorder nothing else.
+  const words = document.createElement("bdi");
+  words.textContent = text;
+  line.append(words);
+  return line;
 }

@@ -4,7 +4,7 @@ import { restoreChoices, storedForm, wishesOf, type Choices, type Want } from ".
 import { createFactField, createWantField, option, type Field } from "./dimension-fields.ts";
 import type { Elements } from "./elements.ts";
 import { recall, remember } from "./storage.ts";
-import { dimensionWords, nameWords } from "./words.ts";
+import { dimensionWords, nameWords } from "./facts-words.ts";
 
 /** How long Start waits for the server to say what is declared (milliseconds). Then the client tells what is wrong with the server. */
 const SITE_MS_MAX = 10_000;

@@ -1,7 +1,7 @@
 /** Form fields for what the operator declares: for one's own fact of a dimension, and for the want of it. */
 import type { FactDimension, FactValue } from "../protocol.ts";
 import { readFact, readWant, valuesMax, type Kind, type Want } from "./choices.ts";
-import { dimensionWords, nameWords } from "./words.ts";
+import { dimensionWords, nameWords } from "./facts-words.ts";
 
 /** A field, and what the user has chosen in it. */
 export interface Field<T> {

@@ -4,6 +4,7 @@ import type { Rules } from "../protocol.ts";
 import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
+import { aboutStrangerWords } from "./facts-words.ts";
 import { createChoicesView } from "./choices-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
@@ -19,7 +20,6 @@ import { becomeSolver, prepareSolver } from "./solver.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
 import {
-  aboutStrangerWords,
   confirmWords,
   deviceWords,
   endedWords,

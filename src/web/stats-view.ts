@@ -1,7 +1,7 @@
 /** The call statistics. */
 import type { CallStats } from "../client/call-stats.ts";
 import type { Elements } from "./elements.ts";
-import { statsWords } from "./words.ts";
+import { statsWords } from "./stats-words.ts";
 
 const REFRESH_EVERY_MS = 1000;
 

@@ -1,8 +1,8 @@
 /** The texts of the page, as functions of its state. */
-import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
-import type { Facts, FactValue, Mode, ReportReason } from "../protocol.ts";
+import type { Mode, ReportReason } from "../protocol.ts";
+import { nameWords } from "./facts-words.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -317,44 +317,6 @@ export function sharedInterestsWords(interests: readonly string[]): string {
   return `You both like ${new Intl.ListFormat("en").format(interests)}.`;
 }
 
-/** The name of a dimension, value or lobby, which the operator has chosen. */
-export function nameWords(name: string): string {
-  const [first = "", ...rest] = name;
-  return first.toUpperCase() + rest.join("");
-}
-
-/** The settings for what the operator declares. */
-export const dimensionWords = {
-  unstated: "Not said",
-  any: "Any",
-  yes: "Yes",
-  no: "No",
-  from: "From",
-  to: "To",
-  reversed: "This is less than “From”.",
-  shown: "Strangers see this.",
-  only: "Only such strangers",
-  mayInsist:
-    "Such strangers first, others after a while. With “Only such strangers” you may wait long.",
-  givesWay: "Such strangers first, others after a while.",
-};
-
-/** What is known of the partner, a text for each dimension. */
-export function partnerFactsWords(facts: Facts): string[] {
-  return Object.entries(facts).map(([name, fact]) => `${nameWords(name)}: ${factWords(fact)}`);
-}
-
-function factWords(fact: FactValue): string {
-  if (typeof fact === "boolean") return fact ? "yes" : "no";
-  if (typeof fact === "number") return String(fact);
-  return [fact].flat().map(nameWords).join(", ");
-}
-
-/** The chat log's line at the beginning of a conversation with somebody of whom something is known. */
-export function aboutStrangerWords(facts: Facts): string {
-  return `About the stranger: ${partnerFactsWords(facts).join("; ")}.`;
-}
-
 /** The chat log's line at the end of a conversation. */
 export const endedWords = "The conversation has ended.";
 
@@ -397,38 +359,3 @@ export const rulesWords = {
   age: (years: number) => `I am at least ${years} years old.`,
   declined: "You can start once you have agreed to the rules.",
 };
-
-/** The statistics of a call as rows. `firstFrameMs` is the time from the match to the first video frame shown. */
-export function statsWords(
-  stats: CallStats,
-  firstFrameMs: number | undefined,
-): [name: string, value: string][] {
-  const { path, roundTripMs, lossRatio, codecs, picture, matchMs, connectMs } = stats;
-  const none = "–";
-  return [
-    ["Path", path ?? none],
-    ["Round trip", roundTripMs === undefined ? none : `${Math.round(roundTripMs)} ms`],
-    ["Receiving", rate(stats.receivedBitsPerS)],
-    ["Sending", rate(stats.sentBitsPerS)],
-    ["Loss", lossRatio === undefined ? none : `${(100 * lossRatio).toFixed(1)} %`],
-    ["Codecs", [codecs.video, codecs.audio].filter(Boolean).join(", ") || none],
-    [
-      "Video",
-      picture ? `${picture.width} × ${picture.height}, ${Math.round(picture.framesPerS)}/s` : none,
-    ],
-    ["Time to match", seconds(matchMs)],
-    ["Time to connect", seconds(connectMs)],
-    ["Time to first frame", seconds(firstFrameMs)],
-  ];
-}
-
-function rate(bitsPerS: number): string {
-  const kilobits = bitsPerS / 1000;
-  return kilobits < 1000
-    ? `${Math.round(kilobits)} kbit/s`
-    : `${(kilobits / 1000).toFixed(1)} Mbit/s`;
-}
-
-function seconds(ms: number | undefined): string {
-  return ms === undefined ? "–" : `${(ms / 1000).toFixed(2)} s`;
-}

@@ -158,8 +158,9 @@ describe("the rules of the source", () => {
     "app/jwt.ts": "compares the times in tokens with it, which others sign",
     "app/arrivals.ts": "looks when what an operator has granted ends",
     "app/expiry.ts": "compares it with the end of what an operator has granted",
-    "app/routes.ts": "compares an operator's `until` with it",
+    "app/operator-routes.ts": "compares an operator's `until` with it",
     "signaling/signaling.ts": "signs credentials for TURN, which coturn verifies",
+    "signaling/event-completion.ts": "signs credentials for TURN, which coturn verifies",
     "signaling/reports.ts": "dates reports",
     "engine/memory/suspensions.ts": "keeps suspensions, whose end is told",
     "signaling/talk.ts": "dates messages",
@@ -236,7 +237,9 @@ describe("sizes", () => {
   const linesOfFile = 400;
   const linesOfFunction = 80;
   /** Exceptions, each with its reason. */
-  const exceptions: Readonly<Record<string, string>> = {};
+  const exceptions: Readonly<Record<string, string>> = {
+    "protocol.ts": "the wire contract is in one place, for those who write against it",
+  };
 
   test("no file has more than 400 lines and no function more than 80, but for exceptions with a reason", async () => {
     const config = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "sizes.json");

@@ -11,9 +11,10 @@ import type { Room, RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, statusOf } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
+import * as presence from "../../domain/presence.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { CaseAnswer, Media, ReportReason, Stats, Status } from "../../protocol.ts";
+import type { CaseAnswer, Media, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -25,7 +26,6 @@ import type {
   EndRequest,
   Engine,
   EngineOptions,
-  Filing,
   MatchOptions,
   PairRequest,
   Reported,
@@ -96,7 +96,7 @@ class MemoryEngine implements Engine {
     if (isKnownEpoch && generation < session.value.generation) return reject("taken-over");
     const log = (session.log ??= new EventLog(newEpoch(this.#system.random())));
     const partner = store.partnerOf(session);
-    const change = transitions.attach(
+    const change = presence.attach(
       session.current(),
       partner?.current(),
       { addressHash, account, lobby, lobbies, generation, recovery },
@@ -130,7 +130,7 @@ class MemoryEngine implements Engine {
     const graceUntil = this.now() + Math.min(this.#options.graceMs, graceMsMax);
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
-    const change = transitions.detach(session.value, partner?.value, graceUntil, around);
+    const change = presence.detach(session.value, partner?.value, graceUntil, around);
     this.#store.apply(change, session, partner);
   }
 
@@ -238,15 +238,10 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  report(
-    caller: Caller,
-    roomId: string,
-    reason?: ReportReason,
-    filing?: Filing,
-  ): Reported | Rejection {
+  report(...[caller, ...report]: Parameters<Engine["report"]>): Reported | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
-    return session ? this.#suspensions.report(session, roomId, reason, filing) : notInRoom;
+    return session ? this.#suspensions.report(session, ...report) : notInRoom;
   }
 
   messagesIn(caller: Caller, roomId: string): RoomMessages | Rejection {
@@ -385,7 +380,7 @@ class MemoryEngine implements Engine {
     session.scheduled = undefined;
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
-    const change = transitions.expireGrace(session.current(), partner?.current(), around);
+    const change = presence.expireGrace(session.current(), partner?.current(), around);
     return this.#meetings.apply(change, session, partner).newlyWaiting;
   }
 

@@ -33,6 +33,7 @@ import { defaultPrefix } from "./keys.ts";
 import { Moves } from "./moves.ts";
 import { RedisOperatorView } from "./operator-view.ts";
 import { Openings } from "./openings.ts";
+import { Reporting } from "./reporting.ts";
 import type { RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
@@ -62,6 +63,7 @@ export class RedisEngine implements Engine {
   readonly #site: Shard;
   readonly #notifier = new DeadlineNotifier();
   readonly #suspensions: Suspensions;
+  readonly #reporting: Reporting;
   readonly #sockets: SocketCounts;
   readonly #openings: Openings;
   readonly #moves: Moves;
@@ -93,11 +95,19 @@ export class RedisEngine implements Engine {
       lifecycle: options.lifecycle,
       clock: redis.clock,
       onLifecycle: () => site.lifecycle.appended(),
-      evict: (sessionId) => this.#evict(sessionId),
-      warn: (sessionId, warning) => this.#at(sessionId, (shard) => shard.warn(sessionId, warning)),
+      evict: async (id) => {
+        const evicted = await this.#at(id, ({ verdicts }) => verdicts.evict(id));
+        return isRejection(evicted) ? [] : evicted;
+      },
+      warn: (id, warning) => this.#at(id, ({ verdicts }) => verdicts.warn(id, warning)),
       connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
+    });
+    this.#reporting = new Reporting({
+      suspensions: this.#suspensions,
+      at: (sessionId, verb) => this.#at(sessionId, verb),
+      onSite: (verb) => this.#onSite(verb),
     });
     this.#sockets = new SocketCounts({
       admit: (args) => site.transactor.answering(() => site.node.run(scripts.admitSocket, args)),
@@ -276,37 +286,12 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  async report(...report: Parameters<Engine["report"]>): Promise<Reported | Rejection> {
-    const [caller, roomId, reason, filing] = report;
-    const found = await this.#met(caller, roomId);
-    if (isRejection(found)) return found;
-    const { met, ...parties } = found;
-    const filed = { roomId, reason, caseId: filing?.caseId, ...parties, earned: met.votes };
-    const made = await this.#onSite(() => this.#suspensions.report(filed, filing?.isHeld));
-    // If this fails the report has counted all the same.
-    if (!isRejection(made) && made.counted)
-      await this.#at(met.partnerId, (shard) => shard.reproach(met.partnerId));
-    return made;
+  report(...report: Parameters<Engine["report"]>): Promise<Reported | Rejection> {
+    return this.#reporting.report(...report);
   }
 
-  async messagesIn(caller: Caller, roomId: string): Promise<RoomMessages | Rejection> {
-    const found = await this.#met(caller, roomId);
-    if (isRejection(found)) return found;
-    const [received, sent] = await Promise.all(
-      [caller.sessionId, found.met.partnerId].map((id) =>
-        this.#at(id, (shard) => shard.messagesIn(id, roomId)),
-      ),
-    );
-    if (isRejection(received)) return received;
-    return isRejection(sent) ? sent : { received: received ?? [], sent: sent ?? [] };
-  }
-
-  /** The caller and the other member of its present or recent room, which may be in two shards by now. */
-  async #met(caller: Caller, roomId: string) {
-    const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
-    if (isRejection(found)) return found;
-    const reported = await this.#at(found.met.partnerId, (shard) => shard.party(found.met));
-    return isRejection(reported) ? reported : { ...found, reported };
+  messagesIn(caller: Caller, roomId: string): Promise<RoomMessages | Rejection> {
+    return this.#reporting.messagesIn(caller, roomId);
   }
 
   suspend(...decision: Parameters<Suspensions["suspend"]>): ReturnType<Engine["suspend"]> {
@@ -348,12 +333,6 @@ export class RedisEngine implements Engine {
 
   onDisconnect(listener: (subject: Subject) => void): void {
     this.#onDisconnect = listener;
-  }
-
-  /** Returns whose tickets entered the lobby because of it. */
-  async #evict(sessionId: string): Promise<string[]> {
-    const evicted = await this.#at(sessionId, (shard) => shard.evict(sessionId));
-    return isRejection(evicted) ? [] : evicted;
   }
 
   // -------------------------------------------------------------------------------------------

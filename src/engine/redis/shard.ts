@@ -5,13 +5,11 @@
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
 import { askAgain } from "../../domain/again.ts";
-import { messagesIn, type RoomMessages } from "../../domain/attestation.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
-import { hasLanes } from "../../domain/lanes.ts";
 import { setMedia } from "../../domain/media.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
-import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import { reject, type Rejection } from "../../domain/rejection.ts";
 import {
   partyOf,
   personOf,
@@ -20,12 +18,11 @@ import {
   type Room,
   type RoomEnd,
   type Session,
-  type WarningEvent,
 } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import { limits, type Media, type Stats, type Status } from "../../protocol.ts";
+import type { Media, Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -47,6 +44,7 @@ import { scripts } from "./scripts.ts";
 import { SharedWaits } from "./shared-waits.ts";
 import { SignalRelay, type SignalRelayParts } from "./signal-relay.ts";
 import { RedisStreams } from "./streams.ts";
+import { Verdicts } from "./verdicts.ts";
 import { Sweeper } from "./sweeper.ts";
 import { retentionArguments } from "./retention.ts";
 import { Transactor } from "./transactor.ts";
@@ -97,6 +95,7 @@ export class Shard {
   readonly notifier = new DeadlineNotifier();
   readonly sweeper: Sweeper;
   readonly lifecycle: LifecycleReader;
+  readonly verdicts: Verdicts;
   readonly #parts: ShardParts;
   readonly #waits: SharedWaits;
   readonly #streams: RedisStreams;
@@ -154,6 +153,7 @@ export class Shard {
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
     this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
     this.#lobby = new Lobby(node, transactor, options.dimensions);
+    this.verdicts = new Verdicts(node, transactor, options);
     this.#relay = new SignalRelay({ node, transactor, inboxes, clock, batchMs });
   }
 
@@ -301,49 +301,6 @@ export class Shard {
     const other = personOf({ id: blocked.sessionId, account: blocked.account });
     const args = { account, other, now: this.now(), avoids_max: options.avoidsMax };
     await this.node.run(scripts.block, args, retentionArguments(addressHash, options));
-  }
-
-  /** A report of the session has counted. */
-  async reproach(sessionId: string): Promise<unknown> {
-    if (!hasLanes(this.#parts.options.relax)) return undefined;
-    return this.transactor.answering(() =>
-      this.transactor.transact({ ids: [sessionId] }, (transaction) => {
-        const draft = transaction.get(sessionId);
-        const around = this.transactor.surroundings();
-        return draft && transaction.apply(transitions.reproach(draft.value, around));
-      }),
-    );
-  }
-
-  /** Takes a session out of lobby and room, to which a suspension applies. Returns whose tickets entered the lobby. */
-  async evict(sessionId: string): Promise<string[]> {
-    const evicted = await this.transactor.transact({ ids: [sessionId] }, (transaction) => {
-      const draft = transaction.get(sessionId);
-      if (!draft) return { newlyWaiting: [] };
-      const partner = transaction.partnerOf(draft);
-      const around = this.transactor.surroundings();
-      return transaction.apply(transitions.evict(draft.value, partner, around));
-    });
-    return isRejection(evicted) ? [] : evicted.newlyWaiting;
-  }
-
-  /** Tells a session a warning: now, or when it comes back. One that was forgotten is told nothing. */
-  async warn(sessionId: string, warning: WarningEvent): Promise<void> {
-    await this.transactor.transact({ ids: [sessionId] }, (transaction) => {
-      const draft = transaction.get(sessionId);
-      return draft && transaction.apply(transitions.warn(draft.value, warning));
-    });
-  }
-
-  /** The messages that a session was sent in a room, as far as its log has them. */
-  messagesIn(session: string, roomId: string): Promise<RoomMessages["sent"] | Rejection> {
-    const read = (after: number) =>
-      this.node.run(scripts.readLog, { session, after, events_max: limits.logEventsMax });
-    return this.transactor.answering(async () => {
-      const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
-      const [, , , entries] = await read(dropped);
-      return messagesIn(entries, roomId);
-    });
   }
 
   // -------------------------------------------------------------------------------------------

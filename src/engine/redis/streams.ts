@@ -2,7 +2,7 @@
 import { newEpoch, recoveryOf, type LogEntry, type LogExtent } from "../../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { personOf } from "../../domain/session.ts";
-import * as transitions from "../../domain/transitions.ts";
+import * as presence from "../../domain/presence.ts";
 import { limits } from "../../protocol.ts";
 import type { Attached, AttachRequest, EngineOptions, Stream } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
@@ -119,7 +119,7 @@ export class RedisStreams {
     if (attaching.isNewLog) draft.log = "begins";
     attaching.epoch = log?.epoch ?? `${newEpoch(random())}-${node.dataEpoch}`;
     draft.epoch = attaching.epoch;
-    const change = transitions.attach(
+    const change = presence.attach(
       draft.value,
       transaction.partnerOf(draft),
       { addressHash, account, lobby, lobbies, generation, recovery },
@@ -200,7 +200,7 @@ export class RedisStreams {
     if (draft.streams.length > 0) return;
     const around = this.#parts.transactor.surroundings();
     const partner = transaction.partnerOf(draft);
-    transaction.apply(transitions.detach(draft.value, partner, graceUntil, around));
+    transaction.apply(presence.detach(draft.value, partner, graceUntil, around));
   }
 
   #leaveNodes(transaction: Transaction, draft: SessionDraft, before: ReadonlySet<string>): void {

@@ -1,5 +1,6 @@
 /** Carries out what is due, on any node: deadlines, the sessions of nodes that are gone, tickets that may be matched. */
 import { isRejection } from "../../domain/rejection.ts";
+import * as presence from "../../domain/presence.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { modes } from "../../protocol.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -156,8 +157,7 @@ export class Sweeper {
         const { graceUntil, present } = draft.value;
         if (graceUntil === undefined || graceUntil > around.now || present) return [];
         const partner = transaction.partnerOf(draft);
-        return transaction.apply(transitions.expireGrace(draft.value, partner, around))
-          .newlyWaiting;
+        return transaction.apply(presence.expireGrace(draft.value, partner, around)).newlyWaiting;
       }
     }
   }

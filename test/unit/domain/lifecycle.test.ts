@@ -11,6 +11,7 @@ import {
 import { isRejection, type Rejection } from "../../../src/domain/rejection.ts";
 import { newSession, type Session } from "../../../src/domain/session.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
+import * as presence from "../../../src/domain/presence.ts";
 import * as transitions from "../../../src/domain/transitions.ts";
 
 const around: Surroundings = {
@@ -69,11 +70,11 @@ const table: [what: string, told: LifecycleEvent[], expected: string[]][] = [
     derive(made(transitions.confirm(withHer, connected, "room", around)), withHer, connected),
     [],
   ],
-  ["a drop", derive(transitions.detach(alice, bob, 9000, around), alice, bob), []],
+  ["a drop", derive(presence.detach(alice, bob, 9000, around), alice, bob), []],
   [
     "a return",
     derive(
-      transitions.attach(
+      presence.attach(
         { ...alice, present: false, graceUntil: 9000 },
         bob,
         { addressHash: "", generation: 0, recovery: "whole" },
@@ -86,12 +87,12 @@ const table: [what: string, told: LifecycleEvent[], expected: string[]][] = [
   ],
   [
     "a grace that expires in a room",
-    derive(transitions.expireGrace(alice, bob, around), alice, bob),
+    derive(presence.expireGrace(alice, bob, around), alice, bob),
     ["ended", "joined bob"],
   ],
   [
     "a grace that expires in the lobby",
-    derive(transitions.expireGrace(waiting, undefined, around), waiting),
+    derive(presence.expireGrace(waiting, undefined, around), waiting),
     [],
   ],
   ["a skip", derive(end("skip"), alice, bob), ["ended", "joined bob", "joined alice"]],
@@ -206,7 +207,7 @@ describe("lifecycle events", () => {
   test("contain no address, whatever the sessions know", () => {
     const from = (session: Session): Session => ({ ...session, addressHash: "an address" });
     const all = [
-      ...derive(transitions.expireGrace(from(alice), from(bob), around), from(alice), from(bob)),
+      ...derive(presence.expireGrace(from(alice), from(bob), around), from(alice), from(bob)),
       ...derive(enter(from(alone)), from(alone)),
     ];
     expect(all.length).toBe(3);

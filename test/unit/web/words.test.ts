@@ -1,17 +1,15 @@
+import { aboutStrangerWords, nameWords, partnerFactsWords } from "../../../src/web/facts-words.ts";
 import { describe, expect, test } from "bun:test";
 import type { PeerStreamError, PeerStreamState } from "../../../src/client/state.ts";
 import { rejectionReasons } from "../../../src/protocol.ts";
 import { parseInterests } from "../../../src/web/interests.ts";
 import {
-  aboutStrangerWords,
   cameraWords,
   coverWords,
   errorWords,
   isPictureOff,
-  nameWords,
   offeredAgain,
   onlineWords,
-  partnerFactsWords,
   statusWords,
 } from "../../../src/web/words.ts";
 

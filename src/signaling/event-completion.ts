@@ -1,0 +1,39 @@
+/** What an event lacks in the log, and is added each time it is sent: ICE servers with short-lived credentials. */
+import type { LogEntry } from "../domain/event-log.ts";
+import { readRoomId } from "../domain/room-id.ts";
+import { iceServersFor, type IceConfig } from "../ice.ts";
+import type { IceServer, LoggedEvent, Mode } from "../protocol.ts";
+import type { System } from "../system.ts";
+import type { Completed } from "./event-streams.ts";
+
+export interface CompletionParts {
+  ice: IceConfig;
+  system: Pick<System, "now">;
+}
+
+/** @returns completes an event for the peer at an address, of which it has the keyed hash. */
+export function createCompletion({
+  ice,
+  system,
+}: CompletionParts): (entry: LogEntry, addressHash: string) => Completed {
+  /** None in a room for text, where no connection is made. */
+  const iceServersOf = (mode: Mode, addressHash: string): IceServer[] =>
+    mode === "text" ? [] : iceServersFor(ice, system.now(), addressHash);
+
+  return ({ json, lacks }, addressHash) => {
+    // As text: parsing the event and serializing it again would cost more than creating it.
+    if (lacks === "iceServers") {
+      const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
+      const iceServers = JSON.stringify(iceServersOf(readRoomId(roomId).mode, addressHash));
+      return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
+    }
+    const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
+    const { state } = event;
+    if (state.status !== "paired") return { event: { ...event, state } };
+    const iceServers = iceServersOf(state.mode, addressHash);
+    return { event: { ...event, state: { ...state, iceServers } } };
+  };
+}
+
+/** The id of the room in a `create-offer` or `wait-for-offer`. */
+const roomIdOfOffer = /^\{"type":"[a-z-]+","roomId":"([^"]*)"/;
