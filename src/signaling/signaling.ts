@@ -250,10 +250,10 @@ export class Signaling {
       suspended: suspended.length,
     });
     const at = system.now();
-    // For the console only: if the storage has just become unavailable the report counts all the same.
-    await engine.operator.note({ at, roomId, reason, counted, reported });
     onReport({ at, roomId, room: roomId, reason, reporter, reported, counted, suspended });
     await this.#matcher.matchAll(report.newlyWaiting);
+    // For the console only: if the storage has just become unavailable the report counts all the same.
+    await engine.operator.note({ at, roomId, reason, counted, reported });
   }
 
   // -------------------------------------------------------------------------------------------
