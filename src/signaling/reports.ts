@@ -95,9 +95,9 @@ export class Reports {
       const hinted = await hints?.of(roomId, caller.sessionId, report.reported.sessionId);
       const { counted, reported } = report;
       const at = system.now();
+      this.#tell(caller, { roomId, reason, caseId, report, shown, hinted });
       // For the console only: if the storage has just become unavailable the report counts all the same.
       await engine.operator.note({ at, roomId, reason, counted, reported, caseId });
-      this.#tell(caller, { roomId, reason, caseId, report, shown, hinted });
     }
     return { caseId, newlyWaiting: report.newlyWaiting };
   }

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from 
 import axe from "axe-core";
 import type { Page } from "playwright-core";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { startHost } from "../support/host.ts";
 import { connectPeer, refusalOf } from "../support/server.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
 import { until } from "../support/until.ts";
@@ -226,4 +227,38 @@ test("a report with a case has a link to its evidence; what others wrote is text
   expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
   expect(await page.getByTestId("reports").innerText()).toContain(markup);
   expect(await page.locator("img").count()).toBe(0);
+});
+
+test("where the host knows its moderators by a cookie, no token is asked for, and other pages can't frame it", async () => {
+  const isOperator = ({ headers }: { headers: Headers }) =>
+    headers.get("cookie")?.includes("moderator=yes") ?? false;
+  const { http, strangers } = startHost({ isOperator, lobbies: ["<b>chess</b>"] });
+  const page = await browser.open(`${http}/admin`);
+  await page.getByTestId("refused").filter({ hasText: "not signed in" }).waitFor();
+  expect(await page.getByTestId("sign-in").isVisible()).toBe(false);
+  await page.context().addCookies([{ name: "moderator", value: "yes", url: http }]);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByTestId("lobbies").getByText("<b>chess</b>").waitFor();
+  expect(await page.getByTestId("sign-out").isVisible()).toBe(false);
+  await page.getByTestId("suspend-other").click();
+  await page.getByLabel("What").selectOption("Account");
+  await page.getByLabel("Account’s whole id").fill("user 42");
+  await page.getByTestId("suspend-confirm").click();
+  await hears(page, "Account user 42 is suspended until");
+  expect(await strangers.suspensions()).toMatchObject([
+    { subject: { kind: "account", id: "user 42" }, by: "operator" },
+  ]);
+  const complaints = browser.complaints.filter((line) => !line.includes("status of 401"));
+  expect(complaints).toEqual([]);
+
+  using framing = Bun.serve({
+    port: 0,
+    fetch: () =>
+      new Response(`<!doctype html><iframe src="${http}/admin"></iframe>`, {
+        headers: { "content-type": "text/html" },
+      }),
+  });
+  const other = await browser.open(framing.url.href);
+  expect(await other.frames()[1]?.evaluate(() => document.querySelector("#token"))).toBeNull();
+  expect(browser.complaints.join("\n")).toContain("frame-ancestors");
 });

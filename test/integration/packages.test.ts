@@ -296,6 +296,27 @@ test("the library is imported without an effect, beside a host's own Elysia and 
     ).toBe(false);
 });
 
+test("the library has the console in it", async () => {
+  await project.write({
+    "console.ts": `
+      import { Elysia } from "elysia";
+      import { createPeerStream } from "peer-stream/server";
+      const strangers = createPeerStream({ isOperator: () => true, logLevel: "silent" });
+      const host = new Elysia({ websocket: strangers.websocket })
+        .use(new Elysia({ prefix: "/strangers" }).use(strangers.plugin))
+        .listen({ port: 0, hostname: "127.0.0.1" });
+      const page = new URL("/strangers/admin", host.server.url);
+      const html = await (await fetch(page)).text();
+      const [, script] = /<script[^>]* src="([^"]+)"/.exec(html);
+      const code = await (await fetch(new URL(script, page))).text();
+      console.log(code.includes("operator-token"), / from ?"/.test(code));
+      await strangers.stop();
+      await host.stop(true);
+    `,
+  });
+  expect(await project.run(["bun", "console.ts"])).toBe("true false\n");
+});
+
 describe("the command", () => {
   test.each([
     ["npx, with Bun as a package beside it", "npx", ["node", "npm", "npx", "sh"], true],

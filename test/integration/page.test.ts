@@ -134,8 +134,8 @@ describe("the page", () => {
 
 describe("served by the program", () => {
   /** Loads the page and all it names; answers what each came with. */
-  async function load(origin: string) {
-    const response = await fetch(`${origin}/`);
+  async function load(origin: string, path = "/") {
+    const response = await fetch(origin + path);
     const assets = await Promise.all(
       assetsOf(await response.text()).map(async (path) => (await fetch(origin + path)).status),
     );
@@ -185,8 +185,10 @@ describe("served by the program", () => {
     }
     const bundle = [process.execPath, join(root, "dist/server/main.js")];
     for (const command of [bundle, [join(root, "dist/peer-stream")]]) {
-      await using server = await startServer({}, { command, cwd: tmpdir() });
-      expect(summary(await load(server.origin))).toEqual(good);
+      const env = { ADMIN_TOKEN: "the token of the tests' operator" };
+      await using server = await startServer(env, { command, cwd: tmpdir() });
+      for (const path of ["/", "/admin"])
+        expect(summary(await load(server.origin, path))).toEqual(good);
     }
     await rm(join(root, "dist/peer-stream"));
   }, 60_000);

@@ -349,6 +349,10 @@ describe("the configuration", () => {
       { MODERATION_WEBHOOK: "javascript:alert(1)", MODERATION_SECRET: TURN_SECRET },
       /^MODERATION_WEBHOOK: .*https/,
     ],
+    // It becomes a link: of no other scheme, and of each case.
+    ["", { EVIDENCE_URL: "javascript:alert({caseId})" }, /^EVIDENCE_URL: .*https/],
+    ["", { EVIDENCE_URL: "https://mod.example/cases" }, /^EVIDENCE_URL: .*\{caseId\}/],
+    ["", { EVIDENCE_URL: "https://{caseId}.mod.example/{all}" }, /^EVIDENCE_URL: /],
   ];
   for (const [line, env, problem] of refused)
     test(`${line} ${JSON.stringify(env)} is refused by name, with the cure`, () => {
