@@ -1,7 +1,7 @@
 /** The chat: messages, the message field, and the typing indicator. */
 import type { Chat } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { chatWords } from "./words.ts";
+import { chatWords } from "./mode-words.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
@@ -57,14 +57,7 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
     actions.typing(true);
   });
 
-  // The end stays in view when the log becomes smaller, as for a keyboard or the typing indicator.
-  let isAtEnd = true;
-  chatLog.addEventListener("scroll", () => {
-    isAtEnd = chatLog.scrollHeight - chatLog.scrollTop - chatLog.clientHeight < END_PX;
-  });
-  new ResizeObserver(() => {
-    if (isAtEnd) chatLog.scrollTop = chatLog.scrollHeight;
-  }).observe(chatLog);
+  keepEndInView(chatLog);
 
   function stopTyping(): void {
     actions.typing(false);
@@ -76,20 +69,8 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
 
   return {
     add(from, text, id) {
-      const line = document.createElement("p");
-      line.dataset["from"] = from;
+      const line = lineOf(from, text);
       if (id !== undefined) line.dataset["id"] = String(id);
-      if (from !== "page") {
-        // Colour and side tell the speakers apart on screen; this does so for screen readers.
-        const who = document.createElement("span");
-        who.className = "unseen";
-        who.textContent = from === "me" ? "You: " : "Stranger: ";
-        line.append(who);
-      }
-      // Isolated, so that bidirectional characters in it reorder nothing else.
-      const words = document.createElement("bdi");
-      words.textContent = text;
-      line.append(words);
       chatLog.append(line);
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
@@ -119,4 +100,32 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       if (!on) showTyping(false);
     },
   };
+}
+
+function lineOf(from: "me" | "partner" | "page", text: string): HTMLElement {
+  const line = document.createElement("p");
+  line.dataset["from"] = from;
+  if (from !== "page") {
+    // Colour and side tell the speakers apart on screen; this does so for screen readers.
+    const who = document.createElement("span");
+    who.className = "unseen";
+    who.textContent = from === "me" ? "You: " : "Stranger: ";
+    line.append(who);
+  }
+  // Isolated, so that bidirectional characters in it reorder nothing else.
+  const words = document.createElement("bdi");
+  words.textContent = text;
+  line.append(words);
+  return line;
+}
+
+/** The end of a log stays in view when the log becomes smaller, as for a keyboard or the typing indicator. */
+function keepEndInView(log: HTMLElement): void {
+  let isAtEnd = true;
+  log.addEventListener("scroll", () => {
+    isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+  });
+  new ResizeObserver(() => {
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  }).observe(log);
 }

@@ -8,6 +8,7 @@ import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
 import { createModeChoice } from "./mode-choice.ts";
+import { deviceWords } from "./mode-words.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -18,7 +19,6 @@ import { recall, remember } from "./storage.ts";
 import {
   aboutStrangerWords,
   confirmWords,
-  deviceWords,
   endedWords,
   sharedInterestsWords,
   statusWords,

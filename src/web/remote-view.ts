@@ -2,7 +2,8 @@
 import type { PeerStreamState } from "../client/state.ts";
 import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords, isPictureOff, modeWords, partnerFactsWords } from "./words.ts";
+import { modeWords } from "./mode-words.ts";
+import { coverWords, isPictureOff, partnerFactsWords } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;
