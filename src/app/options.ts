@@ -337,7 +337,7 @@ function textOf(value: unknown): { text: string } | { problem: string } {
 }
 
 const inTermsOfOptions = (text: string): string =>
-  text.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g, (name) =>
+  text.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b/g, (name) =>
     variableNames.includes(name) ? optionOf(name) : name,
   );
 

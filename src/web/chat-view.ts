@@ -1,7 +1,7 @@
 /** The chat: messages, the message field, and the typing indicator. */
 import type { Chat } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { chatWords } from "./words.ts";
+import { chatWords } from "./mode-words.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
@@ -57,14 +57,7 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
     actions.typing(true);
   });
 
-  // The end stays in view when the log becomes smaller, as for a keyboard or the typing indicator.
-  let isAtEnd = true;
-  chatLog.addEventListener("scroll", () => {
-    isAtEnd = chatLog.scrollHeight - chatLog.scrollTop - chatLog.clientHeight < END_PX;
-  });
-  new ResizeObserver(() => {
-    if (isAtEnd) chatLog.scrollTop = chatLog.scrollHeight;
-  }).observe(chatLog);
+  keepEndInView(chatLog);
 
   function stopTyping(): void {
     actions.typing(false);
@@ -123,4 +116,15 @@ function createLine(from: Parameters<ChatView["add"]>[0], text: string, id?: num
   words.textContent = text;
   line.append(words);
   return line;
+}
+
+/** The end of a log stays in view when the log becomes smaller, as for a keyboard or the typing indicator. */
+function keepEndInView(log: HTMLElement): void {
+  let isAtEnd = true;
+  log.addEventListener("scroll", () => {
+    isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < END_PX;
+  });
+  new ResizeObserver(() => {
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+  }).observe(log);
 }

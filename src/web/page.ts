@@ -10,6 +10,7 @@ import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
 import { createModeChoice } from "./mode-choice.ts";
+import { deviceWords } from "./mode-words.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -21,7 +22,6 @@ import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
 import {
   confirmWords,
-  deviceWords,
   endedWords,
   rulesWords,
   sharedInterestsWords,

@@ -3,7 +3,8 @@ import type { PeerStreamState } from "../client/state.ts";
 import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
 import { partnerFactsWords } from "./facts-words.ts";
-import { coverWords, isPictureOff, modeWords } from "./words.ts";
+import { modeWords } from "./mode-words.ts";
+import { coverWords, isPictureOff } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;

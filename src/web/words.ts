@@ -3,6 +3,7 @@ import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
 import type { Mode, ReportReason } from "../protocol.ts";
 import { nameWords } from "./facts-words.ts";
+import { modeWords } from "./mode-words.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -125,31 +126,6 @@ const permanentErrors: ReadonlySet<PeerStreamError["kind"]> = new Set([
   "origin-not-allowed",
   "wrong-url",
 ]);
-
-/** What the page says of a mode while there is no partner: the cover's title and text, and why Start asks for devices. */
-export const modeWords: Record<Mode, { title: string; text: string; why: string }> = {
-  video: {
-    title: "Video chat with strangers",
-    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
-    why: "Start asks for your camera and microphone so that the stranger can see and hear you. This server receives neither.",
-  },
-  audio: {
-    title: "Voice chat with strangers",
-    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
-    why: "Start asks for your microphone so that the stranger can hear you. This server does not receive what you say.",
-  },
-  text: {
-    title: "Text chat with strangers",
-    text: "Press Start to be matched with a random stranger. Messages go through this server, so strangers never see your IP address.",
-    why: "Neither camera nor microphone is used.",
-  },
-};
-
-/** What the empty chat says, by the way that messages take. */
-export const chatWords = {
-  direct: "Messages are peer to peer, too. They are not stored.",
-  server: "Messages go through this server.",
-};
 
 /** Whether the partner has turned its camera off, or the room has no video. */
 export function isPictureOff(state: PeerStreamState): boolean {
@@ -288,12 +264,6 @@ export function cameraWords(error: CameraTrouble): { title: string; text: string
       };
   }
 }
-
-/** The status line while the browser asks for devices. */
-export const deviceWords = {
-  video: "Waiting for your camera. Please allow it if your browser asks.",
-  audio: "Waiting for your microphone. Please allow it if your browser asks.",
-};
 
 /** What the local preview says where it shows no picture. */
 export const localMediaWords = {

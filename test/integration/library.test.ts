@@ -595,6 +595,49 @@ describe("what the operator's code gets wrong", () => {
   });
 });
 
+describe("message", () => {
+  test.each([
+    [{}, "server"],
+    [{ chat: "direct" }, "direct"],
+  ] as const)(
+    "with it, and %j, the words of calls are %s; those of rooms for text are the server's",
+    async (options, chat) => {
+      const seen: object[] = [];
+      const { ws } = startHost({
+        ...options,
+        authenticate: ({ params }) => ({ account: String(params["auth"]), facts: { age: 17 } }),
+        message({ text, ...about }) {
+          seen.push(about);
+          return text.replace("darn", "****");
+        },
+      });
+      for (const mode of ["video", "text"] as const) {
+        const [alice, bob] = [connect(ws, { auth: "alice" }), connect(ws, { auth: "bob" })];
+        for (const peer of [alice, bob]) {
+          await peer.next("session");
+          await peer.client.join.mutate({ mode });
+        }
+        const offered = await alice.next("wait-for-offer");
+        const expected = mode === "text" ? "server" : chat;
+        expect(offered.chat).toBe(expected);
+        const { roomId } = offered;
+        const saying = bob.client.say.mutate({ roomId, text: "darn it" });
+        if (expected === "direct") {
+          const refused = await saying.catch((error: { data: object }) => error.data);
+          expect(refused).toMatchObject({ reason: "wrong-mode" });
+          continue;
+        }
+        expect(await saying).toEqual({ delivered: true });
+        expect((await alice.next("message")).text).toBe("**** it");
+        const session = bob.token()?.split(".")[0];
+        expect(seen.pop()).toEqual({ roomId, session, account: "bob", facts: { age: 17 } });
+        for (const peer of [alice, bob]) await peer.client.leave.mutate();
+      }
+      expect(seen).toEqual([]);
+    },
+  );
+});
+
 describe("admit", () => {
   test("one who is refused does not get into the lobby by skip", async () => {
     const { ws, strangers } = startHost({ admit: () => refuse("suspended", { until: 5 }) });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { isRejection } from "../../src/domain/rejection.ts";
 import { limits, type Mode } from "../../src/protocol.ts";
+import { MessageReview } from "../../src/rpc/message-review.ts";
 import { everyEngine } from "../support/engines.ts";
 import { createWorld, type Peer, type WorldOptions } from "../support/world.ts";
 
@@ -145,6 +146,47 @@ for (const [where, open] of Object.entries(await everyEngine(11))) {
       expect(bob.last("create-offer")).toMatchObject({ roomId, mode, chat: "server" });
       expect(await say(alice, "Hello")).toEqual({ delivered: true });
       expect(textsOf(bob)).toEqual(["Hello"]);
+    });
+  });
+
+  describe(`the hook for messages: ${where}`, () => {
+    test("has each text once, in order, and once per id, also after a drop", async () => {
+      const { alice, bob, roomId, system, talk } = await pairOf({ open });
+      const asked: string[] = [];
+      const review = new MessageReview(
+        {
+          hook({ text }) {
+            asked.push(text);
+            const answer = text.startsWith("drop") ? undefined : `${text}!`;
+            return text.endsWith("later") ? Promise.resolve(answer) : answer;
+          },
+          fallback: "drop",
+        },
+        talk,
+        { ...system, onHookFault: (_, error) => expect(error).toBeUndefined() },
+      );
+      const say = (text: string, mutationId?: string) =>
+        review.say(
+          { ...alice.caller, mutationId },
+          { text, roomId, session: alice.caller.sessionId },
+        );
+      const texts = ["a later", "b", "drop", "c later", "d", "drop later", "e"];
+      const answers: unknown[] = [];
+      for (const text of texts) {
+        const answer = say(text, text);
+        answers.push(where.includes("delays") ? await answer : answer);
+      }
+      const delivered = texts.map((text) => ({ delivered: !text.startsWith("drop") }));
+      expect(await Promise.all(answers)).toEqual(delivered);
+      await alice.drop();
+      await alice.comeBack();
+      expect(await Promise.all(texts.map((text) => say(text, text)))).toEqual(delivered);
+      await system.settled();
+      expect(textsOf(bob)).toEqual(["a later!", "b!", "c later!", "d!", "e!"]);
+      expect(asked).toEqual(texts);
+      await bob.leave();
+      expect(await say("too late", "f")).toEqual({ delivered: false });
+      expect(asked).toEqual(texts);
     });
   });
 

@@ -1,7 +1,13 @@
 /** The options of the library, compared with the variables of the program. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { configOf, readOptions, settingNames, type Settings } from "../../src/app/options.ts";
+import {
+  configOf,
+  readOptions,
+  settingNames,
+  type PeerStreamOptions,
+  type Settings,
+} from "../../src/app/options.ts";
 import { readConfig, variableNames } from "../../src/config.ts";
 import { root } from "../support/root.ts";
 
@@ -94,4 +100,16 @@ test("the variables are options of the program: what is read from them configure
   expect(JSON.stringify({ ...ours, port: 8080 })).toBe(JSON.stringify(theirs));
   expect(() => readOptions({ GRACE_MS: "soon" })).toThrow("GRACE_MS: must be a whole number");
   expect(variableNames).toContain("GRACE_MS");
+});
+
+test("the hook for messages is a function, and what becomes of a text without its word one of two", () => {
+  const wrong = { message: "x", messageFallback: "ask" } as unknown as PeerStreamOptions;
+  expect(() => configOf(wrong, randomSecret)).toThrow("message: must be a function");
+  expect(() => configOf(wrong, randomSecret)).toThrow(
+    "messageFallback: must be one of drop, deliver",
+  );
+  const { chat } = configOf({ message: () => undefined, messageFallback: "deliver" }, randomSecret);
+  expect(chat).toBeUndefined();
+  expect(configOf({ chat: "server" }, randomSecret).chat).toBe("server");
+  expect(() => configOf({ chat: "both" as never }, randomSecret)).toThrow("chat: ");
 });

@@ -8,6 +8,7 @@ import {
   lifecycleTypes,
   type LifecycleEvent,
 } from "../../../src/domain/lifecycle.ts";
+import { setMedia } from "../../../src/domain/media.ts";
 import { isRejection, type Rejection } from "../../../src/domain/rejection.ts";
 import { newSession, type Session } from "../../../src/domain/session.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
@@ -45,6 +46,15 @@ const pairing = transitions.pair(
   { roomId: "room", relayOnly: false, sharedInterests: [] },
   around,
 );
+const inText = (session: Session) =>
+  made(transitions.enqueue(session, { ...defaultWishes, mode: "text" }, around)).member;
+const [textWaiting, textOther] = [inText(alone), inText(present("bob"))];
+const textPairing = transitions.pair(
+  textWaiting,
+  textOther,
+  { roomId: "text.room", relayOnly: false, sharedInterests: [] },
+  around,
+);
 const [alice, bob] = [pairing.member, pairing.partner as Session];
 const confirmation = made(transitions.confirm(alice, bob, "room", later(300)));
 const [connected, withHer] = [confirmation.member, confirmation.partner as Session];
@@ -64,6 +74,25 @@ const table: [what: string, told: LifecycleEvent[], expected: string[]][] = [
   ["a join in a room", derive(enter(alice), alice), []],
   ["a relaxation", derive(transitions.relax(waiting, around), waiting), []],
   ["a pairing", derive(pairing, waiting, other), ["paired"]],
+  [
+    "a pairing in a room for text, which needs no connection",
+    derive(textPairing, textWaiting, textOther),
+    ["paired", "connected"],
+  ],
+  [
+    "a confirmation there",
+    derive(
+      made(transitions.confirm(textPairing.member, textPairing.partner, "text.room", around)),
+      textPairing.member,
+      textPairing.partner,
+    ),
+    [],
+  ],
+  [
+    "other media of a member",
+    derive(made(setMedia(alice, bob, "room", { audio: false, video: true })), alice, bob),
+    [],
+  ],
   ["the first confirmation", derive(confirmation, alice, bob), ["connected"]],
   [
     "the second one",
