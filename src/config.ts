@@ -8,6 +8,11 @@ import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
 import { flag, integer, list, secret } from "./config-values.ts";
 import { isName, lobbyCharsMax } from "./rpc/identity.ts";
+import {
+  moderationProblems,
+  moderationVariables,
+  readModerationConfig,
+} from "./moderation-config.ts";
 import { readSafetyConfig, safetyProblems, safetyVariables } from "./safety-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
@@ -138,6 +143,7 @@ const variables = z.object({
   TURN_SECRET: secrets.optional(),
   TURN_TTL_S: integer(60, 86_400).default(300),
   FORCE_RELAY: flag.default(false),
+  CHAT: z.enum(["direct", "server"]).optional(),
   LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
   LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
   LIMIT_SIGNAL_BYTES_PER_S: integer(0, 100_000_000).default(32_768),
@@ -146,13 +152,7 @@ const variables = z.object({
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS_PER_ADDRESS: integer(0, 10_000_000).default(200),
-  REPORTS_TO_SUSPEND: integer(0, 1000).default(3),
-  REPORTS_TO_SUSPEND_ADDRESS: integer(0, 1000).default(9),
-  REPORTS_WINDOW_MS: integer(1000, 30 * 86_400_000).default(3_600_000),
-  REPORTS_AFTER_MS: integer(0, 3_600_000).default(5000),
-  REPORTS_PER_HOUR: integer(0, 100_000).default(10),
-  SUSPEND_MS: integer(1000, 365 * 86_400_000).default(86_400_000),
-  SUSPEND_ADDRESS_MS: integer(1000, 365 * 86_400_000).default(3_600_000),
+  ...moderationVariables,
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
   ...authVariables,
@@ -186,6 +186,7 @@ const config = variables
       ...redisProblems(env),
       ...eventsProblems(env),
       ...authProblems(env),
+      ...moderationProblems(env),
       ...safetyProblems(env),
     ];
     for (const [variable, problem] of misfits) require(variable, problem);
@@ -264,15 +265,9 @@ const config = variables
     laneAfterMs: env.LANE_AFTER_MS,
     // The path of a JSON file; it is read at the start.
     factsFile: env.FACTS_FILE,
-    moderation: {
-      windowMs: env.REPORTS_WINDOW_MS,
-      sessionReporters: env.REPORTS_TO_SUSPEND,
-      addressReporters: env.REPORTS_TO_SUSPEND_ADDRESS,
-      sessionMs: env.SUSPEND_MS,
-      addressMs: env.SUSPEND_ADDRESS_MS,
-      voteAfterMs: env.REPORTS_AFTER_MS,
-      votesPerHour: env.REPORTS_PER_HOUR,
-    },
+    moderation: readModerationConfig(env),
+    decisionsKeepMs: env.DECISIONS_KEEP_MS,
+    evidenceBytesMax: env.LIMIT_EVIDENCE_BYTES,
     blocks: {
       blockersMax: env.LIMIT_BLOCKERS,
       blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,
@@ -288,6 +283,8 @@ const config = variables
       turnTtlS: env.TURN_TTL_S,
     },
     forceRelay: env.FORCE_RELAY,
+    // Absent: as it is without, or with, a hook that sees each text.
+    chat: env.CHAT,
     admission: {
       socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
       handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,

@@ -31,6 +31,8 @@ export const limits = {
   languagesMax: 5,
   /** Characters of one language tag. */
   languageCharsMax: 64,
+  /** Characters (code points) of one message. */
+  messageCharsMax: 2000,
   /** Characters of a mutation id, which the client chooses. */
   mutationIdCharsMax: 64,
   /** Bytes of the solution of a challenge. */
@@ -41,6 +43,13 @@ export const limits = {
   hintLabelCharsMax: 64,
   /** How long after a room's end its members can ask to meet again (milliseconds). */
   againMs: 300_000,
+  /** Characters (code points) of a report's note. */
+  noteCharsMax: 500,
+  /** Decoded bytes of a report's still: in base64 it fits a frame along with the rest. */
+  stillBytesMax: 36_864,
+  /** Messages that a report quotes, and bytes of their texts together. */
+  quotedMessagesMax: 30,
+  quotedBytesMax: 8192,
   /** Events of a session that are kept for resuming, and their bytes. */
   logEventsMax: 256,
   logBytesMax: 256 * 1024,
@@ -49,6 +58,33 @@ export const limits = {
 export const modes = ["video", "audio", "text"] as const;
 /** Only peers of the same mode are paired. */
 export type Mode = (typeof modes)[number];
+
+/**
+ * Which way the words of a room take: through the server, by `say`; or from browser to browser, over a data channel that the two
+ * open. Rooms for text are `server`, and make no connection at all.
+ */
+export type Chat = "server" | "direct";
+
+/** Whether a peer sends audio and video. */
+export interface Media {
+  audio: boolean;
+  video: boolean;
+}
+
+/** A control character (Unicode's Cc) other than TAB and LF. */
+const unfitControl = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/; // oxlint-disable-line no-control-regex
+
+/**
+ * Whether a text can be sent as a message: 1 to `limits.messageCharsMax` code points of well-formed Unicode, not blank, and no control
+ * characters but TAB and LF. Bidirectional formatting characters pass: whoever shows a text must isolate it.
+ */
+export function isMessageText(text: string): boolean {
+  // A code point has at most two code units.
+  if (text.length > 2 * limits.messageCharsMax || !/\S/.test(text)) return false;
+  if (text.length > limits.messageCharsMax && [...text].length > limits.messageCharsMax)
+    return false;
+  return !unfitControl.test(text) && text.isWellFormed();
+}
 
 // ---------------------------------------------------------------------------------------------
 // Facts and wants
@@ -222,6 +258,45 @@ export interface Site {
 export const reportReasons = ["nudity", "harassment", "hate", "minor", "spam", "other"] as const;
 export type ReportReason = (typeof reportReasons)[number];
 
+/** Why somebody was warned or suspended: what most of the reports said, or else the operator's own decision. */
+export const sanctionReasons = [...reportReasons, "operator"] as const;
+export type SanctionReason = (typeof sanctionReasons)[number];
+
+/** What is told of a suspension. */
+export interface SuspensionNotice {
+  /** Epoch milliseconds. */
+  until?: number;
+  because?: SanctionReason;
+  /** Names the decision, for whoever objects to it. */
+  caseId?: string;
+  /** Where to object: a URL or a text, as the operator has set it. */
+  appeal?: string;
+}
+
+export const caseDecisions = ["none", "warned", "suspended"] as const;
+
+/** The result of `case`: what was decided of a report, and when (epoch milliseconds); neither as long as nothing was. */
+export interface CaseAnswer {
+  decision?: (typeof caseDecisions)[number];
+  at?: number;
+}
+
+/** One message of a room as a reporter quotes it. */
+export interface QuotedMessage {
+  from: "me" | "partner";
+  text: string;
+  /** Epoch milliseconds. */
+  at: number;
+}
+
+/** What a reporter shows an operator. */
+export interface Evidence {
+  /** A picture of the partner: a JPEG in base64, without a `data:` prefix. */
+  still?: string | undefined;
+  /** The oldest first. */
+  messages?: QuotedMessage[] | undefined;
+}
+
 // ---------------------------------------------------------------------------------------------
 // What a peer sends (see `rpc/schemas.ts` for the inputs of the procedures)
 
@@ -253,8 +328,11 @@ export interface RoomTerms {
   relayOnly: boolean;
   /** The interests that both named, normalised. */
   sharedInterests: string[];
-  /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`. */
+  /** Which media may be sent: an offer or answer with others is refused as `wrong-mode`, and in a room for text each signal. */
   mode: Mode;
+  chat: Chat;
+  /** What the partner sends; at first all that the mode allows. */
+  media: Media;
   /** What is known of the partner, of what the operator shows; `{}` without any. */
   partnerFacts: Facts;
 }
@@ -291,6 +369,14 @@ export type Signal =
   | { type: "answer"; roomId: string; sdp: string }
   | { type: "add-ice-candidate"; roomId: string; candidate: Candidate };
 
+/** A text of the partner's, sent through the server. `at`: when the server received it (epoch milliseconds). */
+export interface Message {
+  type: "message";
+  roomId: string;
+  text: string;
+  at: number;
+}
+
 /**
  * Everything a peer is sent, discriminated by `type`. What is secret or short-lived is added when an event is sent, and never
  * kept: `Token` in `session`, `Ice` wherever a room is described.
@@ -305,13 +391,20 @@ export type PeerEvent<Token = { token: string }, Ice = { iceServers: IceServer[]
   /** Paired: the partner makes the offer. */
   | ({ type: "wait-for-offer" } & RoomTerms & { polite: true } & Ice)
   | Signal
+  | Message
+  /** The partner types, or has stopped. Holds for 6 s, and until its next message. */
+  | { type: "typing"; roomId: string; typing: boolean }
+  /** What the partner sends from now on. */
+  | ({ type: "partner-media"; roomId: string } & Media)
   /** The partner's connection dropped; it has until `deadline` (epoch milliseconds). */
   | { type: "partner-reconnecting"; roomId: string; deadline: number }
   | { type: "partner-reconnected"; roomId: string }
   /** The room has ended. */
   | { type: "partner-disconnected"; roomId: string; reason: EndReason }
-  /** Missed events can't be replayed: start from this state. */
-  | { type: "resync"; state: PeerState<Ice> };
+  /** This peer was reported, and what comes next is a suspension. Sent once. */
+  | { type: "warning"; because: SanctionReason; caseId?: string }
+  /** Missed events can't be replayed: start from this state. `suspended`: it is idle because of that. */
+  | { type: "resync"; state: PeerState<Ice>; suspended?: SuspensionNotice };
 
 /** An event as the log keeps it: without what is added when it is sent. */
 export type LoggedEvent = PeerEvent<unknown, unknown>;
@@ -337,13 +430,12 @@ export const rejectionReasons = [
 export type RejectionReason = (typeof rejectionReasons)[number];
 
 /** The fields of `error.data` besides tRPC's own. */
-export interface RejectionFields {
+export interface RejectionFields extends SuspensionNotice {
   reason?: RejectionReason;
   /** The input's field that is wrong, as a dotted path (`candidate.sdpMid`); with `bad-input`. */
   field?: string;
   /** Milliseconds after which trying again makes sense. */
   retryAfterMs?: number;
-  /** Epoch milliseconds; with `suspended`. */
   until?: number;
   /** What to do before calling `join` again; with `challenge`. */
   challenge?: Challenge;

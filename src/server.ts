@@ -15,6 +15,7 @@ export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.
 export type { FactDimension, FactsDeclaration, Facts as StatedFacts } from "./protocol.ts";
 export type { Want } from "./domain/facts.ts";
 export type { AppRouter } from "./rpc/router.ts";
+export type { MessageFallback, MessageHook, ReviewedMessage } from "./rpc/message-review.ts";
 export type { Policy } from "./domain/matchmaker.ts";
 export type {
   Connected,

@@ -4,14 +4,17 @@
  */
 import { hostname } from "node:os";
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
-import type { Subject, Suspension } from "../domain/moderation.ts";
+import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
+import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
-import { createWebhook } from "../observe/webhook.ts";
+import { createWebhook, type Webhook } from "../observe/webhook.ts";
 import type { FactsDeclaration, NoFacts, Stats } from "../protocol.ts";
+import { decisionsRequest, readGrounds } from "../rpc/decisions-input.ts";
 import { refusal, unwrap } from "../rpc/errors.ts";
 import type { AppRouter } from "../rpc/router.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
 import { createSystem, type System } from "../system.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
@@ -54,11 +57,19 @@ export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends
   /**
    * Takes somebody out of lobby and room at once, and keeps them out. It replaces any earlier suspension.
    * @param until epoch milliseconds.
+   * @param grounds told along with it, and recorded: see `Grounds`.
    * @throws a TRPCError while the storage is unavailable.
    */
-  suspend(whom: Whom, until: number): Promise<void>;
+  suspend(whom: Whom, until: number, grounds?: Grounds): Promise<void>;
   /** Ends a suspension; `false` if there was none. @throws a TRPCError while the storage is unavailable. */
-  lift(whom: Whom): Promise<boolean>;
+  lift(whom: Whom, grounds?: Grounds): Promise<boolean>;
+  /** Closes a case without a sanction, as its reporter is told by `case`. @throws a TRPCError while the storage is unavailable. */
+  dismiss(caseId: string, grounds?: Omit<Grounds, "caseId">): Promise<void>;
+  /**
+   * What was decided (warned, suspended, lifted, and cases that were closed), the oldest first; those that follow by `after` with the last `id`.
+   * `since`: epoch milliseconds. `limit`: 1,000 by default, 10,000 at most. @throws a TRPCError while the storage is unavailable.
+   */
+  decisions(request?: Partial<DecisionsRequest>): Promise<ExportedDecision[]>;
   /**
    * Ends the connections of somebody who has logged out, on all nodes: they leave room and lobby at once. A client that may still
    * connect does so again. @throws a TRPCError while the storage is unavailable.
@@ -117,13 +128,19 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
       return (plugin ??= createPlugin(assembly, served));
     },
     websocket: bunSocketSettings,
-    async suspend(whom, until) {
+    async suspend(whom, until, grounds) {
       if (!Number.isFinite(until))
         throw new TypeError("until must be a number of epoch milliseconds");
-      const rejection = await signaling.suspend(subjectOf(whom), until);
+      const rejection = await signaling.suspend(subjectOf(whom), until, readGrounds(grounds));
       if (rejection) throw refusal(rejection);
     },
-    lift: async (whom) => unwrap(await signaling.lift(subjectOf(whom))),
+    lift: async (whom, grounds) =>
+      unwrap(await signaling.lift(subjectOf(whom), readGrounds(grounds))),
+    async dismiss(caseId, grounds) {
+      const rejection = await signaling.dismiss(caseId, readGrounds({ ...grounds, caseId }));
+      if (rejection) throw refusal(rejection);
+    },
+    decisions: async (request) => unwrap(await signaling.decisions(decisionsRequest(request))),
     async disconnect(whom) {
       const rejection = await signaling.disconnect(subjectOf(whom));
       if (rejection) throw refusal(rejection);
@@ -143,7 +160,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 
 export interface OpenParts extends Pick<
   Hooks,
-  "authenticate" | "admit" | "lane" | "on" | "policy" | "onReport"
+  "authenticate" | "admit" | "lane" | "message" | "messageFallback" | "on" | "policy" | "onReport"
 > {
   system: System;
   log: Log;
@@ -192,13 +209,21 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
     onReport(report) {
-      void webhook?.post(report);
       parts.onReport?.(report);
+      if (webhook) void webhook.post(withinBytes(report, webhook, config.evidenceBytesMax));
+    },
+    evidence: {
+      isWanted: lifecycle.includes("reported"),
+      bytesMax: config.evidenceBytesMax,
     },
     page,
     authenticate: parts.authenticate ?? byToken,
     admit,
     lane,
+    message: parts.message,
+    messageFallback: parts.messageFallback,
+    // Whoever wants to see the words of peers sees all of them.
+    chat: config.chat ?? (parts.message ? "server" : "direct"),
     admission: {
       ...config.admission,
       peersMax: socketsMax,
@@ -216,7 +241,8 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
         }),
     },
   });
-  const events = tellLifecycle({ ...told, engine, system, log, metrics: assembly.metrics });
+  const { metrics, evidence } = assembly;
+  const events = tellLifecycle({ ...told, engine, system, log, metrics, evidence });
   return {
     assembly,
     warnRarely,
@@ -227,6 +253,22 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
     },
   };
+}
+
+/** A report as it is posted: without what was shown, while so much waits to be posted. */
+function withinBytes(
+  { note, evidence, ...report }: ReportNotice,
+  { pendingBytes }: Pick<Webhook, "pendingBytes">,
+  bytesMax: number,
+): ReportNotice {
+  if (note === undefined && !evidence) return report;
+  const whole = {
+    ...report,
+    ...(note !== undefined && { note }),
+    ...(evidence && { evidence }),
+  };
+  const fits = pendingBytes + JSON.stringify(whole).length <= bytesMax;
+  return fits ? whole : { ...report, evidenceLost: true };
 }
 
 /** Synchronously, and only where it is needed: its library takes some megabytes. */

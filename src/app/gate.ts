@@ -5,7 +5,7 @@ import { AddressActivity } from "../rpc/address-activity.ts";
 import { JoinGate } from "../rpc/join-gate.ts";
 import { createProofOfWork } from "../rpc/proof-of-work.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
-import type { ReportNotice } from "../signaling/signaling.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
 import type { System } from "../system.ts";
 
 export interface GateParts {

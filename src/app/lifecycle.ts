@@ -1,11 +1,17 @@
 /** Lifecycle events on their way from the engine to the operator: to the hooks, and to a webhook. */
-import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
+import {
+  lifecycleTypes,
+  type Held,
+  type LifecycleEvent,
+  type LifecycleType,
+} from "../domain/lifecycle.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EventsConfig } from "../events-config.ts";
 import { createLifecycleHooks, type LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWebhook, type Webhook } from "../observe/webhook.ts";
+import type { EvidenceStore } from "../signaling/evidence.ts";
 import type { System } from "../system.ts";
 import { createWarnRarely } from "./capacity.ts";
 
@@ -19,6 +25,8 @@ export interface LifecycleParts {
   metrics: Pick<Metrics, "hookFailed" | "eventsLost">;
   on?: LifecycleHooks | undefined;
   webhook?: EventsConfig | undefined;
+  /** What belongs to reports. Default: nothing. */
+  evidence?: Pick<EvidenceStore, "get" | "release"> | undefined;
 }
 
 /** What the engine has to be made with. */
@@ -31,7 +39,7 @@ export function lifecycleTypesFor({
 
 /** Returns the webhook, if there is one, to be flushed when the engine closes. */
 export function tellLifecycle(parts: LifecycleParts): Webhook | undefined {
-  const { engine, system, log, metrics, on = {}, webhook } = parts;
+  const { engine, system, log, metrics, on = {}, webhook, evidence } = parts;
   const warnRarely = createWarnRarely(log, system);
   const lose = (because: "webhook" | "queue-full", count: number, why: string) => {
     metrics.eventsLost(because, count);
@@ -48,11 +56,25 @@ export function tellLifecycle(parts: LifecycleParts): Webhook | undefined {
     });
   if (lifecycleTypesFor(parts).length === 0) return undefined;
   engine.onLifecycle(
-    async (event) => {
+    async (derived) => {
+      const event = withEvidence(derived, evidence);
       const isPosted = posts && webhook.types.includes(event.type);
       await Promise.all([call(event), isPosted && posts.post(event)]);
+      if (event.type === "reported" && event.caseId !== undefined) evidence?.release(event.caseId);
     },
     (count) => lose("queue-full", count, "hooks or webhooks are too slow"),
   );
   return posts;
+}
+
+/** An event as it is told: a report with what this process holds of it. */
+function withEvidence(
+  derived: LifecycleEvent & Held,
+  evidence: Pick<EvidenceStore, "get"> | undefined,
+): LifecycleEvent {
+  if (derived.type !== "reported") return derived;
+  const { heldBy, ...event } = derived;
+  if (heldBy === undefined) return event;
+  const held = event.caseId === undefined ? undefined : evidence?.get(event.caseId);
+  return held ? { ...event, ...held } : { ...event, evidenceLost: true };
 }

@@ -22,6 +22,9 @@ const closeBelowRatio = 0.625;
 /** Reports, report records and suspensions that are kept, each. */
 const moderationRecordsMax = 100_000;
 
+/** How long decisions are kept in Redis by default (milliseconds): 180 days. In memory they end with the process. */
+const decisionsKeepMsInRedis = 180 * 86_400_000;
+
 function engineOptionsFor(
   config: HostedConfig,
   lifecycle: readonly LifecycleType[],
@@ -40,6 +43,7 @@ function engineOptionsFor(
     },
     intents: config.rates.intents,
     moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
+    decisionsKeepMs: config.decisionsKeepMs ?? (config.redis ? decisionsKeepMsInRedis : 0),
     blocks: config.blocks,
     lifecycle,
     // An empty declaration costs nothing either.

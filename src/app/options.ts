@@ -4,13 +4,14 @@
  */
 import { lifecycleTypes } from "../domain/lifecycle.ts";
 import type { Policy } from "../domain/matchmaker.ts";
-import type { ReportNotice } from "../signaling/signaling.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
 import type { AdmitHook } from "../rpc/admit.ts";
 import type { LaneHook } from "../rpc/lane.ts";
 import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
 import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
-import type { FactsDeclaration } from "../protocol.ts";
+import type { Chat, FactsDeclaration } from "../protocol.ts";
+import { messageFallbacks, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 
@@ -60,6 +61,11 @@ export interface Settings {
   turnTtlS?: number | undefined;
   /** Every call goes through TURN, so that no peer learns another's address. Default: false. */
   forceRelay?: boolean | undefined;
+  /**
+   * Which way the words of rooms for video and audio take: through the server, or from browser to browser. Those of rooms for text always go
+   * through the server. Default: "direct"; with a `message` hook "server".
+   */
+  chat?: Chat | undefined;
   /** Signals and queries of an account or session per second, in bursts of 100. Default: 30. */
   limitSignalsPerS?: number | undefined;
   /** Joins, skips and reports of an account or session per second, in bursts of 5. Default: 2. */
@@ -86,10 +92,27 @@ export interface Settings {
   reportsAfterMs?: number | undefined;
   /** Reports of one network that count in an hour. Default: 10. */
   reportsPerHour?: number | undefined;
-  /** For how long reports suspend an account or session. Default: 86,400,000. */
+  /**
+   * For how long reports suspend an account or session: the first time, the second, and so on; the last applies from then on. Default: an hour, a
+   * day, a week.
+   */
+  suspendSteps?: string | readonly number[] | undefined;
+  /** The same of an address. Default: an hour, six hours, a day. */
+  suspendAddressSteps?: string | readonly number[] | undefined;
+  /** In place of `suspendSteps` where it is always the same. Default: none. */
   suspendMs?: number | undefined;
-  /** For how long they suspend an address. Default: 3,600,000. */
+  /** In place of `suspendAddressSteps` likewise. Default: none. */
   suspendAddressMs?: number | undefined;
+  /** Whether a warning comes before the first suspension by reports. Default: true. */
+  suspendWarning?: boolean | undefined;
+  /** After which a warning or suspension no longer counts towards the next step. Default: 2,592,000,000, 30 days. */
+  suspendDecayMs?: number | undefined;
+  /** Where whoever is suspended can object, a URL or a text of at most 500 characters; told along with the suspension. Default: none. */
+  appeal?: string | undefined;
+  /** How long decisions are kept for `decisions()`. Default: 15,552,000,000, 180 days, in Redis; in memory until the process ends. */
+  decisionsKeepMs?: number | undefined;
+  /** Bytes of notes and evidence in memory until they are told; past that the oldest are dropped. Default: 16,777,216. */
+  limitEvidenceBytes?: number | undefined;
   /** Proxies whose forwarding headers are believed: addresses, or ranges such as 10.0.0.0/8. Default: none. */
   trustedProxies?: List | undefined;
   /** Where the lobby is shared by several processes; several URLs are as many parts of it. Default: none, in memory. */
@@ -176,6 +199,13 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
   /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
   lane?: LaneHook | undefined;
   /**
+   * Sees each text that goes through the server before it is delivered, and may change or drop it: see `MessageHook`. Default: all are
+   * delivered, which costs nothing.
+   */
+  message?: MessageHook | undefined;
+  /** What becomes of a text when `message` throws, takes longer than 300 ms or answers nonsense. Default: "drop". */
+  messageFallback?: MessageFallback | undefined;
+  /**
    * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
    * them; a room's events come in their order. Default: none, which costs nothing.
    */
@@ -202,6 +232,8 @@ const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "authenticate",
   "admit",
   "lane",
+  "message",
+  "messageFallback",
   "on",
   "policy",
   "log",
@@ -303,6 +335,10 @@ function hookProblems(name: string, value: unknown): string[] {
   // Checked by itself.
   if (name === "facts") return [];
   if (name === "on") return lifecycleProblems(value);
+  if (name === "messageFallback")
+    return messageFallbacks.some((one) => one === value)
+      ? []
+      : [`messageFallback: must be one of ${messageFallbacks.join(", ")}`];
   const isFit = name === "log" ? typeof value === "object" : typeof value === "function";
   return isFit ? [] : [`${name}: must be ${name === "log" ? "an object" : "a function"}`];
 }

@@ -14,10 +14,10 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { textOfError } from "../observe/text-of-error.ts";
+import { placeOfError, textOfError } from "../observe/text-of-error.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
-import { limits, type FactsDeclaration, type Rules } from "../protocol.ts";
+import { limits, type Chat, type FactsDeclaration, type Rules } from "../protocol.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
@@ -28,10 +28,14 @@ import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
+import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
+import { createCaseIds } from "../signaling/case-ids.ts";
+import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
 import { createHints } from "../signaling/hints.ts";
-import { Signaling, type ReportNotice } from "../signaling/signaling.ts";
+import type { ReportNotice } from "../signaling/reports.ts";
+import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
 import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
@@ -53,8 +57,14 @@ export interface SignalingOptions {
   ice: IceConfig;
   /** Every room is relay-only. Default: false. */
   forceRelay?: boolean;
+  /** Which way the words of rooms for video and audio take. Default: `direct`. */
+  chat?: Chat | undefined;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
   onReport?: (report: ReportNotice) => void;
+  /** Notes and evidence that are held until lifecycle events are told. Default: none are wanted. */
+  evidence?: { isWanted: boolean; bytesMax: number };
+  /** As in `AssemblyOptions`. Default: one that nobody knows. */
+  sessionSecrets?: readonly string[];
   /** Whether hints are taken. Default: false. */
   takesHints?: boolean;
   /** What all nodes know for a while. Default: kept in memory. */
@@ -77,6 +87,10 @@ export interface AssemblyOptions extends SignalingOptions {
   admit?: AdmitHook | undefined;
   /** Asked for a peer's lane before each join; without it lanes are decided by conduct. */
   lane?: LaneHook | undefined;
+  /** Sees each text before it is delivered; without it each is. */
+  message?: MessageHook | undefined;
+  /** What becomes of a text when that hook fails. Default: `drop`. */
+  messageFallback?: MessageFallback | undefined;
   /** The dimensions of facts that the engine was made with. Default: none. */
   facts?: FactsDeclaration | undefined;
   /** After which a want gives way that says nothing of it (milliseconds). Default: 10,000. */
@@ -103,6 +117,12 @@ export function fairPolicyFor(relaxAfterMs: number): Policy {
   return createFairPolicy({ patienceMs: 3 * relaxAfterMs, windowMs });
 }
 
+export interface Lobby {
+  signaling: Signaling;
+  metrics: Metrics;
+  evidence: EvidenceStore;
+}
+
 /** Signaling over an engine, without any network. */
 export function createLobby({
   engine,
@@ -111,31 +131,43 @@ export function createLobby({
   ice,
   policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
   forceRelay = false,
+  chat = "direct",
   onReport = () => {},
   nodeName,
   lobbies = [mainLobby],
-  takesHints = false,
+  sessionSecrets = [system.id()],
+  evidence = { isWanted: false, bytesMax: 0 },
   marks = createMarks(system.elapsed),
-}: SignalingOptions): { signaling: Signaling; metrics: Metrics } {
+  takesHints = false,
+}: SignalingOptions): Lobby {
   const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
+  const store = createEvidenceStore({
+    ...evidence,
+    schedule: system.schedule,
+    onDropped: (because) => metrics.evidenceDropped(because),
+  });
   const signaling = new Signaling({
     engine,
     system,
     policy,
     ice,
     forceRelay,
+    chat,
     onReport,
+    evidence: store,
+    caseIds: createCaseIds(sessionSecrets),
     hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,
   });
-  return { signaling, metrics };
+  return { signaling, metrics, evidence: store };
 }
 
 /** What a server is made of, on any transport: the program, the library and the tests build on it. */
 export interface Assembly extends Omit<Http, "responses"> {
   readonly signaling: Signaling;
   readonly metrics: Metrics;
+  readonly evidence: EvidenceStore;
   /** Keyed hash of the bucket of an IP address, as suspensions name it. */
   hashOfAddress(address: string): string;
   /** Given once the server listens: the address at the other end of a request's connection. */
@@ -169,7 +201,8 @@ export function assemble(options: AssemblyOptions): Assembly {
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { marks = createMarks(system.elapsed) } = options;
   const { gate, onReport } = createGate({ ...options, marks });
-  const { signaling, metrics } = createLobby({ ...options, marks, onReport });
+  const lobby = createLobby({ ...options, marks, onReport });
+  const { signaling, metrics } = lobby;
   const admission = new Admission({
     ...options.admission,
     networkHashChars,
@@ -210,8 +243,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
 
   return {
-    signaling,
-    metrics,
+    ...lobby,
     hashOfAddress: (address) => admission.hashOf(address),
     t: ownBuilder,
     router(own) {
@@ -246,33 +278,26 @@ function createPeers(
   options: AssemblyOptions,
   { signaling, metrics, gate }: Pick<Assembly, "signaling" | "metrics"> & Pick<Gate, "gate">,
 ) {
-  const { engine, log, system, lobbies, facts = {} } = options;
-  const { authenticate, admit, askLane } = createHooks(options, metrics);
+  const { engine, log, system, lobbies, facts = {}, message } = options;
+  const hooks = { ...system, onHookFault: createHookFaults(log, metrics, system) };
+  const { messageFallback: fallback = "drop" } = options;
+  const { authenticate, admit, lane } = options;
   const contexts = createContexts({
     signaling,
     tokens: createSessionTokens(options.sessionSecrets),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),
-    admit,
-    askLane,
+    admit: admit && createAdmit(admit, hooks),
+    askLane: lane && createAskLane(lane, hooks),
+    review: message && new MessageReview({ hook: message, fallback }, signaling.talk, hooks),
     gate,
     lobbies,
     claims: createJoinClaims(facts, createClaimFaults(log, system)),
   });
-  return { authenticate, contexts };
-}
-
-/** The operator's hooks whose answers peers wait for. */
-function createHooks(
-  { authenticate, admit, lane, log, system }: AssemblyOptions,
-  metrics: Metrics,
-) {
-  const parts = { ...system, onHookFault: createHookFaults(log, metrics, system) };
   return {
-    authenticate: authenticate && createAuthenticator({ ...parts, authenticate }),
-    admit: admit && createAdmit(admit, parts),
-    askLane: lane && createAskLane(lane, parts),
+    authenticate: authenticate && createAuthenticator({ ...hooks, authenticate }),
+    contexts,
   };
 }
 
@@ -291,7 +316,9 @@ function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, 
   const warnRarely = createWarnRarely(log, { elapsed });
   return (hook: HookName, error: unknown) => {
     metrics.hookFailed(hook);
-    warnRarely(`the hook ${hook} failed`, { error: textOfError(error) });
+    // What the hook for texts throws may quote one, as a parser's error does.
+    const text = hook === "message" ? placeOfError(error) : textOfError(error);
+    warnRarely(`the hook ${hook} failed`, { error: text });
   };
 }
 

@@ -2,7 +2,8 @@
 import { cors } from "@elysiajs/cors";
 import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
-import { reject } from "../domain/rejection.ts";
+import type { DecisionsRequest } from "../domain/decisions.ts";
+import { isRejection, reject } from "../domain/rejection.ts";
 import type { Admission } from "../http/admission.ts";
 import type { Page } from "../http/page.ts";
 import { OpenResponses, type OpenResponse } from "../http/open-responses.ts";
@@ -12,6 +13,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { adminRouter, type AdminContext } from "../rpc/admin.ts";
 import type { Context } from "../rpc/context.ts";
+import { decisionsRequest } from "../rpc/decisions-input.ts";
 import { refusal } from "../rpc/errors.ts";
 import { createOperatorAccess } from "../rpc/operator-access.ts";
 import type { Signaling } from "../signaling/signaling.ts";
@@ -177,8 +179,30 @@ function operatorRoutes(parts: RoutesParts) {
     throw refusal(reject("unauthorized"), "The operator's token is needed: see ADMIN_TOKEN");
   }
 
+  async function exportDecisions(request: Request): Promise<Response> {
+    const access = accessOf(request, parts.adminToken);
+    if (!access.granted) {
+      const { retryAfterMs } = access;
+      return retryAfterMs === undefined
+        ? textResponse("The operator's token is needed: see ADMIN_TOKEN\n", 401)
+        : retryLater(429, Math.ceil(retryAfterMs / 1000), "Too many wrong tokens\n");
+    }
+    const asked = Object.fromEntries(new URL(request.url).searchParams);
+    let wanted: DecisionsRequest;
+    try {
+      wanted = decisionsRequest(asked);
+    } catch (error) {
+      return textResponse(`${(error as TypeError).message}\n`, 400);
+    }
+    const decisions = await signaling.decisions(wanted);
+    if (isRejection(decisions)) return retryLater(503, 1, "Unavailable\n");
+    const lines = decisions.map((decision) => `${JSON.stringify(decision)}\n`);
+    return new Response(lines.join(""), { headers: { "content-type": "application/x-ndjson" } });
+  }
+
   return new Elysia()
     .get("/metrics", ({ request }) => renderMetrics(request))
+    .get("/admin/decisions", ({ request }) => exportDecisions(request))
     .use(
       createTrpcHttp({
         router: adminRouter,

@@ -2,7 +2,7 @@
 import type { IceServer, RoomTerms, Signal } from "../protocol.ts";
 import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
 import { DataChannel } from "./data-channel.ts";
-import type { DataChannelMessage } from "./data-channel-message.ts";
+import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
 import { MediaTracks } from "./media-tracks.ts";
@@ -28,13 +28,15 @@ export interface CallListener {
   failed(fault?: unknown): void;
   /** The partner has closed its end, for an unknown reason. */
   hungUp(): void;
+  /** What this peer sends has changed; at first all that the mode allows is taken to be sent. */
+  media(media: PartnerMedia): void;
   /** A message of the partner on the data channel. */
   message(message: DataChannelMessage): void;
 }
 
 /** What a call is made of. */
 export interface CallParts {
-  room: RoomTerms & { iceServers: IceServer[] };
+  room: Pick<RoomTerms, "roomId" | "polite" | "relayOnly" | "mode"> & { iceServers: IceServer[] };
   /** This peer's media; undefined to send nothing. */
   local: MediaStream | undefined;
   rtc: Rtc;
@@ -96,6 +98,8 @@ class PeerConnectionCall implements Call {
   readonly #tracks: MediaTracks;
   readonly #monitor: IceMonitor;
   #established = false;
+  /** What the listener was last told, or takes to be sent. */
+  #sent: PartnerMedia;
   #counters: CallCounters = {
     at: performance.now(),
     sentBytes: 0,
@@ -110,6 +114,7 @@ class PeerConnectionCall implements Call {
     const ended = this.#ending.signal;
     this.roomId = room.roomId;
     this.#listener = listener;
+    this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
     this.remote = rtc.stream();
     const pc = rtc.connect({
       iceServers: room.iceServers,
@@ -175,9 +180,14 @@ class PeerConnectionCall implements Call {
   }
 
   mediaChanged(): void {
-    if (this.#hasEnded || !this.#channel.isOpen) return;
+    if (this.#hasEnded) return;
     this.#tracks.observeSent(() => this.mediaChanged());
-    this.#channel.announceMedia(this.#tracks.sent);
+    const { sent } = this.#tracks;
+    if (sent.audio !== this.#sent.audio || sent.video !== this.#sent.video) {
+      this.#sent = sent;
+      this.#listener.media(sent);
+    }
+    if (this.#channel.isOpen) this.#channel.announceMedia(sent);
   }
 
   send(message: DataChannelMessage): boolean {

@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { IceServer, PeerEvent, Site } from "../protocol.ts";
+import type { CaseAnswer, IceServer, PeerEvent, Site } from "../protocol.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {
@@ -48,7 +48,7 @@ export interface ConnectionListener {
 
 /**
  * The connection to the server: one WebSocket, which reconnects automatically, and the event stream on it. The socket is
- * opened by the first `open`, `call`, `iceServers` or `counts`. Where the network cuts WebSockets it is replaced by HTTP.
+ * opened by the first `open`, `call` or query. Where the network cuts WebSockets it is replaced by HTTP.
  */
 export interface Connection {
   /**
@@ -60,6 +60,8 @@ export interface Connection {
   call<K extends MutationName>(name: K, input: Input<K>): Promise<Answer<K>>;
   counts(lobby?: string): Promise<Counts>;
   site(): Promise<Site>;
+  /** What was decided of a report. */
+  caseOf(caseId: string): Promise<CaseAnswer>;
   /** The ICE servers for the current room, with credentials that are valid from now on. */
   iceServers(): Promise<IceServer[]>;
   /**
@@ -153,8 +155,12 @@ class RpcConnection implements Connection {
     return this.#query((rpc) => rpc.stats.query(input));
   }
 
-  async site(): Promise<Site> {
+  site(): Promise<Site> {
     return this.#query((rpc) => rpc.site.query());
+  }
+
+  async caseOf(caseId: string): Promise<CaseAnswer> {
+    return this.#query((rpc) => rpc.case.query({ caseId }));
   }
 
   renew(): void {

@@ -1,5 +1,7 @@
 /** The messages on the data channel: their JSON, and the checks of what a partner sends. */
 
+import type { Media } from "../protocol.ts";
+
 /** Length limit of a chat message, in UTF-16 code units. */
 const CHAT_CHARS_MAX = 2000;
 
@@ -14,10 +16,7 @@ export type DataChannelMessage =
   | ({ type: "media" } & PartnerMedia);
 
 /** Whether a partner sends audio and video that is not turned off. */
-export interface PartnerMedia {
-  audio: boolean;
-  video: boolean;
-}
+export type PartnerMedia = Media;
 
 /** Serializes a message. Undefined for a chat message that is blank or too long. */
 export function encodeMessage(message: DataChannelMessage): string | undefined {

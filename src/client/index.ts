@@ -22,10 +22,12 @@ export type {
   PeerStreamState,
   RoomEnd,
 } from "./state.ts";
+export type { StillSource } from "./still.ts";
 export type { TokenStorage } from "./token-store.ts";
-export type { Outcome, PeerStream, StartOptions, Wishes } from "./types.ts";
+export type { Outcome, PeerStream, ReportDetails, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
+  CaseAnswer,
   Challenge,
   EndReason,
   FactDimension,
@@ -38,11 +40,13 @@ export type {
   Mode,
   PeerEvent,
   PeerState,
+  QuotedMessage,
   RejectionFields,
   RejectionReason,
   ReportReason,
   RoomTerms,
   Rules,
+  SanctionReason,
   Signal,
   Site,
   Stats,

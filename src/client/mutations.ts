@@ -18,6 +18,9 @@ export type MutationName =
   | "offer"
   | "answer"
   | "addIceCandidate"
+  | "say"
+  | "typing"
+  | "media"
   | "connected"
   | "failed"
   | "hint"
@@ -37,6 +40,9 @@ export function signalMutation(signal: Signal): Mutation {
   return { name: signal.type, input: { roomId, sdp: signal.sdp } };
 }
 
+/** What a peer tells its partner through the server besides signals. */
+export type Telling = Extract<Mutation, { name: "say" | "typing" | "media" }>;
+
 export type Rpc = ReturnType<typeof createTRPCClient<AnyAppRouter>>;
 
 const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
@@ -47,6 +53,9 @@ const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<A
   offer: (rpc, input) => rpc.offer.mutate(input),
   answer: (rpc, input) => rpc.answer.mutate(input),
   addIceCandidate: (rpc, input) => rpc.addIceCandidate.mutate(input),
+  say: (rpc, input) => rpc.say.mutate(input),
+  typing: (rpc, input) => rpc.typing.mutate(input),
+  media: (rpc, input) => rpc.media.mutate(input),
   connected: (rpc, input) => rpc.connected.mutate(input),
   failed: (rpc, input) => rpc.failed.mutate(input),
   hint: (rpc, input) => rpc.hint.mutate(input),

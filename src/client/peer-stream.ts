@@ -6,7 +6,7 @@
  *     await peer.camera.open();
  *     peer.start({ interests: ["chess"] });
  */
-import type { Challenge, IceServer } from "../protocol.ts";
+import type { Challenge, FactsDeclaration, IceServer, Mode } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createChallengeSolver } from "./challenge-solver.ts";
@@ -67,7 +67,9 @@ export interface PeerStreamOptions {
  *
  * @throws TypeError if `url` is malformed.
  */
-export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
+export function createPeerStream<Declared extends FactsDeclaration = FactsDeclaration>(
+  options: PeerStreamOptions = {},
+): PeerStream<Declared> {
   readEndpointUrl(options.url, pageUrl());
   const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
   const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
@@ -83,7 +85,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     rtc: options.rtc ?? browserRtc,
     pagePeer,
     solveChallenge: createChallengeSolver(options),
-    findUnsupported: () => findUnsupported(options),
+    findUnsupported: (mode) => findUnsupported(options, mode),
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
   const closing = new AbortController();
@@ -99,7 +101,7 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
       return ownCamera();
     },
     start(wishes) {
-      observePage();
+      observePage(wishes?.mode);
       peer.start(wishes);
     },
     next() {
@@ -111,7 +113,10 @@ export function createPeerStream(options: PeerStreamOptions = {}): PeerStream {
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
     setMuted: (muted) => peer.setMuted(muted),
-    report: (reason) => peer.report(reason),
+    report: (reason, details) => peer.report(reason, details),
+    still: (source) => peer.still(source),
+    recentMessages: () => peer.recentMessages(),
+    case: (caseId) => peer.case(caseId),
     block: () => peer.block(),
     again: () => peer.again(),
     stats: () => peer.stats(),
@@ -135,10 +140,10 @@ function createPageObserver(
   peer: Peer,
   options: PeerStreamOptions,
   closing: AbortSignal,
-): () => void {
+): (mode?: Mode) => void {
   let isObserving = false;
-  return () => {
-    if (isObserving || closing.aborted || findUnsupported(options)) return;
+  return (mode) => {
+    if (isObserving || closing.aborted || findUnsupported(options, mode)) return;
     isObserving = true;
     const signal = closing;
     addEventListener("pagehide", () => peer.onPageHide(), { signal });
@@ -183,14 +188,18 @@ const browserRtc: Rtc = {
   stream: () => new MediaStream(),
 };
 
-/** What this environment lacks for a call; undefined for nothing. */
-function findUnsupported({ rtc, iceServers }: PeerStreamOptions): PeerStreamError | undefined {
+/** What this environment lacks for a room of this mode; undefined for nothing. */
+function findUnsupported(
+  { rtc, iceServers }: PeerStreamOptions,
+  mode: Mode = "video",
+): PeerStreamError | undefined {
   const lacks = (what: "WebSocket" | "WebRTC"): PeerStreamError => {
     const message = `there is no ${what} here: it is switched off, or this is no browser`;
     return { kind: "unsupported", what, message, cause: undefined };
   };
   if (typeof WebSocket === "undefined") return lacks("WebSocket");
-  if (rtc) return undefined;
+  // Text goes through the server.
+  if (rtc || mode === "text") return undefined;
   if (typeof RTCPeerConnection === "undefined") return lacks("WebRTC");
   try {
     // A configuration that the constructor rejects would fail in every room.

@@ -1,14 +1,23 @@
 /** A peer stream without its camera: the public methods, as inputs of the session. */
-import type { Hint, ReportReason } from "../protocol.ts";
+import {
+  isMessageText,
+  type CaseAnswer,
+  type Hint,
+  type Mode,
+  type QuotedMessage,
+  type ReportReason,
+  type Site,
+} from "../protocol.ts";
 import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import type { Outcome, PeerStream, StartOptions } from "./types.ts";
+import { takeStill, type StillSource } from "./still.ts";
+import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
-  /** Returns what this environment lacks. Checked before anything is sent. */
-  findUnsupported?: () => PeerStreamError | undefined;
+  /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
+  findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -31,7 +40,7 @@ export function createPeer(parts: PeerParts): Peer {
 /** The page's side of a session: each method is an input of the session model. */
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
-  readonly #findUnsupportedNow: () => PeerStreamError | undefined;
+  readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
   readonly #connection: PeerParts["connection"];
   readonly #samplers = new Set<() => void>();
 
@@ -50,19 +59,42 @@ class SessionPeer implements Peer {
       this.#session.outgoing.choose(stream);
       this.#sendTracks();
     }
-    this.#session.process({ type: "start", wishes, unsupported: this.#findUnsupported() });
+    this.#session.process({
+      type: "start",
+      wishes,
+      unsupported: this.#findUnsupported(wishes.mode),
+    });
   }
 
   next(): void {
-    this.#session.process({ type: "next", unsupported: this.#findUnsupported() });
+    const { mode } = this.#session.model.wishes;
+    this.#session.process({ type: "next", unsupported: this.#findUnsupported(mode) });
   }
 
   stop(): void {
     this.#session.process({ type: "stop" });
   }
 
-  report(reason?: ReportReason): Promise<Outcome> {
-    return this.#session.request((request) => ({ type: "report", request, reason }));
+  report(reason?: ReportReason, { note, evidence }: ReportDetails = {}): Promise<Outcome> {
+    return this.#session.request((request) => ({
+      type: "report",
+      request,
+      reason,
+      note,
+      evidence,
+    }));
+  }
+
+  still(source: StillSource): Promise<string | undefined> {
+    return takeStill(source);
+  }
+
+  recentMessages(): QuotedMessage[] {
+    return [...this.#session.model.messages];
+  }
+
+  case(caseId: string): Promise<CaseAnswer> {
+    return this.#connection.caseOf(caseId);
   }
 
   block(): Promise<Outcome> {
@@ -74,6 +106,14 @@ class SessionPeer implements Peer {
   }
 
   sendChat(text: string): boolean {
+    const { call } = this.#session.model;
+    if (call?.chat === "server") {
+      // The server takes no other control characters than TAB and LF.
+      const sent = text.replace(/\r\n?/g, "\n");
+      if (call.orphaned || !isMessageText(sent)) return false;
+      this.#session.process({ type: "chat-sent", text: sent });
+      return true;
+    }
     if (!this.#session.call?.send({ type: "chat", text })) return false;
     this.#session.process({ type: "chat-sent", text });
     return true;
@@ -117,7 +157,7 @@ class SessionPeer implements Peer {
     return this.#connection.counts(lobby);
   }
 
-  site(): ReturnType<PeerStream["site"]> {
+  site(): Promise<Site> {
     return this.#connection.site();
   }
 
@@ -180,9 +220,9 @@ class SessionPeer implements Peer {
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */
-  #findUnsupported(): PeerStreamError | undefined {
+  #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
-    return wanted || closed ? undefined : this.#findUnsupportedNow();
+    return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
   }
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */

@@ -1,5 +1,6 @@
 /** The client as a React hook: the entry `peer-stream-client/react`. */
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import type { FactsDeclaration } from "../protocol.ts";
 import { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { PeerStream } from "./types.ts";
@@ -10,7 +11,7 @@ export interface UsePeerStreamOptions extends PeerStreamOptions {
 }
 
 /** What `usePeerStream` returns. */
-export interface UsedPeerStream {
+export interface UsedPeerStream<Declared extends FactsDeclaration = FactsDeclaration> {
   readonly state: PeerStreamState;
   /** What the user's own camera and microphone give; undefined while they are closed. */
   readonly local: MediaStream | undefined;
@@ -18,7 +19,7 @@ export interface UsedPeerStream {
    * The peer stream. It stays the same object, with the same methods, from the first render on, so that it may be a dependency
    * of effects; another `url` or `storageKey` makes another one.
    */
-  readonly peer: PeerStream;
+  readonly peer: PeerStream<Declared>;
 }
 
 /**
@@ -30,7 +31,9 @@ export interface UsedPeerStream {
  *
  * @throws TypeError if `url` is malformed.
  */
-export function usePeerStream(options: UsePeerStreamOptions = {}): UsedPeerStream {
+export function usePeerStream<Declared extends FactsDeclaration = FactsDeclaration>(
+  options: UsePeerStreamOptions = {},
+): UsedPeerStream<Declared> {
   const latest = useRef(options);
   const create = (given: UsePeerStreamOptions) =>
     createOwnPeer({ ...given, auth: () => authOf(latest.current) });

@@ -1,5 +1,5 @@
 /** Reads the server's refusals, and decides which of them are worth another try. */
-import type { Challenge, RejectionReason } from "../protocol.ts";
+import type { Challenge, RejectionReason, SanctionReason } from "../protocol.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /** Why a call has failed. */
@@ -15,7 +15,7 @@ export function readRefusal(error: unknown): Refusal {
   const message = error instanceof Error ? error.message : String(error);
   const fields = dataOf(error);
   if (!fields) return { kind: "unanswered" };
-  const { reason, field, retryAfterMs, until, challenge } = fields;
+  const { reason, field, retryAfterMs, until, because, caseId, appeal, challenge } = fields;
   if (typeof reason !== "string") return { kind: "server-fault", message, cause: error };
   if (reason === "taken-over") return { kind: "taken-over", cause: error };
   return {
@@ -27,6 +27,9 @@ export function readRefusal(error: unknown): Refusal {
     ...(typeof field === "string" && { field }),
     ...(typeof retryAfterMs === "number" && { retryAfterMs }),
     ...(typeof until === "number" && { until }),
+    ...(typeof because === "string" && { because: because as SanctionReason }),
+    ...(typeof caseId === "string" && { caseId }),
+    ...(typeof appeal === "string" && { appeal }),
     ...(isChallenge(challenge) && { challenge }),
   };
 }

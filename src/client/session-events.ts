@@ -1,5 +1,5 @@
 /** What each event of the server does to the session model. */
-import type { PeerEvent, PeerState } from "../protocol.ts";
+import type { PeerEvent, PeerState, SuspensionNotice } from "../protocol.ts";
 import { lastPending } from "./session-model.ts";
 import type { SessionStep } from "./session-step.ts";
 
@@ -16,6 +16,7 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
         step.endCall();
         step.askNoMore();
       }
+      if (event.suspended) return onSuspended(step, event.suspended);
       return reconcile(step, event.state, false);
     case "lobby":
       return onLobby(step, event);
@@ -29,6 +30,15 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
     case "add-ice-candidate":
       if (model.call) step.emit({ type: "receive-signal", signal: event });
       return;
+    case "message":
+      return step.receiveChat(event.roomId, event.text, event.at);
+    case "typing":
+      if (event.roomId === model.call?.roomId)
+        step.emit({ type: "set-partner-typing", typing: event.typing });
+      return;
+    case "partner-media":
+      if (event.roomId === model.call?.roomId) step.setPartnerMedia(event, true);
+      return;
     case "partner-reconnecting":
       if (event.roomId === model.call?.roomId) step.changeCall({ partnerDeadline: event.deadline });
       return;
@@ -39,10 +49,19 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
       return;
     case "partner-disconnected":
       return onPartnerDisconnected(step, event, callAlive);
+    case "warning":
+      return step.emit({ type: "emit", event });
     default:
       // Events of later server versions are ignored.
       event satisfies never;
   }
+}
+
+/** The same as the refusal that this peer would get by joining again. */
+function onSuspended(step: SessionStep, notice: SuspensionNotice): void {
+  step.model.serverRoom = undefined;
+  const message = "You are suspended";
+  step.fail({ kind: "rejected", reason: "suspended", message, cause: undefined, ...notice });
 }
 
 function onSession(step: SessionStep, state: PeerState): void {
@@ -125,12 +144,18 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   if (!isOwnCall) return reconcileOtherRoom(step, state, isNewStream);
   const partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
   step.changeCall({ orphaned: false, partnerDeadline });
+  const { call } = model;
+  if (!call?.servesMedia || !call.remote) return;
+  // Before the partner has said anything the server takes it to send all that the mode allows.
+  const { audio, video } = state.media;
+  const isSaid = !audio || video !== (call.mode === "video");
+  if (isSaid || call.isMediaServed) step.setPartnerMedia(state.media, true);
 }
 
 function reconcileIdle(step: SessionStep, isNewStream: boolean): void {
   const { model } = step;
   // A restarted server has no rooms, but the two peers still reach each other.
-  if (model.call?.established && !isNewStream) {
+  if (model.call?.established && model.call.remote && !isNewStream) {
     step.orphanCall();
     return step.checkHungUp();
   }

@@ -1,7 +1,7 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Challenge, Facts, PeerEvent, ReportReason, Signal } from "../protocol.ts";
-import type { DataChannelMessage } from "./data-channel-message.ts";
-import type { Mutation } from "./mutations.ts";
+import type { Challenge, Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
+import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
 import type { PeerStreamError, PeerStreamEvent } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
@@ -14,11 +14,19 @@ export type PageInput =
   | { type: "next"; unsupported?: PeerStreamError | undefined }
   | { type: "stop" }
   /** `request` identifies the call in the `resolve-request` command. */
-  | { type: "report"; request: number; reason?: ReportReason | undefined }
+  | {
+      type: "report";
+      request: number;
+      reason?: ReportReason | undefined;
+      note?: string | undefined;
+      evidence?: Evidence | undefined;
+    }
   | { type: "block"; request: number }
   | { type: "again"; request: number }
-  /** The data channel has accepted a chat message of this peer. */
+  /** The data channel has accepted a chat message of this peer; or it goes through the server, which takes it (see `isMessageText`). */
   | { type: "chat-sent"; text: string }
+  /** The page's user types, or has stopped, and the partner is to be told through the server. */
+  | { type: "own-typing"; typing: boolean }
   /** The page is unloaded, or enters the back-forward cache. */
   | { type: "page-hide" }
   /** The page was restored from the back-forward cache. */
@@ -44,13 +52,8 @@ export type ConnectionInput =
 
 /** What happens to the call. `call-begun`, `call-setup-failed` and `same-page-partner` are results of `begin-call`. */
 export type CallInput =
-  | {
-      type: "call-begun";
-      roomId: string;
-      sharedInterests: string[];
-      partnerFacts: Facts;
-      remote: MediaStream;
-    }
+  /** `remote`: absent in a room without a connection. */
+  | { type: "call-begun"; room: Room; remote: MediaStream | undefined }
   /** This browser threw `cause` while it set the call up: in the constructor, or later while it negotiated. */
   | { type: "call-setup-failed"; roomId: string; cause: unknown }
   /**
@@ -64,15 +67,19 @@ export type CallInput =
   | { type: "call-failed" }
   | { type: "call-hung-up" }
   | { type: "data-channel-message"; message: DataChannelMessage }
+  /** What this peer sends has changed. */
+  | { type: "local-media"; media: PartnerMedia }
   /** The call produced a signal for the partner. */
   | { type: "local-signal"; signal: Signal };
 
 /** What became of a mutation. A key that is not pending any more is ignored. */
 export type MutationInput =
-  | { type: "mutation-answered"; key: number; accepted: boolean }
+  | { type: "mutation-answered"; key: number; accepted: boolean; caseId?: string | undefined }
   | { type: "mutation-refused"; key: number; error: PeerStreamError }
   | { type: "mutation-dropped"; key: number }
-  | { type: "signal-refused"; error: PeerStreamError };
+  | { type: "signal-refused"; error: PeerStreamError }
+  /** A chat message that went through the server has not reached the partner. */
+  | { type: "chat-undelivered"; roomId: string; id: number };
 
 /** What became of a challenge: the result of `solve-challenge`. */
 export type ChallengeInput =
@@ -85,6 +92,8 @@ export type SessionInput = PageInput | ConnectionInput | CallInput | MutationInp
 export type SessionCommand =
   | { type: "enqueue"; key: number; mutation: Mutation }
   | { type: "enqueue-signal"; signal: Signal }
+  /** `chat`: the id of the chat message that it is. */
+  | { type: "enqueue-telling"; mutation: Telling; chat?: number }
   /** Both queues: keep everything until `open-queues`. */
   | { type: "hold-queues" }
   | { type: "open-queues" }

@@ -5,7 +5,16 @@
  * public state from it. There is no clock, timer, DOM or WebRTC here: times are arguments, and `remote` is an opaque
  * reference.
  */
-import type { Challenge, Facts, IceServer, RoomTerms } from "../protocol.ts";
+import {
+  limits,
+  type Challenge,
+  type Chat,
+  type Facts,
+  type IceServer,
+  type Mode,
+  type QuotedMessage,
+  type RoomTerms,
+} from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
@@ -20,8 +29,10 @@ export interface Time {
   readonly elapsedMs: number;
 }
 
-/** What `create-offer`, `wait-for-offer` and a `paired` state contain. */
-export type Room = RoomTerms & { iceServers: IceServer[] };
+/** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
+export type Room = Omit<RoomTerms, "media"> & { media?: PartnerMedia } & {
+  iceServers: IceServer[];
+};
 
 /** What the server reports about the lobby. */
 export type Lobby = Omit<
@@ -34,9 +45,14 @@ export interface CallModel {
   readonly roomId: string;
   readonly sharedInterests: string[];
   readonly partnerFacts: Facts;
-  /** What the partner sends. */
-  readonly remote: MediaStream;
-  /** Whether the media path has ever connected. */
+  readonly mode: Mode;
+  /** Which way chat messages and typing indicators take. */
+  readonly chat: Chat;
+  /** Whether the server takes what this peer sends, and tells the partner's. */
+  readonly servesMedia: boolean;
+  /** What the partner sends; absent in a room without a connection between the two, where all that they say goes through the server. */
+  readonly remote: MediaStream | undefined;
+  /** Whether the media path has ever connected; without a connection always. */
   readonly established: boolean;
   /** The media path is broken and is being restored. */
   readonly interrupted: boolean;
@@ -51,6 +67,8 @@ export interface CallModel {
   readonly partnerDeadline: number | undefined;
   /** What the partner sends, once it has announced that. */
   readonly partnerMedia: PartnerMedia | undefined;
+  /** It is from the server: from then on what the partner itself announces comes late. */
+  readonly isMediaServed: boolean;
   /** When the two were paired, by the monotonic clock. */
   readonly pairedAtMs: number;
   /** When the media path first connected, by the monotonic clock. */
@@ -92,6 +110,8 @@ export interface SessionModel {
   readonly serverRoom: string | undefined;
   /** The most recent room, for a report that is made after its end. */
   readonly lastRoom: string | undefined;
+  /** The last messages of that room, as a report can quote them; the oldest first. */
+  readonly messages: readonly QuotedMessage[];
   /** A room shared with another peer on the same page, until the server ends it. */
   readonly samePageRoom: string | undefined;
   readonly lobby: Lobby;
@@ -128,6 +148,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     newStream: false,
     serverRoom: undefined,
     lastRoom: undefined,
+    messages: [],
     samePageRoom: undefined,
     lobby: { since: nowMs },
     error: undefined,
@@ -164,6 +185,20 @@ export function withDefaults(wishes: Wishes): JoinWishes {
   };
 }
 
+/** The last messages with one more, as many as the server takes in a report. */
+export function withMessage(
+  messages: readonly QuotedMessage[],
+  message: QuotedMessage,
+): readonly QuotedMessage[] {
+  const last = [...messages, message].slice(-limits.quotedMessagesMax);
+  let bytes = 0;
+  const first = last.findLastIndex(({ text }) => {
+    bytes += new TextEncoder().encode(text).length;
+    return bytes > limits.quotedBytesMax;
+  });
+  return last.slice(first + 1);
+}
+
 /** The public state. */
 export function deriveState(model: SessionModel): PeerStreamState {
   const state = deriveStatus(model);
@@ -186,13 +221,16 @@ function deriveStatus(model: SessionModel): PeerStreamState {
 }
 
 function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
-  const { roomId, sharedInterests, partnerFacts, remote, established, partnerDeadline } = call;
-  const room = { roomId, sharedInterests, partnerFacts };
-  const media = call.partnerMedia && { partnerMedia: call.partnerMedia };
+  const { roomId, sharedInterests, partnerFacts, mode, chat, established, partnerDeadline } = call;
+  const room = { roomId, sharedInterests, partnerFacts, mode, chat };
+  const received = {
+    ...(call.remote && { remote: call.remote }),
+    ...(call.partnerMedia && { partnerMedia: call.partnerMedia }),
+  };
   const reconnecting = {
     status: "reconnecting",
     ...room,
-    ...(established && { remote, ...media }),
+    ...(established && received),
   } as const;
   if (isLost) return { ...reconnecting, what: "signaling" };
   if (partnerDeadline !== undefined)
@@ -200,7 +238,7 @@ function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
   if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
   const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", ...room, remote, ...media, ...orphaned };
+  return { status: "connected", ...room, ...received, ...orphaned };
 }
 
 /**
@@ -227,7 +265,12 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "offer":
     case "answer":
     case "addIceCandidate":
+    case "say":
+    case "media":
       return model.call?.roomId === mutation.input.roomId && !model.call.orphaned;
+    case "typing":
+      // After a reconnect it would be out of date.
+      return model.call?.roomId === mutation.input.roomId && model.signaling === "connected";
     default:
       return mutation satisfies never;
   }

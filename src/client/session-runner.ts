@@ -5,7 +5,7 @@ import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { MutationQueue } from "./mutation-queue.ts";
-import { signalMutation, type Mutation } from "./mutations.ts";
+import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
 import type { PagePeer } from "./page-peers.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
@@ -48,9 +48,10 @@ export class SessionRunner {
   readonly events = createEmitter<PeerStreamEvent>();
   readonly outgoing;
   readonly typing = createTypingIndicator({
-    send: (typing) => this.#call?.send({ type: "typing", typing }) ?? false,
+    send: (typing) => this.#sendTyping(typing),
     partnerTyping: (typing) => {
-      if (this.#call) this.#emit({ type: "typing", typing, roomId: this.#call.roomId });
+      const { call } = this.#model;
+      if (call) this.#emit({ type: "typing", typing, roomId: call.roomId });
     },
   });
 
@@ -150,6 +151,8 @@ export class SessionRunner {
         return this.#enqueue(command.key, command.mutation);
       case "enqueue-signal":
         return this.#enqueueSignal(command.signal);
+      case "enqueue-telling":
+        return this.#enqueueTelling(command.mutation, command.chat);
       case "hold-queues":
         this.#mutations.hold();
         return this.#signals.hold();
@@ -229,7 +232,8 @@ export class SessionRunner {
       isRelevant: () => isRelevant(this.#model, mutation),
       answered: (answer) => {
         const accepted = mutation.name === "again" || ("accepted" in answer && answer.accepted);
-        this.process({ type: "mutation-answered", key, accepted });
+        const caseId = "caseId" in answer ? answer.caseId : undefined;
+        this.process({ type: "mutation-answered", key, accepted, caseId });
       },
       refused: (error) => this.process({ type: "mutation-refused", key, error }),
       dropped: () => this.process({ type: "mutation-dropped", key }),
@@ -247,16 +251,42 @@ export class SessionRunner {
     });
   }
 
+  /** In the queue of the signals, so that it never delays a `leave` either. */
+  #enqueueTelling(mutation: Telling, chat: number | undefined): void {
+    const { roomId } = mutation.input;
+    const onUndelivered = () => {
+      if (chat !== undefined) this.process({ type: "chat-undelivered", roomId, id: chat });
+    };
+    this.#signals.enqueue(mutation.name, mutation.input, {
+      isRelevant: () => isRelevant(this.#model, mutation),
+      answered: ({ delivered }) => {
+        if (!delivered) onUndelivered();
+      },
+      refused: onUndelivered,
+      dropped: onUndelivered,
+    });
+  }
+
+  #sendTyping(typing: boolean): boolean {
+    const { call, signaling } = this.#model;
+    if (call?.chat !== "server") return this.#call?.send({ type: "typing", typing }) ?? false;
+    if (signaling !== "connected") return false;
+    this.process({ type: "own-typing", typing });
+    return true;
+  }
+
   #beginCall(room: Room): void {
     const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
-    const { roomId, polite, relayOnly, mode, partnerFacts } = room;
+    const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
     if (pagePeer?.enter(roomId, () => onSamePage(false)) === false) return onSamePage(true);
-    const sharedInterests = [...room.sharedInterests];
+    // Text through the server needs no connection, and no WebRTC.
+    if (mode === "text" && chat === "server")
+      return this.process({ type: "call-begun", room, remote: undefined });
     try {
       this.#call = createCall({
-        room: { roomId, polite, relayOnly, sharedInterests, partnerFacts, mode, iceServers },
+        room: { ...room, iceServers },
         local: this.outgoing.stream,
         rtc,
         canSignal: () => this.#model.call?.orphaned !== true,
@@ -266,8 +296,9 @@ export class SessionRunner {
     } catch (cause) {
       return this.process({ type: "call-setup-failed", roomId, cause });
     }
-    const { remote } = this.#call;
-    this.process({ type: "call-begun", roomId, sharedInterests, partnerFacts, remote });
+    this.process({ type: "call-begun", room, remote: this.#call.remote });
+    // What is not sent although the mode allows it.
+    this.#call.mediaChanged();
   }
 
   #callListener(roomId: string): CallListener {
@@ -282,6 +313,7 @@ export class SessionRunner {
             : { type: "call-setup-failed", roomId, cause },
         ),
       hungUp: () => this.process({ type: "call-hung-up" }),
+      media: (media) => this.process({ type: "local-media", media }),
       message: (message) => this.process({ type: "data-channel-message", message }),
     };
   }

@@ -1,9 +1,11 @@
 /** The steps that several transitions of the session model have in common. */
 import { limits } from "../protocol.ts";
+import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {
   lastPending,
+  withMessage,
   type CallModel,
   type RefusedByChallenge,
   type Room,
@@ -44,6 +46,17 @@ export class SessionStep {
     if (call) this.model.call = { ...call, ...changes };
   }
 
+  /** The partner sends this, as it has announced itself or the server says. */
+  setPartnerMedia({ audio, video }: PartnerMedia, isServed: boolean): void {
+    const { call } = this.model;
+    if (!call || (call.isMediaServed && !isServed)) return;
+    const { partnerMedia: known } = call;
+    if (isServed) this.changeCall({ isMediaServed: true });
+    // The same object as long as nothing changes, so that the public state is the same, too.
+    if (known?.audio === audio && known.video === video) return;
+    this.changeCall({ partnerMedia: { audio, video } });
+  }
+
   enqueue(mutation: Mutation, request?: number): void {
     const key = this.model.nextKey++;
     this.model.pending = [...this.model.pending, { key, mutation, request }];
@@ -80,8 +93,17 @@ export class SessionStep {
     if (room.roomId === model.call?.roomId) return;
     this.endCall();
     // Servers of earlier versions do not send these. Only peers of the same mode are paired.
-    const { mode = model.wishes.mode, partnerFacts = {} } = room;
-    this.emit({ type: "begin-call", room: { ...room, mode, partnerFacts } });
+    const { mode = model.wishes.mode, partnerFacts = {}, chat = "direct" } = room;
+    this.emit({ type: "begin-call", room: { ...room, mode, partnerFacts, chat } });
+  }
+
+  /** A message of the partner's, which ends its typing indicator. */
+  receiveChat(roomId: string, text: string, at: number): void {
+    if (roomId !== this.model.call?.roomId) return;
+    const { model } = this;
+    model.messages = withMessage(model.messages, { from: "partner", text, at });
+    this.emit({ type: "set-partner-typing", typing: false });
+    this.emit({ type: "emit", event: { type: "chat", roomId, from: "partner", text, at } });
   }
 
   endCall(): void {

@@ -1,6 +1,13 @@
 /** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
-import { isEngaged, withDefaults, type SessionModel, type Time } from "./session-model.ts";
+import type { Input, Telling } from "./mutations.ts";
+import {
+  isEngaged,
+  withDefaults,
+  withMessage,
+  type SessionModel,
+  type Time,
+} from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";
 import { SessionStep } from "./session-step.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -82,6 +89,10 @@ function update(step: SessionStep, input: SessionInput): void {
       return onMutationResult(step, input);
     case "signal-refused":
       return step.refused(input.error);
+    case "chat-undelivered": {
+      const { roomId, id } = input;
+      return step.emit({ type: "emit", event: { type: "chat-undelivered", roomId, id } });
+    }
     case "challenge-solved":
       if (!model.solving) return;
       model.solving = undefined;
@@ -161,8 +172,10 @@ function onReport(
   }
   if (model.again?.roomId === roomId) model.again = undefined;
   if (input.type === "block") return step.enqueue({ name: "block", input: { roomId } }, request);
-  const { reason } = input;
-  step.enqueue({ name: "report", input: { roomId, ...(reason && { reason }) } }, request);
+  const { reason, note, evidence } = input;
+  const shown = { ...(note !== undefined && { note }), ...(evidence && { evidence }) };
+  const filed = { roomId, ...(reason && { reason }), ...shown };
+  step.enqueue({ name: "report", input: filed }, request);
 }
 
 function onPageHide(step: SessionStep): void {
@@ -195,7 +208,7 @@ function onClose(step: SessionStep): void {
 
 function onCallInput(
   step: SessionStep,
-  input: CallInput | Extract<SessionInput, { type: "chat-sent" }>,
+  input: CallInput | Extract<SessionInput, { type: "chat-sent" | "own-typing" }>,
 ): void {
   const { model, time } = step;
   switch (input.type) {
@@ -220,9 +233,12 @@ function onCallInput(
     case "data-channel-message":
       return onDataChannelMessage(step, input);
     case "chat-sent":
-      if (!model.call) return;
-      step.emit({ type: "end-own-typing" });
-      return emitChat(step, model.call.roomId, "me", input.text);
+      return onChatSent(step, input.text);
+    case "own-typing":
+      return tell(step, "typing", { typing: input.typing });
+    case "local-media":
+      if (model.call?.servesMedia) tell(step, "media", input.media);
+      return;
     case "local-signal":
       return step.emit({ type: "enqueue-signal", signal: input.signal });
     default:
@@ -232,24 +248,30 @@ function onCallInput(
 
 function onCallBegun(
   { model, time }: SessionStep,
-  { roomId, sharedInterests, partnerFacts, remote }: Extract<CallInput, { type: "call-begun" }>,
+  { room, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
+  const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
   model.lastRoom = roomId;
+  model.messages = [];
   model.ended = undefined;
   model.again = undefined;
   model.call = {
     roomId,
     sharedInterests,
     partnerFacts,
+    mode,
+    chat,
+    servesMedia: media !== undefined,
     remote,
-    established: false,
+    established: remote === undefined,
     interrupted: false,
     hungUp: false,
     orphaned: false,
     partnerDeadline: undefined,
     partnerMedia: undefined,
+    isMediaServed: false,
     pairedAtMs: time.elapsedMs,
-    connectedAtMs: undefined,
+    connectedAtMs: remote === undefined ? time.elapsedMs : undefined,
   };
 }
 
@@ -278,27 +300,38 @@ function onDataChannelMessage(
 ): void {
   const { call } = step.model;
   if (!call) return;
-  switch (message.type) {
-    case "typing":
-      return step.emit({ type: "set-partner-typing", typing: message.typing });
-    case "media": {
-      const { audio, video } = message;
-      const { partnerMedia: known } = call;
-      // The same object as long as nothing changes, so that the public state is the same, too.
-      if (known?.audio === audio && known.video === video) return;
-      return step.changeCall({ partnerMedia: { audio, video } });
-    }
-    case "chat":
-      step.emit({ type: "set-partner-typing", typing: false });
-      return emitChat(step, call.roomId, "partner", message.text);
-    default:
-      message satisfies never;
-  }
+  if (message.type === "media") return step.setPartnerMedia(message, false);
+  // Nobody sees them on the way, and the operator wants to.
+  if (call.chat === "server") return;
+  if (message.type === "typing")
+    return step.emit({ type: "set-partner-typing", typing: message.typing });
+  step.receiveChat(call.roomId, message.text, step.time.nowMs);
 }
 
-function emitChat(step: SessionStep, roomId: string, from: "me" | "partner", text: string): void {
-  const event = { type: "chat", roomId, from, text, at: step.time.nowMs } as const;
-  step.emit({ type: "emit", event });
+function onChatSent(step: SessionStep, text: string): void {
+  const { model, time } = step;
+  const { call } = model;
+  if (!call) return;
+  step.emit({ type: "end-own-typing" });
+  const { roomId } = call;
+  const event = { type: "chat", roomId, from: "me", text, at: time.nowMs } as const;
+  model.messages = withMessage(model.messages, { from: "me", text, at: event.at });
+  if (call.chat === "direct") return step.emit({ type: "emit", event });
+  const id = model.nextKey++;
+  const mutation = { name: "say", input: { roomId, text } } as const;
+  step.emit({ type: "enqueue-telling", mutation, chat: id });
+  step.emit({ type: "emit", event: { ...event, id } });
+}
+
+function tell<Name extends "typing" | "media">(
+  step: SessionStep,
+  name: Name,
+  what: Omit<Input<Name>, "id" | "roomId">,
+): void {
+  const { call } = step.model;
+  if (!call || call.orphaned) return;
+  const mutation = { name, input: { roomId: call.roomId, ...what } } as unknown as Telling;
+  step.emit({ type: "enqueue-telling", mutation });
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -306,7 +339,7 @@ function emitChat(step: SessionStep, roomId: string, from: "me" | "partner", tex
 
 function onMutationResult(
   step: SessionStep,
-  input: Exclude<MutationInput, { type: "signal-refused" }>,
+  input: Exclude<MutationInput, { type: "signal-refused" | "chat-undelivered" }>,
 ): void {
   const { model } = step;
   const entry = model.pending.find(({ key }) => key === input.key);
@@ -322,7 +355,11 @@ function onMutationResult(
       if (mutation.name === "join") model.challenges = 0;
       if (request === undefined) return;
       if (mutation.name !== "again") rejoin();
-      return step.resolve(request, { ok: true, accepted: input.accepted });
+      return step.resolve(request, {
+        ok: true,
+        accepted: input.accepted,
+        ...(input.caseId !== undefined && { caseId: input.caseId }),
+      });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refusedToJoin(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {

@@ -1,6 +1,14 @@
 /** The public states, events and errors of a peer stream. */
 import type { PartnerMedia } from "./data-channel-message.ts";
-import type { Challenge, EndReason, Facts, RejectionReason } from "../protocol.ts";
+import type {
+  Challenge,
+  Chat,
+  EndReason,
+  Facts,
+  Mode,
+  RejectionReason,
+  SanctionReason,
+} from "../protocol.ts";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that
@@ -19,8 +27,14 @@ export type PeerStreamError =
       field?: string;
       /** Milliseconds after which a retry makes sense. */
       retryAfterMs?: number;
-      /** Epoch milliseconds; with `suspended`. */
+      /** Epoch milliseconds; with `suspended`, as the following ones. */
       until?: number;
+      /** A reason of reports, or `operator`. */
+      because?: SanctionReason;
+      /** Names the decision, for whoever objects to it. */
+      caseId?: string;
+      /** Where to object: a URL or a text, if the operator says so. */
+      appeal?: string;
       /** What is asked for; with `challenge`. For the kind `rules`: show them, and `start` with `agreed`. */
       challenge?: Challenge;
     }
@@ -84,13 +98,19 @@ type ActiveState =
       sharedInterests: string[];
       /** What is known of the partner, of what the operator shows; `{}` without any. */
       partnerFacts: Facts;
+      mode: Mode;
+      /** Which way chat messages take: through the server, or over the data channel of the call. */
+      chat: Chat;
     }
   | {
       status: "connected";
       roomId: string;
       sharedInterests: string[];
       partnerFacts: Facts;
-      remote: MediaStream;
+      mode: Mode;
+      chat: Chat;
+      /** Absent in a room for text, where no connection is made. */
+      remote?: MediaStream;
       /**
        * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
        * was ever received.
@@ -109,6 +129,8 @@ type ActiveState =
       roomId?: string;
       sharedInterests?: string[];
       partnerFacts?: Facts;
+      mode?: Mode;
+      chat?: Chat;
       /** Still contains what arrives. */
       remote?: MediaStream;
       partnerMedia?: PartnerMedia;
@@ -120,12 +142,19 @@ type ActiveState =
       again?: PastRoom;
     };
 
-/** What happens in a room besides its states. */
+/** What happens besides the states. */
 export type PeerStreamEvent =
-  /** A chat message in either direction. `at` is epoch milliseconds of this peer's clock. */
-  | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number }
+  /**
+   * A chat message in either direction. `at` is epoch milliseconds, of the server's clock for one that the server has relayed from the partner,
+   * else of this peer's. `id`: of one that this peer sends through the server, in case it is `chat-undelivered`.
+   */
+  | { type: "chat"; roomId: string; from: "me" | "partner"; text: string; at: number; id?: number }
+  /** A message of this peer's has not reached the partner: the room was over, or the operator has dropped it. */
+  | { type: "chat-undelivered"; roomId: string; id: number }
   /** The partner has started to type, or has stopped without sending. */
-  | { type: "typing"; roomId: string; typing: boolean };
+  | { type: "typing"; roomId: string; typing: boolean }
+  /** This peer was reported, and is suspended if that goes on. Comes once. */
+  | { type: "warning"; because: SanctionReason; caseId?: string };
 
 /** Whether two states are equal: the same fields with identical values. */
 export function sameState(a: PeerStreamState, b: PeerStreamState): boolean {

@@ -1,8 +1,10 @@
 /** The public types of a peer stream, except for its states and events. */
 import type {
+  CaseAnswer,
   FactsDeclaration,
   FactsInput,
   Mode,
+  QuotedMessage,
   ReportReason,
   Site,
   WantsInput,
@@ -12,9 +14,10 @@ import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
+import type { StillSource } from "./still.ts";
 
 /** What a peer wishes for. All fields are optional. */
-export interface Wishes {
+export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {
   /** At most 10, of at most 32 characters each. Peers that share one are preferred. */
   interests?: string[];
   /** At most 5 BCP 47 tags, such as `en` or `pt-BR`. */
@@ -28,15 +31,17 @@ export interface Wishes {
   /** Only peers of the same lobby are paired: one of those that the site has. Default: the one that it puts this peer into, or `main`. */
   lobby?: string;
   /** What this peer states of itself, by name: `{ age: 31 }`. Only what the server has declared; see `site`. */
-  facts?: FactsInput<FactsDeclaration>;
+  facts?: FactsInput<Declared>;
   /** What it wants of its partner, by name: `{ age: { from: 25, to: 40, hard: true } }`. Only of what the server has declared. */
-  wants?: WantsInput<FactsDeclaration>;
+  wants?: WantsInput<Declared>;
   /** The version of the site's rules that the user has agreed to; see `site`. */
   agreed?: string;
 }
 
 /** The options of `start`. */
-export interface StartOptions extends Wishes {
+export interface StartOptions<
+  Declared extends FactsDeclaration = FactsDeclaration,
+> extends Wishes<Declared> {
   /**
    * What the partner receives from now on, as with `replaceTracks`. Default: what was chosen before, initially what
    * `camera` has open. Without either, this peer only receives.
@@ -45,24 +50,48 @@ export interface StartOptions extends Wishes {
 }
 
 /** The result of a `report`, `block` or `again`. */
-export type Outcome = { ok: true; accepted: boolean } | { ok: false; error: PeerStreamError };
+export type Outcome =
+  | {
+      ok: true;
+      accepted: boolean;
+      /** Of a report: names it, also for `case`. */
+      caseId?: string;
+    }
+  | { ok: false; error: PeerStreamError };
+
+/** What a report says and shows besides its reason. Only the site's operator sees it. */
+export interface ReportDetails {
+  /** At most 500 characters. */
+  note?: string;
+  evidence?: {
+    /** As `still` makes it. */
+    still?: string;
+    /** As `recentMessages` has them. */
+    messages?: QuotedMessage[];
+  };
+}
 
 /**
  * One anonymous peer and its calls. The effect of a method is visible in `state`; only methods that request something from
  * the server return a promise.
+ *
+ * `Declared` is the server's declaration of facts; without it `facts` and `wants` are checked by the server only.
  */
-export interface PeerStream {
+export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration> {
   /** The current state. */
   readonly state: PeerStreamState;
   /** The user's devices. What it opens is sent automatically, also during a call, unless the page chose other tracks. */
   readonly camera: Camera;
   /** Searches for a partner, and for further ones, until `stop()`. In a room it only changes the wishes. */
-  start(options?: StartOptions): void;
+  start(options?: StartOptions<Declared>): void;
   /** Leaves the partner and searches for another; searches again when idle; does nothing while waiting. */
   next(): void;
   /** Leaves lobby and room. */
   stop(): void;
-  /** Sends the partner a message of 1 to 2000 characters. False if it could not be sent. */
+  /**
+   * Sends the partner a message of 1 to 2000 characters; in rooms for text, and where the operator wants that, through the server. False if it
+   * could not be sent. One that goes through the server may still turn out not to arrive: then there is an event `chat-undelivered`.
+   */
   sendChat(text: string): boolean;
   /**
    * Shows the partner that the user types, or has stopped. May be called on every key press: while the user keeps typing the
@@ -78,8 +107,21 @@ export interface PeerStream {
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
   /** Turns the sent audio or video off or on, also for later tracks. */
   setMuted(muted: { audio?: boolean; video?: boolean }): void;
-  /** Reports the current or last partner, who is not paired with this session again. */
-  report(reason?: ReportReason): Promise<Outcome>;
+  /**
+   * Reports the current or last partner, who is not paired with this session again. Take the still and the messages before, and let the user see and
+   * agree to what is sent.
+   */
+  report(reason?: ReportReason, details?: ReportDetails): Promise<Outcome>;
+  /**
+   * A still of the partner's video as a report takes it: a JPEG in base64 of at most 36,864 bytes, scaled until it fits. Nothing is sent. Undefined
+   * if there is no picture.
+   * @param source an element that shows it, or its stream or track.
+   */
+  still(source: StillSource): Promise<string | undefined>;
+  /** The last messages with the current or last partner, at most 30, the oldest first. */
+  recentMessages(): QuotedMessage[];
+  /** What was decided of a report of this session or its account. Rejects when the server cannot be reached, or it is another one's. */
+  case(caseId: string): Promise<CaseAnswer>;
   /** The current or last partner is not paired with this session again. */
   block(): Promise<Outcome>;
   /**

@@ -71,15 +71,14 @@ export function meetAgain(
   const before = readRoomId(past.roomId);
   // Where every room is relay-only, the one before was.
   const relayOnly = before.relayOnly || wishes.relayOnly || others.relayOnly;
-  const { mode } = before;
   const change = pair(
     session,
     other,
     {
-      roomId: roomIdFor({ relayOnly, mode }, past.again ?? ""),
+      roomId: roomIdFor({ ...before, relayOnly }, past.again ?? ""),
       relayOnly,
       sharedInterests: sharedInterests({ wishes }, { wishes: others }),
-      mode,
+      mode: before.mode,
     },
     around,
   );

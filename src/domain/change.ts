@@ -5,7 +5,7 @@
 import { afterEvidence, evidenceOf } from "./conduct.ts";
 import type { Dimensions } from "./facts.ts";
 import { hasLanes, inLane, laneOf, requiredOfTicket } from "./lanes.ts";
-import type { LoggedEvent, Mode, Status } from "../protocol.ts";
+import type { LoggedEvent, Mode, Status, SuspensionNotice } from "../protocol.ts";
 import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
@@ -335,5 +335,17 @@ export function evictMember(draft: ChangeDraft, around: Surroundings): void {
   if (statusOf(member) === "idle") return;
   member.ticket = undefined;
   if (member.room) endRoom(draft, member.room, "removed", around);
-  send(draft, member, { type: "resync", state: { status: "idle" } });
+  const refused = around.suspended(member);
+  const suspended = refused && { suspended: noticeOf(refused) };
+  send(draft, member, { type: "resync", state: { status: "idle" }, ...suspended });
+}
+
+/** What a session is told of its suspension, as it would be refused. */
+function noticeOf({ until, because, caseId, appeal }: Rejection): SuspensionNotice {
+  return {
+    ...(until !== undefined && { until }),
+    ...(because && { because }),
+    ...(caseId !== undefined && { caseId }),
+    ...(appeal !== undefined && { appeal }),
+  };
 }

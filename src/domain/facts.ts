@@ -93,7 +93,7 @@ export function requiredWants({ wants }: Stated, waitedMs: number): readonly Wan
   return required.length > 0 ? required : undefined;
 }
 
-/** Whether facts meet a want. One that is not stated meets none. */
+/** Whether facts meet a want. One that is not stated meets none, nor does one of another kind, as another node may have declared it. */
 export function meets(facts: Facts | undefined, want: Want): boolean {
   const fact = facts?.[want.of];
   switch (typeof fact) {
@@ -104,7 +104,11 @@ export function meets(facts: Facts | undefined, want: Want): boolean {
     case "boolean":
       return fact === want.is;
     case "number":
-      return fact >= (want.from ?? -Infinity) && fact <= (want.to ?? Infinity);
+      return (
+        (want.from !== undefined || want.to !== undefined) &&
+        fact >= (want.from ?? fact) &&
+        fact <= (want.to ?? fact)
+      );
     default:
       return fact.some((value) => want.in?.includes(value));
   }

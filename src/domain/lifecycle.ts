@@ -1,11 +1,18 @@
 /**
  * What happens to peers and rooms, as an operator is told it by hooks and webhooks: derived from a change, or from the effect of a
- * report or decision, in the same way for every engine. Metadata only: never a token, an address, or a word of a peer; a suspension of an
- * address names it by its keyed hash, as the operator's calls do.
+ * report or decision, in the same way for every engine. Metadata only: never a token, an address, or a word of a peer, but for what a
+ * reporter shows, which no engine has; a suspension of an address names it by its keyed hash, as the operator's calls do.
  */
-import type { EndReason, Mode, ReportReason } from "../protocol.ts";
+import type {
+  EndReason,
+  Evidence,
+  Mode,
+  QuotedMessage,
+  ReportReason,
+  SanctionReason,
+} from "../protocol.ts";
 import type { Change } from "./change.ts";
-import type { Party, Report, Subject, Suspension, Verdict } from "./moderation.ts";
+import type { Grounds, Party, Report, Subject, Suspension, Verdict } from "./moderation.ts";
 import type { Ending } from "./room.ts";
 import type { Room, Session } from "./session.ts";
 
@@ -46,7 +53,7 @@ export interface Paired extends Told<"paired"> {
   peers: [LifecyclePeer, LifecyclePeer];
 }
 
-/** Media flows, as the first of these two peers was the first to say. */
+/** Media flows, as the first of these two peers was the first to say; a room for text is connected as soon as the two are paired. */
 export interface Connected extends Told<"connected"> {
   roomId: string;
   mode: Mode;
@@ -69,10 +76,22 @@ export interface RoomEnded extends Told<"ended"> {
   connected: boolean;
 }
 
+/** Evidence, with whether each message is in the room's own log. */
+export interface CheckedEvidence extends Pick<Evidence, "still"> {
+  messages?: (QuotedMessage & { attested: boolean })[];
+}
+
 /** A reporter's first report of a room. */
 export interface Reported extends Told<"reported"> {
+  /** Names the report: see `case`. */
+  caseId?: string;
   roomId: string;
   reason: ReportReason;
+  /** What the reporter has written and shown. Only in the memory of the process that received it, until the event is told. */
+  note?: string;
+  evidence?: CheckedEvidence;
+  /** There was a note or evidence, but the process that had it is gone, or there was too much of it. */
+  evidenceLost?: true;
   reporter: LifecyclePeer;
   reported: LifecyclePeer;
   /** Whether it counts as a vote towards a suspension. */
@@ -86,11 +105,18 @@ export interface Suspended extends Told<"suspended"> {
   /** Epoch milliseconds. */
   until: number;
   by: Suspension["by"];
+  because: SanctionReason;
+  caseId?: string;
 }
 
 export interface Lifted extends Told<"lifted"> {
   subject: Subject;
   by: "operator";
+}
+
+/** The process that has what belongs to an event: no part of what is told. */
+export interface Held {
+  heldBy?: string;
 }
 
 export type LifecycleEvent =
@@ -139,6 +165,8 @@ export function lifecycleOfChange(
     switch (type) {
       case "paired":
         events.push({ type, ...common });
+        if (room.room.state === "connected")
+          events.push({ type: "connected", ...common, id: `connected:${roomId}`, afterMs: 0 });
         break;
       case "connected":
         events.push({ type, ...common, afterMs: now - room.room.since });
@@ -188,9 +216,15 @@ type EndOfRoom = Pick<RoomEnded, "reason" | "lastedMs"> & { ending: Ending };
 
 /** A report, or a decision of an operator; `at` in epoch milliseconds. */
 export type Decision = { at: number } & (
-  | ({ kind: "report"; reason?: ReportReason | undefined } & Report)
-  | { kind: "suspend"; subject: Subject; until: number }
-  | { kind: "lift"; subject: Subject }
+  | ({
+      kind: "report";
+      /** The process that has its note and evidence; absent without any. */
+      heldBy?: string | undefined;
+    } & Report)
+  | ({ kind: "suspend"; subject: Subject; until: number } & Grounds)
+  | ({ kind: "lift"; subject: Subject } & Grounds)
+  /** A case is closed without a sanction. */
+  | ({ kind: "dismiss"; caseId: string } & Grounds)
 );
 
 /** What a report or a decision has led to. */
@@ -202,11 +236,12 @@ export function lifecycleOfDecision(
   const { at, kind } = decision;
   const events: LifecycleEvent[] = [];
   if (kind === "report" && verdict.first) events.push(reportedOf(decision, verdict));
-  for (const { subject, since, until, by } of verdict.suspended) {
+  for (const { subject, since, until, by, because, caseId } of verdict.suspended) {
     // One that was suspended for longer already stays as it is.
     if (since !== at) continue;
     const id = `suspended:${subject.kind}:${subject.id}:${since}:${until}`;
-    events.push({ type: "suspended", id, at, subject, until, by });
+    const reasons = caseId === undefined ? { because } : { because, caseId };
+    events.push({ type: "suspended", id, at, subject, until, by, ...reasons });
   }
   if (kind === "lift" && verdict.counted) {
     const { subject } = decision;
@@ -219,19 +254,21 @@ export function lifecycleOfDecision(
 function reportedOf(
   report: Extract<Decision, { kind: "report" }>,
   { counted, suspended }: Verdict,
-): Reported {
-  const { at, roomId, reason = "other" } = report;
+): Reported & Held {
+  const { at, roomId, reason = "other", caseId, heldBy } = report;
   const reporter = partyOf(report.reporter);
   return {
     type: "reported",
     id: `reported:${roomId}:${reporter.sessionId}`,
     at,
+    ...(caseId !== undefined && { caseId }),
     roomId,
     reason,
     reporter,
     reported: partyOf(report.reported),
     counted,
     suspended: suspended.map(({ subject, until }) => ({ ...subject, until })),
+    ...(heldBy !== undefined && { heldBy }),
   };
 }
 

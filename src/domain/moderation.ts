@@ -4,7 +4,11 @@
  * an IPv6 /48 has 65,536 address buckets. Addresses are given as keyed hashes of their buckets. Where there is an account, the sessions
  * of that account are one reporter and one subject.
  */
+import type { ReportReason, SanctionReason } from "../protocol.ts";
+import { reject, type Rejection } from "./rejection.ts";
+import { Sanctions } from "./sanctions.ts";
 import { takeToken, type TokenBucket } from "./token-bucket.ts";
+import { countPersons, mostFrequentReason, type Vote } from "./votes.ts";
 
 export interface ModerationLimits {
   /** How long a report counts (milliseconds). */
@@ -19,9 +23,18 @@ export interface ModerationLimits {
    * address is suspended only along with a session or account.
    */
   addressReporters: number;
-  /** For how long each is suspended (milliseconds); an address for less, as others may get it next. */
-  sessionMs: number;
-  addressMs: number;
+  /**
+   * For how long an account or session is suspended (milliseconds): the first time, the second, and so on; the last applies from then on. For
+   * an address they should be shorter, as others may get it next.
+   */
+  sessionSteps: readonly number[];
+  addressSteps: readonly number[];
+  /** Whether a warning comes before the first suspension by reports. */
+  warns: boolean;
+  /** After which a warning or suspension no longer counts towards the next step (milliseconds); 0: never. */
+  decayMs: number;
+  /** Where whoever is suspended can object: a URL or a text, told along with the suspension. */
+  appeal?: string | undefined;
   /** Reports, records and suspensions kept, each. Past that the oldest are dropped, or the suspensions that end soonest. */
   recordsMax: number;
   /** A room has to last this long (milliseconds) for a report from it to count, unless media flowed for both. */
@@ -79,6 +92,28 @@ export interface Suspension {
   since: number;
   until: number;
   by: "reports" | "operator";
+  because: SanctionReason;
+  /** That of the report which led to it, or one of its own; absent if it is from before there were cases. */
+  caseId?: string | undefined;
+}
+
+/** What comes before a first suspension. */
+export interface Warning {
+  subject: Subject;
+  /** Epoch milliseconds. */
+  at: number;
+  because: SanctionReason;
+  caseId?: string | undefined;
+}
+
+/** The reasons for an operator's decision. */
+export interface Grounds {
+  /** Default: `operator`. */
+  because?: SanctionReason | undefined;
+  /** The case that it decides, or under which somebody can object to it. */
+  caseId?: string | undefined;
+  /** The operator's own reference to its notes. */
+  noteId?: string | undefined;
 }
 
 export interface Report {
@@ -88,6 +123,10 @@ export interface Report {
   reported: Party;
   /** Whether the room earned a vote: media flowed for both, or it lasted. Default: true. */
   earned?: boolean;
+  /** Default: `other`. */
+  reason?: ReportReason | undefined;
+  /** Names the report. */
+  caseId?: string | undefined;
 }
 
 /** The effect of a report. */
@@ -98,11 +137,15 @@ export interface Verdict {
   counted: boolean;
   /** Suspensions that it caused. */
   suspended: Suspension[];
+  /** Warnings that it caused; absent without any. */
+  warned?: Warning[];
+  /** The reports that are decided by this, by their cases; absent without any. */
+  cases?: string[];
 }
 
 interface ReportRecord {
-  /** Each reporter, as a list of its account and networks in JSON, and when it last reported (epoch milliseconds), the longest ago first. */
-  reporters: Map<string, number>;
+  /** The last vote of each reporter, by a list of its account and networks in JSON, the longest ago first. */
+  votes: Map<string, Vote>;
   latest: number;
 }
 
@@ -120,11 +163,13 @@ export class Moderation {
   /** By subject, the least recently reported first. */
   readonly #records = new Map<string, ReportRecord>();
   readonly #suspensions = new Map<string, Suspension>();
+  readonly #sanctions: Sanctions;
   /** By network and by account, the one that has voted least recently first. */
   readonly #votes = new Map<string, TokenBucket>();
 
   constructor(limits: ModerationLimits) {
     this.#limits = limits;
+    this.#sanctions = new Sanctions(limits);
   }
 
   /** Whether this reporter has reported this room before. */
@@ -161,15 +206,48 @@ export class Moderation {
     const networks = new Set([network, ...(reporter.earlierNetworks ?? [])].sort());
     const from = JSON.stringify(voter === undefined ? [...networks] : [voter, ...networks]);
 
-    const { sessionReporters, addressReporters, sessionMs, addressMs } = this.#limits;
+    const { sessionReporters, addressReporters, sessionSteps, addressSteps } = this.#limits;
     const [person, address] = [accountOf(reported) ?? sessionOf(reported), addressOf(reported)];
-    const personFull = this.#addReporter(person, from, sessionReporters, steady);
-    const addressFull = address && this.#addReporter(address, from, addressReporters, steady);
-    const suspended: Suspension[] = [];
-    if (personFull) suspended.push(this.#prolong(person, sessionMs, now));
-    if (address && (personFull || addressFull))
-      suspended.push(this.#prolong(address, addressMs, now));
-    return { first: true, counted: true, suspended };
+    const vote = { at: steady, reason: report.reason ?? "other", caseId: report.caseId };
+    const ofPerson = this.#addVote(person, from, vote, sessionReporters);
+    const ofAddress = address && this.#addVote(address, from, vote, addressReporters);
+    const verdict: Verdict = { first: true, counted: true, suspended: [] };
+    const because = mostFrequentReason(ofPerson ?? ofAddress ?? []);
+    const grounds = { because, caseId: report.caseId };
+    if (ofPerson) this.#sanction(verdict, person, sessionSteps, grounds, now);
+    // It is suspended along with a person, but not warned: others may have it.
+    const isSuspended = verdict.suspended.length > 0;
+    if (address && (ofAddress || isSuspended))
+      this.#sanction(verdict, address, addressSteps, grounds, now, isSuspended);
+    const cases = new Set([...(ofPerson ?? []), ...(ofAddress ?? [])].map(({ caseId }) => caseId));
+    cases.delete(undefined);
+    if (cases.size > 0) verdict.cases = [...cases] as string[];
+    return verdict;
+  }
+
+  /** Adds the next step for a subject to a verdict: a warning, or a suspension. */
+  #sanction(
+    verdict: Verdict,
+    subject: Subject,
+    steps: readonly number[],
+    { because, caseId }: { because: SanctionReason; caseId: string | undefined },
+    now: number,
+    isCertain = false,
+  ): void {
+    const before = this.#suspensions.get(keyOf(subject));
+    const isSuspended = before !== undefined && before.until > now;
+    const step = this.#sanctions.nextStep(keyOf(subject), now, { isCertain });
+    const reasons = caseId === undefined ? { because } : { because, caseId };
+    if (step === "warning") {
+      this.#sanctions.add(keyOf(subject), { at: now });
+      (verdict.warned ??= []).push({ subject, at: now, ...reasons });
+      return;
+    }
+    const until = now + (steps[Math.min(step, steps.length - 1)] ?? 0);
+    // One that lasts longer stays as it is.
+    if (isSuspended && before.until >= until) return void verdict.suspended.push(before);
+    const suspension: Suspension = { subject, since: now, until, by: "reports", ...reasons };
+    verdict.suspended.push(this.#put(suspension, now));
   }
 
   /** Whether this network or account still has a vote in this hour; takes it then. */
@@ -185,20 +263,56 @@ export class Moderation {
     return true;
   }
 
-  /** Until when (epoch milliseconds) a session must stay out, by its own name, its account's or its address'. */
-  suspendedUntil(party: Party, now: number): number | undefined {
+  /** The suspension that keeps a session out the longest: its own, its account's or its address'. */
+  suspensionOf(party: Party, now: number): Suspension | undefined {
     if (this.#suspensions.size === 0) return undefined;
-    let latest = 0;
+    let latest: Suspension | undefined;
     for (const subject of [sessionOf(party), accountOf(party), addressOf(party)]) {
-      const until = (subject && this.#suspensions.get(keyOf(subject))?.until) ?? 0;
-      if (until > now) latest = Math.max(latest, until);
+      const one = subject && this.#suspensions.get(keyOf(subject));
+      if (one && one.until > now && one.until > (latest?.until ?? 0)) latest = one;
     }
-    return latest || undefined;
+    return latest;
+  }
+
+  /** How a session that must stay out is refused; `undefined` for any other. */
+  refusalOf(party: Party, now: number): Rejection | undefined {
+    const suspension = this.suspensionOf(party, now);
+    if (!suspension) return undefined;
+    const { until, because, caseId } = suspension;
+    const { appeal } = this.#limits;
+    return reject("suspended", {
+      until,
+      because,
+      ...(caseId !== undefined && { caseId }),
+      ...(appeal !== undefined && { appeal }),
+    });
   }
 
   /** An operator's decision. It replaces any suspension of the subject, also a longer one. */
-  suspend(subject: Subject, until: number, now: number): Suspension {
-    return this.#put({ subject, since: now, until, by: "operator" }, now);
+  suspend(
+    subject: Subject,
+    until: number,
+    now: number,
+    { because = "operator", caseId }: Grounds = {},
+  ): Suspension {
+    const suspension: Suspension = { subject, since: now, until, by: "operator", because };
+    return this.#put(caseId === undefined ? suspension : { ...suspension, caseId }, now);
+  }
+
+  /** The reports that count against a subject at present, by their cases. */
+  casesOf(subject: Subject): string[] {
+    const votes = this.#records.get(keyOf(subject))?.votes.values() ?? [];
+    return [...votes].flatMap(({ caseId }) => caseId ?? []);
+  }
+
+  /** Takes in that a subject was warned, or suspended until then, before: the next step follows from it. */
+  recall(subject: Subject, at: number, until?: number): void {
+    this.#sanctions.add(keyOf(subject), { at, until });
+  }
+
+  /** Takes in that a suspension was lifted before. */
+  recallLift(subject: Subject): void {
+    this.#sanctions.forget(keyOf(subject));
   }
 
   /** Restores a stored suspension. One that is known already is unchanged. */
@@ -212,6 +326,7 @@ export class Moderation {
     const suspension = this.#suspensions.get(key);
     this.#suspensions.delete(key);
     this.#records.delete(key);
+    this.#sanctions.forget(key);
     return suspension !== undefined && suspension.until > now;
   }
 
@@ -222,31 +337,25 @@ export class Moderation {
       .sort((a, b) => a.until - b.until);
   }
 
-  /** Adds a reporter. Returns whether there are enough to suspend the subject; then its count starts again at 0. */
-  #addReporter(subject: Subject, from: string, enough: number, now: number): boolean {
-    if (enough === 0) return false;
+  /** Adds a vote. Returns the votes that are enough for a sanction of the subject; then its count starts again at 0. */
+  #addVote(subject: Subject, from: string, vote: Vote, enough: number): Vote[] | undefined {
+    if (enough === 0) return undefined;
     const key = keyOf(subject);
-    const { reporters } = this.#records.get(key) ?? { reporters: new Map<string, number>() };
-    reporters.delete(from);
-    reporters.set(from, now);
-    dropBefore(reporters, (at) => at, now - this.#limits.windowMs);
+    const { votes } = this.#records.get(key) ?? { votes: new Map<string, Vote>() };
+    votes.delete(from);
+    votes.set(from, vote);
+    dropBefore(votes, ({ at }) => at, vote.at - this.#limits.windowMs);
     this.#records.delete(key);
-    if (countPersons(reporters.keys()) >= enough) return true;
-    this.#records.set(key, { reporters, latest: now });
+    if (countPersons(votes.keys()) >= enough) return [...votes.values()];
+    this.#records.set(key, { votes, latest: vote.at });
     dropPast(this.#records, this.#limits.recordsMax);
-    return false;
-  }
-
-  /** Suspends for `durationMs`; a suspension that lasts longer stays as it is. */
-  #prolong(subject: Subject, durationMs: number, now: number): Suspension {
-    const before = this.#suspensions.get(keyOf(subject));
-    const until = now + durationMs;
-    if (before !== undefined && before.until >= until) return before;
-    return this.#put({ subject, since: now, until, by: "reports" }, now);
+    return undefined;
   }
 
   #put(suspension: Suspension, now: number): Suspension {
     this.#suspensions.set(keyOf(suspension.subject), suspension);
+    const { subject, since: at, until } = suspension;
+    this.#sanctions.add(keyOf(subject), { at, until });
     if (this.#suspensions.size > this.#limits.recordsMax) {
       for (const [key, { until }] of this.#suspensions)
         if (until <= now) this.#suspensions.delete(key);
@@ -270,19 +379,6 @@ const reportKeyOf = (roomId: string, { sessionId }: Party) => `${roomId} ${sessi
 /** Whether a session reports or blocks nearly all its partners. */
 function isHabitualReporter({ roomCount = 0, roomsRejected = 0 }: Reporter): boolean {
   return roomsRejected >= rejectionsTolerated && roomsRejected > rejectionShareMax * roomCount;
-}
-
-/** How many persons these reporters are at most: those who share an account or a network, of now or before, are taken for one. */
-function countPersons(reporters: Iterable<string>): number {
-  let persons: Set<string>[] = [];
-  for (const reporter of reporters) {
-    const names = new Set(JSON.parse(reporter) as string[]);
-    const others = persons.filter((person) => person.isDisjointFrom(names));
-    for (const same of persons)
-      if (!others.includes(same)) for (const name of same) names.add(name);
-    persons = [...others, names];
-  }
-  return persons.length;
 }
 
 /** Drops the first entries, which are the oldest, as far as they are of `oldest` or before. */

@@ -1,11 +1,11 @@
 /**
- * What a room allows its signals to contain is the beginning of its id, so that no signal needs a look at the room: a signal
+ * What a room allows to be sent in it is the beginning of its id, so that neither a signal nor a message needs a look at the room: one
  * that names another id is refused as not in it.
  */
 import { exceedsMode } from "./media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./relay-filter.ts";
 import { reject, type Rejection } from "./rejection.ts";
-import type { Mode, Signal } from "../protocol.ts";
+import type { Chat, Mode, Signal } from "../protocol.ts";
 
 const relayOnlyPrefix = "relay.";
 const modePrefixes = [
@@ -13,29 +13,49 @@ const modePrefixes = [
   ["text.", "text"],
 ] as const satisfies [string, Mode][];
 
-/** @param id unguessable. */
-export function roomIdFor({ relayOnly, mode }: { relayOnly: boolean; mode: Mode }, id: string) {
-  const [modePrefix = ""] = modePrefixes.find(([, prefixed]) => prefixed === mode) ?? [];
-  return (relayOnly ? relayOnlyPrefix : "") + modePrefix + id;
-}
+/** Rooms for text have none, as all their words go through the server. */
+const serverChatPrefix = "chat.";
 
 /** What the id of a room says of it. */
-export function readRoomId(roomId: string): { relayOnly: boolean; mode: Mode } {
+export interface RoomRules {
+  relayOnly: boolean;
+  mode: Mode;
+  chat: Chat;
+}
+
+/**
+ * @param rules of a room for text `chat` is always `server`.
+ * @param id unguessable, without a dot.
+ */
+export function roomIdFor({ relayOnly, mode, chat }: RoomRules, id: string): string {
+  const [modePrefix = ""] = modePrefixes.find(([, prefixed]) => prefixed === mode) ?? [];
+  const chatPrefix = chat === "server" && mode !== "text" ? serverChatPrefix : "";
+  return (relayOnly ? relayOnlyPrefix : "") + modePrefix + chatPrefix + id;
+}
+
+export function readRoomId(roomId: string): RoomRules {
   const relayOnly = roomId.startsWith(relayOnlyPrefix);
-  const rest = relayOnly ? roomId.slice(relayOnlyPrefix.length) : roomId;
-  const mode = modePrefixes.find(([prefix]) => rest.startsWith(prefix))?.[1] ?? "video";
-  return { relayOnly, mode };
+  let rest = relayOnly ? roomId.slice(relayOnlyPrefix.length) : roomId;
+  const [modePrefix = "", mode = "video"] =
+    modePrefixes.find(([prefix]) => rest.startsWith(prefix)) ?? [];
+  rest = rest.slice(modePrefix.length);
+  const isServed = mode === "text" || rest.startsWith(serverChatPrefix);
+  return { relayOnly, mode, chat: isServed ? "server" : "direct" };
 }
 
 /** Whether a signal of this type has to be parsed before it may be relayed. */
 export function isRestricted(roomId: string, type: Signal["type"]): boolean {
   const { relayOnly, mode } = readRoomId(roomId);
-  return relayOnly || (mode !== "video" && type !== "add-ice-candidate");
+  return relayOnly || mode === "text" || (mode === "audio" && type !== "add-ice-candidate");
 }
 
-/** The signal as its room allows it; `undefined` if nothing of it is left, `wrong-mode` for media that the room has not. */
+/**
+ * The signal as its room allows it; `undefined` if nothing of it is left, `wrong-mode` for media that the room has not, and for any signal
+ * in a room for text.
+ */
 export function restrict(signal: Signal): Signal | undefined | Rejection {
   const { relayOnly, mode } = readRoomId(signal.roomId);
+  if (mode === "text") return reject("wrong-mode");
   const allowed = relayOnly ? withoutAddresses(signal) : signal;
   // Checked is what the partner would receive.
   if (allowed && "sdp" in allowed && exceedsMode(allowed.sdp, mode)) return reject("wrong-mode");

@@ -2,10 +2,11 @@
  * A session, its room and its ticket as immutable values: what the transitions read and produce, however an engine
  * stores them.
  */
-import type { EndReason, Facts, Mode, Status } from "../protocol.ts";
+import type { EndReason, Facts, LoggedEvent, Media, Mode, Status } from "../protocol.ts";
 import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { Conduct } from "./conduct.ts";
+import { readRoomId } from "./room-id.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
 
@@ -37,6 +38,8 @@ export interface Session {
   readonly conduct: Conduct | undefined;
   /** When the account has all its intents again (epoch milliseconds: see `TokenBucket`); 0 without an account. */
   readonly intentsFullAt: number;
+  /** A warning that it is still to be told: it was absent. Of an account whichever session comes first. */
+  readonly warning: WarningEvent | undefined;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
@@ -44,6 +47,8 @@ export interface Session {
   /** Increases with each version of its ticket. */
   readonly revision: number;
 }
+
+export type WarningEvent = Extract<LoggedEvent, { type: "warning" }>;
 
 /** The two are members, the impolite one makes the offer. A room that changes is another value with the same id. */
 export interface Room {
@@ -64,6 +69,9 @@ export interface Room {
   /** What each member's partner is told of it; absent: nothing. */
   readonly politeFacts?: Facts | undefined;
   readonly impoliteFacts?: Facts | undefined;
+  /** What each member has said that it sends; absent: nothing yet. */
+  readonly politeMedia?: Media | undefined;
+  readonly impoliteMedia?: Media | undefined;
 }
 
 /** What a member remembers of a room that has ended. */
@@ -122,6 +130,7 @@ export function newSession(
     skipPenalty: undefined,
     conduct: undefined,
     intentsFullAt: 0,
+    warning: undefined,
     graceUntil: undefined,
     lostAt: undefined,
     revision: 0,
@@ -150,6 +159,7 @@ export function copyOf(session: Session): SessionDraft {
     skipPenalty: session.skipPenalty,
     conduct: session.conduct,
     intentsFullAt: session.intentsFullAt,
+    warning: session.warning,
     graceUntil: session.graceUntil,
     lostAt: session.lostAt,
     revision: session.revision,
@@ -162,7 +172,13 @@ export function copyOf(session: Session): SessionDraft {
  */
 export type Standing = Pick<
   Session,
-  "earlierNetworks" | "roomCount" | "roomsRejected" | "skipPenalty" | "conduct" | "intentsFullAt"
+  | "earlierNetworks"
+  | "roomCount"
+  | "roomsRejected"
+  | "skipPenalty"
+  | "conduct"
+  | "intentsFullAt"
+  | "warning"
 >;
 
 export const newStanding: Standing = newSession("", undefined);
@@ -170,17 +186,18 @@ export const newStanding: Standing = newSession("", undefined);
 /** The session with the standing of its account, which may be one of its sessions as a whole; the same object if it has that already. */
 export function withStanding(session: Session, standing: Standing): Session {
   const { earlierNetworks, roomCount, roomsRejected, skipPenalty } = standing;
-  const { conduct, intentsFullAt } = standing;
+  const { conduct, intentsFullAt, warning } = standing;
   const isSame =
     session.earlierNetworks === earlierNetworks &&
     session.roomCount === roomCount &&
     session.roomsRejected === roomsRejected &&
     session.skipPenalty === skipPenalty &&
     session.conduct === conduct &&
-    session.intentsFullAt === intentsFullAt;
+    session.intentsFullAt === intentsFullAt &&
+    session.warning === warning;
   if (isSame) return session;
-  const kept = { earlierNetworks, roomCount, roomsRejected, skipPenalty, conduct, intentsFullAt };
-  return { ...session, ...kept };
+  const counts = { roomCount, roomsRejected, skipPenalty, conduct, intentsFullAt };
+  return { ...session, ...counts, earlierNetworks, warning };
 }
 
 /**
@@ -205,6 +222,11 @@ export function knowsRoom({ room, recentRooms }: Session, roomId: string): boole
   return room?.id === roomId || recentRooms.some((past) => past.roomId === roomId);
 }
 
+/** All that a mode allows: what a member counts as sending until it says otherwise. */
+export function mediaIn(mode: Mode): Media {
+  return { audio: mode !== "text", video: mode === "video" };
+}
+
 const noFacts: Facts = {};
 
 /** What a member is sent about its room; complete but for the ICE servers. */
@@ -216,6 +238,8 @@ export function roomTerms(sessionId: string, room: Room) {
     relayOnly: room.relayOnly,
     sharedInterests: [...room.sharedInterests],
     mode: room.mode,
+    chat: readRoomId(room.id).chat,
+    media: (polite ? room.impoliteMedia : room.politeMedia) ?? mediaIn(room.mode),
     partnerFacts: (polite ? room.impoliteFacts : room.politeFacts) ?? noFacts,
   };
 }

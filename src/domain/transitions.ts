@@ -26,7 +26,7 @@ import {
   type Surroundings,
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
-import { lobbyNamed, lobbyOf, withLobby } from "./lobby.ts";
+import { lobbyNamed, lobbyOf, mainLobby, withLobby } from "./lobby.ts";
 import { shownFacts, withClaims } from "./facts.ts";
 import { isRejection, reject, type Rejection } from "./rejection.ts";
 import { roomTable, type Ending } from "./room.ts";
@@ -41,6 +41,8 @@ import {
   type PastRoom,
   type Room,
   type Session,
+  type SessionDraft,
+  type WarningEvent,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
@@ -51,8 +53,9 @@ export interface Attachment {
   addressHash: string;
   /** The same each time, as the session's token is bound to it. */
   account?: string | undefined;
-  /** The name of the lobby that the session is in from now on; a ticket or room stays where it is. Absent: the one that it was in. */
+  /** See `AttachRequest`. */
   lobby?: string | undefined;
+  lobbies?: readonly string[] | undefined;
   /** The lowest generation that the session is known to have had. */
   generation: number;
   /** Whether the events after the peer's position can be replayed; `none` if it gave no position. */
@@ -67,7 +70,7 @@ export interface Attachment {
 export function attach(
   session: Session,
   partner: Session | undefined,
-  { addressHash, account, lobby, generation, recovery }: Attachment,
+  { addressHash, account, lobby, lobbies, generation, recovery }: Attachment,
   around: Surroundings,
 ): Change<Entered> {
   const draft = startChange(session, partner);
@@ -87,15 +90,33 @@ export function attach(
     if (session.graceUntil !== undefined && session.room && partner)
       send(draft, partner, { type: "partner-reconnected", roomId: session.room.id });
   }
-  if (lobby !== undefined && lobbyNamed(lobby) !== lobbyOf(member))
-    member.wishes = withLobby(member.wishes ?? defaultWishes, lobbyNamed(lobby));
+  putInto(member, lobby ?? lobbyAllowed(member, lobbies), around);
   if (around.suspended(member)) evictMember(draft, around);
   const resumed = recovery === "whole";
   const state = stateOf(member, draft.partner ?? partner, around);
   send(draft, member, { type: "session", resumed, state });
   if (!resumed && recovery !== "none") send(draft, member, { type: "resync", state });
+  if (member.warning) {
+    send(draft, member, member.warning);
+    member.warning = undefined;
+  }
   if (member.ticket && !newlyWaiting.includes(member.id)) newlyWaiting.push(member.id);
   return finishChange(draft, { newlyWaiting });
+}
+
+/** The name of the lobby that the session is in, if it may choose that, or else of the one that is always there. */
+function lobbyAllowed(session: Session, lobbies: readonly string[] | undefined): string {
+  const lobby = lobbyOf(session) ?? mainLobby;
+  return lobbies === undefined || lobbies.includes(lobby) ? lobby : mainLobby;
+}
+
+/** A ticket comes along, so that nobody meets it where it was. */
+function putInto(member: SessionDraft, name: string, around: Surroundings): void {
+  const lobby = lobbyNamed(name);
+  if (lobby === lobbyOf(member)) return;
+  member.wishes = withLobby(member.wishes ?? defaultWishes, lobby);
+  const { ticket } = member;
+  if (ticket) setTicket(member, { ...ticket, wishes: withLobby(ticket.wishes, lobby) }, around);
 }
 
 /** The last stream has closed: room and ticket are kept until `graceUntil` (epoch milliseconds). */
@@ -214,16 +235,18 @@ export function pair(
   const { dimensions } = around.options;
   const politeFacts = shownFacts((polite.ticket ?? polite).wishes?.facts, dimensions);
   const impoliteFacts = shownFacts((impolite.ticket ?? impolite).wishes?.facts, dimensions);
+  const modeOfRoom = mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode;
   const room: Room = {
     id: roomId,
-    mode: mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode,
+    mode: modeOfRoom,
     lobby: lobbyOf(impolite),
     politeId: polite.id,
     impoliteId: impolite.id,
     relayOnly,
     sharedInterests,
     since,
-    state: "connecting",
+    // There is nothing to connect in a room for text.
+    state: modeOfRoom === "text" ? "connected" : "connecting",
     politeConnected: false,
     impoliteConnected: false,
     ...(politeFacts && { politeFacts }),
@@ -248,7 +271,7 @@ export interface Confirmed {
   connectedAfterMs?: number;
 }
 
-/** The member confirms that media flows. */
+/** The member confirms that media flows, which says nothing in a room for text. */
 export function confirm(
   session: Session,
   partner: Session | undefined,
@@ -258,7 +281,8 @@ export function confirm(
   if (!knowsRoom(session, roomId)) return reject("not-in-room");
   const draft = startChange(session, partner);
   const { room, skipPenalty } = session;
-  if (room?.id !== roomId) return finishChange(draft, { status: statusOf(session) });
+  if (room?.id !== roomId || room.mode === "text")
+    return finishChange(draft, { status: statusOf(session) });
   const next = roomTable[room.state].connected;
   const isPolite = room.politeId === session.id;
   const updated: Room = {
@@ -364,6 +388,14 @@ export function evict(
 export function reproach(session: Session, { now, options }: Surroundings): Change<undefined> {
   const draft = startChange(session, undefined);
   if (hasLanes(options.relax)) draft.member.conduct = afterEvidence(session.conduct, "report", now);
+  return finishChange(draft, undefined);
+}
+
+/** The session is told a warning: now, or when it comes back. */
+export function warn(session: Session, warning: WarningEvent): Change<undefined> {
+  const draft = startChange(session, undefined);
+  if (session.present) send(draft, session, warning);
+  else draft.member.warning = warning;
   return finishChange(draft, undefined);
 }
 

@@ -22,14 +22,22 @@ import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { Dimensions } from "../domain/facts.ts";
 import type { LifecycleEvent, LifecycleType } from "../domain/lifecycle.ts";
-import type { ModerationLimits, Party, Subject, Suspension } from "../domain/moderation.ts";
+import type {
+  Grounds,
+  ModerationLimits,
+  Party,
+  Subject,
+  Suspension,
+} from "../domain/moderation.ts";
+import type { RoomMessages } from "../domain/attestation.ts";
+import type { DecisionRecord, DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
 import type { Rejection } from "../domain/rejection.ts";
 import type { SkipLimits } from "../domain/skip-penalty.ts";
 import type { Ending } from "../domain/room.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Rate } from "../domain/token-bucket.ts";
-import type { Facts, ReportReason, Stats, Status } from "../protocol.ts";
+import type { CaseAnswer, Facts, Media, ReportReason, Stats, Status } from "../protocol.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
@@ -57,8 +65,13 @@ export interface AttachRequest {
    * cooldowns, skips and votes then hold for all sessions of the account. Never sent to a peer.
    */
   account?: string | undefined;
-  /** The name of the lobby that the session is in until it joins another one, as the operator says. Absent: the one that it was in. */
+  /**
+   * The name of the lobby that the session is in until it joins another one, as the operator says. A ticket goes there, a room stays where
+   * it is. Absent: the one that it was in.
+   */
   lobby?: string | undefined;
+  /** The names of those in which it may be without that; from any other one it goes to `main`. Absent: all. */
+  lobbies?: readonly string[] | undefined;
   /** The lowest generation that the session is known to have had (from its token); 0 for a new session. */
   generation: number;
   /** The last event that the peer has received. Without one of the present epoch it takes the session over. */
@@ -117,7 +130,20 @@ export interface EndRequest {
   lane?: number | undefined;
 }
 
-export interface Reported {
+/** What was decided by a call: each is returned by one call only, on whichever node. */
+export interface Decided {
+  decided: readonly DecisionRecord[];
+}
+
+/** What belongs to a report beside its reason. */
+export interface Filing {
+  /** The same for the same reporter and room, and unguessable. */
+  caseId: string;
+  /** This process has a note or evidence to be told with it. */
+  isHeld?: boolean;
+}
+
+export interface Reported extends Decided {
   /** The reported partner. */
   reported: Party;
   suspended: Suspension[];
@@ -182,7 +208,7 @@ export interface Engine {
   pair(request: PairRequest): MaybePromise<boolean>;
 
   /**
-   * Relays a signal (a `Signal` in JSON) to the partner; without one it only finds out whether it could. `false` for a room of
+   * Relays an event in JSON (a `Signal`, a message, or that one types) to the partner; without one it only finds out whether it could. `false` for a room of
    * the caller's that has ended recently; `not-in-room` for any other, whether it exists or not. An id that is repeated on another
    * node may be answered `false` once the partner's log has dropped that room: see event-log.ts.
    */
@@ -191,6 +217,12 @@ export interface Engine {
     roomId: string,
     signal: string | undefined,
   ): MaybePromise<boolean | Rejection>;
+  /** The caller says what it sends from now on: see domain/media.ts. */
+  media(
+    caller: Caller,
+    roomId: string,
+    media: Media,
+  ): MaybePromise<{ delivered: boolean } | Rejection>;
   /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
   confirm(caller: Caller, roomId: string): MaybePromise<Confirmed | Rejection>;
   /**
@@ -214,16 +246,33 @@ export interface Engine {
 
   /**
    * Reports the other member of a present or recent room; the same report again counts for nothing. A session that is suspended
-   * by it leaves lobby and room at once, and is sent `resync`.
+   * by it leaves lobby and room at once, and is sent `resync`; one that is warned is sent `warning`, once it is there.
    */
-  report(caller: Caller, roomId: string, reason?: ReportReason): MaybePromise<Reported | Rejection>;
+  report(
+    caller: Caller,
+    roomId: string,
+    reason?: ReportReason,
+    filing?: Filing,
+  ): MaybePromise<Reported | Rejection>;
+  /**
+   * The messages that the caller and the other member of a present or recent room were sent in it, as far as their logs have them.
+   * `not-in-room` for any other room.
+   */
+  messagesIn(caller: Caller, roomId: string): MaybePromise<RoomMessages | Rejection>;
   /** An operator's decision; the subject leaves lobby and room at once. `until`: epoch milliseconds. */
   suspend(
     subject: Subject,
     until: number,
-  ): MaybePromise<Pick<Reported, "newlyWaiting"> | Rejection>;
+    grounds?: Grounds,
+  ): MaybePromise<Pick<Reported, "newlyWaiting" | "decided"> | Rejection>;
   /** `false` if there was no such suspension. */
-  lift(subject: Subject): MaybePromise<boolean | Rejection>;
+  lift(subject: Subject, grounds?: Grounds): MaybePromise<boolean | Rejection>;
+  /** An operator closes a case without a sanction. */
+  dismiss(caseId: string, grounds?: Grounds): MaybePromise<Decided | Rejection>;
+  /** What was decided, the oldest first; as far as it is kept. */
+  decisions(request: DecisionsRequest): MaybePromise<ExportedDecision[] | Rejection>;
+  /** What was decided of a case; nothing for one that does not exist. */
+  caseAnswer(caseId: string): MaybePromise<CaseAnswer | Rejection>;
   /** All suspensions, the first to end first. */
   suspensions(): MaybePromise<Suspension[]>;
 
@@ -282,6 +331,8 @@ export interface EngineOptions {
   /** Of what one account does by `enqueue`, `avoid`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
   intents: Rate;
   moderation: ModerationLimits;
+  /** How long decisions are kept for an export, as far as there are few enough; 0 (the default): without an end. */
+  decisionsKeepMs?: number;
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;
   blocks: BlockLimits;

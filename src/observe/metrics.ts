@@ -1,4 +1,5 @@
 /** The metrics that Prometheus scrapes at `/metrics`. Names end in their units; labels have a fixed set of values. */
+import type { DecisionRecord } from "../domain/decisions.ts";
 import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { statsByLobby, type SiteStats } from "../domain/stats.ts";
@@ -26,18 +27,27 @@ export interface Metrics {
   /** A stream began: with everything missed replayed, with a `resync`, or without having missed anything. */
   began(outcome: "resumed" | "resync" | "new"): void;
   signaled(type: Signal["type"]): void;
+  /** What became of a text that was to be sent through the server. */
+  messaged(outcome: MessageOutcome): void;
   refused(reason: RejectionReason): void;
   /** A request that was answered before it became a call. */
   turnedAway(because: TurnedAway): void;
   /** A hook has thrown, or has not answered in time. */
-  hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane"): void;
+  hookFailed(hook: LifecycleType | "authenticate" | "admit" | "lane" | "message"): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;
+  /** A warning, a suspension, or another decision about a peer or report. */
+  decided(record: Pick<DecisionRecord, "decision" | "because" | "by">): void;
+  /** A note or evidence was dropped before it was told. */
+  evidenceDropped(because: EvidenceDropped): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
   render(): Promise<string>;
 }
+
+/** `dropped` by the operator's hook; `too-late`: its room had ended. */
+export type MessageOutcome = "delivered" | "dropped" | "too-late";
 
 /** Why a request is turned away: the page's origin, the name it was asked for by. */
 const turnedAwayReasons = ["origin", "host", "operator-token", "forwarded"] as const;
@@ -46,6 +56,10 @@ export type TurnedAway = (typeof turnedAwayReasons)[number];
 /** Why events are lost: too many waited, or the receiver did not accept them. */
 const eventsLostReasons = ["queue-full", "webhook"] as const;
 export type EventsLost = (typeof eventsLostReasons)[number];
+
+/** Why evidence is dropped: too much of it waits, or for too long. */
+const evidenceDroppedReasons = ["full", "late"] as const;
+export type EvidenceDropped = (typeof evidenceDroppedReasons)[number];
 
 export interface MetricsOptions {
   /** Called at each scrape; while it rejects, the numbers of the whole site stay as they were. */
@@ -73,18 +87,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     "mode",
   );
   const streams = counter("peer_stream_streams_total", "Events streams begun", "outcome");
-  // Transferred at each scrape: looking up the label for each signal would cost more than counting it.
-  const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
-  new Counter({
-    name: "peer_stream_signals_total",
-    help: "Signals relayed",
-    labelNames: ["type"],
-    registers,
-    collect() {
-      this.reset();
-      for (const [type, count] of Object.entries(relayed)) this.inc({ type }, count);
-    },
-  });
+  const { relayed, messages } = createRelayCounts(registers);
   const refusals = counter("peer_stream_refusals_total", "Calls refused, by reason", "reason");
   const turnedAway = counter(
     "peer_stream_requests_turned_away_total",
@@ -106,7 +109,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   for (const mode of modes) meetings.inc({ mode }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
-  for (const hook of lifecycleTypes) hookFaults.inc({ hook }, 0);
+  for (const hook of [...lifecycleTypes, "message"]) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
 
   return {
@@ -119,12 +122,57 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),
     signaled: (type) => void (relayed[type] += 1),
+    messaged: (outcome) => void (messages[outcome] += 1),
     refused: (reason) => refusals.inc({ reason }),
     turnedAway: (because) => turnedAway.inc({ because }),
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
+    ...createModerationCounters(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
+  };
+}
+
+/** Transferred at each scrape: looking up the label for each signal or message would cost more than counting it. */
+function createRelayCounts(registers: Registry[]) {
+  const counter = (name: string, help: string, label: string, counts: Record<string, number>) =>
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [value, count] of Object.entries(counts)) this.inc({ [label]: value }, count);
+      },
+    });
+  const relayed = { offer: 0, answer: 0, "add-ice-candidate": 0 };
+  counter("peer_stream_signals_total", "Signals relayed", "type", relayed);
+  const messages = { delivered: 0, dropped: 0, "too-late": 0 };
+  const help = "Texts sent through the server, by what became of them";
+  counter("peer_stream_messages_total", help, "outcome", messages);
+  return { relayed, messages };
+}
+
+function createModerationCounters(
+  registers: Registry[],
+): Pick<Metrics, "decided" | "evidenceDropped"> {
+  const decisions = new Counter({
+    name: "peer_stream_decisions_total",
+    help: "Warnings, suspensions, and other decisions about peers and reports",
+    labelNames: ["decision", "reason", "by"],
+    registers,
+  });
+  const dropped = new Counter({
+    name: "peer_stream_evidence_dropped_total",
+    help: "Notes and evidence that were dropped before they were told, by cause",
+    labelNames: ["because"],
+    registers,
+  });
+  for (const because of evidenceDroppedReasons) dropped.inc({ because }, 0);
+  return {
+    decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
+    evidenceDropped: (because) => dropped.inc({ because }),
   };
 }
 

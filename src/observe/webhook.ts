@@ -19,6 +19,8 @@ export interface Webhook {
   post(notice: object): Promise<void>;
   /** Notices that have been neither accepted nor given up. */
   readonly pending: number;
+  /** About how many bytes they have. */
+  readonly pendingBytes: number;
   /**
    * From now on posts without pauses, each notice once more. Resolves when nothing is pending. The caller bounds the time: an
    * attempt may take 10 s.
@@ -44,6 +46,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
   const queue: Queued[] = [];
   const pauses = new Set<() => void>();
   let posting = 0;
+  let bytes = 0;
   let flushing = false;
   let onIdle: (() => void)[] = [];
 
@@ -74,6 +77,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
     posting += 1;
     for (let next = queue.shift(); next; next = queue.shift()) {
       await deliver(next.body);
+      bytes -= next.body.length;
       next.onSettled();
     }
     posting -= 1;
@@ -87,12 +91,17 @@ export function createWebhook(options: WebhookOptions): Webhook {
         return Promise.resolve();
       }
       return new Promise((resolve) => {
-        queue.push({ body: JSON.stringify(notice), onSettled: resolve });
+        const body = JSON.stringify(notice);
+        bytes += body.length;
+        queue.push({ body, onSettled: resolve });
         if (posting < atOnceMax) void deliverQueued();
       });
     },
     get pending() {
       return queue.length + posting;
+    },
+    get pendingBytes() {
+      return bytes;
     },
     async flush() {
       flushing = true;

@@ -4,13 +4,14 @@ import { initTRPC } from "@trpc/server";
 import { z } from "zod";
 import { subjectKinds, type Subject } from "../domain/moderation.ts";
 import { reject } from "../domain/rejection.ts";
+import { caseId, groundsFields } from "./decisions-input.ts";
 import { accountCharsMax } from "./identity.ts";
 import { wireString } from "./schemas.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
 
 export interface AdminContext {
-  signaling: Pick<Signaling, "suspend" | "lift" | "suspensions">;
+  signaling: Pick<Signaling, "suspend" | "lift" | "dismiss" | "suspensions">;
   /** The wall clock, in epoch milliseconds. */
   now: () => number;
   /** The keyed hash of the bucket that an IP address belongs to. */
@@ -53,18 +54,27 @@ function toEngine({ kind, id }: Subject, { hashOfAddress }: AdminContext): Subje
 export const adminRouter = t.router({
   list: t.procedure.query(async ({ ctx }) => ({ suspensions: await ctx.signaling.suspensions() })),
   suspend: t.procedure
-    .input(z.strictObject({ subject, until: z.number().int().positive() }))
-    .mutation(async ({ ctx, input: { subject, until } }) => {
+    .input(z.strictObject({ subject, until: z.number().int().positive(), ...groundsFields }))
+    .mutation(async ({ ctx, input: { subject, until, ...grounds } }) => {
       const inMs = until - ctx.now();
       if (inMs <= 0 || inMs > suspensionMsMax)
         throw refusal(
           reject("bad-input", { field: "until" }),
           "until: must be epoch milliseconds in the future, at most 100 years ahead",
         );
-      unwrap(await ctx.signaling.suspend(toEngine(subject, ctx), until));
+      unwrap(await ctx.signaling.suspend(toEngine(subject, ctx), until, grounds));
       return { suspended: true };
     }),
-  lift: t.procedure.input(z.strictObject({ subject })).mutation(async ({ ctx, input }) => ({
-    lifted: unwrap(await ctx.signaling.lift(toEngine(input.subject, ctx))),
-  })),
+  lift: t.procedure
+    .input(z.strictObject({ subject, ...groundsFields }))
+    .mutation(async ({ ctx, input: { subject, ...grounds } }) => ({
+      lifted: unwrap(await ctx.signaling.lift(toEngine(subject, ctx), grounds)),
+    })),
+  /** Closes a case without a sanction. */
+  dismiss: t.procedure
+    .input(z.strictObject({ ...groundsFields, caseId }))
+    .mutation(async ({ ctx, input: { caseId, ...grounds } }) => {
+      unwrap(await ctx.signaling.dismiss(caseId, grounds));
+      return { dismissed: true };
+    }),
 });

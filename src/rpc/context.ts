@@ -5,6 +5,7 @@ import type { Caller } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Stats, StatusAnswer } from "../protocol.ts";
 import type { Signaling } from "../signaling/signaling.ts";
+import type { Delivered } from "../signaling/talk.ts";
 import type { Admit, AskedWishes } from "./admit.ts";
 import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
@@ -12,6 +13,7 @@ import type { JoinClaims } from "./facts-input.ts";
 import type { JoinGate, Passed } from "./join-gate.ts";
 import { nobody, type Facts, type Identity } from "./identity.ts";
 import type { AskLane } from "./lane.ts";
+import type { MessageReview } from "./message-review.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
@@ -54,6 +56,8 @@ export interface Context extends PeerContext {
   readonly signaling: Signaling;
   readonly limits: CallLimits;
   readonly connection: Connection;
+  /** The names of the lobbies that a peer can choose which the operator has put into none. */
+  readonly lobbies: readonly string[];
   /** For how long the peer's identity still holds (milliseconds); Infinity unless it expires. */
   identityMs(): number;
   /** A session token of this connection, valid from now on. */
@@ -64,6 +68,10 @@ export interface Context extends PeerContext {
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection>;
   /** Counts of the lobby that a `join` would lead to. @throws a refusal of one that the peer can't choose */
   stats(lobby: string | undefined): Promise<Stats | Rejection>;
+  /** Sends the partner a text, if the operator's `message` hook lets it pass. @param json a text as a string in JSON. */
+  say(caller: Caller, roomId: string, json: string): MaybePromise<Delivered | Rejection>;
+  /** Tells the partner whether this peer types, after the texts before. */
+  typing(caller: Caller, roomId: string, typing: boolean): MaybePromise<Delivered | Rejection>;
   /** Asks to meet the other member of an ended room again. */
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection>;
 }
@@ -102,6 +110,10 @@ class ConnectionContext implements Context {
 
   get facts(): Facts {
     return this.connection.identity.facts ?? noFacts;
+  }
+
+  get lobbies(): readonly string[] {
+    return this.#parts.lobbies ?? onlyMain;
   }
 
   identityMs(): number {
@@ -160,6 +172,21 @@ class ConnectionContext implements Context {
     return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
   }
 
+  say(caller: Caller, roomId: string, json: string): MaybePromise<Delivered | Rejection> {
+    const { review, signaling } = this.#parts;
+    if (!review) return signaling.talk.say(caller, roomId, json);
+    const { account, facts } = this.connection.identity;
+    const text = JSON.parse(json) as string;
+    const session = caller.sessionId;
+    return review.say(caller, { text, roomId, session, account, facts });
+  }
+
+  typing(caller: Caller, roomId: string, typing: boolean): MaybePromise<Delivered | Rejection> {
+    const { review, signaling } = this.#parts;
+    const tell = () => signaling.talk.typing(caller, roomId, typing);
+    return review ? review.afterTexts(caller.sessionId, tell) : tell();
+  }
+
   /** An idle peer enters the lobby or a room by such a call, as by a join without any wishes. */
   #ifAdmitted(
     caller: Caller,
@@ -181,9 +208,9 @@ class ConnectionContext implements Context {
   /** The lobby that the operator has put the peer into; without one, that which it states. @throws a refusal of any other */
   #lobbyFor(stated: string | undefined): string | undefined {
     const { lobby: own } = this.connection.identity;
-    const { lobbies = [mainLobby] } = this.#parts;
     if (stated === undefined) return lobbyNamed(own);
-    if (own === undefined ? lobbies.includes(stated) : stated === own) return lobbyNamed(stated);
+    if (own === undefined ? this.lobbies.includes(stated) : stated === own)
+      return lobbyNamed(stated);
     throw refusal(
       reject("bad-input", { field: "lobby" }),
       own === undefined ? "lobby: there is none of this name" : "lobby: you are in another one",
@@ -216,6 +243,7 @@ const unstatedWishes: AskedWishes = {
 };
 
 const noFacts: Facts = Object.freeze({});
+const onlyMain: readonly string[] = [mainLobby];
 
 /** A caller without a session: idle, in no room. */
 export const anonymous: Caller = { sessionId: "", generation: 0 };
@@ -232,6 +260,8 @@ export interface ContextParts {
   admit?: Admit | undefined;
   /** Asks the operator's hook for a peer's lane; without it that is decided by conduct. */
   askLane?: AskLane | undefined;
+  /** The operator's hook before a text is delivered; without it each is. */
+  review?: MessageReview | undefined;
   /** What a peer has to do before it may join; without it nothing. */
   gate?: JoinGate | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */

@@ -32,7 +32,7 @@ const messageOf: Record<RejectionReason, string> = {
   "rate-limited": "Too many calls",
   suspended: "You are suspended",
   "relay-unavailable": "No TURN server is configured",
-  "wrong-mode": "The mode of this room does not allow these media",
+  "wrong-mode": "The mode of this room does not allow this",
   challenge: "Solve the challenge, and join again",
   draining: "This server is being replaced",
   unavailable: "The server can't do this at the moment",

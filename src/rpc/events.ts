@@ -98,6 +98,10 @@ export class EventStream implements PushSource<Tracked>, EventsRequest {
     return this.#context.connection.identity.lobby;
   }
 
+  get lobbies(): readonly string[] {
+    return this.#context.lobbies;
+  }
+
   graceMsMax(): number {
     return this.#context.identityMs();
   }

@@ -1,5 +1,5 @@
 /**
- * The shortcut for the calls that clients make most, in the form in which tRPC's client sends them: signals, one in a frame or
+ * The shortcut for the calls that clients make most, in the form in which tRPC's client sends them: signals and messages, one in a frame or
  * several of one moment in an array, and `join`, `skip` and `leave`. Parsing such a frame as JSON, checking it by its schema and
  * serializing a signal again for the partner costs more than carrying it out. Every other frame is left to tRPC.
  */
@@ -7,11 +7,17 @@ import type { Caller } from "../engine/engine.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import { limits, type StatusAnswer } from "../protocol.ts";
-import type { Delivered } from "../signaling/signaling.ts";
+import type { Delivered } from "../signaling/talk.ts";
 import { limitKeyOf, type Context } from "./context.ts";
 import { refusal } from "./errors.ts";
 import { countRunning, withMutationId } from "./procedures.ts";
-import { findIntent, findSignals, type FoundIntent, type FoundSignal } from "./usual-frames.ts";
+import {
+  findIntent,
+  findSignals,
+  type FoundIntent,
+  type FoundMessage,
+  type FoundSignal,
+} from "./usual-frames.ts";
 
 /** What the fast path answers with: a part of `FastReply` in trpc-ws/options.ts, which this must not depend on. */
 export interface Reply {
@@ -23,7 +29,7 @@ export interface Reply {
 /** Carries out the calls in a frame, and answers them; `false` if the frame has to be handled by tRPC. */
 export function handleUsualFrame(frame: string, context: Context, reply: Reply): boolean {
   const signals = findSignals(frame);
-  if (signals) return relaySignals(signals, context, reply);
+  if (signals) return relayAll(signals, context, reply);
   const intent = findIntent(frame);
   return intent !== undefined && carryOutIntent(intent, context, reply);
 }
@@ -38,7 +44,9 @@ function callerOf({ connection }: Context, calls: number): Caller | undefined {
 
 // What is refused by a limit costs no token here, and is refused again on tRPC's way, each call with its own error.
 
-function relaySignals(found: readonly FoundSignal[], context: Context, reply: Reply): boolean {
+type Found = FoundSignal | FoundMessage;
+
+function relayAll(found: readonly Found[], context: Context, reply: Reply): boolean {
   const caller = callerOf(context, found.length);
   if (!caller) return false;
   const { limits: callLimits } = context;
@@ -50,20 +58,20 @@ function relaySignals(found: readonly FoundSignal[], context: Context, reply: Re
   }
   // The frame itself has been charged for one.
   if (!reply.charge(found.length - 1)) return true;
-  for (const one of found) {
-    const { type, roomId, json } = one;
+  for (const one of found)
     answer(one, context, reply, deliveredJson, () =>
-      context.signaling.relay(withMutationId(caller, one.path, one.mutationId), {
-        type,
-        roomId,
-        json,
-      }),
+      relay(one, withMutationId(caller, one.path, one.mutationId), context),
     );
-  }
   return true;
 }
 
-function totalLength(found: readonly FoundSignal[]): number {
+function relay(one: Found, caller: Caller, context: Context): MaybePromise<Delivered | Rejection> {
+  const { roomId, json } = one;
+  if (one.path === "say") return context.say(caller, roomId, json);
+  return context.signaling.relay(caller, { type: one.type, roomId, json });
+}
+
+function totalLength(found: readonly Found[]): number {
   let length = 0;
   for (const { json } of found) length += json.length;
   return length;
@@ -104,7 +112,7 @@ function begin(
 
 /** Makes a call and sends its result, or its error. */
 function answer<Result extends object>(
-  { id, path }: FoundSignal | FoundIntent,
+  { id, path }: Found | FoundIntent,
   { connection }: Context,
   reply: Reply,
   toJson: (result: Result) => string,

@@ -1,7 +1,7 @@
-/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and with a known result if it fails. */
+/** Calls a hook of the operator's whose answer a peer waits for: bounded in time, and failing to what the caller decides. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
-export type HookName = "authenticate" | "admit" | "lane";
+export type HookName = "authenticate" | "admit" | "lane" | "message";
 
 export interface HookParts {
   schedule: (delayMs: number, task: () => void) => () => void;
@@ -11,23 +11,25 @@ export interface HookParts {
   onHookFault: (hook: HookName, error: unknown) => void;
 }
 
-/** How long a hook may take (milliseconds). */
+/** How long a hook that lets peers in may take (milliseconds). */
 const hookMs = 2000;
 /** Those whose hook failed try again after this (milliseconds), and up to as long again, so that they do not come all at once. */
 const retryMs = 2000;
 
 /**
- * @param failed makes the result for a hook that failed; a rejection has when to try again (milliseconds).
+ * @param failed makes the result for a hook that failed, with when to try again (milliseconds).
  * @param check turns the hook's answer into what is wanted of it, or throws.
+ * @param withinMs how long the hook may take (milliseconds).
  */
-export function callHook<Answer, Result, Failure>(
+export function callHook<Answer, Result, Failed>(
   name: HookName,
   hook: () => MaybePromise<Answer>,
-  failed: (retryAfterMs: number) => Failure,
+  failed: (retryAfterMs: number) => Failed,
   { schedule, random, onHookFault }: HookParts,
   check: (answer: Answer) => Result,
-): MaybePromise<Result | Failure> {
-  const fail = (error: unknown): Failure => {
+  withinMs = hookMs,
+): MaybePromise<Result | Failed> {
+  const fail = (error: unknown): Failed => {
     onHookFault(name, error);
     return failed(Math.round(retryMs * (1 + random())));
   };
@@ -36,9 +38,9 @@ export function callHook<Answer, Result, Failure>(
     if (!isThenable(answer)) return check(answer);
     return new Promise((resolve) => {
       let isLate = false;
-      const cancel = schedule(hookMs, () => {
+      const cancel = schedule(withinMs, () => {
         isLate = true;
-        resolve(fail(new Error(`${name} did not answer within ${hookMs} ms`)));
+        resolve(fail(new Error(`${name} did not answer within ${withinMs} ms`)));
       });
       Promise.resolve(answer)
         .then(check)
@@ -53,5 +55,5 @@ export function callHook<Answer, Result, Failure>(
 }
 
 /** Also a promise of another implementation, as database clients return them. */
-const isThenable = <T>(value: MaybePromise<T>): value is Promise<T> =>
+export const isThenable = <T>(value: MaybePromise<T>): value is Promise<T> =>
   typeof (value as { then?: unknown } | null)?.then === "function";

@@ -14,7 +14,7 @@ import {
 } from "../protocol.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import type { Context } from "./context.ts";
+import { anonymous, type Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./events.ts";
 import {
@@ -62,6 +62,20 @@ const procedures = {
     }));
   }),
 
+  say: signalProcedure.input(schemas.sayInput).mutation((call) => {
+    const { roomId, text } = call.input;
+    const json = JSON.stringify(text);
+    countBytes(call.ctx, json.length);
+    return answer(call.ctx.say(callerOf(call), roomId, json));
+  }),
+  typing: signalProcedure.input(schemas.typingInput).mutation((call) => {
+    return answer(call.ctx.typing(callerOf(call), call.input.roomId, call.input.typing));
+  }),
+  media: signalProcedure.input(schemas.mediaInput).mutation((call) => {
+    const { roomId, audio, video } = call.input;
+    return answer(call.ctx.signaling.talk.media(callerOf(call), roomId, { audio, video }));
+  }),
+
   connected: signalProcedure.input(schemas.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
   }),
@@ -70,17 +84,21 @@ const procedures = {
   }),
 
   report: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
-    const { roomId, reason } = call.input;
-    return unwrap(await call.ctx.signaling.report(callerOf(call), "report", roomId, reason));
+    const { roomId, reason, note, evidence } = call.input;
+    const filed = { reason, note, evidence, account: call.ctx.account };
+    return unwrap(await call.ctx.signaling.report(callerOf(call), roomId, filed));
   }),
   /** What a classifier says of the peer's own camera: a mark in a report of it, and nothing else. */
   hint: signalProcedure.input(schemas.hintInput).mutation(async (call) => {
     const { roomId, label, score } = call.input;
     return unwrap(await call.ctx.signaling.hint(callerOf(call), roomId, { label, score }));
   }),
-  block: intentProcedure.input(schemas.reportInput).mutation(async (call) => {
-    const { roomId, reason } = call.input;
-    return unwrap(await call.ctx.signaling.report(callerOf(call), "block", roomId, reason));
+  block: intentProcedure.input(schemas.blockInput).mutation(async (call) => {
+    return unwrap(await call.ctx.signaling.block(callerOf(call), call.input.roomId));
+  }),
+  case: signalProcedure.input(schemas.caseInput).query(async ({ ctx, input }) => {
+    const { caller = anonymous } = ctx.connection;
+    return unwrap(await ctx.signaling.caseOf(caller, ctx.account, input.caseId));
   }),
 
   iceServers: signalProcedure.input(schemas.noInput).query(async ({ ctx }) => {

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { factsInput, wantsInput } from "./facts-input.ts";
 import { lobbyCharsMax } from "./identity.ts";
-import { limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
+import { isJpeg } from "./jpeg.ts";
+import { isMessageText, limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
 
 /**
  * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8 (RFC 8259, 8.2),
@@ -85,6 +86,26 @@ const candidateInit = z.strictObject({
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
 
+/** `say`: words for the partner. */
+export const sayInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  text: z.string().refine(isMessageText, {
+    message: `must be 1 to ${limits.messageCharsMax} characters, not all blank, and no control characters but TAB and LF`,
+  }),
+});
+
+/** `typing`: whether the caller types a message now. */
+export const typingInput = z.strictObject({ id: mutationId, roomId, typing: z.boolean() });
+
+/** `media`: what the caller sends from now on. */
+export const mediaInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  audio: z.boolean(),
+  video: z.boolean(),
+});
+
 /** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
 export const againInput = z.strictObject({ id: mutationId, roomId });
 
@@ -101,12 +122,61 @@ export const hintInput = z.strictObject({
   score: z.number().min(0).max(1),
 });
 
-/** `report`, `block`: the partner in the present room, or in one of the last few. */
-export const reportInput = z.strictObject({
+/** `block`: the partner in the present room, or in one of the last few. The reason is for clients of earlier versions. */
+export const blockInput = z.strictObject({
   id: mutationId,
   roomId,
   reason: z.enum(reportReasons).optional(),
 });
+
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+const still = z
+  .string()
+  .max(Math.ceil(limits.stillBytesMax / 3) * 4, `must be at most ${limits.stillBytesMax} bytes`)
+  .regex(base64, "must be base64 without a prefix")
+  .refine((text) => isJpeg(Buffer.from(text, "base64")), "must be a JPEG")
+  .refine((text) => Buffer.byteLength(text, "base64") <= limits.stillBytesMax, {
+    message: `must be at most ${limits.stillBytesMax} bytes`,
+  });
+
+const quoted = z.strictObject({
+  from: z.enum(["me", "partner"]),
+  text: bounded(limits.quotedBytesMax).min(1),
+  at: z.int().nonnegative(),
+});
+
+const evidence = z.strictObject({
+  still: still.optional(),
+  messages: z
+    .array(quoted)
+    .max(limits.quotedMessagesMax)
+    .refine(
+      (messages) =>
+        messages.reduce((bytes, { text }) => bytes + utf8.encode(text).length, 0) <=
+        limits.quotedBytesMax,
+      { message: `their texts must be at most ${limits.quotedBytesMax} bytes together` },
+    )
+    .optional(),
+});
+
+/** `report`: as `block`, and what an operator is told with it. */
+export const reportInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  reason: z.enum(reportReasons).optional(),
+  note: wireString()
+    .min(1)
+    .max(limits.noteCharsMax * 2)
+    .refine((text) => [...text].length <= limits.noteCharsMax, {
+      message: `must be at most ${limits.noteCharsMax} characters`,
+    })
+    .optional(),
+  evidence: evidence.optional(),
+});
+
+/** `case`: what was decided of a report. */
+export const caseInput = z.strictObject({ caseId: wireString().min(1).max(64) });
 
 /** `stats`: of one lobby, by default as `join`. */
 export const statsInput = z.strictObject({ lobby }).prefault({});

@@ -3,8 +3,8 @@
  * of that form is left to tRPC, where alone it can be refused.
  *
  * A frame is recognised only if it can be read in one way: between fixed texts there are strings without a quotation mark or a
- * backslash, except for the line ends of an SDP, and numbers as JSON writes them. So what is cut out of it is JSON as well,
- * and means what the schema would have made of it.
+ * backslash, except for the line ends of an SDP and the usual escapes in a message, and numbers as JSON writes them. So what is cut out of
+ * it is JSON as well, and means what the schema would have made of it.
  */
 import { limits, type Mode, type Signal } from "../protocol.ts";
 
@@ -16,6 +16,16 @@ export interface FoundSignal {
   type: Signal["type"];
   roomId: string;
   /** The `Signal`, ready for the partner. */
+  json: string;
+  mutationId: string | undefined;
+}
+
+/** A message as it was found in its frame. */
+export interface FoundMessage {
+  id: number;
+  path: "say";
+  roomId: string;
+  /** Its text, as a string in JSON. */
   json: string;
   mutationId: string | undefined;
 }
@@ -58,15 +68,24 @@ const candidateCall = new RegExp(
 );
 const descriptionBegin = new RegExp(`${begin}"sdp":"`, "y");
 const descriptionEnd = new RegExp(`"${mutationId}\\},"path":"(offer|answer)"\\}\\}`, "y");
+/**
+ * A text as JSON.stringify writes it, without a control character but TAB and LF. So many code units, escapes included, are at most so many
+ * code points.
+ */
+const messageCall = new RegExp(
+  `${begin}"text":"((?:[^"\\\\\\x00-\\x1f\\x7f-\\x9f]|\\\\["\\\\nt]){1,${limits.messageCharsMax}})"${mutationId}\\},"path":"say"\\}\\}`,
+  "y",
+);
+const blankEscapes = /\\[nt]/g;
 /** What an SDP does not contain, in JSON: only its line ends are escaped. */
 const unusualInSdp = /[\x00-\x1f]|\\(?![rn])/; // oxlint-disable-line no-control-regex
 
 const [openingBracket, comma, closingBracket] = ["[", ",", "]"].map((char) => char.charCodeAt(0));
 
-/** The signals in a frame; `undefined` unless it is a usual one, with nothing else in it. */
-export function findSignals(frame: string): FoundSignal[] | undefined {
+/** The signals and messages in a frame; `undefined` unless it is a usual one, with nothing else in it. */
+export function findSignals(frame: string): Found | undefined {
   const isArray = frame.charCodeAt(0) === openingBracket;
-  const found: FoundSignal[] = [];
+  const found: Found = [];
   let at = isArray ? 0 : -1;
   do {
     const end = findSignal(frame, at + 1, found);
@@ -77,12 +96,29 @@ export function findSignals(frame: string): FoundSignal[] | undefined {
   return frame.length === (isArray ? at + 1 : at) ? found : undefined;
 }
 
-/** Adds the signal that begins at an index. Returns the index after it; `undefined` if there is no usual one. */
-function findSignal(frame: string, from: number, found: FoundSignal[]): number | undefined {
-  return findCandidate(frame, from, found) ?? findDescription(frame, from, found);
+type Found = (FoundSignal | FoundMessage)[];
+
+/** Adds what begins at an index. Returns the index after it; `undefined` if there is no usual one. */
+function findSignal(frame: string, from: number, found: Found): number | undefined {
+  return (
+    findCandidate(frame, from, found) ??
+    findDescription(frame, from, found) ??
+    findMessage(frame, from, found)
+  );
 }
 
-function findCandidate(frame: string, from: number, found: FoundSignal[]): number | undefined {
+function findMessage(frame: string, from: number, found: Found): number | undefined {
+  messageCall.lastIndex = from;
+  const match = messageCall.exec(frame);
+  if (!match) return undefined;
+  const [, id, roomId = "", text = "", mutation] = match;
+  const visible = text.includes("\\") ? text.replace(blankEscapes, "") : text;
+  if (!/\S/.test(visible) || !text.isWellFormed()) return undefined;
+  found.push({ id: Number(id), path: "say", roomId, json: `"${text}"`, mutationId: mutation });
+  return messageCall.lastIndex;
+}
+
+function findCandidate(frame: string, from: number, found: Found): number | undefined {
   candidateCall.lastIndex = from;
   const match = candidateCall.exec(frame);
   if (!match) return undefined;
@@ -98,7 +134,7 @@ function findCandidate(frame: string, from: number, found: FoundSignal[]): numbe
   return candidateCall.lastIndex;
 }
 
-function findDescription(frame: string, from: number, found: FoundSignal[]): number | undefined {
+function findDescription(frame: string, from: number, found: Found): number | undefined {
   descriptionBegin.lastIndex = from;
   const match = descriptionBegin.exec(frame);
   if (!match) return undefined;

@@ -28,8 +28,9 @@ export interface EventsRequest {
   addressHash: string;
   /** See `AttachRequest.account`. */
   account?: string | undefined;
-  /** See `AttachRequest.lobby`. */
+  /** See `AttachRequest`. */
   lobby?: string | undefined;
+  lobbies?: readonly string[] | undefined;
   /** How long room and ticket may be kept at most when the stream closes now (milliseconds). */
   graceMsMax(): number;
   /** Called before the first event, and whenever it changes: whom this peer calls as from now on. */
@@ -118,6 +119,7 @@ class Reader implements OpenEvents {
         addressHash: this.#request.addressHash,
         account: this.#request.account,
         lobby: this.#request.lobby,
+        lobbies: this.#request.lobbies,
         position:
           this.#epoch === undefined ? undefined : { epoch: this.#epoch, offset: this.#offset },
         wake: this.#wake,

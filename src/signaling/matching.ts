@@ -6,6 +6,7 @@ import type { Caller, Engine, PairRequest } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { Chat } from "../protocol.ts";
 import type { System } from "../system.ts";
 
 export interface MatcherParts {
@@ -14,6 +15,8 @@ export interface MatcherParts {
   policy: Policy;
   /** Every room is relay-only. */
   forceRelay: boolean;
+  /** Which way the words of rooms for video and audio take. */
+  chat: Chat;
   log: Log;
   metrics: Pick<Metrics, "paired">;
   /** A ticket is to be matched again, after a bug: `takeRetries` soon. */
@@ -102,10 +105,10 @@ export class Matcher {
   }
 
   #pairRequest(newcomer: Ticket, partner: Ticket, caller: Caller | undefined): PairRequest {
-    const { forceRelay, system } = this.#parts;
+    const { chat, forceRelay, system } = this.#parts;
     const relayOnly = forceRelay || newcomer.wishes.relayOnly || partner.wishes.relayOnly;
     return {
-      roomId: roomIdFor({ relayOnly, mode: newcomer.wishes.mode }, system.id()),
+      roomId: roomIdFor({ relayOnly, mode: newcomer.wishes.mode, chat }, system.id()),
       impolite: newcomer,
       polite: partner,
       relayOnly,

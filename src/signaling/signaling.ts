@@ -5,9 +5,10 @@
 import type { Moved } from "../domain/change.ts";
 import type { LogEntry } from "../domain/event-log.ts";
 import type { Policy } from "../domain/matchmaker.ts";
-import type { Party, Subject, Suspension } from "../domain/moderation.ts";
+import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
+import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
-import { isRestricted, restrict } from "../domain/room-id.ts";
+import { isRestricted, readRoomId, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
@@ -16,11 +17,13 @@ import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type {
+  CaseAnswer,
+  Chat,
   Facts,
   Hint,
   IceServer,
   LoggedEvent,
-  ReportReason,
+  Mode,
   Signal,
   Stats,
   StatusAnswer,
@@ -32,47 +35,25 @@ import {
   type EventsRequest,
   type OpenEvents,
 } from "./event-streams.ts";
-import type { Hints, RoomHints } from "./hints.ts";
+import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
+import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
 import { Sweeper } from "./sweeper.ts";
+import { Talk, type Delivered } from "./talk.ts";
 
-export interface SignalingParts {
+export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
   engine: Engine;
   system: System;
   policy: Policy;
   ice: IceConfig;
   /** Every room is relay-only. */
   forceRelay: boolean;
-  /** Called with each reporter's first report of a room; must neither throw nor wait. */
-  onReport: (report: ReportNotice) => void;
+  /** Which way the words of rooms for video and audio take. */
+  chat: Chat;
   /** Absent: none are taken. */
   hints?: Hints | undefined;
   log: Log;
   metrics: Metrics;
-}
-
-/** A report for an operator: never a token, an address, or anything that peers said. */
-export interface ReportNotice {
-  /** Epoch milliseconds. */
-  at: number;
-  roomId: string;
-  /** The same as `roomId`, for receivers written for earlier versions. */
-  room: string;
-  reason: ReportReason;
-  /** The beginning of the reporter's session id. */
-  reporter: string;
-  /** As the operator's calls name it. */
-  reported: Party;
-  /** Whether it counts as a vote: not from a room that had just begun, nor of one who reports nearly everybody. */
-  counted: boolean;
-  /** What is suspended because of it, and until when (epoch milliseconds). */
-  suspended: (Subject & { until: number })[];
-  /** What classifiers in the members' own browsers said last of their cameras; absent without any. */
-  hints?: RoomHints;
-}
-
-export interface Delivered {
-  delivered: boolean;
 }
 
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
@@ -85,14 +66,19 @@ export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
  * so synchronously with an engine that is synchronous, so that a signal costs no promise.
  */
 export class Signaling {
+  /** What the members of a room tell each other besides signals. */
+  readonly talk: Talk;
   readonly #parts: SignalingParts;
   readonly #matcher: Matcher;
   readonly #sweeper: Sweeper;
   readonly #streams: EventStreams;
+  readonly #reports: Reports;
 
   constructor(parts: SignalingParts) {
     const { engine, system, log, metrics } = parts;
     this.#parts = parts;
+    this.talk = new Talk(parts);
+    this.#reports = new Reports(parts);
     this.#matcher = new Matcher({ ...parts, onRetry: () => this.#sweeper.retry() });
     this.#sweeper = new Sweeper({
       engine,
@@ -137,7 +123,9 @@ export class Signaling {
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
     if (lane !== undefined) wishes.lane = lane;
-    if (wishes.relayOnly && !relayAvailable(ice)) return reject("relay-unavailable");
+    // Text needs no relay to hide addresses.
+    if (wishes.relayOnly && wishes.mode !== "text" && !relayAvailable(ice))
+      return reject("relay-unavailable");
     return chain(engine.enqueue(caller, wishes), (moved) => {
       if (!isRejection(moved) && moved.newlyWaiting.length > 0)
         log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
@@ -225,6 +213,7 @@ export class Signaling {
   }
 
   async failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection> {
+    if (readRoomId(roomId).mode === "text") return reject("wrong-mode");
     const ended = await this.#parts.engine.end(caller, { ending: "failed", roomId });
     if (!isRejection(ended) && !ended.known) return reject("not-in-room");
     return this.#settle(caller, ended);
@@ -243,42 +232,39 @@ export class Signaling {
     return (await hints.take(caller.sessionId, roomId, hint)) ?? { accepted: true };
   }
 
-  async report(
-    caller: Caller,
-    kind: "report" | "block",
-    roomId: string,
-    reason?: ReportReason,
-  ): Promise<{ accepted: true } | Rejection> {
+  /** Blocks the other member of a present or recent room, and ends it. */
+  async block(caller: Caller, roomId: string): Promise<{ accepted: true } | Rejection> {
     const { engine, log } = this.#parts;
     const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
     if (isRejection(avoided)) return avoided;
-    if (kind === "report") await this.#reportPartner(caller, roomId, reason ?? "other");
-    else log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
-    const ended = await engine.end(caller, { ending: kind, roomId });
-    const settled = await this.#settle(caller, ended);
-    return isRejection(settled) ? settled : { accepted: true };
+    log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
+    return this.#endFor(caller, "block", roomId);
   }
 
-  async #reportPartner(caller: Caller, roomId: string, reason: ReportReason): Promise<void> {
-    const { engine, log, system, onReport } = this.#parts;
-    const report = await engine.report(caller, roomId, reason);
-    if (isRejection(report) || !report.first) return;
-    const { reported, counted } = report;
-    const suspended = report.suspended.map(({ subject, until }) => ({ ...subject, until }));
-    const reporter = shortId(caller.sessionId);
-    log.info("reported", {
-      room: roomId,
-      reason,
-      reporter,
-      reported: shortId(reported.sessionId),
-      counted,
-      suspended: suspended.length,
-    });
-    const hints = await this.#parts.hints?.of(roomId, caller.sessionId, reported.sessionId);
-    const at = system.now();
-    const notice = { at, roomId, room: roomId, reason, reporter, reported, counted, suspended };
-    onReport(hints ? { ...notice, hints } : notice);
-    await this.#matcher.matchAll(report.newlyWaiting);
+  /** The same, and files a report. */
+  async report(
+    caller: Caller,
+    roomId: string,
+    filed: FiledReport = {},
+  ): Promise<{ accepted: true; caseId: string } | Rejection> {
+    const { engine } = this.#parts;
+    const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
+    if (isRejection(avoided)) return avoided;
+    const reported = await this.#reports.file(caller, roomId, filed);
+    if (isRejection(reported)) return reported;
+    await this.#matcher.matchAll(reported.newlyWaiting);
+    const ended = await this.#endFor(caller, "report", roomId);
+    return isRejection(ended) ? ended : { ...ended, caseId: reported.caseId };
+  }
+
+  async #endFor(
+    caller: Caller,
+    ending: "report" | "block",
+    roomId: string,
+  ): Promise<{ accepted: true } | Rejection> {
+    const ended = await this.#parts.engine.end(caller, { ending, roomId });
+    const settled = await this.#settle(caller, ended);
+    return isRejection(settled) ? settled : { accepted: true };
   }
 
   // -------------------------------------------------------------------------------------------
@@ -292,8 +278,19 @@ export class Signaling {
     const { engine, ice, system } = this.#parts;
     const current = caller && (await engine.status(caller));
     if (isRejection(current)) return current;
-    const relayFor = current?.status === "paired" ? addressHash : undefined;
+    const { status, roomId = "" } = current ?? {};
+    if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
+    const relayFor = status === "paired" ? addressHash : undefined;
     return { iceServers: iceServersFor(ice, system.now(), relayFor) };
+  }
+
+  /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */
+  caseOf(
+    caller: Caller,
+    account: string | undefined,
+    caseId: string,
+  ): Promise<CaseAnswer | Rejection> {
+    return this.#reports.caseOf(caller, account, caseId);
   }
 
   /** Of one lobby; by default of the one that is always there. */
@@ -310,19 +307,30 @@ export class Signaling {
   }
 
   /** Takes the subject out of lobby and room, and lets it into neither until then (epoch milliseconds). */
-  async suspend(subject: Subject, until: number): Promise<Rejection | undefined> {
-    const suspended = await this.#parts.engine.suspend(subject, until);
+  async suspend(
+    subject: Subject,
+    until: number,
+    grounds?: Grounds,
+  ): Promise<Rejection | undefined> {
+    const suspended = await this.#reports.suspend(subject, until, grounds);
     if (isRejection(suspended)) return suspended;
-    this.#parts.log.info("suspended", { ...subject, until });
     await this.#matcher.matchAll(suspended.newlyWaiting);
     return undefined;
   }
 
   /** `false` if there was no such suspension. */
-  async lift(subject: Subject): Promise<boolean | Rejection> {
-    const lifted = await this.#parts.engine.lift(subject);
-    if (lifted === true) this.#parts.log.info("lifted", { ...subject });
-    return lifted;
+  lift(subject: Subject, grounds?: Grounds): Promise<boolean | Rejection> {
+    return this.#reports.lift(subject, grounds);
+  }
+
+  /** Closes a case without a sanction. */
+  dismiss(caseId: string, grounds?: Grounds): Promise<Rejection | undefined> {
+    return this.#reports.dismiss(caseId, grounds);
+  }
+
+  /** What was decided, the oldest first. */
+  async decisions(request: DecisionsRequest): Promise<ExportedDecision[] | Rejection> {
+    return this.#parts.engine.decisions(request);
   }
 
   async suspensions(): Promise<Suspension[]> {
@@ -351,22 +359,26 @@ export class Signaling {
   #complete({ json, lacks }: LogEntry, addressHash: string): Completed {
     // As text: parsing the event and serializing it again would cost more than creating it.
     if (lacks === "iceServers") {
-      const iceServers = JSON.stringify(this.#iceServers(addressHash));
+      const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
+      const iceServers = JSON.stringify(this.#iceServers(readRoomId(roomId).mode, addressHash));
       return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
     }
     const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
     const { state } = event;
     if (state.status !== "paired") return { event: { ...event, state } };
-    return { event: { ...event, state: { ...state, iceServers: this.#iceServers(addressHash) } } };
+    const iceServers = this.#iceServers(state.mode, addressHash);
+    return { event: { ...event, state: { ...state, iceServers } } };
   }
 
-  #iceServers(addressHash: string): IceServer[] {
+  /** None in a room for text, where no connection is made. */
+  #iceServers(mode: Mode, addressHash: string): IceServer[] {
+    if (mode === "text") return [];
     return iceServersFor(this.#parts.ice, this.#parts.system.now(), addressHash);
   }
 }
 
-/** Tells sessions apart in logs without naming one: a sixth of its random bits. */
-const shortId = (sessionId: string) => sessionId.slice(0, 4);
+/** The id of the room in a `create-offer` or `wait-for-offer`. */
+const roomIdOfOffer = /^\{"type":"[a-z-]+","roomId":"([^"]*)"/;
 
 /** A part of the same mutation whose result is recorded on its own. */
 function subMutation(caller: Caller, name: string): Caller {

@@ -1,18 +1,30 @@
 /** The chat: messages, the message field, and the typing indicator. */
+import type { Chat } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
+import { chatWords } from "./words.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
 const TYPING_PAUSE_MS = 3000;
 
+/** So close to the end of the log counts as at it. */
+const END_PX = 24;
+
 /** The chat. */
 export interface ChatView {
-  /** Adds a line, always as text, never as markup. `page` lines come from the page itself. */
-  add(from: "me" | "partner" | "page", text: string): void;
+  /**
+   * Adds a line, always as text, never as markup. `page` lines come from the page itself.
+   * @param id of one that may turn out to be undelivered.
+   */
+  add(from: "me" | "partner" | "page", text: string, id?: number): void;
+  /** Marks a line as not delivered, if it is still shown. */
+  undelivered(id: number): void;
   /** Shows or hides the typing indicator. */
   typing(typing: boolean): void;
   /** Empties the log. Called for each new partner, so that no line of an earlier conversation stays. */
   clear(): void;
+  /** Says which way messages take. */
+  way(chat: Chat): void;
   enable(on: boolean): void;
 }
 
@@ -45,6 +57,15 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
     actions.typing(true);
   });
 
+  // The end stays in view when the log becomes smaller, as for a keyboard or the typing indicator.
+  let isAtEnd = true;
+  chatLog.addEventListener("scroll", () => {
+    isAtEnd = chatLog.scrollHeight - chatLog.scrollTop - chatLog.clientHeight < END_PX;
+  });
+  new ResizeObserver(() => {
+    if (isAtEnd) chatLog.scrollTop = chatLog.scrollHeight;
+  }).observe(chatLog);
+
   function stopTyping(): void {
     actions.typing(false);
   }
@@ -54,9 +75,10 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
   }
 
   return {
-    add(from, text) {
+    add(from, text, id) {
       const line = document.createElement("p");
       line.dataset["from"] = from;
+      if (id !== undefined) line.dataset["id"] = String(id);
       if (from !== "page") {
         // Colour and side tell the speakers apart on screen; this does so for screen readers.
         const who = document.createElement("span");
@@ -64,17 +86,32 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
         who.textContent = from === "me" ? "You: " : "Stranger: ";
         line.append(who);
       }
-      line.append(text);
+      // Isolated, so that bidirectional characters in it reorder nothing else.
+      const words = document.createElement("bdi");
+      words.textContent = text;
+      line.append(words);
       chatLog.append(line);
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
+    },
+    undelivered(id) {
+      const line = chatLog.querySelector<HTMLElement>(`[data-id="${id}"]`);
+      if (!line) return;
+      line.toggleAttribute("data-undelivered", true);
+      const note = document.createElement("span");
+      note.className = "note";
+      note.textContent = "Not delivered";
+      line.append(note);
     },
     typing: showTyping,
     clear() {
       chatLog.replaceChildren();
       chatEmpty.hidden = false;
       showTyping(false);
+    },
+    way(chat) {
+      chatEmpty.textContent = chatWords[chat];
     },
     enable(on) {
       chatInput.disabled = !on;

@@ -73,6 +73,21 @@ export class LocalMedia {
     return this.#opening.done;
   }
 
+  /** From now on the camera is wanted or not, besides the microphone. */
+  wantVideo(isWanted: boolean): void {
+    const source = isWanted ? "camera" : "audio";
+    if (source === this.#source || this.#source === "synthetic" || this.#source === "none") return;
+    this.#source = source;
+    this.#isSettled = false;
+  }
+
+  /** Turns everything off until it is `ready` again. */
+  rest(): void {
+    this.#camera.close();
+    if (this.#stream) this.#use(undefined);
+    this.#isSettled = false;
+  }
+
   /** Switches to other devices. */
   async choose(choice: Choice): Promise<void> {
     const result = await this.#camera.choose(choice);

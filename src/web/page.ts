@@ -4,9 +4,11 @@ import type { Rules } from "../protocol.ts";
 import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
+import { createChoicesView } from "./choices-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
+import { createModeChoice } from "./mode-choice.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -17,7 +19,9 @@ import { becomeSolver, prepareSolver } from "./solver.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
 import {
+  aboutStrangerWords,
   confirmWords,
+  deviceWords,
   endedWords,
   rulesWords,
   sharedInterestsWords,
@@ -30,7 +34,10 @@ class Page {
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
   readonly #peer = createPeerStream({ challengeWorker: prepareSolver() });
   readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
-  readonly #remote = createRemoteView(this.#elements, () => this.#stats.painted());
+  readonly #modes = createModeChoice(this.#elements, () => {
+    if (this.#peer.state.status === "idle") this.#show(this.#peer.state);
+    else void this.#begin();
+  });
   readonly #chat = createChatView(this.#elements, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
@@ -39,9 +46,18 @@ class Page {
     ask: () => this.#peer.again(),
     say: (text) => this.#chat.add("page", text),
   });
+  readonly #choices = createChoicesView(this.#elements, {
+    request: () => this.#peer.site(),
+    changed: () => this.#wishesChanged(),
+  });
+  readonly #remote = createRemoteView(this.#elements, {
+    insisted: () => this.#choices.insisted,
+    mode: () => this.#modes.mode,
+    painted: () => this.#stats.painted(),
+  });
   readonly #online = new OnlineCount(
     this.#elements.online,
-    async () => (await this.#peer.counts()).online,
+    async () => (await this.#peer.counts(this.#choices.lobby)).online,
   );
   readonly #media = new LocalMedia(this.#elements, this.#peer.camera, {
     isSynthetic: this.#isSynthetic,
@@ -57,9 +73,7 @@ class Page {
   });
   readonly #settings = createSettingsView(this.#elements, this.#peer.camera, {
     chosen: (choice) => void this.#media.choose(choice),
-    relayOnlyChanged: () => {
-      if (this.#peer.state.status !== "idle") void this.#begin();
-    },
+    relayOnlyChanged: () => this.#wishesChanged(),
   });
   readonly #rules = createRulesView(this.#elements, () => this.#peer.site());
   /** The refusal by which the user was asked to agree to other rules. */
@@ -89,8 +103,9 @@ class Page {
     if (this.#isSynthetic) void this.#media.ready();
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
-      if (event.type === "chat") this.#chat.add(event.from, event.text);
-      else this.#chat.typing(event.typing);
+      if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
+      else if (event.type === "typing") this.#chat.typing(event.typing);
+      else if (event.type === "chat-undelivered") this.#chat.undelivered(event.id);
     });
     this.#show(this.#peer.state);
   }
@@ -129,24 +144,38 @@ class Page {
     });
   }
 
+  /** Starting again replaces the wishes: of a peer that waits, which keeps its place, at once; in a room from the next search on. */
+  #wishesChanged(): void {
+    if (this.#peer.state.status !== "idle") void this.#begin();
+    void this.#online.refresh();
+  }
+
   async #begin(): Promise<void> {
     const press = ++this.#press;
     const { status, interests, troubleTitle } = this.#elements;
-    // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
-    if (typeof RTCPeerConnection === "undefined") return this.#peer.start();
+    const { mode } = this.#modes;
     const agreed = await this.#rules.agree();
     if (press !== this.#press) return;
     if (agreed === undefined) return void (status.textContent = rulesWords.declined);
-    if (!this.#media.stream)
-      status.textContent = "Waiting for your camera. Please allow it if your browser asks.";
-    const isReady = await this.#media.ready();
+    if (mode === "text") this.#media.rest();
+    else {
+      // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
+      if (typeof RTCPeerConnection === "undefined") return this.#peer.start({ mode });
+      this.#media.wantVideo(mode === "video");
+      if (!this.#media.stream) status.textContent = deviceWords[mode];
+      const isReady = await this.#media.ready();
+      if (press !== this.#press) return;
+      if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    }
+    await this.#choices.known();
     if (press !== this.#press) return;
-    if (!isReady) return void (status.textContent = troubleTitle.textContent);
     const { stream } = this.#media;
     this.#peer.start({
+      mode,
       interests: parseInterests(interests.value),
       languages: navigator.languages.slice(0, 5),
       relayOnly: this.#settings.relayOnly,
+      ...this.#choices.wishes,
       ...(agreed !== "" && { agreed }),
       ...(stream && { stream }),
     });
@@ -164,8 +193,7 @@ class Page {
   }
 
   get #seesPartner(): boolean {
-    const { state } = this.#peer;
-    return "remote" in state && state.remote !== undefined;
+    return isTogether(this.#peer.state);
   }
 
   /** Asks for the second press on the button, and in the status line for screen readers. */
@@ -187,6 +215,7 @@ class Page {
     if (status.textContent !== words) status.textContent = words;
     status.dataset["state"] = state.status;
     document.body.dataset["state"] = state.status;
+    document.body.dataset["mode"] = ("mode" in state && state.mode) || this.#modes.mode;
     banner.hidden = !(state.status === "reconnecting" && state.remote);
     banner.textContent = words;
     this.#remote.show(state);
@@ -216,18 +245,27 @@ class Page {
     document.body.toggleAttribute("data-in-room", roomId !== undefined);
     this.#elements.about.hidden = roomId === undefined;
     this.#stats.room(roomId);
-    this.#chat.enable(
-      state.status === "connected" || ("remote" in state && state.remote !== undefined),
-    );
+    const chosenWay = this.#modes.mode === "text" ? "server" : "direct";
+    this.#chat.way(("chat" in state && state.chat) || chosenWay);
+    this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
       if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared));
+      const facts = "partnerFacts" in state ? (state.partnerFacts ?? {}) : {};
+      if (Object.keys(facts).length > 0) this.#chat.add("page", aboutStrangerWords(facts));
     }
     if (this.#roomId !== undefined && roomId === undefined && "ended" in state && state.ended)
       this.#chat.add("page", endedWords);
     this.#roomId = roomId;
   }
+}
+
+/** Whether the two have been connected with each other; text through the server is at once, and may be sent while that is away. */
+function isTogether(state: PeerStreamState): boolean {
+  if (state.status === "connected" || ("remote" in state && state.remote !== undefined))
+    return true;
+  return state.status === "reconnecting" && state.mode === "text";
 }
 
 if (!becomeSolver()) new Page();

@@ -1,7 +1,8 @@
 /** The partner's video, and the button for sound where the browser blocks it. */
 import type { PeerStreamState } from "../client/state.ts";
+import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { coverWords, isPictureOff } from "./words.ts";
+import { coverWords, isPictureOff, modeWords, partnerFactsWords } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
 const FIRST_FRAME_MS_MAX = 4000;
@@ -11,9 +12,21 @@ export interface RemoteView {
   show(state: PeerStreamState): void;
 }
 
-/** Binds the partner's video and the cover over it. `painted` is called when a frame is shown. */
-export function createRemoteView(elements: Elements, painted: () => void): RemoteView {
-  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared } = elements;
+/**
+ * Binds the partner's video and the cover over it.
+ * @param painted called when a frame is shown. @param insisted returns the dimensions of which only certain strangers are wanted.
+ * @param mode returns the one that is chosen.
+ */
+export function createRemoteView(
+  elements: Elements,
+  {
+    painted,
+    insisted,
+    mode,
+  }: { painted: () => void; insisted: () => readonly string[]; mode: () => Mode },
+): RemoteView {
+  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared, partnerFacts } =
+    elements;
   let state: PeerStreamState = { status: "idle" };
   let hasVideo = false;
   let noVideoTimer: ReturnType<typeof setTimeout> | undefined;
@@ -59,7 +72,8 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
   }
 
   function render(): void {
-    const words = coverWords(state);
+    const words = coverWords(state, mode(), insisted());
+    why.textContent = modeWords[mode()].why;
     coverTitle.textContent = words.title;
     coverText.textContent = words.text;
     // Only outside a room, where interests still count; a short drop then does not move the layout.
@@ -77,16 +91,20 @@ export function createRemoteView(elements: Elements, painted: () => void): Remot
     show(next) {
       state = next;
       attach("remote" in next ? (next.remote ?? null) : null);
-      const interests = "sharedInterests" in next ? (next.sharedInterests ?? []) : [];
-      shared.hidden = interests.length === 0;
-      shared.replaceChildren(
-        ...interests.map((interest) => {
-          const item = document.createElement("li");
-          item.textContent = interest;
-          return item;
-        }),
-      );
+      list(shared, "sharedInterests" in next ? (next.sharedInterests ?? []) : []);
+      list(partnerFacts, "partnerFacts" in next ? partnerFactsWords(next.partnerFacts ?? {}) : []);
       render();
     },
   };
+}
+
+function list(element: HTMLUListElement, texts: readonly string[]): void {
+  element.hidden = texts.length === 0;
+  element.replaceChildren(
+    ...texts.map((text) => {
+      const item = document.createElement("li");
+      item.textContent = text;
+      return item;
+    }),
+  );
 }

@@ -2,7 +2,7 @@
 import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
-import type { ReportReason } from "../protocol.ts";
+import type { Facts, FactValue, Mode, ReportReason } from "../protocol.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -93,12 +93,24 @@ function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): 
         ? rulesWords.declined
         : "Your browser could not solve what the server asked for. Reload the page over HTTPS, or try another browser.";
     case "bad-input":
-      return error.field?.startsWith("interests")
-        ? "One of your interests is not valid."
-        : "The server rejected the request. Please reload the page.";
+      return badInputWords(error.field ?? "");
     default:
       return "The server refused the request. Please reload the page.";
   }
+}
+
+function badInputWords(field: string): string {
+  if (field.startsWith("interests")) return "One of your interests is not valid.";
+  if (field === "lobby") return "You cannot enter this lobby. Choose another in the settings.";
+  // `facts.age`, `wants.age.from`, `wants.region.in.0`: the name between may have dots, too.
+  const parts =
+    /^(facts|wants)\.(.+?)(?:\.(?:from|to|is|hard|in(?:\.\d+)?|softAfterMs|\d+))?$/.exec(field);
+  const [, part, name = ""] = parts ?? [];
+  if (part === "facts")
+    return `The server does not accept what you say about yourself: ${nameWords(name)}. Change it in the settings.`;
+  if (part === "wants")
+    return `The server does not accept what you want of strangers: ${nameWords(name)}. Change it in the settings.`;
+  return "The server rejected the request. Please reload the page.";
 }
 
 function inWords(ms: number | undefined): string {
@@ -114,13 +126,51 @@ const permanentErrors: ReadonlySet<PeerStreamError["kind"]> = new Set([
   "wrong-url",
 ]);
 
-/** Whether the partner has turned its camera off. */
+/** What the page says of a mode while there is no partner: the cover's title and text, and why Start asks for devices. */
+export const modeWords: Record<Mode, { title: string; text: string; why: string }> = {
+  video: {
+    title: "Video chat with strangers",
+    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+    why: "Start asks for your camera and microphone so that the stranger can see and hear you. This server receives neither.",
+  },
+  audio: {
+    title: "Voice chat with strangers",
+    text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+    why: "Start asks for your microphone so that the stranger can hear you. This server does not receive what you say.",
+  },
+  text: {
+    title: "Text chat with strangers",
+    text: "Press Start to be matched with a random stranger. Messages go through this server, so strangers never see your IP address.",
+    why: "Neither camera nor microphone is used.",
+  },
+};
+
+/** What the empty chat says, by the way that messages take. */
+export const chatWords = {
+  direct: "Messages are peer to peer, too. They are not stored.",
+  server: "Messages go through this server.",
+};
+
+/** Whether the partner has turned its camera off, or the room has no video. */
 export function isPictureOff(state: PeerStreamState): boolean {
+  if ("mode" in state && state.mode === "audio") return true;
   return "partnerMedia" in state && state.partnerMedia?.video === false;
 }
 
-/** The title and text shown in place of the partner's video. */
-export function coverWords(state: PeerStreamState): { title: string; text: string } {
+/**
+ * The title and text shown in place of the partner's video.
+ * @param insisted the dimensions of which the user wants only certain strangers.
+ */
+export function coverWords(
+  state: PeerStreamState,
+  mode: Mode = "video",
+  insisted: readonly string[] = [],
+): { title: string; text: string } {
+  if (state.status === "connected" && state.mode === "audio") {
+    const isMuted = state.partnerMedia?.audio === false;
+    const text = isMuted ? "The stranger's microphone is off." : "You can hear each other.";
+    return { title: "You are talking", text };
+  }
   if (state.status === "connected" && isPictureOff(state)) {
     return state.partnerMedia?.audio === true
       ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
@@ -146,11 +196,11 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
       if (state.error && permanentErrors.has(state.error.kind))
         return { title: "This does not work here", text: errorWords(state.error) };
       return {
-        title: idleTitle(state),
-        text: "Press Start to be matched with a random stranger. The call is encrypted and peer to peer.",
+        title: idleTitle(state, mode),
+        text: modeWords[mode].text,
       };
     case "waiting":
-      return { title: "Looking for someone…", text: waitingWords(state.waiting, state.online) };
+      return { title: "Looking for someone…", text: waitingWords(state, insisted) };
     case "connecting":
       return { title: "Connecting…", text: "Setting up the call." };
     case "connected":
@@ -162,21 +212,31 @@ export function coverWords(state: PeerStreamState): { title: string; text: strin
   }
 }
 
-function idleTitle({ ended, error }: Extract<PeerStreamState, { status: "idle" }>): string {
+function idleTitle(
+  { ended, error }: Extract<PeerStreamState, { status: "idle" }>,
+  mode: Mode,
+): string {
   if (error) return "Try again?";
-  return ended ? "Meet someone else?" : "Video chat with strangers";
+  return ended ? "Meet someone else?" : modeWords[mode].title;
 }
 
 /** `waiting` and `online` include this peer, and were counted when it entered the lobby. */
-function waitingWords(waiting: number | undefined, online: number | undefined): string {
+function waitingWords(
+  { waiting, online }: { waiting?: number; online?: number },
+  insisted: readonly string[],
+): string {
   if (waiting === undefined || online === undefined) return "One moment…";
   const others = waiting - 1;
+  const restricted = `Your settings let you meet only certain strangers (${insisted.map(nameWords).join(", ")}).`;
   if (others > 0) {
     const subject = others === 1 ? "One other person was" : `${others} other people were`;
-    return `${subject} waiting when you joined, but you have met recently or your interests differ. You may still be matched in a while.`;
+    const hope = insisted.length > 0 ? restricted : "You may still be matched in a while.";
+    return `${subject} waiting when you joined, but you have met recently or your interests or wishes differ. ${hope}`;
   }
-  if (online > 1)
-    return "No one else was waiting when you joined. The next person to join may be your match.";
+  if (online > 1) {
+    const next = insisted.length > 0 ? restricted : "The next person to join may be your match.";
+    return `No one else was waiting when you joined. ${next}`;
+  }
   return "You are the first one here. You will be matched when someone else joins.";
 }
 
@@ -229,6 +289,12 @@ export function cameraWords(error: CameraTrouble): { title: string; text: string
   }
 }
 
+/** The status line while the browser asks for devices. */
+export const deviceWords = {
+  video: "Waiting for your camera. Please allow it if your browser asks.",
+  audio: "Waiting for your microphone. Please allow it if your browser asks.",
+};
+
 /** What the local preview says where it shows no picture. */
 export const localMediaWords = {
   none: "The stranger cannot see or hear you.",
@@ -249,6 +315,44 @@ export const confirmWords = {
 /** The chat log's line at the beginning of a conversation with shared interests. */
 export function sharedInterestsWords(interests: readonly string[]): string {
   return `You both like ${new Intl.ListFormat("en").format(interests)}.`;
+}
+
+/** The name of a dimension, value or lobby, which the operator has chosen. */
+export function nameWords(name: string): string {
+  const [first = "", ...rest] = name;
+  return first.toUpperCase() + rest.join("");
+}
+
+/** The settings for what the operator declares. */
+export const dimensionWords = {
+  unstated: "Not said",
+  any: "Any",
+  yes: "Yes",
+  no: "No",
+  from: "From",
+  to: "To",
+  reversed: "This is less than “From”.",
+  shown: "Strangers see this.",
+  only: "Only such strangers",
+  mayInsist:
+    "Such strangers first, others after a while. With “Only such strangers” you may wait long.",
+  givesWay: "Such strangers first, others after a while.",
+};
+
+/** What is known of the partner, a text for each dimension. */
+export function partnerFactsWords(facts: Facts): string[] {
+  return Object.entries(facts).map(([name, fact]) => `${nameWords(name)}: ${factWords(fact)}`);
+}
+
+function factWords(fact: FactValue): string {
+  if (typeof fact === "boolean") return fact ? "yes" : "no";
+  if (typeof fact === "number") return String(fact);
+  return [fact].flat().map(nameWords).join(", ");
+}
+
+/** The chat log's line at the beginning of a conversation with somebody of whom something is known. */
+export function aboutStrangerWords(facts: Facts): string {
+  return `About the stranger: ${partnerFactsWords(facts).join("; ")}.`;
 }
 
 /** The chat log's line at the end of a conversation. */

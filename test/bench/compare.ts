@@ -17,6 +17,7 @@ import { pings } from "./phases/pings.ts";
 import { relaying } from "./phases/relaying.ts";
 import { rooms } from "./phases/rooms.ts";
 import { saturation } from "./phases/saturation.ts";
+import { words } from "./phases/words.ts";
 import { Trial } from "./trial.ts";
 
 const optionOf = (name: string) =>
@@ -50,6 +51,7 @@ let crowd: { peers: number; p50Ms: number; p99Ms: number; maxMs: number } | unde
 
 const phases: Record<string, (trial: Trial) => Promise<void>> = {
   relaying,
+  words,
   saturation,
   rooms,
   pairing,

@@ -56,6 +56,9 @@ export const description = (
 export const candidate = (callId: number, roomId: string, init: Candidate, id: string) =>
   mutation(callId, "addIceCandidate", { roomId, candidate: init, id });
 
+export const say = (callId: number, roomId: string, text: string, id: string) =>
+  mutation(callId, "say", { roomId, text, id });
+
 /** Calls of one turn of the event loop travel in one frame. */
 export const frameOf = (calls: readonly string[]) =>
   calls.length === 1 ? (calls[0] ?? "") : `[${calls.join(",")}]`;

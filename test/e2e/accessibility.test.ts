@@ -1,7 +1,11 @@
 /** The page in each of its states and at each size, checked by axe-core: WCAG 2.2 up to AA, and its best practices. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
+import type { FactsDeclaration } from "../../src/protocol.ts";
 import { setStage } from "./stage.ts";
 
 setDefaultTimeout(60_000);
@@ -9,6 +13,14 @@ setDefaultTimeout(60_000);
 const looks = [375, 1280].flatMap((width) =>
   (["light", "dark"] as const).map((colorScheme) => ({ width, colorScheme })),
 );
+
+/** Something of each kind, and a list that has to be scrolled. */
+const declared: FactsDeclaration = {
+  region: { kind: "one", of: ["eu", "us"], shown: true },
+  topics: { kind: "set", of: Array.from({ length: 30 }, (_, n) => `topic ${n}`), shown: true },
+  age: { kind: "range", from: 18, to: 99 },
+  smoker: { kind: "flag" },
+};
 
 /** Each rule that is violated in one of the looks, with the elements that violate it. */
 async function violations(page: Page): Promise<string[]> {
@@ -32,7 +44,9 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 test("the page has no violations, in any state and at any size", async () => {
-  await using stage = await setStage();
+  const facts = join(await mkdtemp(join(tmpdir(), "peer-stream-facts-")), "facts.json");
+  await Bun.write(facts, JSON.stringify(declared));
+  await using stage = await setStage({ FACTS_FILE: facts, LOBBIES: "jazz" });
   const alice = await stage.enter("/?fake=1");
   const bob = await stage.enter("/?fake=1");
   const { page } = alice;
@@ -41,8 +55,20 @@ test("the page has no violations, in any state and at any size", async () => {
   const check = async (state: string) => void (found[state] = await violations(page));
   await check("idle");
   await alice.by("settings-open").click();
+  const wants = alice.by("wants");
+  await wants.waitFor();
+  await alice.by("facts").getByLabel("Region").selectOption("eu");
   await check("settings");
-  await alice.by("settings-close").click();
+  await wants.getByRole("group", { name: "Region" }).getByLabel("Eu").check();
+  await wants.getByLabel("From").fill("40");
+  await wants.getByLabel("To", { exact: true }).fill("30");
+  await page.keyboard.press("Tab");
+  await wants.getByRole("group", { name: "Age" }).scrollIntoViewIfNeeded();
+  await check("settings with something invalid");
+  await page.keyboard.press("Escape");
+  await bob.by("settings-open").click();
+  await bob.by("facts").getByLabel("Region").selectOption("eu");
+  await bob.by("settings-close").click();
   for (const { page } of [alice, bob])
     await page.getByLabel("What would you like to talk about?").fill("chess");
   await alice.start();
@@ -66,6 +92,7 @@ test("the page has no violations, in any state and at any size", async () => {
   await bob.by("chat-input").pressSequentially("And");
   await alice.by("typing").waitFor();
   await alice.by("stats-toggle").click();
+  expect(await alice.by("partner-facts").innerText()).toBe("Region: Eu");
   await check("in a call");
   expect(await alice.by("typing").isVisible()).toBe(true);
   await alice.by("report-open").click();

@@ -12,7 +12,13 @@ interface Call {
   method: string;
   params: {
     path: string;
-    input: frames.JoinFields & { id: string; roomId: string; sdp: string; candidate: Candidate };
+    input: frames.JoinFields & {
+      id: string;
+      roomId: string;
+      sdp: string;
+      candidate: Candidate;
+      text: string;
+    };
   };
 }
 
@@ -32,6 +38,8 @@ function benchmarkCall({ id, params: { path, input } }: Call): string | undefine
     case "offer":
     case "answer":
       return frames.description(id, path, input.roomId, input.sdp, input.id);
+    case "say":
+      return frames.say(id, input.roomId, input.text, input.id);
     case "addIceCandidate":
       return frames.candidate(id, input.roomId, input.candidate, input.id);
     default:
@@ -48,7 +56,7 @@ async function recordFrames({ page }: Guest): Promise<string[]> {
 }
 
 test("the frames of the benchmark are those that the client sends in a call", async () => {
-  await using stage = await setStage();
+  await using stage = await setStage({ CHAT: "server" });
   const [alice, bob] = [await stage.enter(), await stage.enter()];
   const recorded = await Promise.all([alice, bob].map(recordFrames));
   await alice.page.reload();
@@ -56,6 +64,8 @@ test("the frames of the benchmark are those that the client sends in a call", as
   await alice.start();
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
+  await alice.say("Hello");
+  await bob.reads("Hello");
   // Sent after five seconds without any other frame.
   await until("a ping is sent", () => recorded.flat().includes(frames.ping), 20_000);
   await alice.next();
@@ -84,7 +94,7 @@ test("the frames of the benchmark are those that the client sends in a call", as
     }
   }
   const intents = ["join", "connected", "skip", "leave"];
-  const signals = ["offer", "answer", "addIceCandidate"];
+  const signals = ["offer", "answer", "addIceCandidate", "say"];
   for (const what of ["connectionParams", "array", "events", ...intents, ...signals])
     expect([...seen]).toContain(what);
 });

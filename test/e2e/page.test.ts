@@ -138,6 +138,10 @@ test("a wish to hide one's address is remembered, and refused in words where the
   await alice.by("settings-close").click();
   await alice.start();
   await alice.until("waiting");
+  // Start has waited for what the operator declares: here nothing, and nothing of that is shown.
+  await alice.by("settings-open").click();
+  for (const id of ["lobby-choice", "facts", "wants"])
+    expect(await alice.by(id).isVisible()).toBe(false);
 });
 
 test("whoever is suspended in a call is told so, and until when", async () => {

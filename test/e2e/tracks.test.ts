@@ -2,6 +2,8 @@
 import { afterAll, afterEach, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Page } from "playwright-core";
 import type { PeerStream } from "../../src/client/types.ts";
+import { limits } from "../../src/protocol.ts";
+import { isJpeg } from "../../src/rpc/jpeg.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { startClientSite, type ClientSite } from "../support/client-site.ts";
 import { startServer, type ServerProcess } from "../support/server-process.ts";
@@ -242,4 +244,38 @@ test("B5 two whose paths fail at the same moment restart one after the other, an
     page.evaluate(() => (window as unknown as { restarts: () => number }).restarts());
   const counts = [await restarts(alice), await restarts(bob)];
   expect(counts.sort()).toEqual([0, 5]);
+});
+
+test("a still of the partner's picture, from the element or its track, is one that the server takes in a report", async () => {
+  const [alice, bob] = await Promise.all([visit(), visit()]);
+  for (const page of [alice, bob])
+    await page.evaluate(async () => {
+      await window.peer.camera.open();
+      window.peer.start();
+    });
+  await Promise.all([connected(alice), connected(bob)]);
+  await colourOf(alice);
+  const { stills, outcome, decided } = await alice.evaluate(async () => {
+    const video = document.querySelector("video");
+    const { state } = window.peer;
+    const [track] = state.status === "connected" ? (state.remote?.getVideoTracks() ?? []) : [];
+    if (!video || !track) throw new Error("there is no picture");
+    const taken = [await window.peer.still(video), await window.peer.still(track)];
+    const [still] = taken;
+    if (still === undefined) throw new Error("there is no still");
+    const answer = await window.peer.report("spam", { note: "a note", evidence: { still } });
+    const caseId = answer.ok ? answer.caseId : undefined;
+    return {
+      stills: taken,
+      outcome: answer.ok && { ...answer },
+      decided: await window.peer.case(caseId ?? ""),
+    };
+  });
+  for (const still of stills) {
+    const bytes = Buffer.from(still ?? "", "base64");
+    expect(isJpeg(bytes)).toBe(true);
+    expect(bytes.length).toBeLessThanOrEqual(limits.stillBytesMax);
+  }
+  expect(outcome).toEqual({ ok: true, accepted: true, caseId: expect.any(String) });
+  expect(decided).toEqual({});
 });

@@ -1,6 +1,6 @@
 /** Hints of classifiers in the peers' own browsers: a mark in reports, and nothing else. */
 import { describe, expect, test } from "bun:test";
-import type { ReportNotice } from "../../src/signaling/signaling.ts";
+import type { ReportNotice } from "../../src/signaling/reports.ts";
 import { connect, startHost } from "../support/host.ts";
 import { startRedis } from "../support/redis.ts";
 import { connectPeer, refusalOf, startServer, type TestPeer } from "../support/server.ts";

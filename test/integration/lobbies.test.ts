@@ -118,6 +118,19 @@ describe("a lobby that the operator has put a peer into", () => {
     }
   });
 
+  test("is left by who comes back without it, waiting or by a skip", async () => {
+    const { arrive } = start();
+    const ann = await arrive({ auth: "acme" });
+    expect(await ann.client.join.mutate({})).toEqual({ status: "waiting" });
+    const again = await arrive({ token: ann.token() ?? "" });
+    const bob = await arrive({ auth: "acme" });
+    expect(await bob.client.join.mutate({})).toEqual({ status: "waiting" });
+    expect(await again.client.skip.mutate({})).toEqual({ status: "waiting" });
+    const cid = await arrive();
+    expect(await cid.client.join.mutate({})).toEqual({ status: "paired" });
+    await again.next("wait-for-offer");
+  });
+
   test("has counts that only its own peers see", async () => {
     const { arrive } = start();
     const acme = await arrive({ auth: "acme" });

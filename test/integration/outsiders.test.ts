@@ -22,6 +22,9 @@ const attempts = {
     client.addIceCandidate.mutate({ roomId, candidate: { candidate: "candidate:1" } }),
   endOfCandidates: (client, roomId) =>
     client.addIceCandidate.mutate({ roomId, candidate: { candidate: "" } }),
+  say: (client, roomId) => client.say.mutate({ roomId, text: "Hello" }),
+  typing: (client, roomId) => client.typing.mutate({ roomId, typing: true }),
+  media: (client, roomId) => client.media.mutate({ roomId, audio: false, video: false }),
   connected: (client, roomId) => client.connected.mutate({ roomId }),
   failed: (client, roomId) => client.failed.mutate({ roomId }),
   skip: (client, roomId) => client.skip.mutate({ roomId }),
@@ -41,7 +44,7 @@ async function seenBy(call: Promise<unknown>): Promise<object> {
 }
 
 /** Looks like a room's id, and is none. */
-const noRoom = "x".repeat(22);
+const noRoom = `chat.${"x".repeat(22)}`;
 
 async function pair(server: TestServer, stack: AsyncDisposableStack, interests: string[]) {
   const one = stack.use(await connectPeer(server));
@@ -56,7 +59,7 @@ async function pair(server: TestServer, stack: AsyncDisposableStack, interests: 
  */
 async function stage() {
   await using building = new AsyncDisposableStack();
-  const server = building.use(startServer());
+  const server = building.use(startServer({ chat: "server" }));
   const former = building.use(await connectPeer(server));
   const alice = building.use(await connectPeer(server));
   await alice.client.join.mutate();
@@ -143,7 +146,15 @@ describe("a room", () => {
     const { alice, bob, formerRoomId, outsiders } = scene;
     const before = alice.told.length + bob.told.length;
     for (const who of ["a former partner", "a former partner, over HTTP"])
-      for (const what of ["offer", "answer", "addIceCandidate", "endOfCandidates"] as const) {
+      for (const what of [
+        "offer",
+        "answer",
+        "addIceCandidate",
+        "endOfCandidates",
+        "say",
+        "typing",
+        "media",
+      ] as const) {
         const client = outsiders[who];
         if (!client) throw new Error(who);
         expect(await attempts[what](client, formerRoomId)).toEqual({ delivered: false });
@@ -179,6 +190,14 @@ test("what peers say, and who they are, is in no log line, no metric and no repo
   const canary = "CANARY";
   await using server = startServer({
     ice: { turnUrls: ["turn:127.0.0.1"], turnSecret: `${canary}-turn-secret` },
+    // It fails for each text, in all ways in which it can.
+    message({ text }) {
+      if (text.includes("parsed")) JSON.parse(text);
+      if (text.includes("quoted")) throw new Error(text);
+      if (text.includes("thrown")) throw text; // oxlint-disable-line no-throw-literal
+      return text.includes("spoilt") ? `${text}\0` : text;
+    },
+    chat: "server",
   });
   await using alice = await connectPeer(server);
   await using bob = await connectPeer(server);
@@ -192,6 +211,11 @@ test("what peers say, and who they are, is in no log line, no metric and no repo
     roomId,
     candidate: { candidate: `${canary} 192.0.2.77`, sdpMid: canary, usernameFragment: canary },
   });
+
+  for (const what of ["sent", "parsed", "quoted", "thrown", "spoilt"])
+    await bob.client.say.mutate({ roomId, text: `${canary} ${what}` });
+  expect((await alice.next("message")).text).toBe(`${canary} sent`);
+  await seenBy(bob.client.say.mutate({ roomId, text: `${canary}\0` }));
 
   // Refused calls: whatever they carried is not worth a line either.
   const wrong = { roomId: canary, sdp: canary, [canary]: canary } as never;
@@ -223,6 +247,10 @@ test("what peers say, and who they are, is in no log line, no metric and no repo
   const reported = JSON.stringify(server.reports);
   expect(logged).toContain("reported");
   expect(logged).toContain("refused");
+  expect(logged).toContain("the hook message failed");
+  expect(logged).toMatch(/^peer_stream_messages_total\{outcome="delivered"\} 1$/m);
+  expect(logged).toMatch(/^peer_stream_messages_total\{outcome="dropped"\} 4$/m);
+  expect(logged).toMatch(/^peer_stream_hook_faults_total\{hook="message"\} 4$/m);
   expect(reported).toContain("spam");
   const secrets = [
     canary,

@@ -166,10 +166,22 @@ export const nowhere = withFacts.join.mutate({ facts: { region: "mars" } });
 export const ageless = withFacts.join.mutate({ wants: { age: { from: 3 } } });
 export const peer: PeerStream = createPeerStream({ url: "" });
 peer.start({ facts: { region: "eu" }, wants: { region: { in: ["us"] } } });
+export const typed = createPeerStream<typeof facts>({ url: "" });
+typed.start({ facts: { region: "eu" }, wants: { region: { in: ["us"], hard: true } }, lobby: "jazz" });
+// @ts-expect-error: there is no such value
+typed.start({ facts: { region: "mars" } });
+// @ts-expect-error: there is no such dimension
+typed.start({ wants: { age: { from: 3 } } });
 export function useStatus(): string {
   const { state, local, peer } = usePeerStream({ url: "", onEvent: (event) => event.type });
   peer.start();
   return state.status + String(local?.id);
+}
+export function useTyped(): PeerStream<typeof facts> {
+  const { peer } = usePeerStream<typeof facts>();
+  // @ts-expect-error: there is no such value
+  peer.start({ wants: { region: { in: ["mars"] } } });
+  return peer;
 }
 function narrow(event: PeerEvent): string {
   return event.type === "session" ? event.token : event.type;

@@ -26,6 +26,8 @@ interface Racer {
    * missed, so that only `session`, after that, says where it stands.
    */
   away: boolean;
+  /** The rooms that it was told have begun. */
+  entered: Set<string>;
   ends: Map<string, number>;
   /** When it asked to skip each room. */
   skipAskedAt: Map<string, number>;
@@ -53,6 +55,18 @@ function membersOf({ rooms }: Ledger, roomId: string): number[] {
   return [...(rooms.get(roomId)?.values() ?? [])];
 }
 
+/** Notes that one has been told to be in a room. @returns whether it is the second one of it. */
+function noteMember(ledger: Ledger, { name }: Racer, room: { roomId: string; polite: boolean }) {
+  const members = ledger.rooms.get(room.roomId) ?? new Map<"polite" | "impolite", number>();
+  const role = room.polite ? "polite" : "impolite";
+  const isNew = !members.has(role);
+  if (!isNew && members.get(role) !== name)
+    ledger.violations.push(`${name}: ${room.roomId} has two who are ${role}`);
+  members.set(role, name);
+  ledger.rooms.set(room.roomId, members);
+  return isNew && members.size === 2;
+}
+
 /** The last events of one, with what tells them apart. */
 function lately({ peer }: Racer): string {
   const told = peer.told.slice(-12).map(({ id, event }) => {
@@ -77,13 +91,11 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
           wrong(`in ${event.roomId} while still in ${racer.room}`);
         racer.room = event.roomId;
         racer.hasMissed = false;
-        const members = ledger.rooms.get(event.roomId) ?? new Map();
-        const role = event.polite ? "polite" : "impolite";
-        if (members.has(role)) wrong(`${event.roomId} has two who are ${role}`);
-        members.set(role, racer.name);
-        ledger.rooms.set(event.roomId, members);
+        if (racer.entered.has(event.roomId)) wrong(`told twice that ${event.roomId} has begun`);
+        racer.entered.add(event.roomId);
+        const isSecond = noteMember(ledger, racer, event);
         const [one, other] = membersOf(ledger, event.roomId);
-        if (one === undefined || other === undefined) return;
+        if (!isSecond || one === undefined || other === undefined) return;
         ledger.pairings += 1;
         if (one === other) wrong("paired with itself");
         if ((ledger.cooldowns.get(both(one, other)) ?? 0) > Date.now())
@@ -123,8 +135,11 @@ function keepBook(ledger: Ledger, racers: Racer[], racer: Racer) {
       case "resync": {
         if (event.type === "resync") racer.hasMissed = true;
         const room = event.state.status === "paired" ? event.state.roomId : undefined;
-        // One's own skip is the one way out of a room that nobody tells of, and its answer may be cut off.
-        if (racer.room !== room && !racer.leaving && !racer.away && event.type === "session")
+        if (event.state.status === "paired") noteMember(ledger, racer, event.state);
+        // One's own skip is the one way out of a room that nobody tells of, and its answer may be cut off. A session that is not resumed
+        // comes in place of what was missed, also on a socket that has stayed open: its node was taken for gone, or its Redis has lost data.
+        const hasAll = event.type === "session" && event.resumed;
+        if (racer.room !== room && !racer.leaving && !racer.away && hasAll)
           wrong(`back in ${room} after ${racer.room}: ${lately(racer)}`);
         racer.room = room;
         racer.away = false;
@@ -196,6 +211,7 @@ for (const [index, [place, prepare]] of Object.entries(places).entries())
         room: undefined,
         leaving: false,
         away: false,
+        entered: new Set(),
         ends: new Map(),
         skipAskedAt: new Map(),
         said: new Map(),
@@ -307,6 +323,8 @@ for (const [index, [place, prepare]] of Object.entries(places).entries())
       }
       await Bun.sleep(100);
     }
+    // Each has been told of its room when it is answered.
+    await Promise.all(racers.map(({ peer }) => refusalOf(peer.client.join.mutate())));
     // What everybody believes is what is so: a signal through each room reaches the other member.
     for (const racer of racers) {
       const { room, name, peer } = racer;

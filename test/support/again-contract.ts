@@ -66,7 +66,7 @@ export function describeMeetings(name: string, open: OpenEngine) {
       await enter("alice", undefined, { mode }),
       await enter("bob", undefined, { mode }),
     ];
-    const room = roomIdFor({ relayOnly: false, mode }, "first");
+    const room = roomIdFor({ relayOnly: false, mode, chat: "direct" }, "first");
     expect(await pair(alice, bob, room)).toBe(true);
     await engine.end(alice, { ending: "skip", roomId: room });
     return { ...world, alice, bob, room };
@@ -88,6 +88,8 @@ export function describeMeetings(name: string, open: OpenEngine) {
         relayOnly: false,
         sharedInterests: [],
         mode: "video",
+        chat: "direct",
+        media: { audio: true, video: true },
         partnerFacts: {},
       };
       expect(await lastOf(bob)).toEqual({ type: "create-offer", polite: false, ...terms } as never);

@@ -13,6 +13,7 @@ import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
 import { describeMeetings } from "./again-contract.ts";
 import { describeLobbies } from "./lobby-contract.ts";
+import { describeSanctions } from "./sanction-contract.ts";
 import { describeShownFacts } from "./shown-facts-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
@@ -1033,7 +1034,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         await engine.report(alice, "room", "nudity");
         await engine.report(alice, "room", "spam");
         const at = system.now();
-        const until = at + moderation.sessionMs;
+        const until = at + (moderation.sessionSteps[0] ?? 0);
         const subject = { kind: "session", id: "bob" };
         const events = await toldByNow();
         const [reported] = events;
@@ -1056,6 +1057,7 @@ export function describeEngine(name: string, open: OpenEngine) {
           subject: { kind: "session", id: "bob" },
           until,
           by: "reports",
+          because: "nudity",
         });
         expect(events).toContainEqual(
           expect.objectContaining({ type: "ended", by: "removed", peers: [ofBob, ofAlice] }),
@@ -1230,4 +1232,5 @@ export function describeEngine(name: string, open: OpenEngine) {
   describeLobbies(name, open);
   describeShownFacts(name, open);
   describeMeetings(name, open);
+  describeSanctions(name, open);
 }

@@ -460,7 +460,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         const room = await roomOf(member, model, world);
         if (!room) return;
         avoid(model, member, room.partner, Number.POSITIVE_INFINITY);
-        await world.signaling.report(member.peer.caller, "block", room.roomId);
+        await world.signaling.block(member.peer.caller, room.roomId);
         await world.advance(0);
       }),
     ),

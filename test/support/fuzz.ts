@@ -145,6 +145,9 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     offer: description,
     answer: description,
     addIceCandidate: record({ id, roomId, candidate }),
+    say: record({ id, roomId, text: mostly(nastyText) }),
+    typing: record({ id, roomId, typing: mostly(fc.boolean()) }),
+    media: record({ id, roomId, audio: mostly(fc.boolean()), video: mostly(fc.boolean()) }),
     connected: verdict,
     failed: verdict,
     hint: record({

@@ -138,7 +138,7 @@ export async function simulateLanes(options: LanesDayOptions): Promise<LanesDay>
         const { afterMs, reports } = roomId === undefined ? waiting : plan(sessionId);
         const isTold = await told(peer, read, Math.min(afterMs, until - system.now()));
         if (isTold || roomId === undefined) continue;
-        if (reports) await signaling.report(peer.caller, "report", roomId, "harassment");
+        if (reports) await signaling.report(peer.caller, roomId, { reason: "harassment" });
       }
       const answer = await peer.skip(roomId);
       if (answer === "suspended") break;

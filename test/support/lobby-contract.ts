@@ -18,10 +18,13 @@ export function lobbyVerbs(engine: Engine) {
     if (isRejection(answer)) throw new Error(`refused: ${answer.reason}`);
     return answer;
   };
-  /** @param lobby that the operator puts the peer into. */
-  async function attach(sessionId: string, lobby?: string): Promise<Peer> {
+  /**
+   * @param lobby that the operator puts the peer into.
+   * @param lobbies in which it may be without that.
+   */
+  async function attach(sessionId: string, lobby?: string, lobbies?: string[]): Promise<Peer> {
     const addressHash = `${sessionId.padEnd(8, "~")} address`;
-    const request = { sessionId, lobby, generation: 0, addressHash, wake() {} };
+    const request = { sessionId, lobby, lobbies, generation: 0, addressHash, wake() {} };
     const { stream } = settled(await engine.attach(request));
     return { sessionId, generation: stream.generation, stream };
   }
@@ -192,6 +195,37 @@ export function describeLobbies(name: string, open: OpenEngine) {
       expect((await ticketOf(back)).wishes).toEqual(defaultWishes);
       await engine.detach(back.stream);
       expect(await lobbies()).toEqual([]);
+    });
+
+    test("who waits and is attached with another lobby meets nobody in the former one, and waits in the other", async () => {
+      const { attach, join, enter, candidatesOf, counts, pair } = setUp();
+      const ann = await attach("ann", "berlin");
+      await join(ann, { lobby: "berlin" });
+      const bob = await enter("bob", "berlin");
+      const cid = await enter("cid", "rome");
+      const back = await attach("ann", "rome");
+      expect(await candidatesOf(back)).toEqual(["cid"]);
+      expect(await candidatesOf(bob)).toEqual([]);
+      expect(await counts("berlin")).toEqual({ online: 1, waiting: 1, rooms: 0 });
+      expect(await counts("rome")).toEqual({ online: 2, waiting: 2, rooms: 0 });
+      await pair(back, cid);
+      expect(await counts("rome")).toEqual({ online: 2, waiting: 0, rooms: 1 });
+    });
+
+    test("who is attached without a lobby stays in one that it may choose, and leaves any other for main", async () => {
+      const { attach, end, ticketOf, candidatesOf, counts } = setUp();
+      const choosable = ["main", "berlin"];
+      const [ann, bob] = [await attach("ann", "berlin"), await attach("bob", "acme")];
+      for (const peer of [ann, bob]) expect(await end(peer, "skip")).toBe("waiting");
+      const eve = await attach("eve", "acme");
+      expect(await end(eve, "skip")).toBe("waiting");
+      expect(await candidatesOf(eve)).toEqual(["bob"]);
+      await attach("ann", undefined, choosable);
+      await attach("bob", undefined, choosable);
+      expect((await ticketOf(ann)).wishes.lobby).toBe("berlin");
+      expect((await ticketOf(bob)).wishes.lobby).toBeUndefined();
+      expect(await candidatesOf(eve)).toEqual([]);
+      expect(await counts("acme")).toEqual({ online: 1, waiting: 1, rooms: 0 });
     });
 
     test("the wait is estimated by lobby", async () => {

@@ -133,7 +133,7 @@ export async function playScenario(scenario: Scenario, open: OpenEngine): Promis
       case "opens a second tab":
         return peer.comeBack({ lastEventId: undefined });
       case "blocks the partner":
-        return world.signaling.report(peer.caller, "block", peer.roomId());
+        return world.signaling.block(peer.caller, peer.roomId());
       case "says the call failed":
         return world.signaling.failed(peer.caller, peer.roomId());
       case "says the call connected":

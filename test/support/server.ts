@@ -21,8 +21,9 @@ import type { OriginPolicy } from "../../src/http/origin.ts";
 import type { Page } from "../../src/http/page.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import { createLog, type Log } from "../../src/observe/log.ts";
-import type { FactsDeclaration, PeerEvent } from "../../src/protocol.ts";
+import type { Chat, FactsDeclaration, PeerEvent } from "../../src/protocol.ts";
 import type { CallRates } from "../../src/rpc/call-limits.ts";
+import type { MessageFallback, MessageHook } from "../../src/rpc/message-review.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createSystem, type System } from "../../src/system.ts";
 import type { KeepAliveOptions } from "../../src/trpc-ws/options.ts";
@@ -37,6 +38,10 @@ export interface TestServerOptions {
   origins?: Partial<OriginPolicy>;
   page?: Page;
   ice?: Partial<IceConfig>;
+  /** Which way the words of rooms for video and audio take. Default: `direct`. */
+  chat?: Chat;
+  message?: MessageHook;
+  messageFallback?: MessageFallback;
   secrets?: string[];
   port?: number;
   /** Believes X-Forwarded-For of this machine, so that peers can come from many addresses. */
@@ -95,6 +100,9 @@ export function startServer(options: TestServerOptions = {}): TestServer {
     log,
     ice: { stunUrls: [], turnUrls: [], turnTtlS: 300, ...options.ice },
     facts: options.facts,
+    chat: options.chat,
+    message: options.message,
+    messageFallback: options.messageFallback,
     ...options.safety,
     onReport: (report) => void reports.push(report),
     admission: {

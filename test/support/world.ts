@@ -11,7 +11,7 @@ import type { Caller, Engine, EngineOptions } from "../../src/engine/engine.ts";
 import { createMemoryEngine } from "../../src/engine/memory/memory-engine.ts";
 import type { IceConfig } from "../../src/ice.ts";
 import type { Log } from "../../src/observe/log.ts";
-import type { PeerEvent } from "../../src/protocol.ts";
+import type { Chat, PeerEvent } from "../../src/protocol.ts";
 import type { Signaling } from "../../src/signaling/signaling.ts";
 import { createVirtualSystem, type VirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -34,6 +34,8 @@ export interface WorldOptions {
   /** Bugs are noted, not thrown. */
   tolerateBugs?: boolean;
   ice?: Partial<IceConfig>;
+  /** Which way the words of rooms for video and audio take. Default: `direct`. */
+  chat?: Chat;
 }
 
 export interface Told {
@@ -119,6 +121,7 @@ export function createWorld(options: WorldOptions = {}): World {
     engine,
     system,
     policy: options.policy,
+    chat: options.chat,
     ice: { stunUrls: ["stun:stun.example"], turnUrls: [], turnTtlS: 300, ...options.ice },
     log,
   });

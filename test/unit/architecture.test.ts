@@ -159,9 +159,10 @@ describe("the rules of the source", () => {
     "app/arrivals.ts": "looks when what an operator has granted ends",
     "app/expiry.ts": "compares it with the end of what an operator has granted",
     "app/routes.ts": "compares an operator's `until` with it",
-    "signaling/signaling.ts":
-      "signs credentials for TURN, which coturn verifies, and dates reports",
-    "engine/memory/memory-engine.ts": "keeps suspensions, whose end is told",
+    "signaling/signaling.ts": "signs credentials for TURN, which coturn verifies",
+    "signaling/reports.ts": "dates reports",
+    "engine/memory/suspensions.ts": "keeps suspensions, whose end is told",
+    "signaling/talk.ts": "dates messages",
     "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",

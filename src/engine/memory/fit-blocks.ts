@@ -23,6 +23,8 @@ interface Block {
   queuedFrom: number;
   count: number;
   readonly listed: (Listed | undefined)[];
+  /** When each was queued. */
+  readonly times: Float64Array;
   /** `slotWords` words each: of the tickets that are there; that state each value; that refuse each value. */
   readonly bits: Int32Array;
   /** How many tickets state each value. */
@@ -42,6 +44,7 @@ export class FitBlocks<L extends Listed> {
   readonly #queuedSince: (listed: L) => number;
   readonly #values: number;
   readonly #blocks: Block[] = [];
+  #last: { of: Fitting; bits: readonly number[] } | undefined;
 
   constructor(dimensions: Dimensions, queuedSince: (listed: L) => number) {
     this.#dimensions = dimensions;
@@ -53,18 +56,18 @@ export class FitBlocks<L extends Listed> {
     const queuedSince = this.#queuedSince(listed);
     let at = this.#at(queuedSince);
     if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
-      this.#makeRoom(at);
+      this.#makeRoom(at, queuedSince);
       at = this.#at(queuedSince);
     }
     const block = this.#blocks[at];
-    if (block) this.#put(block, listed, this.#dimensions.bitsOf(fitting));
+    if (block) this.#put(block, listed, this.#bitsOf(fitting));
   }
 
   /** @param fitting as it was added. */
   remove(listed: L, fitting: Fitting): void {
     const { block, index } = listed;
     if (!block) return;
-    this.#clear(block, index, this.#dimensions.bitsOf(fitting));
+    this.#clear(block, index, this.#bitsOf(fitting));
     listed.block = undefined;
     if (block.count >= slotsMin) return;
     const at = this.#blocks.indexOf(block);
@@ -73,16 +76,22 @@ export class FitBlocks<L extends Listed> {
   }
 
   /**
-   * Visits the tickets whose bits fit: block by block, those that were queued first before others, but in any order within a block.
-   * @param visit is called with each; `next` before each further block: visiting ends when it answers `false`.
+   * Up to `countMax` of the tickets whose bits fit, those that were queued first; perhaps fewer once `refusedMax` were not accepted.
+   * @param accepts whether a ticket counts, whose bits fit.
    */
-  forEachFitting(fitting: Fitting, visit: (listed: L) => void, next: () => boolean): void {
+  findFirst(
+    fitting: Fitting,
+    { countMax, refusedMax }: { countMax: number; refusedMax: number },
+    accepts: (listed: L) => boolean,
+  ): L[] {
     const plan = this.#planFor(fitting);
+    const found = new First<L>(countMax, refusedMax, accepts);
     for (const block of this.#blocks) {
-      if (!mayFit(block, plan)) continue;
-      visitFitting(block, plan, (listed) => visit(listed as L));
-      if (!next()) return;
+      // Within a block they are in any order.
+      if (mayFit(block, plan)) addFitting(block, plan, found as unknown as First<Listed>);
+      if (found.isFull || found.isOver) break;
     }
+    return found.all;
   }
 
   // -------------------------------------------------------------------------------------------
@@ -99,13 +108,17 @@ export class FitBlocks<L extends Listed> {
     return low;
   }
 
-  /** Splits a full block in two; at the end a new one begins, as most tickets come there. */
-  #makeRoom(at: number): void {
+  /**
+   * Makes room for a ticket that was queued then: splits a full block in two; at the end a new one begins, as most tickets come
+   * there.
+   */
+  #makeRoom(at: number, queuedSince: number): void {
     const full = this.#blocks[at];
     const begin = (queuedFrom: number): Block => ({
       queuedFrom,
       count: 0,
       listed: [],
+      times: new Float64Array(slotsMax),
       bits: new Int32Array((1 + 2 * this.#values) * slotWords),
       counts: new Uint16Array(this.#values),
     });
@@ -115,7 +128,12 @@ export class FitBlocks<L extends Listed> {
     const [first = 0] = times;
     const middle = at === this.#blocks.length - 1 ? times.length - 1 : times.length >>> 1;
     const from = times.slice(middle).find((time) => time > first);
-    // If all were queued at one time, the next ones come into a block of their own.
+    // If all were queued at one time, the others come into blocks of their own: those before it, and those of it or after it.
+    if (from === undefined && queuedSince < first) {
+      this.#blocks.splice(at, 0, begin(full.queuedFrom));
+      full.queuedFrom = first;
+      return;
+    }
     const added = begin(from ?? first);
     this.#blocks.splice(at + 1, 0, added);
     if (from !== undefined)
@@ -147,6 +165,7 @@ export class FitBlocks<L extends Listed> {
     listed.block = block;
     listed.index = index;
     block.listed[index] = listed;
+    block.times[index] = this.#queuedSince(listed);
     block.count += 1;
     this.#toggle(block, index, bits, 1);
   }
@@ -185,23 +204,36 @@ export class FitBlocks<L extends Listed> {
 
   #planFor(fitting: Fitting): Plan {
     const { coded, words } = this.#dimensions;
-    const bits = this.#dimensions.bitsOf(fitting);
+    const bits = this.#bitsOf(fitting);
     const none: number[] = [];
     const any: number[][] = [];
-    const has = (from: number, value: number) =>
-      ((bits[from + (value >>> 5)] ?? 0) & (1 << (value & 31))) !== 0;
     for (const { from, groups } of coded) {
-      const refused: number[] = [];
+      const word = from >>> 5;
+      const all = (groups === 31 ? -1 : (1 << (groups + 1)) - 1) << (from & 31);
+      const first = 1 + 32 * word;
+      addRows(none, first + this.#values, (bits[word] ?? 0) & all);
+      const refused = (bits[words + word] ?? 0) & all;
+      if (refused === 0) continue;
       const accepted: number[] = [];
-      for (let value = from; value <= from + groups; value++) {
-        if (has(0, value)) none.push(1 + this.#values + value);
-        (has(words, value) ? refused : accepted).push(1 + value);
-      }
-      if (refused.length > accepted.length) any.push(accepted);
-      else none.push(...refused);
+      addRows(accepted, first, all & ~refused);
+      if (2 * accepted.length <= groups) any.push(accepted);
+      else addRows(none, first, refused);
     }
     return { none, any };
   }
+
+  /** As a ticket looks right after it was added, the bits of the last one are kept. */
+  #bitsOf(fitting: Fitting): readonly number[] {
+    if (this.#last?.of !== fitting)
+      this.#last = { of: fitting, bits: this.#dimensions.bitsOf(fitting) };
+    return this.#last.bits;
+  }
+}
+
+/** Adds the numbers of the rows whose bits are set. @param first the row of bit 0. */
+function addRows(rows: number[], first: number, bits: number): void {
+  for (let left = bits; left !== 0; left &= left - 1)
+    rows.push(first + 31 - Math.clz32(left & -left));
 }
 
 /** Bit 31 is that of the first of 32, as `Math.clz32` counts. */
@@ -217,7 +249,42 @@ function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
   return true;
 }
 
-function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) => void): void {
+/** Those of the tickets that are added to it that were queued first. */
+class First<L> {
+  readonly all: L[] = [];
+  readonly #times: number[] = [];
+  readonly #countMax: number;
+  #refusedLeft: number;
+  readonly #accepts: (listed: L) => boolean;
+
+  constructor(countMax: number, refusedMax: number, accepts: (listed: L) => boolean) {
+    this.#countMax = countMax;
+    this.#refusedLeft = refusedMax;
+    this.#accepts = accepts;
+  }
+
+  get isFull(): boolean {
+    return this.all.length === this.#countMax;
+  }
+
+  get isOver(): boolean {
+    return this.#refusedLeft <= 0;
+  }
+
+  add(listed: L, queuedSince: number): void {
+    const { all } = this;
+    const times = this.#times;
+    if (this.isFull && queuedSince >= (times[times.length - 1] ?? 0)) return;
+    if (!this.#accepts(listed)) return void (this.#refusedLeft -= 1);
+    let at = times.length;
+    while (at > 0 && (times[at - 1] ?? 0) > queuedSince) at -= 1;
+    all.splice(at, 0, listed);
+    times.splice(at, 0, queuedSince);
+    all.length = times.length = Math.min(times.length, this.#countMax);
+  }
+}
+
+function addFitting({ bits, listed, times }: Block, plan: Plan, found: First<Listed>): void {
   for (let word = 0; word < slotWords; word++) {
     let left = bits[word] ?? 0;
     for (const rows of plan.any) {
@@ -230,11 +297,12 @@ function visitFitting({ bits, listed }: Block, plan: Plan, visit: (one: Listed) 
       if (left === 0) break;
       left &= ~(bits[row * slotWords + word] ?? 0);
     }
-    while (left !== 0) {
+    while (left !== 0 && !found.isOver) {
       const bit = Math.clz32(left);
       left &= ~maskOf(bit);
-      const one = listed[32 * word + bit];
-      if (one) visit(one);
+      const index = 32 * word + bit;
+      const one = listed[index];
+      if (one) found.add(one, times[index] ?? 0);
     }
   }
 }

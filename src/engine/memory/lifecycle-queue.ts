@@ -8,7 +8,7 @@ import {
   type LifecycleEvent,
   type LifecycleType,
 } from "../../domain/lifecycle.ts";
-import type { Subject, Suspension, Verdict } from "../../domain/moderation.ts";
+import type { Verdict } from "../../domain/moderation.ts";
 import type { System } from "../../system.ts";
 import { lifecycleQueueMax } from "../constants.ts";
 import type { LifecycleListener } from "../engine.ts";
@@ -41,22 +41,7 @@ export class LifecycleQueue {
     this.#delivery.listen(listener);
   }
 
-  reported(report: Omit<Extract<Decision, { kind: "report" }>, "kind">, verdict: Verdict): void {
-    this.#decided({ kind: "report", ...report }, verdict);
-  }
-
-  suspended(suspension: Suspension): void {
-    const { subject, since: at, until } = suspension;
-    const verdict = { first: false, counted: false, suspended: [suspension] };
-    this.#decided({ kind: "suspend", at, subject, until }, verdict);
-  }
-
-  /** @param at by the wall clock (epoch milliseconds). */
-  lifted(subject: Subject, at: number): void {
-    this.#decided({ kind: "lift", at, subject }, { first: false, counted: true, suspended: [] });
-  }
-
-  #decided(decision: Decision, verdict: Verdict): void {
+  decided(decision: Decision, verdict: Verdict): void {
     if (this.#wanted.length > 0) this.#add(lifecycleOfDecision(decision, verdict, this.#wanted));
   }
 

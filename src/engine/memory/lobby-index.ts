@@ -22,9 +22,13 @@ const barredInARow = 32;
  * among all once both accept anybody.
  */
 const blocksFrom = 128;
-/** So many tickets that do not fit are passed over before the blocks are looked through; without any, the look ends after more. */
-const misfitsMax = 8;
-const misfitsWithoutBlocksMax = 256;
+/** So many tickets that do not fit are passed over before the blocks are looked through. */
+const misfitsBeforeBlocks = 8;
+/**
+ * So many tickets that do not fit are compared in one look, shared out among the terms, as strangers can have tickets in a list that no bits
+ * tell from those that fit, and comparing takes microseconds. The more recently queued of those that fit may then be missed.
+ */
+const comparedMax = 1024;
 
 /** A session as the index sees it. */
 export interface WaitingPeer<P> {
@@ -51,6 +55,13 @@ interface Term<P> {
   repeated: Map<number, number> | undefined;
   /** Once the list is long, if it is one that has any. */
   blocks: FitBlocks<IndexEntry<P>> | undefined;
+}
+
+/** What one look finds, and how far it goes under each term. */
+interface Look {
+  readonly found: Ticket[];
+  readonly countMax: number;
+  readonly misfitsMax: number;
 }
 
 /** The terms of one mode, by kind. */
@@ -123,7 +134,8 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const found: Ticket[] = [];
     const entries = peer.indexEntries ?? [];
     const countMax = entries.length > 1 ? Math.ceil(max / 2) : max;
-    for (const { term } of entries) findIn(term, peer, countMax, found);
+    const misfitsMax = Math.ceil(comparedMax / Math.max(1, entries.length));
+    for (const { term } of entries) findIn(term, peer, { found, countMax, misfitsMax });
     return found;
   }
 }
@@ -159,15 +171,11 @@ function makeBlocks<P extends WaitingPeer<P>>(term: Term<P>, dimensions: Dimensi
   }
 }
 
-/** Adds to `found` up to `countMax` tickets that are listed under a term and may be paired with that of `peer`. */
-function findIn<P extends WaitingPeer<P>>(
-  term: Term<P>,
-  peer: P,
-  countMax: number,
-  found: Ticket[],
-): void {
+/** Adds to what was found the tickets that are listed under a term and may be paired with that of `peer`. */
+function findIn<P extends WaitingPeer<P>>(term: Term<P>, peer: P, look: Look): void {
   const { person } = peer;
   const { ticket } = peer.value;
+  const { found, countMax, misfitsMax } = look;
   let count = 0;
   let barred = 0;
   let misfits = 0;
@@ -179,34 +187,26 @@ function findIn<P extends WaitingPeer<P>>(
     } else if (fit(ticket, other.value.ticket)) {
       count += 1;
       insert(found, other.value.ticket);
-    } else if (++misfits === misfitsMax && term.blocks) {
-      for (const one of findInBlocks(term.blocks, peer, ticket, countMax)) insert(found, one);
-      return;
-    } else if (misfits === misfitsWithoutBlocksMax) return;
+    } else if (++misfits === misfitsBeforeBlocks && term.blocks) {
+      return findInBlocks(term.blocks, peer, ticket, look);
+    } else if (misfits === misfitsMax) return;
   }
 }
 
-/** The same tickets, without reading those that do not fit. */
+/** The same, without reading those that bits tell not to fit. */
 function findInBlocks<P extends WaitingPeer<P>>(
   blocks: FitBlocks<IndexEntry<P>>,
   peer: P,
   own: Ticket,
-  countMax: number,
-): Ticket[] {
-  const first: Ticket[] = [];
-  blocks.forEachFitting(
-    own,
-    ({ entry: { value: other } }) => {
-      const { ticket } = other.value;
-      const last = first[countMax - 1];
-      if (!ticket || (last && last.queuedSince <= ticket.queuedSince)) return;
-      if (other === peer || isBarred(peer.person, other.person) || !fit(own, ticket)) return;
-      insert(first, ticket);
-      if (last) first.pop();
-    },
-    () => first.length < countMax,
-  );
-  return first;
+  { found, countMax, misfitsMax }: Look,
+): void {
+  const bounds = { countMax, refusedMax: misfitsMax };
+  const first = blocks.findFirst(own, bounds, ({ entry: { value: other } }) => {
+    const { ticket } = other.value;
+    return other !== peer && !isBarred(peer.person, other.person) && !!ticket && fit(own, ticket);
+  });
+  for (const { entry } of first)
+    if (entry.value.value.ticket) insert(found, entry.value.value.ticket);
 }
 
 function addNumber<P>(term: Term<P>, number: number): void {

@@ -1,16 +1,19 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
 import { askAgain } from "../../domain/again.ts";
+import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
+import type { DecisionsRequest, ExportedDecision } from "../../domain/decisions.ts";
 import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/event-log.ts";
-import { Moderation, type Subject, type Suspension } from "../../domain/moderation.ts";
+import { setMedia } from "../../domain/media.ts";
+import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
-import { knowsRoom, partyOf, reporterOf, statusOf } from "../../domain/session.ts";
+import { knowsRoom, statusOf } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { ReportReason, Stats, Status } from "../../protocol.ts";
+import type { CaseAnswer, Media, ReportReason, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -18,9 +21,11 @@ import type {
   Attached,
   AttachRequest,
   Caller,
+  Decided,
   EndRequest,
   Engine,
   EngineOptions,
+  Filing,
   MatchOptions,
   PairRequest,
   Reported,
@@ -34,6 +39,7 @@ import { Meetings } from "./meetings.ts";
 import { SessionStore, wakeAll } from "./session-store.ts";
 import { OpenedStream, type StoredSession } from "./stored-session.ts";
 import { createSurroundings } from "./surroundings.ts";
+import { Suspensions } from "./suspensions.ts";
 
 export function createMemoryEngine(system: System, options: EngineOptions): Engine {
   return new MemoryEngine(system, options);
@@ -47,7 +53,7 @@ class MemoryEngine implements Engine {
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
   readonly #meetings: Meetings;
-  readonly #moderation: Moderation;
+  readonly #suspensions: Suspensions;
   #onDisconnect: (subject: Subject) => void = () => {};
   readonly #lifecycle: LifecycleQueue;
   #streams = 0;
@@ -57,12 +63,17 @@ class MemoryEngine implements Engine {
     this.#system = system;
     this.#options = options;
     this.#store = new SessionStore(this.now, options, this.#notifier);
-    this.#moderation = new Moderation(options.moderation);
     this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
     this.#store.onChange = this.#lifecycle.onChange;
-    const [store, moderation] = [this.#store, this.#moderation];
-    this.#surroundings = createSurroundings({ system, now: this.now, options, store, moderation });
-    this.#meetings = new Meetings(store, this.#surroundings);
+    const shared = { system, now: this.now, options, store: this.#store };
+    this.#suspensions = new Suspensions({
+      ...shared,
+      lifecycle: this.#lifecycle,
+      surroundings: () => this.#surroundings(),
+      apply: (...change) => this.#meetings.apply(...change),
+    });
+    this.#surroundings = createSurroundings({ ...shared, suspensions: this.#suspensions });
+    this.#meetings = new Meetings(this.#store, this.#surroundings);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -73,7 +84,7 @@ class MemoryEngine implements Engine {
   }
 
   attach(request: AttachRequest): Attached | Rejection {
-    const { sessionId, addressHash, account, lobby, generation, position } = request;
+    const { sessionId, addressHash, account, lobby, lobbies, generation, position } = request;
     const store = this.#store;
     const session = store.get(sessionId) ?? store.create(sessionId, addressHash, account);
     const recovery = recoveryOf(position, session.log?.extent);
@@ -85,7 +96,7 @@ class MemoryEngine implements Engine {
     const change = transitions.attach(
       session.current(),
       partner?.current(),
-      { addressHash, account, lobby, generation, recovery },
+      { addressHash, account, lobby, lobbies, generation, recovery },
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
@@ -185,6 +196,12 @@ class MemoryEngine implements Engine {
     return delivered;
   }
 
+  media(caller: Caller, roomId: string, media: Media): { delivered: boolean } | Rejection {
+    return this.#carryOut<{ delivered: boolean }>(caller, notInRoom, (session, partner) =>
+      setMedia(session, partner, roomId, media),
+    );
+  }
+
   confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
     return this.#carryOut<transitions.Confirmed>(caller, notInRoom, (session, partner) =>
       transitions.confirm(session, partner, roomId, this.#surroundings()),
@@ -205,7 +222,7 @@ class MemoryEngine implements Engine {
       notInRoom,
       (session, met) =>
         met ? transitions.block(session, met, roomId, this.#surroundings()) : notInRoom,
-      (session) => this.#metIn(session, roomId)?.partner,
+      (session) => this.#suspensions.metIn(session, roomId)?.partner,
     );
   }
 
@@ -218,35 +235,45 @@ class MemoryEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  report(caller: Caller, roomId: string, reason?: ReportReason): Reported | Rejection {
+  report(
+    caller: Caller,
+    roomId: string,
+    reason?: ReportReason,
+    filing?: Filing,
+  ): Reported | Rejection {
     const session = this.#sessionOf(caller);
     if (isRejection(session)) return session;
-    const met = session && this.#metIn(session, roomId);
-    if (!session || !met) return notInRoom;
-    const reported = partyOf(met.partner.value);
-    const at = this.#system.now();
-    const report = { roomId, reporter: reporterOf(session.current()), reported, earned: met.votes };
-    const verdict = this.#moderation.report(report, at, this.now());
-    if (verdict.counted) this.#reproach(met.partner);
-    this.#lifecycle.reported({ ...report, at, reason }, verdict);
-    return { ...verdict, reported, newlyWaiting: this.#evict(verdict.suspended) };
+    return session ? this.#suspensions.report(session, roomId, reason, filing) : notInRoom;
   }
 
-  suspend(subject: Subject, until: number): Pick<Reported, "newlyWaiting"> {
-    const suspension = this.#moderation.suspend(subject, until, this.#system.now());
-    this.#lifecycle.suspended(suspension);
-    return { newlyWaiting: this.#evict([suspension]) };
+  messagesIn(caller: Caller, roomId: string): RoomMessages | Rejection {
+    const session = this.#sessionOf(caller);
+    if (isRejection(session)) return session;
+    return session ? this.#suspensions.messagesIn(session, roomId) : notInRoom;
   }
 
-  lift(subject: Subject): boolean {
-    const at = this.#system.now();
-    if (!this.#moderation.lift(subject, at)) return false;
-    this.#lifecycle.lifted(subject, at);
-    return true;
+  suspend(...decision: Parameters<Suspensions["suspend"]>): ReturnType<Suspensions["suspend"]> {
+    return this.#suspensions.suspend(...decision);
+  }
+
+  lift(subject: Subject, grounds?: Grounds): boolean {
+    return this.#suspensions.lift(subject, grounds);
+  }
+
+  dismiss(caseId: string, grounds?: Grounds): Decided {
+    return this.#suspensions.dismiss(caseId, grounds);
   }
 
   suspensions(): Suspension[] {
-    return this.#moderation.list(this.#system.now());
+    return this.#suspensions.list();
+  }
+
+  decisions(request: DecisionsRequest): ExportedDecision[] {
+    return this.#suspensions.decisions(request);
+  }
+
+  caseAnswer(caseId: string): CaseAnswer {
+    return this.#suspensions.ofCase(caseId);
   }
 
   disconnect(subject: Subject): undefined {
@@ -349,31 +376,6 @@ class MemoryEngine implements Engine {
   #current({ sessionId, revision }: TicketVersion): StoredSession | undefined {
     const session = this.#store.get(sessionId);
     return session?.value.ticket?.revision === revision ? session : undefined;
-  }
-
-  #metIn(session: StoredSession, roomId: string) {
-    const met = transitions.partnerIn(session.value, roomId, this.#surroundings());
-    if (!met) return undefined;
-    const { partnerId, partnerAccount, votes } = met;
-    const store = this.#store;
-    return { partner: store.get(partnerId) ?? store.revive(partnerId, partnerAccount), votes };
-  }
-
-  #reproach(session: StoredSession): void {
-    const change = transitions.reproach(session.current(), this.#surroundings());
-    this.#store.apply(change, session, undefined);
-  }
-
-  /** Takes all sessions out of lobby and room to which a suspension applies. Returns whose tickets entered the lobby. */
-  #evict(suspensions: readonly Suspension[]): string[] {
-    const store = this.#store;
-    return suspensions.flatMap(({ subject }) =>
-      store.sessionsOf(subject).flatMap((one) => {
-        const partner = store.partnerOf(one);
-        const change = transitions.evict(one.current(), partner?.current(), this.#surroundings());
-        return this.#meetings.apply(change, one, partner).newlyWaiting;
-      }),
-    );
   }
 
   #expireGrace(session: StoredSession): string[] {

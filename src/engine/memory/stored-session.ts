@@ -7,7 +7,7 @@ import type { Avoider } from "./avoidance.ts";
 import type { BitSet } from "./bit-set.ts";
 import type { Stream } from "../engine.ts";
 import type { IndexEntry, WaitingPeer } from "./lobby-index.ts";
-import { RecordedResults } from "../recorded-results.ts";
+import { RecordedResults } from "../../domain/recorded-results.ts";
 import type { Entry, TimeBuckets } from "../time-buckets.ts";
 
 /** Who avoids others and is avoided: an account, with all its sessions, or a session without one. */

@@ -1,11 +1,10 @@
 /** What transitions may look at in the engine in memory. One object for all verbs, as there is one verb at a time. */
 import type { Surroundings } from "../../domain/change.ts";
-import type { Moderation } from "../../domain/moderation.ts";
-import { reject } from "../../domain/rejection.ts";
 import { partyOf } from "../../domain/session.ts";
 import type { System } from "../../system.ts";
 import type { EngineOptions } from "../engine.ts";
 import type { SessionStore } from "./session-store.ts";
+import type { Suspensions } from "./suspensions.ts";
 
 export interface SurroundingsParts {
   system: Pick<System, "now">;
@@ -13,12 +12,12 @@ export interface SurroundingsParts {
   now: () => number;
   options: EngineOptions;
   store: Pick<SessionStore, "lobbies">;
-  moderation: Pick<Moderation, "suspendedUntil">;
+  suspensions: Pick<Suspensions, "refusalOf">;
 }
 
 /** Returns a function that answers with the surroundings of this moment, always the same object. */
 export function createSurroundings(parts: SurroundingsParts): () => Surroundings {
-  const { system, options, store, moderation } = parts;
+  const { system, options, store, suspensions } = parts;
   const around: Surroundings & { now: number } = {
     now: 0,
     get wallOffsetMs() {
@@ -26,10 +25,7 @@ export function createSurroundings(parts: SurroundingsParts): () => Surroundings
     },
     options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
     lobby: (mode, lobby) => store.lobbies.countsOf(lobby, mode, parts.now()),
-    suspended: (session) => {
-      const until = moderation.suspendedUntil(partyOf(session), system.now());
-      return until === undefined ? undefined : reject("suspended", { until });
-    },
+    suspended: (session) => suspensions.refusalOf(partyOf(session)),
   };
   return () => {
     around.now = parts.now();

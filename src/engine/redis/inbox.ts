@@ -8,7 +8,7 @@ import { reject, type Rejection } from "../../domain/rejection.ts";
 import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import type { AttachRequest, Stream } from "../engine.ts";
-import type { RecordedResults } from "../recorded-results.ts";
+import type { RecordedResults } from "../../domain/recorded-results.ts";
 import { textOf } from "./log-entry.ts";
 import type { Line } from "./signal-relay.ts";
 import type { Fields } from "./session-codec.ts";

@@ -70,6 +70,10 @@ const patterns = {
   moderationLog: "mod",
   /** hash: subject → suspension, bounded by `recordsMax`. */
   suspensions: "suspended",
+  /** stream: what each entry of the moderation log has decided, under the entry's id. Bounded in number and age; expires as the last one does. */
+  decisions: "decisions",
+  /** sorted set: case → when it was decided (epoch milliseconds) and what, in one number (see decision-stream.ts). Likewise. */
+  cases: "cases",
   /** set: entries of the moderation log whose lifecycle events are still to be appended (see tell_verdict.lua). */
   untoldVerdicts: "untold",
   /** stream: lifecycle events that are to be told (see lifecycle-reader.ts). Bounded; each is removed once it was told. */

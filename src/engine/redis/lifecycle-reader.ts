@@ -11,6 +11,7 @@ import type { LifecycleEvent, LifecycleType } from "../../domain/lifecycle.ts";
 import type { System } from "../../system.ts";
 import type { LifecycleListener } from "../engine.ts";
 import { LifecycleDelivery } from "../lifecycle-delivery.ts";
+import { HeldEvents } from "./held-events.ts";
 import type { Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
 
@@ -33,6 +34,8 @@ export interface LifecycleReaderParts {
 export class LifecycleReader {
   readonly #parts: LifecycleReaderParts;
   readonly #delivery: LifecycleDelivery;
+  readonly #held: HeldEvents;
+  #listener: LifecycleListener | undefined;
   /** By their ids in the stream: those that wait here, are being told, or were told and are still in the stream. */
   readonly #known = new Map<string, LifecycleEvent>();
   readonly #told = new Set<string>();
@@ -51,13 +54,15 @@ export class LifecycleReader {
   constructor(parts: LifecycleReaderParts) {
     this.#parts = parts;
     const { elapsed, defer } = parts.clock;
+    this.#held = new HeldEvents(parts);
     this.#delivery = new LifecycleDelivery({ defer, mayBegin: () => elapsed() < this.#leaseUntil });
   }
 
   listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
     if (this.#parts.wanted.length === 0) return;
     this.#onLost = onLost;
-    this.#delivery.listen(listener);
+    this.#listener = listener;
+    this.#delivery.listen((event) => this.#held.tell(event, listener));
     this.#wakeSoon();
   }
 
@@ -70,6 +75,17 @@ export class LifecycleReader {
   wake(): void {
     this.#holder = undefined;
     this.#wakeSoon();
+  }
+
+  /** Another node asks this one to tell an event. */
+  asked(from: string, event: string): void {
+    const { inBackground } = this.#parts;
+    inBackground("an event that is held here", () => this.#held.asked(from, event, this.#listener));
+  }
+
+  /** The node that was asked has told an event. */
+  told(id: string): void {
+    this.#held.told(id);
   }
 
   /** Redis is available again: after a failover ids may be lower than that of the last event that was read. */
@@ -91,7 +107,7 @@ export class LifecycleReader {
     if (!this.#delivery.isListening || this.#isClosing) return;
     this.#isClosing = true;
     this.#drop();
-    await this.#delivery.idle();
+    await Promise.all([this.#delivery.idle(), this.#held.idle()]);
     this.#cancel?.();
     await this.#reading?.catch(() => {});
     // Without Redis the lock expires, and what was told is told again.

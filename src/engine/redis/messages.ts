@@ -13,6 +13,10 @@ export type NodeMessage =
   | { type: "disconnect"; subject: Subject }
   /** There are lifecycle events, which this node is to tell. */
   | { type: "lifecycle" }
+  /** An event (JSON) that this node is to tell for another one, as it has what belongs to it. */
+  | { type: "tell"; from: string; event: string }
+  /** The event with this id was told by the node that was asked for it. */
+  | { type: "told"; id: string }
   /** Peers were paired on that node. */
   | { type: "waited"; node: string; waited: readonly Waited[] }
   /** What a node publishes to itself, to find out whether its subscription works. */
@@ -45,6 +49,10 @@ export function encodeMessage(message: OwnMessage): string {
       return message.type;
     case "disconnect":
       return lines("disconnect", message.subject.kind, message.subject.id);
+    case "tell":
+      return lines("tell", message.from, message.event);
+    case "told":
+      return lines("told", message.id);
     case "waited":
       return lines("waited", message.node, ...message.waited.map(textOfWaited));
     case "echo":
@@ -70,6 +78,12 @@ export function decodeMessage(text: string): NodeMessage | undefined {
       const kind = subjectKinds.find((one) => one === name);
       return kind && { type, subject: { kind, id } };
     }
+    case "tell": {
+      const [from, event] = splitLine(rest);
+      return { type, from, event };
+    }
+    case "told":
+      return { type, id: rest };
     case "waited": {
       const [node, all] = splitLine(rest);
       return { type, node, waited: readWaited(all) };

@@ -17,6 +17,9 @@ import {
   type Suspension,
   type Verdict,
 } from "../../domain/moderation.ts";
+import { carryOut, decisionsOf, type DecisionRecord } from "../../domain/decisions.ts";
+import type { Rejection } from "../../domain/rejection.ts";
+import type { DecisionStream } from "./decision-stream.ts";
 import type { Keys } from "./keys.ts";
 
 /** Entries kept; older reports no longer count, or there are too many. */
@@ -40,6 +43,8 @@ export interface ModerationLogOptions {
   tell: (entryId: string, events: readonly LifecycleEvent[]) => Promise<unknown>;
   /** Announces a new entry to all nodes. */
   notifyNodes: () => Promise<unknown>;
+  /** Keeps what was decided. */
+  decisions: Pick<DecisionStream, "restore" | "add" | "flush">;
   /** Another node's entry has suspended somebody, who may be connected here. */
   onVerdict: (verdict: Verdict) => void;
 }
@@ -70,7 +75,12 @@ export class ModerationLog {
   }
 
   /** Appends an entry for all nodes. Resolves with its effect. */
-  async append(entry: Decision): Promise<Verdict> {
+  async append(entry: Decision): Promise<Verdict & { decided: readonly DecisionRecord[] }> {
+    const verdict = await this.#appended(entry);
+    return { ...verdict, decided: decisionsOf(entry, verdict) };
+  }
+
+  async #appended(entry: Decision): Promise<Verdict> {
     const moderation = this.#moderation;
     const { keys, command, append, notifyNodes, lifecycle, tell } = this.#options;
     if (entry.kind === "report") {
@@ -108,8 +118,8 @@ export class ModerationLog {
     return true;
   }
 
-  suspendedUntil(party: Party, now: number): number | undefined {
-    return this.#moderation.suspendedUntil(party, now);
+  refusalOf(party: Party, now: number): Rejection | undefined {
+    return this.#moderation.refusalOf(party, now);
   }
 
   list(now: number): Suspension[] {
@@ -117,13 +127,17 @@ export class ModerationLog {
   }
 
   async #readAll(): Promise<void> {
+    const { decisions } = this.#options;
+    // Before the log: its older entries may have been dropped, and what they led to decides what the others lead to.
+    if (!this.#isRestored) await decisions.restore((record) => this.#recall(record));
     await this.#readNew();
+    await decisions.flush();
     if (!this.#isRestored) await this.#restore();
     this.#isRestored = true;
   }
 
   async #readNew(): Promise<void> {
-    const { keys, command, onVerdict } = this.#options;
+    const { keys, command, onVerdict, decisions } = this.#options;
     for (;;) {
       const range = [this.#readAfter, "+", "COUNT", String(entriesPerRead)];
       const reply = await command("XRANGE", keys.moderationLog(), ...range);
@@ -131,7 +145,8 @@ export class ModerationLog {
       for (const [id, [, json = ""]] of entries) {
         this.#readAfter = `(${id}`;
         const entry = JSON.parse(json) as Decision;
-        const verdict = this.#apply(entry);
+        const verdict = carryOut(this.#moderation, entry);
+        decisions.add(id, decisionsOf(entry, verdict));
         this.#remember(id, entry, verdict);
         const resolve = this.#pending.get(id);
         if (resolve) resolve(verdict);
@@ -150,19 +165,10 @@ export class ModerationLog {
       this.#lifecycle.delete(oldest);
   }
 
-  #apply(entry: Decision): Verdict {
-    const moderation = this.#moderation;
-    switch (entry.kind) {
-      case "report":
-        return moderation.report(entry, entry.at);
-      case "suspend":
-        return {
-          ...noEffect,
-          suspended: [moderation.suspend(entry.subject, entry.until, entry.at)],
-        };
-      case "lift":
-        return { ...noEffect, counted: moderation.lift(entry.subject, entry.at) };
-    }
+  #recall({ subject, decision, at, until }: DecisionRecord): void {
+    if (!subject) return;
+    if (decision === "lifted") this.#moderation.recallLift(subject);
+    else this.#moderation.recall(subject, at, until);
   }
 
   /** Takes in the suspensions whose entries are no longer in the stream, and stores those that the hash lacks. */
@@ -184,7 +190,11 @@ export class ModerationLog {
   async #stored(): Promise<Suspension[]> {
     const { keys, command } = this.#options;
     const all = (await command("HVALS", keys.suspensions())) as string[];
-    return all.map((json) => JSON.parse(json) as Suspension);
+    // Those of earlier versions have no reason.
+    return all.map((json) => {
+      const stored = JSON.parse(json) as Omit<Suspension, "because"> & Partial<Suspension>;
+      return { ...stored, because: stored.because ?? "other" };
+    });
   }
 
   /** Stores suspensions. Past the bound those are dropped first that are over, then those by reports that end soonest. */

@@ -5,13 +5,14 @@
  * (moves.ts). What belongs to the whole site (suspensions, the sockets of an address, the key of address hashes) is in shard 0.
  */
 import type { Moved } from "../../domain/change.ts";
+import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { ReportReason, Stats, Status } from "../../protocol.ts";
+import type { Media, Stats, Status } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -85,10 +86,12 @@ export class RedisEngine implements Engine {
     this.#suspensions = new Suspensions({
       node: site.node,
       limits: options.moderation,
+      decisionsKeepMs: options.decisionsKeepMs,
       lifecycle: options.lifecycle,
       clock: redis.clock,
       onLifecycle: () => site.lifecycle.appended(),
       evict: (sessionId) => this.#evict(sessionId),
+      warn: (sessionId, warning) => this.#at(sessionId, (shard) => shard.warn(sessionId, warning)),
       connected: (subject) => shards.flatMap(({ inboxes }) => inboxes.sessionsOf(subject)),
       inBackground: (what, task) => site.inBackground(what, task),
       onNewlyWaiting: (sessionIds) => site.sweeper.matchAtNextSweep(sessionIds),
@@ -135,7 +138,9 @@ export class RedisEngine implements Engine {
       },
       onAvailable: (how) => {
         redis.onAvailable?.(how, shard);
-        if (shard === 0) this.#sockets.writeAll();
+        if (shard !== 0) return;
+        this.#sockets.writeAll();
+        this.#site.inBackground("decisions", () => this.#suspensions.sync());
       },
       onHeartbeat: async () => {
         if (this.#shards.length === 1) return;
@@ -232,6 +237,10 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.send(caller, roomId, signal));
   }
 
+  media(caller: Caller, roomId: string, media: Media): Promise<{ delivered: boolean } | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
+  }
+
   confirm(caller: Caller, roomId: string): Promise<Confirmed | Rejection> {
     return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId));
   }
@@ -264,31 +273,62 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Moderation
 
-  async report(
-    caller: Caller,
-    roomId: string,
-    reason?: ReportReason,
-  ): Promise<Reported | Rejection> {
-    const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
+  async report(...report: Parameters<Engine["report"]>): Promise<Reported | Rejection> {
+    const [caller, roomId, reason, filing] = report;
+    const found = await this.#met(caller, roomId);
     if (isRejection(found)) return found;
-    const { reporter, met } = found;
-    // Partner and reporter may be in two shards by now.
-    const reported = await this.#at(met.partnerId, (shard) => shard.party(met));
-    if (isRejection(reported)) return reported;
-    const report = { roomId, reason, reporter, reported, earned: met.votes };
-    const made = await this.#site.transactor.answering(() => this.#suspensions.report(report));
+    const { met, ...parties } = found;
+    const filed = { roomId, reason, caseId: filing?.caseId, ...parties, earned: met.votes };
+    const made = await this.#onSite(() => this.#suspensions.report(filed, filing?.isHeld));
     // If this fails the report has counted all the same.
     if (!isRejection(made) && made.counted)
       await this.#at(met.partnerId, (shard) => shard.reproach(met.partnerId));
     return made;
   }
 
-  suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting"> | Rejection> {
-    return this.#site.transactor.answering(() => this.#suspensions.suspend(subject, until));
+  async messagesIn(caller: Caller, roomId: string): Promise<RoomMessages | Rejection> {
+    const found = await this.#met(caller, roomId);
+    if (isRejection(found)) return found;
+    const [received, sent] = await Promise.all(
+      [caller.sessionId, found.met.partnerId].map((id) =>
+        this.#at(id, (shard) => shard.messagesIn(id, roomId)),
+      ),
+    );
+    if (isRejection(received)) return received;
+    return isRejection(sent) ? sent : { received: received ?? [], sent: sent ?? [] };
   }
 
-  lift(subject: Subject): Promise<boolean | Rejection> {
-    return this.#site.transactor.answering(() => this.#suspensions.lift(subject));
+  /** The caller and the other member of its present or recent room, which may be in two shards by now. */
+  async #met(caller: Caller, roomId: string) {
+    const found = await this.#at(caller.sessionId, (shard) => shard.metIn(caller, roomId));
+    if (isRejection(found)) return found;
+    const reported = await this.#at(found.met.partnerId, (shard) => shard.party(found.met));
+    return isRejection(reported) ? reported : { ...found, reported };
+  }
+
+  suspend(...decision: Parameters<Suspensions["suspend"]>): ReturnType<Engine["suspend"]> {
+    return this.#onSite(() => this.#suspensions.suspend(...decision));
+  }
+
+  lift(...decision: Parameters<Suspensions["lift"]>): ReturnType<Engine["lift"]> {
+    return this.#onSite(() => this.#suspensions.lift(...decision));
+  }
+
+  dismiss(...decision: Parameters<Suspensions["dismiss"]>): ReturnType<Engine["dismiss"]> {
+    return this.#onSite(() => this.#suspensions.dismiss(...decision));
+  }
+
+  decisions(...asked: Parameters<Engine["decisions"]>): ReturnType<Engine["decisions"]> {
+    return this.#onSite(() => this.#suspensions.decisions(...asked));
+  }
+
+  caseAnswer(caseId: string): ReturnType<Engine["caseAnswer"]> {
+    return this.#onSite(() => this.#suspensions.ofCase(caseId));
+  }
+
+  /** What belongs to the whole site; `unavailable` while the Redis of shard 0 is. */
+  #onSite<T>(verb: () => Promise<T | Rejection>): Promise<T | Rejection> {
+    return this.#site.transactor.answering(verb);
   }
 
   suspensions(): Suspension[] {
@@ -296,8 +336,8 @@ export class RedisEngine implements Engine {
   }
 
   disconnect(subject: Subject): Promise<Rejection | undefined> {
-    const { node, transactor } = this.#site;
-    return transactor.answering<Rejection | undefined>(async () => {
+    const { node } = this.#site;
+    return this.#onSite<Rejection | undefined>(async () => {
       await node.publish(node.keys.allNodes(), { type: "disconnect", subject });
       return undefined;
     });
@@ -317,11 +357,11 @@ export class RedisEngine implements Engine {
   // The engine as a whole
 
   stats(): Promise<SiteStats | Rejection> {
-    return this.#site.transactor.answering(() => this.#openings.stats());
+    return this.#onSite(() => this.#openings.stats());
   }
 
   statsOf(lobby: string | undefined): Promise<Stats | Rejection> {
-    return this.#site.transactor.answering(() => this.#openings.statsOf(lobby));
+    return this.#onSite(() => this.#openings.statsOf(lobby));
   }
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */

@@ -5,7 +5,7 @@ const keyCommands =
   "exists get getex set incr del rename expire pexpire persist ttl pttl " +
   "hget hset hsetnx hdel hmget hgetall hvals hlen sadd srem scard smembers srandmember " +
   "setbit bitpos strlen zadd zrem zscore zcard zrange zrangebyscore zremrangebyscore zremrangebyrank zpopmin " +
-  "rpush rpushx llen lrange ltrim xadd xdel xlen xrange";
+  "rpush rpushx llen lrange ltrim xadd xdel xlen xrange xtrim";
 
 /** Each command with words that stand for its arguments: `KEY` for a key, `CHANNEL` for a channel of the site, and a subcommand. */
 export const rights: readonly (readonly [command: string, ...args: string[]])[] = [

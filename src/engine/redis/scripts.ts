@@ -17,6 +17,7 @@ import exportSession from "./lua/export_session.lua" with { type: "text" };
 import findSignal from "./lua/find_signal.lua" with { type: "text" };
 import fits from "./lua/fits.lua" with { type: "text" };
 import heartbeat from "./lua/heartbeat.lua" with { type: "text" };
+import keepDecisions from "./lua/keep_decisions.lua" with { type: "text" };
 import keepBlocker from "./lua/keep_blocker.lua" with { type: "text" };
 import log from "./lua/log.lua" with { type: "text" };
 import persons from "./lua/persons.lua" with { type: "text" };
@@ -227,6 +228,10 @@ export const scripts = {
   heartbeat: defineScript<
     [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
   >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+  keepDecisions: defineScript<0 | 1>()(
+    ["entry", "json", "max", "cases_max", "keep_ms", "kept_since", "cases_since"],
+    keepDecisions,
+  ),
   readCounts: defineScript<[counts: number[], ofLobbies: Pairs]>("no-writes")([], readCounts),
   // Also while memory is full: then it is what makes room.
   readLifecycle: defineScript<LifecycleRead>("allow-oom")(

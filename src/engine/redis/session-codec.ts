@@ -10,6 +10,7 @@ import {
   type PastRoom,
   type Room,
   type Session,
+  type WarningEvent,
 } from "../../domain/session.ts";
 import type { Conduct } from "../../domain/conduct.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
@@ -32,6 +33,7 @@ export const accountFields: ReadonlySet<string> = new Set([
   "penalty",
   "conduct",
   "intents",
+  "warning",
   "avoidances",
 ]);
 
@@ -95,6 +97,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       skipPenalty: parse<SkipPenalty>(fields["penalty"]),
       conduct: parse<Conduct>(fields["conduct"]),
       intentsFullAt: Number(fields["intents"] ?? 0),
+      warning: parse<WarningEvent>(fields["warning"]),
       graceUntil: number(fields["grace"]),
       lostAt: number(fields["lost"]),
     },
@@ -145,6 +148,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     penalty: json(value.skipPenalty),
     conduct: json(value.conduct),
     intents: text(value.intentsFullAt || undefined),
+    warning: json(value.warning),
     grace: text(value.graceUntil),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),

@@ -5,9 +5,11 @@
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
 import { askAgain } from "../../domain/again.ts";
+import { messagesIn, type RoomMessages } from "../../domain/attestation.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import { hasLanes } from "../../domain/lanes.ts";
+import { setMedia } from "../../domain/media.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import {
@@ -18,11 +20,12 @@ import {
   type Room,
   type RoomEnd,
   type Session,
+  type WarningEvent,
 } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Stats, Status } from "../../protocol.ts";
+import { limits, type Media, type Stats, type Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -211,6 +214,14 @@ export class Shard {
     return this.#relay.send(caller, roomId, signal);
   }
 
+  media(caller: Caller, roomId: string, media: Media): Promise<{ delivered: boolean } | Rejection> {
+    return this.transactor.forCaller<{ delivered: boolean }>(
+      caller,
+      reject("not-in-room"),
+      (draft, transaction) => setMedia(draft.value, transaction.partnerOf(draft), roomId, media),
+    );
+  }
+
   confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {
     return this.transactor.forCaller<transitions.Confirmed>(
       caller,
@@ -316,6 +327,25 @@ export class Shard {
     return isRejection(evicted) ? [] : evicted.newlyWaiting;
   }
 
+  /** Tells a session a warning: now, or when it comes back. One that was forgotten is told nothing. */
+  async warn(sessionId: string, warning: WarningEvent): Promise<void> {
+    await this.transactor.transact({ ids: [sessionId] }, (transaction) => {
+      const draft = transaction.get(sessionId);
+      return draft && transaction.apply(transitions.warn(draft.value, warning));
+    });
+  }
+
+  /** The messages that a session was sent in a room, as far as its log has them. */
+  messagesIn(session: string, roomId: string): Promise<RoomMessages["sent"] | Rejection> {
+    const read = (after: number) =>
+      this.node.run(scripts.readLog, { session, after, events_max: limits.logEventsMax });
+    return this.transactor.answering(async () => {
+      const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
+      const [, , , entries] = await read(dropped);
+      return messagesIn(entries, roomId);
+    });
+  }
+
   // -------------------------------------------------------------------------------------------
   // The shard as a whole
 
@@ -362,6 +392,10 @@ export class Shard {
         return this.#parts.onDisconnect(message.subject);
       case "lifecycle":
         return this.lifecycle.wake();
+      case "tell":
+        return this.lifecycle.asked(message.from, message.event);
+      case "told":
+        return this.lifecycle.told(message.id);
       case "waited":
         return this.#waits.receive(message);
       case "echo":

@@ -9,7 +9,7 @@ import { knowsRoom } from "../../domain/session.ts";
 import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import type { Caller } from "../engine.ts";
-import { RecordedResults } from "../recorded-results.ts";
+import { RecordedResults } from "../../domain/recorded-results.ts";
 import type { Inboxes } from "./inbox.ts";
 import { signalEntry } from "./log-entry.ts";
 import { isUnavailable, type Node } from "./node.ts";

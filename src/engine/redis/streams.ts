@@ -99,7 +99,7 @@ export class RedisStreams {
   #attachIn(transaction: Transaction, attaching: Attaching) {
     const { node, random, transactor } = this.#parts;
     const { request, streamId } = attaching;
-    const { sessionId, position, addressHash, account, lobby, generation } = request;
+    const { sessionId, position, addressHash, account, lobby, lobbies, generation } = request;
     const draft = transaction.getOrCreate(sessionId);
     const log = this.#livingLog(draft);
     const recovery = recoveryOf(position, log);
@@ -122,7 +122,7 @@ export class RedisStreams {
     const change = transitions.attach(
       draft.value,
       transaction.partnerOf(draft),
-      { addressHash, account, lobby, generation, recovery },
+      { addressHash, account, lobby, lobbies, generation, recovery },
       transactor.surroundings(),
     );
     const nodesBefore = nodesOf(draft.streams);

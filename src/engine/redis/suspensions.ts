@@ -1,19 +1,22 @@
 /** Reports and suspensions on all nodes, and what a suspension does to the sessions that it applies to. */
 import type { Decision, LifecycleType } from "../../domain/lifecycle.ts";
+import { warningOf, type DecisionsRequest, type ExportedDecision } from "../../domain/decisions.ts";
 import type {
+  Grounds,
   ModerationLimits,
   Report,
   Subject,
   Suspension,
   Verdict,
 } from "../../domain/moderation.ts";
-import { reject, type Rejection } from "../../domain/rejection.ts";
-import { partyOf, type Session } from "../../domain/session.ts";
-import type { ReportReason } from "../../protocol.ts";
+import type { Rejection } from "../../domain/rejection.ts";
+import { partyOf, type Session, type WarningEvent } from "../../domain/session.ts";
+import type { CaseAnswer } from "../../protocol.ts";
 import type { System } from "../../system.ts";
-import type { Reported } from "../engine.ts";
+import type { Decided, Reported } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import { lifecycleMax } from "./constants.ts";
+import { DecisionStream } from "./decision-stream.ts";
 import { ModerationLog } from "./moderation-log.ts";
 import type { Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
@@ -26,6 +29,8 @@ export interface SuspensionsParts {
   /** This process, on the Redis that has the log. */
   node: Node;
   limits: ModerationLimits;
+  /** See `EngineOptions`. */
+  decisionsKeepMs: number | undefined;
   /** Lifecycle events that are told. */
   lifecycle: readonly LifecycleType[] | undefined;
   clock: Pick<System, "elapsed">;
@@ -33,6 +38,8 @@ export interface SuspensionsParts {
   onLifecycle: () => void;
   /** Takes a session out of lobby and room, wherever it is. Returns whose tickets entered the lobby because of it. */
   evict: (sessionId: string) => Promise<string[]>;
+  /** Tells a session a warning, wherever it is: now, or when it comes back. */
+  warn: (sessionId: string, warning: WarningEvent) => Promise<unknown>;
   /** The sessions with streams on this node to which a suspension of the subject applies. */
   connected: (subject: Subject) => readonly string[];
   /** Runs a task whose result nothing waits for. */
@@ -44,6 +51,7 @@ export interface SuspensionsParts {
 export class Suspensions {
   readonly #parts: SuspensionsParts;
   readonly #log: ModerationLog;
+  readonly #decisions: DecisionStream;
   /** Since when entries of the log are known to be untold, by the monotonic clock. */
   #untold = new Map<string, number>();
   #isKnown = false;
@@ -51,6 +59,7 @@ export class Suspensions {
   constructor(parts: SuspensionsParts) {
     const { node, limits, inBackground, onNewlyWaiting, onLifecycle, lifecycle = [] } = parts;
     this.#parts = parts;
+    this.#decisions = new DecisionStream(node, parts.decisionsKeepMs ?? 0);
     this.#log = new ModerationLog({
       limits,
       lifecycle,
@@ -62,6 +71,7 @@ export class Suspensions {
         if (texts.length > 0) onLifecycle();
       },
       keys: node.keys,
+      decisions: this.#decisions,
       now: () => node.now(),
       command: (...args) => node.command(...args),
       notifyNodes: () => node.publish(node.keys.allNodes(), { type: "moderation" }),
@@ -87,33 +97,64 @@ export class Suspensions {
 
   /** `suspended` for a session that must stay out. */
   of(session: Session): Rejection | undefined {
-    const until = this.#log.suspendedUntil(partyOf(session), this.#parts.node.now());
-    return until === undefined ? undefined : reject("suspended", { until });
+    return this.#log.refusalOf(partyOf(session), this.#parts.node.now());
   }
 
   list(): Suspension[] {
     return this.#log.list(this.#parts.node.now());
   }
 
-  /** @throws {RedisUnavailable} */
-  async report(report: Report & { reason?: ReportReason | undefined }): Promise<Reported> {
-    const verdict = await this.#append({ kind: "report", at: this.#parts.node.now(), ...report });
+  /**
+   * @param isHeld whether this process has a note or evidence.
+   * @throws {RedisUnavailable}
+   */
+  async report(report: Report, isHeld = false): Promise<Reported> {
+    const { node } = this.#parts;
+    const heldBy = isHeld ? node.id : undefined;
+    const verdict = await this.#append({ kind: "report", at: node.now(), ...report, heldBy });
+    const warning = warningOf(verdict);
+    if (warning) await this.#warn(report, warning);
     const newlyWaiting = await this.#evict(verdict, "all nodes");
     return { ...verdict, reported: report.reported, newlyWaiting };
   }
 
+  /** Of an account a session that is connected here, if any is. */
+  async #warn({ reported: { sessionId, account } }: Report, warning: WarningEvent): Promise<void> {
+    const { connected, warn } = this.#parts;
+    const sessions = account === undefined ? [] : connected({ kind: "account", id: account });
+    await warn(sessions.includes(sessionId) ? sessionId : (sessions[0] ?? sessionId), warning);
+  }
+
   /** @param until epoch milliseconds. @throws {RedisUnavailable} */
-  async suspend(subject: Subject, until: number): Promise<Pick<Reported, "newlyWaiting">> {
+  async suspend(
+    subject: Subject,
+    until: number,
+    grounds?: Grounds,
+  ): Promise<Pick<Reported, "newlyWaiting" | "decided">> {
     const at = this.#parts.node.now();
-    const verdict = await this.#append({ kind: "suspend", at, subject, until });
-    return { newlyWaiting: await this.#evict(verdict, "all nodes") };
+    const verdict = await this.#append({ kind: "suspend", at, ...grounds, subject, until });
+    return { decided: verdict.decided, newlyWaiting: await this.#evict(verdict, "all nodes") };
   }
 
   /** `false` if there was no such suspension. @throws {RedisUnavailable} */
-  async lift(subject: Subject): Promise<boolean> {
+  async lift(subject: Subject, grounds?: Grounds): Promise<boolean> {
     const at = this.#parts.node.now();
-    const { counted } = await this.#append({ kind: "lift", at, subject });
-    return counted;
+    return (await this.#append({ kind: "lift", at, ...grounds, subject })).counted;
+  }
+
+  /** @throws {RedisUnavailable} */
+  async dismiss(caseId: string, grounds?: Grounds): Promise<Decided> {
+    return this.#append({ kind: "dismiss", at: this.#parts.node.now(), ...grounds, caseId });
+  }
+
+  /** Rejects while Redis is unavailable. */
+  decisions(request: DecisionsRequest): Promise<ExportedDecision[]> {
+    return this.#decisions.list(request);
+  }
+
+  /** Rejects while Redis is unavailable. */
+  ofCase(caseId: string): Promise<CaseAnswer> {
+    return this.#decisions.ofCase(caseId);
   }
 
   /**
@@ -135,7 +176,7 @@ export class Suspensions {
     }
   }
 
-  async #append(entry: Decision): Promise<Verdict> {
+  async #append(entry: Decision): Promise<Verdict & Decided> {
     if (!this.#parts.node.available) throw new RedisUnavailable("Redis is unavailable");
     return this.#log.append(entry);
   }

@@ -1,6 +1,7 @@
 /** What a load peer has to know of a server's protocol. */
 
-export type SignalKind = "candidate" | "sdp";
+/** A text is a message through the server; only tRPC's dialect has it. */
+export type SignalKind = "candidate" | "sdp" | "text";
 
 /** What a frame of the server's means to the load. */
 export type Heard =

@@ -22,6 +22,10 @@ export const initOf = (n: number) => ({
   usernameFragment: "abcd",
 });
 
+/** As long as a candidate in JSON, so that both are compared at one size. */
+export const textOf = (n: number) =>
+  `Number #${n}#: `.padEnd(JSON.stringify(initOf(n)).length, "lorem ipsum dolor sit amet ");
+
 /** The number between the marks. */
 export function numberIn(text: string): number {
   const from = text.indexOf("#");

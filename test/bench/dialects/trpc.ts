@@ -1,7 +1,7 @@
 /** tRPC, as `src/client` speaks it. */
 import * as frames from "../frames.ts";
 import type { Client, Dialect, Heard, SignalKind } from "./dialect.ts";
-import { initOf, numberIn, roomIdIn, sdpOf } from "./signals.ts";
+import { initOf, numberIn, roomIdIn, sdpOf, textOf } from "./signals.ts";
 
 const wishes = {
   interests: [],
@@ -38,11 +38,12 @@ class TrpcClient implements Client {
   }
 
   signals(kind: SignalKind, numbers: readonly number[]): string[] {
-    const calls = numbers.map((n) =>
-      kind === "candidate"
-        ? frames.candidate(n + signalId, this.roomId, initOf(n), newMutationId())
-        : frames.description(n + signalId, "offer", this.roomId, sdpOf(n), newMutationId()),
-    );
+    const calls = numbers.map((n) => {
+      const [call, id] = [n + signalId, newMutationId()];
+      if (kind === "candidate") return frames.candidate(call, this.roomId, initOf(n), id);
+      if (kind === "text") return frames.say(call, this.roomId, textOf(n), id);
+      return frames.description(call, "offer", this.roomId, sdpOf(n), id);
+    });
     return [frames.frameOf(calls)];
   }
 

@@ -1,5 +1,5 @@
 /** Facts and wants in Redis: the contract, many who wait, nodes with different declarations, and peers in different shards. */
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { createDimensions } from "../../../src/domain/facts.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { createLobby } from "../../../src/app/peer-stream.ts";
@@ -17,6 +17,9 @@ import { describeFacts, dimensions } from "../../support/facts-contract.ts";
 import { enginesOn, startRedis } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
+
+// Some tests take a thousand round trips and more.
+setDefaultTimeout(40_000);
 
 const { "in Redis": open } = await everyEngine(1);
 if (!open) throw new Error("there must be an engine in Redis");
@@ -56,6 +59,31 @@ test("places are given in turn, and taken again: those who were queued first are
   for (const one of waiting.slice(0, 140)) await leave(one);
   expect(await offered()).toEqual(["fits 140", "fits 141", "fits 142", "fits 143"]);
   await engines.close();
+});
+
+test("a look reads a bounded number of those whom only their exact values tell from others, under however many terms", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis, { prefix: "bounded:" });
+  const system = createVirtualSystem();
+  const topics = Array.from({ length: 40 }, (_, n) => `topic ${n}`);
+  const declared = createDimensions({ topics: { kind: "set", of: topics } });
+  const { enter } = accountVerbs(engines.open(system, { ...engineOptions, dimensions: declared }));
+  // Each in half of the terms, and no two alike.
+  for (let n = 0; n < 400; n++)
+    await enter(`states many, and wants what nobody states ${n}`, undefined, {
+      facts: { topics: topics.slice(0, 32).filter((_, m) => (m * (n + 1)) % 31 < 15) },
+      wants: [{ of: "topics", in: ["topic 39"] }],
+    });
+  await redis.cli("config", "resetstat");
+  await enter("looks under many", undefined, {
+    facts: { topics: topics.slice(0, 16) },
+    wants: [{ of: "topics", in: topics.slice(16, 32) }],
+  });
+  const stats = await redis.cli("info", "commandstats");
+  const reads = Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1]);
+  await engines.close();
+  expect(reads).toBeGreaterThan(0);
+  expect(reads).toBeLessThan(400);
 }, 30_000);
 
 test("nodes to which different dimensions are declared pair nobody against a hard want that either knows", async () => {
@@ -96,6 +124,9 @@ test("nodes to which different dimensions are declared pair nobody against a har
   expect(await candidates({ region: "eu" }, [{ of: "pets", in: ["cat"] }])).toEqual(no);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 30 }])).toEqual(yes);
   expect(await candidates({ region: "eu" }, [{ of: "age", from: 31 }])).toEqual(no);
+  // A dimension that has become one of another kind.
+  expect(await candidates({ region: "eu" }, [{ of: "age", in: ["30 to 40"] }])).toEqual(no);
+  expect(await candidates({ region: "eu" }, [{ of: "age", is: true }])).toEqual(no);
   // Behind many that do not fit only those of the same declaration are found; each has places of its own.
   const misfit = { facts: { adult: false }, wants: [{ of: "adult", is: false }] };
   for (let n = 0; n < 60; n++)

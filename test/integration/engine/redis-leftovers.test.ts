@@ -50,6 +50,9 @@ const lives = {
   lifecycleReader: quarterHourMs,
   // As many as are kept of suspensions.
   suspensions: "lasts",
+  // As long as the operator has set, and so many.
+  decisions: "lasts",
+  cases: "lasts",
   // With the sessions that they name: as many as `BlockLimits` says.
   blockers: tokenLifeMs,
   blockersAt: tokenLifeMs,

@@ -1,5 +1,5 @@
 /** Lifecycle events in Redis are told at least once, whichever node, connection or Redis dies or sleeps meanwhile. */
-import { afterAll, afterEach, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { lifecycleTypes, type LifecycleEvent } from "../../../src/domain/lifecycle.ts";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
@@ -7,6 +7,7 @@ import type { LifecycleListener } from "../../../src/engine/engine.ts";
 import { createKeys } from "../../../src/engine/redis/keys.ts";
 import { createRedisEngine, type RedisEngine } from "../../../src/engine/redis/redis-engine.ts";
 import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
+import type { ReportReason } from "../../../src/protocol.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { startRedis } from "../../support/redis.ts";
@@ -301,6 +302,131 @@ test("a report is told although the node dies that has written it, and only once
   // Two heartbeats later nobody has told it again.
   await Bun.sleep(250);
   expect(all().filter((one) => one === name)).toHaveLength(1);
+});
+
+describe("a report with evidence", () => {
+  /** Notes each `reported` event that its process was told. */
+  const reportsOf = () => {
+    const told: LifecycleEvent[] = [];
+    const note = (event: LifecycleEvent) => void (event.type === "reported" && told.push(event));
+    return { told, note };
+  };
+  const filing = { caseId: "a case", isHeld: true };
+
+  test("is told by the node that has it, whichever has the lock", async () => {
+    const [first, second] = [reportsOf(), reportsOf()];
+    const { engine: holder } = await openNode(first.note);
+    await until("the first one has the lock", async () =>
+      (await redis.cli("exists", createKeys(prefix).lifecycleReader())).startsWith("1"),
+    );
+    const { engine: other } = await openNode(second.note);
+    await other.report(await meet(other, "room"), "room", "spam", filing);
+    await until("it is told", () => second.told.length === 1, 5000);
+    await until("the stream is empty", isEmpty);
+    await holder.report(await meet(holder, "home"), "home", "spam", { ...filing, caseId: "two" });
+    await until("that of the holder is told there", () => first.told.length === 1, 5000);
+    await until("the stream is empty", isEmpty);
+    expect([first.told.length, second.told.length]).toEqual([1, 1]);
+  });
+
+  test("is told once, although the node that asked for it dies meanwhile", async () => {
+    await using wire = await createTcpProxy(new URL(redis.url));
+    const locations = [wire.http.replace("http", "redis")];
+    const { engine: doomed } = await openNode(() => {}, { locations });
+    opened.splice(opened.indexOf(doomed), 1);
+    await until("it has the lock", async () =>
+      (await redis.cli("exists", createKeys(prefix).lifecycleReader())).startsWith("1"),
+    );
+    const told: string[] = [];
+    const answer = Promise.withResolvers<void>();
+    const { engine } = await openNode(async ({ type, id }) => {
+      if (type !== "reported") return;
+      told.push(id);
+      await answer.promise;
+    });
+    const lock = () => redis.cli("get", createKeys(prefix).lifecycleReader());
+    const before = await lock();
+    await engine.report(await meet(engine, "room"), "room", "spam", filing);
+    await until("the other node was asked", () => told.length === 1);
+    wire.refuse(true);
+    wire.cut();
+    await until("the lock has gone over", async () => {
+      const now = await lock();
+      return now.trim() !== "" && now !== before;
+    });
+    answer.resolve();
+    await until("the stream is empty", isEmpty);
+    expect(told).toHaveLength(1);
+  });
+
+  test("is told by another node if the one that has it is gone, which says so", async () => {
+    await using wire = await createTcpProxy(new URL(redis.url));
+    const { told, note } = reportsOf();
+    await openNode(note);
+    await until("it has the lock", async () =>
+      (await redis.cli("exists", createKeys(prefix).lifecycleReader())).startsWith("1"),
+    );
+    const locations = [wire.http.replace("http", "redis")];
+    const { engine: doomed } = await openNode(() => new Promise<void>(() => {}), { locations });
+    opened.splice(opened.indexOf(doomed), 1);
+    await doomed.report(await meet(doomed, "room"), "room", "spam", filing);
+    wire.refuse(true);
+    wire.cut();
+    await until("it is told", () => told.length === 1, 15_000);
+    // By that the listener knows that there was something.
+    expect(told[0]).toMatchObject({ caseId: "a case", heldBy: expect.any(String) });
+    await until("the stream is empty", isEmpty);
+  });
+});
+
+test("what was decided is recorded although the node dies that has written it, once and by any other", async () => {
+  const { engine } = await openNode();
+  const keys = createKeys(prefix);
+  const subject = { kind: "session", id: "troll" };
+  const entry = { kind: "suspend", at: Date.now(), subject, until: Date.now() + 60_000 };
+  const append = (one: object) =>
+    redis.cli("xadd", keys.moderationLog(), "*", "entry", JSON.stringify(one));
+  await append({ ...entry, because: "hate", caseId: "one" });
+  // A node that starts later finds it in the log.
+  const { engine: later } = await openNode();
+  await append({ kind: "lift", at: Date.now(), subject });
+  const listed = async () => {
+    const decisions = await later.decisions({ limit: 10 });
+    return isRejection(decisions) ? [] : decisions;
+  };
+  await until("the first is recorded", async () => (await listed()).length >= 1);
+  await engine.dismiss("another");
+  await until("all are recorded", async () => (await listed()).length >= 3);
+  expect((await listed()).map(({ decision, because }) => [decision, because])).toEqual([
+    ["suspended", "hate"],
+    ["lifted", "operator"],
+    ["none", "operator"],
+  ]);
+  expect(await engine.caseAnswer("one")).toMatchObject({ decision: "suspended" });
+});
+
+test("a node that starts later takes the same next step as those that have seen all", async () => {
+  const sanctions = { warns: true, sessionReporters: 1, sessionSteps: [1, 60_000, 3_600_000] };
+  const moderation = { ...engineOptions.moderation, voteAfterMs: 0, ...sanctions };
+  const open = async () => {
+    prefix ||= `site ${++sites}:`;
+    const { url } = redis;
+    const options = { locations: [url], prefix, clock: createSystem() };
+    const engine = createRedisEngine(createSystem(), { ...engineOptions, moderation }, options);
+    opened.push(engine);
+    await engine.opened();
+    return engine;
+  };
+  const first = await open();
+  const decisionOf = async (engine: RedisEngine, reason: ReportReason) => {
+    const verdict = await engine.report(await meet(engine, "room"), "room", reason);
+    if (isRejection(verdict)) throw new Error(verdict.reason);
+    return verdict.decided[0]?.decision;
+  };
+  expect(await decisionOf(first, "spam")).toBe("warned");
+  // The log is lost, as strangers' reports can push entries out of it; what was decided is not.
+  await redis.cli("del", createKeys(prefix).moderationLog());
+  expect(await decisionOf(await open(), "hate")).toBe("suspended");
 });
 
 test("an idle site costs one script for each heartbeat", async () => {

@@ -24,14 +24,14 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   const sent: Signal[] = [];
   /** What the partner announces that it sends: audio and video. */
   const media: string[] = [];
+  /** What it tells the listener that it sends. */
+  const told: string[] = [];
   let deliver: ((signal: Signal) => void) | undefined;
   const call = createCall({
     room: {
       roomId: "room",
       polite: options.polite,
       relayOnly: options.relayOnly ?? false,
-      sharedInterests: [],
-      partnerFacts: {},
       mode: options.mode ?? "video",
       iceServers: options.iceServers ?? [{ urls: ["stun:stun.example"] }],
     },
@@ -47,6 +47,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       connected: () => log.push("connected"),
       interrupted: (broken) => log.push(broken ? "interrupted" : "mended"),
       failed: () => log.push("failed"),
+      media: ({ audio, video }) => told.push(`${audio} ${video}`),
       hungUp: () => log.push("hung up"),
       message(message) {
         if (message.type === "chat") log.push(`chat: ${message.text}`);
@@ -60,6 +61,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
     call,
     log,
     media,
+    told,
     sent,
     kinds,
     pc: browser.last,

@@ -2,6 +2,7 @@ import type { Connection, ConnectionListener } from "../../../src/client/connect
 import type { Answer, Input, MutationName } from "../../../src/client/mutations.ts";
 import type { PeerStreamError } from "../../../src/client/state.ts";
 import type {
+  CaseAnswer,
   IceServer,
   PeerEvent,
   PeerState,
@@ -66,6 +67,12 @@ export class FakeConnection implements Connection {
   fresh: () => Promise<IceServer[]> = () => Promise.reject(new Error("none"));
   iceServers(): Promise<IceServer[]> {
     return this.fresh();
+  }
+
+  /** The answer of the `case` query. */
+  decided: (caseId: string) => Promise<CaseAnswer> = async () => ({});
+  caseOf(caseId: string): Promise<CaseAnswer> {
+    return this.decided(caseId);
   }
 
   async counts(): Promise<never> {
@@ -134,6 +141,8 @@ function terms(roomId: string): RoomTerms & { iceServers: [] } {
     sharedInterests: ["chess"],
     partnerFacts: {},
     mode: "video",
+    chat: "direct",
+    media: { audio: true, video: true },
     iceServers: [],
   };
 }

@@ -146,7 +146,7 @@ describe("falls back to HTTP", () => {
     expect(all.http.streams.length).toBeGreaterThan(0);
   });
 
-  test("to ask for the counts, without a stream", async () => {
+  test("to ask for the counts and the site, without a stream", async () => {
     const all = alice(refuses);
     const counts = all.connection.counts();
     await all.live(5000);
@@ -154,6 +154,8 @@ describe("falls back to HTTP", () => {
     expect(all.http.batches.map(({ paths }) => paths)).toEqual([["stats"]]);
     await Promise.all([all.connection.counts("berlin"), all.live(5000)]);
     expect(decodeURIComponent(all.http.urls.at(-1) ?? "")).toContain('{"lobby":"berlin"}');
+    await Promise.all([all.connection.site(), all.live(5000)]);
+    expect(all.http.batches.at(-1)?.paths).toEqual(["site"]);
     expect(all.http.streams).toEqual([]);
   });
 });

@@ -41,6 +41,8 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   sharedInterests: ["chess"],
   partnerFacts: { region: "eu" },
   mode: "video",
+  chat: "direct",
+  media: { audio: true, video: true },
   iceServers: [],
 });
 const paired = (roomId: string): PeerState => ({
@@ -71,9 +73,7 @@ const createOffer = (roomId: string) =>
   event({ ...room(roomId), type: "create-offer", polite: false });
 const begun = (roomId: string): SessionInput => ({
   type: "call-begun",
-  roomId,
-  sharedInterests: ["chess"],
-  partnerFacts: { region: "eu" },
+  room: room(roomId),
   remote,
 });
 const partnerGone = (roomId: string, reason: EndReason, callAlive = true) =>
@@ -266,6 +266,8 @@ describe("a room", () => {
       roomId: "room-1",
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
+      mode: "video",
+      chat: "direct",
     });
     run.apply({ type: "call-connected" });
     expect(run.mutations).toEqual(["connected"]);
@@ -274,6 +276,8 @@ describe("a room", () => {
       roomId: "room-1",
       sharedInterests: ["chess"],
       partnerFacts: { region: "eu" },
+      mode: "video",
+      chat: "direct",
       remote,
     });
   });
@@ -474,6 +478,66 @@ describe("report and block", () => {
     alone.apply({ type: "mutation-refused", key: alone.key("block"), error: notInRoom });
     expect(alone.types).toEqual(["join", "resolve-request"]);
     expect(alone.commands.at(-1)).toMatchObject({ outcome: { ok: false, error: notInRoom } });
+  });
+});
+
+describe("a report with details", () => {
+  const shown = { note: "a note", evidence: { still: "…" } };
+
+  test("sends them, and resolves with the case's id", () => {
+    const run = connected().apply({ type: "report", request: 7, reason: "spam", ...shown });
+    const input = { roomId: "room-1", reason: "spam", ...shown };
+    expect(run.commands).toContainEqual(
+      expect.objectContaining({ type: "enqueue", mutation: { name: "report", input } }),
+    );
+    run.apply({
+      type: "mutation-answered",
+      key: run.key("report"),
+      accepted: true,
+      caseId: "a case",
+    });
+    const outcome = { ok: true, accepted: true, caseId: "a case" };
+    expect(run.commands).toContainEqual({ type: "resolve-request", request: 7, outcome } as never);
+  });
+
+  test("can quote the last messages of its room, also after the end, and as many as the server takes", () => {
+    const run = connected();
+    const said = (text: string) =>
+      run.apply({ type: "data-channel-message", message: { type: "chat", text } });
+    said("hello");
+    run.apply({ type: "chat-sent", text: "hi" });
+    const quoted = () => run.model.messages.map(({ from, text }) => `${from}: ${text}`);
+    expect(quoted()).toEqual(["partner: hello", "me: hi"]);
+    run.apply(partnerGone("room-1", "left"));
+    expect(quoted()).toEqual(["partner: hello", "me: hi"]);
+    run.apply(createOffer("room-2"), begun("room-2"));
+    expect(quoted()).toEqual([]);
+    for (let n = 0; n < 40; n++) said(`${n}`);
+    expect(quoted()).toHaveLength(30);
+    expect(quoted().at(-1)).toBe("partner: 39");
+    for (let n = 0; n < 5; n++) said("é".repeat(1000));
+    // Four of 2,000 bytes, and as many of the small ones as there is room for.
+    expect(run.model.messages.filter(({ text }) => text.length === 1000)).toHaveLength(4);
+  });
+});
+
+describe("a warning and a suspension", () => {
+  test("that comes is an event for the page, whatever it does", () => {
+    const warning = { type: "warning", because: "spam", caseId: "a case" } as const;
+    for (const run of [connected(), inLobby()])
+      expect(run.apply(event(warning)).commands).toEqual([{ type: "emit", event: warning }]);
+  });
+
+  test("that ends a call leaves the peer idle, with its reasons, and asks for nothing", () => {
+    const notice = { until: 5, because: "hate", caseId: "a case", appeal: "write to us" } as const;
+    const run = connected().apply(
+      event({ type: "resync", state: { status: "idle" }, suspended: notice }),
+    );
+    expect(run.types).not.toContain("enqueue");
+    expect(run.state).toEqual({
+      status: "idle",
+      error: expect.objectContaining({ kind: "rejected", reason: "suspended", ...notice }),
+    } as never);
   });
 });
 

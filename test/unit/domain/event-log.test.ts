@@ -65,6 +65,8 @@ describe("the event log", () => {
     relayOnly: false,
     sharedInterests: [],
     mode: "video" as const,
+    chat: "direct" as const,
+    media: { audio: true, video: true },
     partnerFacts: {},
   };
   const lobby = toLogText({ type: "lobby", waiting: 1, online: 2 });
@@ -143,6 +145,8 @@ describe("the text of an event", () => {
       relayOnly: false,
       sharedInterests: [],
       mode: "video" as const,
+      chat: "direct" as const,
+      media: { audio: true, video: true },
       partnerFacts: {},
     };
     const cases: [LoggedEvent, Lack | undefined][] = [

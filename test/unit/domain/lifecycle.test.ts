@@ -186,7 +186,7 @@ describe("lifecycle events", () => {
       lifecycleOfDecision(...given).map(({ type }) => type);
     expect(types(report, none, lifecycleTypes)).toEqual([]);
     const since = (at: number) =>
-      ({ subject: bobs, since: at, until: 100, by: "reports" }) as const;
+      ({ subject: bobs, since: at, until: 100, by: "reports", because: "other" }) as const;
     const verdict = { first: true, counted: true, suspended: [since(9)] };
     expect(types(report, verdict, lifecycleTypes)).toEqual(["reported", "suspended"]);
     expect(types(report, verdict, ["suspended"])).toEqual(["suspended"]);

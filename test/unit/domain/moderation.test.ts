@@ -6,8 +6,10 @@ const limits: ModerationLimits = {
   windowMs: 100_000,
   sessionReporters: 3,
   addressReporters: 5,
-  sessionMs: 50_000,
-  addressMs: 10_000,
+  sessionSteps: [50_000],
+  addressSteps: [10_000],
+  warns: false,
+  decayMs: 0,
   recordsMax: 1000,
   voteAfterMs: 5000,
   votesPerHour: 10,
@@ -44,19 +46,31 @@ describe("reports", () => {
       [],
       [],
       [
-        { subject: session("Mallory"), since: 1000, until: 51_000, by: "reports" },
-        { subject: address(homeOf("Mallory")), since: 1000, until: 11_000, by: "reports" },
+        {
+          subject: session("Mallory"),
+          since: 1000,
+          until: 51_000,
+          by: "reports",
+          because: "other",
+        },
+        {
+          subject: address(homeOf("Mallory")),
+          since: 1000,
+          until: 11_000,
+          by: "reports",
+          because: "other",
+        },
       ],
     ]);
-    expect(state.suspendedUntil(mallory, 1000)).toBe(51_000);
-    expect(state.suspendedUntil(mallory, 50_999)).toBe(51_000);
-    expect(state.suspendedUntil(mallory, 51_000)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 1000)?.until).toBe(51_000);
+    expect(state.suspensionOf(mallory, 50_999)?.until).toBe(51_000);
+    expect(state.suspensionOf(mallory, 51_000)?.until).toBeUndefined();
 
     const anew = party("Mallory anew", mallory.addressHash);
-    expect(state.suspendedUntil(anew, 10_999)).toBe(11_000);
-    expect(state.suspendedUntil(anew, 11_000)).toBeUndefined();
-    expect(state.suspendedUntil(party("Mallory", "elsewhere"), 20_000)).toBe(51_000);
-    expect(state.suspendedUntil(party("Alice"), 1000)).toBeUndefined();
+    expect(state.suspensionOf(anew, 10_999)?.until).toBe(11_000);
+    expect(state.suspensionOf(anew, 11_000)?.until).toBeUndefined();
+    expect(state.suspensionOf(party("Mallory", "elsewhere"), 20_000)?.until).toBe(51_000);
+    expect(state.suspensionOf(party("Alice"), 1000)?.until).toBeUndefined();
   });
 
   test("A16 about sessions that were forgotten count against each session, and against no address", () => {
@@ -69,8 +83,8 @@ describe("reports", () => {
       expect(state.list(0)).toEqual([]);
       const [last] = reports(state, people(3), 0, forgotten("Mallory")).slice(-1);
       expect(last?.suspended.map(({ subject }) => subject)).toEqual([session("Mallory")]);
-      expect(state.suspendedUntil(forgotten("Mallory"), 0)).toBe(50_000);
-      expect(state.suspendedUntil(forgotten("somebody else"), 0)).toBeUndefined();
+      expect(state.suspensionOf(forgotten("Mallory"), 0)?.until).toBe(50_000);
+      expect(state.suspensionOf(forgotten("somebody else"), 0)?.until).toBeUndefined();
     }
   });
 
@@ -94,7 +108,7 @@ describe("reports", () => {
         counted: false,
         suspended: [],
       });
-    expect(state.suspendedUntil(mallory, 100)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 100)?.until).toBeUndefined();
   });
 
   test("by both members of a room are a voice each", () => {
@@ -110,20 +124,20 @@ describe("reports", () => {
       state,
       Array.from({ length: 100 }, (_, n) => party(`tab ${n}`, "one home")),
     );
-    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 0)?.until).toBeUndefined();
     reports(state, people(2));
-    expect(state.suspendedUntil(mallory, 0)).toBe(50_000);
+    expect(state.suspensionOf(mallory, 0)?.until).toBe(50_000);
   });
 
   test("count within the window alone", () => {
     const state = moderation();
     reports(state, people(2), 0);
     reports(state, people(1, "late"), 100_000);
-    expect(state.suspendedUntil(mallory, 100_000)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 100_000)?.until).toBeUndefined();
     reports(state, people(1, "later"), 100_001);
-    expect(state.suspendedUntil(mallory, 100_001)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 100_001)?.until).toBeUndefined();
     reports(state, people(1, "latest"), 199_999);
-    expect(state.suspendedUntil(mallory, 199_999)).toBe(249_999);
+    expect(state.suspensionOf(mallory, 199_999)?.until).toBe(249_999);
   });
 
   test("against one address count together, whatever its sessions are called", () => {
@@ -133,18 +147,18 @@ describe("reports", () => {
       reports(state, [party(`peer ${n}`)], 0, reported),
     );
     expect(verdicts.at(-1)?.suspended).toEqual([
-      { subject: address("lair"), since: 0, until: 10_000, by: "reports" },
+      { subject: address("lair"), since: 0, until: 10_000, by: "reports", because: "other" },
     ]);
-    expect(state.suspendedUntil(party("Mallory anew", "lair"), 0)).toBe(10_000);
+    expect(state.suspensionOf(party("Mallory anew", "lair"), 0)?.until).toBe(10_000);
   });
 
   test("begin to count anew after a suspension", () => {
     const state = moderation({ addressReporters: 0 });
     reports(state, people(3));
     reports(state, people(2, "other"), 60_000);
-    expect(state.suspendedUntil(mallory, 60_000)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 60_000)?.until).toBeUndefined();
     reports(state, people(1, "third"), 60_000);
-    expect(state.suspendedUntil(mallory, 60_000)).toBe(110_000);
+    expect(state.suspensionOf(mallory, 60_000)?.until).toBe(110_000);
   });
 
   test("suspend nobody where that is switched off", () => {
@@ -163,24 +177,24 @@ describe("an operator", () => {
       ["lair", 5000, "operator"],
       ["Mallory", 9000, "operator"],
     ]);
-    expect(state.suspendedUntil(party("Mallory", "lair"), 0)).toBe(9000);
+    expect(state.suspensionOf(party("Mallory", "lair"), 0)?.until).toBe(9000);
     expect(state.list(5000)).toHaveLength(1);
     expect(state.lift(session("Mallory"), 6000)).toBe(true);
     expect(state.lift(session("Mallory"), 6000)).toBe(false);
     expect(state.lift(address("lair"), 6000)).toBe(false);
     expect(state.list(6000)).toEqual([]);
-    expect(state.suspendedUntil(party("Mallory", "lair"), 6000)).toBeUndefined();
+    expect(state.suspensionOf(party("Mallory", "lair"), 6000)?.until).toBeUndefined();
   });
 
   test("has the last word: shorter than the reports', and longer", () => {
     const state = moderation();
     reports(state, people(3));
     state.suspend(session("Mallory"), 20_000, 0);
-    expect(state.suspendedUntil(mallory, 0)).toBe(20_000);
+    expect(state.suspensionOf(mallory, 0)?.until).toBe(20_000);
     state.suspend(session("Mallory"), 1_000_000, 0);
     const [, , third] = reports(state, people(3, "other"), 10);
     expect(third?.suspended[0]).toMatchObject({ until: 1_000_000, by: "operator" });
-    expect(state.suspendedUntil(mallory, 10)).toBe(1_000_000);
+    expect(state.suspensionOf(mallory, 10)?.until).toBe(1_000_000);
   });
 
   test("who lifts a suspension forgives what led to it", () => {
@@ -188,7 +202,7 @@ describe("an operator", () => {
     reports(state, people(2));
     expect(state.lift(session("Mallory"), 0)).toBe(false);
     reports(state, people(1, "third"));
-    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 0)?.until).toBeUndefined();
   });
 });
 
@@ -200,7 +214,7 @@ describe("what is kept", () => {
     // Mallory's two reporters are forgotten, and so is that they had their say.
     expect(reports(state, [party("Alice")])[0]?.counted).toBe(true);
     reports(state, [party("Dave")]);
-    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 0)?.until).toBeUndefined();
   });
 
   test("is bounded: those suspensions lapse that end first", () => {
@@ -271,9 +285,9 @@ describe("A3 votes", () => {
       Array.from({ length: 5 }, (_, n) => from(`tab ${n}`, "one", `host ${n}`)),
     );
     reports(state, [from("Alice", "two")]);
-    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 0)?.until).toBeUndefined();
     reports(state, [from("Bob", "three")]);
-    expect(state.suspendedUntil(mallory, 0)).toBe(50_000);
+    expect(state.suspensionOf(mallory, 0)?.until).toBe(50_000);
   });
 
   test("A3 of a session that has come from two networks are one with those of either", () => {
@@ -282,9 +296,9 @@ describe("A3 votes", () => {
     reports(state, [from("Alice's tab", "home"), from("Alice's phone", "mobile")]);
     // Two so far; this one shows that they are one person.
     reports(state, [both, from("Bob", "two")]);
-    expect(state.suspendedUntil(mallory, 0)).toBeUndefined();
+    expect(state.suspensionOf(mallory, 0)?.until).toBeUndefined();
     reports(state, [from("Carol", "three")]);
-    expect(state.suspendedUntil(mallory, 0)).toBe(50_000);
+    expect(state.suspensionOf(mallory, 0)?.until).toBe(50_000);
   });
 
   test("A3 of one network are so many in an hour", () => {

@@ -21,6 +21,7 @@ import {
   descriptionInput,
   joinInput,
   leaveInput,
+  sayInput,
   skipInput,
 } from "../../../src/rpc/schemas.ts";
 import { findIntent, findSignals } from "../../../src/rpc/usual-frames.ts";
@@ -40,12 +41,20 @@ function theLongWay(raw: unknown, index: number) {
   const message = readMessage(raw, index, defaultTransformer);
   if (!("path" in message) || message.type !== "mutation") return undefined;
   const { id, path, input } = message;
+  if (path === "say") return theLongWayOfWords(id, input);
   const schema = path === "addIceCandidate" ? candidateInput : descriptionInput;
   const checked = schema.safeParse(input);
   if (!checked.success) return undefined;
   const { id: mutationId, ...fields } = checked.data;
   const told = { type: types[path], ...fields };
   return { id, path, mutationId, roomId: fields.roomId, told: JSON.parse(JSON.stringify(told)) };
+}
+
+function theLongWayOfWords(id: number | string | null, input: unknown) {
+  const checked = sayInput.safeParse(input);
+  if (!checked.success) return undefined;
+  const { id: mutationId, roomId, text } = checked.data;
+  return { id, path: "say", mutationId, roomId, told: text };
 }
 
 /** Fails unless a frame that is recognised is one that the long way takes too, and means the same. */
@@ -55,7 +64,8 @@ function expectTheSame(frame: string): boolean {
   const parsed: unknown = JSON.parse(frame);
   const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
   expect(found.length).toBe(calls.length);
-  for (const [index, { id, path, mutationId, roomId, json, type }] of found.entries()) {
+  for (const [index, one] of found.entries()) {
+    const { id, path, mutationId, roomId, json } = one;
     const long = theLongWay(calls[index], index);
     expect(long).toBeDefined();
     expect({ id, path, mutationId, roomId }).toEqual({
@@ -67,7 +77,7 @@ function expectTheSame(frame: string): boolean {
     expect(JSON.parse(json)).toEqual(long?.told);
     // What the limit of bytes counts.
     expect(json.length).toBe(JSON.stringify(long?.told).length);
-    expect(type).toBe(long?.told.type);
+    if (one.path !== "say") expect(one.type).toBe(long?.told.type);
   }
   return true;
 }
@@ -97,6 +107,11 @@ describe("what tRPC's client and browsers make is recognised", () => {
     ["an offer", frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n".repeat(700) })],
     ["an answer with an id", frameOf("answer", { roomId, sdp: "v=0\n", id: crypto.randomUUID() })],
     ["one in a relayed room", frameOf("offer", { roomId: `relay.${roomId}`, sdp: "v=0" })],
+    ["a message", frameOf("say", { roomId, text: "Hello, <b>world</b>!" })],
+    ["one of our client", frameOf("say", { roomId, text: "👋 שלום\u202e", id: "a-b" })],
+    ["one with the usual escapes", frameOf("say", { roomId, text: 'two\n\tlines "\\"' })],
+    ["one of escapes alone", frameOf("say", { roomId, text: '"' })],
+    ["the longest message", frameOf("say", { roomId, text: "x".repeat(limits.messageCharsMax) })],
     ["an array of one", `[${frameOf("offer", { roomId, sdp: "v=0" })}]`],
     [
       "an offer and candidates of one moment",
@@ -123,6 +138,12 @@ describe("anything else goes the long way", () => {
     ["no room", frameOf("offer", { roomId: "", sdp: "v=0" })],
     ["an empty SDP", sdp("")],
     ["a long SDP", sdp("x".repeat(limits.sdpBytesMax / 3 + 1))],
+    ["a blank message", frameOf("say", { roomId, text: " \n\t\u3000" })],
+    ["an empty message", frameOf("say", { roomId, text: "" })],
+    ["a long message", frameOf("say", { roomId, text: "x".repeat(limits.messageCharsMax + 1) })],
+    ["a message with a control character", frameOf("say", { roomId, text: "a\u0085b" })],
+    ["a message with a carriage return", frameOf("say", { roomId, text: "a\r\nb" })],
+    ["a message with half a character", frameOf("say", { roomId, text: "a\ud800b" })],
     [
       "a long candidate",
       frameOf("addIceCandidate", { roomId, candidate: { candidate: "x".repeat(342) } }),
@@ -186,9 +207,19 @@ describe("whatever is recognised means what the long way makes of it", () => {
     record({ roomId: constant(roomId), candidate: candidates }),
     record({ roomId: constant(roomId), sdp: letters }),
   );
-  const frames = tuple(constantFrom(...Object.keys(types)), inputs, nat()).map((call) =>
-    frameOf(...call),
+  const hard = constantFrom(...' \t\n\r\u000b\u00a0"\\\0\u007f\u0085\u2028\u202ex');
+  const texts = oneof(
+    letters,
+    array(hard, { maxLength: 4 }).map((chars) => chars.join("")),
   );
+  const words = record(
+    { roomId: oneof(constant(roomId), rooms), text: texts, id: ids },
+    { requiredKeys: ["roomId", "text"] },
+  );
+  const frames = oneof(
+    tuple(constant("say"), words, nat()),
+    tuple(constantFrom(...Object.keys(types)), inputs, nat()),
+  ).map(([path, input, id]) => frameOf(path as string, input as object, id as number));
 
   test("of all that calls can hold", () => {
     let usual = 0;
@@ -259,6 +290,7 @@ describe("whatever is recognised means what the long way makes of it", () => {
       frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" }),
       frameOf("offer", { roomId, sdp: "v=0\r\ns=-\r\n" }),
       frameOf("answer", { roomId, sdp: "v=0\r\n", id: "a" }),
+      frameOf("say", { roomId, text: 'a\n"b"', id: "a" }),
       `[${frameOf("offer", { roomId, sdp: "v=0" })},${frameOf("addIceCandidate", { roomId, candidate: { candidate: "c" }, id: "a" })}]`,
     ];
     let mended = 0;
@@ -284,6 +316,9 @@ test("nothing in a hostile frame makes the look a long one", () => {
     `${begin}"candidate":{"candidate":"${"x".repeat(60_000)}`,
     `${begin}"sdp":"${"\\r\\n".repeat(15_000)}`,
     `${begin}"sdp":"${"x".repeat(60_000)}"`,
+    `${begin}"text":"${"x".repeat(60_000)}"`,
+    `${begin}"text":"${"\\\\".repeat(30_000)}`,
+    `${begin}"text":"${" ".repeat(2000)}"},"path":"say"}}`,
     `{"id":${"1".repeat(60_000)}`,
     `${begin}"candidate":{"candidate":"c"${',"sdpMid":null'.repeat(4000)}`,
   ];
@@ -381,7 +416,7 @@ describe("join, skip and leave", () => {
       constantFrom("join", "skip", "leave"),
       record({ roomId: word, id }, { requiredKeys: [] }),
       nat(),
-    ).map((call) => frameOf(...call));
+    ).map(([path, input, id]) => frameOf(path as string, input as object, id as number));
     const cut = tuple(
       nat({ max: 300 }),
       nat({ max: 3 }),

@@ -29,6 +29,7 @@ test("a ticket's own call may use what came with its entrance; a sweep, and a se
     system: { random: () => 0, id: () => "room" },
     policy: (_, eligible) => eligible[0],
     forceRelay: false,
+    chat: "direct",
     log,
     metrics: { paired() {} },
     onRetry() {},

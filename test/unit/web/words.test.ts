@@ -3,12 +3,15 @@ import type { PeerStreamError, PeerStreamState } from "../../../src/client/state
 import { rejectionReasons } from "../../../src/protocol.ts";
 import { parseInterests } from "../../../src/web/interests.ts";
 import {
+  aboutStrangerWords,
   cameraWords,
   coverWords,
   errorWords,
   isPictureOff,
+  nameWords,
   offeredAgain,
   onlineWords,
+  partnerFactsWords,
   statusWords,
 } from "../../../src/web/words.ts";
 
@@ -17,6 +20,8 @@ const connected: PeerStreamState = {
   roomId: "r",
   sharedInterests: [],
   partnerFacts: {},
+  mode: "video",
+  chat: "direct",
   remote: {} as MediaStream,
 };
 
@@ -44,6 +49,34 @@ describe("meeting again", () => {
   });
 });
 
+describe("what the operator has named", () => {
+  test.each([
+    ["eu", "Eu"],
+    ["north america", "North america"],
+    ["élan", "Élan"],
+    ["𐐨𐐩", "𐐀𐐩"],
+    ["日本", "日本"],
+    ["18+", "18+"],
+    ["<b>", "<b>"],
+  ])("%p is shown as %p", (name, words) => {
+    expect(nameWords(name)).toBe(words);
+  });
+
+  test("is told of the stranger", () => {
+    const facts = { region: "eu", topics: ["art", "go"], age: 31, smoker: false, adult: true };
+    expect(partnerFactsWords(facts)).toEqual([
+      "Region: Eu",
+      "Topics: Art, Go",
+      "Age: 31",
+      "Smoker: no",
+      "Adult: yes",
+    ]);
+    expect(aboutStrangerWords({ region: "eu", age: 31 })).toBe(
+      "About the stranger: Region: Eu; Age: 31.",
+    );
+  });
+});
+
 describe("the status line", () => {
   test.each<[PeerStreamState, string]>([
     [{ status: "idle" }, "Ready when you are."],
@@ -54,7 +87,14 @@ describe("the status line", () => {
       "The stranger left. Looking for someone else…",
     ],
     [
-      { status: "connecting", roomId: "r", sharedInterests: [], partnerFacts: {} },
+      {
+        status: "connecting",
+        roomId: "r",
+        sharedInterests: [],
+        partnerFacts: {},
+        mode: "video",
+        chat: "direct",
+      },
       "Found someone. Connecting…",
     ],
     [
@@ -89,6 +129,24 @@ describe("the status line", () => {
         retryAfterMs: 1500,
       }),
     ).toBe("You are doing that too often. Try again in 2 seconds.");
+  });
+
+  test.each([
+    ["interests.0", /^One of your interests is not valid/],
+    ["lobby", /^You cannot enter this lobby\. Choose another in the settings/],
+    ["facts.age", /^The server does not accept what you say about yourself: Age\. Change it/],
+    ["facts.topics.3", /about yourself: Topics\./],
+    ["facts.spoken languages", /about yourself: Spoken languages\./],
+    ["wants.age.from", /^The server does not accept what you want of strangers: Age\. Change it/],
+    ["wants.region.in.0", /of strangers: Region\./],
+    ["wants.region.in", /of strangers: Region\./],
+    ["wants.node.js.hard", /of strangers: Node\.js\./],
+    ["wants.adult", /of strangers: Adult\./],
+    ["mode", /^The server rejected the request/],
+    [undefined, /^The server rejected the request/],
+  ])("says what to change where the server refuses %p", (field, words) => {
+    const error = { kind: "rejected", reason: "bad-input", message: "", cause: undefined } as const;
+    expect(errorWords(field === undefined ? error : { ...error, field })).toMatch(words);
   });
 
   test.each<[PeerStreamError, RegExp]>([
@@ -152,12 +210,20 @@ describe("the words over the stage while waiting", () => {
     [
       2,
       2,
-      /^One other person was waiting when you joined, but you have met recently or your interests differ/,
+      /^One other person was waiting when you joined, but you have met recently or your interests or wishes differ/,
     ],
     [4, 9, /^3 other people were waiting when you joined, but you have met recently or/],
   ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
     const counts = { ...(waiting && { waiting }), ...(online && { online }) };
     expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);
+  });
+
+  test.each([2, 1])("name the wants that may be why nobody is met (%p waiting)", (waiting) => {
+    const state: PeerStreamState = { status: "waiting", since: 0, waiting, online: 2 };
+    expect(coverWords(state).text).not.toContain("settings");
+    expect(coverWords(state, "video", ["region", "age"]).text).toEndWith(
+      "Your settings let you meet only certain strangers (Region, Age).",
+    );
   });
 });
 
@@ -224,6 +290,8 @@ describe("B6 a partner whose camera or microphone is off", () => {
     roomId: "r",
     sharedInterests: [],
     partnerFacts: {},
+    mode: "video",
+    chat: "direct",
     remote: {} as MediaStream,
     partnerMedia: { audio, video },
   });

@@ -94,7 +94,9 @@ end
 local function meets(fact, want)
   if type(fact) == 'string' then return includes(want['in'], fact) end
   if type(fact) == 'boolean' then return fact == want.is end
-  if type(fact) == 'number' then return fact >= (want.from or fact) and fact <= (want.to or fact) end
+  if type(fact) == 'number' then
+    return (want.from or want.to) ~= nil and fact >= (want.from or fact) and fact <= (want.to or fact)
+  end
   for _, value in ipairs(fact or {}) do
     if includes(want['in'], value) then return true end
   end

@@ -1,7 +1,7 @@
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { resultKeptMs, resultsMax } from "../../../src/domain/recorded-result.ts";
-import { RecordedResults } from "../../../src/engine/recorded-results.ts";
+import { RecordedResults } from "../../../src/domain/recorded-results.ts";
 
 test("the last results are found, the latest of an id, and older ones are dropped", () => {
   const results = new RecordedResults();
