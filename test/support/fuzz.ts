@@ -158,6 +158,7 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     }),
     report,
     block: report,
+    case: record({ caseId: mostly(nastyText) }),
     iceServers: nasty,
     stats: fc.oneof(nasty, record({ lobby: mostly(nastyText) })),
     site: nasty,
