@@ -62,8 +62,8 @@ export interface PeerStreamOptions {
 }
 
 /**
- * Creates an idle peer. No browser API is used, and no connection is opened, before `start`, `next`, `counts`, `site` or
- * `camera` is used, so that it may also be created during server-side rendering.
+ * Creates an idle peer. No browser API is used, and no connection is opened, before `start`, `next`, `counts`, `site`,
+ * `sampleFrames` or `camera` is used, so that it may also be created during server-side rendering.
  *
  * @throws TypeError if `url` is malformed.
  */

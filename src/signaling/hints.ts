@@ -7,8 +7,8 @@ import type { Marks } from "../engine/marks.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Hint } from "../protocol.ts";
 
-/** A peer can be reported for a while after the end of a room (milliseconds); a call may last without a further hint. */
-const hintLifeMs = 1_800_000;
+/** A room is reported while it lasts, when there are further hints, or soon after its end (milliseconds). */
+const hintLifeMs = 300_000;
 
 /** The latest hints of the two members, if they have sent any. */
 export interface RoomHints {

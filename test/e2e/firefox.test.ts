@@ -13,7 +13,8 @@ let server: ServerProcess;
 let firefox: Firefox;
 let chromium: TestBrowser;
 beforeAll(async () => {
-  server = stack.use(await startServer({ SKIP_COOLDOWN_MS: "0" }));
+  // Each session solves a proof of work first.
+  server = stack.use(await startServer({ SKIP_COOLDOWN_MS: "0", CHALLENGE: "on" }));
   firefox = stack.use(await launchFirefox());
   chromium = stack.use(await launchBrowser({ whole: true }));
 });

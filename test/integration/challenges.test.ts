@@ -122,6 +122,17 @@ describe("a solution is worth nothing", () => {
     await refused(peer.client.join.mutate({ solution }));
   });
 
+  test("to others that use it at the same moment", async () => {
+    const server = start({ passMs: 0 });
+    const { token } = await server.arrive();
+    const solution = await solutionOf(await challengeOf(httpClient(server, token).join.mutate()));
+    const joins = Array.from({ length: 5 }, () =>
+      httpClient(server, token).join.mutate({ solution }),
+    );
+    const results = await Promise.allSettled(joins);
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  });
+
   test("on another session", async () => {
     const { arrive } = start();
     const [ann, bob] = [await arrive(), await arrive()];
