@@ -44,6 +44,7 @@ describe("the page", () => {
       "script-src 'self'",
       "style-src 'self'",
       "img-src 'self'",
+      "worker-src 'none'",
       "connect-src 'self'",
       "base-uri 'none'",
       "form-action 'none'",
@@ -112,6 +113,7 @@ describe("by token", () => {
       {
         at: expect.any(Number) as number,
         roomId,
+        caseId: expect.any(String) as string,
         reason: "hate",
         counted: false,
         reported: { sessionId: idOf(troll), addressHash: expect.any(String) as string },

@@ -220,8 +220,8 @@ describe("slow readers", () => {
     }
     const alice = stack.use(await connectPeer(server));
     const bob = stack.use(await connectPeer(server));
-    await alice.client.join.mutate({ mode: "text" });
-    await bob.client.join.mutate({ mode: "text" });
+    await alice.client.join.mutate({ mode: "audio" });
+    await bob.client.join.mutate({ mode: "audio" });
     const { roomId } = await alice.next("wait-for-offer");
 
     Bun.gc(true);

@@ -28,8 +28,8 @@ const overHttpAt = ({ events, calls }: Site, given: Parameters<typeof connectPee
 
 /** The one who came first waits for the offer. */
 async function paired(alice: TestPeer, bob: TestPeer): Promise<string> {
-  expect(await alice.client.join.mutate({ mode: "text" })).toEqual({ status: "waiting" });
-  expect(await bob.client.join.mutate({ mode: "text" })).toEqual({ status: "paired" });
+  expect(await alice.client.join.mutate({ mode: "audio" })).toEqual({ status: "waiting" });
+  expect(await bob.client.join.mutate({ mode: "audio" })).toEqual({ status: "paired" });
   const { roomId } = await alice.next("wait-for-offer");
   expect((await bob.next("create-offer")).roomId).toBe(roomId);
   return roomId;
