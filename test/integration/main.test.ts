@@ -329,7 +329,7 @@ test("D18 prints its version and its usage, and refuses an argument that it does
     err: expect.stringContaining('no argument "--prot=1"'),
     code: 2,
   });
-});
+}, 30_000);
 
 test("it refuses to start on a taken port", async () => {
   const first = run({ PORT: "0" });
