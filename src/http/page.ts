@@ -56,6 +56,7 @@ export async function createPage(bundle: HTMLBundle, options: PageOptions): Prom
     if (!file) return undefined;
     const headers = new Headers({
       ...securityHeaders,
+      "content-security-policy": contentSecurityPolicyFor(at),
       "permissions-policy": permissionsPolicyFor(at),
       // The name of an asset changes with its content, so copies never expire; the page contains the names.
       "cache-control": file.isPage ? cachingOf(at) : "public, max-age=31536000, immutable",
@@ -71,23 +72,26 @@ export async function createPage(bundle: HTMLBundle, options: PageOptions): Prom
   };
 }
 
-/** Content-Security-Policy, Level 3: nothing but the page's own files and this server. */
-const contentSecurityPolicy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "worker-src 'self'",
-  // Of the same host and port, WebSockets too (CSP 3, 6.7.2.8). What a call plays is no URL, so no media-src.
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  // What a stranger writes can't become markup, not even by a mistake of ours.
-  "require-trusted-types-for 'script'",
-  // Only that of the script's own URL, for a worker.
-  "trusted-types solver",
-].join("; ");
+/**
+ * Content-Security-Policy, Level 3: nothing but the page's own files and this server. A worker is made at `home` only, of the script's own
+ * URL, which the one policy of Trusted Types returns.
+ */
+const contentSecurityPolicyFor = (at: string) =>
+  [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    `worker-src ${at === home ? "'self'" : "'none'"}`,
+    // Of the same host and port, WebSockets too (CSP 3, 6.7.2.8). What a call plays is no URL, so no media-src.
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    // What a stranger writes can't become markup, not even by a mistake of ours.
+    "require-trusted-types-for 'script'",
+    `trusted-types ${at === home ? "solver" : "'none'"}`,
+  ].join("; ");
 
 /** Permissions that the page does not use. */
 const unusedPermissions = [
@@ -119,7 +123,6 @@ const permissionsPolicyFor = (at: string) =>
 const cachingOf = (at: string) => (at === home ? "no-cache" : "no-store");
 
 const securityHeaders = {
-  "content-security-policy": contentSecurityPolicy,
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-resource-policy": "same-origin",
   "referrer-policy": "no-referrer",

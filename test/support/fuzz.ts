@@ -2,6 +2,7 @@
 import fc, { type Arbitrary } from "fast-check";
 import { modes, reportReasons, type FactsDeclaration } from "../../src/protocol.ts";
 import { createAppRouter } from "../../src/rpc/router.ts";
+import { base64Of, smallJpeg } from "./jpeg.ts";
 
 /** A frame, or a body, as it goes over the wire. */
 export type Frame = string | Uint8Array<ArrayBuffer>;
@@ -124,7 +125,16 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     age: record({ from: age, to: age, ...softness }),
     adult: record({ is: mostly(fc.boolean()), ...softness }),
   });
-  const report = record({ id, roomId, reason: mostly(fc.constantFrom(...reportReasons)) });
+  const reason = mostly(fc.constantFrom(...reportReasons));
+  const quoted = record({
+    from: mostly(fc.constantFrom("me", "partner")),
+    text: mostly(nastyText),
+    at: mostly(fc.nat()),
+  });
+  const evidence = record({
+    still: mostly(fc.constant(base64Of(smallJpeg()))),
+    messages: mostly(fc.array(quoted, { maxLength: 3 })),
+  });
   return {
     join: record({
       id,
@@ -154,10 +164,10 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
       id,
       roomId,
       label: mostly(nastyText),
-      score: mostly(fc.double({ min: 0, max: 1 })),
+      score: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
     }),
-    report,
-    block: report,
+    report: record({ id, roomId, reason, note: mostly(nastyText), evidence: mostly(evidence) }),
+    block: record({ id, roomId, reason }),
     case: record({ caseId: mostly(nastyText) }),
     iceServers: nasty,
     stats: fc.oneof(nasty, record({ lobby: mostly(nastyText) })),
