@@ -18,7 +18,11 @@ export type { Want } from "./domain/facts.ts";
 export type { AppRouter } from "./rpc/router.ts";
 export type { MessageFallback, MessageHook, ReviewedMessage } from "./rpc/message-review.ts";
 export type { Policy } from "./domain/matchmaker.ts";
+export type { DecisionRecord, DecisionsRequest, ExportedDecision } from "./domain/decisions.ts";
+export type { Grounds } from "./domain/moderation.ts";
+export type { ReportNotice } from "./signaling/reports.ts";
 export type {
+  CheckedEvidence,
   Connected,
   Joined,
   LifecycleEvent,

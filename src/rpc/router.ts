@@ -14,7 +14,7 @@ import {
 } from "../protocol.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { anonymous, type Context } from "./context.ts";
+import type { Context } from "./context.ts";
 import { answer, unwrap } from "./errors.ts";
 import { EventStream } from "./events.ts";
 import {
@@ -96,8 +96,8 @@ const procedures = {
   block: intentProcedure.input(schemas.blockInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.block(callerOf(call), call.input.roomId));
   }),
-  case: signalProcedure.input(schemas.caseInput).query(async ({ ctx, input }) => {
-    const { caller = anonymous } = ctx.connection;
+  case: signalProcedure.input(schemas.caseInput).query(async ({ ctx, path, input }) => {
+    const caller = callerOf({ ctx, path, input: {} });
     return unwrap(await ctx.signaling.caseOf(caller, ctx.account, input.caseId));
   }),
 
