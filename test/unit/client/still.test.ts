@@ -39,7 +39,7 @@ test("a small picture is not scaled up", async () => {
 
 test.each([
   ["nothing is shown", videoOf(0, 0), pageOf(1).page],
-  ["no size fits", videoOf(640, 480), pageOf(1000).page],
+  ["no size fits", videoOf(640, 480), pageOf(40).page],
   ["the browser makes no JPEG", videoOf(640, 480), pageOf(0.1, "image/png").page],
   [
     "the canvas can't be read",
