@@ -116,7 +116,7 @@ async function emitDeclarations(): Promise<void> {
 async function removeContext(): Promise<void> {
   const file = join(emitted, `${router}.d.ts`);
   const text = await Bun.file(file).text();
-  const contextImport = /import type \{ Context \} from "\.\/context\.ts";/;
+  const contextImport = /import \{ type Context \} from "\.\/context\.ts";/;
   if (!contextImport.test(text)) throw new Error(`${router}.d.ts no longer imports its context`);
   await Bun.write(file, text.replace(contextImport, "type Context = object;"));
 }

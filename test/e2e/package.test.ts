@@ -27,7 +27,7 @@ const peer = createPeerStream({ url: params.get("server") ?? "" });
 const video = document.querySelector("video");
 peer.subscribe((state) => {
   document.title = state.status;
-  if (state.status === "connected" && video) video.srcObject = state.remote;
+  if (state.status === "connected" && video) video.srcObject = state.remote ?? null;
 });
 peer.onEvent((event) => {
   if (event.type === "chat") document.body.append(event.from + ": " + event.text);
@@ -57,6 +57,10 @@ export function narrow(event: PeerEvent): string {
     case "add-ice-candidate": return event.candidate.candidate;
     case "partner-reconnecting": return new Date(event.deadline).toISOString();
     case "partner-reconnected": return event.roomId;
+    case "message": return event.text + new Date(event.at).toISOString();
+    case "typing": return String(event.typing);
+    case "partner-media": return String(event.audio && event.video);
+    case "warning": return event.because + (event.caseId ?? "");
     case "partner-disconnected": return event.reason satisfies "left" | "skipped" | "lost" | "connect-failed" | "removed";
     case "resync": return event.state.status;
     default: return event satisfies never;
