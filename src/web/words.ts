@@ -3,6 +3,7 @@ import type { CallStats } from "../client/call-stats.ts";
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
 import type { Facts, FactValue, Mode, ReportReason } from "../protocol.ts";
+import { suspensionWords } from "./moderation-words.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -190,7 +191,7 @@ export function coverWords(
       if (state.error?.kind === "rejected" && state.error.reason === "suspended") {
         return {
           title: "You are suspended",
-          text: "Several people reported you, or a moderator suspended you. You will not be matched with anyone until the time below.",
+          text: suspensionWords(state.error),
         };
       }
       if (state.error && permanentErrors.has(state.error.kind))
