@@ -344,6 +344,11 @@ export interface StatusAnswer {
   status: Status;
 }
 
+/** What a signal or a message is answered: whether the partner is sent it. */
+export interface Delivered {
+  delivered: boolean;
+}
+
 /** The result of `stats`: the counts of one lobby. */
 export interface Stats {
   /** Sessions with an open stream; of a lobby those that have joined it last, whether they wait, are in a room, or neither. */

@@ -6,8 +6,7 @@
 import type { Caller } from "../engine/engine.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import { limits, type StatusAnswer } from "../protocol.ts";
-import type { Delivered } from "../signaling/talk.ts";
+import { limits, type Delivered, type StatusAnswer } from "../protocol.ts";
 import { limitKeyOf, type Context } from "./context.ts";
 import { refusal } from "./errors.ts";
 import { countRunning, withMutationId } from "./procedures.ts";

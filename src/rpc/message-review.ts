@@ -6,8 +6,8 @@ import { isRejection, type Rejection } from "../domain/rejection.ts";
 import type { Caller } from "../engine/engine.ts";
 import { RecordedResults } from "../domain/recorded-results.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
-import { isMessageText } from "../protocol.ts";
-import type { Delivered, Talk } from "../signaling/talk.ts";
+import { isMessageText, type Delivered } from "../protocol.ts";
+import type { Talk } from "../signaling/talk.ts";
 import { callHook, isThenable, type HookParts } from "./hook-call.ts";
 import type { Facts } from "./identity.ts";
 

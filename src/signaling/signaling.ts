@@ -19,6 +19,7 @@ import type { Metrics } from "../observe/metrics.ts";
 import type {
   CaseAnswer,
   Chat,
+  Delivered,
   Facts,
   Hint,
   IceServer,
@@ -33,7 +34,7 @@ import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
 import { Sweeper } from "./sweeper.ts";
-import { Talk, type Delivered } from "./talk.ts";
+import { Talk } from "./talk.ts";
 
 export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
   engine: Engine;

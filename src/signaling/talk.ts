@@ -5,12 +5,8 @@ import { mediaIn } from "../domain/session.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { Media } from "../protocol.ts";
+import type { Delivered, Media } from "../protocol.ts";
 import type { System } from "../system.ts";
-
-export interface Delivered {
-  delivered: boolean;
-}
 
 export interface TalkParts {
   engine: Pick<Engine, "send" | "media">;

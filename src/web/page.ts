@@ -1,7 +1,8 @@
 /** The demo page: connects a peer stream to the elements of the page. */
 import { createPeerStream } from "../client/peer-stream.ts";
-import type { Rules } from "../protocol.ts";
+import type { ReportReason, Rules } from "../protocol.ts";
 import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
+import type { ReportDetails } from "../client/types.ts";
 import { createAgainView } from "./again-view.ts";
 import { createChatView } from "./chat-view.ts";
 import { aboutStrangerWords } from "./facts-words.ts";
@@ -11,10 +12,12 @@ import { parseInterests } from "./interests.ts";
 import { LocalMedia } from "./local-media.ts";
 import { createModeChoice } from "./mode-choice.ts";
 import { deviceWords } from "./mode-words.ts";
+import { reportedWords } from "./moderation-words.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
 import { createRulesView } from "./rules-view.ts";
+import { createSanctionView } from "./sanction-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { becomeSolver, prepareSolver } from "./solver.ts";
@@ -23,6 +26,8 @@ import { recall, remember } from "./storage.ts";
 import {
   confirmWords,
   endedWords,
+  errorWords,
+  isPictureOff,
   rulesWords,
   sharedInterestsWords,
   statusWords,
@@ -75,6 +80,15 @@ class Page {
     chosen: (choice) => void this.#media.choose(choice),
     relayOnlyChanged: () => this.#wishesChanged(),
   });
+  readonly #report = createReportView(this.#elements, {
+    still: async () => {
+      const { remoteVideo } = this.#elements;
+      return isPictureOff(this.#peer.state) ? undefined : this.#peer.still(remoteVideo);
+    },
+    messages: () => this.#peer.recentMessages(),
+    report: (reason, details) => void this.#sendReport(reason, details),
+  });
+  readonly #sanctions = createSanctionView(this.#elements);
   readonly #rules = createRulesView(this.#elements, () => this.#peer.site());
   /** The refusal by which the user was asked to agree to other rules. */
   #disagreed: PeerStreamError | undefined;
@@ -97,13 +111,13 @@ class Page {
     interests.value = recall("interests");
     second.hidden = !this.#isSynthetic;
     second.href = `${location.pathname}?fake=1`;
-    createReportView(this.#elements, (reason) => void this.#peer.report(reason));
     this.#bindControls();
     this.#bindInterests();
     if (this.#isSynthetic) void this.#media.ready();
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
       if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
+      else if (event.type === "warning") this.#sanctions.warn(event);
       else if (event.type === "typing") this.#chat.typing(event.typing);
       else if (event.type === "chat-undelivered") this.#chat.undelivered(event.id);
     });
@@ -192,6 +206,11 @@ class Page {
     void this.#begin();
   }
 
+  async #sendReport(reason: ReportReason, details: ReportDetails): Promise<void> {
+    const outcome = await this.#peer.report(reason, details);
+    this.#chat.add("page", outcome.ok ? reportedWords.sent : errorWords(outcome.error));
+  }
+
   get #seesPartner(): boolean {
     return isTogether(this.#peer.state);
   }
@@ -222,6 +241,7 @@ class Page {
     this.#showControls(state);
     this.#askAgain(state);
     this.#again.show(state);
+    this.#sanctions.show(state);
     this.#showRoom(state);
     if ("online" in state && state.online !== undefined) this.#online.show(state.online);
     if (state.status === "connected") void this.#online.refresh();
@@ -250,6 +270,7 @@ class Page {
     this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
+      if (this.#report.close()) this.#chat.add("page", reportedWords.overtaken);
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
       if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared));
       const facts = "partnerFacts" in state ? (state.partnerFacts ?? {}) : {};

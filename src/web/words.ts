@@ -4,6 +4,7 @@ import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../cli
 import type { Mode, ReportReason } from "../protocol.ts";
 import { nameWords } from "./facts-words.ts";
 import { modeWords } from "./mode-words.ts";
+import { suspensionWords } from "./moderation-words.ts";
 
 const endings: Record<RoomEnd, string> = {
   left: "The stranger left.",
@@ -166,7 +167,7 @@ export function coverWords(
       if (state.error?.kind === "rejected" && state.error.reason === "suspended") {
         return {
           title: "You are suspended",
-          text: "Several people reported you, or a moderator suspended you. You will not be matched with anyone until the time below.",
+          text: suspensionWords(state.error),
         };
       }
       if (state.error && permanentErrors.has(state.error.kind))

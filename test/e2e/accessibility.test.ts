@@ -96,6 +96,8 @@ test("the page has no violations, in any state and at any size", async () => {
   await check("in a call");
   expect(await alice.by("typing").isVisible()).toBe(true);
   await alice.by("report-open").click();
+  await alice.by("report-picture").waitFor();
+  await page.getByText("Show these messages").click();
   await check("reporting");
   await page.keyboard.press("Escape");
   await alice.by("next").click();

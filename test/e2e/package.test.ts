@@ -60,6 +60,10 @@ export function narrow(event: PeerEvent): string {
     case "partner-media": return String(event.audio || event.video);
     case "partner-reconnecting": return new Date(event.deadline).toISOString();
     case "partner-reconnected": return event.roomId;
+    case "message": return event.text + new Date(event.at).toISOString();
+    case "typing": return String(event.typing);
+    case "partner-media": return String(event.audio && event.video);
+    case "warning": return event.because + (event.caseId ?? "");
     case "partner-disconnected": return event.reason satisfies "left" | "skipped" | "lost" | "connect-failed" | "removed";
     case "resync": return event.state.status;
     default: return event satisfies never;
