@@ -79,8 +79,8 @@ export interface Context extends PeerContext {
 class ConnectionContext implements Context {
   readonly #parts: ContextParts;
   readonly connection: Connection;
-  /** Whether a join has passed the gate. */
-  #hasPassed = false;
+  /** Of the last join that has passed the gate: the version of the rules that it agreed to, if any. */
+  #passed: Pick<AskedWishes, "agreed"> | undefined;
   /** Whether the `admit` hook has let it in when it was asked last. */
   #isAdmitted = false;
   /** Whether the `lane` hook has been asked: after that only joins ask it again. */
@@ -128,10 +128,11 @@ class ConnectionContext implements Context {
 
   join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
     const { gate } = this.#parts;
-    if (!gate) return this.#enter(caller, asked);
+    // Without a session nothing is entered, and what was passed would hold for all who have none yet.
+    if (!gate || caller.sessionId === anonymous.sessionId) return this.#enter(caller, asked);
     return chain(gate.pass(this.connection, caller.sessionId, asked), (passed) => {
       if (isRejection(passed)) return passed;
-      this.#hasPassed = true;
+      this.#passed = { agreed: asked.agreed };
       return this.#enter(caller, passed);
     });
   }
@@ -157,11 +158,13 @@ class ConnectionContext implements Context {
         ),
       );
     const { gate } = this.#parts;
-    if (!gate || this.#hasPassed) return skip();
-    // One who is not idle has passed the gate, on an earlier connection.
+    if (!gate || caller.sessionId === anonymous.sessionId) return skip();
+    if (this.#passed && gate.holds(this.connection)) return skip();
+    // One who is not idle has passed the gate, earlier or on another connection.
     return chain(this.signaling.isIdle(caller), (isIdle) => {
       if (isIdle !== true) return isRejection(isIdle) ? isIdle : skip();
-      return chain(gate.pass(this.connection, caller.sessionId, unstatedWishes), (passed) =>
+      const wishes = { ...unstatedWishes, ...this.#passed };
+      return chain(gate.pass(this.connection, caller.sessionId, wishes), (passed) =>
         isRejection(passed) ? passed : skip(),
       );
     });
