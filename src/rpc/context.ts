@@ -128,8 +128,8 @@ class ConnectionContext implements Context {
 
   join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
     const { gate } = this.#parts;
-    // Without a session nothing is entered, and what was passed would hold for all who have none yet.
-    if (!gate || caller.sessionId === anonymous.sessionId) return this.#enter(caller, asked);
+    if (isAnonymous(caller)) return notSubscribed;
+    if (!gate) return this.#enter(caller, asked);
     return chain(gate.pass(this.connection, caller.sessionId, asked), (passed) => {
       if (isRejection(passed)) return passed;
       this.#passed = { agreed: asked.agreed };
@@ -150,6 +150,7 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
+    if (isAnonymous(caller)) return notSubscribed;
     const claimed = this.#parts.claims?.read(this.connection.identity.facts);
     const skip = () =>
       this.#ifAdmitted(caller, () =>
@@ -158,8 +159,7 @@ class ConnectionContext implements Context {
         ),
       );
     const { gate } = this.#parts;
-    if (!gate || caller.sessionId === anonymous.sessionId) return skip();
-    if (this.#passed && gate.holds(this.connection)) return skip();
+    if (!gate || (this.#passed && gate.holds(this.connection))) return skip();
     // One who is not idle has passed the gate, earlier or on another connection.
     return chain(this.signaling.isIdle(caller), (isIdle) => {
       if (isIdle !== true) return isRejection(isIdle) ? isIdle : skip();
@@ -171,6 +171,7 @@ class ConnectionContext implements Context {
   }
 
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    if (isAnonymous(caller)) return notSubscribed;
     return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
   }
 
@@ -249,6 +250,10 @@ const onlyMain: readonly string[] = [mainLobby];
 
 /** A caller without a session: idle, in no room. */
 export const anonymous: Caller = { sessionId: "", generation: 0 };
+
+/** It enters nothing, and no hook and no challenge is asked: what one of them passed would hold for all who have no session yet. */
+const isAnonymous = ({ sessionId }: Caller) => sessionId === anonymous.sessionId;
+const notSubscribed = reject("not-subscribed");
 
 export interface ContextParts {
   signaling: Signaling;

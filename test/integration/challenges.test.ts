@@ -356,4 +356,20 @@ describe("what was done before there was a session", () => {
       await challengeOf(client.join.mutate());
     }
   });
+
+  test("lets no session in whose operator remembers who has passed a challenge of its own", async () => {
+    const human = new Set<string>();
+    const server = start({ mode: "off" }, ({ session }, { solution }) => {
+      if (solution === "17") human.add(session);
+      return human.has(session) || challenge({ kind: "code" });
+    });
+    await refusalOf(socketTo(server).join.mutate({ solution: "17" }));
+    const client = socketTo(server);
+    for (const early of [client.join.mutate(), client.skip.mutate()])
+      expect(await refusalOf(early)).toMatchObject({ reason: "not-subscribed" });
+    await opened(client);
+    await challengeOf(client.skip.mutate());
+    await challengeOf(client.join.mutate());
+    expect([...human]).toEqual([]);
+  });
 });
