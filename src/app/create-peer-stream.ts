@@ -9,6 +9,7 @@ import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
+import { placeOfError } from "../observe/text-of-error.ts";
 import { createWebhook, type Webhook } from "../observe/webhook.ts";
 import type { FactsDeclaration, NoFacts, Stats } from "../protocol.ts";
 import { decisionsRequest, readGrounds } from "../rpc/decisions-input.ts";
@@ -217,7 +218,10 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
     onReport(report) {
-      parts.onReport?.(report);
+      void callReportHook(parts.onReport, report, (error) => {
+        metrics.hookFailed("onReport");
+        warnRarely("the hook onReport failed", { error: placeOfError(error) });
+      });
       if (webhook) void webhook.post(withinBytes(report, webhook, config.evidenceBytesMax));
     },
     evidence: {
@@ -262,6 +266,19 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
     },
   };
+}
+
+/** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */
+async function callReportHook(
+  hook: OpenParts["onReport"],
+  report: ReportNotice,
+  failed: (error: unknown) => void,
+): Promise<void> {
+  try {
+    await hook?.(report);
+  } catch (error) {
+    failed(error);
+  }
 }
 
 /** A report as it is posted: without what was shown, while so much waits to be posted. */

@@ -219,7 +219,7 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
   policy?: Policy | undefined;
   /** Where log lines go. Default: standard output. */
   log?: Log | undefined;
-  /** Called with each reporter's first report of a room; must not throw. */
+  /** Called with each reporter's first report of a room. What it throws is logged, and changes nothing. */
   onReport?: ((report: ReportNotice) => void) | undefined;
 }
 

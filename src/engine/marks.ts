@@ -14,8 +14,10 @@ export interface Marks {
   get(name: string): MaybePromise<string | undefined | Rejection>;
 }
 
-/** Some 20 MB. Past it the one that was set first is forgotten. */
+/** Some 20 MB. Past it those are forgotten that were set first. */
 const marksMaxDefault = 100_000;
+/** The share of all that is forgotten at once: looking for those whose time is over takes milliseconds. */
+const forgottenShare = 1 / 16;
 
 /** Marks in the memory of this process. @param elapsed the monotonic clock, in milliseconds. */
 export function createMarks(elapsed: () => number, marksMax = marksMaxDefault): Marks {
@@ -37,8 +39,9 @@ export function createMarks(elapsed: () => number, marksMax = marksMaxDefault): 
   function makeRoom(): void {
     const now = elapsed();
     for (const [name, { until }] of marks) if (until <= now) marks.delete(name);
+    const keptMax = marksMax - Math.max(1, Math.floor(marksMax * forgottenShare));
     for (const name of marks.keys()) {
-      if (marks.size < marksMax) return;
+      if (marks.size <= keptMax) return;
       marks.delete(name);
     }
   }

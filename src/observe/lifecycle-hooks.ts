@@ -7,7 +7,7 @@ import type { System } from "../system.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { createWarnOnce } from "./sparing-log.ts";
-import { textOfError } from "./text-of-error.ts";
+import { placeOfError, textOfError } from "./text-of-error.ts";
 
 /** By the type of the event. What a hook returns is awaited, at most 10 s. */
 export type LifecycleHooks = {
@@ -26,6 +26,21 @@ export interface LifecycleHooksParts {
 const answerMs = 10_000;
 const minuteMs = 60_000;
 
+class Unanswered extends Error {
+  override readonly message = `it has not answered within ${answerMs} ms`;
+}
+
+/** What a hook for reports throws may quote a note or a message, as a parser's or a database's error does. */
+const placeOf = (error: unknown) => ({
+  why: error instanceof Unanswered ? error.message : placeOfError(error),
+});
+
+function wholeOf(error: unknown): { why: string; stack?: string } {
+  if (error instanceof Unanswered) return { why: error.message };
+  const stack = error instanceof Error ? error.stack : undefined;
+  return { why: textOfError(error), ...(stack !== undefined && { stack }) };
+}
+
 /** Calls the hook for an event. What is returned resolves when it has answered, failed, or taken too long; it never rejects. */
 export function createLifecycleHooks({
   on,
@@ -38,8 +53,7 @@ export function createLifecycleHooks({
   function fail({ type, id }: LifecycleEvent, why: unknown): void {
     metrics.hookFailed(type);
     const minute = Math.floor(elapsed() / minuteMs);
-    const stack = why instanceof Error ? why.stack : undefined;
-    const fields = { event: id, why: textOfError(why), ...(stack !== undefined && { stack }) };
+    const fields = { event: id, ...(type === "reported" ? placeOf(why) : wholeOf(why)) };
     warnOnce(`the hook "${type}" has failed`, String(minute), fields);
   }
 
@@ -47,9 +61,7 @@ export function createLifecycleHooks({
     const hook = on[event.type] as ((event: LifecycleEvent) => unknown) | undefined;
     if (!hook) return;
     const outcome = Promise.withResolvers<unknown>();
-    const cancel = schedule(answerMs, () =>
-      outcome.reject(`it has not answered within ${answerMs} ms`),
-    );
+    const cancel = schedule(answerMs, () => outcome.reject(new Unanswered()));
     (async () => hook(event))().then(outcome.resolve, outcome.reject);
     try {
       await outcome.promise;

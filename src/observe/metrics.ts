@@ -34,7 +34,7 @@ export interface Metrics {
   turnedAway(because: TurnedAway): void;
   /** A hook has thrown, or has not answered in time. */
   hookFailed(
-    hook: LifecycleType | "authenticate" | "admit" | "lane" | "message" | "isOperator",
+    hook: LifecycleType | "authenticate" | "admit" | "lane" | "message" | "isOperator" | "onReport",
   ): void;
   /** Lifecycle events that are never told. */
   eventsLost(because: EventsLost, count: number): void;

@@ -79,8 +79,8 @@ export interface Context extends PeerContext {
 class ConnectionContext implements Context {
   readonly #parts: ContextParts;
   readonly connection: Connection;
-  /** Whether a join has passed the gate. */
-  #hasPassed = false;
+  /** Of the last join that has passed the gate: the version of the rules that it agreed to, if any. */
+  #passed: Pick<AskedWishes, "agreed"> | undefined;
   /** Whether the `admit` hook has let it in when it was asked last. */
   #isAdmitted = false;
   /** Whether the `lane` hook has been asked: after that only joins ask it again. */
@@ -128,10 +128,11 @@ class ConnectionContext implements Context {
 
   join(caller: Caller, asked: AskedWishes): MaybePromise<StatusAnswer | Rejection> {
     const { gate } = this.#parts;
+    if (isAnonymous(caller)) return notSubscribed;
     if (!gate) return this.#enter(caller, asked);
     return chain(gate.pass(this.connection, caller.sessionId, asked), (passed) => {
       if (isRejection(passed)) return passed;
-      this.#hasPassed = true;
+      this.#passed = { agreed: asked.agreed };
       return this.#enter(caller, passed);
     });
   }
@@ -149,6 +150,7 @@ class ConnectionContext implements Context {
   }
 
   skip(caller: Caller, roomId: string | undefined): MaybePromise<StatusAnswer | Rejection> {
+    if (isAnonymous(caller)) return notSubscribed;
     const claimed = this.#parts.claims?.read(this.connection.identity.facts);
     const skip = () =>
       this.#ifAdmitted(caller, () =>
@@ -157,17 +159,19 @@ class ConnectionContext implements Context {
         ),
       );
     const { gate } = this.#parts;
-    if (!gate || this.#hasPassed) return skip();
-    // One who is not idle has passed the gate, on an earlier connection.
+    if (!gate || (this.#passed && gate.holds(this.connection))) return skip();
+    // One who is not idle has passed the gate, earlier or on another connection.
     return chain(this.signaling.isIdle(caller), (isIdle) => {
       if (isIdle !== true) return isRejection(isIdle) ? isIdle : skip();
-      return chain(gate.pass(this.connection, caller.sessionId, unstatedWishes), (passed) =>
+      const wishes = { ...unstatedWishes, ...this.#passed };
+      return chain(gate.pass(this.connection, caller.sessionId, wishes), (passed) =>
         isRejection(passed) ? passed : skip(),
       );
     });
   }
 
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
+    if (isAnonymous(caller)) return notSubscribed;
     return this.#ifAdmitted(caller, () => this.signaling.again(caller, roomId));
   }
 
@@ -246,6 +250,10 @@ const onlyMain: readonly string[] = [mainLobby];
 
 /** A caller without a session: idle, in no room. */
 export const anonymous: Caller = { sessionId: "", generation: 0 };
+
+/** It enters nothing, and no hook and no challenge is asked: what one of them passed would hold for all who have no session yet. */
+const isAnonymous = ({ sessionId }: Caller) => sessionId === anonymous.sessionId;
+const notSubscribed = reject("not-subscribed");
 
 export interface ContextParts {
   signaling: Signaling;

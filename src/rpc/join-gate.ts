@@ -62,6 +62,11 @@ export class JoinGate {
     }
   }
 
+  /** Whether what a connection has passed lets it in without being asked again. */
+  holds(entrant: Entrant): boolean {
+    return !this.#work || holds(entrant, this.#work);
+  }
+
   /** The wishes as they go on, without a solution that was meant for this gate; or what is still to be done. */
   pass(
     entrant: Entrant,

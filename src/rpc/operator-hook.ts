@@ -24,7 +24,8 @@ export function createAskOperator(hook: IsOperator, parts: HookParts): AskOperat
       parts,
       (answer: unknown) => {
         if (typeof answer === "boolean") return answer;
-        throw new TypeError(`isOperator must return a boolean, not ${String(answer)}`);
+        // Never what it is: a cookie would be logged.
+        throw new TypeError(`isOperator must return a boolean, not ${typeof answer}`);
       },
     );
 }

@@ -1,7 +1,9 @@
 /** Proofs of work before a join, over the wire: who has to solve one, and which solutions are worth nothing. */
+import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { afterEach, describe, expect, test } from "bun:test";
 import type { ChallengeConfig } from "../../src/safety-config.ts";
-import { limits } from "../../src/protocol.ts";
+import { limits, type Challenge } from "../../src/protocol.ts";
+import type { AppRouter } from "../../src/rpc/router.ts";
 import { challenge, type AdmitHook } from "../../src/server.ts";
 import { challengeOf, encoded, payloadOf, solutionOf } from "../support/challenges.ts";
 import { engineOptions } from "../support/engine-options.ts";
@@ -85,6 +87,15 @@ describe("a proof of work", () => {
       });
     const { roomId } = await bob.next("create-offer");
     expect(await bob.client.skip.mutate({ roomId })).toEqual(waiting);
+  });
+
+  test("is asked for again by a skip of an idle peer on the same connection once what it has solved has lapsed", async () => {
+    const { arrive } = start({ passMs: 0 });
+    const peer = await arrive();
+    const solution = await solutionOf(await challengeOf(peer.client.join.mutate()));
+    expect(await peer.client.join.mutate({ solution })).toEqual(waiting);
+    await peer.client.leave.mutate();
+    await challengeOf(peer.client.skip.mutate());
   });
 
   test("leaves a peer in its room though its connection is another one and what it has solved has lapsed", async () => {
@@ -318,4 +329,47 @@ test("on two nodes a session solves once, and each solution is good once", async
   await challengeOf(httpClient({ http: one.http }, peer.token()).join.mutate({ solution }));
   const used = (await redis.cli("--scan", "--pattern", "*k:used *")).trim();
   expect(Number(await redis.cli("pttl", used))).toBeWithin(1, 180_001);
+});
+
+describe("what was done before there was a session", () => {
+  /** A socket on which no events are open yet. */
+  const socketTo = ({ ws }: { ws: string }) => {
+    const client = createWSClient({ url: `${ws}/trpc` });
+    stacks.at(-1)?.defer(() => client.close());
+    return createTRPCClient<AppRouter>({ links: [wsLink({ client })] });
+  };
+  const opened = (client: ReturnType<typeof socketTo>) =>
+    new Promise<void>((resolve, reject) =>
+      client.events.subscribe(undefined, { onData: () => resolve(), onError: reject }),
+    );
+
+  test("lets no session in", async () => {
+    const server = start();
+    const early = socketTo(server);
+    const { challenge: asked } = await refusalOf(early.join.mutate());
+    if (asked !== undefined)
+      await refusalOf(early.join.mutate({ solution: await solutionOf(asked as Challenge) }));
+    for (const client of [early, socketTo(server)]) {
+      expect(await refusalOf(client.join.mutate())).toMatchObject({ reason: "not-subscribed" });
+      await opened(client);
+      await challengeOf(client.skip.mutate());
+      await challengeOf(client.join.mutate());
+    }
+  });
+
+  test("lets no session in whose operator remembers who has passed a challenge of its own", async () => {
+    const human = new Set<string>();
+    const server = start({ mode: "off" }, ({ session }, { solution }) => {
+      if (solution === "17") human.add(session);
+      return human.has(session) || challenge({ kind: "code" });
+    });
+    await refusalOf(socketTo(server).join.mutate({ solution: "17" }));
+    const client = socketTo(server);
+    for (const early of [client.join.mutate(), client.skip.mutate()])
+      expect(await refusalOf(early)).toMatchObject({ reason: "not-subscribed" });
+    await opened(client);
+    await challengeOf(client.skip.mutate());
+    await challengeOf(client.join.mutate());
+    expect([...human]).toEqual([]);
+  });
 });

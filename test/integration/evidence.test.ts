@@ -50,6 +50,31 @@ function siteWithHook(options: PeerStreamOptions = {}) {
 }
 
 describe("a report", () => {
+  for (const [how, fail] of Object.entries({
+    throws(words: string) {
+      throw new Error(words);
+    },
+    rejects: (words: string) => Promise.reject(new Error(words)) as never,
+  }))
+    test(`counts, and is told to others, though onReport ${how}; no word of it is logged`, async () => {
+      const note = "what nobody else may read";
+      const lines: string[] = [];
+      const put = (...line: unknown[]) => void lines.push(JSON.stringify(line));
+      const bug = (error: unknown, where: string) => put(String(error), where);
+      const log = { debug: put, info: put, warn: put, error: put, bug };
+      const { ws, reports } = siteWithHook({
+        log,
+        onReport: (report) => fail(`no ${report.note}`),
+      });
+      const { alice, bob, roomId } = await meet(ws);
+      const { caseId } = await alice.client.report.mutate({ roomId, note });
+      await bob.next("partner-disconnected");
+      await until("it is told", () => reports.length > 0);
+      await until("its fault is logged", () => lines.some((line) => line.includes("onReport")));
+      expect(reports).toMatchObject([{ caseId, note }]);
+      expect(lines.filter((line) => line.includes(note))).toEqual([]);
+    });
+
   test("goes to the hook with all that it shows, once, also if it counts for nothing", async () => {
     const { ws, reports } = siteWithHook({ reportsAfterMs: 60_000 });
     const { alice, roomId } = await meet(ws);

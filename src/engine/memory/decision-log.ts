@@ -42,10 +42,18 @@ export class DecisionLog {
   list({ since = 0, after, limit }: DecisionsRequest, now: number): ExportedDecision[] {
     const from = Math.max(since, this.#keptSince(now));
     this.#records = this.#latest().filter(({ at }) => at >= this.#keptSince(now));
-    const position = numberOf(after);
-    return this.#records
-      .filter(({ at, id }) => at >= from && numberOf(id) > position)
+    return this.#behind(after)
+      .filter(({ at }) => at >= from)
       .slice(0, limit);
+  }
+
+  /** Of one that is gone, or that another process has decided, only the time is known: its id begins with it. */
+  #behind(id: string | undefined): readonly ExportedDecision[] {
+    if (id === undefined) return this.#records;
+    const index = this.#records.findLastIndex((record) => record.id === id);
+    if (index >= 0) return this.#records.slice(index + 1);
+    const time = Number.parseInt(id, 10);
+    return this.#records.filter(({ at }) => at >= time);
   }
 
   ofCase(caseId: string, now: number): CaseAnswer {
@@ -61,7 +69,3 @@ export class DecisionLog {
     return this.#keepMs === 0 ? 0 : now - this.#keepMs;
   }
 }
-
-/** The place of a decision among all; -1 without an id. */
-const numberOf = (id: string | undefined): number =>
-  id === undefined ? -1 : Number(id.split("-")[1] ?? -1);

@@ -48,3 +48,16 @@ test("there are never more than the bound: those whose time is over go first, th
     "fifth",
   ]);
 });
+
+test("one more costs little, however many there are", () => {
+  const { marks } = create();
+  const timeOf = (prefix: string, count: number) => {
+    const begun = performance.now();
+    for (let n = 0; n < count; n++) marks.set(`${prefix} ${n}`, "1", 10_000);
+    return performance.now() - begun;
+  };
+  const filling = timeOf("first", 100_000);
+  expect(timeOf("further", 2000)).toBeLessThan(filling);
+  expect(marks.get("further 1999")).toBe("1");
+  expect(marks.get("first 99999")).toBe("1");
+});

@@ -80,6 +80,35 @@ for (const [what, fault] of Object.entries({
     expect(lines).toHaveLength(3);
   });
 
+test("what a hook for reports throws is logged without its message, which may quote what peers said", async () => {
+  const note = "the words of a note";
+  const reported: LifecycleEvent = {
+    type: "reported",
+    id: "reported:room",
+    at: 0,
+    roomId: "room",
+    reason: "hate",
+    note,
+    reporter: { sessionId: "alice" },
+    reported: { sessionId: "bob" },
+    counted: true,
+    suspended: [],
+  };
+  for (const error of [
+    new Error(`can't store ${note}`),
+    new Error(`can't store:\n    at ${note}:1:2\n    at ${note} (/a.ts:3:4)`),
+    note,
+    { note },
+  ]) {
+    const { lines, faults, call } = hooks({ reported: () => Promise.reject(error) });
+    await call(reported);
+    expect(faults).toEqual(["reported"]);
+    expect(lines).toHaveLength(1);
+    expect(JSON.stringify(lines)).toContain("reported:room");
+    expect(JSON.stringify(lines)).not.toContain(note);
+  }
+});
+
 test("a hook that never answers is given up after ten seconds, and what it does later is nobody's concern", async () => {
   const answer = Promise.withResolvers<void>();
   const { system, lines, faults, call } = hooks({ joined: () => answer.promise });
