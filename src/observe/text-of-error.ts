@@ -7,12 +7,16 @@ export function textOfError(error: unknown): string {
   }
 }
 
-/** What kind of error was thrown, and where; without its message, which may quote what peers said. */
+/** What kind of error was thrown, and where; without its message, which may quote what peers said. Never throws. */
 export function placeOfError(error: unknown): string {
-  if (!(error instanceof Error)) return `it has thrown no error but ${typeof error}`;
-  // The stack begins with the message, of which a line may look like a place.
-  const said = new Set(textOfError(error.message).split("\n"));
-  const lines = String(error.stack).split("\n");
-  const at = lines.find((line) => /^\s+at .*:\d+/.test(line) && !said.has(line));
-  return `${error.name}${at === undefined ? "" : ` ${at.trim()}`}`;
+  try {
+    if (!(error instanceof Error)) return `it has thrown no error but ${typeof error}`;
+    const { name, message, stack = "" } = error;
+    // The stack begins with the message, of which a line may look like a place.
+    const said = new Set(message.split("\n"));
+    const at = stack.split("\n").find((line) => /^\s+at .*:\d+/.test(line) && !said.has(line));
+    return `${/^\w+$/.test(name) ? name : "an error"}${at === undefined ? "" : ` ${at.trim()}`}`;
+  } catch {
+    return "it has thrown an error that can't be read";
+  }
 }
