@@ -74,13 +74,16 @@ export interface Media {
 /** A control character (Unicode's Cc) other than TAB and LF. */
 const unfitControl = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/; // oxlint-disable-line no-control-regex
 
+/** A character that can be seen: none of those that leave a text blank. */
+export const visibleCharacter = /[^\s\u2800\p{Default_Ignorable_Code_Point}]/u;
+
 /**
  * Whether a text can be sent as a message: 1 to `limits.messageCharsMax` code points of well-formed Unicode, not blank, and no control
  * characters but TAB and LF. Bidirectional formatting characters pass: whoever shows a text must isolate it.
  */
 export function isMessageText(text: string): boolean {
   // A code point has at most two code units.
-  if (text.length > 2 * limits.messageCharsMax || !/\S/.test(text)) return false;
+  if (text.length > 2 * limits.messageCharsMax || !visibleCharacter.test(text)) return false;
   if (text.length > limits.messageCharsMax && [...text].length > limits.messageCharsMax)
     return false;
   return !unfitControl.test(text) && text.isWellFormed();

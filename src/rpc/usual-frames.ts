@@ -6,7 +6,7 @@
  * backslash, except for the line ends of an SDP and the usual escapes in a message, and numbers as JSON writes them. So what is cut out of
  * it is JSON as well, and means what the schema would have made of it.
  */
-import { limits, type Mode, type Signal } from "../protocol.ts";
+import { limits, visibleCharacter, type Mode, type Signal } from "../protocol.ts";
 
 /** A signal as it was found in its frame. */
 export interface FoundSignal {
@@ -113,7 +113,7 @@ function findMessage(frame: string, from: number, found: Found): number | undefi
   if (!match) return undefined;
   const [, id, roomId = "", text = "", mutation] = match;
   const visible = text.includes("\\") ? text.replace(blankEscapes, "") : text;
-  if (!/\S/.test(visible) || !text.isWellFormed()) return undefined;
+  if (!visibleCharacter.test(visible) || !text.isWellFormed()) return undefined;
   found.push({ id: Number(id), path: "say", roomId, json: `"${text}"`, mutationId: mutation });
   return messageCall.lastIndex;
 }

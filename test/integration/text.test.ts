@@ -49,6 +49,7 @@ describe("a text", () => {
   const unfit: [string, unknown][] = [
     ["nothing", ""],
     ["blanks", " \n\t\u00a0\u3000"],
+    ["what can't be seen", "\u200b\u2060\u2800\u3164"],
     ["one character too many", "x".repeat(messageCharsMax + 1)],
     ["one too many outside the BMP", "👋".repeat(messageCharsMax + 1)],
     ["far too many", "x".repeat(60_000)],

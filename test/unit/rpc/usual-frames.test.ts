@@ -139,6 +139,7 @@ describe("anything else goes the long way", () => {
     ["an empty SDP", sdp("")],
     ["a long SDP", sdp("x".repeat(limits.sdpBytesMax / 3 + 1))],
     ["a blank message", frameOf("say", { roomId, text: " \n\t\u3000" })],
+    ["a message that can't be seen", frameOf("say", { roomId, text: "\u200b\u2800\u3164" })],
     ["an empty message", frameOf("say", { roomId, text: "" })],
     ["a long message", frameOf("say", { roomId, text: "x".repeat(limits.messageCharsMax + 1) })],
     ["a message with a control character", frameOf("say", { roomId, text: "a\u0085b" })],
