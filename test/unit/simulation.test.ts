@@ -28,7 +28,7 @@ test("a day of a site: nobody rematched too soon, nobody passed over past all pa
 
 test("a busy evening of people with facts and wants: no hard want is passed over", async () => {
   const startedAt = performance.now();
-  const day = await simulateDay({ seed: 19, peers: 2500, hours: 2, withFacts: true });
+  const day = await simulateDay({ seed: 19, peers: 1200, hours: 1, withFacts: true });
   const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
   const rows = classesOf(day.factWaits).map(([name, waits]) => {
     const times = waits.map(({ ms }) => ms).sort((a, b) => a - b);
@@ -49,7 +49,7 @@ test("a busy evening of people with facts and wants: no hard want is passed over
       `  simulated in ${seconds(performance.now() - startedAt)}`,
     ].join("\n"),
   );
-  expect(day.pairings).toBeGreaterThan(5000);
+  expect(day.pairings).toBeGreaterThan(4000);
   expect(day.againstHardWants).toBe(0);
   expect(day.rematchesInCooldown).toBe(0);
   expect(day.passedOverPastPatience).toBe(0);
