@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { laneName } from "./domain/lanes.ts";
-import { factLimits, type FactDimension, type FactsDeclaration } from "./protocol.ts";
+import { factLimits, type FactDimension, type FactsDeclaration } from "./protocol/declaration.ts";
 import { isName } from "./rpc/identity.ts";
 
 const { dimensionsMax, nameCharsMax, valuesMax, bandsMax } = factLimits;

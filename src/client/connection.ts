@@ -3,7 +3,8 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { CaseAnswer, IceServer, PeerEvent, Site } from "../protocol.ts";
+import type { CaseAnswer, IceServer, PeerEvent } from "../protocol.ts";
+import type { Site } from "../protocol/declaration.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import {

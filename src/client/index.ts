@@ -30,10 +30,7 @@ export type {
   CaseAnswer,
   Challenge,
   EndReason,
-  FactDimension,
   Facts,
-  FactsDeclaration,
-  FactsInput,
   FactValue,
   Hint,
   IceServer,
@@ -48,10 +45,15 @@ export type {
   Rules,
   SanctionReason,
   Signal,
-  Site,
   Stats,
   Status,
   StatusAnswer,
-  WantsInput,
 } from "../protocol.ts";
+export type {
+  FactDimension,
+  FactsDeclaration,
+  FactsInput,
+  Site,
+  WantsInput,
+} from "../protocol/declaration.ts";
 export type { AppRouter } from "../rpc/router.ts";

@@ -1,7 +1,8 @@
 /** The mutations that this client calls, with the types that the server's router gives them. */
 import type { createTRPCClient } from "@trpc/client";
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
-import type { FactsDeclaration, Signal } from "../protocol.ts";
+import type { Signal } from "../protocol.ts";
+import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { AppRouter } from "../rpc/router.ts";
 
 /** Whatever facts are declared: that is the server's to check. */

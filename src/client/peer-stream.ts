@@ -6,7 +6,8 @@
  *     await peer.camera.open();
  *     peer.start({ interests: ["chess"] });
  */
-import type { Challenge, FactsDeclaration, IceServer, Mode } from "../protocol.ts";
+import type { Challenge, IceServer, Mode } from "../protocol.ts";
+import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { Rtc } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createChallengeSolver } from "./challenge-solver.ts";

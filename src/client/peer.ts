@@ -6,8 +6,8 @@ import {
   type Mode,
   type QuotedMessage,
   type ReportReason,
-  type Site,
 } from "../protocol.ts";
+import type { Site } from "../protocol/declaration.ts";
 import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";

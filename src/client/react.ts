@@ -1,6 +1,6 @@
 /** The client as a React hook: the entry `peer-stream-client/react`. */
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
-import type { FactsDeclaration } from "../protocol.ts";
+import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { PeerStream } from "./types.ts";

@@ -1,14 +1,6 @@
 /** The public types of a peer stream, except for its states and events. */
-import type {
-  CaseAnswer,
-  FactsDeclaration,
-  FactsInput,
-  Mode,
-  QuotedMessage,
-  ReportReason,
-  Site,
-  WantsInput,
-} from "../protocol.ts";
+import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
+import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
 import type { CallStats } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";

@@ -5,13 +5,8 @@
  * For indexes that is also expressed by bits: each dimension but a set has a bit for each of its values, or for each group of them, and
  * one for "not stated". A ticket states one bit of each dimension, and refuses some; two don't fit if one states what the other refuses.
  */
-import {
-  factLimits,
-  type FactDimension,
-  type Facts,
-  type FactsDeclaration,
-  type FactValue,
-} from "../protocol.ts";
+import type { Facts, FactValue } from "../protocol.ts";
+import { factLimits, type FactDimension, type FactsDeclaration } from "../protocol/declaration.ts";
 
 /** A want, with the name of the dimension that it is about. Exactly one of `in`, `is`, and `from` with `to`. */
 export interface Want {

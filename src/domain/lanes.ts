@@ -3,7 +3,8 @@
  * bound. A lane is a fact of a ticket that no peer can state, want or see. Sessions and their wishes do not have it, so that it is in
  * nothing that is sent.
  */
-import type { FactDimension, Facts, FactValue } from "../protocol.ts";
+import type { Facts, FactValue } from "../protocol.ts";
+import type { FactDimension } from "../protocol/declaration.ts";
 import { laneByConduct } from "./conduct.ts";
 import { requiredWants, type Want } from "./facts.ts";
 import type { Session } from "./session.ts";

@@ -2,7 +2,7 @@
 import { reject, type Rejection } from "../domain/rejection.ts";
 import type { Want } from "../domain/facts.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
-import type { FactsDeclaration, FactsOf } from "../protocol.ts";
+import type { FactsDeclaration, FactsOf } from "../protocol/declaration.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { PeerContext } from "./context.ts";
 import { checkChallenge } from "./challenge.ts";

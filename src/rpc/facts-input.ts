@@ -4,13 +4,8 @@
  */
 import { z } from "zod";
 import { withClaims, type Stated, type Want } from "../domain/facts.ts";
-import {
-  factLimits,
-  type FactDimension,
-  type Facts,
-  type FactsDeclaration,
-  type FactValue,
-} from "../protocol.ts";
+import type { Facts, FactValue } from "../protocol.ts";
+import { factLimits, type FactDimension, type FactsDeclaration } from "../protocol/declaration.ts";
 
 const { setValuesMax, softAfterMsMax } = factLimits;
 

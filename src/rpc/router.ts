@@ -3,15 +3,12 @@ import type { TRPCMutationProcedure } from "@trpc/server";
 import {
   modes,
   protocolVersion,
-  type FactsDeclaration,
-  type JoinInput,
-  type NoFacts,
   type Rules,
   type Signal,
-  type Site,
   type Stats,
   type StatusAnswer,
 } from "../protocol.ts";
+import type { FactsDeclaration, JoinInput, NoFacts, Site } from "../protocol/declaration.ts";
 import { mainLobby } from "../domain/lobby.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Context } from "./context.ts";

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { factsInput, wantsInput } from "./facts-input.ts";
 import { lobbyCharsMax } from "./identity.ts";
 import { isJpeg } from "./jpeg.ts";
-import { isMessageText, limits, modes, reportReasons, type FactsDeclaration } from "../protocol.ts";
+import { isMessageText, limits, modes, reportReasons } from "../protocol.ts";
+import type { FactsDeclaration } from "../protocol/declaration.ts";
 
 /**
  * Any string that a peer sends: well-formed Unicode. A lone surrogate can be written in JSON but not in UTF-8 (RFC 8259, 8.2),

@@ -1,5 +1,6 @@
 /** The part of the settings that the operator decides on: a lobby, facts of one's own, and wants of a partner. */
-import type { FactsDeclaration, FactValue, Site } from "../protocol.ts";
+import type { FactValue } from "../protocol.ts";
+import type { FactsDeclaration, Site } from "../protocol/declaration.ts";
 import { restoreChoices, storedForm, wishesOf, type Choices, type Want } from "./choices.ts";
 import { createFactField, createWantField, option, type Field } from "./dimension-fields.ts";
 import type { Elements } from "./elements.ts";

@@ -1,13 +1,13 @@
 /** What a user has chosen of what the operator declares, as the page remembers it and as `join` takes it. */
 import type { Wishes } from "../client/types.ts";
+import type { FactValue } from "../protocol.ts";
 import {
   factLimits,
   type FactDimension,
   type FactsDeclaration,
-  type FactValue,
   type Site,
   type WantOf,
-} from "../protocol.ts";
+} from "../protocol/declaration.ts";
 
 export type Want = WantOf<FactDimension>;
 

@@ -1,5 +1,6 @@
 /** Form fields for what the operator declares: for one's own fact of a dimension, and for the want of it. */
-import type { FactDimension, FactValue } from "../protocol.ts";
+import type { FactValue } from "../protocol.ts";
+import type { FactDimension } from "../protocol/declaration.ts";
 import { readFact, readWant, valuesMax, type Kind, type Want } from "./choices.ts";
 import { dimensionWords, nameWords } from "./facts-words.ts";
 

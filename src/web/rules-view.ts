@@ -1,5 +1,6 @@
 /** The dialog with the operator's rules, which is shown once for each version of them. */
-import type { Rules, Site } from "../protocol.ts";
+import type { Rules } from "../protocol.ts";
+import type { Site } from "../protocol/declaration.ts";
 import type { Elements } from "./elements.ts";
 import { recall, remember } from "./storage.ts";
 import { rulesWords } from "./words.ts";

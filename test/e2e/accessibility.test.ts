@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axe from "axe-core";
 import type { Page } from "playwright-core";
-import type { FactsDeclaration } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 import { setStage } from "./stage.ts";
 
 setDefaultTimeout(60_000);

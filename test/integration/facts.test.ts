@@ -1,7 +1,7 @@
 /** Facts and wants on a real server: declared by its host, stated and wanted by peers on tRPC's own client. */
 import { describe, expect, test } from "bun:test";
 import { createTRPCClient, httpLink, TRPCClientError, wsLink } from "@trpc/client";
-import type { FactsDeclaration, JoinInput } from "../../src/protocol.ts";
+import type { FactsDeclaration, JoinInput } from "../../src/protocol/declaration.ts";
 import {
   createPeerStream,
   refuse,

@@ -1,6 +1,7 @@
 /** What a hostile client could send: arbitraries for frames, tRPC envelopes, and each procedure's input. */
 import fc, { type Arbitrary } from "fast-check";
-import { modes, reportReasons, type FactsDeclaration } from "../../src/protocol.ts";
+import { modes, reportReasons } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 import { createAppRouter } from "../../src/rpc/router.ts";
 import { base64Of, smallJpeg } from "./jpeg.ts";
 

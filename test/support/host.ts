@@ -2,7 +2,8 @@
 import { afterEach } from "bun:test";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { Elysia } from "elysia";
-import type { FactsDeclaration, NoFacts, PeerEvent } from "../../src/protocol.ts";
+import type { PeerEvent } from "../../src/protocol.ts";
+import type { FactsDeclaration, NoFacts } from "../../src/protocol/declaration.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createPeerStream, type PeerStreamOptions } from "../../src/server.ts";
 import { until } from "./until.ts";

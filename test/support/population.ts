@@ -3,7 +3,8 @@
  * nothing, a few want something unusual, and hardly anybody wants more than two things.
  */
 import type { Stated, Want } from "../../src/domain/facts.ts";
-import type { Facts, FactsDeclaration, FactValue } from "../../src/protocol.ts";
+import type { Facts, FactValue } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 
 export const declaration = {
   region: {

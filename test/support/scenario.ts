@@ -4,7 +4,8 @@
  * is not mentioned under an act that has such lines must have been told nothing.
  */
 import { createDimensions, type Want } from "../../src/domain/facts.ts";
-import type { Facts, FactsDeclaration, FactValue, PeerEvent } from "../../src/protocol.ts";
+import type { Facts, FactValue, PeerEvent } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 import { createWorld, type Asked, type OpenEngine, type Peer } from "./world.ts";
 
 export interface Scenario {

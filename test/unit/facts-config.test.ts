@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFacts, readFactsFile } from "../../src/facts-config.ts";
 import { configOf, ConfigError } from "../../src/app/options.ts";
-import type { FactsDeclaration } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 
 const sound: FactsDeclaration = {
   region: { kind: "one", of: ["eu", "us"], by: "claims", shown: true, hard: true },

@@ -2,12 +2,12 @@
 import { describe, expect, test } from "bun:test";
 import { TRPCError } from "@trpc/server";
 import type { z } from "zod";
+import type { Facts } from "../../../src/protocol.ts";
 import {
   factLimits,
-  type Facts,
   type FactsDeclaration,
   type JoinInput,
-} from "../../../src/protocol.ts";
+} from "../../../src/protocol/declaration.ts";
 import { formatError } from "../../../src/rpc/errors.ts";
 import { createJoinClaims } from "../../../src/rpc/facts-input.ts";
 import { joinInput } from "../../../src/rpc/schemas.ts";

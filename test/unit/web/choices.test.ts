@@ -1,7 +1,7 @@
 /** What a user has chosen of what the operator declares: restored, read from fields, and sent. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { FactDimension, Site } from "../../../src/protocol.ts";
+import type { FactDimension, Site } from "../../../src/protocol/declaration.ts";
 import { joinInput } from "../../../src/rpc/schemas.ts";
 import {
   readFact,
