@@ -7,7 +7,14 @@
  * the two in the same step, before anybody else can: unless a block stands between them, which is the engine's knowledge. A cooldown does not.
  */
 import { limits } from "../protocol.ts";
-import { finishChange, startChange, type Change, type Moved, type Surroundings } from "./change.ts";
+import {
+  finishChange,
+  startChange,
+  takeIntent,
+  type Change,
+  type Moved,
+  type Surroundings,
+} from "./change.ts";
 import { sharedInterests } from "./matchmaker.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { readRoomId, roomIdFor } from "./room-id.ts";
@@ -17,7 +24,7 @@ import { pair } from "./transitions.ts";
 
 /**
  * The session asks to meet the other member of an ended room again. `not-in-room` for any other room, and later than `limits.againMs` after its
- * end; `not-subscribed` without an open stream; `suspended`.
+ * end; `not-subscribed` without an open stream; `suspended`; `rate-limited` past the rate of the account.
  * @param id unguessable: that of the room in which they would meet is made of it.
  */
 export function askAgain(
@@ -32,6 +39,8 @@ export function askAgain(
   const refused = around.suspended(session);
   if (refused) return refused;
   const draft = startChange(session, undefined);
+  const limited = takeIntent(draft.member, around);
+  if (limited) return limited;
   draft.member.recentRooms = session.recentRooms.map((one) =>
     one === past ? { ...past, again: id } : one,
   );

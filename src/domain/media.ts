@@ -1,4 +1,4 @@
-/** What each member of a room sends, as it says itself: told to the partner, and kept with the room for whoever comes back. */
+/** Whether each member of a room sends audio and video. Each says so itself; its partner is told, and a peer that reconnects as well. */
 import type { Media } from "../protocol.ts";
 import { changePartner, finishChange, send, startChange, type Change } from "./change.ts";
 import { reject, type Rejection } from "./rejection.ts";

@@ -331,7 +331,7 @@ export interface EngineOptions {
   /** Of facts, that tickets may state and want; the same on all nodes. Default: none. */
   dimensions?: Dimensions | undefined;
   skipping: SkipLimits;
-  /** Of what one account does by `enqueue`, `avoid`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
+  /** Of what one account does by `enqueue`, `avoid`, `again`, and `end` with `skip` or `failed`; past it these are `rate-limited`. */
   intents: Rate;
   moderation: ModerationLimits;
   /** How long decisions are kept for an export, as far as there are few enough; 0 (the default): without an end. */

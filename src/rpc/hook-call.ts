@@ -1,4 +1,4 @@
-/** Calls a hook of the operator's whose answer somebody waits for: bounded in time, and failing to what the caller decides. */
+/** Calls a hook of the operator's whose answer somebody waits for. It has a limited time; the caller says what counts as the answer if it fails. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
 export type HookName = "authenticate" | "admit" | "lane" | "message" | "isOperator";

@@ -1,4 +1,4 @@
-/** The moderators' console: signs in, shows what goes on, and carries out what a moderator decides. */
+/** The moderators' console: signs in, shows what is happening, and sends the moderator's decisions to the server. */
 import type { ReportReason } from "../protocol.ts";
 import { ConsoleApi, Refused, type Overall } from "./console-api.ts";
 import { createEndDialog, createSuspendDialog } from "./console-dialogs.ts";

@@ -69,7 +69,7 @@ describe("connections that are cut", () => {
     expect(tally).toEqual({ lost: 0, twice: 0, outOfOrder: 0 });
   }, 600_000);
 
-  const kills = Number(process.env["SOAK_KILLS"] ?? 6_000);
+  const kills = Number(process.env["SOAK_KILLS"] ?? 10_000);
   test(`${kills} mutations whose answer was cut off are each done once`, async () => {
     await using server = startServer({ engine: { graceMs: 60_000 } });
     await using stack = new AsyncDisposableStack();

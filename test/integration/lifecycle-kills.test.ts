@@ -5,7 +5,7 @@ import { startCluster } from "../support/cluster.ts";
 import { connectPeer, type TestPeer } from "../support/server.ts";
 import { answerWithin, until } from "../support/until.ts";
 
-const kills = Number(process.env["LIFECYCLE_KILLS"] ?? 4);
+const kills = Number(process.env["LIFECYCLE_KILLS"] ?? 6);
 const nodeCount = 3;
 const peerCount = 16;
 const secret = "shared with the receiver";

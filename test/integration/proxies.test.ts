@@ -14,7 +14,7 @@ import { until } from "../support/until.ts";
 
 setDefaultTimeout(90_000);
 
-const peerCount = Number(process.env["PROXY_PEERS"] ?? 600);
+const peerCount = Number(process.env["PROXY_PEERS"] ?? 1000);
 let folder: string;
 let redis: Redis;
 beforeAll(async () => {

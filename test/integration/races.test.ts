@@ -10,7 +10,7 @@ import { startRedis, type Redis } from "../support/redis.ts";
 import { connectPeer, httpClient, refusalOf, type TestPeer } from "../support/server.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 
-const operations = Number(process.env["SOAK_OPERATIONS"] ?? 6_000);
+const operations = Number(process.env["SOAK_OPERATIONS"] ?? 10_000);
 const peerCount = 100;
 const skipCooldownMs = 5000;
 const graceMs = 20_000;

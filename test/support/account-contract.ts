@@ -387,7 +387,7 @@ export function describeAccounts(name: string, open: OpenEngine) {
         expect(answers.filter((answer) => !isRejection(answer))).toHaveLength(3);
       });
 
-      test("are joins, skips, failures and blocks, each once; not to leave, to confirm or to be paired", async () => {
+      test("are joins, skips, failures, blocks and wishes to meet again, each once; not to leave, to confirm or to be paired", async () => {
         const { system, engine, enter, attach, pair, leave } = setUp({
           intents: { perS: 1, burst: 1 },
         });
@@ -412,6 +412,8 @@ export function describeAccounts(name: string, open: OpenEngine) {
         expect(isRejection(await leave(tab))).toBe(false);
         await meet("second");
         await isOnlyOne(async () => engine.end(tab, { ending: "failed", roomId: "second" }));
+        expect(isRejection(await leave(tab))).toBe(false);
+        await isOnlyOne(async () => engine.again(tab, "second", "another room"));
         expect(isRejection(await leave(tab))).toBe(false);
         await meet("third");
         // A report or block is several verbs.

@@ -15,6 +15,16 @@ import { limits, type LoggedEvent } from "../../../src/protocol.ts";
 
 const signal = (sdp: string) => JSON.stringify({ type: "offer", roomId: "room", sdp });
 
+const room = {
+  roomId: "room",
+  relayOnly: false,
+  sharedInterests: [],
+  mode: "video" as const,
+  chat: "direct" as const,
+  media: { audio: true, video: true },
+  partnerFacts: {},
+};
+
 describe("the event log", () => {
   test("numbers events from 1 and replays what comes after an offset", () => {
     const log = new EventLog("epoch");
@@ -60,15 +70,6 @@ describe("the event log", () => {
     for (const log of logs) expect(log.last).toBe(200);
   });
 
-  const room = {
-    roomId: "room",
-    relayOnly: false,
-    sharedInterests: [],
-    mode: "video" as const,
-    chat: "direct" as const,
-    media: { audio: true, video: true },
-    partnerFacts: {},
-  };
   const lobby = toLogText({ type: "lobby", waiting: 1, online: 2 });
   const began = toLogText({ type: "create-offer", ...room, polite: false });
   const append = (log: EventLog, text: string) => log.append(text, stageOf(text));
@@ -140,15 +141,6 @@ describe("the event log", () => {
 
 describe("the text of an event", () => {
   test("says whether something is added to it when it is sent", () => {
-    const room = {
-      roomId: "room",
-      relayOnly: false,
-      sharedInterests: [],
-      mode: "video" as const,
-      chat: "direct" as const,
-      media: { audio: true, video: true },
-      partnerFacts: {},
-    };
     const cases: [LoggedEvent, Lack | undefined][] = [
       [{ type: "resync", state: { status: "idle" } }, "state"],
       [{ type: "session", resumed: true, state: { status: "waiting", since: 1 } }, "state"],
