@@ -11,7 +11,7 @@ export const retentionMsMin = 600_000;
 export const tokenLifeMs = 7 * 24 * 60 * 60 * 1000;
 /** Lifecycle events that wait to be told, in a process or in one part of the lobby; past that the newest are lost. About 4 MB. */
 export const lifecycleQueueMax = 10_000;
-/** Decisions about reports and suspensions that are kept for an export; past that the oldest are dropped. About 40 MB. */
+/** Decisions about reports and suspensions that are kept for an export; past that the oldest are dropped. */
 export const decisionsKeptMax = 100_000;
-/** Cases whose decision is kept; past that those that were decided the longest ago are forgotten. About 10 MB. */
+/** Cases whose decision is kept; past that those that were decided the longest ago are forgotten. */
 export const casesKeptMax = 100_000;

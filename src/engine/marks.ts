@@ -14,7 +14,7 @@ export interface Marks {
   get(name: string): MaybePromise<string | undefined | Rejection>;
 }
 
-/** Some 20 MB. Past it those are forgotten that were set first. */
+/** Past this many those are forgotten that were set first. */
 const marksMaxDefault = 100_000;
 /** The share of all that is forgotten at once: looking for those whose time is over takes milliseconds. */
 const forgottenShare = 1 / 16;

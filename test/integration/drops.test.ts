@@ -2,6 +2,7 @@
 import { connect } from "node:net";
 import { describe, expect, test } from "bun:test";
 import { limits } from "../../src/protocol.ts";
+import { until } from "../support/until.ts";
 import { seededRandom } from "../support/virtual-system.ts";
 import {
   connectPeer,
@@ -213,7 +214,10 @@ describe("slow readers", () => {
       const { socket, paired } = await frozenReader(server, `frozen ${n}`);
       stack.defer(() => void socket.destroy());
       const sender = stack.use(await connectPeer(server));
-      while ((await sender.client.stats.query()).waiting.video === 0) await Bun.sleep(1);
+      await until("the reader waits", async () => {
+        const { waiting } = await sender.client.stats.query();
+        return waiting.video > 0;
+      });
       await sender.client.join.mutate({ interests: [`frozen ${n}`] });
       readers.push({ socket, sender, roomId: (await sender.next("create-offer")).roomId });
       await paired;

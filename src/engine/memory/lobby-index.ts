@@ -26,7 +26,7 @@ const blocksFrom = 128;
 const misfitsBeforeBlocks = 8;
 /**
  * So many tickets that do not fit are compared in one look, shared out among the terms, as strangers can have tickets in a list that no bits
- * tell from those that fit, and comparing takes microseconds. The more recently queued of those that fit may then be missed.
+ * tell from those that fit, and comparing takes time. The more recently queued of those that fit may then be missed.
  */
 const comparedMax = 1024;
 
