@@ -7,11 +7,22 @@ import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
+import { browserTimers, type Timers } from "./platform.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
   connect(configuration: RTCConfiguration): RTCPeerConnection;
   stream(): MediaStream;
+}
+
+/** A stream of these tracks. */
+export function streamOf(
+  rtc: Pick<Rtc, "stream">,
+  tracks: readonly MediaStreamTrack[],
+): MediaStream {
+  const stream = rtc.stream();
+  for (const track of tracks) stream.addTrack(track);
+  return stream;
 }
 
 /** What a call reports. Nothing is reported after `end()`. */
@@ -41,6 +52,7 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
+  timers?: Timers;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -123,7 +135,7 @@ class PeerConnectionCall implements Call {
     });
     this.#pc = pc;
     this.#channel = new DataChannel(pc);
-    this.#monitor = this.#createMonitor(room.polite, canSignal);
+    this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
       room,
@@ -215,7 +227,10 @@ class PeerConnectionCall implements Call {
     this.#tracks.end();
   }
 
-  #createMonitor(polite: boolean, canSignal: () => boolean): IceMonitor {
+  #createMonitor(
+    { room, timers = browserTimers }: CallParts,
+    canSignal: () => boolean,
+  ): IceMonitor {
     return new IceMonitor(
       {
         restart: () => void this.#restart.restart(),
@@ -227,7 +242,8 @@ class PeerConnectionCall implements Call {
         },
         giveUp: () => this.#fail(),
       },
-      polite,
+      room.polite,
+      timers,
     );
   }
 

@@ -1,5 +1,6 @@
 /** An `EventSource` for tRPC's `httpSubscriptionLink` that reads the stream by `fetch`, so that the token goes in a header. */
 import type { Fetch } from "./diagnosis.ts";
+import type { Timers } from "./platform.ts";
 import { createEventParser, type ParsedEvent } from "./event-stream-parser.ts";
 
 /** A response must begin within this time (milliseconds). A proxy that holds responses back is detected by it. */
@@ -44,6 +45,7 @@ class StreamEnd extends Event {
 export function createEventSources(
   fetch: Fetch,
   headers: () => Promise<Record<string, string>>,
+  { setTimeout, clearTimeout }: Timers,
 ): EventSources {
   const open = new Set<FetchedEventSource>();
 

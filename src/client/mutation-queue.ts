@@ -1,5 +1,6 @@
 /** Sends mutations in order: each is repeated until it is answered, also over reconnects. */
 import type { Answer, Input, MutationName } from "./mutations.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import type { PeerStreamError } from "./state.ts";
 
@@ -41,18 +42,21 @@ interface Entry {
 export class MutationQueue {
   readonly #call: <K extends MutationName>(name: K, input: Input<K>) => Promise<Answer<K>>;
   readonly #newId: () => string;
+  readonly #timers: Timers;
   #entries: Entry[] = [];
   #isOpen = false;
   #isHandingOver = false;
-  #pause: ReturnType<typeof setTimeout> | undefined;
+  #pause: Timer | undefined;
 
   /** @param newId - returns a mutation id: random, at most 64 characters. */
   constructor(
     call: <K extends MutationName>(name: K, input: Input<K>) => Promise<Answer<K>>,
     newId: () => string = randomId,
+    timers = browserTimers,
   ) {
     this.#call = call;
     this.#newId = newId;
+    this.#timers = timers;
   }
 
   enqueue<K extends MutationName>(name: K, input: Input<K>, delivery: Delivery<K>): void {
@@ -147,15 +151,15 @@ export class MutationQueue {
 
   #pauseFor(ms: number): void {
     if (!this.#isOpen) return;
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => {
+    this.#timers.clearTimeout(this.#pause);
+    this.#pause = this.#timers.setTimeout(() => {
       this.#pause = undefined;
       this.#flush();
     }, ms);
   }
 
   #cancelPause(): void {
-    clearTimeout(this.#pause);
+    this.#timers.clearTimeout(this.#pause);
     this.#pause = undefined;
   }
 

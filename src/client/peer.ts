@@ -8,7 +8,8 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
-import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import { createVideoGrabber, sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import { browserTimers } from "./platform.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import { takeStill, type StillSource } from "./still.ts";
@@ -18,6 +19,8 @@ import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.t
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Creates elements for pictures of a video; returns undefined where there are none. */
+  page?: () => Pick<Document, "createElement"> | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -40,14 +43,12 @@ export function createPeer(parts: PeerParts): Peer {
 /** The page's side of a session: each method is an input of the session model. */
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
-  readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
-  readonly #connection: PeerParts["connection"];
+  readonly #parts: PeerParts;
   readonly #samplers = new Set<() => void>();
 
-  constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
+  constructor(parts: PeerParts) {
     this.#session = new SessionRunner(parts);
-    this.#findUnsupportedNow = findUnsupported;
-    this.#connection = parts.connection;
+    this.#parts = parts;
   }
 
   get state(): PeerStreamState {
@@ -86,7 +87,8 @@ class SessionPeer implements Peer {
   }
 
   still(source: StillSource): Promise<string | undefined> {
-    return takeStill(source);
+    const { page, rtc, timers = browserTimers } = this.#parts;
+    return takeStill(source, { page: page?.(), rtc, timers });
   }
 
   recentMessages(): QuotedMessage[] {
@@ -94,7 +96,7 @@ class SessionPeer implements Peer {
   }
 
   case(caseId: string): Promise<CaseAnswer> {
-    return this.#connection.caseOf(caseId);
+    return this.#parts.connection.caseOf(caseId);
   }
 
   block(): Promise<Outcome> {
@@ -154,18 +156,21 @@ class SessionPeer implements Peer {
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
-    return this.#connection.counts(lobby);
+    return this.#parts.connection.counts(lobby);
   }
 
   site(): Promise<Site> {
-    return this.#connection.site();
+    return this.#parts.connection.site();
   }
 
   sampleFrames(sampling: FrameSampling): () => void {
     if (this.#isClosed) return () => {};
+    const { page, rtc, timers = browserTimers } = this.#parts;
     const end = sampleFrames(sampling, {
       track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
       send: (hint) => this.#sendHint(hint),
+      createGrabber: () => createVideoGrabber(page?.(), rtc),
+      timers,
     });
     const stop = () => {
       this.#samplers.delete(stop);
@@ -216,13 +221,13 @@ class SessionPeer implements Peer {
   #sendHint({ label, score }: Hint): void {
     const { serverRoom: roomId } = this.#session.model;
     if (roomId === undefined) return;
-    this.#connection.call("hint", { roomId, label, score }).catch(() => {});
+    this.#parts.connection.call("hint", { roomId, label, score }).catch(() => {});
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */
   #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
-    return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
+    return wanted || closed ? undefined : this.#parts.findUnsupported?.(mode);
   }
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */

@@ -3,6 +3,7 @@ import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { diagnose, type Fetch } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
+import type { Timers } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -32,6 +33,7 @@ export interface RpcSocketParts {
   auth: () => Promise<string | undefined>;
   WebSocket: typeof WebSocket;
   fetch: Fetch;
+  timers: Timers;
   /** Returns a number in [0, 1). */
   random: () => number;
 }
@@ -78,11 +80,11 @@ export class RpcSocket implements Transport {
   #unreadableSinceMs: number | undefined;
 
   constructor(parts: RpcSocketParts, listener: RpcSocketListener) {
-    const { url, tokens, random } = parts;
+    const { url, tokens, random, timers } = parts;
     this.#url = url;
     this.#fetch = parts.fetch;
     this.#listener = listener;
-    this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket), {
+    this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket, timers), timers, {
       closed: (event, openMs) => this.#onClosed(event, openMs),
       refused: (error) => {
         const refusal = readRefusal(error);

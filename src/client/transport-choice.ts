@@ -1,6 +1,7 @@
 /** Chooses between WebSocket and plain HTTP: falls back where the network cuts WebSockets, and goes back when it does not. */
 import { RpcHttp } from "./rpc-http.ts";
 import { RpcSocket, STEADY_MS, type RpcSocketParts } from "./rpc-socket.ts";
+import type { Timer } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { Transport } from "./transport.ts";
 
@@ -42,8 +43,8 @@ export class TransportChoice {
   #previous: Transport | undefined;
   #candidate: RpcSocket | undefined;
   /** Ends the candidate, or moves to it. */
-  #candidateTimer: ReturnType<typeof setTimeout> | undefined;
-  #probeTimer: ReturnType<typeof setTimeout> | undefined;
+  #candidateTimer: Timer | undefined;
+  #probeTimer: Timer | undefined;
   #probeAtMs = Infinity;
   /** Failed probes in a row. */
   #probes = 0;
@@ -84,7 +85,7 @@ export class TransportChoice {
   /** The stream has been moved to the transport that `move` was called with. */
   completeMove(): void {
     if (!this.#candidate) return;
-    clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
     this.#previous = this.#current;
     this.#current = this.#candidate;
     this.#candidate = undefined;
@@ -95,7 +96,7 @@ export class TransportChoice {
   abandonMove(): void {
     const candidate = this.#candidate;
     if (!candidate) return;
-    clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
     this.#candidate = undefined;
     this.#listener.moveFailed();
     candidate.end();
@@ -104,8 +105,8 @@ export class TransportChoice {
   }
 
   end(): void {
-    clearTimeout(this.#candidateTimer);
-    clearTimeout(this.#probeTimer);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#probeTimer);
     for (const transport of [this.#current, this.#previous, this.#candidate]) transport?.end();
     this.#candidate = undefined;
   }
@@ -151,8 +152,8 @@ export class TransportChoice {
     const atMs = performance.now() + delayMs;
     if (atMs >= this.#probeAtMs) return;
     this.#probeAtMs = atMs;
-    clearTimeout(this.#probeTimer);
-    this.#probeTimer = setTimeout(() => {
+    this.#parts.timers.clearTimeout(this.#probeTimer);
+    this.#probeTimer = this.#parts.timers.setTimeout(() => {
       this.#probeAtMs = Infinity;
       this.#candidate = this.#openSocket();
       // A wrong URL is not looked for any more.
@@ -161,15 +162,18 @@ export class TransportChoice {
   }
 
   #onCandidateOpen(): void {
-    clearTimeout(this.#candidateTimer);
-    this.#candidateTimer = setTimeout(() => this.#move(), this.#isWorking ? STEADY_MS : 0);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
+    this.#candidateTimer = this.#parts.timers.setTimeout(
+      () => this.#move(),
+      this.#isWorking ? STEADY_MS : 0,
+    );
   }
 
   #move(): void {
     const candidate = this.#candidate;
     if (!candidate) return;
     if (this.#isWorking) {
-      this.#candidateTimer = setTimeout(() => this.abandonMove(), MOVE_MS_MAX);
+      this.#candidateTimer = this.#parts.timers.setTimeout(() => this.abandonMove(), MOVE_MS_MAX);
       return this.#listener.move(candidate);
     }
     this.#candidate = undefined;
