@@ -16,7 +16,7 @@ const client = join(dist, clientManifest.name);
 
 /** Paths under `src`, without extension. */
 const serverEntries = ["server", "trpc-ws/trpc-ws"];
-const clientEntries = ["client/index", "client/react"];
+const clientEntries = ["client/index", "client/native", "client/react"];
 const router = "rpc/router";
 
 /** The page is bundled with all that it needs; what the server imports is installed beside it. */
@@ -143,6 +143,7 @@ async function writeClientManifest(): Promise<void> {
   });
   const exports = {
     ".": entry("index"),
+    "./native": entry("native"),
     "./react": entry("react"),
     "./package.json": "./package.json",
   };

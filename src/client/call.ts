@@ -128,11 +128,12 @@ class PeerConnectionCall implements Call {
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
     this.remote = rtc.stream();
-    const pc = rtc.connect({
+    const configuration = {
       iceServers: room.iceServers,
       iceTransportPolicy: room.relayOnly ? "relay" : "all",
       bundlePolicy: "max-bundle",
-    });
+    } as const;
+    const pc = rtc.connect(configuration);
     this.#pc = pc;
     this.#channel = new DataChannel(pc);
     this.#monitor = this.#createMonitor(parts, canSignal);
@@ -150,7 +151,7 @@ class PeerConnectionCall implements Call {
     );
     this.#restart = new IceRestart({
       pc,
-      iceServers: room.iceServers,
+      configuration,
       fetchIceServers,
       onPartnerRestart: () => this.#monitor.onPartnerRestart(),
       apply: (signal) => this.#negotiation.receive(signal),

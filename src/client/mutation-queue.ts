@@ -173,8 +173,7 @@ export class MutationQueue {
   }
 }
 
-/** 128 random bits. Not `crypto.randomUUID`, which is missing on pages over plain HTTP (W3C Secure Contexts). */
+/** Distinguishes the mutations of one session, so it need not be hard to guess. Not WebCrypto's, which React Native has not. */
 function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [Math.random(), Math.random()].map((random) => random.toString(36).slice(2)).join("");
 }

@@ -118,6 +118,12 @@ export const browserTimers: Timers = {
   clearTimeout: (timer) => clearTimeout(timer),
 };
 
+/** Of React Native's classes some versions have neither. Their sockets dispatch any object that has a type. */
+export function createCloseEvent(code: number): CloseEvent {
+  const event = typeof Event === "undefined" ? { type: "close" } : new Event("close");
+  return Object.assign(event, { code, reason: "", wasClean: false }) as CloseEvent;
+}
+
 const browserRtc: Rtc = {
   connect: (configuration) => new RTCPeerConnection(configuration),
   stream: () => new MediaStream(),

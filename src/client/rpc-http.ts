@@ -1,7 +1,7 @@
 /** tRPC over plain HTTP: events as server-sent events, calls in batches, and the token in a header. */
 import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from "@trpc/client";
 import { CallLane } from "./call-lane.ts";
-import type { Fetch } from "./diagnosis.ts";
+import { responseOf, type Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import { createEventSources, type EventSources } from "./event-source.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
@@ -110,8 +110,9 @@ export class RpcHttp implements Transport {
     this.#requests.add(controller);
     try {
       const { signal } = controller;
-      const response = await this.#parts.fetch(url, { ...init, cache: "no-store", signal });
-      if (!(response instanceof Response)) throw new Error("there is no response");
+      const answer = await this.#parts.fetch(url, { ...init, cache: "no-store", signal });
+      const response = responseOf(answer);
+      if (!response) throw new Error("there is no response");
       const { status, headers } = response;
       return new Response(await response.text(), { status, headers });
     } finally {

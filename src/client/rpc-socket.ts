@@ -65,6 +65,7 @@ export class RpcSocket implements Transport {
   readonly #url: string;
   readonly rpc: Rpc;
   readonly #fetch: Fetch;
+  readonly #timers: Timers;
   readonly #listener: RpcSocketListener;
   readonly #sockets;
   readonly #client;
@@ -83,6 +84,7 @@ export class RpcSocket implements Transport {
     const { url, tokens, random, timers } = parts;
     this.#url = url;
     this.#fetch = parts.fetch;
+    this.#timers = timers;
     this.#listener = listener;
     this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket, timers), timers, {
       closed: (event, openMs) => this.#onClosed(event, openMs),
@@ -183,7 +185,7 @@ export class RpcSocket implements Transport {
     if (this.#isDiagnosing) return;
     this.#isDiagnosing = true;
     const url = this.#url;
-    const diagnosis = await diagnose(url, this.#fetch);
+    const diagnosis = await diagnose(url, this.#fetch, this.#timers);
     this.#isDiagnosing = false;
     if (diagnosis === "up") {
       if (this.#isSuspicious) this.#listener.blocked();

@@ -1,5 +1,5 @@
 /** A `WebSocket` class with time limits for opening and closing. */
-import type { Timer, Timers } from "./platform.ts";
+import { createCloseEvent, type Timer, type Timers } from "./platform.ts";
 
 const OPEN_MS_MAX = 10_000;
 const CLOSE_MS_MAX = 1000;
@@ -38,7 +38,7 @@ export function webSocketWithTimeouts(
       if (this.readyState === base.CLOSED) return;
       this.#closeTimeout ??= setTimeout(() => {
         if (this.readyState === base.CLOSED) return;
-        this.#closeEvent = new CloseEvent("close", { code: 1006, wasClean: false });
+        this.#closeEvent = createCloseEvent(1006);
         this.dispatchEvent(this.#closeEvent);
       }, CLOSE_MS_MAX);
     }
