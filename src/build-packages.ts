@@ -72,7 +72,8 @@ async function bundleServer(): Promise<void> {
 async function bundleClient(): Promise<void> {
   await Bun.build({
     entrypoints: clientEntries.map(sourceFile),
-    target: "browser",
+    // For browsers Bun adds code that preloads chunks: it needs `import.meta`, which React Native has not, and runs on import.
+    target: "node",
     splitting: true,
     // A frontend has a bundler, a minifier and perhaps a tRPC client of its own.
     packages: "external",

@@ -1,7 +1,7 @@
 /** The last call of a page that is unloaded: `leave`. */
 import type { Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
-import { credentialHeaders } from "./rpc-http.ts";
+import { credentialHeaders } from "./transport.ts";
 import type { TransportChoice } from "./transport-choice.ts";
 
 /**

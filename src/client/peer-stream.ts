@@ -10,7 +10,6 @@ import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { streamOf } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
-import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer, type Peer } from "./peer.ts";
@@ -81,7 +80,10 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     page: () => platform.document,
     findUnsupported: (mode) => platform.findUnsupported(mode),
     pagePeer,
-    solveChallenge: createChallengeSolver(options),
+    solveChallenge: async (challenge, signal) => {
+      const { createChallengeSolver } = await import("./challenge-solver.ts");
+      return createChallengeSolver(options)(challenge, signal);
+    },
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
   const closing = new AbortController();

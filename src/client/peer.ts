@@ -8,12 +8,15 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
-import { createVideoGrabber, sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import type { FrameSampling } from "./frame-sampler.ts";
 import { browserTimers } from "./platform.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import { takeStill, type StillSource } from "./still.ts";
+import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
+
+/** Milliseconds between two frames for a classifier. */
+const FRAMES_MS_MIN = 3000;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
@@ -86,8 +89,9 @@ class SessionPeer implements Peer {
     }));
   }
 
-  still(source: StillSource): Promise<string | undefined> {
+  async still(source: StillSource): Promise<string | undefined> {
     const { page, rtc, timers = browserTimers } = this.#parts;
+    const { takeStill } = await import("./still.ts");
     return takeStill(source, { page: page?.(), rtc, timers });
   }
 
@@ -165,17 +169,26 @@ class SessionPeer implements Peer {
 
   sampleFrames(sampling: FrameSampling): () => void {
     if (this.#isClosed) return () => {};
-    const { page, rtc, timers = browserTimers } = this.#parts;
-    const end = sampleFrames(sampling, {
-      track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
-      send: (hint) => this.#sendHint(hint),
-      createGrabber: () => createVideoGrabber(page?.(), rtc),
-      timers,
-    });
+    // Not `<`, which lets NaN pass.
+    if (!((sampling.everyMs ?? FRAMES_MS_MIN) >= FRAMES_MS_MIN))
+      throw new RangeError(`everyMs must be at least ${FRAMES_MS_MIN}`);
+    const { rtc, timers = browserTimers } = this.#parts;
+    const page = this.#parts.page?.();
+    if (!page) throw new Error("frames can only be taken in a browser");
+    let end = () => {};
     const stop = () => {
       this.#samplers.delete(stop);
       end();
     };
+    void import("./frame-sampler.ts").then(({ sampleFrames, createVideoGrabber }) => {
+      if (!this.#samplers.has(stop)) return;
+      end = sampleFrames(sampling, {
+        track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+        send: (hint) => this.#sendHint(hint),
+        createGrabber: () => createVideoGrabber(page, rtc),
+        timers,
+      });
+    });
     this.#samplers.add(stop);
     return stop;
   }

@@ -7,7 +7,7 @@ import { createEventSources, type EventSources } from "./event-source.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
 import type { Timers } from "./platform.ts";
 import type { TokenStore } from "./token-store.ts";
-import type { Transport } from "./transport.ts";
+import { credentialHeaders, type Transport } from "./transport.ts";
 
 /** A call that is not answered within this time has failed (milliseconds). */
 const CALL_MS_MAX = 10_000;
@@ -121,15 +121,4 @@ export class RpcHttp implements Transport {
       this.#requests.delete(controller);
     }
   }
-}
-
-/** The headers by which the server knows a session, and the operator a peer. */
-export function credentialHeaders(
-  token: string | undefined,
-  auth: string | undefined,
-): Record<string, string> {
-  return {
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    ...(auth !== undefined && { "x-peer-stream-auth": auth }),
-  };
 }

@@ -1,5 +1,4 @@
 /** Chooses between WebSocket and plain HTTP: falls back where the network cuts WebSockets, and goes back when it does not. */
-import { RpcHttp } from "./rpc-http.ts";
 import { RpcSocket, STEADY_MS, type RpcSocketParts } from "./rpc-socket.ts";
 import type { Timer } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -50,6 +49,8 @@ export class TransportChoice {
   #probes = 0;
   /** Events or answers arrive over the current transport. */
   #isWorking = false;
+  #isFallingBack = false;
+  #isEnded = false;
 
   constructor(parts: RpcSocketParts, listener: TransportListener) {
     this.url = parts.url;
@@ -105,6 +106,7 @@ export class TransportChoice {
   }
 
   end(): void {
+    this.#isEnded = true;
     this.#parts.timers.clearTimeout(this.#candidateTimer);
     this.#parts.timers.clearTimeout(this.#probeTimer);
     for (const transport of [this.#current, this.#previous, this.#candidate]) transport?.end();
@@ -121,7 +123,7 @@ export class TransportChoice {
         if (socket === this.#candidate) this.abandonMove();
       },
       blocked: () => {
-        if (socket === this.#current) this.#fallBack();
+        if (socket === this.#current) void this.#fallBack(socket);
       },
       failed: (error) => {
         if (socket === this.#candidate) this.abandonMove();
@@ -131,9 +133,19 @@ export class TransportChoice {
     return socket;
   }
 
-  #fallBack(): void {
-    this.#replace(new RpcHttp(this.#parts));
-    this.#probeWithin(PROBE_MS_MIN);
+  async #fallBack(blocked: RpcSocket): Promise<void> {
+    if (this.#isFallingBack) return;
+    this.#isFallingBack = true;
+    try {
+      // Few need it. What can't be loaded now is tried again when the next socket is blocked.
+      const { RpcHttp } = await import("./rpc-http.ts");
+      if (blocked !== this.#current || this.#isEnded) return;
+      this.#replace(new RpcHttp(this.#parts));
+      this.#probeWithin(PROBE_MS_MIN);
+    } catch {
+    } finally {
+      this.#isFallingBack = false;
+    }
   }
 
   #replace(transport: Transport): void {

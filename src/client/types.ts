@@ -134,7 +134,7 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   /**
    * Gives frames of this peer's own camera to a classifier, before and during rooms, until the returned function is called or the peer
    * stream is closed.
-   * @throws RangeError for more than one frame in 3 s.
+   * @throws RangeError for more than one frame in 3 s; Error outside a browser.
    */
   sampleFrames(sampling: FrameSampling): () => void;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */
