@@ -5,6 +5,7 @@ import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
+import type { Log } from "./log.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
 import { browserTimers, type Timers } from "./platform.ts";
@@ -53,6 +54,7 @@ export interface CallParts {
   rtc: Rtc;
   listener: CallListener;
   timers?: Timers;
+  log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -158,7 +160,7 @@ class PeerConnectionCall implements Call {
       ended,
     });
     this.#tracks = new MediaTracks(pc, room.mode, this.remote, ended);
-    this.#listen(ended);
+    this.#listen(ended, parts.log);
     try {
       this.#tracks.send(local);
     } catch (fault) {
@@ -248,14 +250,24 @@ class PeerConnectionCall implements Call {
     );
   }
 
-  #listen(signal: AbortSignal): void {
+  #listen(signal: AbortSignal, log?: Log): void {
     const pc = this.#pc;
     pc.addEventListener(
       "iceconnectionstatechange",
-      () => this.#monitor.onStateChange(pc.iceConnectionState),
+      () => {
+        log?.("debug", `ice ${pc.iceConnectionState}`);
+        this.#monitor.onStateChange(pc.iceConnectionState);
+      },
       { signal },
     );
-    pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
+    pc.addEventListener(
+      "connectionstatechange",
+      () => {
+        log?.("debug", `connection ${pc.connectionState}`);
+        this.#onConnectionStateChange();
+      },
+      { signal },
+    );
     this.#channel.listen(
       {
         opened: () => this.mediaChanged(),

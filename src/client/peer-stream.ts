@@ -77,6 +77,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     }),
     rtc: platform.rtc,
     timers: platform.timers,
+    log: platform.log,
     page: () => platform.document,
     findUnsupported: (mode) => platform.findUnsupported(mode),
     pagePeer,
@@ -136,7 +137,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
 /** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
 function createPageObserver(
   peer: Peer,
-  { lifecycle, timers, findUnsupported }: Platform,
+  { lifecycle, timers, log, findUnsupported }: Platform,
   closing: AbortSignal,
 ): (mode?: Mode) => void {
   let isObserving = false;
@@ -145,6 +146,7 @@ function createPageObserver(
     isObserving = true;
     const stops = [
       lifecycle.subscribe((event) => {
+        log("debug", event);
         if (event === "pagehide") peer.onPageHide();
         else if (event === "pageshow") peer.onPageShow();
         else if (event === "resume" || event === "online") peer.onResume();

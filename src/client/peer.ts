@@ -47,6 +47,8 @@ export function createPeer(parts: PeerParts): Peer {
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #parts: PeerParts;
+  /** Of the last `start`. */
+  #startSignal: AbortSignal | undefined;
   readonly #samplers = new Set<() => void>();
 
   constructor(parts: PeerParts) {
@@ -58,7 +60,12 @@ class SessionPeer implements Peer {
     return this.#session.state;
   }
 
-  start({ stream, ...wishes }: StartOptions = {}): void {
+  start({ stream, signal, ...wishes }: StartOptions = {}): void {
+    this.#startSignal = signal;
+    if (signal?.aborted) return this.stop();
+    signal?.addEventListener("abort", () => {
+      if (this.#startSignal === signal) this.stop();
+    });
     if (stream && !this.#isClosed) {
       this.#session.outgoing.choose(stream);
       this.#sendTracks();
@@ -76,6 +83,7 @@ class SessionPeer implements Peer {
   }
 
   stop(): void {
+    this.#startSignal = undefined;
     this.#session.process({ type: "stop" });
   }
 
@@ -180,15 +188,18 @@ class SessionPeer implements Peer {
       this.#samplers.delete(stop);
       end();
     };
-    void import("./frame-sampler.ts").then(({ sampleFrames, createVideoGrabber }) => {
-      if (!this.#samplers.has(stop)) return;
-      end = sampleFrames(sampling, {
-        track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
-        send: (hint) => this.#sendHint(hint),
-        createGrabber: () => createVideoGrabber(page, rtc),
-        timers,
-      });
-    });
+    import("./frame-sampler.ts").then(
+      ({ sampleFrames, createVideoGrabber }) => {
+        if (!this.#samplers.has(stop)) return;
+        end = sampleFrames(sampling, {
+          track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+          send: (hint) => this.#sendHint(hint),
+          createGrabber: () => createVideoGrabber(page, rtc),
+          timers,
+        });
+      },
+      (error) => this.#parts.log?.("error", `sampleFrames: ${String(error)}`),
+    );
     this.#samplers.add(stop);
     return stop;
   }

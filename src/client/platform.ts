@@ -3,6 +3,7 @@ import type { IceServer, Mode } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import type { MediaSource } from "./camera.ts";
 import type { Fetch } from "./diagnosis.ts";
+import { createLog, type Log, type Logger } from "./log.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStorage } from "./token-store.ts";
 
@@ -35,6 +36,11 @@ export interface PlatformOptions {
   WebSocket?: typeof WebSocket;
   /** Has to give the body of a response as a stream where HTTP replaces WebSockets. */
   fetch?: Fetch;
+  /**
+   * Takes what is logged for debugging, such as `console`: states, transports, and signals and refusals by kind; never tokens, addresses or what
+   * people write. Default: the console where `deviceStorage` has anything under `peer-stream.debug`, else nothing.
+   */
+  logger?: Logger;
   setTimeout?: Timers["setTimeout"];
   clearTimeout?: Timers["clearTimeout"];
 }
@@ -58,6 +64,7 @@ export interface Platform {
   readonly WebSocket: typeof WebSocket | undefined;
   readonly fetch: Fetch;
   readonly timers: Timers;
+  readonly log: Log;
   /** Creates elements for pictures of a video; undefined where there are none. */
   readonly document: Pick<Document, "createElement"> | undefined;
   /** The page's own URL; undefined outside a browser. */
@@ -70,13 +77,15 @@ export interface Platform {
 export function createPlatform(options: PlatformOptions & { iceServers?: IceServer[] }): Platform {
   const { setTimeout: start = browserTimers.setTimeout } = options;
   const { clearTimeout: stop = browserTimers.clearTimeout } = options;
+  const deviceStorage = options.deviceStorage ?? lazyStorage("localStorage");
   const platform: Platform = {
     rtc: options.rtc ?? browserRtc,
     get media() {
       return options.media ?? globalThis.navigator?.mediaDevices;
     },
     storage: options.storage ?? lazyStorage("sessionStorage"),
-    deviceStorage: options.deviceStorage ?? lazyStorage("localStorage"),
+    deviceStorage,
+    log: createLog(options.logger, deviceStorage),
     lifecycle: options.lifecycle ?? pageLifecycle,
     get WebSocket() {
       return options.WebSocket ?? globalThis.WebSocket;

@@ -4,6 +4,7 @@ import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
+import { describe, type Log } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
@@ -28,6 +29,7 @@ export interface SessionParts {
   connection: Connection;
   rtc: Rtc;
   timers?: Timers;
+  log?: Log;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** Solves what the server asks for before a join. Default: nothing is solved. */
@@ -121,6 +123,8 @@ export class SessionRunner {
 
   /** Applies an input. What the page receives is emitted after the outermost one. */
   process(input: SessionInput): void {
+    // One that is closed unused, as on a server, looks for no logger.
+    if (input.type !== "close") this.#parts.log?.("debug", describe(input));
     this.#depth += 1;
     try {
       const { model, commands } = updateSession(this.#model, input, currentTime());
@@ -139,6 +143,8 @@ export class SessionRunner {
     const next = deriveState(this.#model);
     if (sameState(this.#state, next)) return;
     this.#state = next;
+    const isError = next.status === "idle" && next.error !== undefined;
+    this.#parts.log?.(isError ? "warn" : "info", describe(next));
     if (!this.#areListenersClosed) this.states.emit(next);
   }
 
@@ -287,7 +293,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, log, iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -301,6 +307,7 @@ export class SessionRunner {
         local: this.outgoing.stream,
         rtc,
         timers: this.#timers,
+        ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
         listener: this.#callListener(roomId),

@@ -39,6 +39,8 @@ export interface StartOptions<
    * `camera` has open. Without either, this peer only receives.
    */
   stream?: MediaStream;
+  /** When it is aborted, that is as `stop()`, until the next `start`. */
+  signal?: AbortSignal;
 }
 
 /** The result of a `report`, `block` or `again`. */

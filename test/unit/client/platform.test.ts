@@ -138,3 +138,134 @@ describe("in place of the browser's", () => {
     expect([...waiting]).toEqual([]);
   });
 });
+
+describe("the log", () => {
+  /** A call and its end, with what must not be logged in all of it. */
+  async function lines(options: PeerStreamOptions) {
+    const sockets = fakeWebSockets();
+    const browser = new FakeNetwork().browser("alice");
+    const peer = createPeerStream({ url, rtc: browser, WebSocket: sockets.WebSocket, ...options });
+    peer.start({ interests: ["secret interest"] });
+    await pass(50);
+    sockets.last.open();
+    await pass(50);
+    const state = { status: "idle" };
+    sockets.last.event("1:0", { type: "session", token: "secret token", resumed: false, state });
+    sockets.last.event("1:1", {
+      type: "create-offer",
+      roomId: "room",
+      polite: false,
+      relayOnly: false,
+      sharedInterests: [],
+      partnerFacts: {},
+      mode: "video",
+      iceServers: [{ urls: "turn:secret.example", username: "u", credential: "secret" }],
+    });
+    await pass(50);
+    const candidate = { candidate: "candidate:1 1 udp 1 secret 9 typ host", sdpMid: "0" };
+    sockets.last.event("1:2", { type: "add-ice-candidate", roomId: "room", candidate });
+    browser.last.ice("connected");
+    browser.last.connection("connected");
+    browser.last.channel.readyState = "open";
+    const data = JSON.stringify({ type: "chat", text: "secret text" });
+    browser.last.channel.dispatchEvent(new MessageEvent("message", { data }));
+    peer.sendChat("secret answer");
+    sockets.last.event("1:3", { type: "partner-disconnected", roomId: "room", reason: "left" });
+    await pass(50);
+    peer.close();
+  }
+
+  test("has states, transports, and signals by kind, and nothing secret", async () => {
+    const log: string[] = [];
+    const line = (text: string) => void log.push(text);
+    await lines({ logger: { debug: line, info: line } });
+    expect(log).toEqual(
+      expect.arrayContaining([
+        "peer-stream: start",
+        "peer-stream: waiting",
+        "peer-stream: server-event create-offer",
+        "peer-stream: connecting",
+        "peer-stream: local-signal offer",
+        "peer-stream: server-event add-ice-candidate",
+        "peer-stream: ice connected",
+        "peer-stream: connected",
+        "peer-stream: data-channel-message chat",
+        "peer-stream: server-event partner-disconnected left",
+        "peer-stream: waiting left",
+      ]),
+    );
+    expect(log.filter((text) => text.includes("secret"))).toEqual([]);
+  });
+
+  test("has why a peer is idle, with the name of the cause", () => {
+    const log: string[] = [];
+    const { WebSocket } = fakeWebSockets();
+    const logger = { warn: (text: string) => void log.push(text) };
+    const rtc = {
+      connect: () => {
+        throw new SyntaxError("no");
+      },
+      stream: () => ({}) as never,
+    };
+    const peer = createPeerStream({ url, WebSocket, rtc, logger });
+    peer.close();
+    peer.start();
+    expect(log).toEqual(["peer-stream: idle closed"]);
+  });
+
+  test("is the console's where the storage says so, and of a logger that fails there is none", async () => {
+    const written: unknown[] = [];
+    const info = jest.spyOn(console, "info").mockImplementation((text) => void written.push(text));
+    jest.spyOn(console, "debug").mockImplementation(() => {});
+    try {
+      const storageWith = (value: string | null) => ({ getItem: () => value, setItem() {} });
+      await lines({ deviceStorage: storageWith(null) });
+      expect(written).toEqual([]);
+      await lines({ deviceStorage: storageWith("1") });
+      expect(written).toContain("peer-stream: connected");
+    } finally {
+      info.mockRestore();
+      jest.restoreAllMocks();
+    }
+    const debug = () => {
+      throw new Error("full");
+    };
+    await lines({ logger: { debug } });
+  });
+});
+
+describe("start with a signal", () => {
+  const start = (...signals: AbortSignal[]) => {
+    const { WebSocket } = fakeWebSockets();
+    const peer = createPeerStream({ url, WebSocket, rtc: new FakeNetwork().browser("page") });
+    for (const signal of signals) peer.start({ signal });
+    return peer;
+  };
+
+  test("that is aborted is as stop", () => {
+    const searching = new AbortController();
+    const peer = start(searching.signal);
+    expect(peer.state.status).toBe("waiting");
+    searching.abort();
+    expect(peer.state).toEqual({ status: "idle" });
+    peer.close();
+  });
+
+  test("that is aborted already does not begin", () => {
+    const peer = start(AbortSignal.abort());
+    expect(peer.state).toEqual({ status: "idle" });
+    peer.close();
+  });
+
+  test("ends only what it began: neither a later start nor one after a stop", () => {
+    const [first, second] = [new AbortController(), new AbortController()];
+    const peer = start(first.signal, second.signal);
+    first.abort();
+    expect(peer.state.status).toBe("waiting");
+    peer.stop();
+    peer.start();
+    second.abort();
+    expect(peer.state.status).toBe("waiting");
+    peer.close();
+  });
+});
