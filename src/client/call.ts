@@ -1,8 +1,8 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, RoomTerms, Signal } from "../protocol.ts";
+import type { IceServer, Media, RoomTerms, Signal } from "../protocol.ts";
 import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
 import { DataChannel } from "./data-channel.ts";
-import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
+import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
 import { MediaTracks } from "./media-tracks.ts";
@@ -29,10 +29,13 @@ export interface CallListener {
   /** The partner has closed its end, for an unknown reason. */
   hungUp(): void;
   /** What this peer sends has changed; at first all that the mode allows is taken to be sent. */
-  media(media: PartnerMedia): void;
+  media(media: Media): void;
   /** A message of the partner on the data channel. */
   message(message: DataChannelMessage): void;
 }
+
+/** A change of what is sent is reported at once, and further ones only this often (milliseconds): a button may be pressed quickly. */
+const MEDIA_EVERY_MS = 300;
 
 /** What a call is made of. */
 export interface CallParts {
@@ -65,7 +68,7 @@ export interface Call {
   repeatOffer(): void;
   /** Sends `stream` instead of the current tracks; undefined sends nothing. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
-  /** A track was enabled or disabled: announces that to the partner. */
+  /** A track was enabled or disabled: reports that. */
   mediaChanged(): void;
   /** Sends a message. False if the data channel cannot take it, or a chat message is blank or too long. */
   send(message: DataChannelMessage): boolean;
@@ -99,7 +102,8 @@ class PeerConnectionCall implements Call {
   readonly #monitor: IceMonitor;
   #established = false;
   /** What the listener was last told, or takes to be sent. */
-  #sent: PartnerMedia;
+  #sent: Media;
+  #mediaPause: ReturnType<typeof setTimeout> | undefined;
   #counters: CallCounters = {
     at: performance.now(),
     sentBytes: 0,
@@ -183,11 +187,14 @@ class PeerConnectionCall implements Call {
     if (this.#hasEnded) return;
     this.#tracks.observeSent(() => this.mediaChanged());
     const { sent } = this.#tracks;
-    if (sent.audio !== this.#sent.audio || sent.video !== this.#sent.video) {
-      this.#sent = sent;
-      this.#listener.media(sent);
-    }
-    if (this.#channel.isOpen) this.#channel.announceMedia(sent);
+    const isChange = sent.audio !== this.#sent.audio || sent.video !== this.#sent.video;
+    if (!isChange || this.#mediaPause !== undefined) return;
+    this.#sent = sent;
+    this.#mediaPause = setTimeout(() => {
+      this.#mediaPause = undefined;
+      this.mediaChanged();
+    }, MEDIA_EVERY_MS);
+    this.#listener.media(sent);
   }
 
   send(message: DataChannelMessage): boolean {
@@ -210,6 +217,7 @@ class PeerConnectionCall implements Call {
   end(): void {
     if (this.#hasEnded) return;
     this.#ending.abort();
+    clearTimeout(this.#mediaPause);
     this.#monitor.stop();
     this.#pc.close();
     this.#tracks.end();
@@ -241,7 +249,6 @@ class PeerConnectionCall implements Call {
     pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
     this.#channel.listen(
       {
-        opened: () => this.mediaChanged(),
         message: (message) => this.#listener.message(message),
         closed: () => this.#listener.hungUp(),
       },

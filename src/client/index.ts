@@ -14,7 +14,6 @@ export type {
 export type { Counts } from "./connection.ts";
 export type { FrameSampling } from "./frame-sampler.ts";
 export { serveSolver } from "./proof-of-work.ts";
-export type { PartnerMedia } from "./data-channel-message.ts";
 export type {
   PastRoom,
   PeerStreamError,
@@ -34,6 +33,7 @@ export type {
   FactValue,
   Hint,
   IceServer,
+  Media,
   Mode,
   PeerEvent,
   PeerState,

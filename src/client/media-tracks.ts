@@ -1,6 +1,5 @@
 /** The tracks of a call in both directions, limited to the kinds of the room's mode. */
-import type { Mode } from "../protocol.ts";
-import type { PartnerMedia } from "./data-channel-message.ts";
+import type { Media, Mode } from "../protocol.ts";
 
 const kinds = ["audio", "video"] as const;
 
@@ -52,7 +51,7 @@ export class MediaTracks {
   }
 
   /** Whether audio and video are sent: from a track that is live, enabled, and not muted by the device. */
-  get sent(): PartnerMedia {
+  get sent(): Media {
     return { audio: this.#isSending("audio"), video: this.#isSending("video") };
   }
 

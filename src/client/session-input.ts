@@ -1,6 +1,6 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Challenge, Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
-import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
+import type { Challenge, Evidence, Media, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
 import type { PeerStreamError, PeerStreamEvent } from "./state.ts";
@@ -68,7 +68,7 @@ export type CallInput =
   | { type: "call-hung-up" }
   | { type: "data-channel-message"; message: DataChannelMessage }
   /** What this peer sends has changed. */
-  | { type: "local-media"; media: PartnerMedia }
+  | { type: "local-media"; media: Media }
   /** The call produced a signal for the partner. */
   | { type: "local-signal"; signal: Signal };
 
