@@ -1,10 +1,13 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
 import type { IceServer, Media, RoomTerms, Signal } from "../protocol.ts";
-import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
+import { watchQuality, type Quality } from "./call-quality.ts";
+import { readCallStats, readLevels, zeroCounters } from "./call-stats.ts";
+import type { CallReading, Levels } from "./call-stats.ts";
 import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
+import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
 
@@ -30,6 +33,8 @@ export interface CallListener {
   hungUp(): void;
   /** What this peer sends has changed; at first all that the mode allows is taken to be sent. */
   media(media: Media): void;
+  /** The quality of the call is another one than before. */
+  quality(quality: Quality): void;
   /** A message of the partner on the data channel. */
   message(message: DataChannelMessage): void;
 }
@@ -44,6 +49,8 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
+  /** How it is sent. */
+  settings?: MediaSettings;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -72,8 +79,10 @@ export interface Call {
   mediaChanged(): void;
   /** Sends a message. False if the data channel cannot take it, or a chat message is blank or too long. */
   send(message: DataChannelMessage): boolean;
-  /** Statistics; undefined once the call has ended. */
-  stats(): Promise<CallReading | undefined>;
+  /** Returns a reader of statistics: each reading is of the time since its previous one, and undefined once the call has ended. */
+  meter(): () => Promise<CallReading | undefined>;
+  /** As they were a moment ago: each call begins to read them anew. Empty at first, and once the call has ended. */
+  levels(): Levels;
   /** The machine was asleep, or its network has changed: restarts ICE now if the media path is broken. */
   onResume(): void;
   /** Closes everything. May be called again. */
@@ -104,16 +113,14 @@ class PeerConnectionCall implements Call {
   /** What the listener was last told, or takes to be sent. */
   #sent: Media;
   #mediaPause: ReturnType<typeof setTimeout> | undefined;
-  #counters: CallCounters = {
-    at: performance.now(),
-    sentBytes: 0,
-    receivedBytes: 0,
-    receivedPackets: 0,
-    lostPackets: 0,
-  };
+  readonly #settings: MediaSettings;
+  readonly #startedAt = performance.now();
+  #levels: Levels = {};
+  #isReadingLevels = false;
 
   constructor(parts: CallParts) {
     const { room, local, rtc, listener, canSignal = () => true } = parts;
+    this.#settings = parts.settings ?? createMediaSettings();
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
     const ended = this.#ending.signal;
     this.roomId = room.roomId;
@@ -148,7 +155,7 @@ class PeerConnectionCall implements Call {
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
-    this.#tracks = new MediaTracks(pc, room.mode, this.remote, ended);
+    this.#tracks = new MediaTracks(pc, room.mode, this.remote, this.#settings, ended);
     this.#listen(ended);
     try {
       this.#tracks.send(local);
@@ -171,7 +178,9 @@ class PeerConnectionCall implements Call {
   }
 
   receive(signal: Signal): void {
-    if (!this.#hasEnded && signal.roomId === this.roomId) this.#restart.receive(signal);
+    if (this.#hasEnded || signal.roomId !== this.roomId) return;
+    if (signal.type === "add-ice-candidate") return this.#restart.receive(signal);
+    this.#restart.receive({ ...signal, sdp: this.#settings.readRemote(signal.sdp) });
   }
 
   repeatOffer(): void {
@@ -201,13 +210,30 @@ class PeerConnectionCall implements Call {
     return this.#channel.send(message);
   }
 
-  async stats(): Promise<CallReading | undefined> {
-    if (this.#hasEnded) return undefined;
-    const report = await this.#pc.getStats();
-    const { reading, counters } = readCallStats(report, this.#counters, performance.now());
-    if (this.#hasEnded) return undefined;
-    this.#counters = counters;
-    return reading;
+  meter(): () => Promise<CallReading | undefined> {
+    let before = zeroCounters(this.#startedAt);
+    return async () => {
+      if (this.#hasEnded) return undefined;
+      const report = await this.#pc.getStats();
+      if (this.#hasEnded) return undefined;
+      const { reading, counters } = readCallStats(report, before, performance.now());
+      before = counters;
+      return reading;
+    };
+  }
+
+  levels(): Levels {
+    if (this.#hasEnded) return {};
+    if (!this.#isReadingLevels) {
+      this.#isReadingLevels = true;
+      const read = async () => {
+        this.#levels = readLevels(await this.#pc.getStats());
+      };
+      void read()
+        .catch(() => {})
+        .finally(() => (this.#isReadingLevels = false));
+    }
+    return this.#levels;
   }
 
   onResume(): void {
@@ -261,6 +287,14 @@ class PeerConnectionCall implements Call {
       this.#established = true;
       this.#monitor.onEstablished();
       this.#listener.connected();
+      watchQuality(
+        {
+          read: this.meter(),
+          report: (quality) => this.#listener.quality(quality),
+          isHidden: () => globalThis.document?.hidden === true,
+        },
+        this.#ending.signal,
+      );
     }
     // DTLS has failed, and an ICE restart does not restore it. Only the DTLS transport itself shows this:
     // `connectionState` is `failed` for a failure of ICE as well, and in Chromium changes before `iceConnectionState`.

@@ -1,6 +1,7 @@
 /** The entry of the package `peer-stream-client`: all that it exports, by name. */
 export { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
-export type { CallStats } from "./call-stats.ts";
+export type { Quality } from "./call-quality.ts";
+export type { CallStats, Levels } from "./call-stats.ts";
 export type { Rtc } from "./call.ts";
 export type {
   Camera,
@@ -13,6 +14,7 @@ export type {
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { FrameSampling } from "./frame-sampler.ts";
+export type { AudioSettings, Degradation, VideoSettings } from "./media-settings.ts";
 export { serveSolver } from "./proof-of-work.ts";
 export type {
   PastRoom,

@@ -13,6 +13,7 @@ import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
 import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
+import { createMediaSettings, type AudioSettings, type VideoSettings } from "./media-settings.ts";
 import { createPeer, type Peer } from "./peer.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { detectSleep } from "./sleep-detector.ts";
@@ -56,6 +57,10 @@ export interface PeerStreamOptions {
    * `serveSolver`. Default: a worker of a Blob; where that is not allowed, they are solved without a worker.
    */
   challengeWorker?: () => Worker;
+  /** How video is sent. */
+  video?: VideoSettings;
+  /** How audio is sent. */
+  audio?: AudioSettings;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** Replaces the browser's WebRTC, for tests. */
@@ -84,6 +89,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       ...(options.credentials && { credentials: options.credentials }),
     }),
     rtc: options.rtc ?? browserRtc,
+    settings: createMediaSettings(options.video, options.audio),
     pagePeer,
     solveChallenge: createChallengeSolver(options),
     findUnsupported: (mode) => findUnsupported(options, mode),
@@ -121,6 +127,8 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     block: () => peer.block(),
     again: () => peer.again(),
     stats: () => peer.stats(),
+    onStats: (listener, everyMs) => peer.onStats(listener, everyMs),
+    levels: () => peer.levels(),
     counts: (lobby) => peer.counts(lobby),
     site: () => peer.site(),
     sampleFrames: (sampling) => peer.sampleFrames(sampling),

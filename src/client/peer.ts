@@ -8,11 +8,16 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
+import type { Call } from "./call.ts";
+import type { CallStats, Levels } from "./call-stats.ts";
 import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import { takeStill, type StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
+
+/** The shortest time between two readings of statistics (milliseconds). */
+const STATS_MS_MIN = 250;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
@@ -42,7 +47,9 @@ class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
   readonly #connection: PeerParts["connection"];
-  readonly #samplers = new Set<() => void>();
+  /** What `close` ends. */
+  readonly #stops = new Set<() => void>();
+  readonly #readStats = this.#createStatsReader();
 
   constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
@@ -141,16 +148,34 @@ class SessionPeer implements Peer {
     this.#session.call?.mediaChanged();
   }
 
-  async stats(): ReturnType<PeerStream["stats"]> {
-    const { call, searchingSinceMs } = this.#session.model;
-    if (!call || !this.#session.call) return undefined;
-    const { roomId, pairedAtMs, connectedAtMs } = call;
-    const times = {
-      matchMs: Math.round(pairedAtMs - searchingSinceMs),
-      ...(connectedAtMs !== undefined && { connectMs: Math.round(connectedAtMs - pairedAtMs) }),
+  stats(): Promise<CallStats | undefined> {
+    return this.#readStats();
+  }
+
+  onStats(listener: (stats: CallStats) => void, everyMs = 1000): () => void {
+    // Not `<`, which lets NaN pass.
+    if (!(everyMs >= STATS_MS_MIN))
+      throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
+    if (this.#isClosed) return () => {};
+    const read = this.#createStatsReader();
+    let isReading = false;
+    const timer = setInterval(async () => {
+      if (isReading) return;
+      isReading = true;
+      const stats = await read().catch(() => undefined);
+      isReading = false;
+      if (stats && this.#stops.has(stop)) listener(stats);
+    }, everyMs);
+    const stop = () => {
+      this.#stops.delete(stop);
+      clearInterval(timer);
     };
-    const reading = await this.#session.call.stats();
-    return reading && { roomId, ...times, ...reading };
+    this.#stops.add(stop);
+    return stop;
+  }
+
+  levels(): Levels {
+    return this.#session.call?.levels() ?? {};
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
@@ -168,10 +193,10 @@ class SessionPeer implements Peer {
       send: (hint) => this.#sendHint(hint),
     });
     const stop = () => {
-      this.#samplers.delete(stop);
+      this.#stops.delete(stop);
       end();
     };
-    this.#samplers.add(stop);
+    this.#stops.add(stop);
     return stop;
   }
 
@@ -205,11 +230,31 @@ class SessionPeer implements Peer {
 
   close(): void {
     if (!this.#isClosed) this.#session.close();
-    for (const stop of this.#samplers) stop();
+    for (const stop of this.#stops) stop();
   }
 
   get #isClosed(): boolean {
     return this.#session.model.closed;
+  }
+
+  /** Returns a reader of the current call's statistics, with rates since its previous reading. */
+  #createStatsReader(): () => Promise<CallStats | undefined> {
+    let metered: Call | undefined;
+    let read: ReturnType<Call["meter"]> | undefined;
+    return async () => {
+      const { call } = this.#session;
+      if (call !== metered) read = call?.meter();
+      metered = call;
+      const { model } = this.#session;
+      if (!model.call || !read) return undefined;
+      const { roomId, pairedAtMs, connectedAtMs } = model.call;
+      const times = {
+        matchMs: Math.round(pairedAtMs - model.searchingSinceMs),
+        ...(connectedAtMs !== undefined && { connectMs: Math.round(connectedAtMs - pairedAtMs) }),
+      };
+      const reading = await read();
+      return reading && { roomId, ...times, ...reading };
+    };
   }
 
   /** Not repeated: the next one is as good. */

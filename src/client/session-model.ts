@@ -16,6 +16,7 @@ import {
   type QuotedMessage,
   type RoomTerms,
 } from "../protocol.ts";
+import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
@@ -67,6 +68,8 @@ export interface CallModel {
   readonly ownMedia: Media | undefined;
   /** What the partner sends, as the server says; absent without a connection, and of a server that does not say it. */
   readonly partnerMedia: Media | undefined;
+  /** As last judged. */
+  readonly quality: Quality | undefined;
   /** When the two were paired, by the monotonic clock. */
   readonly pairedAtMs: number;
   /** When the media path first connected, by the monotonic clock. */
@@ -235,8 +238,14 @@ function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
     return { ...reconnecting, what: "partner", deadline: partnerDeadline };
   if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
-  const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", ...room, ...received, ...orphaned };
+  const { quality } = call;
+  return {
+    status: "connected",
+    ...room,
+    ...received,
+    ...(quality && { quality }),
+    ...(call.orphaned && { orphaned: true }),
+  };
 }
 
 /**

@@ -4,6 +4,7 @@ import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
+import type { MediaSettings } from "./media-settings.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
@@ -28,6 +29,8 @@ export interface SessionParts {
   rtc: Rtc;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /** How audio and video are sent. */
+  settings?: MediaSettings;
   /** Solves what the server asks for before a join. Default: nothing is solved. */
   solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
@@ -276,7 +279,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, settings, iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -289,6 +292,7 @@ export class SessionRunner {
         room: { ...room, iceServers },
         local: this.outgoing.stream,
         rtc,
+        ...(settings && { settings }),
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
         listener: this.#callListener(roomId),
@@ -314,6 +318,7 @@ export class SessionRunner {
         ),
       hungUp: () => this.process({ type: "call-hung-up" }),
       media: (media) => this.process({ type: "local-media", media }),
+      quality: (quality) => this.process({ type: "call-quality", quality }),
       message: (message) => this.process({ type: "data-channel-message", message }),
     };
   }

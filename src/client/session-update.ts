@@ -229,6 +229,8 @@ function onCallInput(
     case "call-hung-up":
       step.changeCall({ hungUp: true });
       return step.checkHungUp();
+    case "call-quality":
+      return step.changeCall({ quality: input.quality });
     case "data-channel-message":
       return onDataChannelMessage(step, input);
     case "chat-sent":
@@ -268,6 +270,7 @@ function onCallBegun(
     partnerDeadline: undefined,
     ownMedia: undefined,
     partnerMedia: remote && media,
+    quality: undefined,
     pairedAtMs: time.elapsedMs,
     connectedAtMs: remote === undefined ? time.elapsedMs : undefined,
   };

@@ -1,4 +1,5 @@
 /** The public states, events and errors of a peer stream. */
+import type { Quality } from "./call-quality.ts";
 import type {
   Challenge,
   Chat,
@@ -116,6 +117,8 @@ type ActiveState =
        * visible, or none was ever received.
        */
       partnerMedia?: Media;
+      /** How good the call is; absent in its first seconds, and in a room for text. */
+      quality?: Quality;
       /**
        * The server has lost this room: it was restarted, or one of the two peers could not reach it for longer than its
        * grace. The call continues without the server, until a peer leaves or the media path breaks.

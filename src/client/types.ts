@@ -1,7 +1,7 @@
 /** The public types of a peer stream, except for its states and events. */
 import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
 import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
-import type { CallStats } from "./call-stats.ts";
+import type { CallStats, Levels } from "./call-stats.ts";
 import type { Camera } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
@@ -124,6 +124,17 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   again(): Promise<Outcome>;
   /** Statistics of the current call; undefined without one. */
   stats(): Promise<CallStats | undefined>;
+  /**
+   * Calls `listener` with the statistics of the current call again and again, until the returned function is called or the peer stream is
+   * closed; never between calls. Rates are those since the listener was last called.
+   * @param everyMs milliseconds, at least 250. Default: 1000. @throws RangeError for less.
+   */
+  onStats(listener: (stats: CallStats) => void, everyMs?: number): () => void;
+  /**
+   * How loud both sides are, from 0 to 1: for a meter that asks for them several times a second, as each call returns what was measured at the
+   * previous one. Empty at first, and without a call; `mine` is absent in Firefox.
+   */
+  levels(): Levels;
   /**
    * How many peers of a lobby are online, waiting, and in rooms. Rejects when the server cannot be reached, or has no such lobby.
    * @param lobby default: as in `start`.

@@ -106,22 +106,24 @@ export async function createPoorLine(initial: LineOptions, seed = 1): Promise<Po
 export async function useLine(page: Page, port: number): Promise<void> {
   await page.evaluate((port) => {
     const address = `candidate:1 1 udp 2122260223 127.0.0.1 ${port} typ host`;
-    const Real = window.RTCPeerConnection;
-    const connections: RTCPeerConnection[] = [];
-    window.RTCPeerConnection = class extends Real {
-      constructor(configuration?: RTCConfiguration) {
-        super(configuration);
-        connections.push(this);
-      }
-      override async setRemoteDescription(description: RTCSessionDescriptionInit): Promise<void> {
-        const sdp = description.sdp?.replace(/^a=candidate:.*\r\n/gm, "") ?? "";
-        return super.setRemoteDescription({ ...description, sdp });
-      }
-      override async addIceCandidate(init?: RTCIceCandidateInit): Promise<void> {
-        return super.addIceCandidate(init?.candidate ? { ...init, candidate: address } : init);
-      }
-    };
+    const connections = new Set<RTCPeerConnection>();
+    const { prototype } = RTCPeerConnection;
+    type Real = (this: RTCPeerConnection, given: unknown) => Promise<void>;
+    const { setRemoteDescription, addIceCandidate } = prototype as unknown as Record<
+      "setRemoteDescription" | "addIceCandidate",
+      Real
+    >;
     Object.assign(window, { connections });
+    Object.assign(prototype, {
+      setRemoteDescription(this: RTCPeerConnection, description: RTCSessionDescriptionInit) {
+        connections.add(this);
+        const sdp = description.sdp?.replace(/^a=candidate:.*\r\n/gm, "") ?? "";
+        return setRemoteDescription.call(this, { ...description, sdp });
+      },
+      addIceCandidate(this: RTCPeerConnection, init: RTCIceCandidateInit) {
+        return addIceCandidate.call(this, init.candidate ? { ...init, candidate: address } : init);
+      },
+    });
   }, port);
 }
 

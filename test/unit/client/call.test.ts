@@ -46,6 +46,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       interrupted: (broken) => log.push(broken ? "interrupted" : "mended"),
       failed: () => log.push("failed"),
       media: ({ audio, video }) => told.push(`${audio} ${video}`),
+      quality: (word) => log.push(word),
       hungUp: () => log.push("hung up"),
       message(message) {
         if (message.type === "chat") log.push(`chat: ${message.text}`);

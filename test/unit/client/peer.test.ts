@@ -736,6 +736,91 @@ describe("the figures of a call", () => {
     peer.stop();
     expect(await peer.stats()).toBeUndefined();
   });
+
+  const path = (bytesReceived: number) => [
+    { type: "candidate-pair", nominated: true, state: "succeeded", bytesReceived },
+  ];
+
+  test("come to a listener again and again in a room, each with the rates since its previous call, until it unsubscribes", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    const rates: string[] = [];
+    const stop = peer.onStats(({ roomId, receivedBitsPerS }) => {
+      rates.push(`${roomId} ${Math.round(receivedBitsPerS)}`);
+    }, 1000);
+    let total = 0;
+    const second = async (bytes: number) => {
+      browser.last.stats = path((total += bytes));
+      await pass(500);
+      // Another reader takes nothing away from it.
+      await peer.stats();
+      await pass(500);
+    };
+    await second(1000);
+    await second(2000);
+    expect(rates.at(-1)).toBe("room-1 16000");
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    const between = rates.length;
+    await pass(5000);
+    expect(rates).toHaveLength(between);
+    server.emit(createOffer("room-2"));
+    await settle();
+    connect(browser);
+    await pass(1000);
+    expect(rates.at(-1)).toMatch(/^room-2 /);
+    stop();
+    stop();
+    const stopped = rates.length;
+    await pass(5000);
+    expect(rates).toHaveLength(stopped);
+  });
+
+  test("come not too often, and not after close()", async () => {
+    const { peer } = await aliceInRoom();
+    for (const everyMs of [249, 0, -1, Number.NaN])
+      expect(() => peer.onStats(() => {}, everyMs)).toThrow(RangeError);
+    let calls = 0;
+    peer.onStats(() => (calls += 1), 250);
+    await pass(500);
+    expect(calls).toBe(2);
+    peer.close();
+    peer.onStats(() => (calls += 1), 250);
+    await pass(5000);
+    expect(calls).toBe(2);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("have the levels of both sides, as of the previous call", async () => {
+    const { browser, peer } = await aliceInRoom();
+    browser.last.stats = [
+      { type: "media-source", kind: "audio", audioLevel: 0.25 },
+      { type: "inbound-rtp", kind: "audio", audioLevel: 0.5 },
+    ];
+    expect(peer.levels()).toEqual({});
+    await settle();
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0.5 });
+    peer.stop();
+    expect(peer.levels()).toEqual({});
+    expect(alice().peer.levels()).toEqual({});
+  });
+
+  test("make one word of the state, which changes only with the word", async () => {
+    const { browser, peer } = await aliceInRoom();
+    const words: unknown[] = [];
+    peer.subscribe((state) => words.push("quality" in state ? state.quality : state.status));
+    const delay = (currentRoundTripTime: number) => {
+      browser.last.stats = [
+        { type: "candidate-pair", nominated: true, state: "succeeded", currentRoundTripTime },
+      ];
+    };
+    delay(0.02);
+    await pass(30_000);
+    delay(0.8);
+    await pass(30_000);
+    expect(words).toEqual(["good", "poor"]);
+    expect(peer.state).toMatchObject({ status: "connected", quality: "poor" });
+    browser.last.ice("disconnected");
+    expect(peer.state).not.toHaveProperty("quality");
+  });
 });
 
 describe("the typing indicator", () => {
