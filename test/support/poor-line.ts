@@ -22,6 +22,8 @@ export interface PoorLine extends Disposable {
   treat(options: LineOptions): void;
   /** Packets so far, in both directions. */
   readonly counts: { passed: number; lost: number; dropped: number };
+  /** By how much the relay was late at most, because the machine was busy (milliseconds). */
+  readonly lateMs: number;
 }
 
 const headerBytes = 28;
@@ -31,6 +33,7 @@ export async function createPoorLine(initial: LineOptions, seed = 1): Promise<Po
   let options = initial;
   const counts = { passed: 0, lost: 0, dropped: 0 };
   const random = randomFrom(seed);
+  let lateMs = 0;
   const timers = new Set<ReturnType<typeof setTimeout>>();
   /** By end: where its browser was last heard from, and until when the way to the other end is busy. */
   const ends: { port?: number; address?: string; busyUntil: number }[] = [
@@ -56,20 +59,19 @@ export async function createPoorLine(initial: LineOptions, seed = 1): Promise<Po
       return;
     }
     const copy = Buffer.from(data);
-    const timer = setTimeout(
-      () => {
-        timers.delete(timer);
-        const there = ends[1 - from];
-        if (there?.port === undefined || there.address === undefined) return;
-        counts.passed += 1;
-        try {
-          sockets[1 - from]?.send(copy, there.port, there.address);
-        } catch {
-          // The browser has closed its socket.
-        }
-      },
-      here.busyUntil - now + options.delayMs,
-    );
+    const dueAt = here.busyUntil + options.delayMs;
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      lateMs = Math.max(lateMs, performance.now() - dueAt);
+      const there = ends[1 - from];
+      if (there?.port === undefined || there.address === undefined) return;
+      counts.passed += 1;
+      try {
+        sockets[1 - from]?.send(copy, there.port, there.address);
+      } catch {
+        // The browser has closed its socket.
+      }
+    }, dueAt - now);
     timers.add(timer);
   }
 
@@ -89,6 +91,9 @@ export async function createPoorLine(initial: LineOptions, seed = 1): Promise<Po
   return {
     ports: [first.port, second.port],
     counts,
+    get lateMs() {
+      return lateMs;
+    },
     treat(next) {
       options = next;
     },
