@@ -9,7 +9,7 @@
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { Rtc } from "./call.ts";
-import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
+import { createCamera, type OwnedCamera } from "./camera.ts";
 import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
@@ -119,7 +119,13 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
-    setMuted: (muted) => peer.setMuted(muted),
+    async setMuted({ release = false, ...muted }) {
+      peer.setMuted(muted);
+      const kinds = (isMuted: boolean) =>
+        (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
+      if (release) ownCamera().release(kinds(true));
+      return ownCamera().restore(kinds(false));
+    },
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
     recentMessages: () => peer.recentMessages(),
@@ -173,7 +179,7 @@ function createLazyCamera(
   peer: Peer,
   options: PeerStreamOptions,
   closing: AbortSignal,
-): () => Camera {
+): () => OwnedCamera {
   let camera: OwnedCamera | undefined;
   return () => {
     if (camera) return camera;

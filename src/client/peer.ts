@@ -26,7 +26,9 @@ export interface PeerParts extends SessionParts {
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
-export interface Peer extends Omit<PeerStream, "camera"> {
+export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
+  /** Turns what is sent off or on; the devices stay as they are. */
+  setMuted(muted: { audio?: boolean; video?: boolean }): void;
   /** The camera has other tracks. `opened`: because the page has opened it. */
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void;
   /** The page is unloaded, or enters the back-forward cache. */

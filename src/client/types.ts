@@ -2,7 +2,7 @@
 import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
 import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
-import type { Camera } from "./camera.ts";
+import type { Camera, CameraResult } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
@@ -97,8 +97,16 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
    * Where nothing is sent, `camera.open()` sends what it opens.
    */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
-  /** Turns the sent audio or video off or on, also for later tracks. */
-  setMuted(muted: { audio?: boolean; video?: boolean }): void;
+  /**
+   * Turns the sent audio or video off or on, also for later tracks. With `release` the devices of what is turned off are closed, so that their
+   * light goes out, and `camera.open()` leaves them closed, too; what is turned on again opens them, without a new call. Resolves with what
+   * became of that, undefined if nothing was to be opened. Never rejects.
+   */
+  setMuted(muted: {
+    audio?: boolean;
+    video?: boolean;
+    release?: boolean;
+  }): Promise<CameraResult | undefined>;
   /**
    * Reports the current or last partner, who is not paired with this session again. Take the still and the messages before, and let the user see and
    * agree to what is sent.
