@@ -233,7 +233,12 @@ class PeerConnectionCall implements Call {
         .catch(() => {})
         .finally(() => (this.#isReadingLevels = false));
     }
-    return this.#levels;
+    // What the partner has measured: that in the statistics is 0 in Chromium while the element that plays it is muted.
+    const partner = this.#pc
+      .getReceivers()
+      .flatMap((receiver) => receiver.getSynchronizationSources?.() ?? [])
+      .find(({ audioLevel }) => audioLevel !== undefined)?.audioLevel;
+    return { ...this.#levels, ...(partner !== undefined && { partner }) };
   }
 
   onResume(): void {

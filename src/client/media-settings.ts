@@ -53,11 +53,13 @@ export function createMediaSettings(
       return rate === undefined ? [] : [encoding({ maxBitrate: rate })];
     }
     const { width = 0, height = 0, displaySurface } = track.getSettings();
-    const isScreen = displaySurface !== undefined || ["detail", "text"].includes(track.contentHint);
+    // Of the hints those of the page, as they are also set below.
+    const isScreen =
+      displaySurface !== undefined ||
+      (video.degradation === undefined && ["detail", "text"].includes(track.contentHint));
     const { degradation = isScreen ? "maintain-resolution" : "maintain-framerate" } = video;
-    // For browsers without the preference (W3C MediaStreamTrack Content Hints, 3). A hint of the page stays.
-    if (track.contentHint === "" && degradation === "maintain-framerate")
-      track.contentHint = "motion";
+    // For browsers without the preference, which derive it from the hint (W3C MediaStreamTrack Content Hints, 5).
+    if (track.contentHint === "") track.contentHint = hints[degradation];
     const scale = isScreen ? 1 : Math.max(1, Math.min(width, height) / maxHeight);
     return [
       encoding({ maxBitrate }),
@@ -109,6 +111,12 @@ export function createMediaSettings(
     },
   };
 }
+
+const hints: Record<Degradation, string> = {
+  "maintain-framerate": "motion",
+  "maintain-resolution": "detail",
+  balanced: "",
+};
 
 type Change = (parameters: RTCRtpSendParameters) => void;
 

@@ -177,7 +177,9 @@ class SessionPeer implements Peer {
   }
 
   levels(): Levels {
-    return this.#session.call?.levels() ?? {};
+    const { call, model } = this.#session;
+    const isSilent = model.call?.partnerMedia?.audio === false;
+    return { ...call?.levels(), ...(isSilent && { partner: 0 }) };
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {

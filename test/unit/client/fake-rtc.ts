@@ -115,6 +115,13 @@ export class FakePeerConnection extends EventTarget {
     return this.senders;
   }
 
+  /** Of each receiver the last packets' levels. */
+  levels: { audioLevel?: number }[] = [];
+
+  getReceivers() {
+    return [{ getSynchronizationSources: () => this.levels }, {}];
+  }
+
   getConfiguration(): RTCConfiguration {
     return this.configuration;
   }

@@ -114,8 +114,18 @@ describe("what is sent", () => {
       expect(pictures.sender.parameters).toMatchObject({
         degradationPreference: "maintain-resolution",
       });
-      expect(local.getVideoTracks()[0]?.contentHint).toBe(track.contentHint ?? "");
+      expect(local.getVideoTracks()[0]?.contentHint).toBe("detail");
     }
+  });
+
+  test("is scaled as the page says also where the page wants it sharp", async () => {
+    const settings: VideoSettings = { maxHeight: 360, degradation: "maintain-resolution" };
+    const track = { width: 1280, height: 720 };
+    const { pictures, local, call } = await senders(settings, {}, track);
+    expect(local.getVideoTracks()[0]?.contentHint).toBe("detail");
+    await call.replaceTracks(local);
+    await settle();
+    expect(encodingOf(pictures)).toMatchObject({ scaleResolutionDownBy: 2 });
   });
 
   test("is never enlarged, also where the size is not known", async () => {

@@ -790,7 +790,7 @@ describe("the figures of a call", () => {
   });
 
   test("have the levels of both sides, as of the previous call", async () => {
-    const { browser, peer } = await aliceInRoom();
+    const { server, browser, peer } = await aliceInRoom();
     browser.last.stats = [
       { type: "media-source", kind: "audio", audioLevel: 0.25 },
       { type: "inbound-rtp", kind: "audio", audioLevel: 0.5 },
@@ -798,6 +798,11 @@ describe("the figures of a call", () => {
     expect(peer.levels()).toEqual({});
     await settle();
     expect(peer.levels()).toEqual({ mine: 0.25, partner: 0.5 });
+    // What the partner has measured counts more.
+    browser.last.levels = [{}, { audioLevel: 0.75 }];
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0.75 });
+    server.emit({ type: "partner-media", roomId: "room-1", audio: false, video: true });
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0 });
     peer.stop();
     expect(peer.levels()).toEqual({});
     expect(alice().peer.levels()).toEqual({});
