@@ -1,5 +1,6 @@
 /** The quality of a call in one word. */
 import type { CallReading } from "./call-stats.ts";
+import { repeat } from "./repeat.ts";
 
 /** How good a call is: see the documentation of the client. */
 export type Quality = "good" | "fair" | "poor";
@@ -33,20 +34,14 @@ export interface QualityParts {
 export function watchQuality({ read, report, isHidden }: QualityParts, ended: AbortSignal): void {
   const judge = createJudge();
   let last: Quality | undefined;
-  let isReading = false;
-  const timer = setInterval(async () => {
-    if (isReading || isHidden()) return;
-    isReading = true;
-    const reading = await read().catch(() => undefined);
-    isReading = false;
+  const stop = repeat(EVERY_MS, async () => {
+    const reading = isHidden() ? undefined : await read().catch(() => undefined);
     // Nothing has been measured without a round trip.
     if (reading?.roundTripMs === undefined || ended.aborted) return;
     const quality = judge(reading);
-    if (quality === last) return;
-    last = quality;
-    report(quality);
-  }, EVERY_MS);
-  ended.addEventListener("abort", () => clearInterval(timer));
+    if (quality !== last) report((last = quality));
+  });
+  ended.addEventListener("abort", stop);
 }
 
 /** Judges readings in turn. The word gets worse after two in a row that are worse, and better after three that are better. */

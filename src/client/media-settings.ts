@@ -74,18 +74,13 @@ export function createMediaSettings(
       const { receiver, sender } = transceiver;
       const kind = sender.track?.kind ?? "";
       const names = (preferred[kind] ?? []).map((name) => `${kind}/${name}`.toLowerCase());
+      const rank = ({ mimeType }: RTCRtpCodec) => names.indexOf(mimeType.toLowerCase()) >>> 0;
       // Of the implementation that the receiver is of, which need not be the page's own.
       const { getCapabilities } = receiver.constructor as Partial<typeof RTCRtpReceiver>;
-      const known = names.length > 0 ? getCapabilities?.(kind)?.codecs : undefined;
-      const rank = (mimeType: string) => {
-        const index = names.indexOf(mimeType.toLowerCase());
-        return index < 0 ? names.length : index;
-      };
-      if (!known?.some(({ mimeType }) => rank(mimeType) < names.length)) return;
       try {
-        transceiver.setCodecPreferences(
-          known.toSorted((a, b) => rank(a.mimeType) - rank(b.mimeType)),
-        );
+        const known = getCapabilities?.(kind)?.codecs ?? [];
+        if (known.some((codec) => rank(codec) < names.length))
+          transceiver.setCodecPreferences([...known].sort((a, b) => rank(a) - rank(b)));
       } catch {
         // The order of the browser remains.
       }

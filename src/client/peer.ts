@@ -11,6 +11,7 @@ import type { Site } from "../protocol/declaration.ts";
 import type { Call } from "./call.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
 import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import { repeat } from "./repeat.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import { takeStill, type StillSource } from "./still.ts";
@@ -160,17 +161,13 @@ class SessionPeer implements Peer {
       throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
     if (this.#isClosed) return () => {};
     const read = this.#createStatsReader();
-    let isReading = false;
-    const timer = setInterval(async () => {
-      if (isReading) return;
-      isReading = true;
+    const end = repeat(everyMs, async () => {
       const stats = await read().catch(() => undefined);
-      isReading = false;
       if (stats && this.#stops.has(stop)) listener(stats);
-    }, everyMs);
+    });
     const stop = () => {
       this.#stops.delete(stop);
-      clearInterval(timer);
+      end();
     };
     this.#stops.add(stop);
     return stop;
