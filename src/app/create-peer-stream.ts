@@ -207,16 +207,14 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       schedule: system.schedule,
       onGivenUp: (why) => log.warn("a report was not posted", { why }),
     });
+  const provide = parts.ice ?? (config.turnProvider && createProvider(config.turnProvider));
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
   const assembly = assemble({
     ...config,
-    ice: {
-      ...config.ice,
-      provide: parts.ice ?? (config.turnProvider && createProvider(config.turnProvider)),
-    },
+    ice: { ...config.ice, provide },
     system,
     engine,
     marks,

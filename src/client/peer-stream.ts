@@ -9,9 +9,10 @@
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { streamOf } from "./call.ts";
-import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
+import { createCamera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
+import { createMediaSettings, type AudioSettings, type VideoSettings } from "./media-settings.ts";
 import { createPeer, type Peer } from "./peer.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
@@ -51,6 +52,10 @@ export interface PeerStreamOptions extends PlatformOptions {
    * `serveSolver`. Default: a worker of a Blob; where that is not allowed, they are solved without a worker.
    */
   challengeWorker?: () => Worker;
+  /** How video is sent. */
+  video?: VideoSettings;
+  /** How audio is sent. */
+  audio?: AudioSettings;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
 }
@@ -80,6 +85,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     log: platform.log,
     page: () => platform.document,
     findUnsupported: (mode) => platform.findUnsupported(mode),
+    settings: createMediaSettings(options.video, options.audio),
     pagePeer,
     solveChallenge: async (challenge, signal) => {
       const { createChallengeSolver } = await import("./challenge-solver.ts");
@@ -111,7 +117,11 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
-    setMuted: (muted) => peer.setMuted(muted),
+    async setMuted({ release = false, ...muted }) {
+      peer.setMuted(muted);
+      if (release) ownCamera().release(kindsOf(muted, true));
+      return ownCamera().restore(kindsOf(muted, false));
+    },
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
     recentMessages: () => peer.recentMessages(),
@@ -119,6 +129,8 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     block: () => peer.block(),
     again: () => peer.again(),
     stats: () => peer.stats(),
+    onStats: (listener, everyMs) => peer.onStats(listener, everyMs),
+    levels: () => peer.levels(),
     counts: (lobby) => peer.counts(lobby),
     site: () => peer.site(),
     sampleFrames: (sampling) => peer.sampleFrames(sampling),
@@ -133,6 +145,10 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     },
   };
 }
+
+/** Those that are to be muted, or not. */
+const kindsOf = (muted: { audio?: boolean; video?: boolean }, isMuted: boolean) =>
+  (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
 
 /** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
 function createPageObserver(
@@ -160,7 +176,7 @@ function createPageObserver(
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
-function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => Camera {
+function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => OwnedCamera {
   let camera: OwnedCamera | undefined;
   return () => {
     if (camera) return camera;

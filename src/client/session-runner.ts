@@ -5,6 +5,7 @@ import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { describe, type Log } from "./log.ts";
+import type { MediaSettings } from "./media-settings.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
@@ -30,8 +31,12 @@ export interface SessionParts {
   rtc: Rtc;
   timers?: Timers;
   log?: Log;
+  /** The page's document, where there is one. */
+  page?: () => Pick<Document, "createElement" | "hidden"> | undefined;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /** How audio and video are sent. */
+  settings?: MediaSettings;
   /** Solves what the server asks for before a join. Default: nothing is solved. */
   solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
@@ -293,7 +298,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, log, iceServers = room.iceServers } = this.#parts;
+    const { page, pagePeer, rtc, log, settings, iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -307,7 +312,9 @@ export class SessionRunner {
         local: this.outgoing.stream,
         rtc,
         timers: this.#timers,
+        isHidden: () => page?.()?.hidden === true,
         ...(log && { log }),
+        ...(settings && { settings }),
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
         listener: this.#callListener(roomId),
@@ -333,6 +340,7 @@ export class SessionRunner {
         ),
       hungUp: () => this.process({ type: "call-hung-up" }),
       media: (media) => this.process({ type: "local-media", media }),
+      quality: (quality) => this.process({ type: "call-quality", quality }),
       message: (message) => this.process({ type: "data-channel-message", message }),
     };
   }

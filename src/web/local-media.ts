@@ -1,5 +1,5 @@
 /** The local preview, its buttons, and the panel for camera errors. */
-import type { Camera, CameraError, Choice } from "../client/camera.ts";
+import type { Camera, CameraError, CameraResult, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
 import { cameraWords, localMediaWords, type CameraTrouble } from "./words.ts";
@@ -15,7 +15,8 @@ export interface LocalMediaListener {
   failed(): void;
   /** The user chose one of the panel's alternatives, and it is ready. */
   chosen(): void;
-  muted(muted: { audio: boolean; video: boolean }): void;
+  /** Resolves with what became of a device that had to be opened again. */
+  muted(muted: { audio: boolean; video: boolean }): Promise<CameraResult | undefined>;
 }
 
 /** The local camera and microphone, or what replaces them: the preview, its toggles, and the panel for camera errors. */
@@ -105,13 +106,15 @@ export class LocalMedia {
   #bindToggles(): void {
     const { mic, cam } = this.#elements;
     for (const button of [mic, cam]) {
-      button.addEventListener("click", () => {
+      button.addEventListener("click", async () => {
         button.ariaPressed = String(button.ariaPressed !== "true");
-        this.#listener.muted({
+        const result = this.#listener.muted({
           audio: mic.ariaPressed === "true",
           video: cam.ariaPressed === "true",
         });
         this.#showPreview();
+        const opened = await result;
+        if (opened && !opened.ok) this.#showError(opened.error);
       });
     }
   }
@@ -150,9 +153,11 @@ export class LocalMedia {
     localVideo.hidden = !hasVideo || isOff;
     localText.hidden = hasVideo && !isOff;
     toggles.hidden = this.#stream === undefined;
-    cam.hidden = !hasVideo;
+    cam.hidden = !hasVideo && !isOff;
     if (this.#stream === undefined) localText.textContent = localMediaWords.none;
-    else localText.textContent = hasVideo ? localMediaWords.cameraOff : localMediaWords.audioOnly;
+    else
+      localText.textContent =
+        hasVideo || isOff ? localMediaWords.cameraOff : localMediaWords.audioOnly;
   }
 
   #showError({ kind }: CameraError, wasOpen = false): void {

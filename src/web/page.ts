@@ -73,7 +73,10 @@ class Page {
       },
       failed: () => this.#show(this.#peer.state),
       chosen: () => void this.#begin(),
-      muted: (muted) => this.#peer.setMuted(muted),
+      muted: async ({ audio, video }) => {
+        void this.#peer.setMuted({ audio });
+        return this.#peer.setMuted({ video, release: true });
+      },
     },
   });
   readonly #settings = createSettingsView(this.#elements, this.#peer.camera, {
