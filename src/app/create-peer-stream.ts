@@ -8,6 +8,7 @@ import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts"
 import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
+import type { IceConfig } from "../ice.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
 import { createWebhook, type Webhook } from "../observe/webhook.ts";
@@ -207,14 +208,13 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       schedule: system.schedule,
       onGivenUp: (why) => log.warn("a report was not posted", { why }),
     });
-  const provide = parts.ice ?? (config.turnProvider && createProvider(config.turnProvider));
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
   const assembly = assemble({
     ...config,
-    ice: { ...config.ice, provide },
+    ice: iceOf(config, parts.ice),
     system,
     engine,
     marks,
@@ -272,6 +272,12 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     },
   };
 }
+
+/** Credentials for TURN come from the hook, from the provider that variables name, or from neither. */
+const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConfig => ({
+  ...ice,
+  provide: hook ?? (turnProvider && createProvider(turnProvider)),
+});
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */
 async function callReportHook(
