@@ -1,5 +1,6 @@
 /** The quality of a call in one word. */
 import type { CallReading } from "./call-stats.ts";
+import type { Timers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
 
 /** How good a call is: see the documentation of the client. */
@@ -28,13 +29,17 @@ export interface QualityParts {
   report(quality: Quality): void;
   /** Nothing is read while the page is hidden. */
   isHidden(): boolean;
+  timers: Timers;
 }
 
 /** Watches from now on until `ended` is aborted. */
-export function watchQuality({ read, report, isHidden }: QualityParts, ended: AbortSignal): void {
+export function watchQuality(
+  { read, report, isHidden, timers }: QualityParts,
+  ended: AbortSignal,
+): void {
   const judge = createJudge();
   let last: Quality | undefined;
-  const stop = repeat(EVERY_MS, async () => {
+  const stop = repeat(timers, EVERY_MS, async () => {
     const reading = isHidden() ? undefined : await read().catch(() => undefined);
     // Nothing has been measured without a round trip.
     if (reading?.roundTripMs === undefined || ended.aborted) return;

@@ -8,13 +8,25 @@ import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
 import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
+import type { Log } from "./log.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
   connect(configuration: RTCConfiguration): RTCPeerConnection;
   stream(): MediaStream;
+}
+
+/** A stream of these tracks. */
+export function streamOf(
+  rtc: Pick<Rtc, "stream">,
+  tracks: readonly MediaStreamTrack[],
+): MediaStream {
+  const stream = rtc.stream();
+  for (const track of tracks) stream.addTrack(track);
+  return stream;
 }
 
 /** What a call reports. Nothing is reported after `end()`. */
@@ -51,6 +63,10 @@ export interface CallParts {
   listener: CallListener;
   /** How it is sent. */
   settings?: MediaSettings;
+  /** Whether the page is hidden, so that nobody sees the quality. */
+  isHidden?: () => boolean;
+  timers?: Timers;
+  log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -112,8 +128,10 @@ class PeerConnectionCall implements Call {
   #established = false;
   /** What the listener was last told, or takes to be sent. */
   #sent: Media;
-  #mediaPause: ReturnType<typeof setTimeout> | undefined;
+  #mediaPause: Timer | undefined;
   readonly #settings: MediaSettings;
+  readonly #isHidden: () => boolean;
+  readonly #timers: Timers;
   readonly #startedAt = performance.now();
   #levels: Levels = {};
   #isReadingLevels = false;
@@ -121,20 +139,23 @@ class PeerConnectionCall implements Call {
   constructor(parts: CallParts) {
     const { room, local, rtc, listener, canSignal = () => true } = parts;
     this.#settings = parts.settings ?? createMediaSettings();
+    this.#isHidden = parts.isHidden ?? (() => false);
+    this.#timers = parts.timers ?? browserTimers;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
     const ended = this.#ending.signal;
     this.roomId = room.roomId;
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
     this.remote = rtc.stream();
-    const pc = rtc.connect({
+    const configuration = {
       iceServers: room.iceServers,
       iceTransportPolicy: room.relayOnly ? "relay" : "all",
       bundlePolicy: "max-bundle",
-    });
+    } as const;
+    const pc = rtc.connect(configuration);
     this.#pc = pc;
     this.#channel = new DataChannel(pc);
-    this.#monitor = this.#createMonitor(room.polite, canSignal);
+    this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
       room,
@@ -149,14 +170,14 @@ class PeerConnectionCall implements Call {
     );
     this.#restart = new IceRestart({
       pc,
-      iceServers: room.iceServers,
+      configuration,
       fetchIceServers,
       onPartnerRestart: () => this.#monitor.onPartnerRestart(),
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
     this.#tracks = new MediaTracks(pc, room.mode, this.remote, this.#settings, ended);
-    this.#listen(ended);
+    this.#listen(ended, parts.log);
     try {
       this.#tracks.send(local);
     } catch (fault) {
@@ -199,7 +220,7 @@ class PeerConnectionCall implements Call {
     const isChange = sent.audio !== this.#sent.audio || sent.video !== this.#sent.video;
     if (!isChange || this.#mediaPause !== undefined) return;
     this.#sent = sent;
-    this.#mediaPause = setTimeout(() => {
+    this.#mediaPause = this.#timers.setTimeout(() => {
       this.#mediaPause = undefined;
       this.mediaChanged();
     }, MEDIA_EVERY_MS);
@@ -248,13 +269,16 @@ class PeerConnectionCall implements Call {
   end(): void {
     if (this.#hasEnded) return;
     this.#ending.abort();
-    clearTimeout(this.#mediaPause);
+    this.#timers.clearTimeout(this.#mediaPause);
     this.#monitor.stop();
     this.#pc.close();
     this.#tracks.end();
   }
 
-  #createMonitor(polite: boolean, canSignal: () => boolean): IceMonitor {
+  #createMonitor(
+    { room, timers = browserTimers }: CallParts,
+    canSignal: () => boolean,
+  ): IceMonitor {
     return new IceMonitor(
       {
         restart: () => void this.#restart.restart(),
@@ -266,18 +290,29 @@ class PeerConnectionCall implements Call {
         },
         giveUp: () => this.#fail(),
       },
-      polite,
+      room.polite,
+      timers,
     );
   }
 
-  #listen(signal: AbortSignal): void {
+  #listen(signal: AbortSignal, log?: Log): void {
     const pc = this.#pc;
     pc.addEventListener(
       "iceconnectionstatechange",
-      () => this.#monitor.onStateChange(pc.iceConnectionState),
+      () => {
+        log?.("debug", `ice ${pc.iceConnectionState}`);
+        this.#monitor.onStateChange(pc.iceConnectionState);
+      },
       { signal },
     );
-    pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
+    pc.addEventListener(
+      "connectionstatechange",
+      () => {
+        log?.("debug", `connection ${pc.connectionState}`);
+        this.#onConnectionStateChange();
+      },
+      { signal },
+    );
     this.#channel.listen(
       {
         message: (message) => this.#listener.message(message),
@@ -296,7 +331,8 @@ class PeerConnectionCall implements Call {
         {
           read: this.meter(),
           report: (quality) => this.#listener.quality(quality),
-          isHidden: () => globalThis.document?.hidden === true,
+          isHidden: this.#isHidden,
+          timers: this.#timers,
         },
         this.#ending.signal,
       );

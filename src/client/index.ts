@@ -11,11 +11,14 @@ export type {
   Choice,
   Device,
   Devices,
+  MediaSource,
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { FrameSampling } from "./frame-sampler.ts";
 export type { AudioSettings, Degradation, VideoSettings } from "./media-settings.ts";
 export { serveSolver } from "./proof-of-work.ts";
+export type { Logger } from "./log.ts";
+export type { Lifecycle, LifecycleEvent, PlatformOptions } from "./platform.ts";
 export type {
   PastRoom,
   PeerStreamError,

@@ -10,20 +10,25 @@ import {
 import type { Site } from "../protocol/declaration.ts";
 import type { Call } from "./call.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
-import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import type { FrameSampling } from "./frame-sampler.ts";
+import { browserTimers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import { takeStill, type StillSource } from "./still.ts";
+import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
 /** The shortest time between two readings of statistics (milliseconds). */
 const STATS_MS_MIN = 250;
+/** Milliseconds between two frames for a classifier. */
+const FRAMES_MS_MIN = 3000;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Creates elements for pictures of a video; returns undefined where there are none. */
+  page?: () => Pick<Document, "createElement"> | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -48,23 +53,28 @@ export function createPeer(parts: PeerParts): Peer {
 /** The page's side of a session: each method is an input of the session model. */
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
-  readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
-  readonly #connection: PeerParts["connection"];
+  readonly #parts: PeerParts;
+  /** Of the last `start`. */
+  #startSignal: AbortSignal | undefined;
   /** What `close` ends. */
   readonly #stops = new Set<() => void>();
   readonly #readStats = this.#createStatsReader();
 
-  constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
+  constructor(parts: PeerParts) {
     this.#session = new SessionRunner(parts);
-    this.#findUnsupportedNow = findUnsupported;
-    this.#connection = parts.connection;
+    this.#parts = parts;
   }
 
   get state(): PeerStreamState {
     return this.#session.state;
   }
 
-  start({ stream, ...wishes }: StartOptions = {}): void {
+  start({ stream, signal, ...wishes }: StartOptions = {}): void {
+    this.#startSignal = signal;
+    if (signal?.aborted) return this.stop();
+    signal?.addEventListener("abort", () => {
+      if (this.#startSignal === signal) this.stop();
+    });
     if (stream && !this.#isClosed) {
       this.#session.outgoing.choose(stream);
       this.#sendTracks();
@@ -82,6 +92,7 @@ class SessionPeer implements Peer {
   }
 
   stop(): void {
+    this.#startSignal = undefined;
     this.#session.process({ type: "stop" });
   }
 
@@ -95,8 +106,10 @@ class SessionPeer implements Peer {
     }));
   }
 
-  still(source: StillSource): Promise<string | undefined> {
-    return takeStill(source);
+  async still(source: StillSource): Promise<string | undefined> {
+    const { page, rtc, timers = browserTimers } = this.#parts;
+    const { takeStill } = await import("./still.ts");
+    return takeStill(source, { page: page?.(), rtc, timers });
   }
 
   recentMessages(): QuotedMessage[] {
@@ -104,7 +117,7 @@ class SessionPeer implements Peer {
   }
 
   case(caseId: string): Promise<CaseAnswer> {
-    return this.#connection.caseOf(caseId);
+    return this.#parts.connection.caseOf(caseId);
   }
 
   block(): Promise<Outcome> {
@@ -161,7 +174,7 @@ class SessionPeer implements Peer {
       throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
     if (this.#isClosed) return () => {};
     const read = this.#createStatsReader();
-    const end = repeat(everyMs, async () => {
+    const end = repeat(this.#parts.timers ?? browserTimers, everyMs, async () => {
       const stats = await read().catch(() => undefined);
       if (stats && this.#stops.has(stop)) listener(stats);
     });
@@ -180,23 +193,38 @@ class SessionPeer implements Peer {
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
-    return this.#connection.counts(lobby);
+    return this.#parts.connection.counts(lobby);
   }
 
   site(): Promise<Site> {
-    return this.#connection.site();
+    return this.#parts.connection.site();
   }
 
   sampleFrames(sampling: FrameSampling): () => void {
     if (this.#isClosed) return () => {};
-    const end = sampleFrames(sampling, {
-      track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
-      send: (hint) => this.#sendHint(hint),
-    });
+    // Not `<`, which lets NaN pass.
+    if (!((sampling.everyMs ?? FRAMES_MS_MIN) >= FRAMES_MS_MIN))
+      throw new RangeError(`everyMs must be at least ${FRAMES_MS_MIN}`);
+    const { rtc, timers = browserTimers } = this.#parts;
+    const page = this.#parts.page?.();
+    if (!page) throw new Error("frames can only be taken in a browser");
+    let end = () => {};
     const stop = () => {
       this.#stops.delete(stop);
       end();
     };
+    import("./frame-sampler.ts").then(
+      ({ sampleFrames, createVideoGrabber }) => {
+        if (!this.#stops.has(stop)) return;
+        end = sampleFrames(sampling, {
+          track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+          send: (hint) => this.#sendHint(hint),
+          createGrabber: () => createVideoGrabber(page, rtc),
+          timers,
+        });
+      },
+      (error) => this.#parts.log?.("error", `sampleFrames: ${String(error)}`),
+    );
     this.#stops.add(stop);
     return stop;
   }
@@ -262,13 +290,13 @@ class SessionPeer implements Peer {
   #sendHint({ label, score }: Hint): void {
     const { serverRoom: roomId } = this.#session.model;
     if (roomId === undefined) return;
-    this.#connection.call("hint", { roomId, label, score }).catch(() => {});
+    this.#parts.connection.call("hint", { roomId, label, score }).catch(() => {});
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */
   #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
-    return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
+    return wanted || closed ? undefined : this.#parts.findUnsupported?.(mode);
   }
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */
