@@ -71,7 +71,6 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
 ): PeerStream<Declared> {
   const platform = createPlatform(options);
   readEndpointUrl(options.url, platform.pageUrl);
-  let isHidden = false;
   const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
   const tokens = createTokenStore(platform.storage, () => pagePeer.storageKey());
   const peer = createPeer({
@@ -83,7 +82,6 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     }),
     rtc: platform.rtc,
     settings: createMediaSettings(options.video, options.audio),
-    isHidden: () => isHidden,
     timers: platform.timers,
     log: platform.log,
     page: () => platform.document,
@@ -96,12 +94,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
   const closing = new AbortController();
-  const observePage = createPageObserver(
-    peer,
-    platform,
-    closing.signal,
-    (hidden) => (isHidden = hidden),
-  );
+  const observePage = createPageObserver(peer, platform, closing.signal);
   const ownCamera = createLazyCamera(peer, platform, closing.signal);
 
   // Closures instead of methods, so that the page may pass them on detached, as event listeners.
@@ -124,12 +117,9 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
-    async setMuted({ release = false, ...muted }) {
+    async setMuted({ release, ...muted }) {
       peer.setMuted(muted);
-      const kinds = (isMuted: boolean) =>
-        (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
-      if (release) ownCamera().release(kinds(true));
-      return ownCamera().restore(kinds(false));
+      return muteDevices(ownCamera(), muted, release);
     },
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
@@ -160,7 +150,6 @@ function createPageObserver(
   peer: Peer,
   { lifecycle, timers, log, findUnsupported }: Platform,
   closing: AbortSignal,
-  hide: (isHidden: boolean) => void,
 ): (mode?: Mode) => void {
   let isObserving = false;
   return (mode = "video") => {
@@ -171,7 +160,8 @@ function createPageObserver(
         log("debug", event);
         if (event === "pagehide") peer.onPageHide();
         else if (event === "pageshow") peer.onPageShow();
-        else if (event === "hidden" || event === "visible") hide(event === "hidden");
+        else if (event === "hidden" || event === "visible")
+          peer.onVisibilityChange(event === "hidden");
         else if (event === "resume" || event === "online") peer.onResume();
       }),
       detectSleep(() => peer.onResume(), timers),
@@ -180,6 +170,18 @@ function createPageObserver(
       for (const stop of stops) stop();
     });
   };
+}
+
+/** With `release` what is turned off is closed; what is turned on is opened again. */
+function muteDevices(
+  camera: OwnedCamera,
+  muted: { audio?: boolean; video?: boolean },
+  release = false,
+): ReturnType<OwnedCamera["restore"]> {
+  const kinds = (isMuted: boolean) =>
+    (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
+  if (release) camera.release(kinds(true));
+  return camera.restore(kinds(false));
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */

@@ -43,6 +43,8 @@ export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
+  /** The page is shown, or is not. */
+  onVisibilityChange(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -255,6 +257,10 @@ class SessionPeer implements Peer {
 
   onResume(): void {
     this.#session.process({ type: "resume" });
+  }
+
+  onVisibilityChange(isHidden: boolean): void {
+    this.#session.isHidden = isHidden;
   }
 
   close(): void {

@@ -35,8 +35,6 @@ export interface SessionParts {
   iceServers?: IceServer[];
   /** How audio and video are sent. */
   settings?: MediaSettings;
-  /** Whether the page is hidden now. */
-  isHidden?: () => boolean;
   /** Solves what the server asks for before a join. Default: nothing is solved. */
   solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
@@ -57,6 +55,9 @@ export class SessionRunner {
   readonly events = createEmitter<PeerStreamEvent>();
   readonly outgoing;
   readonly typing;
+
+  /** Whether the page is hidden now. */
+  isHidden = false;
 
   readonly #parts: SessionParts;
   readonly #timers: Timers;
@@ -298,7 +299,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, log, settings, isHidden } = this.#parts;
+    const { pagePeer, rtc, log, settings } = this.#parts;
     const { iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
@@ -313,7 +314,7 @@ export class SessionRunner {
         local: this.outgoing.stream,
         rtc,
         ...(settings && { settings }),
-        ...(isHidden && { isHidden }),
+        isHidden: () => this.isHidden,
         timers: this.#timers,
         ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
