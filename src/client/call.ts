@@ -326,6 +326,7 @@ class PeerConnectionCall implements Call {
     if (this.#pc.connectionState === "connected" && !this.#established) {
       this.#established = true;
       this.#monitor.onEstablished();
+      this.#tracks.reapply();
       this.#listener.connected();
       watchQuality(
         {
