@@ -29,7 +29,7 @@ export interface QualityParts {
   report(quality: Quality): void;
   /** Nothing is read while the page is hidden. */
   isHidden(): boolean;
-  timers?: Timers;
+  timers: Timers;
 }
 
 /** Watches from now on until `ended` is aborted. */
@@ -39,17 +39,13 @@ export function watchQuality(
 ): void {
   const judge = createJudge();
   let last: Quality | undefined;
-  const stop = repeat(
-    EVERY_MS,
-    async () => {
-      const reading = isHidden() ? undefined : await read().catch(() => undefined);
-      // Nothing has been measured without a round trip.
-      if (reading?.roundTripMs === undefined || ended.aborted) return;
-      const quality = judge(reading);
-      if (quality !== last) report((last = quality));
-    },
-    timers,
-  );
+  const stop = repeat(timers, EVERY_MS, async () => {
+    const reading = isHidden() ? undefined : await read().catch(() => undefined);
+    // Nothing has been measured without a round trip.
+    if (reading?.roundTripMs === undefined || ended.aborted) return;
+    const quality = judge(reading);
+    if (quality !== last) report((last = quality));
+  });
   ended.addEventListener("abort", stop);
 }
 

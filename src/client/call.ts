@@ -7,8 +7,8 @@ import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
-import type { Log } from "./log.ts";
 import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
+import type { Log } from "./log.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
@@ -61,12 +61,12 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
-  timers?: Timers;
-  /** Whether the page is hidden: quality is not watched then. */
-  isHidden?: () => boolean;
-  log?: Log;
   /** How it is sent. */
   settings?: MediaSettings;
+  /** Whether the page is hidden, so that nobody sees the quality. */
+  isHidden?: () => boolean;
+  timers?: Timers;
+  log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -129,9 +129,9 @@ class PeerConnectionCall implements Call {
   /** What the listener was last told, or takes to be sent. */
   #sent: Media;
   #mediaPause: Timer | undefined;
-  readonly #timers: Timers;
-  readonly #isHidden: () => boolean;
   readonly #settings: MediaSettings;
+  readonly #isHidden: () => boolean;
+  readonly #timers: Timers;
   readonly #startedAt = performance.now();
   #levels: Levels = {};
   #isReadingLevels = false;
@@ -139,6 +139,8 @@ class PeerConnectionCall implements Call {
   constructor(parts: CallParts) {
     const { room, local, rtc, listener, canSignal = () => true } = parts;
     this.#settings = parts.settings ?? createMediaSettings();
+    this.#isHidden = parts.isHidden ?? (() => false);
+    this.#timers = parts.timers ?? browserTimers;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
     const ended = this.#ending.signal;
     this.roomId = room.roomId;
@@ -153,8 +155,6 @@ class PeerConnectionCall implements Call {
     const pc = rtc.connect(configuration);
     this.#pc = pc;
     this.#channel = new DataChannel(pc);
-    this.#timers = parts.timers ?? browserTimers;
-    this.#isHidden = parts.isHidden ?? (() => false);
     this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
@@ -326,6 +326,7 @@ class PeerConnectionCall implements Call {
     if (this.#pc.connectionState === "connected" && !this.#established) {
       this.#established = true;
       this.#monitor.onEstablished();
+      this.#tracks.reapply();
       this.#listener.connected();
       watchQuality(
         {

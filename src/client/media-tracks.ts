@@ -100,6 +100,12 @@ export class MediaTracks {
     this.#applySettings(sender);
   }
 
+  /** Once more: a browser may refuse parameters during a negotiation. */
+  reapply(): void {
+    for (const sender of this.#pc.getTransceivers().map((one) => one.sender))
+      this.#applySettings(sender);
+  }
+
   /** In turn, because a browser takes parameters only if nobody has changed them since they were read. */
   #applySettings(sender: RTCRtpSender): void {
     this.#applied = this.#applied.then(() => this.#settings.apply(sender));

@@ -81,11 +81,11 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       auth: async () => (typeof options.auth === "function" ? options.auth() : options.auth),
     }),
     rtc: platform.rtc,
+    settings: createMediaSettings(options.video, options.audio),
     timers: platform.timers,
     log: platform.log,
     page: () => platform.document,
     findUnsupported: (mode) => platform.findUnsupported(mode),
-    settings: createMediaSettings(options.video, options.audio),
     pagePeer,
     solveChallenge: async (challenge, signal) => {
       const { createChallengeSolver } = await import("./challenge-solver.ts");
@@ -117,10 +117,9 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
-    async setMuted({ release = false, ...muted }) {
+    async setMuted({ release, ...muted }) {
       peer.setMuted(muted);
-      if (release) ownCamera().release(kindsOf(muted, true));
-      return ownCamera().restore(kindsOf(muted, false));
+      return muteDevices(ownCamera(), muted, release);
     },
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
@@ -146,10 +145,6 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
   };
 }
 
-/** Those that are to be muted, or not. */
-const kindsOf = (muted: { audio?: boolean; video?: boolean }, isMuted: boolean) =>
-  (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
-
 /** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
 function createPageObserver(
   peer: Peer,
@@ -165,6 +160,8 @@ function createPageObserver(
         log("debug", event);
         if (event === "pagehide") peer.onPageHide();
         else if (event === "pageshow") peer.onPageShow();
+        else if (event === "hidden" || event === "visible")
+          peer.onVisibilityChange(event === "hidden");
         else if (event === "resume" || event === "online") peer.onResume();
       }),
       detectSleep(() => peer.onResume(), timers),
@@ -173,6 +170,18 @@ function createPageObserver(
       for (const stop of stops) stop();
     });
   };
+}
+
+/** With `release` what is turned off is closed; what is turned on is opened again. */
+function muteDevices(
+  camera: OwnedCamera,
+  muted: { audio?: boolean; video?: boolean },
+  release = false,
+): ReturnType<OwnedCamera["restore"]> {
+  const kinds = (isMuted: boolean) =>
+    (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
+  if (release) camera.release(kinds(true));
+  return camera.restore(kinds(false));
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */

@@ -18,15 +18,17 @@ import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.
 import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
-/** Milliseconds between two frames for a classifier. */
-const FRAMES_MS_MIN = 3000;
 /** The shortest time between two readings of statistics (milliseconds). */
 const STATS_MS_MIN = 250;
+/** Milliseconds between two frames for a classifier. */
+const FRAMES_MS_MIN = 3000;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Creates elements for pictures of a video; returns undefined where there are none. */
+  page?: () => Pick<Document, "createElement"> | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -41,6 +43,8 @@ export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
+  /** The page is shown, or is not. */
+  onVisibilityChange(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -172,14 +176,10 @@ class SessionPeer implements Peer {
       throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
     if (this.#isClosed) return () => {};
     const read = this.#createStatsReader();
-    const end = repeat(
-      everyMs,
-      async () => {
-        const stats = await read().catch(() => undefined);
-        if (stats && this.#stops.has(stop)) listener(stats);
-      },
-      this.#parts.timers,
-    );
+    const end = repeat(this.#parts.timers ?? browserTimers, everyMs, async () => {
+      const stats = await read().catch(() => undefined);
+      if (stats && this.#stops.has(stop)) listener(stats);
+    });
     const stop = () => {
       this.#stops.delete(stop);
       end();
@@ -257,6 +257,10 @@ class SessionPeer implements Peer {
 
   onResume(): void {
     this.#session.process({ type: "resume" });
+  }
+
+  onVisibilityChange(isHidden: boolean): void {
+    this.#session.isHidden = isHidden;
   }
 
   close(): void {

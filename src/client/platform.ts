@@ -65,8 +65,8 @@ export interface Platform {
   readonly fetch: Fetch;
   readonly timers: Timers;
   readonly log: Log;
-  /** Creates elements for pictures of a video, and knows whether the page is hidden; undefined where there is none. */
-  readonly document: Pick<Document, "createElement" | "hidden"> | undefined;
+  /** Creates elements for pictures of a video; undefined where there are none. */
+  readonly document: Pick<Document, "createElement"> | undefined;
   /** The page's own URL; undefined outside a browser. */
   readonly pageUrl: string | undefined;
   /** What is missing for a room of this mode; undefined for nothing. */

@@ -1,21 +1,20 @@
 /** Repeats what takes its time. */
-import { browserTimers, type Timer, type Timers } from "./platform.ts";
+import type { Timer, Timers } from "./platform.ts";
 
-/** Calls `action` every `everyMs`, counted from when the previous call was done, until the returned function is called. */
-export function repeat(
-  everyMs: number,
-  action: () => Promise<void>,
-  { setTimeout, clearTimeout }: Timers = browserTimers,
-): () => void {
+/** Calls `action` again and again until the returned function is called: each time `everyMs` after the previous call was done. */
+export function repeat(timers: Timers, everyMs: number, action: () => Promise<void>): () => void {
   let timer: Timer | undefined;
   let isOver = false;
-  const wait = () => {
-    if (isOver) return;
-    timer = setTimeout(() => void action().finally(wait), everyMs);
+  const start = () => {
+    timer = timers.setTimeout(() => {
+      void action().finally(() => {
+        if (!isOver) start();
+      });
+    }, everyMs);
   };
-  wait();
+  start();
   return () => {
     isOver = true;
-    clearTimeout(timer);
+    timers.clearTimeout(timer);
   };
 }

@@ -4,8 +4,8 @@ import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
-import { describe, type Log } from "./log.ts";
 import type { MediaSettings } from "./media-settings.ts";
+import { describe, type Log } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
@@ -31,8 +31,6 @@ export interface SessionParts {
   rtc: Rtc;
   timers?: Timers;
   log?: Log;
-  /** The page's document, where there is one. */
-  page?: () => Pick<Document, "createElement" | "hidden"> | undefined;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** How audio and video are sent. */
@@ -57,6 +55,9 @@ export class SessionRunner {
   readonly events = createEmitter<PeerStreamEvent>();
   readonly outgoing;
   readonly typing;
+
+  /** Whether the page is hidden now. */
+  isHidden = false;
 
   readonly #parts: SessionParts;
   readonly #timers: Timers;
@@ -298,7 +299,8 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { page, pagePeer, rtc, log, settings, iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, log, settings } = this.#parts;
+    const { iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -311,10 +313,10 @@ export class SessionRunner {
         room: { ...room, iceServers },
         local: this.outgoing.stream,
         rtc,
-        timers: this.#timers,
-        isHidden: () => page?.()?.hidden === true,
-        ...(log && { log }),
         ...(settings && { settings }),
+        isHidden: () => this.isHidden,
+        timers: this.#timers,
+        ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
         listener: this.#callListener(roomId),

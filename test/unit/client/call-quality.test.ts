@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createJudge, watchQuality, type Quality } from "../../../src/client/call-quality.ts";
 import type { CallReading } from "../../../src/client/call-stats.ts";
+import { browserTimers } from "../../../src/client/platform.ts";
 import { pass } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -67,6 +68,7 @@ describe("a watch", () => {
         },
         report: (word) => words.push(word),
         isHidden: () => page.hidden,
+        timers: browserTimers,
       },
       ending.signal,
     );

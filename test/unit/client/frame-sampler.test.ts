@@ -61,7 +61,7 @@ test("never more often than that, and as seldom as is wished", async () => {
   const peer = createPeer({
     connection: new FakeConnection(),
     rtc: new FakeNetwork().browser("page"),
-    page: () => ({ createElement: () => ({}) as never, hidden: false }),
+    page: () => ({ createElement: () => ({}) as never }),
   });
   for (const everyMs of [2999, 0, -1, Number.NaN])
     expect(() => peer.sampleFrames({ everyMs, onFrame() {} })).toThrow(

@@ -55,7 +55,7 @@ async function senders(
   await settle();
   const [sound, pictures] = browser.last.senders;
   if (!sound || !pictures) throw new Error("two kinds are sent");
-  return { call, local, sound, pictures };
+  return { call, pc: browser.last, local, sound, pictures };
 }
 
 const encodingOf = ({ sender }: { sender: { parameters: Record<string, unknown> } }) =>
@@ -144,6 +144,16 @@ describe("what is sent", () => {
     await call.replaceTracks(fakeCamera());
     await settle();
     expect(pictures.sender.track).not.toBeNull();
+  });
+
+  test("goes with what the browser has refused during the negotiation, once the call is connected", async () => {
+    const { pictures, pc } = await senders({}, {}, {}, { video: ["maxFramerate"] });
+    expect(encodingOf(pictures)).not.toHaveProperty("maxFramerate");
+    pictures.sender.refuses.clear();
+    pc.connection("connected");
+    await settle();
+    expect(encodingOf(pictures)).toMatchObject({ maxFramerate: 24 });
+    pc.close();
   });
 
   test("is scaled anew for each track", async () => {

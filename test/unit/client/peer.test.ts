@@ -822,6 +822,11 @@ describe("the figures of a call", () => {
     delay(0.8);
     await pass(30_000);
     expect(words).toEqual(["good", "poor"]);
+    // Nothing is measured while the page is hidden.
+    peer.onVisibilityChange(true);
+    delay(0.02);
+    await pass(30_000);
+    expect(words).toEqual(["good", "poor"]);
     expect(peer.state).toMatchObject({ status: "connected", quality: "poor" });
     browser.last.ice("disconnected");
     expect(peer.state).not.toHaveProperty("quality");
