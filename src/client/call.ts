@@ -200,7 +200,8 @@ class PeerConnectionCall implements Call {
     const { reading, counters } = readCallStats(report, this.#counters, performance.now());
     if (this.#hasEnded) return undefined;
     this.#counters = counters;
-    return reading;
+    const { dropped } = this.#channel;
+    return { ...reading, ...(dropped > 0 && { droppedMessages: dropped }) };
   }
 
   onResume(): void {

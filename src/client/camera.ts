@@ -110,11 +110,12 @@ export interface Choice {
   speaker?: string;
 }
 
-/** The required part of `navigator.mediaDevices`, which is undefined in insecure contexts. */
+/** The required part of `navigator.mediaDevices`, which is undefined in insecure contexts; without `getDisplayMedia` on phones. */
 export type MediaSource = Pick<
   MediaDevices,
   "getUserMedia" | "enumerateDevices" | "addEventListener" | "removeEventListener"
->;
+> &
+  Partial<Pick<MediaDevices, "getDisplayMedia">>;
 
 /** What a camera is made of. */
 export interface CameraParts {

@@ -1,4 +1,4 @@
-/** What is asked of `getUserMedia`, and what its errors mean. */
+/** What is asked of `getUserMedia` and `getDisplayMedia`, and what their errors mean. */
 import type { CameraError, CameraResult, Choice, MediaSource } from "./camera.ts";
 
 export type Kind = "video" | "audio";
@@ -16,6 +16,17 @@ export async function requestMedia(
   if (!source) return { ok: false, error: { kind: "insecure-context", cause: undefined } };
   try {
     return { ok: true, stream: await source.getUserMedia(constraintsFor(kinds, choice, wishes)) };
+  } catch (cause) {
+    return { ok: false, error: mediaErrorOf(cause) };
+  }
+}
+
+/** Asks for the picture of a screen, window or tab, which the user chooses. Its sound is left out. Never rejects. */
+export async function requestScreen(source: MediaSource | undefined): Promise<CameraResult> {
+  if (!source?.getDisplayMedia)
+    return { ok: false, error: { kind: "unsupported", cause: undefined } };
+  try {
+    return { ok: true, stream: await source.getDisplayMedia({ video: true }) };
   } catch (cause) {
     return { ok: false, error: mediaErrorOf(cause) };
   }

@@ -9,11 +9,12 @@
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { Rtc } from "./call.ts";
-import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
+import { createCamera } from "./camera.ts";
 import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer, type Peer } from "./peer.ts";
+import { createProcessedCamera, type ProcessedCamera } from "./processed-camera.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { detectSleep } from "./sleep-detector.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -84,6 +85,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       ...(options.credentials && { credentials: options.credentials }),
     }),
     rtc: options.rtc ?? browserRtc,
+    media: () => globalThis.navigator?.mediaDevices,
     pagePeer,
     solveChallenge: createChallengeSolver(options),
     findUnsupported: (mode) => findUnsupported(options, mode),
@@ -112,7 +114,13 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     stop: () => peer.stop(),
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
+    setSource: (source) => peer.setSource(source),
     replaceTracks: (stream) => peer.replaceTracks(stream),
+    shareScreen: () => peer.shareScreen(),
+    stopSharing: () => peer.stopSharing(),
+    setProcessor: (processor) => ownCamera().process(processor),
+    send: (data) => peer.send(data),
+    onData: (listener) => peer.onData(listener),
     setMuted: (muted) => peer.setMuted(muted),
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
@@ -165,18 +173,18 @@ function createLazyCamera(
   peer: Peer,
   options: PeerStreamOptions,
   closing: AbortSignal,
-): () => Camera {
-  let camera: OwnedCamera | undefined;
+): () => ProcessedCamera {
+  let camera: ProcessedCamera | undefined;
   return () => {
     if (camera) return camera;
-    const created = createCamera({
-      source: globalThis.navigator?.mediaDevices,
-      stream: (tracks) => new MediaStream(tracks),
-      storage: options.deviceStorage ?? lazyStorage("localStorage"),
-    });
+    const stream = (tracks: MediaStreamTrack[]) => new MediaStream(tracks);
+    const source = globalThis.navigator?.mediaDevices;
+    const storage = options.deviceStorage ?? lazyStorage("localStorage");
+    const created = createProcessedCamera(createCamera({ source, stream, storage }), stream);
     camera = created;
     created.subscribe((event) => {
-      if (event.type === "stream") peer.cameraChanged(event.stream, event.opened === true);
+      if (event.type === "stream" || event.type === "lost")
+        peer.cameraChanged(created.stream, event.type === "stream" && event.opened === true);
     });
     if (closing.aborted) created.dispose();
     else closing.addEventListener("abort", () => created.dispose());

@@ -8,20 +8,24 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
+import type { MediaSource, SourceResult } from "./camera.ts";
 import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import { requestScreen } from "./media-request.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import { takeStill, type StillSource } from "./still.ts";
-import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
+import type { Outcome, PeerStream, ReportDetails, Source, StartOptions } from "./types.ts";
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Returns what captures screens. Default: nothing does. */
+  media?: () => MediaSource | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
-export interface Peer extends Omit<PeerStream, "camera"> {
+export interface Peer extends Omit<PeerStream, "camera" | "setProcessor"> {
   /** The camera has other tracks. `opened`: because the page has opened it. */
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void;
   /** The page is unloaded, or enters the back-forward cache. */
@@ -42,12 +46,14 @@ class SessionPeer implements Peer {
   readonly #session: SessionRunner;
   readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
   readonly #connection: PeerParts["connection"];
+  readonly #media: () => MediaSource | undefined;
   readonly #samplers = new Set<() => void>();
 
-  constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
+  constructor({ findUnsupported = () => undefined, media = () => undefined, ...parts }: PeerParts) {
     this.#session = new SessionRunner(parts);
     this.#findUnsupportedNow = findUnsupported;
     this.#connection = parts.connection;
+    this.#media = media;
   }
 
   get state(): PeerStreamState {
@@ -55,10 +61,7 @@ class SessionPeer implements Peer {
   }
 
   start({ stream, ...wishes }: StartOptions = {}): void {
-    if (stream && !this.#isClosed) {
-      this.#session.outgoing.choose(stream);
-      this.#sendTracks();
-    }
+    if (stream) void this.setSource(stream);
     this.#session.process({
       type: "start",
       wishes,
@@ -123,16 +126,36 @@ class SessionPeer implements Peer {
     this.#session.typing.setOwn(typing);
   }
 
-  async replaceTracks(stream: MediaStream | undefined): Promise<void> {
-    if (this.#isClosed) return;
-    this.#session.outgoing.choose(stream);
-    await this.#session.call?.replaceTracks(this.#session.outgoing.stream);
+  send(data: unknown): boolean {
+    return this.#session.call?.send({ type: "data", data }) ?? false;
+  }
+
+  async setSource(source: Source): Promise<SourceResult> {
+    if (this.#isClosed) return { ok: false, error: { kind: "closed", cause: undefined } };
+    const { outgoing } = this.#session;
+    if (source === "screen") {
+      const result = await outgoing.share(requestScreen(this.#media()));
+      if (!result.ok) return result;
+    } else outgoing.choose(source);
+    return this.#session.sendTracks();
+  }
+
+  replaceTracks(stream: MediaStream | undefined): Promise<SourceResult> {
+    return this.setSource(stream);
+  }
+
+  shareScreen(): Promise<SourceResult> {
+    return this.setSource("screen");
+  }
+
+  stopSharing(): void {
+    this.#session.endSharing();
   }
 
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void {
     if (this.#isClosed) return;
     this.#session.outgoing.cameraChanged(stream, opened);
-    this.#sendTracks();
+    void this.#session.sendTracks();
   }
 
   setMuted(muted: { audio?: boolean; video?: boolean }): void {
@@ -183,6 +206,12 @@ class SessionPeer implements Peer {
     return this.#session.events.subscribe(listener);
   }
 
+  onData(listener: (data: unknown, roomId: string) => void): () => void {
+    return this.onEvent((event) => {
+      if (event.type === "data") listener(event.data, event.roomId);
+    });
+  }
+
   states(): AsyncIterableIterator<PeerStreamState> {
     return this.#session.states.iterate({ first: () => this.#session.state, keepLatest: true });
   }
@@ -223,10 +252,5 @@ class SessionPeer implements Peer {
   #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
     return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
-  }
-
-  /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */
-  #sendTracks(): void {
-    this.#session.call?.replaceTracks(this.#session.outgoing.stream).catch(() => {});
   }
 }
