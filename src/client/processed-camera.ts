@@ -7,6 +7,7 @@ import type {
   SourceResult,
 } from "./camera.ts";
 import { createEmitter } from "./emitter.ts";
+import { browserTimers, type Timers } from "./platform.ts";
 
 /** Turns the camera's track into another one: of a canvas, or of a `VideoTrackGenerator`. */
 export type Processor = (track: MediaStreamTrack) => MediaStreamTrack | Promise<MediaStreamTrack>;
@@ -33,8 +34,9 @@ export interface ProcessedCamera extends OwnedCamera {
 export function createProcessedCamera(
   camera: OwnedCamera,
   newStream: (tracks: MediaStreamTrack[]) => MediaStream,
+  timers = browserTimers,
 ): ProcessedCamera {
-  const picture = new ProcessedPicture(camera, newStream);
+  const picture = new ProcessedPicture(camera, newStream, timers);
   return {
     ...camera,
     get stream() {
@@ -57,6 +59,7 @@ class ProcessedPicture {
   stream: MediaStream | undefined;
   readonly #camera: OwnedCamera;
   readonly #newStream: (tracks: MediaStreamTrack[]) => MediaStream;
+  readonly #timers: Timers;
   #processor: Processor | undefined;
   /** The camera's track. */
   #raw: MediaStreamTrack | undefined;
@@ -65,9 +68,14 @@ class ProcessedPicture {
   #latest: Promise<SourceResult> = Promise.resolve({ ok: true });
   #runs = 0;
 
-  constructor(camera: OwnedCamera, newStream: (tracks: MediaStreamTrack[]) => MediaStream) {
+  constructor(
+    camera: OwnedCamera,
+    newStream: (tracks: MediaStreamTrack[]) => MediaStream,
+    timers: Timers,
+  ) {
     this.#camera = camera;
     this.#newStream = newStream;
+    this.#timers = timers;
     camera.subscribe((event) => {
       if (event.type === "stream") return this.#follow(event.opened);
       // The last picture would stay.
@@ -118,7 +126,7 @@ class ProcessedPicture {
     opened?: true,
   ): Promise<SourceResult> {
     try {
-      const made = await within(PROCESSOR_MS_MAX, processor, track, (late) => this.#discard(late));
+      const made = await within(this.#timers, processor, track, (late) => this.#discard(late));
       if (run !== this.#runs) {
         this.#discard(made);
         return superseded;
@@ -171,17 +179,17 @@ class ProcessedPicture {
 
 /** What the processor returns. @throws if that is no live picture, or is not returned in time. */
 function within(
-  ms: number,
+  timers: Timers,
   processor: Processor,
   track: MediaStreamTrack,
   discard: (late: MediaStreamTrack) => void,
 ): Promise<MediaStreamTrack> {
   return new Promise((resolve, reject) => {
     let isLate = false;
-    const timer = setTimeout(() => {
+    const timer = timers.setTimeout(() => {
       isLate = true;
-      reject(new Error(`the processor returned no track within ${ms} ms`));
-    }, ms);
+      reject(new Error(`the processor returned no track within ${PROCESSOR_MS_MAX} ms`));
+    }, PROCESSOR_MS_MAX);
     const made = Promise.resolve(track)
       .then(processor)
       .then((given) => {
@@ -190,6 +198,6 @@ function within(
         if (isLate) discard(given);
         return given;
       });
-    made.then(resolve, reject).finally(() => clearTimeout(timer));
+    made.then(resolve, reject).finally(() => timers.clearTimeout(timer));
   });
 }

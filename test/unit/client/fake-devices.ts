@@ -1,3 +1,4 @@
+import { isReactNative } from "./fake-rtc.ts";
 import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
 
 const kinds: Record<string, string> = {
@@ -36,6 +37,10 @@ export const streamOf = (tracks: FakeTrack[]) =>
     getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
   }) as unknown as MediaStream;
 
+/** What `getUserMedia` rejects with; in react-native-webrtc it is no Error. */
+const failure = (name: string) =>
+  isReactNative ? { name, message: "no" } : new DOMException("no", name);
+
 /** A machine with these devices, of which the first is the default, and the constraints that were requested. */
 export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   const target = new EventTarget();
@@ -55,7 +60,7 @@ export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
     const ids = all.plugged.filter((id) => id.startsWith(kind)).map((id) => id.slice(6));
     const { deviceId, facingMode, width } = typeof wish === "object" ? wish : {};
     const unmet = (constraint: string) =>
-      Object.assign(new DOMException("no", "OverconstrainedError"), { constraint });
+      Object.assign(failure("OverconstrainedError"), { constraint });
     if (typeof width === "object" && (width.min ?? 0) > 4000) throw unmet("width");
     const named = (deviceId ?? {}) as { exact?: string };
     if (named.exact !== undefined && !ids.includes(named.exact)) throw unmet("deviceId");
@@ -63,10 +68,10 @@ export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
     const fitting = ids.filter((id) => exact === undefined || all.facing[id] === exact);
     if (ids.length > 0 && fitting.length === 0) throw unmet("facingMode");
     const id = named.exact ?? fitting[0];
-    if (id === undefined) throw new DOMException("none", "NotFoundError");
+    if (id === undefined) throw failure("NotFoundError");
     const isOn = (other: FakeTrack) => other.kind === "video" && other.readyState === "live";
     if (kind === "video" && all.facing[id] !== undefined && open.some(isOn))
-      throw new DOMException("one at a time", "NotReadableError");
+      throw failure("NotReadableError");
     const track = new FakeTrack(kind, id, all.facing[id]);
     open.push(track);
     return track;
@@ -76,7 +81,7 @@ export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
       requested.push(constraints);
       await gate;
       const error = errors.shift();
-      if (error) throw new DOMException("no", error);
+      if (error) throw failure(error);
       const { video, audio } = constraints;
       return streamOf([
         ...(video ? [give("video", video)] : []),
