@@ -239,7 +239,8 @@ class PeerConnectionCall implements Call {
       if (this.#hasEnded) return undefined;
       const { reading, counters } = readCallStats(report, before, performance.now());
       before = counters;
-      return reading;
+      const { dropped } = this.#channel;
+      return { ...reading, ...(dropped > 0 && { droppedMessages: dropped }) };
     };
   }
 

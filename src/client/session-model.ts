@@ -132,6 +132,8 @@ export interface SessionModel {
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
+  /** Where what is sent comes from, if that is to be shown. */
+  readonly source: PeerStreamState["source"];
   /** In the order in which they were enqueued. */
   readonly pending: readonly PendingMutation[];
   readonly nextKey: number;
@@ -161,6 +163,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     challenges: 0,
     searchingSinceMs: elapsedMs,
     call: undefined,
+    source: undefined,
     pending: [],
     nextKey: 0,
   };
@@ -202,10 +205,9 @@ export function withMessage(
 
 /** The public state. */
 export function deriveState(model: SessionModel): PeerStreamState {
-  const state = deriveStatus(model);
-  return state.status === "idle" || model.transport === "websocket"
-    ? state
-    : { ...state, transport: model.transport };
+  const { source, transport } = model;
+  const state = { ...deriveStatus(model), ...(source && { source }) };
+  return state.status === "idle" || transport === "websocket" ? state : { ...state, transport };
 }
 
 function deriveStatus(model: SessionModel): PeerStreamState {

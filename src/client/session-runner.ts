@@ -1,5 +1,6 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
 import type { Challenge, IceServer, Signal } from "../protocol.ts";
+import type { SourceResult } from "./camera.ts";
 import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
@@ -8,7 +9,7 @@ import type { MediaSettings } from "./media-settings.ts";
 import { describe, type Log } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
-import { createOutgoing } from "./outgoing.ts";
+import { Outgoing } from "./outgoing.ts";
 import type { PagePeer } from "./page-peers.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
@@ -96,7 +97,13 @@ export class SessionRunner {
       },
       timers,
     );
-    this.outgoing = createOutgoing(() => rtc.stream());
+    this.outgoing = new Outgoing(
+      () => rtc.stream(),
+      (source, kind) => {
+        void this.sendTracks();
+        this.#emit({ type: "source-ended", source, kind });
+      },
+    );
   }
 
   get model(): SessionModel {
@@ -120,7 +127,29 @@ export class SessionRunner {
     });
   }
 
+  /** Releases a screen, also one that the user is still choosing. What was sent before it is sent again. */
+  endSharing(): void {
+    const { source } = this.outgoing;
+    this.outgoing.endSharing();
+    if (source === "screen") void this.sendTracks();
+  }
+
+  /**
+   * Sends the tracks of `outgoing`, in the current call too. The error is what the browser threw; it keeps sending the old track then.
+   */
+  async sendTracks(): Promise<SourceResult> {
+    const { stream, source } = this.outgoing;
+    this.process({ type: "source-changed", source });
+    try {
+      await this.#call?.replaceTracks(stream);
+      return { ok: true };
+    } catch (cause) {
+      return { ok: false, error: { kind: "unknown", cause } };
+    }
+  }
+
   close(): void {
+    this.outgoing.endSharing();
     this.process({ type: "close" });
     this.#areListenersClosed = true;
     this.states.close();
@@ -134,9 +163,11 @@ export class SessionRunner {
     this.#depth += 1;
     try {
       const { model, commands } = updateSession(this.#model, input, currentTime());
+      const hasEnded = this.#model.wanted && !model.wanted;
       this.#model = model;
       if (!model.solving) this.#solving?.abort();
       for (const command of commands) this.#execute(command);
+      if (hasEnded) this.endSharing();
     } finally {
       this.#depth -= 1;
     }

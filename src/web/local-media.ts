@@ -2,7 +2,7 @@
 import type { Camera, CameraError, CameraResult, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
-import { cameraWords, localMediaWords, type CameraTrouble } from "./words.ts";
+import { cameraWords, isCameraTrouble, localMediaWords, type CameraTrouble } from "./words.ts";
 
 /** What this peer sends. */
 type Source = "camera" | "audio" | "synthetic" | "none";
@@ -162,7 +162,7 @@ export class LocalMedia {
 
   #showError({ kind }: CameraError, wasOpen = false): void {
     // A later request has replaced this one and shows its own result.
-    if (kind === "superseded" || kind === "closed") return;
+    if (!isCameraTrouble(kind)) return;
     const trouble: CameraTrouble = wasOpen && kind === "not-found" ? "ended" : kind;
     const { title, text } = cameraWords(trouble);
     const elements = this.#elements;

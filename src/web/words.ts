@@ -223,7 +223,23 @@ export function onlineWords(online: number): string {
 }
 
 /** Camera errors that the page shows. */
-export type CameraTrouble = Exclude<CameraError["kind"], "superseded" | "closed"> | "ended";
+export type CameraTrouble = (typeof cameraTroubles)[number] | "ended";
+
+/** The errors of a camera that the user is shown. */
+const cameraTroubles = [
+  "denied",
+  "not-found",
+  "in-use",
+  "insecure-context",
+  "overconstrained",
+  "unknown",
+] as const satisfies CameraError["kind"][];
+
+export function isCameraTrouble(
+  kind: CameraError["kind"],
+): kind is Exclude<CameraTrouble, "ended"> {
+  return cameraTroubles.some((trouble) => trouble === kind);
+}
 
 /** The title and text for a camera error: what is wrong and what the user can do. */
 export function cameraWords(error: CameraTrouble): { title: string; text: string } {
