@@ -1,12 +1,12 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, RoomTerms, Signal } from "../protocol.ts";
+import type { IceServer, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
+import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
-import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
-import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
+import type { PreparedOffer } from "./standing-offers.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
@@ -36,9 +36,17 @@ export interface CallListener {
 
 /** What a call is made of. */
 export interface CallParts {
-  room: Pick<RoomTerms, "roomId" | "polite" | "relayOnly" | "mode"> & { iceServers: IceServer[] };
+  room: Pick<RoomTerms, "roomId" | "polite" | "relayOnly" | "mode"> & {
+    iceServers: IceServer[];
+    /** The partner's standing offer. */
+    offer?: StandingOffer;
+    /** The partner has received this peer's. */
+    standing?: true;
+  };
   /** This peer's media; undefined to send nothing. */
   local: MediaStream | undefined;
+  /** This peer's connection and offer, if they exist already. They send `local`. */
+  prepared?: PreparedOffer | undefined;
   rtc: Rtc;
   listener: CallListener;
   /** Whether signals reach the partner: an ICE restart needs that. */
@@ -59,8 +67,12 @@ export interface Call {
   readonly established: boolean;
   /** Whether the partner is present at this moment: the data channel is open. */
   readonly alive: boolean;
+  /** Sends the offer, or answers the partner's, if there is one already. Otherwise the negotiation begins by itself. */
+  begin(): void;
   /** Applies a signal of the partner. */
   receive(signal: Signal): void;
+  /** Whether the partner has begun anew, with another connection than the one that this call is to reach. */
+  isReplacedBy(signal: Signal): boolean;
   /** Sends the offer again that has no answer yet. After a gap in the signaling it is unknown whether it arrived. */
   repeatOffer(): void;
   /** Sends `stream` instead of the current tracks; undefined sends nothing. */
@@ -78,7 +90,7 @@ export interface Call {
 }
 
 /**
- * Starts a call: one RTCPeerConnection, negotiated by perfect negotiation (see `Negotiation`).
+ * Starts a call: one RTCPeerConnection, negotiated by perfect negotiation (see `Negotiation`). Call `begin` next.
  *
  * @throws what the browser throws for the configuration or the tracks; nothing is left open then.
  */
@@ -90,12 +102,10 @@ class PeerConnectionCall implements Call {
   readonly roomId: string;
   readonly remote: MediaStream;
   readonly #listener: CallListener;
-  readonly #pc: RTCPeerConnection;
-  readonly #channel: DataChannel;
-  readonly #ending = new AbortController();
+  readonly #parts: CallParts;
+  readonly #connection: CallConnection;
   readonly #negotiation: Negotiation;
   readonly #restart: IceRestart;
-  readonly #tracks: MediaTracks;
   readonly #monitor: IceMonitor;
   #established = false;
   /** What the listener was last told, or takes to be sent. */
@@ -109,20 +119,16 @@ class PeerConnectionCall implements Call {
   };
 
   constructor(parts: CallParts) {
-    const { room, local, rtc, listener, canSignal = () => true } = parts;
+    const { room, local, prepared, rtc, listener, canSignal = () => true } = parts;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
-    const ended = this.#ending.signal;
+    const connection = prepared?.connection ?? openCallConnection(rtc, room, local);
+    const { pc, ended } = connection;
+    this.#parts = parts;
+    this.#connection = connection;
     this.roomId = room.roomId;
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
-    this.remote = rtc.stream();
-    const pc = rtc.connect({
-      iceServers: room.iceServers,
-      iceTransportPolicy: room.relayOnly ? "relay" : "all",
-      bundlePolicy: "max-bundle",
-    });
-    this.#pc = pc;
-    this.#channel = new DataChannel(pc);
+    this.remote = connection.remote;
     this.#monitor = this.#createMonitor(room.polite, canSignal);
     this.#negotiation = new Negotiation(
       pc,
@@ -144,14 +150,7 @@ class PeerConnectionCall implements Call {
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
-    this.#tracks = new MediaTracks(pc, room.mode, this.remote, ended);
-    this.#listen(ended);
-    try {
-      this.#tracks.send(local);
-    } catch (fault) {
-      this.end();
-      throw fault;
-    }
+    this.#listen(connection);
   }
 
   get established(): boolean {
@@ -159,15 +158,27 @@ class PeerConnectionCall implements Call {
   }
 
   get alive(): boolean {
-    return this.#established && this.#channel.isOpen;
+    return this.#established && this.#connection.channel.isOpen;
   }
 
   get #hasEnded(): boolean {
-    return this.#ending.signal.aborted;
+    return this.#connection.ended.aborted;
+  }
+
+  begin(): void {
+    const { room, prepared } = this.#parts;
+    if (prepared) this.#negotiation.sendPrepared(prepared, room.standing === true);
+    else if (room.offer) this.#negotiation.answerStanding(room.offer);
   }
 
   receive(signal: Signal): void {
     if (!this.#hasEnded && signal.roomId === this.roomId) this.#restart.receive(signal);
+  }
+
+  isReplacedBy(signal: Signal): boolean {
+    const current = this.#connection.pc.remoteDescription;
+    if (signal.type !== "offer" || this.#established || !current) return false;
+    return sessionOf(signal.sdp) !== sessionOf(current.sdp);
   }
 
   repeatOffer(): void {
@@ -175,28 +186,29 @@ class PeerConnectionCall implements Call {
   }
 
   async replaceTracks(stream: MediaStream | undefined): Promise<void> {
-    await this.#tracks.replace(stream);
+    await this.#connection.tracks.replace(stream);
     this.mediaChanged();
   }
 
   mediaChanged(): void {
     if (this.#hasEnded) return;
-    this.#tracks.observeSent(() => this.mediaChanged());
-    const { sent } = this.#tracks;
+    const { tracks, channel } = this.#connection;
+    tracks.observeSent(() => this.mediaChanged());
+    const { sent } = tracks;
     if (sent.audio !== this.#sent.audio || sent.video !== this.#sent.video) {
       this.#sent = sent;
       this.#listener.media(sent);
     }
-    if (this.#channel.isOpen) this.#channel.announceMedia(sent);
+    if (channel.isOpen) channel.announceMedia(sent);
   }
 
   send(message: DataChannelMessage): boolean {
-    return this.#channel.send(message);
+    return this.#connection.channel.send(message);
   }
 
   async stats(): Promise<CallReading | undefined> {
     if (this.#hasEnded) return undefined;
-    const report = await this.#pc.getStats();
+    const report = await this.#connection.pc.getStats();
     const { reading, counters } = readCallStats(report, this.#counters, performance.now());
     if (this.#hasEnded) return undefined;
     this.#counters = counters;
@@ -208,11 +220,8 @@ class PeerConnectionCall implements Call {
   }
 
   end(): void {
-    if (this.#hasEnded) return;
-    this.#ending.abort();
     this.#monitor.stop();
-    this.#pc.close();
-    this.#tracks.end();
+    this.#connection.close();
   }
 
   #createMonitor(polite: boolean, canSignal: () => boolean): IceMonitor {
@@ -231,15 +240,14 @@ class PeerConnectionCall implements Call {
     );
   }
 
-  #listen(signal: AbortSignal): void {
-    const pc = this.#pc;
+  #listen({ pc, channel, ended: signal }: CallConnection): void {
     pc.addEventListener(
       "iceconnectionstatechange",
       () => this.#monitor.onStateChange(pc.iceConnectionState),
       { signal },
     );
     pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
-    this.#channel.listen(
+    channel.listen(
       {
         opened: () => this.mediaChanged(),
         message: (message) => this.#listener.message(message),
@@ -250,14 +258,15 @@ class PeerConnectionCall implements Call {
   }
 
   #onConnectionStateChange(): void {
-    if (this.#pc.connectionState === "connected" && !this.#established) {
+    const { pc } = this.#connection;
+    if (pc.connectionState === "connected" && !this.#established) {
       this.#established = true;
       this.#monitor.onEstablished();
       this.#listener.connected();
     }
     // DTLS has failed, and an ICE restart does not restore it. Only the DTLS transport itself shows this:
     // `connectionState` is `failed` for a failure of ICE as well, and in Chromium changes before `iceConnectionState`.
-    if (this.#pc.sctp?.transport.state === "failed") this.#fail();
+    if (pc.sctp?.transport.state === "failed") this.#fail();
   }
 
   #fail(fault?: unknown): void {
@@ -265,4 +274,9 @@ class PeerConnectionCall implements Call {
     this.end();
     this.#listener.failed(fault);
   }
+}
+
+/** The session id of a description, which is the same for one connection (RFC 9429, 5.2.1). */
+function sessionOf(sdp: string): string | undefined {
+  return /^o=\S+ (\d+)/m.exec(sdp)?.[1];
 }

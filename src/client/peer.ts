@@ -30,6 +30,8 @@ export interface Peer extends Omit<PeerStream, "camera"> {
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
+  /** The page has been hidden, or is visible again. */
+  onVisibility(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -126,7 +128,7 @@ class SessionPeer implements Peer {
   async replaceTracks(stream: MediaStream | undefined): Promise<void> {
     if (this.#isClosed) return;
     this.#session.outgoing.choose(stream);
-    await this.#session.call?.replaceTracks(this.#session.outgoing.stream);
+    await this.#session.sendTracks();
   }
 
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void {
@@ -203,6 +205,10 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "resume" });
   }
 
+  onVisibility(isHidden: boolean): void {
+    this.#session.setHidden(isHidden);
+  }
+
   close(): void {
     if (!this.#isClosed) this.#session.close();
     for (const stop of this.#samplers) stop();
@@ -227,6 +233,6 @@ class SessionPeer implements Peer {
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */
   #sendTracks(): void {
-    this.#session.call?.replaceTracks(this.#session.outgoing.stream).catch(() => {});
+    this.#session.sendTracks().catch(() => {});
   }
 }

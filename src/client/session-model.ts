@@ -14,10 +14,12 @@ import {
   type Mode,
   type QuotedMessage,
   type RoomTerms,
+  type StandingOffer,
 } from "../protocol.ts";
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { StandingWish } from "./standing-offers.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
@@ -32,6 +34,8 @@ export interface Time {
 /** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
 export type Room = Omit<RoomTerms, "media"> & { media?: PartnerMedia } & {
   iceServers: IceServer[];
+  offer?: StandingOffer;
+  standing?: true;
 };
 
 /** What the server reports about the lobby. */
@@ -106,6 +110,8 @@ export interface SessionModel {
   readonly transport: TransportKind;
   /** The stream is new and has not delivered `session` yet. That event may describe the state of an earlier page. */
   readonly newStream: boolean;
+  /** This peer waits in the lobby, according to the server. */
+  readonly hasTicket: boolean;
   /** The room that this peer is in, according to the server. */
   readonly serverRoom: string | undefined;
   /** The most recent room, for a report that is made after its end. */
@@ -146,6 +152,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     signaling: "none",
     transport: "websocket",
     newStream: false,
+    hasTicket: false,
     serverRoom: undefined,
     lastRoom: undefined,
     messages: [],
@@ -259,6 +266,7 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "leave":
     // They name their room, so they are never too late.
     case "hint":
+    case "standby":
     case "report":
     case "block":
       return true;
@@ -274,6 +282,14 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     default:
       return mutation satisfies never;
   }
+}
+
+/** What a standing offer of this peer is for; undefined while it does not wait, or in a mode without media. */
+export function standingWishOf(model: SessionModel): StandingWish | undefined {
+  const { wanted, hasTicket, call, signaling } = model;
+  const { mode, relayOnly } = model.wishes;
+  if (!wanted || !hasTicket || call || mode === "text") return undefined;
+  return { mode, relayOnly, isReachable: signaling === "connected" };
 }
 
 /** The most recently enqueued of these mutations that has no answer yet. */

@@ -13,10 +13,12 @@ import {
   createSessionModel,
   deriveState,
   isRelevant,
+  standingWishOf,
   type Room,
   type SessionModel,
   type Time,
 } from "./session-model.ts";
+import { StandingOffers } from "./standing-offers.ts";
 import { updateSession } from "./session-update.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { Outcome } from "./types.ts";
@@ -28,6 +30,8 @@ export interface SessionParts {
   rtc: Rtc;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /** Whether a standing offer is made while this peer waits. Default: true. */
+  standingOffers?: boolean;
   /** Solves what the server asks for before a join. Default: nothing is solved. */
   solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
@@ -61,7 +65,10 @@ export class SessionRunner {
   readonly #signals: MutationQueue;
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
+  readonly #standing: StandingOffers | undefined;
   #call: Call | undefined;
+  /** That of the call. */
+  #room: Room | undefined;
   #solving: AbortController | undefined;
 
   #model = createSessionModel(currentTime());
@@ -78,6 +85,13 @@ export class SessionRunner {
     this.#mutations = new MutationQueue((name, input) => connection.call(name, input));
     this.#signals = new MutationQueue((name, input) => connection.call(name, input));
     this.outgoing = createOutgoing(() => rtc.stream());
+    if (parts.standingOffers === false) return;
+    this.#standing = new StandingOffers({
+      connection,
+      rtc,
+      iceServers: async () => parts.iceServers ?? this.#fetchIceServers(),
+      local: () => this.outgoing.stream,
+    });
   }
 
   get model(): SessionModel {
@@ -90,6 +104,16 @@ export class SessionRunner {
 
   get call(): Call | undefined {
     return this.#call;
+  }
+
+  /** `outgoing` has other tracks: sends them in the current call, and in the next one. */
+  async sendTracks(): Promise<void> {
+    this.#standing?.tracksChanged();
+    await this.#call?.replaceTracks(this.outgoing.stream);
+  }
+
+  setHidden(isHidden: boolean): void {
+    this.#standing?.setHidden(isHidden);
   }
 
   /** Processes an input that is answered by a `resolve-request` command. */
@@ -116,6 +140,7 @@ export class SessionRunner {
       this.#model = model;
       if (!model.solving) this.#solving?.abort();
       for (const command of commands) this.#execute(command);
+      this.#standing?.update(standingWishOf(this.#model));
     } finally {
       this.#depth -= 1;
     }
@@ -180,11 +205,13 @@ export class SessionRunner {
       case "end-call":
         return this.#endCall(command.roomId);
       case "receive-signal":
-        return this.#call?.receive(command.signal);
+        return this.#receive(command.signal);
       case "repeat-offer":
         return this.#call?.repeatOffer();
       case "resume-call":
         return this.#call?.onResume();
+      case "renew-standing-offer":
+        return this.#standing?.renew();
       case "set-partner-typing":
         return this.typing.setPartner(command.typing);
       case "end-own-typing":
@@ -284,10 +311,13 @@ export class SessionRunner {
     // Text through the server needs no connection, and no WebRTC.
     if (mode === "text" && chat === "server")
       return this.process({ type: "call-begun", room, remote: undefined });
+    this.#room = room;
+    const prepared = room.polite ? undefined : this.#standing?.take(room);
     try {
       this.#call = createCall({
         room: { ...room, iceServers },
         local: this.outgoing.stream,
+        prepared,
         rtc,
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
@@ -297,8 +327,18 @@ export class SessionRunner {
       return this.process({ type: "call-setup-failed", roomId, cause });
     }
     this.process({ type: "call-begun", room, remote: this.#call.remote });
+    this.#call.begin();
     // What is not sent although the mode allows it.
     this.#call.mediaChanged();
+  }
+
+  #receive(signal: Signal): void {
+    if (this.#room && this.#call?.isReplacedBy(signal)) {
+      const { offer: _, ...room } = this.#room;
+      this.#endCall(room.roomId);
+      this.#beginCall(room);
+    }
+    this.#call?.receive(signal);
   }
 
   #callListener(roomId: string): CallListener {

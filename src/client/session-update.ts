@@ -63,8 +63,7 @@ function update(step: SessionStep, input: SessionInput): void {
     case "resume":
       if (!model.wanted) return;
       step.emit({ type: "renew-connection" });
-      if (model.call) step.emit({ type: "resume-call" });
-      return;
+      return step.emit({ type: model.call ? "resume-call" : "renew-standing-offer" });
     case "close":
       return onClose(step);
     case "server-event":
@@ -184,6 +183,7 @@ function onPageHide(step: SessionStep): void {
   step.endCall();
   step.askNoMore();
   step.model.serverRoom = undefined;
+  step.model.hasTicket = false;
   step.clearMutations();
   step.emit({ type: "clear-signals" });
   step.beginSearch();
@@ -251,6 +251,11 @@ function onCallBegun(
   { room, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
   const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
+  // The same call, with another connection.
+  if (model.call?.roomId === roomId) {
+    model.call = { ...model.call, remote };
+    return;
+  }
   model.lastRoom = roomId;
   model.messages = [];
   model.ended = undefined;

@@ -54,7 +54,11 @@ export class FakeConnection implements Connection {
         },
       };
       this.calls.push(call);
-      if (this.answering) call.answer({ status: "waiting", delivered: true, accepted: true });
+      if (this.answering) {
+        const { input } = call;
+        const kept = "offer" in input && input["offer"] !== null;
+        call.answer({ status: "waiting", delivered: true, accepted: true, kept });
+      }
     });
   }
 
