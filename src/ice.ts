@@ -24,7 +24,7 @@ export function relayAvailable(config: IceConfig): boolean {
 
 /**
  * The servers to give a peer at `now` (epoch milliseconds). TURN credentials only with `relayFor`, the hash of the
- * address that the peer comes from: relaying costs, so it is for those who are paired. coturn's `user-quota` counts by
+ * address that the peer comes from: relaying costs, so it is for those who wait or are paired. coturn's `user-quota` counts by
  * the name in the credentials, independent of their expiry. The name identifies the address, because rooms and sessions
  * cost a stranger nothing and an address does.
  */

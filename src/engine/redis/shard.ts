@@ -22,7 +22,8 @@ import {
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Media, Stats, Status } from "../../protocol.ts";
+import type { OfferKept } from "../../domain/standby.ts";
+import type { Media, StandingOffer, Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -200,6 +201,11 @@ export class Shard {
     return this.transactor.forCaller<Moved>(caller, unknown, ({ value }) =>
       transitions.enqueue(value, asked, this.transactor.surroundings()),
     );
+  }
+
+  /** See `Engine.standby`. */
+  async standby(_caller: Caller, _offer: StandingOffer | null): Promise<OfferKept | Rejection> {
+    return { kept: false };
   }
 
   matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
