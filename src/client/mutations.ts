@@ -1,15 +1,15 @@
 /** The mutations that this client calls, with the types that the server's router gives them. */
 import type { createTRPCClient } from "@trpc/client";
 import type { inferRouterInputs, inferRouterOutputs } from "@trpc/server";
-import type { Kept, Signal, StandingOffer } from "../protocol.ts";
+import type { Signal } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { AppRouter } from "../rpc/router.ts";
 
 /** Whatever facts are declared: that is the server's to check. */
 export type AnyAppRouter = AppRouter<FactsDeclaration>;
 
-type Inputs = inferRouterInputs<AnyAppRouter> & { standby: { offer: StandingOffer | null } };
-export type Outputs = inferRouterOutputs<AnyAppRouter> & { standby: Kept };
+type Inputs = inferRouterInputs<AnyAppRouter>;
+export type Outputs = inferRouterOutputs<AnyAppRouter>;
 
 export type MutationName =
   | "join"
@@ -47,10 +47,6 @@ export type Telling = Extract<Mutation, { name: "say" | "typing" | "media" }>;
 
 export type Rpc = ReturnType<typeof createTRPCClient<AnyAppRouter>>;
 
-interface StandbyRpc {
-  standby: { mutate(input: Input<"standby">): Promise<Kept> };
-}
-
 const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<Answer<K>> } = {
   join: (rpc, input) => rpc.join.mutate(input),
   skip: (rpc, input) => rpc.skip.mutate(input),
@@ -65,7 +61,7 @@ const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<A
   connected: (rpc, input) => rpc.connected.mutate(input),
   failed: (rpc, input) => rpc.failed.mutate(input),
   hint: (rpc, input) => rpc.hint.mutate(input),
-  standby: (rpc, input) => (rpc as unknown as StandbyRpc).standby.mutate(input),
+  standby: (rpc, input) => rpc.standby.mutate(input),
   report: (rpc, input) => rpc.report.mutate(input),
   block: (rpc, input) => rpc.block.mutate(input),
 };

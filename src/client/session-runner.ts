@@ -2,7 +2,7 @@
 import type { Challenge, IceServer, Signal } from "../protocol.ts";
 import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
-import type { Connection, ConnectionListener } from "./connection.ts";
+import type { Connection, ConnectionListener, IceAnswer } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
@@ -89,7 +89,8 @@ export class SessionRunner {
     this.#standing = new StandingOffers({
       connection,
       rtc,
-      iceServers: async () => parts.iceServers ?? this.#fetchIceServers(),
+      iceServers: parts.iceServers,
+      fetchIceServers: () => this.#fetchIceServers(),
       local: () => this.outgoing.stream,
     });
   }
@@ -320,7 +321,8 @@ export class SessionRunner {
         prepared,
         rtc,
         canSignal: () => this.#model.call?.orphaned !== true,
-        fetchIceServers: () => this.#fetchIceServers(),
+        fetchIceServers: async () =>
+          this.#parts.iceServers ? undefined : (await this.#fetchIceServers())?.iceServers,
         listener: this.#callListener(roomId),
       });
     } catch (cause) {
@@ -365,10 +367,10 @@ export class SessionRunner {
     this.#call = undefined;
   }
 
-  /** ICE servers with new credentials; undefined if the page has set its own, or the server does not respond in time. */
-  async #fetchIceServers(): Promise<IceServer[] | undefined> {
-    const { connection, iceServers } = this.#parts;
-    if (iceServers || this.#model.signaling === "lost" || this.#model.closed) return undefined;
+  /** ICE servers with new credentials, or the page's own; undefined if the server does not respond in time. */
+  async #fetchIceServers(): Promise<IceAnswer | undefined> {
+    const { connection } = this.#parts;
+    if (this.#model.signaling === "lost" || this.#model.closed) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<undefined>((resolve) => {
       timer = setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);

@@ -2,7 +2,7 @@
 import { limits, type Candidate, type IceServer, type Mode, type RoomTerms } from "../protocol.ts";
 import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import type { Rtc } from "./call.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, IceAnswer } from "./connection.ts";
 import { readCandidate } from "./negotiation.ts";
 import { isUnknownProcedure } from "./refusal.ts";
 
@@ -37,14 +37,18 @@ export interface PreparedOffer {
 export interface StandingOffersParts {
   connection: Pick<Connection, "call">;
   rtc: Rtc;
-  /** Those for a peer that waits, in a bounded time; undefined if there are none to be had. Must not reject. */
-  iceServers(): Promise<IceServer[] | undefined>;
+  /** The page's own. */
+  iceServers: IceServer[] | undefined;
+  /** The server's, for a peer that waits, in a bounded time; undefined if it does not answer. Must not reject. */
+  fetchIceServers(): Promise<IceAnswer | undefined>;
   /** What would be sent in a call. */
   local(): MediaStream | undefined;
 }
 
 interface Preparation extends PreparedOffer {
   readonly wish: StandingWish;
+  /** As wished, or as the server has it for all rooms. */
+  readonly relayOnly: boolean;
   /** Empty until the offer is made. */
   sdp: string;
   candidates: Candidate[];
@@ -134,7 +138,7 @@ export class StandingOffers {
     const current = this.#current;
     if (!current?.sdp || current.wish.mode !== room.mode) return undefined;
     // It has candidates that the partner must not see, and would send packets from them.
-    if (room.relayOnly && !current.wish.relayOnly) return undefined;
+    if (room.relayOnly && !current.relayOnly) return undefined;
     clearTimeout(this.#timer);
     this.#current = undefined;
     return current;
@@ -162,17 +166,23 @@ export class StandingOffers {
   }
 
   async #prepare(): Promise<void> {
-    const { rtc, iceServers: fetchIceServers, local } = this.#parts;
+    const { rtc, fetchIceServers, local } = this.#parts;
     const turn = this.#turn;
     const wish = this.#wish;
     if (!wish || this.#isHidden) return;
-    const iceServers = await fetchIceServers();
+    const answer = await fetchIceServers();
     if (turn !== this.#turn) return;
-    if (!iceServers) return this.#schedule();
+    if (!answer) return this.#schedule();
+    const relayOnly = wish.relayOnly || answer.relayOnly === true;
+    const iceServers = this.#parts.iceServers ?? answer.iceServers;
     try {
-      const connection = openCallConnection(rtc, { ...wish, iceServers }, local());
+      const connection = openCallConnection(
+        rtc,
+        { mode: wish.mode, relayOnly, iceServers },
+        local(),
+      );
       const current = { wish, connection, sdp: "", published: 0, isOutdated: false };
-      this.#current = { ...current, candidates: [] };
+      this.#current = { ...current, relayOnly, candidates: [] };
       await this.#offer(this.#current);
     } catch {
       // A call would fail in the same way, and says so.

@@ -277,18 +277,22 @@ export class Signaling {
   // -------------------------------------------------------------------------------------------
   // Queries
 
-  /** With TURN credentials for the address that the caller is connected from, if it waits or is paired. */
+  /**
+   * With TURN credentials for the address that the caller is connected from, if it waits or is paired. `relayOnly`: all rooms are; whoever makes
+   * an offer before it is paired has to know that.
+   */
   async iceServers(
     caller: Caller | undefined,
     addressHash: string,
-  ): Promise<{ iceServers: IceServer[] } | Rejection> {
-    const { engine, ice, system } = this.#parts;
+  ): Promise<{ iceServers: IceServer[]; relayOnly?: true } | Rejection> {
+    const { engine, ice, system, forceRelay } = this.#parts;
     const current = caller && (await engine.status(caller));
     if (isRejection(current)) return current;
     const { status = "idle", roomId = "" } = current ?? {};
     if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
     const relayFor = status === "idle" ? undefined : addressHash;
-    return { iceServers: iceServersFor(ice, system.now(), relayFor) };
+    const iceServers = iceServersFor(ice, system.now(), relayFor);
+    return forceRelay ? { iceServers, relayOnly: true } : { iceServers };
   }
 
   /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */

@@ -127,12 +127,20 @@ describe("preparing", () => {
     expect(alice.left).toEqual([]);
   });
 
-  test("the page's own ICE servers are used, and the server is not asked", async () => {
-    const iceServers = [{ urls: ["stun:own.example"] }];
-    const alice = side("alice", new FakeNetwork(), { iceServers });
-    alice.server.fresh = () => Promise.reject(new Error("not to be asked"));
+  test("where all rooms are relay-only, so is the offer, and it is used", async () => {
+    const alice = side("alice");
+    alice.server.relayOnly = true;
     enterLobby(alice);
     await pass(250);
+    expect(alice.browser.last.configuration.iceTransportPolicy).toBe("relay");
+    alice.server.emit(created("room-1", { standing: true, relayOnly: true }));
+    await settle();
+    expect(alice.browser.all).toHaveLength(1);
+  });
+
+  test("the page's own ICE servers are used", async () => {
+    const iceServers = [{ urls: ["stun:own.example"] }];
+    const alice = await waiting("alice", {}, { iceServers });
     expect(alice.browser.last.configuration.iceServers).toEqual(iceServers);
     expect(alice.left).toHaveLength(1);
   });
