@@ -55,18 +55,15 @@ async function note(): Promise<void> {
   const page = window as unknown as Noted;
   const now = () => performance.timeOrigin + performance.now();
   page.noted = {};
-  // Before tRPC's client hears of it.
-  const { addEventListener } = WebSocket.prototype;
-  const observed = new WeakSet<WebSocket>();
-  WebSocket.prototype.addEventListener = function (this: WebSocket, ...args: never[]) {
-    if (!observed.has(this)) {
-      observed.add(this);
-      addEventListener.call(this, "message", ({ data }: MessageEvent) => {
+  // The client looks it up when it opens its socket.
+  window.WebSocket = class extends WebSocket {
+    constructor(...args: ConstructorParameters<typeof WebSocket>) {
+      super(...args);
+      this.addEventListener("message", ({ data }) => {
         if (/"type":"(create|wait-for)-offer"/.test(String(data))) page.noted.paired = now();
       });
     }
-    addEventListener.apply(this, args);
-  } as typeof addEventListener;
+  };
   const video = document.querySelector("video");
   page.peer.subscribe((state) => {
     if (state.status !== "connected" || page.noted.connected !== undefined) return;
