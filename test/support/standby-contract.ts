@@ -10,7 +10,7 @@ import { createVirtualSystem } from "./virtual-system.ts";
 import type { OpenEngine } from "./world.ts";
 
 /** An offer that can be told from others; with `bytes`, of so many as JSON. */
-function offerNamed(name: string, bytes?: number): StandingOffer {
+export function offerNamed(name: string, bytes?: number): StandingOffer {
   const candidates = [{ candidate: `candidate:1 1 udp 1 192.0.2.7 9 typ host`, sdpMid: "0" }];
   const offer = { sdp: `v=0\r\ns=${name} ÄÖ\r\nm=audio 9 RTP/AVP 0\r\n`, candidates };
   const missing = bytes === undefined ? 0 : bytes - measured(offer).bytes;

@@ -22,7 +22,7 @@ import {
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { OfferKept } from "../../domain/standby.ts";
+import { leaveOffer, measured, type OfferKept } from "../../domain/standby.ts";
 import type { Media, StandingOffer, Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -204,8 +204,12 @@ export class Shard {
   }
 
   /** See `Engine.standby`. */
-  async standby(_caller: Caller, _offer: StandingOffer | null): Promise<OfferKept | Rejection> {
-    return { kept: false };
+  standby(caller: Caller, offer: StandingOffer | null): Promise<OfferKept | Rejection> {
+    const left = offer === null ? undefined : measured(offer);
+    return this.transactor.forCaller<OfferKept>(caller, { kept: false }, (draft, transaction) => {
+      if (left) transaction.standing = [caller.sessionId, left.json];
+      return leaveOffer(draft.value, left, () => !transaction.isFull);
+    });
   }
 
   matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {

@@ -10,14 +10,11 @@ import { delayed } from "../../support/world.ts";
 import type { EngineOptions } from "../../../src/engine/engine.ts";
 import { describeFacts } from "../../support/facts-contract.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
-import { describeStandby } from "../../support/standby-contract.ts";
 import { describeLaneMeetings, describeLanes } from "../../support/lane-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 
 describeEngine("in memory", createMemoryEngine);
 describeLanes("in memory", createMemoryEngine);
-describeStandby("in memory", createMemoryEngine);
-describeStandby("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(5)));
 describeLaneMeetings("in memory", createMemoryEngine);
 describeFacts("in memory", createMemoryEngine);
 describeFacts("in memory, behind random delays", delayed(createMemoryEngine, seededRandom(4)));
