@@ -45,7 +45,7 @@ export interface CallParts {
   };
   /** This peer's media; undefined to send nothing. */
   local: MediaStream | undefined;
-  /** This peer's connection and offer, if they exist already. They send `local`. */
+  /** This peer's connection and offer, if they exist already. */
   prepared?: PreparedOffer | undefined;
   rtc: Rtc;
   listener: CallListener;
@@ -71,8 +71,6 @@ export interface Call {
   begin(): void;
   /** Applies a signal of the partner. */
   receive(signal: Signal): void;
-  /** Whether the partner has begun anew, with another connection than the one that this call is to reach. */
-  isReplacedBy(signal: Signal): boolean;
   /** Sends the offer again that has no answer yet. After a gap in the signaling it is unknown whether it arrived. */
   repeatOffer(): void;
   /** Sends `stream` instead of the current tracks; undefined sends nothing. */
@@ -167,18 +165,15 @@ class PeerConnectionCall implements Call {
 
   begin(): void {
     const { room, prepared } = this.#parts;
-    if (prepared) this.#negotiation.sendPrepared(prepared, room.standing === true);
-    else if (room.offer) this.#negotiation.answerStanding(room.offer);
+    if (prepared) {
+      this.#negotiation.sendPrepared(prepared, room.standing === true);
+      // The tracks that it was prepared with may have been replaced.
+      this.replaceTracks(this.#parts.local).catch(() => {});
+    } else if (room.offer) this.#negotiation.answerStanding(room.offer);
   }
 
   receive(signal: Signal): void {
     if (!this.#hasEnded && signal.roomId === this.roomId) this.#restart.receive(signal);
-  }
-
-  isReplacedBy(signal: Signal): boolean {
-    const current = this.#connection.pc.remoteDescription;
-    if (signal.type !== "offer" || this.#established || !current) return false;
-    return sessionOf(signal.sdp) !== sessionOf(current.sdp);
   }
 
   repeatOffer(): void {
@@ -274,9 +269,4 @@ class PeerConnectionCall implements Call {
     this.end();
     this.#listener.failed(fault);
   }
-}
-
-/** The session id of a description, which is the same for one connection (RFC 9429, 5.2.1). */
-function sessionOf(sdp: string): string | undefined {
-  return /^o=\S+ (\d+)/m.exec(sdp)?.[1];
 }

@@ -51,14 +51,6 @@ export class MediaTracks {
     }
   }
 
-  /** Whether `stream` has tracks of the kinds that are sent now, so that it can replace them without a new offer. */
-  hasKindsOf(stream: MediaStream | undefined): boolean {
-    const given = this.#tracksOf(stream).map(({ kind }) => kind);
-    return kinds.every(
-      (kind) => given.includes(kind) === !!this.#sendingTransceiver(kind)?.sender.track,
-    );
-  }
-
   /** Whether audio and video are sent: from a track that is live, enabled, and not muted by the device. */
   get sent(): PartnerMedia {
     return { audio: this.#isSending("audio"), video: this.#isSending("video") };

@@ -44,11 +44,6 @@ function dataOf(error: unknown): Record<string, unknown> | undefined {
   return typeof data === "object" && data !== null ? { ...data } : undefined;
 }
 
-/** Whether the server has no procedure of that name. */
-export function isUnknownProcedure(error: unknown): boolean {
-  return dataOf(error)?.["code"] === "NOT_FOUND";
-}
-
 const temporary: readonly RejectionReason[] = [
   "rate-limited",
   "draining",

@@ -19,7 +19,6 @@ import {
 import type { PartnerMedia } from "./data-channel-message.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
-import type { StandingWish } from "./standing-offers.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
@@ -282,14 +281,6 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     default:
       return mutation satisfies never;
   }
-}
-
-/** What a standing offer of this peer is for; undefined while it does not wait, or in a mode without media. */
-export function standingWishOf(model: SessionModel): StandingWish | undefined {
-  const { wanted, hasTicket, call, signaling } = model;
-  const { mode, relayOnly } = model.wishes;
-  if (!wanted || !hasTicket || call || mode === "text") return undefined;
-  return { mode, relayOnly, isReachable: signaling === "connected" };
 }
 
 /** The most recently enqueued of these mutations that has no answer yet. */

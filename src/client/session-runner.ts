@@ -13,7 +13,6 @@ import {
   createSessionModel,
   deriveState,
   isRelevant,
-  standingWishOf,
   type Room,
   type SessionModel,
   type Time,
@@ -67,8 +66,6 @@ export class SessionRunner {
   #nextRequest = 0;
   readonly #standing: StandingOffers | undefined;
   #call: Call | undefined;
-  /** That of the call. */
-  #room: Room | undefined;
   #solving: AbortController | undefined;
 
   #model = createSessionModel(currentTime());
@@ -91,7 +88,6 @@ export class SessionRunner {
       rtc,
       iceServers: parts.iceServers,
       fetchIceServers: () => this.#fetchIceServers(),
-      local: () => this.outgoing.stream,
     });
   }
 
@@ -109,7 +105,7 @@ export class SessionRunner {
 
   /** `outgoing` has other tracks: sends them in the current call, and in the next one. */
   async sendTracks(): Promise<void> {
-    this.#standing?.tracksChanged();
+    this.#updateStanding();
     await this.#call?.replaceTracks(this.outgoing.stream);
   }
 
@@ -141,13 +137,20 @@ export class SessionRunner {
       this.#model = model;
       if (!model.solving) this.#solving?.abort();
       for (const command of commands) this.#execute(command);
-      this.#standing?.update(standingWishOf(this.#model));
+      this.#updateStanding();
     } finally {
       this.#depth -= 1;
     }
     if (this.#depth > 0) return;
     this.#emitEvents();
     this.#publish();
+  }
+
+  #updateStanding(): void {
+    const { wanted, hasTicket, call, wishes, signaling } = this.#model;
+    const isWaiting = wanted && hasTicket && !call && wishes.mode !== "text";
+    const terms = isWaiting ? { ...wishes, local: this.outgoing.stream } : undefined;
+    this.#standing?.update(terms, signaling === "connected");
   }
 
   #publish(): void {
@@ -206,7 +209,7 @@ export class SessionRunner {
       case "end-call":
         return this.#endCall(command.roomId);
       case "receive-signal":
-        return this.#receive(command.signal);
+        return this.#call?.receive(command.signal);
       case "repeat-offer":
         return this.#call?.repeatOffer();
       case "resume-call":
@@ -312,7 +315,6 @@ export class SessionRunner {
     // Text through the server needs no connection, and no WebRTC.
     if (mode === "text" && chat === "server")
       return this.process({ type: "call-begun", room, remote: undefined });
-    this.#room = room;
     const prepared = room.polite ? undefined : this.#standing?.take(room);
     try {
       this.#call = createCall({
@@ -332,15 +334,6 @@ export class SessionRunner {
     this.#call.begin();
     // What is not sent although the mode allows it.
     this.#call.mediaChanged();
-  }
-
-  #receive(signal: Signal): void {
-    if (this.#room && this.#call?.isReplacedBy(signal)) {
-      const { offer: _, ...room } = this.#room;
-      this.#endCall(room.roomId);
-      this.#beginCall(room);
-    }
-    this.#call?.receive(signal);
   }
 
   #callListener(roomId: string): CallListener {

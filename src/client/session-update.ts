@@ -251,11 +251,6 @@ function onCallBegun(
   { room, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
   const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
-  // The same call, with another connection.
-  if (model.call?.roomId === roomId) {
-    model.call = { ...model.call, remote };
-    return;
-  }
   model.lastRoom = roomId;
   model.messages = [];
   model.ended = undefined;

@@ -1,10 +1,17 @@
 /** Standing offers: a peer that waits has its connection and offer ready, for whoever is paired with it. */
-import { limits, type Candidate, type IceServer, type Mode, type RoomTerms } from "../protocol.ts";
+import {
+  limits,
+  type Candidate,
+  type IceServer,
+  type Mode,
+  type RoomTerms,
+  type StandingOffer,
+} from "../protocol.ts";
 import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import type { Rtc } from "./call.ts";
 import type { Connection, IceAnswer } from "./connection.ts";
 import { readCandidate } from "./negotiation.ts";
-import { isUnknownProcedure } from "./refusal.ts";
+import { readRefusal } from "./refusal.ts";
 
 /** Whoever is paired at once on entering the lobby prepares nothing. */
 const BEGIN_MS = 200;
@@ -14,14 +21,6 @@ const GATHER_MS_MAX = 1000;
 const RENEW_MS = 240_000;
 /** The time between two preparations for one ticket doubles up to this. */
 const BACKOFF_MS_MAX = 60_000;
-
-/** What the offer of a peer that waits is for. */
-export interface StandingWish {
-  readonly mode: Mode;
-  readonly relayOnly: boolean;
-  /** The server can be reached. */
-  readonly isReachable: boolean;
-}
 
 /** A connection in the state `have-local-offer`, and its offer. */
 export interface PreparedOffer {
@@ -41,105 +40,83 @@ export interface StandingOffersParts {
   iceServers: IceServer[] | undefined;
   /** The server's, for a peer that waits, in a bounded time; undefined if it does not answer. Must not reject. */
   fetchIceServers(): Promise<IceAnswer | undefined>;
-  /** What would be sent in a call. */
-  local(): MediaStream | undefined;
+}
+
+/** What an offer is for, and what it sends. */
+export interface StandingTerms extends Pick<RoomTerms, "mode" | "relayOnly"> {
+  local: MediaStream | undefined;
 }
 
 interface Preparation extends PreparedOffer {
-  readonly wish: StandingWish;
-  /** As wished, or as the server has it for all rooms. */
+  /** Of its terms; empty once it is outdated. Until it is taken back it is used nevertheless. */
+  key: string;
+  readonly mode: Mode;
+  /** As asked for, or as the server has it for all rooms. */
   readonly relayOnly: boolean;
   /** Empty until the offer is made. */
   sdp: string;
   candidates: Candidate[];
   published: number;
-  /** Is being taken back, to be replaced. Used nevertheless if a partner is found by then. */
-  isOutdated: boolean;
 }
 
 /**
  * Keeps an offer with the server (`standby`) while the peer waits: at most one at a time, and one connection.
  *
- * A new offer is made only after the server has confirmed that it dropped the one before, so that it is always known which
- * offer a partner has received. Nothing is made while the page is hidden.
+ * Another offer is made only after the server has confirmed that it dropped the one before, so that it is always known
+ * which offer a partner has received. Nothing is made while the page is hidden.
  */
 export class StandingOffers {
   readonly #parts: StandingOffersParts;
-  #wish: StandingWish | undefined;
+  #terms: StandingTerms | undefined;
+  /** What of the terms needs another offer when it changes; empty without terms. */
+  #key = "";
+  #isReachable = false;
+  #isHidden = false;
+  /** The server does not know `standby`, or fails at it. */
+  #isRefused = false;
   #current: Preparation | undefined;
-  /** For whatever is due next: to begin, to publish, or to renew. */
+  /** For whatever is due next: to prepare, to publish, or to renew. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts beginnings and ends: a preparation that waits for ICE servers is abandoned when another one is due. */
+  /** Counts preparations, and what ends them: one that waits for ICE servers is abandoned when this changes. */
   #turn = 0;
   /** Preparations for this ticket. */
   #tries = 0;
-  #isHidden = false;
-  /** The server does not know `standby`. */
-  #isUnknown = false;
 
   constructor(parts: StandingOffersParts) {
     this.#parts = parts;
   }
 
-  /** The peer waits with this wish; undefined if it does not wait, or in a mode without media. */
-  update(wish: StandingWish | undefined): void {
-    const before = this.#wish;
-    const isSame = before?.mode === wish?.mode && before?.relayOnly === wish?.relayOnly;
-    if (isSame && before?.isReachable === wish?.isReachable) return;
-    this.#wish = wish;
-    if (!wish) {
-      this.#tries = 0;
-      return this.#drop();
-    }
-    clearTimeout(this.#timer);
-    if (!wish.isReachable) return;
-    if (!this.#current) return this.#schedule();
-    const { wish: made, isOutdated } = this.#current;
-    if (isOutdated || made.mode !== wish.mode || made.relayOnly !== wish.relayOnly) this.renew();
-    // The server drops the offer of a peer whose connection was lost.
-    else void this.#publish();
+  /** @param terms - of the room that the peer waits for; undefined if it does not wait, or for a room without media. */
+  update(terms: StandingTerms | undefined, isReachable: boolean): void {
+    const key = terms ? [terms.mode, terms.relayOnly, ...kindsOf(terms.local)].join() : "";
+    const isSame = key === this.#key && isReachable === this.#isReachable;
+    this.#terms = terms;
+    this.#key = key;
+    this.#isReachable = isReachable;
+    if (isSame) return;
+    if (terms) return this.#proceed();
+    this.#tries = 0;
+    this.#drop();
   }
 
-  /** Replaces the offer: after a change of network, of what is sent, or of credentials. */
+  /** Replaces the offer: after a change of network, or before credentials expire. */
   renew(): void {
-    const current = this.#current;
-    if (!current) return;
-    current.isOutdated = true;
-    clearTimeout(this.#timer);
-    if (!this.#wish?.isReachable) return;
-    const isCurrent = () => this.#current === current;
-    this.#parts.connection.call("standby", { offer: null }).then(
-      () => {
-        if (!isCurrent()) return;
-        this.#drop();
-        this.#schedule();
-      },
-      () => {
-        if (isCurrent()) this.#later(() => this.renew());
-      },
-    );
-  }
-
-  /** What is sent has changed. Only tracks of other kinds need another offer. */
-  tracksChanged(): void {
-    const local = this.#parts.local();
-    const tracks = this.#current?.connection.tracks;
-    if (tracks?.hasKindsOf(local)) tracks.replace(local).catch(() => {});
-    else this.renew();
+    if (!this.#current?.key) return;
+    this.#current.key = "";
+    this.#proceed();
   }
 
   setHidden(isHidden: boolean): void {
     this.#isHidden = isHidden;
-    if (!isHidden && !this.#current) this.#schedule();
+    if (!this.#current) this.#proceed();
   }
 
   /** The prepared offer, for the call in a room; undefined without one that suits it. It belongs to the caller then. */
   take(room: Pick<RoomTerms, "mode" | "relayOnly">): PreparedOffer | undefined {
     const current = this.#current;
-    if (!current?.sdp || current.wish.mode !== room.mode) return undefined;
-    // It has candidates that the partner must not see, and would send packets from them.
+    if (!current?.sdp || current.mode !== room.mode) return undefined;
+    // It would send packets from addresses that the partner must not see.
     if (room.relayOnly && !current.relayOnly) return undefined;
-    clearTimeout(this.#timer);
     this.#current = undefined;
     return current;
   }
@@ -151,14 +128,16 @@ export class StandingOffers {
     this.#current = undefined;
   }
 
-  #schedule(): void {
-    this.#turn += 1;
-    if (!this.#wish?.isReachable || this.#isHidden || this.#isUnknown) return;
-    this.#later(() => void this.#prepare());
+  /** Does what is due. */
+  #proceed(): void {
+    clearTimeout(this.#timer);
+    if (!this.#terms || !this.#isReachable || this.#isRefused) return;
+    if (this.#current?.key === this.#key) void this.#publish(this.#current);
+    else if (this.#current) void this.#takeBack(this.#current);
+    else if (!this.#isHidden) this.#later(() => void this.#prepare());
   }
 
   #later(begin: () => void): void {
-    clearTimeout(this.#timer);
     const delayMs =
       this.#tries === 0 ? BEGIN_MS : Math.min(BACKOFF_MS_MAX, 1000 * 2 ** this.#tries);
     this.#tries += 1;
@@ -166,24 +145,18 @@ export class StandingOffers {
   }
 
   async #prepare(): Promise<void> {
-    const { rtc, fetchIceServers, local } = this.#parts;
-    const turn = this.#turn;
-    const wish = this.#wish;
-    if (!wish || this.#isHidden) return;
-    const answer = await fetchIceServers();
-    if (turn !== this.#turn) return;
-    if (!answer) return this.#schedule();
-    const relayOnly = wish.relayOnly || answer.relayOnly === true;
-    const iceServers = this.#parts.iceServers ?? answer.iceServers;
+    const turn = ++this.#turn;
+    const answer = await this.#parts.fetchIceServers();
+    const terms = this.#terms;
+    if (turn !== this.#turn || !terms) return;
+    if (!answer) return this.#proceed();
+    const { rtc, iceServers = answer.iceServers } = this.#parts;
+    const { mode, local } = terms;
+    const relayOnly = terms.relayOnly || answer.relayOnly === true;
     try {
-      const connection = openCallConnection(
-        rtc,
-        { mode: wish.mode, relayOnly, iceServers },
-        local(),
-      );
-      const current = { wish, connection, sdp: "", published: 0, isOutdated: false };
-      this.#current = { ...current, relayOnly, candidates: [] };
-      await this.#offer(this.#current);
+      const connection = openCallConnection(rtc, { mode, relayOnly, iceServers }, local);
+      const made = { key: this.#key, mode, relayOnly, connection, sdp: "", published: 0 };
+      await this.#offer((this.#current = { ...made, candidates: [] }));
     } catch {
       // A call would fail in the same way, and says so.
       if (turn === this.#turn) this.#drop();
@@ -195,29 +168,44 @@ export class StandingOffers {
     pc.addEventListener("icecandidate", ({ candidate }) => {
       if (this.#current !== current) return;
       if (candidate) current.candidates.push(readCandidate(candidate));
-      else void this.#publish();
+      else this.#proceed();
     });
     await pc.setLocalDescription();
     if (this.#current !== current) return;
     current.sdp = pc.localDescription?.sdp ?? "";
-    this.#timer = setTimeout(() => void this.#publish(), GATHER_MS_MAX);
+    this.#timer = setTimeout(() => this.#proceed(), GATHER_MS_MAX);
   }
 
-  async #publish(): Promise<void> {
-    const current = this.#current;
-    if (!current?.sdp || current.isOutdated || !this.#wish?.isReachable) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.renew(), RENEW_MS);
+  async #publish(current: Preparation): Promise<void> {
     const { sdp } = current;
+    if (!sdp) return;
+    this.#timer = setTimeout(() => this.renew(), RENEW_MS);
     const candidates = current.candidates.slice(0, limits.standingCandidatesMax);
+    if (await this.#standBy({ sdp, candidates })) current.published = candidates.length;
+  }
+
+  async #takeBack(current: Preparation): Promise<void> {
+    const kept = await this.#standBy(null);
+    if (this.#current !== current) return;
+    if (kept === undefined) return this.#later(() => this.#proceed());
+    this.#drop();
+    this.#proceed();
+  }
+
+  /** Undefined if the server did not do it. What was lost with the connection is due again when the server can be reached. */
+  async #standBy(offer: StandingOffer | null): Promise<boolean | undefined> {
     try {
-      const offer = { sdp, candidates };
       const { kept } = await this.#parts.connection.call("standby", { offer });
-      if (kept) current.published = candidates.length;
+      return kept;
     } catch (error) {
-      // What was lost with the connection is sent again when the server can be reached.
-      this.#isUnknown ||= isUnknownProcedure(error);
-      if (this.#isUnknown) this.#drop();
+      if (readRefusal(error).kind !== "server-fault") return undefined;
+      this.#isRefused = true;
+      this.#drop();
+      return undefined;
     }
   }
+}
+
+function kindsOf(stream: MediaStream | undefined): string[] {
+  return stream?.getTracks().map(({ kind }) => kind) ?? [];
 }

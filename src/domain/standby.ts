@@ -52,14 +52,18 @@ export function leaveOffer(
 }
 
 /**
- * Which of two who are paired has left an offer that is used in their room: of both, the one that has waited for longer, or else `one`.
+ * Which of two who are paired has left an offer that is used in their room: of both, the one that has waited for longer, or else `one`. If only its
+ * partner hides addresses it is of no use, as the connection that it is of would send packets from addresses that the room hides.
  */
 export function standingOfferer(one: Session, other: Session, mode: Mode): Session | undefined {
-  const [mine, others] = [one, other].map((session) => isUsable(session, mode));
+  const mine = isUsable(one, other, mode);
+  const others = isUsable(other, one, mode);
   if (!mine || !others) return mine ? one : others ? other : undefined;
   return (other.ticket?.since ?? 0) < (one.ticket?.since ?? 0) ? other : one;
 }
 
 /** Two who meet again do so in the mode of their last room, whatever they wait for now. */
-const isUsable = ({ standby, ticket }: Session, mode: Mode): boolean =>
-  standby !== undefined && ticket?.wishes.mode === mode;
+const isUsable = ({ standby, ticket }: Session, partner: Session, mode: Mode): boolean =>
+  standby !== undefined &&
+  ticket?.wishes.mode === mode &&
+  (ticket.wishes.relayOnly || !(partner.ticket ?? partner).wishes?.relayOnly);

@@ -209,6 +209,22 @@ export function describeStandby(name: string, open: OpenEngine) {
       expect(await standBy(carol, withVideo)).toEqual({ kept: true });
     });
 
+    test("is not used where only the partner hides its address", async () => {
+      const { engine, enter, standBy, offerOf } = setUp();
+      for (const [own, partners, isUsed] of [
+        [false, true, false],
+        [true, true, true],
+        [true, false, true],
+      ] as const) {
+        const name = `alice ${own} ${partners}`;
+        const alice = await enter(name, undefined, { relayOnly: own });
+        expect(await standBy(alice, offerNamed(name))).toEqual({ kept: true });
+        const offer = await offerOf(alice, { relayOnly: partners });
+        expect(offer).toEqual(isUsed ? offerNamed(name) : undefined);
+        await engine.end(alice, { ending: "leave" });
+      }
+    });
+
     type World = ReturnType<typeof setUp>;
     type Tab = Awaited<ReturnType<World["enter"]>>;
     const back = async ({ engine, settled }: World, { sessionId, generation, stream }: Tab) => {
