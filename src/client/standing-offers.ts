@@ -77,7 +77,7 @@ export class StandingOffers {
   #current: Preparation | undefined;
   /** For whatever is due next: to prepare, to publish, or to renew. */
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Counts preparations, and what ends them: one that waits for ICE servers is abandoned when this changes. */
+  /** A preparation that waits for ICE servers is abandoned when this changes. */
   #turn = 0;
   /** Preparations for this ticket. */
   #tries = 0;
@@ -122,30 +122,38 @@ export class StandingOffers {
   }
 
   #drop(): void {
-    this.#turn += 1;
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
     this.#current?.connection.close();
     this.#current = undefined;
   }
 
+  #stopWaiting(): void {
+    this.#turn += 1;
+    clearTimeout(this.#timer);
+  }
+
+  #wait(ms: number, next: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(next, ms);
+  }
+
   /** Does what is due. */
   #proceed(): void {
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
     if (!this.#terms || !this.#isReachable || this.#isRefused) return;
     if (this.#current?.key === this.#key) void this.#publish(this.#current);
     else if (this.#current) void this.#takeBack(this.#current);
-    else if (!this.#isHidden) this.#later(() => void this.#prepare());
+    else if (!this.#isHidden) this.#backOff(() => void this.#prepare());
   }
 
-  #later(begin: () => void): void {
-    const delayMs =
-      this.#tries === 0 ? BEGIN_MS : Math.min(BACKOFF_MS_MAX, 1000 * 2 ** this.#tries);
+  #backOff(next: () => void): void {
+    const ms = this.#tries === 0 ? BEGIN_MS : Math.min(BACKOFF_MS_MAX, 1000 * 2 ** this.#tries);
     this.#tries += 1;
-    this.#timer = setTimeout(begin, delayMs);
+    this.#wait(ms, next);
   }
 
   async #prepare(): Promise<void> {
-    const turn = ++this.#turn;
+    const turn = this.#turn;
     const answer = await this.#parts.fetchIceServers();
     const terms = this.#terms;
     if (turn !== this.#turn || !terms) return;
@@ -153,13 +161,15 @@ export class StandingOffers {
     const { rtc, iceServers = answer.iceServers } = this.#parts;
     const { mode, local } = terms;
     const relayOnly = terms.relayOnly || answer.relayOnly === true;
+    let current: Preparation | undefined;
     try {
       const connection = openCallConnection(rtc, { mode, relayOnly, iceServers }, local);
       const made = { key: this.#key, mode, relayOnly, connection, sdp: "", published: 0 };
-      await this.#offer((this.#current = { ...made, candidates: [] }));
+      this.#current = current = { ...made, candidates: [] };
+      await this.#offer(current);
     } catch {
       // A call would fail in the same way, and says so.
-      if (turn === this.#turn) this.#drop();
+      if (this.#current === current) this.#drop();
     }
   }
 
@@ -173,13 +183,13 @@ export class StandingOffers {
     await pc.setLocalDescription();
     if (this.#current !== current) return;
     current.sdp = pc.localDescription?.sdp ?? "";
-    this.#timer = setTimeout(() => this.#proceed(), GATHER_MS_MAX);
+    this.#wait(GATHER_MS_MAX, () => this.#proceed());
   }
 
   async #publish(current: Preparation): Promise<void> {
     const { sdp } = current;
     if (!sdp) return;
-    this.#timer = setTimeout(() => this.renew(), RENEW_MS);
+    this.#wait(RENEW_MS, () => this.renew());
     const candidates = current.candidates.slice(0, limits.standingCandidatesMax);
     if (await this.#standBy({ sdp, candidates })) current.published = candidates.length;
   }
@@ -187,7 +197,7 @@ export class StandingOffers {
   async #takeBack(current: Preparation): Promise<void> {
     const kept = await this.#standBy(null);
     if (this.#current !== current) return;
-    if (kept === undefined) return this.#later(() => this.#proceed());
+    if (kept === undefined) return this.#backOff(() => this.#proceed());
     this.#drop();
     this.#proceed();
   }

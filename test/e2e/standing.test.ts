@@ -204,6 +204,7 @@ test("after many rooms each has one connection open, and none after the last", a
   expect([await alice.open(), await bob.open()]).toEqual([0, 0]);
 });
 
+// Launching it takes long where much else runs.
 test("Firefox leaves an offer that Chromium answers, and the other way round", async () => {
   await using firefox = await launchFirefox();
   const fox = await visitor((await firefox.open(url())) as AnyPage);
@@ -219,4 +220,4 @@ test("Firefox leaves an offer that Chromium answers, and the other way round", a
   expect(await chromium.sent()).not.toContain("offer");
   expect([await fox.open(), await chromium.open()]).toEqual([1, 1]);
   expect(firefox.complaints).toEqual([]);
-});
+}, 120_000);

@@ -611,10 +611,12 @@ describe("closed", () => {
       away: ({ server }) => void (server.answering = !server.answering),
     };
     const names = fc.constantFrom(...Object.keys(steps));
-    const moves = fc.tuple(names, fc.constantFrom(0, 50, 250, 1500, 250_000));
+    const moves = fc.tuple(names, fc.constantFrom(0, 50, 250, 1500, 5000, 250_000));
     await fc.assert(
       fc.asyncProperty(fc.array(moves, { maxLength: 30 }), async (run) => {
         const alice = side("alice");
+        const servers = () => new Promise<[]>((resolve) => setTimeout(() => resolve([]), 120));
+        alice.server.fresh = servers;
         enterLobby(alice);
         let rooms = 0;
         for (const [name, ms] of run) {
