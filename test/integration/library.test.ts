@@ -8,7 +8,8 @@ import { createConnection } from "../../src/client/connection.ts";
 import { RpcSocket } from "../../src/client/rpc-socket.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
-import { connect, ends, silent, startHost } from "../support/host.ts";
+import { ends } from "../support/ends.ts";
+import { connect, silent, startHost } from "../support/host.ts";
 import { until } from "../support/until.ts";
 
 describe("a plugin in a host", () => {

@@ -272,3 +272,14 @@ describe("sizes", () => {
       expect(found.some((line) => line.includes(`src/${file}:`))).toBe(true);
   });
 });
+
+test("no support file of the tests registers hooks when it is imported, except the preloaded one", async () => {
+  const support = join(import.meta.dir, "../support");
+  const registering: string[] = [];
+  for (const file of new Glob("**/*.ts").scanSync(support)) {
+    const text = await Bun.file(join(support, file)).text();
+    if (/^(before|after)(Each|All)\(/m.test(text)) registering.push(file);
+  }
+  // They would hold for the first test file only that imports it in a run.
+  expect(registering).toEqual(["cleanup.ts"]);
+});
