@@ -3,18 +3,20 @@ import { describe, expect, test } from "bun:test";
 import { measured } from "../../src/domain/standby.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, EngineOptions, Stream } from "../../src/engine/engine.ts";
-import type { LoggedEvent, StandingOffer } from "../../src/protocol.ts";
+import { limits, type LoggedEvent, type StandingOffer } from "../../src/protocol.ts";
 import { accountVerbs } from "./account-contract.ts";
 import { engineOptions } from "./engine-options.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import type { OpenEngine } from "./world.ts";
 
-/** An offer that can be told from others; with `bytes`, of so many as JSON. */
+/** An offer that can be told from others; with `bytes`, of so many as JSON: a description within its own bound, and candidates. */
 export function offerNamed(name: string, bytes?: number): StandingOffer {
   const candidates = [{ candidate: `candidate:1 1 udp 1 192.0.2.7 9 typ host`, sdpMid: "0" }];
   const offer = { sdp: `v=0\r\ns=${name} ÄÖ\r\nm=audio 9 RTP/AVP 0\r\n`, candidates };
-  const missing = bytes === undefined ? 0 : bytes - measured(offer).bytes;
-  return { ...offer, sdp: offer.sdp + "x".repeat(missing) };
+  if (bytes === undefined) return offer;
+  const large = { candidate: "candidate:".padEnd(limits.candidateBytesMax, "x"), sdpMid: "0" };
+  while (bytes - measured(offer).bytes > 30_000) candidates.push(large);
+  return { ...offer, sdp: offer.sdp + "x".repeat(bytes - measured(offer).bytes) };
 }
 
 const withVideo: StandingOffer = {
