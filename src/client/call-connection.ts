@@ -7,6 +7,7 @@ import { MediaTracks } from "./media-tracks.ts";
 /** A peer connection with everything that its first offer describes. */
 export interface CallConnection {
   readonly pc: RTCPeerConnection;
+  readonly configuration: RTCConfiguration & { iceServers: IceServer[] };
   readonly channel: DataChannel;
   readonly tracks: MediaTracks;
   /** What the partner sends. */
@@ -29,11 +30,12 @@ export function openCallConnection(
 ): CallConnection {
   const ending = new AbortController();
   const remote = rtc.stream();
-  const pc = rtc.connect({
+  const configuration = {
     iceServers: room.iceServers,
     iceTransportPolicy: room.relayOnly ? "relay" : "all",
     bundlePolicy: "max-bundle",
-  });
+  } as const;
+  const pc = rtc.connect(configuration);
   try {
     const channel = new DataChannel(pc);
     const tracks = new MediaTracks(pc, room.mode, remote, ending.signal);
@@ -44,7 +46,7 @@ export function openCallConnection(
       pc.close();
       tracks.end();
     };
-    return { pc, channel, tracks, remote, ended: ending.signal, close };
+    return { pc, configuration, channel, tracks, remote, ended: ending.signal, close };
   } catch (fault) {
     pc.close();
     throw fault;

@@ -5,13 +5,25 @@ import { readCallStats, type CallCounters, type CallReading } from "./call-stats
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
+import type { Log } from "./log.ts";
 import { Negotiation } from "./negotiation.ts";
+import { browserTimers, type Timers } from "./platform.ts";
 import type { PreparedOffer } from "./standing-offers.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
   connect(configuration: RTCConfiguration): RTCPeerConnection;
   stream(): MediaStream;
+}
+
+/** A stream of these tracks. */
+export function streamOf(
+  rtc: Pick<Rtc, "stream">,
+  tracks: readonly MediaStreamTrack[],
+): MediaStream {
+  const stream = rtc.stream();
+  for (const track of tracks) stream.addTrack(track);
+  return stream;
 }
 
 /** What a call reports. Nothing is reported after `end()`. */
@@ -49,6 +61,8 @@ export interface CallParts {
   prepared?: PreparedOffer | undefined;
   rtc: Rtc;
   listener: CallListener;
+  timers?: Timers;
+  log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -120,14 +134,14 @@ class PeerConnectionCall implements Call {
     const { room, local, prepared, rtc, listener, canSignal = () => true } = parts;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
     const connection = prepared?.connection ?? openCallConnection(rtc, room, local);
-    const { pc, ended } = connection;
+    const { pc, configuration, ended } = connection;
     this.#parts = parts;
     this.#connection = connection;
     this.roomId = room.roomId;
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
     this.remote = connection.remote;
-    this.#monitor = this.#createMonitor(room.polite, canSignal);
+    this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
       room,
@@ -142,13 +156,13 @@ class PeerConnectionCall implements Call {
     );
     this.#restart = new IceRestart({
       pc,
-      iceServers: room.iceServers,
+      configuration,
       fetchIceServers,
       onPartnerRestart: () => this.#monitor.onPartnerRestart(),
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
-    this.#listen(connection);
+    this.#listen(connection, parts.log);
   }
 
   get established(): boolean {
@@ -164,9 +178,9 @@ class PeerConnectionCall implements Call {
   }
 
   begin(): void {
-    const { room, prepared } = this.#parts;
+    const { room, prepared, timers = browserTimers } = this.#parts;
     if (prepared) {
-      this.#negotiation.sendPrepared(prepared, room.standing === true);
+      this.#negotiation.sendPrepared(prepared, room.standing === true, timers);
       // The tracks that it was prepared with may have been replaced.
       this.replaceTracks(this.#parts.local).catch(() => {});
     } else if (room.offer) this.#negotiation.answerStanding(room.offer);
@@ -219,7 +233,10 @@ class PeerConnectionCall implements Call {
     this.#connection.close();
   }
 
-  #createMonitor(polite: boolean, canSignal: () => boolean): IceMonitor {
+  #createMonitor(
+    { room, timers = browserTimers }: CallParts,
+    canSignal: () => boolean,
+  ): IceMonitor {
     return new IceMonitor(
       {
         restart: () => void this.#restart.restart(),
@@ -231,17 +248,28 @@ class PeerConnectionCall implements Call {
         },
         giveUp: () => this.#fail(),
       },
-      polite,
+      room.polite,
+      timers,
     );
   }
 
-  #listen({ pc, channel, ended: signal }: CallConnection): void {
+  #listen({ pc, channel, ended: signal }: CallConnection, log?: Log): void {
     pc.addEventListener(
       "iceconnectionstatechange",
-      () => this.#monitor.onStateChange(pc.iceConnectionState),
+      () => {
+        log?.("debug", `ice ${pc.iceConnectionState}`);
+        this.#monitor.onStateChange(pc.iceConnectionState);
+      },
       { signal },
     );
-    pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
+    pc.addEventListener(
+      "connectionstatechange",
+      () => {
+        log?.("debug", `connection ${pc.connectionState}`);
+        this.#onConnectionStateChange();
+      },
+      { signal },
+    );
     channel.listen(
       {
         opened: () => this.mediaChanged(),

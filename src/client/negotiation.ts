@@ -2,6 +2,7 @@
  * Perfect negotiation of one peer connection (W3C WebRTC 1.0, 10.7): collisions of offers, rollbacks, early candidates.
  */
 import type { Candidate, Signal, StandingOffer } from "../protocol.ts";
+import type { Timers } from "./platform.ts";
 import type { PreparedOffer } from "./standing-offers.ts";
 
 /** Limit for candidates that arrive before a description; a browser gathers fewer than 50. */
@@ -65,12 +66,16 @@ export class Negotiation {
    *
    * @param isDelivered - the partner has received it. It is sent nevertheless if no answer arrives in time.
    */
-  sendPrepared({ sdp, candidates, published }: PreparedOffer, isDelivered: boolean): void {
+  sendPrepared(
+    { sdp, candidates, published }: PreparedOffer,
+    isDelivered: boolean,
+    timers: Timers,
+  ): void {
     this.#prepared = sdp;
     if (!isDelivered) this.repeatOffer();
     for (const candidate of candidates.slice(isDelivered ? published : 0))
       this.#signalCandidate(candidate);
-    setTimeout(() => this.repeatOffer(), ANSWER_MS_MAX);
+    timers.setTimeout(() => this.repeatOffer(), ANSWER_MS_MAX);
   }
 
   /** Answers a standing offer of the partner. If it is invalid nothing is done: the partner sends it again as a signal. */

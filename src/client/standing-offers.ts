@@ -11,6 +11,7 @@ import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import type { Rtc } from "./call.ts";
 import type { Connection, IceAnswer } from "./connection.ts";
 import { readCandidate } from "./negotiation.ts";
+import type { Timer, Timers } from "./platform.ts";
 import { readRefusal } from "./refusal.ts";
 
 /** Whoever is paired at once on entering the lobby prepares nothing. */
@@ -36,6 +37,7 @@ export interface PreparedOffer {
 export interface StandingOffersParts {
   connection: Pick<Connection, "call">;
   rtc: Rtc;
+  timers: Timers;
   /** The page's own. */
   iceServers: IceServer[] | undefined;
   /** The server's, for a peer that waits, in a bounded time; undefined if it does not answer. Must not reject. */
@@ -76,7 +78,7 @@ export class StandingOffers {
   #isRefused = false;
   #current: Preparation | undefined;
   /** For whatever is due next: to prepare, to publish, or to renew. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   /** A preparation that waits for ICE servers is abandoned when this changes. */
   #turn = 0;
   /** Preparations for this ticket. */
@@ -129,12 +131,12 @@ export class StandingOffers {
 
   #stopWaiting(): void {
     this.#turn += 1;
-    clearTimeout(this.#timer);
+    this.#parts.timers.clearTimeout(this.#timer);
   }
 
   #wait(ms: number, next: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(next, ms);
+    this.#parts.timers.clearTimeout(this.#timer);
+    this.#timer = this.#parts.timers.setTimeout(next, ms);
   }
 
   /** Does what is due. */

@@ -1,5 +1,8 @@
 import type { Rtc } from "../../../src/client/call.ts";
 
+/** Whether the tests run as in React Native (see react-native.test.ts): with what react-native-webrtc has, and no more. */
+export const isReactNative = process.env["PEER_STREAM_TESTS"] === "react-native";
+
 /** The content of a fake description; its JSON is the SDP. */
 interface FakeSdp {
   /** The line that identifies a restart. */
@@ -71,9 +74,10 @@ export class FakePeerConnection extends EventTarget {
   signalingState: RTCSignalingState = "stable";
   iceConnectionState: RTCIceConnectionState = "new";
   connectionState: RTCPeerConnectionState = "new";
-  readonly sctp: { transport: { state: RTCDtlsTransportState } } = {
-    transport: { state: "new" },
-  };
+  /** Not in react-native-webrtc 124, nor is `getConfiguration`. */
+  readonly sctp: { transport: { state: RTCDtlsTransportState } } | undefined = isReactNative
+    ? undefined
+    : { transport: { state: "new" } };
   localDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteSdp: FakeSdp | undefined;
@@ -103,6 +107,7 @@ export class FakePeerConnection extends EventTarget {
     this.#session = network.connections.length + 1;
     this.name = name;
     this.configuration = configuration;
+    if (isReactNative) Object.assign(this, { getConfiguration: undefined });
   }
 
   createDataChannel(): FakeChannel {
@@ -212,7 +217,7 @@ export class FakePeerConnection extends EventTarget {
     return (
       this.signalingState === "stable" &&
       this.#candidateGenerations.has(partner.#generation) &&
-      this.sctp.transport.state !== "failed"
+      this.sctp?.transport.state !== "failed"
     );
   }
 
@@ -248,7 +253,7 @@ export class FakePeerConnection extends EventTarget {
 
   /** The DTLS handshake or session has failed. */
   failDtls(): void {
-    this.sctp.transport.state = "failed";
+    if (this.sctp) this.sctp.transport.state = "failed";
     this.connection("failed");
   }
 
@@ -366,6 +371,8 @@ class FakeTrack extends EventTarget {
 
 class FakeStream {
   #tracks: FakeTrack[] = [];
+  /** What `RTCView` shows; only in react-native-webrtc. */
+  toURL = isReactNative ? () => "stream" : undefined;
 
   getTracks = () => [...this.#tracks];
   getAudioTracks = () => this.#tracks.filter(({ kind }) => kind === "audio");
