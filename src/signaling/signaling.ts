@@ -287,10 +287,7 @@ export class Signaling {
   // -------------------------------------------------------------------------------------------
   // Queries
 
-  /**
-   * With TURN credentials for the address that the caller is connected from, if it waits or is paired. `relayOnly`: all rooms are; whoever makes
-   * an offer before it is paired has to know that.
-   */
+  /** With TURN credentials for the address that the caller comes from, if it waits or is paired. `relayOnly`: all rooms are. */
   async iceServers(
     caller: Caller | undefined,
     addressHash: string,
