@@ -78,9 +78,9 @@ export async function setStage(
  * is always the shortest, 200 ms.
  */
 function withoutJitter(): void {
-  let calls = 0;
-  // Almost 0, and different each time: the client makes the ids of its calls of it.
-  Math.random = () => ++calls / 1e9;
+  const { random } = Math;
+  // Almost 0, but random: the client makes the ids of its calls of it, and two pages may share a session.
+  Math.random = () => random() / 1e6;
 }
 
 /** The names by which failures refer to the guests, in the order in which they entered. */
