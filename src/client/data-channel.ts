@@ -28,15 +28,10 @@ export class DataChannel {
    * Creates a channel with a fixed id that both sides know, so that it exists from the first offer on without in-band
    * negotiation.
    *
-   * @throws what the browser throws; `pc` is closed then.
+   * @throws what the browser throws.
    */
   constructor(pc: RTCPeerConnection) {
-    try {
-      this.#channel = pc.createDataChannel("chat", { negotiated: true, id: 0 });
-    } catch (fault) {
-      pc.close();
-      throw fault;
-    }
+    this.#channel = pc.createDataChannel("chat", { negotiated: true, id: 0 });
   }
 
   get isOpen(): boolean {

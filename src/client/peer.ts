@@ -15,7 +15,8 @@ import type { FrameSampling } from "./frame-sampler.ts";
 import { requestScreen } from "./media-request.ts";
 import { browserTimers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
-import { SessionRunner, type SessionParts } from "./session-runner.ts";
+import type { SessionParts } from "./session-parts.ts";
+import { SessionRunner } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, Source, StartOptions } from "./types.ts";
@@ -47,8 +48,8 @@ export interface Peer extends Omit<PeerStream, "camera" | "setMuted" | "setProce
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
-  /** The page is shown, or is not. */
-  onVisibilityChange(isHidden: boolean): void;
+  /** The page has been hidden, or is visible again. */
+  onVisibility(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -286,8 +287,8 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "resume" });
   }
 
-  onVisibilityChange(isHidden: boolean): void {
-    this.#session.isHidden = isHidden;
+  onVisibility(isHidden: boolean): void {
+    this.#session.setHidden(isHidden);
   }
 
   close(): void {

@@ -116,6 +116,8 @@ export type SessionCommand =
   | { type: "repeat-offer" }
   /** Restarts ICE now if the media path is broken. */
   | { type: "resume-call" }
+  /** If there is one. */
+  | { type: "renew-standing-offer" }
   | { type: "set-partner-typing"; typing: boolean }
   /** A chat message was sent, which also ends the typing indicator at the partner. */
   | { type: "end-own-typing" }

@@ -15,6 +15,7 @@ import {
   type Mode,
   type QuotedMessage,
   type RoomTerms,
+  type StandingOffer,
 } from "../protocol.ts";
 import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
@@ -33,6 +34,8 @@ export interface Time {
 /** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
 export type Room = Omit<RoomTerms, "media"> & { media?: Media } & {
   iceServers: IceServer[];
+  offer?: StandingOffer;
+  standing?: true;
 };
 
 /** What the server reports about the lobby. */
@@ -107,6 +110,8 @@ export interface SessionModel {
   readonly transport: TransportKind;
   /** The stream is new and has not delivered `session` yet. That event may describe the state of an earlier page. */
   readonly newStream: boolean;
+  /** This peer waits in the lobby, according to the server. */
+  readonly hasTicket: boolean;
   /** The room that this peer is in, according to the server. */
   readonly serverRoom: string | undefined;
   /** The most recent room, for a report that is made after its end. */
@@ -149,6 +154,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     signaling: "none",
     transport: "websocket",
     newStream: false,
+    hasTicket: false,
     serverRoom: undefined,
     lastRoom: undefined,
     messages: [],
@@ -268,6 +274,7 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "leave":
     // They name their room, so they are never too late.
     case "hint":
+    case "standby":
     case "report":
     case "block":
       return true;

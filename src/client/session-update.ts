@@ -62,8 +62,7 @@ function update(step: SessionStep, input: SessionInput): void {
     case "resume":
       if (!model.wanted) return;
       step.emit({ type: "renew-connection" });
-      if (model.call) step.emit({ type: "resume-call" });
-      return;
+      return step.emit({ type: model.call ? "resume-call" : "renew-standing-offer" });
     case "close":
       return onClose(step);
     case "server-event":
@@ -186,6 +185,7 @@ function onPageHide(step: SessionStep): void {
   step.endCall();
   step.askNoMore();
   step.model.serverRoom = undefined;
+  step.model.hasTicket = false;
   step.clearMutations();
   step.emit({ type: "clear-signals" });
   step.beginSearch();
