@@ -196,8 +196,9 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
-  const { engine, marks, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
+  const opening = { system, log, lifecycle, onFatal, secrets };
+  const { engine, marks, addresses } = openEngine(config, opening);
   const webhook =
     config.webhook &&
     createWebhook({

@@ -8,6 +8,7 @@ import type { Moved } from "../../domain/change.ts";
 import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
 import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
@@ -254,8 +255,8 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
-  confirm(caller: Caller, roomId: string): Promise<Confirmed | Rejection> {
-    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId));
+  confirm(caller: Caller, roomId: string, proof?: RoomProof): Promise<Confirmed | Rejection> {
+    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId, proof));
   }
 
   end(caller: Caller, request: EndRequest): Promise<Ended | Rejection> {

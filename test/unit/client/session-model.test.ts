@@ -43,6 +43,7 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   mode: "video",
   chat: "direct",
   media: { audio: true, video: true },
+  proof: `proof of ${roomId}`,
   iceServers: [],
 });
 const paired = (roomId: string): PeerState => ({
