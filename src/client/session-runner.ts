@@ -62,6 +62,7 @@ export class SessionRunner {
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
   #call: Call | undefined;
+  #keepTimer: ReturnType<typeof setTimeout> | undefined;
   #solving: AbortController | undefined;
 
   #model = createSessionModel(currentTime());
@@ -183,6 +184,10 @@ export class SessionRunner {
         return this.#call?.receive(command.signal);
       case "repeat-offer":
         return this.#call?.repeatOffer();
+      case "keep-place":
+        clearTimeout(this.#keepTimer);
+        this.#keepTimer = setTimeout(() => this.process({ type: "keep-place" }), command.afterMs);
+        return;
       case "resume-call":
         return this.#call?.onResume();
       case "set-partner-typing":
@@ -320,6 +325,7 @@ export class SessionRunner {
 
   #endCall(roomId: string): void {
     this.typing.stop();
+    clearTimeout(this.#keepTimer);
     this.#parts.pagePeer?.leave(roomId);
     this.#call?.end();
     this.#call = undefined;

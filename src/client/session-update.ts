@@ -1,6 +1,5 @@
 /** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
-import type { Input, Telling } from "./mutations.ts";
 import {
   isEngaged,
   withDefaults,
@@ -10,6 +9,7 @@ import {
 } from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";
 import { SessionStep } from "./session-step.ts";
+import type { Mutation } from "./mutations.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /**
@@ -224,7 +224,10 @@ function onCallInput(
       step.changeCall({ established: true, connectedAtMs: time.elapsedMs });
       return step.enqueue({ name: "connected", input: { roomId: model.call.roomId } });
     case "call-interrupted":
-      return step.changeCall({ interrupted: input.interrupted });
+      step.changeCall({ interrupted: input.interrupted });
+      return step.keepPlace();
+    case "keep-place":
+      return step.keepPlace();
     case "call-failed":
       return onCallFailed(step);
     case "call-hung-up":
@@ -235,9 +238,10 @@ function onCallInput(
     case "chat-sent":
       return onChatSent(step, input.text);
     case "own-typing":
-      return tell(step, "typing", { typing: input.typing });
+      return step.tell("typing", { typing: input.typing });
     case "local-media":
-      if (model.call?.servesMedia) tell(step, "media", input.media);
+      step.changeCall({ localMedia: input.media });
+      if (model.call?.servesMedia) step.tell("media", input.media);
       return;
     case "local-signal":
       return step.emit({ type: "enqueue-signal", signal: input.signal });
@@ -250,7 +254,7 @@ function onCallBegun(
   { model, time }: SessionStep,
   { room, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
-  const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
+  const { roomId, sharedInterests, partnerFacts, mode, chat, media, proof } = room;
   model.lastRoom = roomId;
   model.messages = [];
   model.ended = undefined;
@@ -267,7 +271,9 @@ function onCallBegun(
     interrupted: false,
     hungUp: false,
     orphaned: false,
+    proof,
     partnerDeadline: undefined,
+    localMedia: undefined,
     partnerMedia: undefined,
     isMediaServed: false,
     pairedAtMs: time.elapsedMs,
@@ -323,17 +329,6 @@ function onChatSent(step: SessionStep, text: string): void {
   step.emit({ type: "emit", event: { ...event, id } });
 }
 
-function tell<Name extends "typing" | "media">(
-  step: SessionStep,
-  name: Name,
-  what: Omit<Input<Name>, "id" | "roomId">,
-): void {
-  const { call } = step.model;
-  if (!call || call.orphaned) return;
-  const mutation = { name, input: { roomId: call.roomId, ...what } } as unknown as Telling;
-  step.emit({ type: "enqueue-telling", mutation });
-}
-
 // ---------------------------------------------------------------------------------------------
 // Results of mutations
 
@@ -362,6 +357,7 @@ function onMutationResult(
       });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refusedToJoin(input.error);
+      if (isSuspended(mutation, input.error)) step.fail(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {
         const { roomId } = mutation.input;
         // The refused mutation has not ended the room.
@@ -381,4 +377,10 @@ function onMutationResult(
     default:
       input satisfies never;
   }
+}
+
+/** The server would have the room exist again, but not with this peer. */
+function isSuspended({ name, input }: Mutation, error: PeerStreamError): boolean {
+  if (name !== "connected" || input.proof === undefined) return false;
+  return error.kind === "rejected" && error.reason === "suspended";
 }

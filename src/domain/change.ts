@@ -283,6 +283,9 @@ function effectiveEnding(member: SessionDraft, room: Room, ending: Ending, now: 
   return tolerated ? ending : "skip";
 }
 
+/** To one who may expect to be in the lobby: a server that has lost its sessions does not know what they wish. */
+const idle: LoggedEvent = { type: "resync", state: { status: "idle" } };
+
 /** Ends the member's room. The partner returns to the lobby if it wishes to, and so does the member by the room's table. */
 export function endRoom(
   draft: ChangeDraft,
@@ -322,6 +325,7 @@ export function endRoom(
   send(draft, partner, { type: "partner-disconnected", roomId, reason });
   if (partner.wishes?.autoRejoin && !around.suspended(partner))
     enter(draft, partner, { wishes: partner.wishes, place: "kept" }, around);
+  else if (!partner.wishes) send(draft, partner, idle);
 
   const { wishes } = member;
   const rejoins =
@@ -334,7 +338,7 @@ export function endRoom(
     enter(draft, member, { wishes, place }, around);
   } else {
     member.queuedSince = undefined;
-    if (isDelayed && rejoins) send(draft, member, { type: "resync", state: { status: "idle" } });
+    if (rejoins && (isDelayed || !wishes)) send(draft, member, idle);
   }
 }
 

@@ -64,8 +64,6 @@ export function enqueue(
   if (limited) return limited;
   member.presented = undefined;
   if (session.room) {
-    // A room that exists again on a server that has lost all it knew.
-    if (asked && !session.wishes) member.wishes = asked;
     if (asked && session.wishes && asked.lobby !== session.wishes.lobby)
       member.wishes = withLobby(session.wishes, asked.lobby);
     return finishChange(draft, { status: "paired", newlyWaiting });
