@@ -163,3 +163,27 @@ test("B15 the node of one is killed, and its peer finds another one only after t
   await expectWhole(guests, await made());
   expect(await first.clear()).toEqual([]);
 });
+
+test("a page that is offline for longer than the grace is in the same call in its next network", async () => {
+  const { guests, made } = await calling(stage);
+  const [alice, bob] = guests;
+  await alice.page.context().setOffline(true);
+  alice.network.cut();
+  await Promise.all([alice.hears(unreachable), bob.hears(partnerDropped)]);
+  await Bun.sleep(2 * graceMs);
+  await bob.hears(partnerDropped);
+  await alice.page.context().setOffline(false);
+  await expectWhole(guests, await made());
+});
+
+test("a page that is left and come back to has left its call, and finds somebody again", async () => {
+  const { guests } = await calling(stage);
+  const [alice, bob] = guests;
+  await alice.page.goto("about:blank");
+  await bob.hears(/^The stranger left/);
+  await alice.page.goBack();
+  // Restored from the cache of pages it searches by itself; loaded anew it does not.
+  await alice.until(["idle", "waiting", "connecting", "connected"]);
+  if ((await alice.state()) === "idle") await alice.start();
+  await both(guests, (one) => one.hears(connected));
+});

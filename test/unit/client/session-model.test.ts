@@ -797,6 +797,14 @@ describe("a living call", () => {
     expect(run.mutations).toEqual([]);
   });
 
+  test("whose timers come a minute late, as in a hidden page, waits for the room that is lost by then", () => {
+    const run = connected().apply(reconnecting(0), partnerGone("room-1", "lost"));
+    expect(run.mutations).toEqual(["leave", "connected"]);
+    run.answerAll().apply(keep);
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toMatchObject({ status: "connected", orphaned: true });
+  });
+
   test("keeps it as soon as the path is back", () => {
     const run = connected().apply(reconnecting(0), interrupted(true), keep);
     run.apply(interrupted(false));
