@@ -18,6 +18,7 @@ import { refusal, unwrap } from "../rpc/errors.ts";
 import type { AppRouter } from "../rpc/router.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
 import { createSystem, type System } from "../system.ts";
+import { createProvider } from "../turn-providers.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
@@ -163,6 +164,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 export interface OpenParts extends Pick<
   Hooks,
   | "authenticate"
+  | "ice"
   | "admit"
   | "lane"
   | "message"
@@ -199,19 +201,17 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const opening = { system, log, lifecycle, onFatal, secrets };
   const { engine, marks, addresses } = openEngine(config, opening);
-  const webhook =
-    config.webhook &&
-    createWebhook({
-      ...config.webhook,
-      schedule: system.schedule,
-      onGivenUp: (why) => log.warn("a report was not posted", { why }),
-    });
+  const webhook = reportWebhookOf(config, parts);
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
   const assembly = assemble({
     ...config,
+    ice: {
+      ...config.ice,
+      provide: parts.ice ?? (config.turnProvider && createProvider(config.turnProvider)),
+    },
     system,
     engine,
     marks,
@@ -268,6 +268,15 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
     },
   };
+}
+
+function reportWebhookOf(
+  { webhook }: HostedConfig,
+  { system, log }: OpenParts,
+): Webhook | undefined {
+  if (!webhook) return undefined;
+  const onGivenUp = (why: string) => log.warn("a report was not posted", { why });
+  return createWebhook({ ...webhook, schedule: system.schedule, onGivenUp });
 }
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */

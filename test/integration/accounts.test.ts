@@ -1,7 +1,8 @@
 /** What holds for an account, whatever tab, session, process or restart it comes by. */
 import { describe, expect, test } from "bun:test";
 import type { PeerStreamOptions } from "../../src/server.ts";
-import { connect, ends, startHost } from "../support/host.ts";
+import { ends } from "../support/ends.ts";
+import { connect, startHost } from "../support/host.ts";
 import { startRedis } from "../support/redis.ts";
 import { until } from "../support/until.ts";
 

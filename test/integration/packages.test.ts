@@ -114,7 +114,9 @@ describe.each(names)("the package %s", (name) => {
 
   test("is one that npm would publish", async () => {
     const publish = ["npm", "publish", "--dry-run", "--ignore-scripts"];
-    expect(await run(packageFolders[name], publish)).toContain(`+ ${name}@`);
+    expect(await run(packageFolders(join(packed, "sources"))[name], publish)).toContain(
+      `+ ${name}@`,
+    );
   });
 
   test("is well-formed, as publint and @arethetypeswrong/cli see it", async () => {

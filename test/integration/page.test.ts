@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createPage, type Page } from "../../src/http/page.ts";
 import index from "../../src/web/index.html";
 import { startServer } from "../support/server-process.ts";
-import { root } from "../support/root.ts";
+import { copySources, createOutsideProject, run } from "../support/outside-project.ts";
 
 const page = await createPage(index, { production: true });
 
@@ -174,22 +174,17 @@ describe("served by the program", () => {
   });
 
   test("as `bun run build` makes it, and as one executable, started from anywhere", async () => {
-    for (const script of ["build", "build:executable"]) {
-      const build = Bun.spawn([process.execPath, "run", script], {
-        cwd: root,
-        stdout: "ignore",
-        stderr: "pipe",
-      });
-      const complaints = await new Response(build.stderr).text();
-      expect([await build.exited, complaints.includes("error")]).toEqual([0, false]);
-    }
-    const bundle = [process.execPath, join(root, "dist/server/main.js")];
-    for (const command of [bundle, [join(root, "dist/peer-stream")]]) {
+    await using project = await createOutsideProject();
+    const sources = join(project.folder, "sources");
+    await copySources(sources);
+    for (const script of ["build", "build:executable"])
+      expect(await run(sources, ["bun", "run", script])).not.toContain("error");
+    const bundle = [process.execPath, join(sources, "dist/server/main.js")];
+    for (const command of [bundle, [join(sources, "dist/peer-stream")]]) {
       const env = { ADMIN_TOKEN: "the token of the tests' operator" };
       await using server = await startServer(env, { command, cwd: tmpdir() });
       for (const path of ["/", "/admin"])
         expect(summary(await load(server.origin, path))).toEqual(good);
     }
-    await rm(join(root, "dist/peer-stream"));
   }, 60_000);
 });

@@ -1,18 +1,12 @@
 /** A host application with the server as a plugin, and peers on tRPC's own client. */
-import { afterEach } from "bun:test";
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { Elysia } from "elysia";
 import type { PeerEvent } from "../../src/protocol.ts";
 import type { FactsDeclaration, NoFacts } from "../../src/protocol/declaration.ts";
 import type { AppRouter } from "../../src/rpc/router.ts";
 import { createPeerStream, type PeerStreamOptions } from "../../src/server.ts";
+import { ends } from "./ends.ts";
 import { until } from "./until.ts";
-
-/** What the present test has begun, ended after it. */
-export const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end();
-});
 
 export const silent = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
 

@@ -1,5 +1,5 @@
 /** A project of somebody else: in a folder outside this one, with the packages as they are published. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "./root.ts";
@@ -7,27 +7,37 @@ import { root } from "./root.ts";
 /** The tarballs of the two packages, which `npm publish` would upload, by name. */
 export type Tarballs = Readonly<Record<"peer-stream" | "peer-stream-client", string>>;
 
-export const packageFolders: Tarballs = {
-  "peer-stream": root,
-  "peer-stream-client": join(root, "dist/peer-stream-client"),
-};
+/**
+ * Copies what the build reads to `folder`, so that what one test file builds there is not replaced by another that runs at the same
+ * time.
+ */
+export async function copySources(folder: string): Promise<void> {
+  await cp(join(root, "src"), join(folder, "src"), { recursive: true });
+  for (const entry of await readdir(root, { withFileTypes: true }))
+    if (entry.isFile()) await cp(join(root, entry.name), join(folder, entry.name));
+  await symlink(join(root, "node_modules"), join(folder, "node_modules"));
+}
 
-/** Builds and packs both packages into `folder`. */
+/** Where the packages that are built in a copy of the sources are, by name. */
+export const packageFolders = (copy: string): Tarballs => ({
+  "peer-stream": copy,
+  "peer-stream-client": join(copy, "dist/peer-stream-client"),
+});
+
+/** Builds both packages in `folder/sources`, and packs them into `folder`. */
 export async function packPackages(folder: string): Promise<Tarballs> {
-  await run(root, ["bun", "run", "build"]);
+  const copy = join(folder, "sources");
+  await copySources(copy);
+  await run(copy, ["bun", "run", "build"]);
   const pack = async (cwd: string) => {
-    const printed = await run(cwd, [
-      "npm",
-      "pack",
-      "--ignore-scripts",
-      "--pack-destination",
-      folder,
-    ]);
+    const command = ["npm", "pack", "--ignore-scripts", "--pack-destination", folder];
+    const printed = await run(cwd, command);
     return join(folder, printed.trim().split("\n").at(-1) ?? "");
   };
+  const folders = packageFolders(copy);
   return {
-    "peer-stream": await pack(packageFolders["peer-stream"]),
-    "peer-stream-client": await pack(packageFolders["peer-stream-client"]),
+    "peer-stream": await pack(folders["peer-stream"]),
+    "peer-stream-client": await pack(folders["peer-stream-client"]),
   };
 }
 
