@@ -115,6 +115,7 @@ const variables = z.object({
   LANE_AFTER_MS: integer(0, dayMs).default(0),
   LOBBIES: lobbyNames.default([]),
   GRACE_MS: integer(0, 3_600_000).default(15_000),
+  CALL_KEEP_MS: integer(0, 3_600_000).default(300_000),
   FACTS_FILE: z.string().optional(),
   DRAIN_MS: integer(0, 600_000).default(25_000),
   ...iceVariables,
@@ -259,6 +260,7 @@ const config = variables
     },
     lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
     graceMs: env.GRACE_MS,
+    callKeepMs: env.CALL_KEEP_MS,
     drainMs: env.DRAIN_MS,
     ...readIceConfig(env),
     // Absent: as it is without, or with, a hook that sees each text.

@@ -46,6 +46,8 @@ export const limits = {
   hintLabelCharsMax: 64,
   /** How long after a room's end its members can ask to meet again (milliseconds). */
   againMs: 300_000,
+  /** Characters of a room's proof. A room that would need more, for all that is shown of its members, has none. */
+  proofCharsMax: 32_768,
   /** Characters (code points) of a report's note. */
   noteCharsMax: 500,
   /** Decoded bytes of a report's still: in base64 it fits a frame along with the rest. */
@@ -212,6 +214,11 @@ export interface RoomTerms {
   media: Media;
   /** What is known of the partner, of what the operator shows; `{}` without any. */
   partnerFacts: Facts;
+  /**
+   * Proves to the server that this peer is in the room, for `connected` once the server or the partner was away: opaque, of no use to anybody
+   * else, and valid for a day.
+   */
+  proof: string;
 }
 
 export type Status = "idle" | "waiting" | "paired";

@@ -199,15 +199,10 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
-  const { engine, marks, addresses } = openEngine(config, { system, log, lifecycle, onFatal });
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
-  const webhook =
-    config.webhook &&
-    createWebhook({
-      ...config.webhook,
-      schedule: system.schedule,
-      onGivenUp: (why) => log.warn("a report was not posted", { why }),
-    });
+  const opening = { system, log, lifecycle, onFatal, secrets };
+  const { engine, marks, addresses } = openEngine(config, opening);
+  const webhook = reportWebhookOf(config, parts);
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
@@ -275,6 +270,15 @@ const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConf
   ...ice,
   provide: hook ?? (turnProvider && createProvider(turnProvider)),
 });
+
+function reportWebhookOf(
+  { webhook }: HostedConfig,
+  { system, log }: OpenParts,
+): Webhook | undefined {
+  if (!webhook) return undefined;
+  const onGivenUp = (why: string) => log.warn("a report was not posted", { why });
+  return createWebhook({ ...webhook, schedule: system.schedule, onGivenUp });
+}
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */
 async function callReportHook(

@@ -9,6 +9,7 @@ import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
+import { createRoomProofs } from "../signaling/room-proofs.ts";
 import type { System } from "../system.ts";
 import type { HostedConfig } from "./options.ts";
 
@@ -29,11 +30,12 @@ function engineOptionsFor(
   config: HostedConfig,
   lifecycle: readonly LifecycleType[],
 ): EngineOptions {
-  const { facts, skipCooldownMs, skipBurst, skipDelayMs, graceMs } = config;
+  const { facts, skipCooldownMs, skipBurst, skipDelayMs, graceMs, callKeepMs } = config;
   const { relaxAfterMs, laneAfterMs } = config;
   const declared = { ...facts, ...(laneAfterMs > 0 && { [laneName]: laneDimension }) };
   return {
     graceMs,
+    callKeepMs,
     skipCooldownMs,
     skipping: {
       burst: skipBurst,
@@ -67,6 +69,8 @@ export interface OpenEngineParts {
   log: Log;
   /** Lifecycle events that are told. Default: none. */
   lifecycle?: readonly LifecycleType[];
+  /** Those of session tokens, which also seal the proofs of rooms. */
+  secrets: readonly string[];
   /** Called with what is to be done if this node can never join the others. */
   onFatal: (why: string) => void;
 }
@@ -82,9 +86,10 @@ export interface OpenedEngine {
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
   config: HostedConfig,
-  { system, log, lifecycle = [], onFatal }: OpenEngineParts,
+  { system, log, lifecycle = [], secrets, onFatal }: OpenEngineParts,
 ): OpenedEngine {
-  const options = engineOptionsFor(config, lifecycle);
+  const { seal } = createRoomProofs(secrets);
+  const options = { ...engineOptionsFor(config, lifecycle), seal };
   const { redis, sessionSecrets = [] } = config;
   if (!redis)
     return { engine: createMemoryEngine(system, options), marks: createMarks(system.elapsed) };

@@ -53,6 +53,8 @@ export interface Settings {
   lobbies?: List | undefined;
   /** How long room and ticket of a peer are kept whose connection has dropped. Default: 15,000. */
   graceMs?: number | undefined;
+  /** How long the place of such a peer in its room is kept while its partner says that media flows; 0: no longer than the grace. Default: 300,000. */
+  callKeepMs?: number | undefined;
   /** The path of a JSON file with what `facts` takes. Default: none. */
   factsFile?: string | undefined;
   /** STUN servers that browsers are given. Default: stun:stun.l.google.com:19302. */

@@ -37,6 +37,7 @@ import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
 import { createHints } from "../signaling/hints.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
+import { createRoomProofs } from "../signaling/room-proofs.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
@@ -165,6 +166,7 @@ export function createLobby({
     onReport,
     evidence: store,
     caseIds: createCaseIds(sessionSecrets),
+    proofs: createRoomProofs(sessionSecrets),
     hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,

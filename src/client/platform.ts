@@ -165,6 +165,15 @@ const pageLifecycle: Lifecycle = {
     observe(globalThis, ["pagehide", "pageshow", "online"]);
     // Page Lifecycle, 4; of Chromium.
     observe(globalThis.document, ["freeze", "resume", "visibilitychange"]);
+    // WICG Network Information; of Chromium. `change` also comes when an estimate of the speed changes.
+    const network = (globalThis.navigator as { connection?: EventTarget & { type?: string } })
+      ?.connection;
+    let kind = network?.type;
+    const onChange = () => {
+      if (kind === (kind = network?.type)) return;
+      listener("online");
+    };
+    network?.addEventListener("change", onChange, { signal: ending.signal });
     return () => ending.abort();
   },
 };

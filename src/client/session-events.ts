@@ -24,8 +24,8 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
     case "wait-for-offer":
       model.serverRoom = event.roomId;
       model.hasTicket = false;
-      if (model.call?.orphaned || !step.isRoomWanted()) return step.leave();
-      return step.enterRoom(event);
+      if (model.call?.orphaned) return step.leaveForCall();
+      return step.isRoomWanted() ? step.enterRoom(event) : step.leave();
     case "offer":
     case "answer":
     case "add-ice-candidate":
@@ -41,7 +41,7 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
       if (event.roomId === model.call?.roomId) step.setPartnerMedia(event);
       return;
     case "partner-reconnecting":
-      if (event.roomId === model.call?.roomId) step.changeCall({ partnerDeadline: event.deadline });
+      if (event.roomId === model.call?.roomId) step.awaitPartner(event.deadline);
       return;
     case "partner-reconnected":
       if (event.roomId !== model.call?.roomId) return;
@@ -81,7 +81,7 @@ function onLobby(step: SessionStep, event: Extract<PeerEvent, { type: "lobby" }>
   const { model } = step;
   model.serverRoom = undefined;
   // An orphaned call has priority over the next partner.
-  if (model.call?.orphaned) return step.leave();
+  if (model.call?.orphaned) return step.leaveForCall();
   step.endCall();
   if (!model.wanted) return step.leave();
   model.hasTicket = true;
@@ -112,9 +112,9 @@ function onPartnerDisconnected(
   const isIntact = call.established && callAlive && !call.interrupted && !call.hungUp;
   if (reason !== "lost" || !isIntact) return step.endRoom(reason);
   // The server could not reach the partner for longer than the grace, but the two still reach each other.
-  step.orphanCall();
   // The server has put this peer into the lobby.
   step.leave();
+  step.orphanCall();
 }
 
 /**
@@ -130,7 +130,8 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   if (state.status === "idle") return reconcileIdle(step, isNewStream);
   const isOwnCall = state.status === "paired" && state.roomId === model.call?.roomId;
   const isWanted = state.status === "paired" && !isNewStream ? step.isRoomWanted() : model.wanted;
-  if (!isWanted || (model.call?.orphaned && !isNewStream && !isOwnCall)) return step.leave();
+  if (!isWanted) return step.leave();
+  if (model.call?.orphaned && !isNewStream && !isOwnCall) return step.leaveForCall();
   // The page has called `stop` and `start`. The queued `leave` will end the reported state.
   if (lastPending(model, "leave") !== undefined) {
     model.serverRoom = undefined;
@@ -146,10 +147,21 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   }
   if (!isOwnCall) return reconcileOtherRoom(step, state, isNewStream);
   const partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
-  step.changeCall({ orphaned: false, partnerDeadline });
+  if (model.call?.orphaned) return onRestored(step, state.proof, partnerDeadline);
+  step.changeCall({ proof: state.proof });
+  step.awaitPartner(partnerDeadline);
   step.setPartnerMedia(state.media);
   // The server may have lost what it was told, along with the rest of the room.
   step.tellMedia();
+}
+
+/** The room of an orphaned call exists again. The server has to learn anew what this peer sends. */
+function onRestored(step: SessionStep, proof: string, partnerDeadline: number | undefined): void {
+  step.model.again = undefined;
+  step.changeCall({ orphaned: false, proof });
+  step.awaitPartner(partnerDeadline);
+  step.tellMedia();
+  step.emit({ type: "repeat-offer" });
 }
 
 function reconcileIdle(step: SessionStep, isNewStream: boolean): void {

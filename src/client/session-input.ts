@@ -66,6 +66,8 @@ export type CallInput =
   | { type: "same-page-partner"; roomId: string; detected: boolean }
   | { type: "call-connected" }
   | { type: "call-interrupted"; interrupted: boolean }
+  /** The partner is away from the server, and the `keep-place` command's time has come. */
+  | { type: "keep-place" }
   /** The media path could not be established or restored. */
   | { type: "call-failed" }
   | { type: "call-hung-up" }
@@ -114,6 +116,8 @@ export type SessionCommand =
   | { type: "end-call"; roomId: string }
   | { type: "receive-signal"; signal: Signal }
   | { type: "repeat-offer" }
+  /** Responds with the input of that name. Replaces an earlier one. */
+  | { type: "keep-place"; afterMs: number }
   /** Restarts ICE now if the media path is broken. */
   | { type: "resume-call" }
   /** If there is one. */

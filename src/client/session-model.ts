@@ -31,8 +31,8 @@ export interface Time {
   readonly elapsedMs: number;
 }
 
-/** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
-export type Room = Omit<RoomTerms, "media"> & { media?: Media } & {
+/** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions send neither `media` nor `proof`. */
+export type Room = Omit<RoomTerms, "media" | "proof"> & { media?: Media; proof?: string } & {
   iceServers: IceServer[];
   offer?: StandingOffer;
   standing?: true;
@@ -61,10 +61,12 @@ export interface CallModel {
   /** The partner has closed the data channel. */
   readonly hungUp: boolean;
   /**
-   * The server has no room for this call any more, because it restarted or because the grace of one of the two peers
-   * expired. The call continues peer to peer.
+   * The server has no room for this call any more, because it restarted or because one of the two peers was away for too long. The call
+   * continues peer to peer, and the room exists again once both have presented their `proof`.
    */
   readonly orphaned: boolean;
+  /** Proves to the server that this peer is in the room; absent or empty where the server makes none. */
+  readonly proof: string | undefined;
   /** Epoch milliseconds by which a disconnected partner must reconnect to the server. */
   readonly partnerDeadline: number | undefined;
   /** What this peer sends, once that was not all that the mode allows. */
@@ -265,8 +267,10 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "join":
       // `join` names no room, so it must not be sent late: the next `session` event decides whether to join.
       return model.signaling === "connected" && model.wanted;
-    case "skip":
     case "connected":
+      if (model.call?.orphaned) return model.call.roomId === mutation.input.roomId;
+      return model.serverRoom === mutation.input.roomId;
+    case "skip":
     case "failed":
       return model.serverRoom === mutation.input.roomId;
     case "again":

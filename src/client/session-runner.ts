@@ -51,6 +51,7 @@ export class SessionRunner {
   readonly #standing: StandingOffers | undefined;
   #isHidden = false;
   #call: Call | undefined;
+  #keepTimer: Timer | undefined;
   #solving: AbortController | undefined;
 
   #model = createSessionModel(currentTime());
@@ -242,6 +243,13 @@ export class SessionRunner {
         return this.#call?.receive(command.signal);
       case "repeat-offer":
         return this.#call?.repeatOffer();
+      case "keep-place":
+        this.#timers.clearTimeout(this.#keepTimer);
+        this.#keepTimer = this.#timers.setTimeout(
+          () => this.process({ type: "keep-place" }),
+          command.afterMs,
+        );
+        return;
       case "resume-call":
         return this.#call?.onResume();
       case "renew-standing-offer":
@@ -373,6 +381,7 @@ export class SessionRunner {
 
   #endCall(roomId: string): void {
     this.typing.stop();
+    this.#timers.clearTimeout(this.#keepTimer);
     this.#parts.pagePeer?.leave(roomId);
     this.#call?.end();
     this.#call = undefined;

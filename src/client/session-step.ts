@@ -1,6 +1,6 @@
 /** The steps that several transitions of the session model have in common. */
 import { limits, type Media } from "../protocol.ts";
-import type { Mutation } from "./mutations.ts";
+import type { Input, Mutation, MutationName, Telling } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {
   lastPending,
@@ -15,6 +15,13 @@ import type { PeerStreamError, RoomEnd } from "./state.ts";
 
 /** Challenges in a row that are solved for one `join`: a proof of work, one of the server's own hook, and one more try for each. */
 const CHALLENGES_MAX = 4;
+
+/**
+ * The partner's place is kept after this share of the time that it has, or after so many milliseconds: in time, and late enough that it is
+ * known by then whether media still flows, which browsers notice after 5 s.
+ */
+const KEEP_SHARE = 0.75;
+const KEEP_MS_MAX = 10_000;
 
 function isChallenged(error: PeerStreamError): error is RefusedByChallenge {
   return error.kind === "rejected" && error.reason === "challenge" && error.challenge !== undefined;
@@ -56,9 +63,8 @@ export class SessionStep {
   /** Tells the server what this peer sends, if that is not, or has not always been, all that the mode allows. */
   tellMedia(): void {
     const { call } = this.model;
-    if (!call?.ownMedia || !call.partnerMedia || call.orphaned) return;
-    const mutation = { name: "media", input: { roomId: call.roomId, ...call.ownMedia } } as const;
-    this.emit({ type: "enqueue-telling", mutation });
+    if (!call?.ownMedia || !call.partnerMedia) return;
+    this.tell("media", call.ownMedia);
   }
 
   enqueue(mutation: Mutation, request?: number): void {
@@ -144,7 +150,52 @@ export class SessionStep {
   orphanCall(): void {
     if (!this.model.call) return;
     this.offerAgain(this.model.call.roomId);
+    // What the partner sends it can only announce itself now.
     this.changeCall({ orphaned: true, partnerDeadline: undefined });
+    this.presentProof();
+  }
+
+  /** Leaves where the server has put this peer in spite of an orphaned call, for which it waits instead. */
+  leaveForCall(): void {
+    this.leave();
+    this.presentProof();
+  }
+
+  /** Lets the server keep the partner's place, or restore the room once the partner does the same. */
+  presentProof(): void {
+    const { call, pending } = this.model;
+    if (!call?.proof) return;
+    const { roomId, proof } = call;
+    const names: MutationName[] = ["leave", "connected"];
+    const last = pending.findLast(({ mutation }) => names.includes(mutation.name))?.mutation;
+    if (last?.name === "connected" && last.input.proof === proof) return;
+    this.enqueue({ name: "connected", input: { roomId, proof } });
+  }
+
+  /** The partner is away from the server, until then; or is not. */
+  awaitPartner(partnerDeadline: number | undefined): void {
+    this.changeCall({ partnerDeadline });
+    if (partnerDeadline === undefined || !this.model.call?.proof) return;
+    const leftMs = Math.max(0, partnerDeadline - this.time.nowMs);
+    this.emit({ type: "keep-place", afterMs: Math.min(leftMs * KEEP_SHARE, KEEP_MS_MAX) });
+  }
+
+  /** Has the partner's place kept for longer, as media flows. */
+  keepPlace(): void {
+    const { call } = this.model;
+    if (call?.partnerDeadline === undefined || !call.remote) return;
+    if (call.established && !call.interrupted && !call.hungUp) this.presentProof();
+  }
+
+  /** Through the server, which tells the partner. */
+  tell<Name extends "typing" | "media">(
+    name: Name,
+    what: Omit<Input<Name>, "id" | "roomId">,
+  ): void {
+    const { call } = this.model;
+    if (!call || call.orphaned) return;
+    const mutation = { name, input: { roomId: call.roomId, ...what } } as unknown as Telling;
+    this.emit({ type: "enqueue-telling", mutation });
   }
 
   /** The time at which the search for a partner begins. */
@@ -164,7 +215,9 @@ export class SessionStep {
   /** The partner of an orphaned call has left. The server has no room that it could put this peer back from. */
   endOrphanedCall(reason: RoomEnd): void {
     this.endRoom(reason);
+    // Either takes back that the room is waited for.
     if (this.model.wanted) this.join();
+    else this.leave();
   }
 
   /**

@@ -9,6 +9,7 @@ import {
 } from "./session-model.ts";
 import { onServerEvent } from "./session-events.ts";
 import { SessionStep } from "./session-step.ts";
+import type { Mutation } from "./mutations.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /**
@@ -227,7 +228,10 @@ function onCallInput(
       step.changeCall({ established: true, connectedAtMs: time.elapsedMs });
       return step.enqueue({ name: "connected", input: { roomId: model.call.roomId } });
     case "call-interrupted":
-      return step.changeCall({ interrupted: input.interrupted });
+      step.changeCall({ interrupted: input.interrupted });
+      return step.keepPlace();
+    case "keep-place":
+      return step.keepPlace();
     case "call-failed":
       return onCallFailed(step);
     case "call-hung-up":
@@ -240,7 +244,7 @@ function onCallInput(
     case "chat-sent":
       return onChatSent(step, input.text);
     case "own-typing":
-      return tellTyping(step, input.typing);
+      return step.tell("typing", { typing: input.typing });
     case "local-media":
       step.changeCall({ ownMedia: input.media });
       return step.tellMedia();
@@ -255,7 +259,7 @@ function onCallBegun(
   { model, time }: SessionStep,
   { room, remote }: Extract<CallInput, { type: "call-begun" }>,
 ): void {
-  const { roomId, sharedInterests, partnerFacts, mode, chat, media } = room;
+  const { roomId, sharedInterests, partnerFacts, mode, chat, media, proof } = room;
   model.lastRoom = roomId;
   model.messages = [];
   model.ended = undefined;
@@ -271,6 +275,7 @@ function onCallBegun(
     interrupted: false,
     hungUp: false,
     orphaned: false,
+    proof,
     partnerDeadline: undefined,
     ownMedia: undefined,
     partnerMedia: remote && media,
@@ -330,13 +335,6 @@ function onChatSent(step: SessionStep, text: string): void {
   step.emit({ type: "emit", event: { ...event, id } });
 }
 
-function tellTyping(step: SessionStep, typing: boolean): void {
-  const { call } = step.model;
-  if (!call || call.orphaned) return;
-  const mutation = { name: "typing", input: { roomId: call.roomId, typing } } as const;
-  step.emit({ type: "enqueue-telling", mutation });
-}
-
 // ---------------------------------------------------------------------------------------------
 // Results of mutations
 
@@ -365,6 +363,7 @@ function onMutationResult(
       });
     case "mutation-refused":
       if (mutation.name === "join" || mutation.name === "skip") step.refusedToJoin(input.error);
+      if (isSuspended(mutation, input.error)) step.fail(input.error);
       if (request !== undefined && (mutation.name === "report" || mutation.name === "block")) {
         const { roomId } = mutation.input;
         // The refused mutation has not ended the room.
@@ -384,4 +383,10 @@ function onMutationResult(
     default:
       input satisfies never;
   }
+}
+
+/** The server would have the room exist again, but not with this peer. */
+function isSuspended({ name, input }: Mutation, error: PeerStreamError): boolean {
+  if (name !== "connected" || input.proof === undefined) return false;
+  return error.kind === "rejected" && error.reason === "suspended";
 }

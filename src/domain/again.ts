@@ -41,6 +41,7 @@ export function askAgain(
   const draft = startChange(session, undefined);
   const limited = takeIntent(draft.member, around);
   if (limited) return limited;
+  draft.member.presented = undefined;
   draft.member.recentRooms = session.recentRooms.map((one) =>
     one === past ? { ...past, again: id } : one,
   );

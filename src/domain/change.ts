@@ -9,6 +9,7 @@ import type { LoggedEvent, Mode, Status, SuspensionNotice } from "../protocol.ts
 import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
+import type { RoomProof } from "./room-proof.ts";
 import {
   copyOf,
   rememberRoom,
@@ -29,6 +30,8 @@ import { acceptanceAfter, type RelaxSteps, type Wishes } from "./ticket.ts";
 import { takeToken, type Rate } from "./token-bucket.ts";
 
 export interface TransitionOptions {
+  /** How long room and ticket of an absent session are kept (milliseconds). */
+  graceMs: number;
   /** How long two who skipped avoid each other (milliseconds); 0: not at all. */
   skipCooldownMs: number;
   relax: RelaxSteps;
@@ -39,6 +42,10 @@ export interface TransitionOptions {
   intents: Rate;
   /** How long a room has to last (milliseconds) for reports from it to count, unless media flowed for both. */
   voteAfterMs: number;
+  /** How long the place of a member is kept at most while media flows to its partner (milliseconds); 0: rooms are as lost as their members. */
+  callKeepMs: number;
+  /** Seals a proof for the member that is sent it. Default: there are none. */
+  seal?: ((proof: RoomProof) => string) | undefined;
 }
 
 /** What a transition may look at besides the sessions it concerns. */
@@ -85,6 +92,8 @@ export type RoomChange =
   /** `waitedMs` is absent when the two meet again because they have asked for it: it says nothing of how long others wait. */
   | { kind: "began"; room: Room; waitedMs?: number }
   | { kind: "updated"; room: Room }
+  /** It exists again, having been lost. */
+  | { kind: "restored"; room: Room }
   | { kind: "ended"; room: Room; end: RoomEnd };
 
 export interface AddressedEvent {
@@ -298,6 +307,9 @@ function effectiveEnding(member: SessionDraft, room: Room, ending: Ending, now: 
   return tolerated ? ending : "skip";
 }
 
+/** To one who may expect to be in the lobby: a server that has lost its sessions does not know what they wish. */
+const idle: LoggedEvent = { type: "resync", state: { status: "idle" } };
+
 /** Ends the member's room. The partner returns to the lobby if it wishes to, and so does the member by the room's table. */
 export function endRoom(
   draft: ChangeDraft,
@@ -325,7 +337,7 @@ export function endRoom(
   partner.room = undefined;
   const ofMember = { partnerId: partner.id, partnerAccount: partner.account };
   const ofPartner = { partnerId: member.id, partnerAccount: member.account };
-  const past = { roomId, votes, endedAt: now };
+  const past = { roomId, votes, endedAt: now, ...(ending === "lost" && { lost: true as const }) };
   rememberRoom(member, { ...past, ...ofMember, rejected: isRejecting });
   rememberRoom(partner, { ...past, ...ofPartner, rejected: false });
   // Getting rid of a partner counts as a skip, by whichever call.
@@ -337,6 +349,7 @@ export function endRoom(
   send(draft, partner, { type: "partner-disconnected", roomId, reason });
   if (partner.wishes?.autoRejoin && !around.suspended(partner))
     enter(draft, partner, { wishes: partner.wishes, place: "kept" }, around);
+  else if (!partner.wishes) send(draft, partner, idle);
 
   const { wishes } = member;
   const rejoins =
@@ -349,7 +362,7 @@ export function endRoom(
     enter(draft, member, { wishes, place }, around);
   } else {
     member.queuedSince = undefined;
-    if (isDelayed && rejoins) send(draft, member, { type: "resync", state: { status: "idle" } });
+    if (rejoins && (isDelayed || !wishes)) send(draft, member, idle);
   }
 }
 

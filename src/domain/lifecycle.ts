@@ -161,7 +161,10 @@ export function lifecycleOfChange(
     const { id: roomId, mode } = room.room;
     const peers: [LifecyclePeer, LifecyclePeer] = [peerOf(member), peerOf(partner)];
     const type = roomEventOf(change, before);
-    const common = { id: `${type}:${roomId}`, at, roomId, mode, peers };
+    // Of a room that exists again its first end has been told, perhaps.
+    const { restoredAt } = room.room;
+    const again = restoredAt === undefined ? "" : `:${restoredAt}`;
+    const common = { id: `${type}:${roomId}${again}`, at, roomId, mode, peers };
     switch (type) {
       case "paired":
         events.push({ type, ...common });
@@ -196,6 +199,8 @@ function roomEventOf(
   switch (room?.kind) {
     case "began":
       return "paired";
+    case "restored":
+      return "connected";
     case "ended":
       return "ended";
     case "updated": {

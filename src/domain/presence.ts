@@ -17,6 +17,7 @@ import {
 } from "./change.ts";
 import type { Recovery } from "./event-log.ts";
 import { lobbyNamed, lobbyOf, mainLobby, withLobby } from "./lobby.ts";
+import { proofFor } from "./room-proof.ts";
 import { askNoMore, connectFrom, roomTerms, type Session, type SessionDraft } from "./session.ts";
 import { defaultWishes } from "./ticket.ts";
 
@@ -55,6 +56,7 @@ export function attach(
     member.generation = Math.max(session.generation, generation) + 1;
   member.present = true;
   member.graceUntil = undefined;
+  member.keepUntil = undefined;
   member.lostAt = undefined;
   if (!session.present) {
     renewTicket(member, around);
@@ -90,17 +92,24 @@ function putInto(member: SessionDraft, name: string, around: Surroundings): void
   if (ticket) setTicket(member, { ...ticket, wishes: withLobby(ticket.wishes, lobby) }, around);
 }
 
-/** The last stream has closed: room and ticket are kept until `graceUntil` (epoch milliseconds). */
+/**
+ * The last stream has closed, at `since` (epoch milliseconds): room and ticket are kept for the grace, and the room for longer if its partner
+ * says that media flows.
+ * @param graceMsMax for how long at most.
+ */
 export function detach(
   session: Session,
   partner: Session | undefined,
-  graceUntil: number,
+  { since, graceMsMax = Number.POSITIVE_INFINITY }: { since: number; graceMsMax?: number },
   around: Surroundings,
 ): Change<undefined> {
   const draft = startChange(session, partner);
   const { member } = draft;
+  const { graceMs, callKeepMs } = around.options;
+  const graceUntil = Math.max(around.now, since + Math.min(graceMs, graceMsMax));
   member.present = false;
   member.graceUntil = graceUntil;
+  if (callKeepMs > 0) member.keepUntil = since + Math.min(callKeepMs, graceMsMax);
   renewTicket(member, around);
   if (session.room && partner)
     send(draft, partner, {
@@ -120,6 +129,8 @@ export function expireGrace(
   const draft = startChange(session, partner);
   const { member, newlyWaiting } = draft;
   member.graceUntil = undefined;
+  member.keepUntil = undefined;
+  member.presented = undefined;
   member.lostAt = around.now;
   if (member.room) endRoom(draft, member.room, "lost", around);
   askNoMore(member);
@@ -128,14 +139,16 @@ export function expireGrace(
   return finishChange(draft, { newlyWaiting });
 }
 
-function stateOf(
+/** What a session is told of its state. */
+export function stateOf(
   { id, room, ticket }: Session,
   partner: Session | undefined,
-  { wallOffsetMs }: Surroundings,
+  around: Surroundings,
 ): PeerState<unknown> {
+  const { wallOffsetMs, options } = around;
   if (!room)
     return ticket ? { status: "waiting", since: ticket.since + wallOffsetMs } : { status: "idle" };
-  const terms = roomTerms(id, room);
+  const terms = roomTerms(id, room, options.seal?.(proofFor(id, room, around)) ?? "");
   if (partner?.graceUntil === undefined) return { status: "paired", partner: "here", ...terms };
   const deadline = partner.graceUntil + wallOffsetMs;
   return { status: "paired", partner: "reconnecting", deadline, ...terms };

@@ -11,7 +11,7 @@ export function recordedResult<Result extends object>(
   result: Result | Rejection,
 ): Result | undefined {
   if (isRejection(result)) return undefined;
-  if (!("connectedAfterMs" in result)) return result;
-  const { connectedAfterMs: _, ...kept } = result as Result & Partial<Confirmed>;
+  if (!("connectedAfterMs" in result) && !("restored" in result)) return result;
+  const { connectedAfterMs: _, restored: __, ...kept } = result as Result & Partial<Confirmed>;
   return kept as Result;
 }

@@ -7,6 +7,7 @@ import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { Conduct } from "./conduct.ts";
 import { readRoomId } from "./room-id.ts";
+import type { RoomProof } from "./room-proof.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
 
@@ -44,6 +45,10 @@ export interface Session {
   readonly warning: WarningEvent | undefined;
   /** Absent, but its room and ticket are kept until then (epoch milliseconds). */
   readonly graceUntil: number | undefined;
+  /** How far its grace can be extended by a partner to whom media flows; `undefined` unless it is absent, and without living calls. */
+  readonly keepUntil: number | undefined;
+  /** The proof of a lost room that it waits in for its partner: see living-calls.ts. */
+  readonly presented: RoomProof | undefined;
   /** When its grace expired (epoch milliseconds); `undefined` before that, and once it has come back. */
   readonly lostAt: number | undefined;
   /** Increases with each version of its ticket. */
@@ -75,6 +80,8 @@ export interface Room {
   /** Whether each member has confirmed that media flows. */
   readonly politeConnected: boolean;
   readonly impoliteConnected: boolean;
+  /** When it came to exist again, after it was lost (epoch milliseconds). */
+  readonly restoredAt?: number;
   /** What each member's partner is told of it; absent: nothing. */
   readonly politeFacts?: Facts | undefined;
   readonly impoliteFacts?: Facts | undefined;
@@ -94,6 +101,8 @@ export interface PastRoom {
   readonly rejected: boolean;
   /** Epoch milliseconds. */
   readonly endedAt: number;
+  /** It ended because one of the two was away for too long, so it can exist again: see living-calls.ts. */
+  readonly lost?: true;
   /** This member asks to meet the other one again: the unguessable part of the id of the room that they would be in. See again.ts. */
   readonly again?: string;
 }
@@ -142,6 +151,8 @@ export function newSession(
     intentsFullAt: 0,
     warning: undefined,
     graceUntil: undefined,
+    keepUntil: undefined,
+    presented: undefined,
     lostAt: undefined,
     revision: 0,
   };
@@ -172,6 +183,8 @@ export function copyOf(session: Session): SessionDraft {
     intentsFullAt: session.intentsFullAt,
     warning: session.warning,
     graceUntil: session.graceUntil,
+    keepUntil: session.keepUntil,
+    presented: session.presented,
     lostAt: session.lostAt,
     revision: session.revision,
   };
@@ -240,8 +253,8 @@ export function mediaIn(mode: Mode): Media {
 
 const noFacts: Facts = {};
 
-/** What a member is sent about its room; complete but for the ICE servers. */
-export function roomTerms(sessionId: string, room: Room) {
+/** What a member is sent about its room; complete but for the ICE servers. @param proof sealed: see room-proof.ts. */
+export function roomTerms(sessionId: string, room: Room, proof: string) {
   const polite = room.politeId === sessionId;
   return {
     roomId: room.id,
@@ -252,6 +265,7 @@ export function roomTerms(sessionId: string, room: Room) {
     chat: readRoomId(room.id).chat,
     media: (polite ? room.impoliteMedia : room.politeMedia) ?? mediaIn(room.mode),
     partnerFacts: (polite ? room.impoliteFacts : room.politeFacts) ?? noFacts,
+    proof,
   };
 }
 

@@ -43,6 +43,8 @@ import {
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
+import { keepPartner, presentProof } from "./living-calls.ts";
+import { proofFor, type RoomProof } from "./room-proof.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { standingOfferer } from "./standby.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
@@ -61,6 +63,7 @@ export function enqueue(
   const { member, newlyWaiting } = draft;
   const limited = takeIntent(member, around);
   if (limited) return limited;
+  member.presented = undefined;
   if (session.room) {
     if (asked && session.wishes && asked.lobby !== session.wishes.lobby)
       member.wishes = withLobby(session.wishes, asked.lobby);
@@ -151,13 +154,16 @@ export function pair(
   draft.room = { kind: "began", room, waitedMs: since - waitedSince };
   for (const session of [draft.member, changePartner(draft)]) {
     session.ticket = undefined;
+    session.presented = undefined;
     session.room = room;
     askNoMore(session, partnerIdOf(session.id, room));
   }
+  const termsOf = ({ id }: Session) =>
+    roomTerms(id, room, around.options.seal?.(proofFor(id, room, around)) ?? "");
   const standing = offerer && ({ standing: true } as const);
-  const toImpolite = { ...roomTerms(impolite.id, room), polite: false, ...standing } as const;
+  const toImpolite = { ...termsOf(impolite), polite: false, ...standing } as const;
   send(draft, impolite, { type: "create-offer", ...toImpolite });
-  const toPolite = { ...roomTerms(polite.id, room), polite: true } as const;
+  const toPolite = { ...termsOf(polite), polite: true } as const;
   send(draft, polite, { type: "wait-for-offer", ...toPolite }, offerer?.id);
   return finishChange(draft, true);
 }
@@ -166,16 +172,26 @@ export interface Confirmed {
   status: Status;
   /** Only with the first confirmation in this room: milliseconds since it began. */
   connectedAfterMs?: number;
+  /** The room was lost, and exists again by this. */
+  restored?: true;
 }
 
-/** The member confirms that media flows, which says nothing in a room for text. */
+/**
+ * The member confirms that media flows, which says nothing in a room for text. With the room's proof it also keeps the place of its absent
+ * partner, or makes a lost room exist again: see living-calls.ts.
+ * @param partner without a room the session that the proof names.
+ */
 export function confirm(
   session: Session,
   partner: Session | undefined,
   roomId: string,
-  { now }: Surroundings,
+  around: Surroundings,
+  proof?: RoomProof,
 ): Change<Confirmed> | Rejection {
+  const presented = proof && presentProof(session, partner, proof, around);
+  if (presented) return presented;
   if (!knowsRoom(session, roomId)) return reject("not-in-room");
+  const { now } = around;
   const draft = startChange(session, partner);
   const { room, skipPenalty } = session;
   if (room?.id !== roomId || room.mode === "text")
@@ -192,6 +208,7 @@ export function confirm(
   changePartner(draft).room = updated;
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
+  if (proof) keepPartner(draft, room, around);
   const isFirst = room.state === "connecting";
   const status = "paired";
   return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });
@@ -244,6 +261,7 @@ export function end(
   const limited = isLimited ? takeIntent(member, around) : undefined;
   if (limited) return limited;
   if (ending === "leave") askNoMore(member);
+  if (ending === "leave" || ending === "skip") member.presented = undefined;
   if (ending === "leave" && session.ticket) {
     member.ticket = undefined;
     member.queuedSince = undefined;

@@ -48,7 +48,8 @@ import type {
 } from "../protocol.ts";
 import type { OperatorView } from "./operator-view.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
-import type { Moved } from "../domain/change.ts";
+import type { Moved, TransitionOptions } from "../domain/change.ts";
+import type { RoomProof } from "../domain/room-proof.ts";
 import type { OfferKept } from "../domain/standby.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
 
@@ -243,8 +244,12 @@ export interface Engine {
     roomId: string,
     media: Media,
   ): MaybePromise<{ delivered: boolean } | Rejection>;
-  /** Media flows in the caller's room: from now on it can't end as `connect-failed`. */
-  confirm(caller: Caller, roomId: string): MaybePromise<Confirmed | Rejection>;
+  /**
+   * Media flows in the caller's room: from now on it can't end as `connect-failed`. With a proof of the room, of which it is known that it is
+   * genuine, the grace of an absent partner is extended, and a lost room exists again once both members have called this (domain/living-calls.ts):
+   * never between two of whom one has blocked the other.
+   */
+  confirm(caller: Caller, roomId: string, proof?: RoomProof): MaybePromise<Confirmed | Rejection>;
   /**
    * Ends the caller's room by the room's table. Changes nothing when it has ended, or is another one; but `leave` also takes a
    * ticket out of the lobby, and `skip` of one who is idle enters it, as `enqueue` does. `rate-limited` for a skip too many.
@@ -348,9 +353,18 @@ export interface StandbyLimits {
   bytesPerAddressMax: number;
 }
 
+export const transitionOptionsOf = (options: EngineOptions): TransitionOptions => ({
+  callKeepMs: 0,
+  ...options,
+  voteAfterMs: options.moderation.voteAfterMs,
+});
+
 /** What every engine is made with. Times in milliseconds. */
 export interface EngineOptions {
   graceMs: number;
+  /** See `TransitionOptions`. Default: 0. */
+  callKeepMs?: number;
+  seal?: TransitionOptions["seal"];
   /** How long two who skipped avoid each other; 0: not at all. */
   skipCooldownMs: number;
   relax: RelaxSteps;

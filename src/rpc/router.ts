@@ -78,8 +78,9 @@ const procedures = {
     return answer(call.ctx.signaling.talk.media(callerOf(call), roomId, { audio, video }));
   }),
 
-  connected: signalProcedure.input(schemas.verdictInput).mutation(async (call) => {
-    return unwrap(await call.ctx.signaling.connected(callerOf(call), call.input.roomId));
+  connected: signalProcedure.input(schemas.connectedInput).mutation(async (call) => {
+    const { roomId, proof } = call.input;
+    return unwrap(await call.ctx.signaling.connected(callerOf(call), roomId, proof));
   }),
   failed: intentProcedure.input(schemas.verdictInput).mutation(async (call) => {
     return unwrap(await call.ctx.signaling.failed(callerOf(call), call.input.roomId));

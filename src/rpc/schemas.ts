@@ -122,8 +122,13 @@ export const mediaInput = z.strictObject({
 /** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
 export const againInput = z.strictObject({ id: mutationId, roomId });
 
-/** `connected`, `failed`: whether the media path was established. */
+/** `failed`: the media path was not established. */
 export const verdictInput = z.strictObject({ id: mutationId, roomId });
+
+/** `connected`, with the proof of the room once the server or the partner was away. */
+export const connectedInput = verdictInput.extend({
+  proof: wireString().max(limits.proofCharsMax).optional(),
+});
 
 /** `hint`: what a classifier in the peer's own browser says of its camera. */
 export const hintInput = z.strictObject({

@@ -36,6 +36,7 @@ import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { withProvided } from "./provided-ice.ts";
 import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
+import type { RoomProofs } from "./room-proofs.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
 
@@ -48,6 +49,8 @@ export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidenc
   forceRelay: boolean;
   /** Which way the words of rooms for video and audio take. */
   chat: Chat;
+  /** Opens the proofs that the engine has had sealed. */
+  proofs?: Pick<RoomProofs, "open"> | undefined;
   /** Absent: none are taken. */
   hints?: Hints | undefined;
   log: Log;
@@ -221,11 +224,19 @@ export class Signaling {
     });
   }
 
-  async connected(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection> {
-    const { engine, metrics } = this.#parts;
-    const confirmed = await engine.confirm(caller, roomId);
+  /** @param sealed the caller's proof of the room. One that is not genuine counts as none. */
+  async connected(
+    caller: Caller,
+    roomId: string,
+    sealed?: string,
+  ): Promise<StatusAnswer | Rejection> {
+    const { engine, metrics, proofs, log } = this.#parts;
+    const proof = sealed === undefined ? undefined : proofs?.open(sealed);
+    const known = proof?.roomId === roomId ? proof : undefined;
+    const confirmed = await engine.confirm(caller, roomId, known);
     if (isRejection(confirmed)) return confirmed;
     if (confirmed.connectedAfterMs !== undefined) metrics.connected(confirmed.connectedAfterMs);
+    if (confirmed.restored) log.info("restored", { room: roomId });
     return { status: confirmed.status };
   }
 

@@ -94,8 +94,12 @@ test("a half-open connection is noticed by both within 20 s, and recovers", asyn
   expect(await bob.log()).toContain("before from Alice");
 });
 
-test("B15 a connection gone for longer than the grace leaves the call alone while it lives, on both sides", async () => {
-  await using impatient = await setStage({ GRACE_MS: "2000", SKIP_COOLDOWN_MS: "1000" });
+test("a connection gone for longer than calls are kept leaves the call alone while it lives, on both sides", async () => {
+  await using impatient = await setStage({
+    GRACE_MS: "2000",
+    CALL_KEEP_MS: "0",
+    SKIP_COOLDOWN_MS: "1000",
+  });
   const [alice, bob] = await couple(impatient);
   await talk(alice, bob, "before");
   alice.network.refuse(true);

@@ -17,6 +17,8 @@ export interface Stage extends AsyncDisposable {
   readonly origin: string;
   /** Asks the server to leave, and waits until it has. */
   stopServer(): Promise<void>;
+  /** Ends the server as a power cut would. */
+  killServer(): Promise<void>;
   /** Starts the server again, on the same port and with the same secret; with other variables in `env`. */
   startServer(env?: Record<string, string>): Promise<void>;
   /** Closes every page. Returns what went wrong in them, but for what a missing server brings about. */
@@ -59,6 +61,7 @@ export async function setStage(
       return { ...somebody(page, name), network };
     },
     stopServer: () => server.stop(),
+    killServer: () => server.kill(),
     async startServer(env = {}) {
       server = await startServer({ ...settings, ...env, PORT: new URL(origin).port });
     },

@@ -91,6 +91,7 @@ export function describeMeetings(name: string, open: OpenEngine) {
         chat: "direct",
         media: { audio: true, video: true },
         partnerFacts: {},
+        proof: "",
       };
       expect(await lastOf(bob)).toEqual({ type: "create-offer", polite: false, ...terms } as never);
       expect(await lastOf(alice)).toEqual({

@@ -12,6 +12,7 @@ import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
 import { describeAccounts } from "./account-contract.ts";
 import { describeMeetings } from "./again-contract.ts";
+import { describeLivingCalls } from "./living-contract.ts";
 import { describeLobbies } from "./lobby-contract.ts";
 import { describeSanctions } from "./sanction-contract.ts";
 import { describeOperatorView } from "./operator-view-contract.ts";
@@ -1236,5 +1237,6 @@ export function describeEngine(name: string, open: OpenEngine) {
   describeShownFacts(name, open);
   describeMeetings(name, open);
   describeStandby(name, open);
+  describeLivingCalls(name, open);
   describeSanctions(name, open);
 }

@@ -15,6 +15,8 @@ export interface Cooldown {
 
 export class Deadlines {
   readonly graces = new TimeBuckets<StoredSession>(1);
+  /** Graces that a partner has extended. */
+  readonly keeps = new TimeBuckets<StoredSession>(1);
   readonly cooldowns = new TimeBuckets<Cooldown>(1);
   /** By how far ahead they were scheduled, in steps: those of one queue are scheduled nearly in their order, and there are few queues. */
   readonly relaxations = new Map<number, TimeBuckets<StoredSession>>();
@@ -50,10 +52,11 @@ export class Deadlines {
 
   /** Milliseconds of the engine's clock; `undefined` if there is no deadline. */
   get earliest(): number | undefined {
-    const { graces, cooldowns, relaxations, retentions, blockerRetentions } = this;
+    const { graces, keeps, cooldowns, relaxations, retentions, blockerRetentions } = this;
     const { accountRetentions } = this;
     const earliest = Math.min(
       graces.firstAt ?? Number.POSITIVE_INFINITY,
+      keeps.firstAt ?? Number.POSITIVE_INFINITY,
       cooldowns.firstAt ?? Number.POSITIVE_INFINITY,
       ...[...relaxations.values()].map(({ firstAt }) => firstAt ?? Number.POSITIVE_INFINITY),
       retentions.firstAt ?? Number.POSITIVE_INFINITY,

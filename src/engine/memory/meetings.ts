@@ -1,6 +1,7 @@
 /** Applies changes, and in the same step pairs those who meet again because of one (domain/again.ts), before anybody else can have them. */
 import { awaitedRooms, mayMeetBy, meetAgain, resultAfterMeeting } from "../../domain/again.ts";
 import type { Change, Surroundings } from "../../domain/change.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
 import type { Room } from "../../domain/session.ts";
 import { hasBlocked } from "./avoidance.ts";
 import type { SessionStore } from "./session-store.ts";
@@ -30,6 +31,12 @@ export class Meetings {
     if (memberMay) this.#meet(member, met);
     if (partnerMay) this.#meet(partner, met);
     return resultAfterMeeting(result, member.id, met);
+  }
+
+  /** Whom a proof names as the partner, unless a block stands between the two. */
+  partnerBy(proof: RoomProof | undefined, session: StoredSession): StoredSession | undefined {
+    const partner = proof && this.#store.get(proof.partnerId);
+    return partner && !hasBlocked(session.person, partner.person) ? partner : undefined;
   }
 
   #meet(session: StoredSession, met: Set<string>): void {

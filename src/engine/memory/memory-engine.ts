@@ -7,6 +7,7 @@ import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/even
 import { setMedia } from "../../domain/media.ts";
 import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, statusOf } from "../../domain/session.ts";
 import type { OfferKept } from "../../domain/standby.ts";
@@ -50,7 +51,6 @@ class MemoryEngine implements Engine {
   readonly now: () => number;
   readonly operator: MemoryOperatorView;
   readonly #system: System;
-  readonly #options: EngineOptions;
   readonly #surroundings: () => Surroundings;
   readonly #notifier = new DeadlineNotifier();
   readonly #store: SessionStore;
@@ -63,7 +63,6 @@ class MemoryEngine implements Engine {
   constructor(system: System, options: EngineOptions) {
     this.now = steadyClock(system);
     this.#system = system;
-    this.#options = options;
     this.#store = new SessionStore(this.now, options, this.#notifier);
     this.#lifecycle = new LifecycleQueue(system, this.now, options.lifecycle);
     this.#store.onChange = this.#lifecycle.onChange;
@@ -127,10 +126,10 @@ class MemoryEngine implements Engine {
     if (!session || index < 0) return;
     session.streams.splice(index, 1);
     if (session.streams.length > 0) return;
-    const graceUntil = this.now() + Math.min(this.#options.graceMs, graceMsMax);
     const partner = this.#store.partnerOf(session);
     const around = this.#surroundings();
-    const change = presence.detach(session.value, partner?.value, graceUntil, around);
+    const away = { since: around.now, graceMsMax };
+    const change = presence.detach(session.value, partner?.value, away, around);
     this.#store.apply(change, session, partner);
   }
 
@@ -211,9 +210,12 @@ class MemoryEngine implements Engine {
     );
   }
 
-  confirm(caller: Caller, roomId: string): transitions.Confirmed | Rejection {
-    return this.#carryOut<transitions.Confirmed>(caller, notInRoom, (session, partner) =>
-      transitions.confirm(session, partner, roomId, this.#surroundings()),
+  confirm(caller: Caller, roomId: string, proof?: RoomProof): transitions.Confirmed | Rejection {
+    return this.#carryOut<transitions.Confirmed>(
+      caller,
+      notInRoom,
+      (one, other) => transitions.confirm(one, other, roomId, this.#surroundings(), proof),
+      (session) => this.#store.partnerOf(session) ?? this.#meetings.partnerBy(proof, session),
     );
   }
 
@@ -321,6 +323,7 @@ class MemoryEngine implements Engine {
     const now = this.now();
     const newlyWaiting = [
       ...takeDue(deadlines.graces, now, (session) => this.#expireGrace(session)),
+      ...takeDue(deadlines.keeps, now, (session) => this.#expireGrace(session)),
       ...takeDue(deadlines.cooldowns, now, (cooldown) => store.endCooldown(cooldown)),
       ...[...deadlines.relaxations.values()].flatMap((buckets) =>
         takeDue(buckets, now, (session) => this.#relax(session)),

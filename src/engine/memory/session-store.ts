@@ -174,11 +174,13 @@ export class SessionStore {
   }
 
   /** Of an absent session either the end of its grace is scheduled, or that it is forgotten. */
-  #scheduleAbsence(stored: StoredSession, { graceUntil, lostAt }: Session): void {
+  #scheduleAbsence(stored: StoredSession, { graceUntil, keepUntil, lostAt }: Session): void {
     this.#unschedule(stored);
-    const { graces, retentions } = this.deadlines;
-    if (graceUntil !== undefined)
-      stored.scheduled = this.deadlines.schedule(graces, graceUntil, stored);
+    const { graces, keeps, retentions } = this.deadlines;
+    if (graceUntil !== undefined) {
+      const buckets = graceUntil === keepUntil ? keeps : graces;
+      stored.scheduled = this.deadlines.schedule(buckets, graceUntil, stored);
+    }
     if (lostAt === undefined) return;
     stored.log = undefined;
     stored.scheduled = this.deadlines.schedule(retentions, lostAt + this.#retentionMs, stored);
@@ -224,7 +226,8 @@ export class SessionStore {
       this.lobbies.countRoom(lobby, mode, 1);
       const { waitedMs } = change;
       if (waitedMs !== undefined) this.lobbies.recordWait(lobby, mode, waitedMs, this.#now());
-    } else if (change.kind === "ended") {
+    } else if (change.kind === "restored") this.lobbies.countRoom(lobby, mode, 1);
+    else if (change.kind === "ended") {
       this.lobbies.countRoom(lobby, mode, -1);
       this.onRoomEnded(change.end);
     }

@@ -2,7 +2,7 @@
 import type { Surroundings } from "../../domain/change.ts";
 import { partyOf } from "../../domain/session.ts";
 import type { System } from "../../system.ts";
-import type { EngineOptions } from "../engine.ts";
+import { transitionOptionsOf, type EngineOptions } from "../engine.ts";
 import type { SessionStore } from "./session-store.ts";
 import type { Suspensions } from "./suspensions.ts";
 
@@ -23,7 +23,7 @@ export function createSurroundings(parts: SurroundingsParts): () => Surroundings
     get wallOffsetMs() {
       return system.now() - this.now;
     },
-    options: { ...options, voteAfterMs: options.moderation.voteAfterMs },
+    options: transitionOptionsOf(options),
     lobby: (mode, lobby) => store.lobbies.countsOf(lobby, mode, parts.now()),
     suspended: (session) => suspensions.refusalOf(partyOf(session)),
   };

@@ -1,13 +1,28 @@
 /** Pairs those who meet again because of what a transaction changes (domain/again.ts), in the same commit. */
 import { awaitedRooms, meetAgain } from "../../domain/again.ts";
 import type { Surroundings } from "../../domain/change.ts";
-import { personOf } from "../../domain/session.ts";
-import type { Transaction } from "./transaction.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
+import { personOf, type Session } from "../../domain/session.ts";
+import type { SessionDraft, Transaction } from "./transaction.ts";
 
 /** Pairs of persons, each as `blockBetween` names it. */
 export type Blocks = Set<string>;
 
 export const blockBetween = (one: string, other: string): string => `${one}\n${other}`;
+
+/** Whom a proof names as the partner, unless a block is known between the two; that there is none is found out by the commit. */
+export function partnerBy(
+  proof: RoomProof | undefined,
+  { value }: SessionDraft,
+  { transaction, blocks }: { transaction: Transaction; blocks: Blocks },
+): Session | undefined {
+  const partner = proof && transaction.get(proof.partnerId)?.value;
+  if (!partner) return undefined;
+  const persons = [personOf(value), personOf(partner)] as const;
+  if (blocks.has(blockBetween(...persons))) return undefined;
+  transaction.unblocked.push(...persons);
+  return partner;
+}
 
 export interface Meeting {
   /** Sessions that have to be read before it can be said who meets; then derive the transaction again. */

@@ -256,8 +256,10 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
-  confirm(caller: Caller, roomId: string): ReturnType<Engine["confirm"]> {
-    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId));
+  confirm(
+    ...[caller, roomId, proof]: Parameters<Engine["confirm"]>
+  ): ReturnType<Engine["confirm"]> {
+    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId, proof));
   }
 
   end(caller: Caller, request: EndRequest): ReturnType<Engine["end"]> {

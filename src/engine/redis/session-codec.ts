@@ -14,6 +14,7 @@ import {
   type WarningEvent,
 } from "../../domain/session.ts";
 import type { Conduct } from "../../domain/conduct.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Pairs } from "./scripts.ts";
@@ -101,6 +102,8 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       intentsFullAt: Number(fields["intents"] ?? 0),
       warning: parse<WarningEvent>(fields["warning"]),
       graceUntil: number(fields["grace"]),
+      keepUntil: number(fields["keep"]),
+      presented: parse<RoomProof>(fields["presented"]),
       lostAt: number(fields["lost"]),
     },
     streams: streams.map(([stream, node]) => ({ id: stream, node })),
@@ -153,6 +156,8 @@ export function encodeSession(stored: StoredSession): StoredFields {
     intents: text(value.intentsFullAt || undefined),
     warning: json(value.warning),
     grace: text(value.graceUntil),
+    keep: text(value.keepUntil),
+    presented: json(value.presented),
     lost: text(value.lostAt),
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,

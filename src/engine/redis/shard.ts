@@ -10,6 +10,7 @@ import type { LogEntry } from "../../domain/event-log.ts";
 import { setMedia } from "../../domain/media.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
+import type { RoomProof } from "../../domain/room-proof.ts";
 import {
   partyOf,
   personOf,
@@ -40,6 +41,7 @@ import { Inboxes } from "./inbox.ts";
 import { Lobby } from "./lobby.ts";
 import { LifecycleReader } from "./lifecycle-reader.ts";
 import type { NodeMessage } from "./messages.ts";
+import { partnerBy } from "./meetings.ts";
 import { isUnavailable, Node, type NodeOptions } from "./node.ts";
 import { scripts } from "./scripts.ts";
 import { SharedWaits } from "./shared-waits.ts";
@@ -232,14 +234,21 @@ export class Shard {
     );
   }
 
-  confirm(caller: Caller, roomId: string): Promise<transitions.Confirmed | Rejection> {
+  confirm(
+    caller: Caller,
+    roomId: string,
+    proof?: RoomProof,
+  ): Promise<transitions.Confirmed | Rejection> {
     return this.transactor.forCaller<transitions.Confirmed>(
       caller,
       reject("not-in-room"),
-      (draft, transaction) => {
+      (draft, transaction, blocks) => {
         const around = this.transactor.surroundings();
-        return transitions.confirm(draft.value, transaction.partnerOf(draft), roomId, around);
+        const partner =
+          transaction.partnerOf(draft) ?? partnerBy(proof, draft, { transaction, blocks });
+        return transitions.confirm(draft.value, partner, roomId, around, proof);
       },
+      proof && [proof.partnerId],
     );
   }
 

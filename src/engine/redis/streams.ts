@@ -4,7 +4,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import { personOf } from "../../domain/session.ts";
 import * as presence from "../../domain/presence.ts";
 import { limits } from "../../protocol.ts";
-import type { Attached, AttachRequest, EngineOptions, Stream } from "../engine.ts";
+import type { Attached, AttachRequest, Stream } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import type { Inbox, Inboxes } from "./inbox.ts";
 import { readEntries } from "./log-entry.ts";
@@ -19,7 +19,6 @@ export interface StreamsParts {
   node: Node;
   inboxes: Inboxes;
   transactor: Transactor;
-  options: Pick<EngineOptions, "graceMs">;
   random: () => number;
   /** Runs a task whose result nothing waits for. */
   inBackground: (what: string, task: () => Promise<unknown>) => void;
@@ -163,13 +162,13 @@ export class RedisStreams {
   }
 
   async #detachNow(stream: Stream, graceMsMax: number): Promise<void> {
-    const { node, transactor, options } = this.#parts;
+    const { node, transactor } = this.#parts;
     const { sessionId, streamId } = stream;
     try {
       await transactor.transact({ ids: [sessionId] }, (transaction) => {
         const draft = transaction.get(sessionId);
-        const graceUntil = node.now() + Math.min(options.graceMs, graceMsMax);
-        if (draft) this.keepStreams(transaction, draft, ({ id }) => id !== streamId, graceUntil);
+        const away = { since: node.now(), graceMsMax };
+        if (draft) this.keepStreams(transaction, draft, ({ id }) => id !== streamId, away);
       });
     } catch (error) {
       if (error instanceof RedisUnavailable) this.#pendingDetaches.set(stream, graceMsMax);
@@ -186,12 +185,12 @@ export class RedisStreams {
     }
   }
 
-  /** Drops a session's streams but those that stay; without any left its grace begins. */
+  /** Drops a session's streams but those that stay; without any left it is away. @param away see `presence.detach`. */
   keepStreams(
     transaction: Transaction,
     draft: SessionDraft,
     stays: (stream: RemoteStream) => boolean,
-    graceUntil: number,
+    away: { since: number; graceMsMax?: number },
   ): void {
     if (draft.streams.every(stays)) return;
     const nodesBefore = nodesOf(draft.streams);
@@ -200,7 +199,7 @@ export class RedisStreams {
     if (draft.streams.length > 0) return;
     const around = this.#parts.transactor.surroundings();
     const partner = transaction.partnerOf(draft);
-    transaction.apply(presence.detach(draft.value, partner, graceUntil, around));
+    transaction.apply(presence.detach(draft.value, partner, away, around));
   }
 
   #leaveNodes(transaction: Transaction, draft: SessionDraft, before: ReadonlySet<string>): void {

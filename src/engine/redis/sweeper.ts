@@ -174,7 +174,7 @@ export class Sweeper {
     const locked = await node.command("SET", lock, node.id, "NX", "PX", String(claimMs));
     if (locked === null) return;
     const sessions = keys.nodeSessions(gone);
-    const graceUntil = Math.max(node.now(), lastHeartbeat + options.graceMs);
+    const away = { since: lastHeartbeat };
     for (;;) {
       const reply = await node.command("SRANDMEMBER", sessions, String(takenOverAtOnce));
       const ids = reply as string[];
@@ -184,8 +184,7 @@ export class Sweeper {
           transactor.transact({ ids: [id] }, (transaction) => {
             const draft = transaction.get(id);
             transaction.commands.push(["SREM", sessions, id]);
-            if (draft)
-              streams.keepStreams(transaction, draft, (one) => one.node !== gone, graceUntil);
+            if (draft) streams.keepStreams(transaction, draft, (one) => one.node !== gone, away);
           }),
         ),
       );

@@ -319,8 +319,8 @@ export class Transaction {
     const { keys } = this.#parts;
     const { room } = change;
     if (change.kind === "updated") return;
-    if (change.kind === "began") {
-      this.roomsBegun.push(change);
+    if (change.kind !== "ended") {
+      if (change.kind === "began") this.roomsBegun.push(change);
       for (const id of [room.politeId, room.impoliteId]) this.getOrCreate(id).marks = true;
       this.commands.push(["SADD", keys.rooms(room.mode), room.id]);
       this.#count(room.lobby, `rooms ${room.mode}`, 1);

@@ -15,7 +15,7 @@ import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
 import { limits, type Mode, type Stats } from "../../protocol.ts";
 import { eligibleMax } from "../constants.ts";
-import type { Caller } from "../engine.ts";
+import { transitionOptionsOf, type Caller } from "../engine.ts";
 import { RedisUnavailable } from "./client.ts";
 import { commitArguments, fieldsAfter, type Commit, type RecordedMutation } from "./commit.ts";
 import type { Inboxes } from "./inbox.ts";
@@ -97,8 +97,7 @@ export class Transactor {
 
   constructor(parts: TransactorParts) {
     this.#parts = parts;
-    const { options } = parts;
-    this.#transitionOptions = { ...options, voteAfterMs: options.moderation.voteAfterMs };
+    this.#transitionOptions = transitionOptionsOf(parts.options);
   }
 
   /** What transitions may look at besides the sessions of a transaction. */
@@ -141,7 +140,7 @@ export class Transactor {
    */
   async transact<T>(
     asked: TransactionRequest,
-    act: (transaction: Transaction) => T | Rejection,
+    act: (transaction: Transaction, blocks: Blocks) => T | Rejection,
     committed: (transaction: Transaction, outcome: Committed) => void = () => {},
   ): Promise<T | Rejection> {
     const { mutation } = asked;
@@ -157,7 +156,7 @@ export class Transactor {
       transaction.isFull = isFull;
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);
-      const acted = act(transaction);
+      const acted = act(transaction, blocks);
       const isRejected = isRejection(acted);
       const { unread, met } = meetAgainIn(transaction, this.surroundings(), blocks);
       if (unread.length > 0) {
@@ -280,19 +279,22 @@ export class Transactor {
   forCaller<T extends object>(
     caller: Caller,
     unknown: T | Rejection,
-    verb: (draft: SessionDraft, transaction: Transaction) => Change<T> | Rejection,
+    verb: (draft: SessionDraft, transaction: Transaction, blocks: Blocks) => Change<T> | Rejection,
     otherIds: string[] = [],
   ): Promise<T | Rejection> {
     const { sessionId, mutationId } = caller;
     const mutation = mutationId === undefined ? undefined : { sessionId, id: mutationId };
     const carryOut = () =>
-      this.transact<T>({ ids: [sessionId, ...otherIds], mutation, caller }, (transaction) => {
-        const draft = transaction.get(sessionId);
-        if (!draft) return unknown;
-        if (caller.generation < draft.value.generation) return reject("taken-over");
-        const change = verb(draft, transaction);
-        return isRejection(change) ? change : transaction.apply(change);
-      });
+      this.transact<T>(
+        { ids: [sessionId, ...otherIds], mutation, caller },
+        (transaction, blocks) => {
+          const draft = transaction.get(sessionId);
+          if (!draft) return unknown;
+          if (caller.generation < draft.value.generation) return reject("taken-over");
+          const change = verb(draft, transaction, blocks);
+          return isRejection(change) ? change : transaction.apply(change);
+        },
+      );
     const before = this.#running.get(sessionId);
     const call = this.answering<T>(async () => {
       await before;

@@ -150,6 +150,7 @@ function terms(roomId: string): RoomTerms & { iceServers: [] } {
     mode: "video",
     chat: "direct",
     media: { audio: true, video: true },
+    proof: `proof of ${roomId}`,
     iceServers: [],
   };
 }

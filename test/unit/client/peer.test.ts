@@ -538,7 +538,8 @@ describe("a server that was restarted", () => {
     server.session({ status: "idle" }, false);
     server.emit({ type: "resync", state: { status: "idle" } });
     await settle();
-    expect(server.names).toEqual([]);
+    const [presented] = server.take();
+    expect(presented).toMatchObject({ name: "connected", input: { proof: "proof of room-1" } });
     expect(peer.state).toMatchObject({ status: "connected", orphaned: true });
     expect(browser.last.connectionState).toBe("connected");
     peer.next();
@@ -551,6 +552,7 @@ describe("a server that was restarted", () => {
     server.drop();
     server.session({ status: "idle" }, false);
     server.answering = false;
+    server.take();
     const outcome = peer.block();
     server.take()[0]?.refuse(refusal({ reason: "not-in-room" }));
     expect(await outcome).toMatchObject({ ok: false, error: { reason: "not-in-room" } });
@@ -563,6 +565,7 @@ describe("a server that was restarted", () => {
     server.drop();
     server.session({ status: "idle" }, false);
     browser.last.signalingState = "stable";
+    server.take();
     restart(browser);
     await settle();
     expect(server.names).toEqual([]);
@@ -572,6 +575,7 @@ describe("a server that was restarted", () => {
     const { server, browser, peer } = await aliceInRoom();
     server.drop();
     server.session({ status: "idle" }, false);
+    server.take();
     browser.last.channel.end();
     await settle();
     expect(server.names).toEqual(["join"]);

@@ -105,6 +105,30 @@ describe("in place of the browser's", () => {
     peer.close();
   });
 
+  test("by default another kind of network renews the socket, and another speed does not", async () => {
+    const network = Object.assign(new EventTarget(), { type: "wifi" });
+    const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+    const value = { connection: network };
+    Object.defineProperty(globalThis, "navigator", { value, configurable: true });
+    const sockets = fakeWebSockets();
+    const { WebSocket } = sockets;
+    const peer = createPeerStream({ url, rtc: new FakeNetwork().browser("page"), WebSocket });
+    peer.start();
+    await pass(50);
+    sockets.last.open();
+    await pass(50);
+    network.dispatchEvent(new Event("change"));
+    await pass(2000);
+    expect(sockets.all).toHaveLength(1);
+    network.type = "cellular";
+    network.dispatchEvent(new Event("change"));
+    await pass(2000);
+    expect(sockets.all).toHaveLength(2);
+    peer.close();
+    if (own) Object.defineProperty(globalThis, "navigator", own);
+    else Reflect.deleteProperty(globalThis, "navigator");
+  });
+
   test("pagehide leaves, and pageshow looks for a partner again", async () => {
     const posts: string[] = [];
     const { peer, sockets, happen, connect } = peerWith({

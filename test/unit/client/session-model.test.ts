@@ -44,6 +44,7 @@ const room = (roomId: string): RoomTerms & { iceServers: [] } => ({
   mode: "video",
   chat: "direct",
   media: { audio: true, video: true },
+  proof: `proof of ${roomId}`,
   iceServers: [],
 });
 const paired = (roomId: string): PeerState => ({
@@ -747,7 +748,7 @@ describe("a lost connection", () => {
 describe("an orphaned call", () => {
   test("is established and continues after a restart of the server", () => {
     const run = orphaned();
-    expect(run.mutations).toEqual([]);
+    expect(run.mutations).toEqual(["connected"]);
     expect(run.state).toMatchObject({ status: "connected", roomId: "room-1", orphaned: true });
     // `resync` with the same state does not end it either.
     expect(run.apply(resync(idle)).types).toEqual([]);
@@ -761,10 +762,12 @@ describe("an orphaned call", () => {
 
   test("has left the lobby, and no next partner ends it", () => {
     const run = connected().apply(partnerGone("room-1", "lost"));
-    expect(run.types).toEqual(["leave"]);
+    expect(run.types).toEqual(["leave", "connected"]);
     expect(run.state).toMatchObject({ status: "connected", orphaned: true });
     expect(run.apply(lobby).types).toEqual([]);
-    expect(run.answerAll().apply(createOffer("room-2")).types).toEqual(["leave"]);
+    const paired = run.answerAll().apply(createOffer("room-2"));
+    // The next room is left, and the one that was lost is waited for anew.
+    expect(paired.types).toEqual(["leave", "connected"]);
     expect(run.state).toMatchObject({ roomId: "room-1", orphaned: true });
   });
 
@@ -798,6 +801,133 @@ describe("an orphaned call", () => {
     expect(run.state).not.toHaveProperty("orphaned");
     expect(isRelevant(run.model, offer)).toBe(true);
   });
+});
+
+describe("a living call", () => {
+  const reconnecting = (deadline: number) =>
+    event({ type: "partner-reconnecting", roomId: "room-1", deadline });
+  const interrupted = (is: boolean): SessionInput => ({
+    type: "call-interrupted",
+    interrupted: is,
+  });
+  const keep: SessionInput = { type: "keep-place" };
+  const presented = { roomId: "room-1", proof: "proof of room-1" };
+  const inputs = (run: Run): unknown[] =>
+    run.commands.flatMap((one) => (one.type === "enqueue" ? one.mutation.input : []));
+
+  test("keeps the place of a partner that the server has lost, in time before its grace is over", () => {
+    const run = connected();
+    run.apply(reconnecting(run.nowMs + 1 + 8000));
+    expect(run.commands).toEqual([{ type: "keep-place", afterMs: 6000 }]);
+    expect(run.state).toMatchObject({ status: "reconnecting", what: "partner" });
+    run.apply(keep);
+    expect(inputs(run)).toEqual([presented]);
+    // Once the place is kept for minutes there is no hurry, and while an answer is awaited there is nothing to say.
+    expect(run.apply(reconnecting(run.nowMs + 300_000)).types).toEqual(["keep-place"]);
+    expect(run.apply(keep).types).toEqual([]);
+    run.answerAll().apply(event({ type: "partner-reconnected", roomId: "room-1" }));
+    expect(run.state).toMatchObject({ status: "connected" });
+    expect(run.apply(keep).types).toEqual([]);
+  });
+
+  test("never waits for longer than 10 s with that, whatever the server's clock shows", () => {
+    const run = connected().apply(reconnecting(9e12));
+    expect(run.commands).toEqual([{ type: "keep-place", afterMs: 10_000 }]);
+    expect(connected().apply(reconnecting(0)).commands).toEqual([
+      { type: "keep-place", afterMs: 0 },
+    ]);
+  });
+
+  test.each<[string, SessionInput]>([
+    ["the path is broken", interrupted(true)],
+    ["the partner has hung up", hungUp],
+  ])("keeps no place when %s", (_why, happens) => {
+    const run = connected().apply(reconnecting(0), happens, keep);
+    expect(run.mutations).toEqual([]);
+  });
+
+  test("whose timers come a minute late, as in a hidden page, waits for the room that is lost by then", () => {
+    const run = connected().apply(reconnecting(0), partnerGone("room-1", "lost"));
+    expect(run.mutations).toEqual(["leave", "connected"]);
+    run.answerAll().apply(keep);
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toMatchObject({ status: "connected", orphaned: true });
+  });
+
+  test("keeps it as soon as the path is back", () => {
+    const run = connected().apply(reconnecting(0), interrupted(true), keep);
+    run.apply(interrupted(false));
+    expect(inputs(run)).toEqual([presented]);
+  });
+
+  test("learns of an absent partner by the state after a reconnect, too", () => {
+    const away = { ...paired("room-1"), partner: "reconnecting", deadline: 0 } as PeerState;
+    const run = connected().apply(disconnected, session(away));
+    expect(run.types).toContain("keep-place");
+  });
+
+  test("without a proof is left as the server has it", () => {
+    const { proof: _, ...bare } = room("room-1");
+    const run = inLobby()
+      .apply(createOffer("room-1"), { type: "call-begun", room: bare, remote })
+      .apply({ type: "call-connected" })
+      .answerAll();
+    expect(run.apply(reconnecting(0)).types).toEqual([]);
+    expect(run.apply(keep).types).toEqual([]);
+    run.apply(disconnected, session(idle));
+    expect(run.mutations).toEqual([]);
+    expect(run.state).toMatchObject({ orphaned: true });
+  });
+
+  test("waits for its lost room, which is whole again when the server says so", () => {
+    const run = orphaned();
+    expect(inputs(run)).toEqual([presented]);
+    const { mutation } = run.model.pending.at(-1) ?? {};
+    expect(mutation && isRelevant(run.model, mutation)).toBe(true);
+    run.answerAll().apply(resync({ ...room("room-1"), proof: "another", ...whole }));
+    expect(run.types).toEqual(["repeat-offer"]);
+    expect(run.state).toMatchObject({ status: "connected", roomId: "room-1" });
+    expect(run.state).not.toHaveProperty("orphaned");
+    // From now on `next` is a skip, and the end of the room offers to meet again, as ever.
+    expect(run.apply(next).types).toEqual(["end-call", "skip"]);
+    expect(run.model.again?.roomId).toBe("room-1");
+    const later = connected().apply(disconnected, session(idle)).answerAll();
+    later.apply(resync({ ...room("room-1"), proof: "another", ...whole }));
+    later.apply(disconnected, session(idle));
+    expect(inputs(later)).toEqual([{ roomId: "room-1", proof: "another" }]);
+  });
+
+  test("presents its proof again after each reconnect, once", () => {
+    const run = orphaned().answerAll();
+    run.apply(disconnected, session(idle), resync(idle));
+    expect(run.mutations).toEqual(["connected"]);
+  });
+
+  test("goes on orphaned when the server knows no such proof, and ends when it is suspended", () => {
+    const run = orphaned();
+    run.apply({ type: "mutation-refused", key: run.key("connected"), error: notInRoom });
+    expect(run.state).toMatchObject({ status: "connected", orphaned: true });
+    const out = orphaned();
+    out.apply({ type: "mutation-refused", key: out.key("connected"), error: suspended });
+    expect(out.state).toMatchObject({ status: "idle", error: { reason: "suspended" } });
+  });
+
+  test("tells a server that has lost it what it sends, and keeps what the partner has said", () => {
+    const off = { audio: true, video: false };
+    const run = connected().apply({ type: "local-media", media: off });
+    run.apply(event({ type: "partner-media", roomId: "room-1", ...off }));
+    run.apply(disconnected, session(idle)).answerAll();
+    expect(run.state).toMatchObject({ orphaned: true, partnerMedia: off });
+    run.apply(resync({ ...room("room-1"), ...whole }));
+    expect(run.commands).toContainEqual({
+      type: "enqueue-telling",
+      mutation: { name: "media", input: { roomId: "room-1", ...off } },
+    });
+    // What the server takes for granted is not what the partner has said.
+    expect(run.state).toMatchObject({ partnerMedia: off });
+  });
+
+  const whole = { status: "paired", partner: "here" } as const;
 });
 
 describe("another peer on the same page", () => {
@@ -1017,7 +1147,8 @@ describe("a peer without autoRejoin", () => {
     const run = alone().apply(disconnected, session(idle));
     const again = past("room-1", run.nowMs);
     run.apply(hungUp);
-    expect(run.mutations).toEqual([]);
+    // The server is not to wait for the room any more.
+    expect(run.mutations).toEqual(["leave"]);
     expect(run.state).toEqual({ status: "idle", ended: "left", again });
   });
 

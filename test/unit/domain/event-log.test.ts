@@ -23,6 +23,7 @@ const room = {
   chat: "direct" as const,
   media: { audio: true, video: true },
   partnerFacts: {},
+  proof: "proof",
 };
 
 describe("the event log", () => {

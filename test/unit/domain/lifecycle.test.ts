@@ -19,6 +19,8 @@ const around: Surroundings = {
   now: 5000,
   wallOffsetMs: 0,
   options: {
+    graceMs: 4000,
+    callKeepMs: 0,
     skipCooldownMs: 0,
     relax: { languageAfterMs: 1000, anybodyAfterMs: 2000 },
     intents: { perS: 0, burst: 1 },
@@ -99,7 +101,7 @@ const table: [what: string, told: LifecycleEvent[], expected: string[]][] = [
     derive(made(transitions.confirm(withHer, connected, "room", around)), withHer, connected),
     [],
   ],
-  ["a drop", derive(presence.detach(alice, bob, 9000, around), alice, bob), []],
+  ["a drop", derive(presence.detach(alice, bob, { since: 5000 }, around), alice, bob), []],
   [
     "a return",
     derive(
