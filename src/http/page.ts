@@ -177,8 +177,13 @@ async function build(index: string, { production }: PageOptions): Promise<Built[
   const { outputs } = await Bun.build({
     entrypoints: [index],
     minify: production,
+    splitting: true,
     publicPath: "/",
-    naming: { entry: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
+    naming: {
+      entry: "[name]-[hash].[ext]",
+      chunk: "[name]-[hash].[ext]",
+      asset: "[name]-[hash].[ext]",
+    },
   });
   const files = outputs.map(async (output) => ({
     path: output.path,
