@@ -169,6 +169,13 @@ class Page extends Surface {
       extras.toggleAttribute("data-open", isOpen);
     };
     more.addEventListener("click", () => open(more.ariaExpanded !== "true"));
+    extras.addEventListener("click", ({ target }) => {
+      if (more.ariaExpanded !== "true" || !(target instanceof Element)) return;
+      // Block takes a second press.
+      if (!target.closest("button:not(#block)")) return;
+      open(false);
+      more.focus();
+    });
     document.addEventListener("pointerdown", ({ target }) => {
       if (target instanceof Node && !extras.contains(target) && !more.contains(target)) open(false);
     });

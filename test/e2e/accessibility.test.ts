@@ -91,7 +91,7 @@ test("the page has no violations, in any state and at any size", async () => {
     });
   await bob.by("chat-input").pressSequentially("And");
   await alice.by("typing").waitFor();
-  await alice.by("stats-toggle").click();
+  await alice.press("stats-toggle");
   expect(await alice.by("partner-facts").innerText()).toBe("Region: Eu");
   await check("in a call");
   expect(await alice.by("typing").isVisible()).toBe(true);

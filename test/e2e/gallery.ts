@@ -62,16 +62,16 @@ async function inACall(stage: Stage): Promise<void> {
   await bob.say("Only when nobody is looking.");
   await alice.reads("Only when nobody");
   await take(alice, "connected");
-  await alice.by("fill").dispatchEvent("click");
+  await alice.press("fill");
   await take(alice, "connected-other-view");
-  await alice.by("fill").dispatchEvent("click");
-  await alice.by("stats-toggle").dispatchEvent("click");
+  await alice.press("fill");
+  await alice.press("stats-toggle");
   await alice
     .by("stats")
     .getByText(/^\d+ × \d+/)
     .waitFor();
   await take(alice, "stats");
-  await alice.by("stats-toggle").dispatchEvent("click");
+  await alice.press("stats-toggle");
   await alice.by("chat-toggle").click();
   await bob.say("Are you still there?");
   await alice.page.locator("#unread:not([hidden])").waitFor();
