@@ -16,7 +16,7 @@ const client = join(dist, clientManifest.name);
 
 /** Paths under `src`, without extension. */
 const serverEntries = ["server", "trpc-ws/trpc-ws"];
-const clientEntries = ["client/index", "client/react"];
+const clientEntries = ["client/index", "client/native", "client/react"];
 const router = "rpc/router";
 
 /** The page is bundled with all that it needs; what the server imports is installed beside it. */
@@ -72,7 +72,8 @@ async function bundleServer(): Promise<void> {
 async function bundleClient(): Promise<void> {
   await Bun.build({
     entrypoints: clientEntries.map(sourceFile),
-    target: "browser",
+    // For browsers Bun adds code that preloads chunks: it needs `import.meta`, which React Native has not, and runs on import.
+    target: "node",
     splitting: true,
     // A frontend has a bundler, a minifier and perhaps a tRPC client of its own.
     packages: "external",
@@ -143,6 +144,7 @@ async function writeClientManifest(): Promise<void> {
   });
   const exports = {
     ".": entry("index"),
+    "./native": entry("native"),
     "./react": entry("react"),
     "./package.json": "./package.json",
   };

@@ -7,6 +7,7 @@ import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
 import { flag, integer, list, secret } from "./config-values.ts";
+import { iceProblems, iceVariables, readIceConfig } from "./ice-config.ts";
 import { isName, lobbyCharsMax } from "./rpc/identity.ts";
 import {
   moderationProblems,
@@ -74,23 +75,6 @@ const webOrigin = originText.pipe(
     .regex(/^https?:/, "must begin with http:// or https://: it is the address people open"),
 );
 
-const hostAndPort = String.raw`(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::\d{1,5})?`;
-/** RFC 7064, 3.1 and RFC 7065, 3.1, as browsers parse them: what they refuse throws in every page. */
-const stunUrl = new RegExp(`^stuns?:${hostAndPort}$`);
-const turnUrl = new RegExp(`^turns?:${hostAndPort}(?:\\?transport=(?:udp|tcp))?$`);
-
-const iceUrls = (pattern: RegExp, form: string) =>
-  list.pipe(
-    z.array(
-      z.string().refine((text) => pattern.test(text) && portFits(text), {
-        error: ({ input }) =>
-          `"${String(input)}" is not a URL like ${form}, which is all that browsers take`,
-      }),
-    ),
-  );
-
-const portFits = (url: string) => Number(/:(\d{1,5})(?:\?|$)/.exec(url)?.[1] ?? 1) <= 65535;
-
 const secrets = list.pipe(z.array(secret("each secret")).min(1));
 
 /** Lobbies that peers can choose: so many series each metric by lobby has at most. */
@@ -133,16 +117,7 @@ const variables = z.object({
   GRACE_MS: integer(0, 3_600_000).default(15_000),
   FACTS_FILE: z.string().optional(),
   DRAIN_MS: integer(0, 600_000).default(25_000),
-  STUN_URLS: iceUrls(stunUrl, "stun:host:3478 (no slashes, no query)").default([
-    "stun:stun.l.google.com:19302",
-  ]),
-  TURN_URLS: iceUrls(
-    turnUrl,
-    "turn:host:3478?transport=udp (no slashes; transport=udp, transport=tcp or nothing)",
-  ).default([]),
-  TURN_SECRET: secrets.optional(),
-  TURN_TTL_S: integer(60, 86_400).default(300),
-  FORCE_RELAY: flag.default(false),
+  ...iceVariables,
   CHAT: z.enum(["direct", "server"]).optional(),
   LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
   LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
@@ -183,13 +158,10 @@ const config = variables
   .superRefine((env, context) => {
     const require = (variable: string, message: string) =>
       context.addIssue({ code: "custom", path: [variable], message });
-    if (env.TURN_URLS.length > 0 && env.TURN_SECRET === undefined)
-      require("TURN_SECRET", "is needed with TURN_URLS");
-    if (env.FORCE_RELAY && env.TURN_URLS.length === 0)
-      require("TURN_URLS", "is needed with FORCE_RELAY: without TURN no call could connect");
     if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
       require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
     const misfits = [
+      ...iceProblems(env),
       ...redisProblems(env),
       ...eventsProblems(env),
       ...authProblems(env),
@@ -282,14 +254,7 @@ const config = variables
     lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
     graceMs: env.GRACE_MS,
     drainMs: env.DRAIN_MS,
-    ice: {
-      stunUrls: env.STUN_URLS,
-      turnUrls: env.TURN_URLS,
-      // The first signs credentials; the others are accepted by a TURN server while the secret is rotated.
-      turnSecret: env.TURN_SECRET?.[0],
-      turnTtlS: env.TURN_TTL_S,
-    },
-    forceRelay: env.FORCE_RELAY,
+    ...readIceConfig(env),
     // Absent: as it is without, or with, a hook that sees each text.
     chat: env.CHAT,
     admission: {

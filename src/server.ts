@@ -8,6 +8,14 @@ export {
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
 export { challenge } from "./rpc/challenge.ts";
 export { reject as refuse } from "./domain/rejection.ts";
+export {
+  cloudflareTurn,
+  twilioTurn,
+  type IceAnswer,
+  type IceProvider,
+  type IceRequest,
+  type ProvidedServer,
+} from "./turn-providers.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { LaneHook } from "./rpc/lane.ts";
 export type { IsOperator } from "./rpc/operator-hook.ts";

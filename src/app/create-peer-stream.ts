@@ -18,6 +18,7 @@ import { refusal, unwrap } from "../rpc/errors.ts";
 import type { AppRouter } from "../rpc/router.ts";
 import type { ReportNotice } from "../signaling/reports.ts";
 import { createSystem, type System } from "../system.ts";
+import { createProvider } from "../turn-providers.ts";
 import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
@@ -163,6 +164,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
 export interface OpenParts extends Pick<
   Hooks,
   | "authenticate"
+  | "ice"
   | "admit"
   | "lane"
   | "message"
@@ -211,6 +213,10 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const [memoryKey = system.id()] = secrets;
   const assembly = assemble({
     ...config,
+    ice: {
+      ...config.ice,
+      provide: parts.ice ?? (config.turnProvider && createProvider(config.turnProvider)),
+    },
     system,
     engine,
     marks,

@@ -6,6 +6,7 @@ import type { Hooks } from "./options.ts";
 export const hookNames: ReadonlySet<string> = new Set<keyof Hooks>([
   "facts",
   "authenticate",
+  "ice",
   "admit",
   "lane",
   "message",

@@ -11,6 +11,7 @@ import {
   type JWK,
   type JWTVerifyGetKey,
 } from "jose";
+import { boundedText } from "../http/bounded-text.ts";
 import type { Log } from "../observe/log.ts";
 import type { System } from "../system.ts";
 
@@ -134,26 +135,13 @@ export async function fetchKeys(url: string, schedule: System["schedule"]): Prom
       void response.body?.cancel();
       throw new Error(`the answer is ${response.status}, not 200`);
     }
-    const set = parseKeySet(await textOf(response));
+    const set = parseKeySet(await boundedText(response, bytesMax));
     const keys = (await Promise.all(set.keys.map(usableKey))).filter((key) => key !== undefined);
     if (keys.length === 0) throw new Error("it has no public key that tokens can be verified by");
     return keys;
   } finally {
     cancel();
   }
-}
-
-/** @throws if the text is longer than a key set can be. */
-async function textOf(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > bytesMax) throw new Error(`the answer is longer than ${bytesMax} bytes`);
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text;
 }
 
 function parseKeySet(text: string): JSONWebKeySet {

@@ -16,6 +16,8 @@ import type { MessageFallback, MessageHook } from "../rpc/message-review.ts";
 import { hookNames, hookProblems } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
+import { ttlDefaultS } from "../ice-config.ts";
+import type { IceProvider } from "../turn-providers.ts";
 
 /** A text is split at its commas. */
 type List = string | readonly string[];
@@ -59,7 +61,15 @@ export interface Settings {
   turnUrls?: List | undefined;
   /** The TURN servers' shared secret (coturn's `static-auth-secret`). */
   turnSecret?: List | undefined;
-  /** How long TURN credentials are valid (seconds). Default: 300. */
+  /** Who gives TURN credentials in place of a secret: "cloudflare" or "twilio". Default: nobody. For others: `ice`. */
+  turnProvider?: "cloudflare" | "twilio" | undefined;
+  /** Cloudflare's id of a TURN key, or Twilio's account SID. */
+  turnProviderId?: string | undefined;
+  /** The token of that key, or of that account. */
+  turnProviderToken?: string | undefined;
+  /** The origin of the provider's interface. Default: its own. */
+  turnProviderUrl?: string | undefined;
+  /** How long TURN credentials are valid (seconds). Default: 300; those of a provider 14,400. */
   turnTtlS?: number | undefined;
   /** Every call goes through TURN, so that no peer learns another's address. Default: false. */
   forceRelay?: boolean | undefined;
@@ -198,6 +208,11 @@ export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
   facts?: Declared | undefined;
   /** Who each peer is: see `Authenticate`. Default: all are anonymous. */
   authenticate?: Authenticate | undefined;
+  /**
+   * Gives ICE servers with TURN credentials: see `IceProvider`; `cloudflareTurn` and `twilioTurn` make one. Default: they are made by
+   * `turnSecret`, if there is one.
+   */
+  ice?: IceProvider | undefined;
   /** Asked before each join: see `AdmitHook`. Default: everybody may. */
   admit?: AdmitHook<Declared> | undefined;
   /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
@@ -291,11 +306,13 @@ export function readOptions(env: Record<string, string | undefined>): ProgramOpt
 export function configOf(options: PeerStreamOptions, randomSecret: string): HostedConfig {
   const env: Record<string, string> = { LOG_LEVEL: "warn", NODE_ENV: "production" };
   if (options.redisUrl === undefined) env["SESSION_SECRET"] = randomSecret;
+  if (options.ice) env["TURN_TTL_S"] = String(ttlDefaultS.provided);
   const problems: string[] = [];
   for (const [name, value] of Object.entries(options)) {
     const variable = variableOf.get(name);
     if (value === undefined) continue;
     if (hookNames.has(name)) problems.push(...hookProblems(name, value));
+    else if (isRelayForced(options, name)) continue;
     else if (variable === undefined) problems.push(`${name}: is no option${didYouMean(name)}`);
     else if (variable === "NODE_ENV") env[variable] = value === true ? "development" : "production";
     else if (!ofProgram.has(variable)) {
@@ -310,14 +327,22 @@ export function configOf(options: PeerStreamOptions, randomSecret: string): Host
   if ("problems" in config) problems.push(...config.problems.map(inTermsOfOptions));
   else if (options.lane && config.laneAfterMs === 0)
     problems.push("lane: is asked only where there are lanes: set laneAfterMs as well");
+  for (const name of ["turnUrls", "turnProvider"] as const)
+    if (options.ice && options[name] !== undefined)
+      problems.push(`ice: and ${name} exclude each other: set one of them`);
   if (options.facts && options.factsFile !== undefined)
     problems.push("facts: and factsFile exclude each other: set one of them");
   const declared = readFactsOf(options);
   const at = options.facts ? "facts" : "factsFile";
   problems.push(...(declared?.problems ?? []).map((problem) => `${at}: ${problem}`));
   if (problems.length > 0 || "problems" in config) throw new ConfigError(problems);
-  return declared?.facts ? { ...config, facts: declared.facts } : config;
+  const hosted = isRelayForced(options, "forceRelay") ? { ...config, forceRelay: true } : config;
+  return declared?.facts ? { ...hosted, facts: declared.facts } : hosted;
 }
+
+/** A variable would have to come with those about TURN, in whose place there is a hook. */
+const isRelayForced = ({ ice, forceRelay }: PeerStreamOptions, name: string): boolean =>
+  name === "forceRelay" && ice !== undefined && forceRelay === true;
 
 function readFactsOf({ facts, factsFile }: PeerStreamOptions): ReadFacts | undefined {
   if (facts !== undefined) return readFacts(facts);

@@ -1,4 +1,5 @@
 /** Makes calls in order over requests that have none: one group at a time. */
+import type { Timer, Timers } from "./platform.ts";
 import { readRefusal } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 
@@ -14,16 +15,18 @@ interface Waiting {
 export class CallLane {
   readonly #groupMax: number;
   readonly #random: () => number;
+  readonly #timers: Timers;
   #waiting: Waiting[] = [];
   #isBusy = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   /** Groups in a row with a call that was not answered. */
   #failures = 0;
 
   /** @param groupMax - how many calls are started together at most; @param random - returns a number in [0, 1). */
-  constructor(groupMax: number, random: () => number) {
+  constructor(groupMax: number, random: () => number, timers: Timers) {
     this.#groupMax = groupMax;
     this.#random = random;
+    this.#timers = timers;
   }
 
   /** Makes a call in its turn. Rejects as the call does, and when it is cleared before its turn. */
@@ -40,7 +43,7 @@ export class CallLane {
 
   /** Rejects the calls that have not been made yet. */
   clear(): void {
-    clearTimeout(this.#timer);
+    this.#timers.clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const { cancel } of this.#waiting.splice(0)) cancel();
   }
@@ -63,7 +66,7 @@ export class CallLane {
       return this.#proceed();
     }
     const delayMs = retryDelayMs(this.#failures++, this.#random());
-    this.#timer = setTimeout(() => {
+    this.#timer = this.#timers.setTimeout(() => {
       this.#timer = undefined;
       void this.#proceed();
     }, delayMs);

@@ -5,13 +5,25 @@ import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
+import type { Log } from "./log.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
+import { browserTimers, type Timers } from "./platform.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
   connect(configuration: RTCConfiguration): RTCPeerConnection;
   stream(): MediaStream;
+}
+
+/** A stream of these tracks. */
+export function streamOf(
+  rtc: Pick<Rtc, "stream">,
+  tracks: readonly MediaStreamTrack[],
+): MediaStream {
+  const stream = rtc.stream();
+  for (const track of tracks) stream.addTrack(track);
+  return stream;
 }
 
 /** What a call reports. Nothing is reported after `end()`. */
@@ -41,6 +53,8 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
+  timers?: Timers;
+  log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
   canSignal?: () => boolean;
   /**
@@ -116,14 +130,15 @@ class PeerConnectionCall implements Call {
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
     this.remote = rtc.stream();
-    const pc = rtc.connect({
+    const configuration = {
       iceServers: room.iceServers,
       iceTransportPolicy: room.relayOnly ? "relay" : "all",
       bundlePolicy: "max-bundle",
-    });
+    } as const;
+    const pc = rtc.connect(configuration);
     this.#pc = pc;
     this.#channel = new DataChannel(pc);
-    this.#monitor = this.#createMonitor(room.polite, canSignal);
+    this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
       room,
@@ -138,14 +153,14 @@ class PeerConnectionCall implements Call {
     );
     this.#restart = new IceRestart({
       pc,
-      iceServers: room.iceServers,
+      configuration,
       fetchIceServers,
       onPartnerRestart: () => this.#monitor.onPartnerRestart(),
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
     this.#tracks = new MediaTracks(pc, room.mode, this.remote, ended);
-    this.#listen(ended);
+    this.#listen(ended, parts.log);
     try {
       this.#tracks.send(local);
     } catch (fault) {
@@ -215,7 +230,10 @@ class PeerConnectionCall implements Call {
     this.#tracks.end();
   }
 
-  #createMonitor(polite: boolean, canSignal: () => boolean): IceMonitor {
+  #createMonitor(
+    { room, timers = browserTimers }: CallParts,
+    canSignal: () => boolean,
+  ): IceMonitor {
     return new IceMonitor(
       {
         restart: () => void this.#restart.restart(),
@@ -227,18 +245,29 @@ class PeerConnectionCall implements Call {
         },
         giveUp: () => this.#fail(),
       },
-      polite,
+      room.polite,
+      timers,
     );
   }
 
-  #listen(signal: AbortSignal): void {
+  #listen(signal: AbortSignal, log?: Log): void {
     const pc = this.#pc;
     pc.addEventListener(
       "iceconnectionstatechange",
-      () => this.#monitor.onStateChange(pc.iceConnectionState),
+      () => {
+        log?.("debug", `ice ${pc.iceConnectionState}`);
+        this.#monitor.onStateChange(pc.iceConnectionState);
+      },
       { signal },
     );
-    pc.addEventListener("connectionstatechange", () => this.#onConnectionStateChange(), { signal });
+    pc.addEventListener(
+      "connectionstatechange",
+      () => {
+        log?.("debug", `connection ${pc.connectionState}`);
+        this.#onConnectionStateChange();
+      },
+      { signal },
+    );
     this.#channel.listen(
       {
         opened: () => this.mediaChanged(),

@@ -82,11 +82,12 @@ export interface Choice {
   microphone?: string;
 }
 
-/** The required part of `navigator.mediaDevices`, which is undefined in insecure contexts. */
+/** The required part of `navigator.mediaDevices`, which is undefined in insecure contexts; without `getDisplayMedia` on phones. */
 export type MediaSource = Pick<
   MediaDevices,
   "getUserMedia" | "enumerateDevices" | "addEventListener" | "removeEventListener"
->;
+> &
+  Partial<Pick<MediaDevices, "getDisplayMedia">>;
 
 /** What a camera is made of. */
 export interface CameraParts {

@@ -36,7 +36,7 @@ export function createChallengeSolver({
     const solution =
       (await solveInWorker(challengeWorker, parameters, signal)) ??
       (await solveWork(parameters, BREATHE_MS, signal));
-    signal.throwIfAborted();
+    if (signal.aborted) throw new Error("the search was aborted");
     return btoa(JSON.stringify({ challenge: signed, solution }));
   };
 }

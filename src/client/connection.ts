@@ -6,7 +6,7 @@ import type { TRPCClientError } from "@trpc/client";
 import type { CaseAnswer, IceServer, PeerEvent } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
 import type { Fetch } from "./diagnosis.ts";
-import { httpUrlOf } from "./endpoint-url.ts";
+import { sendLeaveOnUnload } from "./leave-on-unload.ts";
 import {
   callMutation,
   type Answer,
@@ -16,10 +16,16 @@ import {
   type Rpc,
   type AnyAppRouter,
 } from "./mutations.ts";
-import { credentialHeaders } from "./rpc-http.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import { STEADY_MS } from "./rpc-socket.ts";
+import {
+  createPlatform,
+  type Platform,
+  type PlatformOptions,
+  type Timer,
+  type Timers,
+} from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
 import { TransportChoice } from "./transport-choice.ts";
@@ -77,7 +83,10 @@ export interface Connection {
 }
 
 /** What a connection is made of. */
-export interface ConnectionParts {
+export interface ConnectionParts extends Pick<
+  PlatformOptions,
+  "WebSocket" | "fetch" | "setTimeout" | "clearTimeout"
+> {
   /** The `ws:` or `wss:` URL of tRPC's endpoint; a function is called when the socket is needed. */
   url: string | (() => string);
   tokens: TokenStore;
@@ -85,9 +94,7 @@ export interface ConnectionParts {
   auth?: () => Promise<string | undefined>;
   /** Default: those of `fetch`. */
   credentials?: RequestCredentials;
-  /** Replaceable for tests; the globals by default. */
-  WebSocket?: typeof WebSocket;
-  fetch?: Fetch;
+  /** Replaceable for tests. */
   random?: () => number;
 }
 
@@ -107,6 +114,8 @@ interface EventStream {
 
 class RpcConnection implements Connection {
   readonly #parts: ConnectionParts;
+  readonly #platform: Platform;
+  readonly #timers: Timers;
   readonly #fetch: Fetch;
   readonly #random: () => number;
   /** What `auth` has resolved with last: an unloading page can't wait for it. */
@@ -118,8 +127,8 @@ class RpcConnection implements Connection {
   #listener: ConnectionListener | undefined;
   #lastEventId: string | undefined;
   #transportKind: TransportKind = "websocket";
-  #resubscribeTimer: ReturnType<typeof setTimeout> | undefined;
-  #firstConnectTimer: ReturnType<typeof setTimeout> | undefined;
+  #resubscribeTimer: Timer | undefined;
+  #firstConnectTimer: Timer | undefined;
   /** Streams in a row that ended soon after their first event, or before it. */
   #failures = 0;
   /** The server has a session for this connection. */
@@ -129,9 +138,11 @@ class RpcConnection implements Connection {
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
     const { credentials } = parts;
-    const anyFetch: Fetch = parts.fetch ?? ((target, init) => fetch(target, init));
+    this.#platform = createPlatform(parts);
+    const { fetch, timers } = this.#platform;
+    this.#timers = timers;
     this.#fetch = (target, init) =>
-      anyFetch(target, credentials === undefined ? init : { credentials, ...init });
+      fetch(target, credentials === undefined ? init : { credentials, ...init });
     this.#random = parts.random ?? Math.random;
   }
 
@@ -171,20 +182,7 @@ class RpcConnection implements Connection {
   sendLeaveOnUnload(): void {
     const token = this.#parts.tokens.read();
     if (!this.#hasSession || !this.#choice || token === undefined) return;
-    this.#choice.current.sendLast({
-      id: "leave-on-unload",
-      method: "mutation",
-      params: { path: "leave", input: {} },
-    });
-    // The frame may not be transmitted before the page is gone. A fetch with `keepalive` outlives it (Fetch, 2.2.5).
-    const headers = {
-      ...credentialHeaders(token, this.#auth),
-      "content-type": "application/json",
-    };
-    const init = { method: "POST", keepalive: true, headers, body: "{}" };
-    this.#fetch(httpUrlOf(this.#choice.url, "/leave"), init).catch(() => {
-      // The server detects the closed socket instead, and its grace expires.
-    });
+    sendLeaveOnUnload(this.#choice, this.#fetch, token, this.#auth);
   }
 
   close(): void {
@@ -215,13 +213,16 @@ class RpcConnection implements Connection {
 
   #createChoice(): TransportChoice {
     const { url, tokens } = this.#parts;
+    const sockets = this.#platform.WebSocket;
+    if (!sockets) throw new Error("there is no WebSocket here");
     const choice: TransportChoice = new TransportChoice(
       {
         url: typeof url === "string" ? url : url(),
         tokens,
         auth: async () => (this.#auth = await this.#parts.auth?.()),
-        WebSocket: this.#parts.WebSocket ?? WebSocket,
+        WebSocket: sockets,
         fetch: this.#fetch,
+        timers: this.#timers,
         random: this.#random,
       },
       {
@@ -306,11 +307,15 @@ class RpcConnection implements Connection {
   #onLost(listener: ConnectionListener): void {
     this.#choice?.streamLost();
     if (this.#hasSession) listener.disconnected();
-    else this.#firstConnectTimer ??= setTimeout(() => listener.disconnected(), FIRST_CONNECT_MS);
+    else
+      this.#firstConnectTimer ??= this.#timers.setTimeout(
+        () => listener.disconnected(),
+        FIRST_CONNECT_MS,
+      );
   }
 
   #clearFirstConnect(): void {
-    clearTimeout(this.#firstConnectTimer);
+    this.#timers.clearTimeout(this.#firstConnectTimer);
     this.#firstConnectTimer = undefined;
   }
 
@@ -337,16 +342,16 @@ class RpcConnection implements Connection {
   #resubscribe(listener: ConnectionListener, afterMs: number): void {
     const sinceMs = this.#stream?.firstEventAtMs;
     if (sinceMs !== undefined && performance.now() - sinceMs >= STEADY_MS) this.#failures = 0;
-    clearTimeout(this.#resubscribeTimer);
+    this.#timers.clearTimeout(this.#resubscribeTimer);
     const delayMs = afterMs + retryDelayMs(this.#failures++, this.#random());
-    this.#resubscribeTimer = setTimeout(() => this.#subscribe(listener), delayMs);
+    this.#resubscribeTimer = this.#timers.setTimeout(() => this.#subscribe(listener), delayMs);
   }
 
   /** Subscribes on the current transport, where the previous one does not work. */
   #replaceStream(): void {
     const listener = this.#listener;
     if (!listener) return;
-    clearTimeout(this.#resubscribeTimer);
+    this.#timers.clearTimeout(this.#resubscribeTimer);
     const previous = this.#stream;
     this.#stream = undefined;
     previous?.unsubscribe();
@@ -362,7 +367,7 @@ class RpcConnection implements Connection {
   }
 
   #completeMove(stream: EventStream): void {
-    clearTimeout(this.#resubscribeTimer);
+    this.#timers.clearTimeout(this.#resubscribeTimer);
     const previous = this.#stream;
     this.#stream = stream;
     this.#nextStream = undefined;
@@ -378,7 +383,7 @@ class RpcConnection implements Connection {
 
   #unsubscribe(): void {
     this.#clearFirstConnect();
-    clearTimeout(this.#resubscribeTimer);
+    this.#timers.clearTimeout(this.#resubscribeTimer);
     this.#dropNextStream();
     const stream = this.#stream;
     this.#stream = undefined;

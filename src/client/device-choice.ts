@@ -1,7 +1,8 @@
 /** The camera and microphone that were chosen last, kept in the page's storage. */
 import type { Choice } from "./camera.ts";
 
-const STORAGE_KEY = "peer-stream.devices";
+/** The storage key of the choice. */
+export const deviceChoiceKey = "peer-stream.devices";
 
 /** Remembers the chosen devices. Without a working storage the choice is valid for this page only. */
 export function writeDeviceChoice(
@@ -9,7 +10,7 @@ export function writeDeviceChoice(
   choice: Choice,
 ): void {
   try {
-    storage?.setItem(STORAGE_KEY, JSON.stringify(choice));
+    storage?.setItem(deviceChoiceKey, JSON.stringify(choice));
   } catch {
     // Blocked cookies, or an exceeded quota.
   }
@@ -18,7 +19,7 @@ export function writeDeviceChoice(
 /** The remembered devices; empty if there are none, or the stored value is invalid. */
 export function readDeviceChoice(storage: Pick<Storage, "getItem"> | undefined): Choice {
   try {
-    const stored: unknown = JSON.parse(storage?.getItem(STORAGE_KEY) ?? "{}");
+    const stored: unknown = JSON.parse(storage?.getItem(deviceChoiceKey) ?? "{}");
     if (typeof stored !== "object" || stored === null) return {};
     const id = (name: string) => {
       const value: unknown = Reflect.get(stored, name);

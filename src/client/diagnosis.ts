@@ -1,5 +1,6 @@
 /** Finds out over HTTP why a socket can't be opened: another origin, a wrong URL, or a server that is down. */
 import { httpUrlOf } from "./endpoint-url.ts";
+import type { Timers } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /** A server that does not respond within this time is down (milliseconds). */
@@ -24,26 +25,35 @@ export type Fetch = (url: string, init: RequestInit) => Promise<unknown>;
  * "fail the WebSocket connection" gives no reason), so the same URL is requested over HTTP. A Peer Stream server responds
  * to a plain GET of its endpoint with 426, or with 403 and its own JSON to a page that it does not accept.
  */
-export async function diagnose(serverUrl: string, fetch: Fetch): Promise<Diagnosis> {
+export async function diagnose(
+  serverUrl: string,
+  fetch: Fetch,
+  { setTimeout, clearTimeout }: Timers,
+): Promise<Diagnosis> {
   const url = httpUrlOf(serverUrl);
+  const limit = new AbortController();
+  const timeout = setTimeout(() => limit.abort(), RESPONSE_MS_MAX);
   const request = (init: RequestInit) =>
-    fetch(url, {
-      cache: "no-store",
-      credentials: "omit",
-      signal: AbortSignal.timeout(RESPONSE_MS_MAX),
-      ...init,
-    });
-  let response: unknown;
+    fetch(url, { cache: "no-store", credentials: "omit", signal: limit.signal, ...init });
   try {
-    response = await request({ headers: { accept: "application/json" } });
+    const response = responseOf(await request({ headers: { accept: "application/json" } }));
+    return response ? await classify(response, serverUrl) : "down";
   } catch {
     // There is no response, or it has no CORS headers. A `no-cors` request distinguishes the two.
-    return request({ mode: "no-cors" }).then(
-      () => "unreadable",
-      () => "down",
+    return await request({ mode: "no-cors" }).then(
+      () => "unreadable" as const,
+      () => "down" as const,
     );
+  } finally {
+    clearTimeout(timeout);
   }
-  return response instanceof Response ? classify(response, serverUrl) : "down";
+}
+
+/** What `fetch` has resolved with, if that is a response: of any `fetch`, which may have a class of its own. */
+export function responseOf(answer: unknown): Response | undefined {
+  return typeof answer === "object" && answer !== null && "status" in answer
+    ? (answer as Response)
+    : undefined;
 }
 
 /** Temporary statuses below 500 (RFC 9110, 15.5; RFC 6585; RFC 8470). */

@@ -26,22 +26,18 @@ export function readEndpointUrl(
   if (isPath && pageUrl === undefined) return undefined;
   if (!/^(wss?|https?):$/.test(url.protocol))
     throw refuse(`is no address on a ${url.protocol} page`);
-  url.protocol = url.protocol.replace("http", "ws");
-  return url.href;
+  // React Native's URL can't be changed.
+  return url.href.replace(/^http/, "ws");
 }
 
 /**
  * The same endpoint over HTTP, without user name and password, which `fetch` does not accept.
  *
+ * @param serverUrl - as `readEndpointUrl` returns it.
  * @param path - appended to the endpoint's path.
  */
 export function httpUrlOf(serverUrl: string, path = ""): string {
-  const url = new URL(serverUrl);
-  url.protocol = url.protocol.replace("ws", "http");
-  url.username = "";
-  url.password = "";
-  url.pathname += path;
-  return url.href;
+  return serverUrl.replace(/^ws(s?:\/\/)([^/]*@)?([^?]*)/, `http$1$3${path}`);
 }
 
 function parse(text: string, base: string | undefined): URL | undefined {

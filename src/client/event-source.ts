@@ -1,5 +1,6 @@
 /** An `EventSource` for tRPC's `httpSubscriptionLink` that reads the stream by `fetch`, so that the token goes in a header. */
-import type { Fetch } from "./diagnosis.ts";
+import { responseOf, type Fetch } from "./diagnosis.ts";
+import type { Timers } from "./platform.ts";
 import { createEventParser, type ParsedEvent } from "./event-stream-parser.ts";
 
 /** A response must begin within this time (milliseconds). A proxy that holds responses back is detected by it. */
@@ -7,7 +8,7 @@ const BEGIN_MS_MAX = 10_000;
 
 /** An `EventSource` class, and control over all its instances. */
 export interface EventSources {
-  readonly EventSource: new (url: string) => EventTarget & Source;
+  readonly EventSource: new (url: string) => Source;
   /** Ends all streams, as a dropped connection would. */
   drop(): void;
 }
@@ -17,22 +18,42 @@ interface Source {
   readonly OPEN: number;
   readonly CLOSED: number;
   readyState: number;
+  addEventListener(type: string, listener: (event: StreamEvent) => void): void;
+  removeEventListener(): void;
   close(): void;
+}
+
+/** React Native has no class `Event`, nor `EventTarget`. */
+interface StreamEvent {
+  readonly type: string;
+}
+
+class StreamTarget {
+  readonly #listeners: [type: string, listener: (event: StreamEvent) => void][] = [];
+
+  addEventListener(type: string, listener: (event: StreamEvent) => void): void {
+    this.#listeners.push([type, listener]);
+  }
+
+  /** tRPC's client closes the stream instead. */
+  removeEventListener(): void {}
+
+  emit(event: StreamEvent): void {
+    for (const [type, listener] of this.#listeners) if (type === event.type) listener(event);
+  }
 }
 
 /**
  * Why a stream ended. tRPC's client makes a `TRPCClientError` of it: with `data` if there is an `error` of the server (in
  * the shape of an error response), else with the message alone.
  */
-class StreamEnd extends Event {
+interface StreamEnd extends StreamEvent {
   readonly message: string;
   readonly error: unknown;
+}
 
-  constructor(message: string, error?: unknown) {
-    super("error");
-    this.message = message;
-    this.error = error;
-  }
+function streamEnd(message: string, error?: unknown): StreamEnd {
+  return { type: "error", message, error };
 }
 
 /**
@@ -44,17 +65,18 @@ class StreamEnd extends Event {
 export function createEventSources(
   fetch: Fetch,
   headers: () => Promise<Record<string, string>>,
+  { setTimeout, clearTimeout }: Timers,
 ): EventSources {
   const open = new Set<FetchedEventSource>();
 
-  class FetchedEventSource extends EventTarget implements Source {
+  class FetchedEventSource extends StreamTarget implements Source {
     readonly CONNECTING = 0;
     readonly OPEN = 1;
     readonly CLOSED = 2;
     readyState = 0;
     readonly #controller = new AbortController();
     readonly #beginTimeout = setTimeout(
-      () => this.end(new StreamEnd("the stream of events does not begin")),
+      () => this.end(streamEnd("the stream of events does not begin")),
       BEGIN_MS_MAX,
     );
 
@@ -63,7 +85,7 @@ export function createEventSources(
       open.add(this);
       this.#read(url).then(
         (end) => this.end(end),
-        (cause: unknown) => this.end(new StreamEnd(`the stream of events broke: ${String(cause)}`)),
+        (cause: unknown) => this.end(streamEnd(`the stream of events broke: ${String(cause)}`)),
       );
     }
 
@@ -77,17 +99,18 @@ export function createEventSources(
     end(why: StreamEnd): void {
       if (this.readyState === this.CLOSED) return;
       this.close();
-      this.dispatchEvent(why);
+      this.emit(why);
     }
 
     /** Reads the stream, and returns why it ended. Rejects if the connection breaks. */
     async #read(url: string): Promise<StreamEnd> {
-      const response = await fetch(url, {
+      const answer = await fetch(url, {
         headers: { accept: "text/event-stream", ...(await headers()) },
         cache: "no-store",
         signal: this.#controller.signal,
       });
-      if (!(response instanceof Response)) return new StreamEnd("there is no response");
+      const response = responseOf(answer);
+      if (!response) return streamEnd("there is no response");
       const type = response.headers.get("content-type") ?? "";
       if (!response.ok || !response.body || !type.startsWith("text/event-stream"))
         return readError(response);
@@ -98,23 +121,24 @@ export function createEventSources(
       for (;;) {
         const { done, value } = await reader.read();
         clearTimeout(this.#beginTimeout);
-        if (done) return new StreamEnd("the stream of events has ended");
+        if (done) return streamEnd("the stream of events has ended");
         parse(decoder.decode(value, { stream: true }));
       }
     }
 
-    #dispatch({ type, data, lastEventId }: ParsedEvent): void {
+    #dispatch(event: ParsedEvent): void {
       if (this.readyState === this.CLOSED) return;
+      const { type, data } = event;
       // tRPC's client would wait for a reconnect after some of these, which is not made here.
       if (type === "serialized-error") return this.end(toStreamEnd(data));
-      this.dispatchEvent(new MessageEvent(type, { data, lastEventId }));
+      this.emit(event);
     }
   }
 
   return {
     EventSource: FetchedEventSource,
     drop() {
-      for (const source of open) source.end(new StreamEnd("the stream of events was dropped"));
+      for (const source of open) source.end(streamEnd("the stream of events was dropped"));
     },
   };
 }
@@ -126,17 +150,17 @@ async function readError(response: Response): Promise<StreamEnd> {
     const body: unknown = await response.json();
     const [first]: unknown[] = [body].flat();
     if (typeof first === "object" && first !== null && "error" in first)
-      return new StreamEnd(message, first.error);
+      return streamEnd(message, first.error);
   } catch {}
-  return new StreamEnd(message);
+  return streamEnd(message);
 }
 
 /** @param json - the error of an error response. */
 function toStreamEnd(json: string): StreamEnd {
   const message = "the server ended the stream of events";
   try {
-    return new StreamEnd(message, JSON.parse(json));
+    return streamEnd(message, JSON.parse(json));
   } catch {
-    return new StreamEnd(message);
+    return streamEnd(message);
   }
 }

@@ -1,5 +1,7 @@
 /** Samples what this peer's own camera shows, for a classifier in the page. */
 import type { Hint } from "../protocol.ts";
+import { streamOf, type Rtc } from "./call.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 
 /** Options of `sampleFrames`. */
 export interface FrameSampling {
@@ -20,8 +22,8 @@ export interface SamplerParts {
   track(): MediaStreamTrack | undefined;
   /** Sends what `onFrame` has returned. */
   send(hint: Hint): void;
-  /** Replaceable for tests. */
-  createGrabber?: () => FrameGrabber;
+  createGrabber(): FrameGrabber;
+  timers?: Timers;
 }
 
 /** Takes pictures of a track. */
@@ -31,17 +33,18 @@ export interface FrameGrabber {
   end(): void;
 }
 
-const EVERY_MS_MIN = 3000;
-
-/** Samples until the returned function is called. @throws RangeError for a shorter time than 3 s. */
+/** Samples until the returned function is called. */
 export function sampleFrames(
-  { everyMs = EVERY_MS_MIN, size = 224, onFrame }: FrameSampling,
-  { track, send, createGrabber = createVideoGrabber }: SamplerParts,
+  { everyMs = 3000, size = 224, onFrame }: FrameSampling,
+  {
+    track,
+    send,
+    createGrabber,
+    timers: { setTimeout, clearTimeout } = browserTimers,
+  }: SamplerParts,
 ): () => void {
-  // Not `<`, which lets NaN pass.
-  if (!(everyMs >= EVERY_MS_MIN)) throw new RangeError(`everyMs must be at least ${EVERY_MS_MIN}`);
   const grabber = createGrabber();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let timer: Timer | undefined;
   let isOver = false;
 
   async function sample(): Promise<void> {
@@ -73,8 +76,11 @@ export function sampleFrames(
 }
 
 /** Plays the track in an element that is in no document. */
-function createVideoGrabber(): FrameGrabber {
-  const video = document.createElement("video");
+export function createVideoGrabber(
+  page: Pick<Document, "createElement">,
+  rtc: Pick<Rtc, "stream">,
+): FrameGrabber {
+  const video = page.createElement("video");
   video.muted = true;
   video.playsInline = true;
   let shown: MediaStreamTrack | undefined;
@@ -82,7 +88,7 @@ function createVideoGrabber(): FrameGrabber {
     async grab(track, size) {
       if (track !== shown) {
         shown = track;
-        video.srcObject = new MediaStream([track]);
+        video.srcObject = streamOf(rtc, [track]);
         await video.play();
       }
       const { videoWidth: width, videoHeight: height } = video;

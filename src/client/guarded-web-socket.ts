@@ -1,4 +1,5 @@
 /** A `WebSocket` class for tRPC's client that reports how its sockets close, and creates none after the end. */
+import type { Timers } from "./platform.ts";
 
 /** A socket that has not opened after this time is reported (milliseconds). Most open within a few round trips. */
 const SLOW_MS = 5000;
@@ -35,7 +36,11 @@ export interface GuardedSockets {
  * tRPC's client opens sockets on its own: for a reconnect, for a hand-over, and for any call, even after its own
  * `close()`. That method also leaves sockets open until the calls on them have been answered.
  */
-export function guardSockets(base: typeof WebSocket, listener: SocketListener): GuardedSockets {
+export function guardSockets(
+  base: typeof WebSocket,
+  { setTimeout, clearTimeout }: Timers,
+  listener: SocketListener,
+): GuardedSockets {
   const open = new Set<WebSocket>();
   const withServerMessage = new WeakSet<WebSocket>();
   let ended = false;

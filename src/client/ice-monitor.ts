@@ -1,4 +1,5 @@
 /** Watches the ICE connection of a call: when to restart ICE, and when to give up. */
+import type { Timer, Timers } from "./platform.ts";
 
 /** Time limit for the first connection. */
 const CONNECT_MS_MAX = 20_000;
@@ -40,14 +41,17 @@ export class IceMonitor {
   #restarts = 0;
   #isStopped = false;
   #state: RTCIceConnectionState = "new";
-  readonly #connectTimeout = setTimeout(() => this.#giveUp(), CONNECT_MS_MAX);
-  #nextRestart: ReturnType<typeof setTimeout> | undefined;
-  #delayedRestart: ReturnType<typeof setTimeout> | undefined;
+  readonly #timers: Timers;
+  readonly #connectTimeout: Timer;
+  #nextRestart: Timer | undefined;
+  #delayedRestart: Timer | undefined;
 
   /** @param polite - the role of this peer (see `POLITE_DELAY_MS`). */
-  constructor(actions: IceMonitorActions, polite: boolean) {
+  constructor(actions: IceMonitorActions, polite: boolean, timers: Timers) {
     this.#actions = actions;
     this.#polite = polite;
+    this.#timers = timers;
+    this.#connectTimeout = timers.setTimeout(() => this.#giveUp(), CONNECT_MS_MAX);
   }
 
   /** The connection's `iceConnectionState` has changed to `state`. */
@@ -57,7 +61,7 @@ export class IceMonitor {
     if (state === "connected" || state === "completed") return this.#onRestored();
     if (state === "disconnected") {
       this.#onInterrupted();
-      this.#nextRestart ??= setTimeout(() => this.#restart(), DISCONNECTED_MS_MAX);
+      this.#nextRestart ??= this.#timers.setTimeout(() => this.#restart(), DISCONNECTED_MS_MAX);
     }
     if (state === "failed") {
       const isFirst = !this.#isInterrupted || this.#restarts === 0;
@@ -72,8 +76,8 @@ export class IceMonitor {
     if (this.#isStopped) return;
     this.#isConnecting = false;
     this.#isInterrupted = false;
-    clearTimeout(this.#connectTimeout);
-    clearTimeout(this.#nextRestart);
+    this.#timers.clearTimeout(this.#connectTimeout);
+    this.#timers.clearTimeout(this.#nextRestart);
     this.#nextRestart = undefined;
   }
 
@@ -86,18 +90,18 @@ export class IceMonitor {
 
   /** An offer of the partner has restarted ICE. This peer restarts only if that does not help. */
   onPartnerRestart(): void {
-    clearTimeout(this.#delayedRestart);
+    this.#timers.clearTimeout(this.#delayedRestart);
     this.#actions.cancelRestart();
     if (this.#isStopped || !this.#isInterrupted || this.#nextRestart === undefined) return;
-    clearTimeout(this.#nextRestart);
-    this.#nextRestart = setTimeout(() => this.#restart(), RESTART_EVERY_MS);
+    this.#timers.clearTimeout(this.#nextRestart);
+    this.#nextRestart = this.#timers.setTimeout(() => this.#restart(), RESTART_EVERY_MS);
   }
 
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#connectTimeout);
-    clearTimeout(this.#nextRestart);
-    clearTimeout(this.#delayedRestart);
+    this.#timers.clearTimeout(this.#connectTimeout);
+    this.#timers.clearTimeout(this.#nextRestart);
+    this.#timers.clearTimeout(this.#delayedRestart);
   }
 
   #giveUp(): void {
@@ -113,24 +117,24 @@ export class IceMonitor {
   }
 
   #onRestored(): void {
-    clearTimeout(this.#nextRestart);
+    this.#timers.clearTimeout(this.#nextRestart);
     this.#nextRestart = undefined;
-    clearTimeout(this.#delayedRestart);
+    this.#timers.clearTimeout(this.#delayedRestart);
     if (!this.#isInterrupted) return;
     this.#isInterrupted = false;
     if (!this.#isConnecting) this.#actions.interrupted(false);
   }
 
   #restart(): void {
-    clearTimeout(this.#nextRestart);
+    this.#timers.clearTimeout(this.#nextRestart);
     // Without signaling the path can only recover by itself, and a failed one does not.
     const isHopeless = this.#state === "failed" && !this.#actions.canSignal();
     if (this.#restarts >= RESTARTS_MAX || isHopeless) return this.#giveUp();
     this.#restarts += 1;
-    this.#nextRestart = setTimeout(() => this.#restart(), RESTART_EVERY_MS);
+    this.#nextRestart = this.#timers.setTimeout(() => this.#restart(), RESTART_EVERY_MS);
     if (!this.#actions.canSignal()) return;
     if (!this.#polite) return this.#actions.restart();
-    clearTimeout(this.#delayedRestart);
-    this.#delayedRestart = setTimeout(() => this.#actions.restart(), POLITE_DELAY_MS);
+    this.#timers.clearTimeout(this.#delayedRestart);
+    this.#delayedRestart = this.#timers.setTimeout(() => this.#actions.restart(), POLITE_DELAY_MS);
   }
 }

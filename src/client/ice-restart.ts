@@ -7,8 +7,8 @@ const HELD_SIGNALS_MAX = 200;
 /** What an ICE restart is made of. */
 export interface IceRestartParts {
   pc: RTCPeerConnection;
-  /** Those with which the connection was created. */
-  iceServers: IceServer[];
+  /** That with which the connection was created. (react-native-webrtc has no `getConfiguration`.) */
+  configuration: RTCConfiguration & { iceServers: IceServer[] };
   /** See `CallParts.fetchIceServers`. */
   fetchIceServers(): Promise<IceServer[] | undefined>;
   /** An offer of the partner restarts ICE. */
@@ -35,7 +35,9 @@ export class IceRestart {
 
   constructor(parts: IceRestartParts) {
     this.#parts = parts;
-    this.#hasCredentials = parts.iceServers.some(({ username }) => username !== undefined);
+    this.#hasCredentials = parts.configuration.iceServers.some(
+      ({ username }) => username !== undefined,
+    );
   }
 
   async restart(): Promise<void> {
@@ -71,11 +73,11 @@ export class IceRestart {
 
   /** The next gathering uses credentials that are valid now. */
   async #renewCredentials(): Promise<void> {
-    const { pc, ended, fetchIceServers } = this.#parts;
+    const { pc, configuration, ended, fetchIceServers } = this.#parts;
     const iceServers = await fetchIceServers();
     if (ended.aborted || !iceServers) return;
     try {
-      pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
+      pc.setConfiguration({ ...configuration, iceServers });
     } catch {
       // The restart uses the previous ones.
     }

@@ -10,10 +10,13 @@ export type {
   Choice,
   Device,
   Devices,
+  MediaSource,
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { FrameSampling } from "./frame-sampler.ts";
 export { serveSolver } from "./proof-of-work.ts";
+export type { Logger } from "./log.ts";
+export type { Lifecycle, LifecycleEvent, PlatformOptions } from "./platform.ts";
 export type { PartnerMedia } from "./data-channel-message.ts";
 export type {
   PastRoom,

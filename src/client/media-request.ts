@@ -37,9 +37,13 @@ function constraintsFor(
   };
 }
 
-/** By the exception names of W3C Media Capture and Streams, 10.3, and those of older browsers. */
+/**
+ * By the exception names of W3C Media Capture and Streams, 10.3, and those of older browsers. What react-native-webrtc rejects with is no `Error`,
+ * and may have the name in its message.
+ */
 function errorKindOf(cause: unknown): Exclude<CameraError["kind"], "superseded" | "closed"> {
-  switch (cause instanceof Error ? cause.name : "") {
+  const { name, message } = Object(cause) as { name?: unknown; message?: unknown };
+  switch (name === "DOMException" ? message : name) {
     case "NotAllowedError":
     case "PermissionDeniedError":
     case "SecurityError":

@@ -1,5 +1,6 @@
 /** Sends mutations in order: each is repeated until it is answered, also over reconnects. */
 import type { Answer, Input, MutationName } from "./mutations.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import type { PeerStreamError } from "./state.ts";
 
@@ -41,18 +42,21 @@ interface Entry {
 export class MutationQueue {
   readonly #call: <K extends MutationName>(name: K, input: Input<K>) => Promise<Answer<K>>;
   readonly #newId: () => string;
+  readonly #timers: Timers;
   #entries: Entry[] = [];
   #isOpen = false;
   #isHandingOver = false;
-  #pause: ReturnType<typeof setTimeout> | undefined;
+  #pause: Timer | undefined;
 
   /** @param newId - returns a mutation id: random, at most 64 characters. */
   constructor(
     call: <K extends MutationName>(name: K, input: Input<K>) => Promise<Answer<K>>,
     newId: () => string = randomId,
+    timers = browserTimers,
   ) {
     this.#call = call;
     this.#newId = newId;
+    this.#timers = timers;
   }
 
   enqueue<K extends MutationName>(name: K, input: Input<K>, delivery: Delivery<K>): void {
@@ -147,15 +151,15 @@ export class MutationQueue {
 
   #pauseFor(ms: number): void {
     if (!this.#isOpen) return;
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => {
+    this.#timers.clearTimeout(this.#pause);
+    this.#pause = this.#timers.setTimeout(() => {
       this.#pause = undefined;
       this.#flush();
     }, ms);
   }
 
   #cancelPause(): void {
-    clearTimeout(this.#pause);
+    this.#timers.clearTimeout(this.#pause);
     this.#pause = undefined;
   }
 
@@ -169,8 +173,7 @@ export class MutationQueue {
   }
 }
 
-/** 128 random bits. Not `crypto.randomUUID`, which is missing on pages over plain HTTP (W3C Secure Contexts). */
+/** Distinguishes the mutations of one session, so it need not be hard to guess. Not WebCrypto's, which React Native has not. */
 function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [Math.random(), Math.random()].map((random) => random.toString(36).slice(2)).join("");
 }

@@ -8,20 +8,19 @@
  */
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
-import type { Rtc } from "./call.ts";
+import { streamOf } from "./call.ts";
 import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
-import { createChallengeSolver } from "./challenge-solver.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createPeer, type Peer } from "./peer.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
+import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
 import { detectSleep } from "./sleep-detector.ts";
-import type { PeerStreamError } from "./state.ts";
-import { createTokenStore, defaultTokenKey, type TokenStorage } from "./token-store.ts";
+import { createTokenStore, defaultTokenKey } from "./token-store.ts";
 import type { PeerStream } from "./types.ts";
 
 /** Options of `createPeerStream`. All are optional. */
-export interface PeerStreamOptions {
+export interface PeerStreamOptions extends PlatformOptions {
   /**
    * The server's tRPC endpoint: a `ws:`, `wss:`, `http:` or `https:` URL, or a path on the page's own host. Default:
    * `/trpc`.
@@ -37,15 +36,11 @@ export interface PeerStreamOptions {
    * refuse it. Default: `same-origin`.
    */
   credentials?: RequestCredentials;
-  /** Stores the session's token. Default: `sessionStorage`, because a tab is a session. */
-  storage?: TokenStorage;
   /**
    * The token's key in that storage. Default: `peer-stream.token`. If another peer stream on the page uses that key
    * already, a number is appended: each one has its own session.
    */
   storageKey?: string;
-  /** Stores the chosen camera and microphone. Default: `localStorage`. */
-  deviceStorage?: TokenStorage;
   /**
    * Solves a challenge of the server's own hook, such as a captcha: resolves with what the hook has to verify. `signal` is aborted when the
    * search ends before that. Proofs of work are solved without this.
@@ -58,8 +53,6 @@ export interface PeerStreamOptions {
   challengeWorker?: () => Worker;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
-  /** Replaces the browser's WebRTC, for tests. */
-  rtc?: Rtc;
 }
 
 /**
@@ -71,27 +64,32 @@ export interface PeerStreamOptions {
 export function createPeerStream<Declared extends FactsDeclaration = FactsDeclaration>(
   options: PeerStreamOptions = {},
 ): PeerStream<Declared> {
-  readEndpointUrl(options.url, pageUrl());
+  const platform = createPlatform(options);
+  readEndpointUrl(options.url, platform.pageUrl);
   const pagePeer = createPagePeer(options.storageKey ?? defaultTokenKey);
-  const tokens = createTokenStore(options.storage ?? lazyStorage("sessionStorage"), () =>
-    pagePeer.storageKey(),
-  );
+  const tokens = createTokenStore(platform.storage, () => pagePeer.storageKey());
   const peer = createPeer({
     connection: createConnection({
-      url: () => requireEndpointUrl(options.url),
+      ...options,
+      url: () => requireEndpointUrl(options.url, platform.pageUrl),
       tokens,
       auth: async () => (typeof options.auth === "function" ? options.auth() : options.auth),
-      ...(options.credentials && { credentials: options.credentials }),
     }),
-    rtc: options.rtc ?? browserRtc,
+    rtc: platform.rtc,
+    timers: platform.timers,
+    log: platform.log,
+    page: () => platform.document,
+    findUnsupported: (mode) => platform.findUnsupported(mode),
     pagePeer,
-    solveChallenge: createChallengeSolver(options),
-    findUnsupported: (mode) => findUnsupported(options, mode),
+    solveChallenge: async (challenge, signal) => {
+      const { createChallengeSolver } = await import("./challenge-solver.ts");
+      return createChallengeSolver(options)(challenge, signal);
+    },
     ...(options.iceServers && { iceServers: options.iceServers }),
   });
   const closing = new AbortController();
-  const observePage = createPageObserver(peer, options, closing.signal);
-  const ownCamera = createLazyCamera(peer, options, closing.signal);
+  const observePage = createPageObserver(peer, platform, closing.signal);
+  const ownCamera = createLazyCamera(peer, platform, closing.signal);
 
   // Closures instead of methods, so that the page may pass them on detached, as event listeners.
   return {
@@ -139,40 +137,37 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
 /** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
 function createPageObserver(
   peer: Peer,
-  options: PeerStreamOptions,
+  { lifecycle, timers, log, findUnsupported }: Platform,
   closing: AbortSignal,
 ): (mode?: Mode) => void {
   let isObserving = false;
-  return (mode) => {
-    if (isObserving || closing.aborted || findUnsupported(options, mode)) return;
+  return (mode = "video") => {
+    if (isObserving || closing.aborted || findUnsupported(mode)) return;
     isObserving = true;
-    const signal = closing;
-    addEventListener("pagehide", () => peer.onPageHide(), { signal });
-    // The back-forward cache restores a page with its state, but without its connections (HTML, 7.4.6.1).
-    const onPageShow = ({ persisted }: PageTransitionEvent) => {
-      if (persisted) peer.onPageShow();
-    };
-    addEventListener("pageshow", onPageShow, { signal });
-    signal.addEventListener(
-      "abort",
-      detectSleep(() => peer.onResume()),
-    );
+    const stops = [
+      lifecycle.subscribe((event) => {
+        log("debug", event);
+        if (event === "pagehide") peer.onPageHide();
+        else if (event === "pageshow") peer.onPageShow();
+        else if (event === "resume" || event === "online") peer.onResume();
+      }),
+      detectSleep(() => peer.onResume(), timers),
+    ];
+    closing.addEventListener("abort", () => {
+      for (const stop of stops) stop();
+    });
   };
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
-function createLazyCamera(
-  peer: Peer,
-  options: PeerStreamOptions,
-  closing: AbortSignal,
-): () => Camera {
+function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => Camera {
   let camera: OwnedCamera | undefined;
   return () => {
     if (camera) return camera;
     const created = createCamera({
-      source: globalThis.navigator?.mediaDevices,
-      stream: (tracks) => new MediaStream(tracks),
-      storage: options.deviceStorage ?? lazyStorage("localStorage"),
+      source: platform.media,
+      stream: (tracks) => streamOf(platform.rtc, tracks),
+      storage: platform.deviceStorage,
     });
     camera = created;
     created.subscribe((event) => {
@@ -184,49 +179,9 @@ function createLazyCamera(
   };
 }
 
-const browserRtc: Rtc = {
-  connect: (configuration) => new RTCPeerConnection(configuration),
-  stream: () => new MediaStream(),
-};
-
-/** What this environment lacks for a room of this mode; undefined for nothing. */
-function findUnsupported(
-  { rtc, iceServers }: PeerStreamOptions,
-  mode: Mode = "video",
-): PeerStreamError | undefined {
-  const lacks = (what: "WebSocket" | "WebRTC"): PeerStreamError => {
-    const message = `there is no ${what} here: it is switched off, or this is no browser`;
-    return { kind: "unsupported", what, message, cause: undefined };
-  };
-  if (typeof WebSocket === "undefined") return lacks("WebSocket");
-  // Text goes through the server.
-  if (rtc || mode === "text") return undefined;
-  if (typeof RTCPeerConnection === "undefined") return lacks("WebRTC");
-  try {
-    // A configuration that the constructor rejects would fail in every room.
-    new RTCPeerConnection(iceServers && { iceServers }).close();
-    return undefined;
-  } catch (cause) {
-    const message = `the browser can't set up a call: ${String(cause)}`;
-    return { kind: "call-setup", message, cause };
-  }
-}
-
 /** @throws Error for a path outside a browser. */
-function requireEndpointUrl(given: string | undefined): string {
-  const url = readEndpointUrl(given, pageUrl());
+function requireEndpointUrl(given: string | undefined, pageUrl: string | undefined): string {
+  const url = readEndpointUrl(given, pageUrl);
   if (url === undefined) throw new Error("outside a browser, url must be a whole URL");
   return url;
-}
-
-function pageUrl(): string | undefined {
-  return globalThis.location?.href;
-}
-
-/** Looks the storage up at every access, because the look-up itself throws where cookies are blocked. */
-function lazyStorage(name: "sessionStorage" | "localStorage"): TokenStorage {
-  return {
-    getItem: (key) => globalThis[name]?.getItem(key) ?? null,
-    setItem: (key, value) => globalThis[name]?.setItem(key, value),
-  };
 }

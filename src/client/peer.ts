@@ -8,16 +8,22 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
-import { sampleFrames, type FrameSampling } from "./frame-sampler.ts";
+import type { FrameSampling } from "./frame-sampler.ts";
+import { browserTimers } from "./platform.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import { takeStill, type StillSource } from "./still.ts";
+import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
+
+/** Milliseconds between two frames for a classifier. */
+const FRAMES_MS_MIN = 3000;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Creates elements for pictures of a video; returns undefined where there are none. */
+  page?: () => Pick<Document, "createElement"> | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
@@ -40,21 +46,26 @@ export function createPeer(parts: PeerParts): Peer {
 /** The page's side of a session: each method is an input of the session model. */
 class SessionPeer implements Peer {
   readonly #session: SessionRunner;
-  readonly #findUnsupportedNow: (mode: Mode) => PeerStreamError | undefined;
-  readonly #connection: PeerParts["connection"];
+  readonly #parts: PeerParts;
+  /** Of the last `start`. */
+  #startSignal: AbortSignal | undefined;
   readonly #samplers = new Set<() => void>();
 
-  constructor({ findUnsupported = () => undefined, ...parts }: PeerParts) {
+  constructor(parts: PeerParts) {
     this.#session = new SessionRunner(parts);
-    this.#findUnsupportedNow = findUnsupported;
-    this.#connection = parts.connection;
+    this.#parts = parts;
   }
 
   get state(): PeerStreamState {
     return this.#session.state;
   }
 
-  start({ stream, ...wishes }: StartOptions = {}): void {
+  start({ stream, signal, ...wishes }: StartOptions = {}): void {
+    this.#startSignal = signal;
+    if (signal?.aborted) return this.stop();
+    signal?.addEventListener("abort", () => {
+      if (this.#startSignal === signal) this.stop();
+    });
     if (stream && !this.#isClosed) {
       this.#session.outgoing.choose(stream);
       this.#sendTracks();
@@ -72,6 +83,7 @@ class SessionPeer implements Peer {
   }
 
   stop(): void {
+    this.#startSignal = undefined;
     this.#session.process({ type: "stop" });
   }
 
@@ -85,8 +97,10 @@ class SessionPeer implements Peer {
     }));
   }
 
-  still(source: StillSource): Promise<string | undefined> {
-    return takeStill(source);
+  async still(source: StillSource): Promise<string | undefined> {
+    const { page, rtc, timers = browserTimers } = this.#parts;
+    const { takeStill } = await import("./still.ts");
+    return takeStill(source, { page: page?.(), rtc, timers });
   }
 
   recentMessages(): QuotedMessage[] {
@@ -94,7 +108,7 @@ class SessionPeer implements Peer {
   }
 
   case(caseId: string): Promise<CaseAnswer> {
-    return this.#connection.caseOf(caseId);
+    return this.#parts.connection.caseOf(caseId);
   }
 
   block(): Promise<Outcome> {
@@ -154,23 +168,38 @@ class SessionPeer implements Peer {
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
-    return this.#connection.counts(lobby);
+    return this.#parts.connection.counts(lobby);
   }
 
   site(): Promise<Site> {
-    return this.#connection.site();
+    return this.#parts.connection.site();
   }
 
   sampleFrames(sampling: FrameSampling): () => void {
     if (this.#isClosed) return () => {};
-    const end = sampleFrames(sampling, {
-      track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
-      send: (hint) => this.#sendHint(hint),
-    });
+    // Not `<`, which lets NaN pass.
+    if (!((sampling.everyMs ?? FRAMES_MS_MIN) >= FRAMES_MS_MIN))
+      throw new RangeError(`everyMs must be at least ${FRAMES_MS_MIN}`);
+    const { rtc, timers = browserTimers } = this.#parts;
+    const page = this.#parts.page?.();
+    if (!page) throw new Error("frames can only be taken in a browser");
+    let end = () => {};
     const stop = () => {
       this.#samplers.delete(stop);
       end();
     };
+    import("./frame-sampler.ts").then(
+      ({ sampleFrames, createVideoGrabber }) => {
+        if (!this.#samplers.has(stop)) return;
+        end = sampleFrames(sampling, {
+          track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
+          send: (hint) => this.#sendHint(hint),
+          createGrabber: () => createVideoGrabber(page, rtc),
+          timers,
+        });
+      },
+      (error) => this.#parts.log?.("error", `sampleFrames: ${String(error)}`),
+    );
     this.#samplers.add(stop);
     return stop;
   }
@@ -216,13 +245,13 @@ class SessionPeer implements Peer {
   #sendHint({ label, score }: Hint): void {
     const { serverRoom: roomId } = this.#session.model;
     if (roomId === undefined) return;
-    this.#connection.call("hint", { roomId, label, score }).catch(() => {});
+    this.#parts.connection.call("hint", { roomId, label, score }).catch(() => {});
   }
 
   /** Only while no partner is wanted: a running search is not interrupted. */
   #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
-    return wanted || closed ? undefined : this.#findUnsupportedNow(mode);
+    return wanted || closed ? undefined : this.#parts.findUnsupported?.(mode);
   }
 
   /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */

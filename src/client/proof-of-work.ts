@@ -48,7 +48,7 @@ export async function solveWork(
     if (derivedKey.startsWith(keyPrefix)) return { counter, derivedKey };
     if (performance.now() - breathedAt < breatheMs) continue;
     await new Promise((resolve) => setTimeout(resolve));
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new Error("the search was aborted");
     breathedAt = performance.now();
   }
 }

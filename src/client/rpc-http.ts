@@ -1,12 +1,13 @@
 /** tRPC over plain HTTP: events as server-sent events, calls in batches, and the token in a header. */
 import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from "@trpc/client";
 import { CallLane } from "./call-lane.ts";
-import type { Fetch } from "./diagnosis.ts";
+import { responseOf, type Fetch } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import { createEventSources, type EventSources } from "./event-source.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
+import type { Timers } from "./platform.ts";
 import type { TokenStore } from "./token-store.ts";
-import type { Transport } from "./transport.ts";
+import { credentialHeaders, type Transport } from "./transport.ts";
 
 /** A call that is not answered within this time has failed (milliseconds). */
 const CALL_MS_MAX = 10_000;
@@ -20,6 +21,7 @@ export interface RpcHttpParts {
   tokens: TokenStore;
   auth: () => Promise<string | undefined>;
   fetch: Fetch;
+  timers: Timers;
   /** Returns a number in [0, 1). */
   random: () => number;
 }
@@ -45,8 +47,8 @@ export class RpcHttp implements Transport {
     const url = httpUrlOf(parts.url);
     const headers = () => this.#headers();
     this.#parts = parts;
-    this.#lane = new CallLane(BATCH_CALLS_MAX, parts.random);
-    this.#sources = createEventSources(parts.fetch, headers);
+    this.#lane = new CallLane(BATCH_CALLS_MAX, parts.random, parts.timers);
+    this.#sources = createEventSources(parts.fetch, headers, parts.timers);
     this.rpc = createTRPCClient<AnyAppRouter>({
       links: [
         splitLink({
@@ -103,30 +105,20 @@ export class RpcHttp implements Transport {
     if (this.#isEnded) throw new Error("the connection has been closed");
     const controller = new AbortController();
     const abort = () => controller.abort();
-    const timeout = setTimeout(abort, CALL_MS_MAX);
+    const timeout = this.#parts.timers.setTimeout(abort, CALL_MS_MAX);
     init.signal?.addEventListener("abort", abort);
     this.#requests.add(controller);
     try {
       const { signal } = controller;
-      const response = await this.#parts.fetch(url, { ...init, cache: "no-store", signal });
-      if (!(response instanceof Response)) throw new Error("there is no response");
+      const answer = await this.#parts.fetch(url, { ...init, cache: "no-store", signal });
+      const response = responseOf(answer);
+      if (!response) throw new Error("there is no response");
       const { status, headers } = response;
       return new Response(await response.text(), { status, headers });
     } finally {
-      clearTimeout(timeout);
+      this.#parts.timers.clearTimeout(timeout);
       init.signal?.removeEventListener("abort", abort);
       this.#requests.delete(controller);
     }
   }
-}
-
-/** The headers by which the server knows a session, and the operator a peer. */
-export function credentialHeaders(
-  token: string | undefined,
-  auth: string | undefined,
-): Record<string, string> {
-  return {
-    ...(token !== undefined && { authorization: `Bearer ${token}` }),
-    ...(auth !== undefined && { "x-peer-stream-auth": auth }),
-  };
 }

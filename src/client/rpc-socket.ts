@@ -3,6 +3,7 @@ import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
 import { diagnose, type Fetch } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
+import type { Timers } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -32,6 +33,7 @@ export interface RpcSocketParts {
   auth: () => Promise<string | undefined>;
   WebSocket: typeof WebSocket;
   fetch: Fetch;
+  timers: Timers;
   /** Returns a number in [0, 1). */
   random: () => number;
 }
@@ -63,6 +65,7 @@ export class RpcSocket implements Transport {
   readonly #url: string;
   readonly rpc: Rpc;
   readonly #fetch: Fetch;
+  readonly #timers: Timers;
   readonly #listener: RpcSocketListener;
   readonly #sockets;
   readonly #client;
@@ -78,11 +81,12 @@ export class RpcSocket implements Transport {
   #unreadableSinceMs: number | undefined;
 
   constructor(parts: RpcSocketParts, listener: RpcSocketListener) {
-    const { url, tokens, random } = parts;
+    const { url, tokens, random, timers } = parts;
     this.#url = url;
     this.#fetch = parts.fetch;
+    this.#timers = timers;
     this.#listener = listener;
-    this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket), {
+    this.#sockets = guardSockets(webSocketWithTimeouts(parts.WebSocket, timers), timers, {
       closed: (event, openMs) => this.#onClosed(event, openMs),
       refused: (error) => {
         const refusal = readRefusal(error);
@@ -181,7 +185,7 @@ export class RpcSocket implements Transport {
     if (this.#isDiagnosing) return;
     this.#isDiagnosing = true;
     const url = this.#url;
-    const diagnosis = await diagnose(url, this.#fetch);
+    const diagnosis = await diagnose(url, this.#fetch, this.#timers);
     this.#isDiagnosing = false;
     if (diagnosis === "up") {
       if (this.#isSuspicious) this.#listener.blocked();

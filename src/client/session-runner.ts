@@ -4,10 +4,12 @@ import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
+import { describe, type Log } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { createOutgoing } from "./outgoing.ts";
 import type { PagePeer } from "./page-peers.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
 import {
   createSessionModel,
@@ -26,6 +28,8 @@ import { createTypingIndicator } from "./typing-indicator.ts";
 export interface SessionParts {
   connection: Connection;
   rtc: Rtc;
+  timers?: Timers;
+  log?: Log;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
   /** Solves what the server asks for before a join. Default: nothing is solved. */
@@ -47,15 +51,10 @@ export class SessionRunner {
   readonly states = createEmitter<PeerStreamState>();
   readonly events = createEmitter<PeerStreamEvent>();
   readonly outgoing;
-  readonly typing = createTypingIndicator({
-    send: (typing) => this.#sendTyping(typing),
-    partnerTyping: (typing) => {
-      const { call } = this.#model;
-      if (call) this.#emit({ type: "typing", typing, roomId: call.roomId });
-    },
-  });
+  readonly typing;
 
   readonly #parts: SessionParts;
+  readonly #timers: Timers;
   // Two queues, so that a delayed signal never delays a `leave`.
   readonly #mutations: MutationQueue;
   readonly #signals: MutationQueue;
@@ -75,8 +74,22 @@ export class SessionRunner {
   constructor(parts: SessionParts) {
     const { connection, rtc } = parts;
     this.#parts = parts;
-    this.#mutations = new MutationQueue((name, input) => connection.call(name, input));
-    this.#signals = new MutationQueue((name, input) => connection.call(name, input));
+    const { timers = browserTimers } = parts;
+    this.#timers = timers;
+    const newQueue = () =>
+      new MutationQueue((name, input) => connection.call(name, input), undefined, timers);
+    this.#mutations = newQueue();
+    this.#signals = newQueue();
+    this.typing = createTypingIndicator(
+      {
+        send: (typing) => this.#sendTyping(typing),
+        partnerTyping: (typing) => {
+          const { call } = this.#model;
+          if (call) this.#emit({ type: "typing", typing, roomId: call.roomId });
+        },
+      },
+      timers,
+    );
     this.outgoing = createOutgoing(() => rtc.stream());
   }
 
@@ -110,6 +123,8 @@ export class SessionRunner {
 
   /** Applies an input. What the page receives is emitted after the outermost one. */
   process(input: SessionInput): void {
+    // One that is closed unused, as on a server, looks for no logger.
+    if (input.type !== "close") this.#parts.log?.("debug", describe(input));
     this.#depth += 1;
     try {
       const { model, commands } = updateSession(this.#model, input, currentTime());
@@ -128,6 +143,8 @@ export class SessionRunner {
     const next = deriveState(this.#model);
     if (sameState(this.#state, next)) return;
     this.#state = next;
+    const isError = next.status === "idle" && next.error !== undefined;
+    this.#parts.log?.(isError ? "warn" : "info", describe(next));
     if (!this.#areListenersClosed) this.states.emit(next);
   }
 
@@ -276,7 +293,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, log, iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -289,6 +306,8 @@ export class SessionRunner {
         room: { ...room, iceServers },
         local: this.outgoing.stream,
         rtc,
+        timers: this.#timers,
+        ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: () => this.#fetchIceServers(),
         listener: this.#callListener(roomId),
@@ -329,12 +348,12 @@ export class SessionRunner {
   async #fetchIceServers(): Promise<IceServer[] | undefined> {
     const { connection, iceServers } = this.#parts;
     if (iceServers || this.#model.signaling === "lost" || this.#model.closed) return undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     const timeout = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
+      timer = this.#timers.setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
     });
     const response = connection.iceServers().catch(() => undefined);
-    return Promise.race([response, timeout]).finally(() => clearTimeout(timer));
+    return Promise.race([response, timeout]).finally(() => this.#timers.clearTimeout(timer));
   }
 }
 

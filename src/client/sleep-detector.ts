@@ -1,11 +1,12 @@
-/** Detects that the machine has slept or is online again, as sockets may then look open and deliver nothing. */
+/** Detects that the machine has slept, as sockets may then look open and deliver nothing. */
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 
 /** Timers of a hidden page run once a minute at worst (Chromium's intensive throttling). */
 const CHECK_EVERY_MS = 10_000;
 const SLEPT_MS_MIN = 90_000;
 
 /**
- * Calls `onResume` when the machine has slept, or is online again. Both leave sockets that look open and deliver nothing.
+ * Calls `onResume` when the machine has slept. That leaves sockets that look open and deliver nothing.
  *
  * Browsers have no event for sleep, so this compares the wall clock between two runs of a timer. The monotonic clock may
  * stand still while the machine sleeps (W3C High Resolution Time).
@@ -14,17 +15,16 @@ const SLEPT_MS_MIN = 90_000;
  */
 export function detectSleep(
   onResume: () => void,
-  page: Pick<EventTarget, "addEventListener" | "removeEventListener"> = globalThis,
+  { setTimeout, clearTimeout }: Timers = browserTimers,
 ): () => void {
   let checkedAtMs = Date.now();
-  const timer = setInterval(() => {
+  let timer: Timer;
+  const check = () => {
     const elapsedMs = Date.now() - checkedAtMs;
     checkedAtMs = Date.now();
+    timer = setTimeout(check, CHECK_EVERY_MS);
     if (elapsedMs > SLEPT_MS_MIN) onResume();
-  }, CHECK_EVERY_MS);
-  page.addEventListener("online", onResume);
-  return () => {
-    clearInterval(timer);
-    page.removeEventListener("online", onResume);
   };
+  check();
+  return () => clearTimeout(timer);
 }

@@ -1,5 +1,7 @@
 /** A still of a video, for a report: a JPEG that is small enough for the server. It is only made when the page asks for it. */
 import { limits } from "../protocol.ts";
+import { streamOf, type Rtc } from "./call.ts";
+import type { Timers } from "./platform.ts";
 
 /** What a still is made from: an element that shows the video, or its stream or track. */
 export type StillSource = HTMLVideoElement | MediaStream | MediaStreamTrack;
@@ -13,16 +15,23 @@ const sideMin = 64;
 /** A stream without an element has to deliver a picture by then (milliseconds). */
 const pictureMs = 3000;
 
+/** What a still is made with. */
+export interface StillParts {
+  /** Creates the elements that it takes; undefined where there are none. */
+  page: Pick<Document, "createElement"> | undefined;
+  rtc: Pick<Rtc, "stream">;
+  timers: Timers;
+}
+
 /**
- * Resolves with a JPEG in base64, of at most `limits.stillBytesMax` bytes; undefined if the source shows no picture, or the browser does not let it
- * be read.
- * @param page creates the elements that it takes; replaceable for tests.
+ * Resolves with a JPEG in base64, of at most `limits.stillBytesMax` bytes; undefined if the source shows no picture, or it can't be read here.
  */
 export async function takeStill(
   source: StillSource,
-  page: Pick<Document, "createElement"> = document,
+  { page, ...parts }: StillParts,
 ): Promise<string | undefined> {
-  const own = "videoWidth" in source ? undefined : await showing(source, page);
+  if (!page) return undefined;
+  const own = "videoWidth" in source ? undefined : await showing(source, page, parts);
   const video = "videoWidth" in source ? source : own;
   try {
     return video && (await encode(video, page));
@@ -38,14 +47,15 @@ export async function takeStill(
 async function showing(
   source: MediaStream | MediaStreamTrack,
   page: Pick<Document, "createElement">,
+  { rtc, timers }: Pick<StillParts, "rtc" | "timers">,
 ): Promise<HTMLVideoElement | undefined> {
   const video = page.createElement("video");
   video.muted = true;
   video.playsInline = true;
-  video.srcObject = "getTracks" in source ? source : new MediaStream([source]);
+  video.srcObject = "getTracks" in source ? source : streamOf(rtc, [source]);
   const picture = new Promise<boolean>((resolve) => {
     video.addEventListener("loadeddata", () => resolve(true), { once: true });
-    setTimeout(() => resolve(false), pictureMs);
+    timers.setTimeout(() => resolve(false), pictureMs);
   });
   video.play().catch(() => {});
   if (await picture) return video;

@@ -1,6 +1,6 @@
 /** Chooses between WebSocket and plain HTTP: falls back where the network cuts WebSockets, and goes back when it does not. */
-import { RpcHttp } from "./rpc-http.ts";
 import { RpcSocket, STEADY_MS, type RpcSocketParts } from "./rpc-socket.ts";
+import type { Timer } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { Transport } from "./transport.ts";
 
@@ -42,13 +42,15 @@ export class TransportChoice {
   #previous: Transport | undefined;
   #candidate: RpcSocket | undefined;
   /** Ends the candidate, or moves to it. */
-  #candidateTimer: ReturnType<typeof setTimeout> | undefined;
-  #probeTimer: ReturnType<typeof setTimeout> | undefined;
+  #candidateTimer: Timer | undefined;
+  #probeTimer: Timer | undefined;
   #probeAtMs = Infinity;
   /** Failed probes in a row. */
   #probes = 0;
   /** Events or answers arrive over the current transport. */
   #isWorking = false;
+  #isFallingBack = false;
+  #isEnded = false;
 
   constructor(parts: RpcSocketParts, listener: TransportListener) {
     this.url = parts.url;
@@ -84,7 +86,7 @@ export class TransportChoice {
   /** The stream has been moved to the transport that `move` was called with. */
   completeMove(): void {
     if (!this.#candidate) return;
-    clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
     this.#previous = this.#current;
     this.#current = this.#candidate;
     this.#candidate = undefined;
@@ -95,7 +97,7 @@ export class TransportChoice {
   abandonMove(): void {
     const candidate = this.#candidate;
     if (!candidate) return;
-    clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
     this.#candidate = undefined;
     this.#listener.moveFailed();
     candidate.end();
@@ -104,8 +106,9 @@ export class TransportChoice {
   }
 
   end(): void {
-    clearTimeout(this.#candidateTimer);
-    clearTimeout(this.#probeTimer);
+    this.#isEnded = true;
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
+    this.#parts.timers.clearTimeout(this.#probeTimer);
     for (const transport of [this.#current, this.#previous, this.#candidate]) transport?.end();
     this.#candidate = undefined;
   }
@@ -120,7 +123,7 @@ export class TransportChoice {
         if (socket === this.#candidate) this.abandonMove();
       },
       blocked: () => {
-        if (socket === this.#current) this.#fallBack();
+        if (socket === this.#current) void this.#fallBack(socket);
       },
       failed: (error) => {
         if (socket === this.#candidate) this.abandonMove();
@@ -130,9 +133,19 @@ export class TransportChoice {
     return socket;
   }
 
-  #fallBack(): void {
-    this.#replace(new RpcHttp(this.#parts));
-    this.#probeWithin(PROBE_MS_MIN);
+  async #fallBack(blocked: RpcSocket): Promise<void> {
+    if (this.#isFallingBack) return;
+    this.#isFallingBack = true;
+    try {
+      // Few need it. What can't be loaded now is tried again when the next socket is blocked.
+      const { RpcHttp } = await import("./rpc-http.ts");
+      if (blocked !== this.#current || this.#isEnded) return;
+      this.#replace(new RpcHttp(this.#parts));
+      this.#probeWithin(PROBE_MS_MIN);
+    } catch {
+    } finally {
+      this.#isFallingBack = false;
+    }
   }
 
   #replace(transport: Transport): void {
@@ -151,8 +164,8 @@ export class TransportChoice {
     const atMs = performance.now() + delayMs;
     if (atMs >= this.#probeAtMs) return;
     this.#probeAtMs = atMs;
-    clearTimeout(this.#probeTimer);
-    this.#probeTimer = setTimeout(() => {
+    this.#parts.timers.clearTimeout(this.#probeTimer);
+    this.#probeTimer = this.#parts.timers.setTimeout(() => {
       this.#probeAtMs = Infinity;
       this.#candidate = this.#openSocket();
       // A wrong URL is not looked for any more.
@@ -161,15 +174,18 @@ export class TransportChoice {
   }
 
   #onCandidateOpen(): void {
-    clearTimeout(this.#candidateTimer);
-    this.#candidateTimer = setTimeout(() => this.#move(), this.#isWorking ? STEADY_MS : 0);
+    this.#parts.timers.clearTimeout(this.#candidateTimer);
+    this.#candidateTimer = this.#parts.timers.setTimeout(
+      () => this.#move(),
+      this.#isWorking ? STEADY_MS : 0,
+    );
   }
 
   #move(): void {
     const candidate = this.#candidate;
     if (!candidate) return;
     if (this.#isWorking) {
-      this.#candidateTimer = setTimeout(() => this.abandonMove(), MOVE_MS_MAX);
+      this.#candidateTimer = this.#parts.timers.setTimeout(() => this.abandonMove(), MOVE_MS_MAX);
       return this.#listener.move(candidate);
     }
     this.#candidate = undefined;

@@ -22,3 +22,14 @@ export interface Transport {
   /** Closes everything. Calls without an answer are rejected. */
   end(): void;
 }
+
+/** The headers by which the server knows a session, and the operator a peer. */
+export function credentialHeaders(
+  token: string | undefined,
+  auth: string | undefined,
+): Record<string, string> {
+  return {
+    ...(token !== undefined && { authorization: `Bearer ${token}` }),
+    ...(auth !== undefined && { "x-peer-stream-auth": auth }),
+  };
+}

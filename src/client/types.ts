@@ -39,6 +39,8 @@ export interface StartOptions<
    * `camera` has open. Without either, this peer only receives.
    */
   stream?: MediaStream;
+  /** When it is aborted, that is as `stop()`, until the next `start`. */
+  signal?: AbortSignal;
 }
 
 /** The result of a `report`, `block` or `again`. */
@@ -134,7 +136,7 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   /**
    * Gives frames of this peer's own camera to a classifier, before and during rooms, until the returned function is called or the peer
    * stream is closed.
-   * @throws RangeError for more than one frame in 3 s.
+   * @throws RangeError for more than one frame in 3 s; Error outside a browser.
    */
   sampleFrames(sampling: FrameSampling): () => void;
   /** Calls `listener` on every change of state, not with the current one. Returns a function that unsubscribes. */

@@ -1,4 +1,5 @@
 /** The typing indicators of both sides: renewed while a user types, and expired when their end is lost. */
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 
 /** While the user keeps typing, the indicator is sent again after this time (milliseconds). */
 const RENEW_EVERY_MS = 3000;
@@ -25,10 +26,13 @@ export interface TypingIndicator {
   stop(): void;
 }
 
-export function createTypingIndicator(actions: TypingIndicatorActions): TypingIndicator {
+export function createTypingIndicator(
+  actions: TypingIndicatorActions,
+  { setTimeout, clearTimeout }: Timers = browserTimers,
+): TypingIndicator {
   /** When the own indicator was last sent, by the monotonic clock; undefined while it is off. */
   let sentAtMs: number | undefined;
-  let expiry: ReturnType<typeof setTimeout> | undefined;
+  let expiry: Timer | undefined;
 
   function setPartner(typing: boolean): void {
     const wasTyping = expiry !== undefined;

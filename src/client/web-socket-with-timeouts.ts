@@ -1,4 +1,5 @@
 /** A `WebSocket` class with time limits for opening and closing. */
+import { createCloseEvent, type Timer, type Timers } from "./platform.ts";
 
 const OPEN_MS_MAX = 10_000;
 const CLOSE_MS_MAX = 1000;
@@ -9,12 +10,15 @@ const CLOSE_MS_MAX = 1000;
  * The browser's own `close()` waits for the closing handshake (RFC 6455, 7.1.1). On a half-open connection the peer's
  * Close frame never arrives, and `close` fires after about 30 s. No reconnect could begin before that.
  */
-export function webSocketWithTimeouts(base: typeof WebSocket): typeof WebSocket {
+export function webSocketWithTimeouts(
+  base: typeof WebSocket,
+  { setTimeout, clearTimeout }: Timers,
+): typeof WebSocket {
   return class WebSocketWithTimeouts extends base {
     /** Dispatched in place of the browser's own `close` event. */
     #closeEvent: CloseEvent | undefined;
-    #openTimeout: ReturnType<typeof setTimeout> | undefined;
-    #closeTimeout: ReturnType<typeof setTimeout> | undefined;
+    #openTimeout: Timer | undefined;
+    #closeTimeout: Timer | undefined;
 
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
@@ -34,7 +38,7 @@ export function webSocketWithTimeouts(base: typeof WebSocket): typeof WebSocket 
       if (this.readyState === base.CLOSED) return;
       this.#closeTimeout ??= setTimeout(() => {
         if (this.readyState === base.CLOSED) return;
-        this.#closeEvent = new CloseEvent("close", { code: 1006, wasClean: false });
+        this.#closeEvent = createCloseEvent(1006);
         this.dispatchEvent(this.#closeEvent);
       }, CLOSE_MS_MAX);
     }

@@ -3,8 +3,17 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Config } from "../config.ts";
-import { iceServersFor } from "../ice.ts";
+import { configuredServersFor, isTurnUrl } from "../ice.ts";
 import type { System } from "../system.ts";
+import {
+  checkAnswer,
+  createProvider,
+  faultOf,
+  ProviderRefusal,
+  withinTime,
+  type IceProvider,
+  type ProviderConfig,
+} from "../turn-providers.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 import { allocate, askForAddress } from "./stun.ts";
 import { openWire, type Address } from "./wire.ts";
@@ -172,39 +181,113 @@ export function checkStun(config: Config, system: System): Promise<Finding[]> {
 
 /** Whether each TURN server gives a relayed address for the credentials that peers get. */
 export async function checkTurn(config: Config, system: System): Promise<Finding[]> {
-  const { ice } = config;
+  const { ice, turnProvider } = config;
+  if (turnProvider) return checkProvider(turnProvider, config, system);
   if (ice.turnUrls.length === 0)
     return [
       warn(
         "there is no TURN server: peers behind strict firewalls can't connect, and nobody can hide an address",
-        "set TURN_URLS and TURN_SECRET; the README has a coturn configuration",
+        "set TURN_URLS and TURN_SECRET, for which the README has a coturn configuration, or TURN_PROVIDER",
       ),
     ];
-  const server = iceServersFor(ice, system.now(), "doctor").find(({ username }) => username);
+  const server = configuredServersFor(ice, system.now(), "doctor").find(({ username }) => username);
   const { username = "", credential = "" } = server ?? {};
+  const cures = {
+    refused:
+      "give TURN_SECRET and coturn's static-auth-secret the same value, set use-auth-secret, and check both clocks",
+    silent: "check TURN_URLS, that it runs, and that its firewall lets this port in",
+  };
   return Promise.all(
-    ice.turnUrls.map(async (url) => {
-      const wire = openWire(addressOf(url), system);
-      try {
-        const allocation = await allocate(wire, system.id, { username, credential });
-        if (allocation.ok) return relayFinding(url, allocation.relayed, config.production);
-        const { errorCode } = allocation;
-        if (errorCode === 401 || errorCode === 441)
-          return fail(
-            `${url} refuses the credentials (${errorCode})`,
-            "give TURN_SECRET and coturn's static-auth-secret the same value, set use-auth-secret, and check both clocks",
-          );
-        return fail(`${url} gives no relayed address (error ${errorCode})`, "see its log");
-      } catch (error) {
-        return fail(
-          `${url} does not answer: ${messageOf(error)}`,
-          "check TURN_URLS, that it runs, and that its firewall lets this port in",
-        );
-      } finally {
-        wire.close();
-      }
-    }),
+    ice.turnUrls.map((url) =>
+      checkRelay(url, { username, credential }, cures, config.production, system),
+    ),
   );
+}
+
+/** Whether a TURN server gives a relayed address for these credentials. */
+async function checkRelay(
+  url: string,
+  credentials: { username: string; credential: string },
+  cures: { refused: string; silent: string },
+  production: boolean,
+  system: System,
+): Promise<Finding> {
+  const wire = openWire(addressOf(url), system);
+  try {
+    const allocation = await allocate(wire, system.id, credentials);
+    if (allocation.ok) return relayFinding(url, allocation.relayed, production);
+    const { errorCode } = allocation;
+    return errorCode === 401 || errorCode === 441
+      ? fail(`${url} refuses the credentials (${errorCode})`, cures.refused)
+      : fail(`${url} gives no relayed address (error ${errorCode})`, "see its log");
+  } catch (error) {
+    return fail(`${url} does not answer: ${messageOf(error)}`, cures.silent);
+  } finally {
+    wire.close();
+  }
+}
+
+/** Whether the provider gives credentials, by which each of its TURN servers gives a relayed address; then they are revoked. */
+async function checkProvider(
+  provider: ProviderConfig,
+  { ice, production }: Config,
+  system: System,
+): Promise<Finding[]> {
+  const provide = createProvider(provider);
+  const name = `TURN_PROVIDER (${provider.kind})`;
+  try {
+    const answer = await withinTime(system.schedule, (signal) =>
+      provide({ name: "doctor", ttlS: ice.turnTtlS, signal }),
+    );
+    const { servers, ttlS } = checkAnswer(answer, ice.turnTtlS);
+    const relays = servers.flatMap(({ urls, username = "", credential = "" }) =>
+      urls.filter(isTurnUrl).map((url) => ({ url, username, credential })),
+    );
+    if (relays.length === 0)
+      return [fail(`${name} gives no TURN server`, "see what it offers for this key or account")];
+    const cures = {
+      refused: "ask the provider, whose credentials these are",
+      silent: "check that this port gets out of here, and whether the provider has an outage",
+    };
+    const findings = await Promise.all(
+      relays.map(({ url, ...credentials }) =>
+        checkRelay(url, credentials, cures, production, system),
+      ),
+    );
+    const usernames = [...new Set(relays.map(({ username }) => username))];
+    const revoked = await revokeAll(provide, usernames, system);
+    return [ok(`${name} gives credentials for ${ttlS} s`), ...findings, ...revoked];
+  } catch (error) {
+    const isRefused = error instanceof ProviderRefusal && [401, 403, 404].includes(error.status);
+    return [
+      fail(
+        `${name} gives no credentials: ${faultOf(error)}`,
+        isRefused
+          ? "set TURN_PROVIDER_ID and TURN_PROVIDER_TOKEN to the TURN key's id and its own API token (Cloudflare), or to account SID and auth token (Twilio)"
+          : "check that it can be reached from here, TURN_PROVIDER_URL if it is set, and whether the provider has an outage",
+      ),
+    ];
+  }
+}
+
+async function revokeAll(
+  { revoke }: IceProvider,
+  usernames: readonly string[],
+  { schedule }: System,
+): Promise<Finding[]> {
+  if (!revoke) return [];
+  try {
+    for (const username of usernames)
+      await withinTime(schedule, (signal) => revoke(username, signal));
+    return [ok("credentials of the provider can be revoked")];
+  } catch (error) {
+    return [
+      warn(
+        `credentials of the provider can't be revoked: ${faultOf(error)}`,
+        "those of peers who are suspended stay valid until they expire: ask the provider",
+      ),
+    ];
+  }
 }
 
 function relayFinding(url: string, relayed: string, production: boolean): Finding {

@@ -6,6 +6,7 @@
  * one for "not stated". A ticket states one bit of each dimension, and refuses some; two don't fit if one states what the other refuses.
  */
 import type { Facts, FactValue } from "../protocol.ts";
+import { includes } from "./includes.ts";
 import { factLimits, type FactDimension, type FactsDeclaration } from "../protocol/declaration.ts";
 
 /** A want, with the name of the dimension that it is about. Exactly one of `in`, `is`, and `from` with `to`. */
@@ -95,7 +96,7 @@ export function meets(facts: Facts | undefined, want: Want): boolean {
     case "undefined":
       return false;
     case "string":
-      return want.in?.includes(fact) === true;
+      return want.in !== undefined && includes(want.in, fact);
     case "boolean":
       return fact === want.is;
     case "number":
@@ -105,7 +106,8 @@ export function meets(facts: Facts | undefined, want: Want): boolean {
         fact <= (want.to ?? fact)
       );
     default:
-      return fact.some((value) => want.in?.includes(value));
+      for (const value of fact) if (want.in !== undefined && includes(want.in, value)) return true;
+      return false;
   }
 }
 
@@ -267,21 +269,29 @@ function statedBit(one: Coded, facts: Facts | undefined): number {
 function refusedBits(one: Coded, want: Want): number {
   const { from, groups } = one;
   const shift = from & 31;
-  let accepted = 0;
-  for (let group = 0; group < groups; group++)
-    if (acceptsSomeOf(one, group, want)) accepted |= 1 << (shift + group + 1);
   const all = (groups === 31 ? -1 : (1 << (groups + 1)) - 1) << shift;
-  return all & ~accepted;
+  return all & ~(acceptedGroups(one, want) << (shift + 1));
 }
 
-function acceptsSomeOf(one: Coded, group: number, want: Want): boolean {
-  const { dimension, bands } = one;
-  if (dimension.kind === "flag") return want.is === (group === 1);
-  if (dimension.kind === "one")
-    return want.in?.some((value) => groupOf(one, value) === group) === true;
-  const lowest = bands[group] ?? dimension.from;
-  const next = bands[group + 1] ?? dimension.to + 1;
-  return (want.from ?? -Infinity) < next && (want.to ?? Infinity) >= lowest;
+/** The groups with a value that a want accepts: bit 0 is that of the first. */
+function acceptedGroups(one: Coded, want: Want): number {
+  const { dimension, groups, bands } = one;
+  if (dimension.kind === "flag") return want.is === undefined ? 0 : 1 << Number(want.is);
+  let accepted = 0;
+  if (dimension.kind === "one") {
+    for (const value of want.in ?? []) {
+      const group = groupOf(one, value);
+      if (group !== undefined) accepted |= 1 << group;
+    }
+    return accepted;
+  }
+  const { from = Number.NEGATIVE_INFINITY, to = Number.POSITIVE_INFINITY } = want;
+  for (let group = 0; group < groups; group++) {
+    const lowest = bands[group] ?? dimension.from;
+    const next = bands[group + 1] ?? dimension.to + 1;
+    if (from < next && to >= lowest) accepted |= 1 << group;
+  }
+  return accepted;
 }
 
 /** Whether each group is accepted as a whole or not at all. Ranges have whole numbers. */

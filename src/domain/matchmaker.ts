@@ -4,7 +4,8 @@
  * accepts the other); preference and fairness are decided here.
  */
 import { meets } from "./facts.ts";
-import { includes, type Ticket } from "./ticket.ts";
+import { includes } from "./includes.ts";
+import type { Ticket } from "./ticket.ts";
 
 export interface MatchContext {
   /** Epoch milliseconds. */

@@ -1,6 +1,7 @@
 /** A ticket is a waiting peer, with its wishes and since when it waits. */
 import type { Mode } from "../protocol.ts";
 import { forEachListedValue, isRequired, type Fitting, type Stated, type Want } from "./facts.ts";
+import { includes } from "./includes.ts";
 import { primaryLanguage } from "./languages.ts";
 import { normaliseInterest } from "./words.ts";
 
@@ -60,12 +61,6 @@ export interface RelaxSteps {
   anybodyAfterMs: number;
   /** After which a ticket meets those of other lanes as well; 0 or absent: there are no lanes. */
   laneAfterMs?: number | undefined;
-}
-
-/** `Array.prototype.includes` as a loop, which is several times faster on short lists. */
-export function includes(items: readonly string[], item: string): boolean {
-  for (const other of items) if (other === item) return true;
-  return false;
 }
 
 /** Each item once, normalised, in order, and without empty ones. */

@@ -5,7 +5,8 @@
  */
 export interface Entry<T> {
   readonly value: T;
-  readonly bucket: Bucket<T>;
+  /** Where it is; `undefined` before it is inserted, as the following ones. */
+  bucket: Bucket<T> | undefined;
   before: Entry<T> | undefined;
   after: Entry<T> | undefined;
 }
@@ -48,17 +49,25 @@ export class TimeBuckets<T> {
   }
 
   add(at: number, value: T): Entry<T> {
+    const entry: Entry<T> = { value, bucket: undefined, before: undefined, after: undefined };
+    this.insert(at, entry);
+    return entry;
+  }
+
+  /** Adds an entry that the caller has made, which may have more fields. */
+  insert(at: number, entry: Entry<T>): void {
     const bucket = this.#bucketOf(Math.ceil(at / this.#bucketMs));
-    const entry: Entry<T> = { value, bucket, before: bucket.last, after: undefined };
+    entry.bucket = bucket;
+    entry.before = bucket.last;
     if (bucket.last) bucket.last.after = entry;
     else bucket.first = entry;
     bucket.last = entry;
     this.#size += 1;
-    return entry;
   }
 
   /** Removes an entry of this calendar; once only. */
   remove({ bucket, before, after: next }: Entry<T>): void {
+    if (!bucket) return;
     if (before) before.after = next;
     else bucket.first = next;
     if (next) next.before = before;
@@ -120,5 +129,5 @@ export class TimeBuckets<T> {
 
 /** The entry after this one, across buckets. */
 export function after<T>(entry: Entry<T>): Entry<T> | undefined {
-  return entry.after ?? entry.bucket.after?.first;
+  return entry.after ?? entry.bucket?.after?.first;
 }

@@ -42,6 +42,8 @@ export interface Metrics {
   decided(record: Pick<DecisionRecord, "decision" | "because" | "by">): void;
   /** A note or evidence was dropped before it was told. */
   evidenceDropped(because: EvidenceDropped): void;
+  /** What came of asking a provider of TURN credentials, or of having to give a peer some. */
+  askedForTurn(outcome: TurnOutcome): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -62,6 +64,13 @@ export type EventsLost = (typeof eventsLostReasons)[number];
 /** Why evidence is dropped: too much of it waits, or for too long. */
 const evidenceDroppedReasons = ["full", "late"] as const;
 export type EvidenceDropped = (typeof evidenceDroppedReasons)[number];
+
+/**
+ * Of requests: `given`, `failed`, `revoked`, `not-revoked`. Of what a peer was to be given while there was no new answer: `older`
+ * credentials, or `none`.
+ */
+const turnOutcomes = ["given", "failed", "older", "none", "revoked", "not-revoked"] as const;
+export type TurnOutcome = (typeof turnOutcomes)[number];
 
 export interface MetricsOptions {
   /** Called at each scrape; while it rejects, the numbers of the whole site stay as they were. */
@@ -113,6 +122,12 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
   for (const hook of [...lifecycleTypes, "message"]) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
+  const turn = counter(
+    "peer_stream_turn_provider_total",
+    "Requests for TURN credentials, and peers that got older ones or none, by outcome",
+    "outcome",
+  );
+  for (const outcome of turnOutcomes) turn.inc({ outcome }, 0);
 
   return {
     paired({ lobby, mode }, waitedMs) {
@@ -129,6 +144,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     turnedAway: (because) => turnedAway.inc({ because }),
     hookFailed: (hook) => hookFaults.inc({ hook }),
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
+    askedForTurn: (outcome) => turn.inc({ outcome }),
     ...createModerationCounters(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),

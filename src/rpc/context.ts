@@ -142,7 +142,9 @@ class ConnectionContext implements Context {
     const lobby = this.#lobbyFor(asked.lobby);
     const wishes = claims ? claims.addTo(asked, this.connection.identity.facts) : asked;
     const enter = () =>
-      chain(this.#askLane(caller), (lane) => signaling.join(caller, wishes, lobby, lane));
+      chain(this.#askLane(caller), (lane) =>
+        signaling.join(caller, wishes, lobby, lane, this.connection.addressHash),
+      );
     if (!admit) return enter();
     return chain(this.#ask(admit, caller, { ...wishes, lobby }), (refused) =>
       isRejection(refused) ? refused : enter(),

@@ -1,37 +1,44 @@
 /** What an event lacks in the log, and is added each time it is sent: ICE servers with short-lived credentials. */
 import type { LogEntry } from "../domain/event-log.ts";
 import { readRoomId } from "../domain/room-id.ts";
-import { iceServersFor, type IceConfig } from "../ice.ts";
+import { iceServersFor, type IceSource } from "../ice.ts";
+import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { IceServer, LoggedEvent, Mode } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type { Completed } from "./event-streams.ts";
 
 export interface CompletionParts {
-  ice: IceConfig;
+  ice: IceSource;
   system: Pick<System, "now">;
 }
 
-/** @returns completes an event for the peer at an address, of which it has the keyed hash. */
+/**
+ * @returns completes an event for the peer at an address, of which it has the keyed hash: at once, unless a provider is asked for the
+ * credentials of this address. What the address was given is revoked when the event tells its peer that it is suspended.
+ */
 export function createCompletion({
   ice,
   system,
-}: CompletionParts): (entry: LogEntry, addressHash: string) => Completed {
+}: CompletionParts): (entry: LogEntry, addressHash: string) => MaybePromise<Completed> {
   /** None in a room for text, where no connection is made. */
-  const iceServersOf = (mode: Mode, addressHash: string): IceServer[] =>
+  const iceServersOf = (mode: Mode, addressHash: string): MaybePromise<IceServer[]> =>
     mode === "text" ? [] : iceServersFor(ice, system.now(), addressHash);
 
   return ({ json, lacks }, addressHash) => {
     // As text: parsing the event and serializing it again would cost more than creating it.
     if (lacks === "iceServers") {
       const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
-      const iceServers = JSON.stringify(iceServersOf(readRoomId(roomId).mode, addressHash));
-      return { json: `${json.slice(0, -1)},"iceServers":${iceServers}}` };
+      return chain(iceServersOf(readRoomId(roomId).mode, addressHash), (iceServers) => ({
+        json: `${json.slice(0, -1)},"iceServers":${JSON.stringify(iceServers)}}`,
+      }));
     }
     const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
     const { state } = event;
+    if ("suspended" in event) ice.provided?.revoke(addressHash);
     if (state.status !== "paired") return { event: { ...event, state } };
-    const iceServers = iceServersOf(state.mode, addressHash);
-    return { event: { ...event, state: { ...state, iceServers } } };
+    return chain(iceServersOf(state.mode, addressHash), (iceServers) => ({
+      event: { ...event, state: { ...state, iceServers } },
+    }));
   };
 }
 

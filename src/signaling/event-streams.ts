@@ -6,6 +6,7 @@
 import { formatPosition, parsePosition, type LogEntry } from "../domain/event-log.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Attached, Caller, Engine, Stream } from "../engine/engine.ts";
+import type { MaybePromise } from "../maybe-promise.ts";
 import type { PeerEvent } from "../protocol.ts";
 
 /**
@@ -42,8 +43,8 @@ export interface EventsRequest {
 export interface EventStreamsParts {
   engine: Pick<Engine, "attach" | "detach" | "read">;
   schedule: (delayMs: number, task: () => void) => () => void;
-  /** Adds what an event lacks, each time it is sent. */
-  complete: (entry: LogEntry, addressHash: string) => Completed;
+  /** Adds what an event lacks, each time it is sent. What comes after it in its stream waits for that, and no other stream does. */
+  complete: (entry: LogEntry, addressHash: string) => MaybePromise<Completed>;
   /** A stream has begun: with all missed events replayed, with a `resync`, or without a position. */
   onBegun: (outcome: "resumed" | "resync" | "new") => void;
   /** Tickets that should look for a partner. */
@@ -152,7 +153,12 @@ class Reader implements OpenEvents {
           read.then((late) => this.#readLater(late)).catch((bug) => this.#fail(bug));
           return;
         }
-        this.#take(read);
+        const taking = this.#take(read);
+        if (taking) {
+          pending = true;
+          this.#readOnAfter(taking);
+          return;
+        }
       }
     } catch (bug) {
       this.#fail(bug);
@@ -179,10 +185,24 @@ class Reader implements OpenEvents {
     this.#stream = stream;
     this.#epoch = stream.epoch;
     this.#offset = stream.after;
-    for (const entry of missed) this.#deliver(entry);
-    this.#wake();
+    const taking = this.#take(missed);
+    if (taking) {
+      this.#isReading = true;
+      this.#isReady = true;
+      this.#readOnAfter(taking);
+    } else this.#wake();
     // After the events of this stream, which nothing may overtake.
     onNewlyWaiting(newlyWaiting);
+  }
+
+  /** What is appended meanwhile stays in the log, which is limited. */
+  #readOnAfter(taking: Promise<void>): void {
+    taking
+      .then(() => {
+        this.#isReading = false;
+        this.#read();
+      })
+      .catch((bug) => this.#fail(bug));
   }
 
   #refused(rejection: Rejection) {
@@ -197,20 +217,25 @@ class Reader implements OpenEvents {
   }
 
   #readLater(read: Awaited<ReturnType<Engine["read"]>>): void {
-    this.#take(read);
-    this.#isReading = false;
+    const taking = this.#take(read);
     // More events may have been appended while this was on its way.
     if (Array.isArray(read) && read.length > 0) this.#isReady = true;
+    if (taking) return this.#readOnAfter(taking);
+    this.#isReading = false;
     this.#read();
   }
 
-  #take(read: Awaited<ReturnType<Engine["read"]>>) {
-    if (read === "overflow" || isRejection(read)) return this.#end(read);
+  /** Delivers what was read from the `from`-th entry on. A promise only if one of them has to be waited for. */
+  #take(read: Awaited<ReturnType<Engine["read"]>>, from = 0): Promise<void> | undefined {
+    if (read === "overflow" || isRejection(read)) return void this.#end(read);
     if (read === "detached") return void this.#attachAgain();
-    for (const entry of read) {
-      this.#offset = entry.offset;
-      this.#deliver(entry);
+    for (let index = from; index < read.length; index += 1) {
+      const entry = read[index] as LogEntry;
+      this.#offset = Math.max(this.#offset, entry.offset);
+      const delivering = this.#deliver(entry);
+      if (delivering) return delivering.then(() => this.#take(read, index + 1));
     }
+    return undefined;
   }
 
   async #attachAgain() {
@@ -220,15 +245,16 @@ class Reader implements OpenEvents {
     if (!this.#isClosed) this.attach();
   }
 
-  #deliver(entry: LogEntry) {
-    if (this.#isClosed) return;
+  #deliver(entry: LogEntry): Promise<void> | undefined {
+    if (this.#isClosed) return undefined;
     const id = formatPosition(this.#epoch ?? "", entry.offset);
     const { lacks, json } = entry;
-    this.#request.deliver(
-      lacks === undefined
-        ? { id, json }
-        : { id, ...this.#parts.complete(entry, this.#request.addressHash) },
-    );
+    if (lacks === undefined) return void this.#request.deliver({ id, json });
+    const completed = this.#parts.complete(entry, this.#request.addressHash);
+    if (!(completed instanceof Promise)) return void this.#request.deliver({ id, ...completed });
+    return completed.then((late) => {
+      if (!this.#isClosed) this.#request.deliver({ id, ...late });
+    });
   }
 
   #end(why: Rejection | "overflow") {

@@ -5,6 +5,7 @@ import type { CheckedEvidence } from "../domain/lifecycle.ts";
 import type { Grounds, Party, Subject } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Caller, Engine, Reported } from "../engine/engine.ts";
+import type { IceSource } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { CaseAnswer, Evidence, ReportReason } from "../protocol.ts";
@@ -57,6 +58,8 @@ export interface ReportsParts {
   caseIds: CaseIds;
   /** Holds notes and evidence until lifecycle events are told. */
   evidence: EvidenceStore;
+  /** What an address was given that is suspended is revoked. */
+  ice: Pick<IceSource, "provided">;
   /** Absent: none are taken. */
   hints?: Hints | undefined;
   /** Called with each reporter's first report of a room; must neither throw nor wait. */
@@ -148,6 +151,7 @@ export class Reports {
     const { roomId, reason, caseId, report, shown, hinted } = told;
     const { reported, counted, decided } = report;
     const suspended = report.suspended.map(({ subject, until }) => ({ ...subject, until }));
+    for (const subject of suspended) this.#revokeTurn(subject);
     const reporter = shortId(sessionId);
     log.info("reported", {
       room: roomId,
@@ -187,6 +191,11 @@ export class Reports {
     return engine.caseAnswer(caseId);
   }
 
+  /** Of a session or account it is done when its peer is told: see `createCompletion`. */
+  #revokeTurn({ kind, id }: Subject): void {
+    if (kind === "address") this.#parts.ice.provided?.revoke(id);
+  }
+
   // -------------------------------------------------------------------------------------------
   // What operators decide
 
@@ -198,6 +207,7 @@ export class Reports {
     const { engine, log } = this.#parts;
     const suspended = await engine.suspend(subject, until, { ...grounds, caseId });
     if (isRejection(suspended)) return suspended;
+    this.#revokeTurn(subject);
     log.info("suspended", { ...subject, until, ...logged(grounds), case: caseId });
     this.#count(suspended.decided);
     return suspended;

@@ -12,7 +12,7 @@ import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller, Engine } from "../engine/engine.ts";
 import type { Found, NotedReport } from "../engine/operator-view.ts";
-import { iceServersFor, relayAvailable, type IceConfig } from "../ice.ts";
+import { iceServersFor, relayAvailable, type IceConfig, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
@@ -32,6 +32,7 @@ import { createCompletion } from "./event-completion.ts";
 import { EventStreams, type EventsRequest, type OpenEvents } from "./event-streams.ts";
 import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
+import { withProvided } from "./provided-ice.ts";
 import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
@@ -63,13 +64,14 @@ export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
 export class Signaling {
   /** What the members of a room tell each other besides signals. */
   readonly talk: Talk;
-  readonly #parts: SignalingParts;
+  readonly #parts: SignalingParts & { ice: IceSource };
   readonly #matcher: Matcher;
   readonly #sweeper: Sweeper;
   readonly #streams: EventStreams;
   readonly #reports: Reports;
 
-  constructor(parts: SignalingParts) {
+  constructor(given: SignalingParts) {
+    const parts = { ...given, ice: withProvided(given.ice, given) };
     const { engine, system, log, metrics } = parts;
     this.#parts = parts;
     this.talk = new Talk(parts);
@@ -113,19 +115,27 @@ export class Signaling {
     asked: Parameters<typeof normaliseWishes>[0],
     lobby?: string,
     lane?: number,
+    addressHash?: string,
   ): MaybePromise<StatusAnswer | Rejection> {
-    const { engine, ice, log } = this.#parts;
+    const { engine, ice, forceRelay, log } = this.#parts;
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
     if (lane !== undefined) wishes.lane = lane;
+    const enter = () =>
+      chain(engine.enqueue(caller, wishes), (moved) => {
+        if (!isRejection(moved) && moved.newlyWaiting.length > 0)
+          log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
+        return this.#settle(caller, moved);
+      });
     // Text needs no relay to hide addresses.
-    if (wishes.relayOnly && wishes.mode !== "text" && !relayAvailable(ice))
-      return reject("relay-unavailable");
-    return chain(engine.enqueue(caller, wishes), (moved) => {
-      if (!isRejection(moved) && moved.newlyWaiting.length > 0)
-        log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
-      return this.#settle(caller, moved);
-    });
+    if (wishes.mode === "text") return enter();
+    if (wishes.relayOnly || (forceRelay && ice.provided))
+      return chain(relayAvailable(ice, addressHash), (isAvailable) =>
+        isAvailable ? enter() : reject("relay-unavailable"),
+      );
+    // Begun now, so that nobody has to wait for it once paired.
+    if (addressHash !== undefined) void ice.provided?.serversFor(addressHash, "none");
+    return enter();
   }
 
   /**
@@ -276,7 +286,7 @@ export class Signaling {
     const { status, roomId = "" } = current ?? {};
     if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
     const relayFor = status === "paired" ? addressHash : undefined;
-    return { iceServers: iceServersFor(ice, system.now(), relayFor) };
+    return { iceServers: await iceServersFor(ice, system.now(), relayFor, "full") };
   }
 
   /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */
@@ -366,6 +376,7 @@ export class Signaling {
   /** Stops sweeping. Open streams stay open. */
   stop(): void {
     this.#sweeper.stop();
+    this.#parts.ice.provided?.stop();
   }
 }
 

@@ -1,7 +1,7 @@
 /** Calls that hide both peers' addresses, through a real TURN server. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Page } from "playwright-core";
-import { iceServersFor } from "../../src/ice.ts";
+import { configuredServersFor } from "../../src/ice.ts";
 import type { IceServer } from "../../src/protocol.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { startCoturn, type Coturn } from "../support/coturn.ts";
@@ -144,7 +144,7 @@ test("B4 a restart after the credentials have expired gets a relayed path of its
   const { alice, bob } = await coupleInCall();
   // As if the call had lasted longer than its credentials.
   const config = { stunUrls: [], turnUrls: [coturn.url], turnSecret: coturn.secret, turnTtlS: 60 };
-  const expired = iceServersFor(config, Date.now() - 70_000, "room");
+  const expired = configuredServersFor(config, Date.now() - 70_000, "room");
   const restarted = ({ page }: ReturnType<typeof somebody>) =>
     page.evaluate(async (iceServers) => {
       const { connection } = window as unknown as { connection: RTCPeerConnection };
@@ -203,21 +203,21 @@ test("credentials are good until they expire, and for nothing signed with anothe
   };
   const now = Date.now();
   const allocated = async (servers: IceServer[]) => allocate(page, servers);
-  expect(await allocated(iceServersFor(config, now, "room"))).toEqual({ relayed: true });
+  expect(await allocated(configuredServersFor(config, now, "room"))).toEqual({ relayed: true });
   // Made so long ago that 10 s, or an hour, have passed since its last second.
   for (const agoMs of [70_000, 3_660_000])
-    expect(await allocated(iceServersFor(config, now - agoMs, "room"))).toEqual({
+    expect(await allocated(configuredServersFor(config, now - agoMs, "room"))).toEqual({
       relayed: false,
       error: 401,
     });
-  const other = iceServersFor(
+  const other = configuredServersFor(
     { ...config, turnSecret: "another secret than coturn's" },
     now,
     "room",
   );
   expect(await allocated(other)).toEqual({ relayed: false, error: 401 });
   // A later expiry than the one that was signed.
-  const [genuine] = iceServersFor(config, now - 70_000, "room");
+  const [genuine] = configuredServersFor(config, now - 70_000, "room");
   const username = genuine?.username?.replace(/^\d+/, String(Math.floor(now / 1000) + 600)) ?? "";
   expect(await allocated([{ urls: [coturn.url], ...genuine, username }])).toMatchObject({
     relayed: false,
@@ -232,7 +232,9 @@ test("A1 one address holds no more allocations than its quota, whatever rooms it
   const config = { stunUrls: [], turnUrls: [coturn.url], turnSecret: coturn.secret, turnTtlS: 60 };
   // Credentials as different rooms get them at different times: their expiry differs, their address does not.
   const askedFor = (address: string, count: number) =>
-    Array.from({ length: count }, (_, n) => iceServersFor(config, Date.now() + 1000 * n, address));
+    Array.from({ length: count }, (_, n) =>
+      configuredServersFor(config, Date.now() + 1000 * n, address),
+    );
   const held = await holdAllocations(page, askedFor("a greedy address", 8));
   expect(held.relayed).toBe(quota);
   expect(new Set(held.errors)).toEqual(new Set([486]));

@@ -8,6 +8,7 @@ import { root } from "../support/root.ts";
 const packages = {
   '"peer-stream/server"': JSON.stringify(join(root, "src/server.ts")),
   '"peer-stream-client"': JSON.stringify(join(root, "src/client/index.ts")),
+  '"peer-stream-client/native"': JSON.stringify(join(root, "src/client/native.ts")),
 };
 
 /** Those in a part of a document, importing the sources in place of the packages. */
@@ -23,14 +24,55 @@ const challenges = [
   ...examplesIn(operating, "## Challenges", "## Rules first"),
   ...examplesIn(clientReference, "## Challenges", "## States"),
 ];
-const examples = [...embedding, ...challenges];
+const native = examplesIn(clientReference, "## React Native", "## Debugging");
+const examples = [...embedding, ...challenges, ...native];
 
-test("the examples of embedding and of challenges are accepted by TypeScript", async () => {
-  expect([embedding.length, challenges.length]).toEqual([6, 5]);
+/** The declarations of what the example for React Native imports, as far as it uses them: as those packages have them. */
+const nativeModules = `
+declare module "@react-native-async-storage/async-storage" {
+  const AsyncStorage: {
+    getItem(key: string, callback?: (error?: Error, result?: string) => void): Promise<string | null>;
+    setItem(key: string, value: string, callback?: (error?: Error) => void): Promise<void>;
+  };
+  export default AsyncStorage;
+}
+declare module "react-native" {
+  type AppStateStatus = "active" | "background" | "inactive" | "unknown" | "extension";
+  export const AppState: {
+    addEventListener(
+      type: "change" | "memoryWarning" | "blur" | "focus",
+      listener: (state: AppStateStatus) => void,
+    ): { remove(): void };
+  };
+}
+declare module "react-native-webrtc" {
+  export class MediaStreamTrack {
+    readonly id: string;
+    stop(): void;
+  }
+  export class MediaStream {
+    constructor(given?: MediaStream | MediaStreamTrack[] | { streamId: string; streamReactTag: string; tracks: object[] });
+    toURL(): string;
+  }
+  export class RTCPeerConnection {
+    constructor(configuration?: { iceServers?: { urls: string | string[] }[]; iceTransportPolicy?: "all" | "relay" });
+    close(): void;
+  }
+  export const mediaDevices: {
+    enumerateDevices(): Promise<unknown>;
+    getDisplayMedia(constraints?: object): Promise<MediaStream>;
+    getUserMedia(constraints: { audio?: boolean | object; video?: boolean | object }): Promise<MediaStream>;
+  };
+}
+`;
+
+test("the examples of embedding, of challenges and of React Native are accepted by TypeScript", async () => {
+  expect([embedding.length, challenges.length, native.length]).toEqual([6, 5, 1]);
   const folder = await mkdtemp(join(root, "test/integration/.embedding-"));
   try {
     for (const [index, code] of examples.entries())
       await Bun.write(join(folder, `${index}.ts`), code);
+    await Bun.write(join(folder, "modules.d.ts"), nativeModules);
     await Bun.write(
       join(folder, "tsconfig.json"),
       JSON.stringify({
@@ -47,7 +89,7 @@ test("the examples of embedding and of challenges are accepted by TypeScript", a
   } finally {
     await rm(folder, { recursive: true });
   }
-}, 60_000);
+}, 120_000);
 
 test("the first one serves a host, and peers under its prefix", async () => {
   const folder = await mkdtemp(join(root, "test/integration/.embedding-"));

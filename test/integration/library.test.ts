@@ -7,6 +7,7 @@ import { ConfigError, createPeerStream, refuse, type PeerStreamOptions } from ".
 import { createConnection } from "../../src/client/connection.ts";
 import { RpcSocket } from "../../src/client/rpc-socket.ts";
 import type { PeerStreamError } from "../../src/client/state.ts";
+import { browserTimers } from "../../src/client/platform.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { ends } from "../support/ends.ts";
 import { connect, silent, startHost } from "../support/host.ts";
@@ -493,6 +494,7 @@ describe("our own client", () => {
         auth: async () => "mallory",
         WebSocket,
         fetch,
+        timers: browserTimers,
         random: () => 0,
       },
       { opened() {}, closed() {}, blocked() {}, failed: (error) => void failed.push(error) },

@@ -202,6 +202,7 @@ function createPeer(
           },
           lobbyNamed(lobby),
           lane,
+          `address of ${name}`,
         ),
       ),
     skip: (roomId) => status(signaling.skip(known(), roomId)),

@@ -185,6 +185,37 @@ describe("the rules of the source", () => {
     /\b(Date\.now|new Date\(\)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
     impure,
   );
+  test("only platform.ts uses what a browser has and React Native has not, so that options replace it", () => {
+    const browserOnly = [
+      "window document navigator location localStorage sessionStorage",
+      "WebSocket RTCPeerConnection RTCRtpSender RTCRtpReceiver MediaStream",
+      "addEventListener removeEventListener globalThis crypto",
+      "Event EventTarget MessageEvent CloseEvent AbortSignal CustomEvent",
+    ].flatMap((names) => names.split(" "));
+    // Not as a member, a key or a method; types are gone once it is transpiled.
+    const bare = new RegExp(
+      `(?<![\\w.$#])(${browserOnly.join("|")})\\b(?!\\s*:|\\([\\w, ]*\\) \\{)`,
+    );
+    const allowed: Readonly<Record<string, string>> = {
+      "client/platform.ts": "is where they are",
+      "client/page-peers.ts": "keeps what all copies of the library on one page share",
+      "client/proof-of-work.ts": "serves a worker's own scope",
+    };
+    const transpiler = new Bun.Transpiler({ loader: "ts" });
+    const found = files
+      .filter(({ file }) => inside(file, "client"))
+      .flatMap(({ file, text }) =>
+        transpiler
+          .transformSync(text)
+          .split("\n")
+          .filter((line) => bare.test(line.replace(/"[^"]*"|(?<=`|})[^`$]*(?=`|\$\{)/g, "")))
+          .map((line) => ({ file, line: line.trim() })),
+      );
+    expect(found.filter(({ file }) => !Object.hasOwn(allowed, file))).toEqual([]);
+    // Or the search finds nothing.
+    for (const file of Object.keys(allowed))
+      expect(found.some((one) => one.file === file)).toBe(true);
+  });
   forbidText(
     "Redis' client is loaded only with REDIS_URL: nothing of the server outside its engine imports it but by import()",
     /from "(@redis\/client|[./]*engine\/redis\/[^"]*)"/,

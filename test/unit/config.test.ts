@@ -115,6 +115,9 @@ describe("the configuration", () => {
     for (const [env, name] of [
       [{ TURN_URLS: "turn:turn.example" }, "TURN_SECRET"],
       [{ FORCE_RELAY: "true" }, "TURN_URLS"],
+      [{ TURN_PROVIDER: "cloudflare", TURN_PROVIDER_TOKEN: "a-token" }, "TURN_PROVIDER_ID"],
+      [{ TURN_PROVIDER: "twilio", TURN_PROVIDER_ID: "AC0" }, "TURN_PROVIDER_TOKEN"],
+      [{ TURN_PROVIDER_TOKEN: "a-token" }, "TURN_PROVIDER_TOKEN"],
       [{ TLS_CERT: "cert.pem" }, "TLS_KEY"],
       [{ TLS_KEY: "key.pem" }, "TLS_CERT"],
     ] as const) {
@@ -464,5 +467,40 @@ describe("the configuration", () => {
     ];
     for (const [env, problem] of wrong)
       expect(rulesOf(env)).toEqual([expect.stringContaining(problem)]);
+  });
+});
+
+describe("a provider of TURN credentials", () => {
+  const provider = {
+    TURN_PROVIDER: "cloudflare",
+    TURN_PROVIDER_ID: "f00d",
+    TURN_PROVIDER_TOKEN: "a-token",
+  };
+
+  test("is read with a time that is longer than calls are, and is enough for FORCE_RELAY", () => {
+    expect(readConfig({ ...provider, FORCE_RELAY: "true" })).toMatchObject({
+      turnProvider: { kind: "cloudflare", id: "f00d", token: "a-token" },
+      ice: { turnTtlS: 14_400, turnUrls: [] },
+      forceRelay: true,
+    });
+    expect(readConfig({ ...provider, TURN_TTL_S: "600" })).toMatchObject({
+      ice: { turnTtlS: 600 },
+    });
+    expect(readConfig({})).toMatchObject({ ice: { turnTtlS: 300 } });
+  });
+
+  test.each([
+    [{ TURN_PROVIDER: "coturn" }, /^TURN_PROVIDER: must be one of cloudflare, twilio$/],
+    [{ TURN_PROVIDER_ID: "../admin" }, /^TURN_PROVIDER_ID: must be an id/],
+    [{ TURN_PROVIDER_TOKEN: "two words" }, /^TURN_PROVIDER_TOKEN: must be a token/],
+    [{ TURN_PROVIDER_URL: "http://turn.example" }, /^TURN_PROVIDER_URL: must be a URL .*https/],
+    [{ TURN_PROVIDER_URL: "https://turn.example/v1" }, /^TURN_PROVIDER_URL: .*without a path/],
+    [
+      { TURN_URLS: "turn:turn.example", TURN_SECRET: "a secret of the tests" },
+      /^TURN_PROVIDER: and TURN_URLS exclude each other/,
+    ],
+  ])("%j is refused by name", (env, problem) => {
+    const config = readConfig({ ...provider, ...env });
+    expect("problems" in config ? config.problems : []).toEqual([expect.stringMatching(problem)]);
   });
 });

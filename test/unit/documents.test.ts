@@ -125,10 +125,19 @@ describe("the documents", () => {
   });
 
   test("list every option of a peer stream", async () => {
-    const source = await Bun.file(join(root, "src/client/peer-stream.ts")).text();
-    const body = source.split("export interface PeerStreamOptions {")[1]?.split(/^}/m)[0] ?? "";
-    const options = [...body.matchAll(/^  (\w+)\??:/gm)].map(([, name]) => name ?? "");
-    expect(options.length).toBeGreaterThan(3);
+    const optionsIn = async (file: string, name: string) => {
+      const source = await Bun.file(join(root, "src/client", file)).text();
+      const body = source.split(new RegExp(`export interface ${name}[^{]*\\{`))[1]?.split(/^}/m)[0];
+      const options = [...(body ?? "").matchAll(/^  (\w+)\??:/gm)].map(
+        ([, option]) => option ?? "",
+      );
+      expect(options.length).toBeGreaterThan(3);
+      return options;
+    };
+    const options = [
+      ...(await optionsIn("peer-stream.ts", "PeerStreamOptions")),
+      ...(await optionsIn("platform.ts", "PlatformOptions")),
+    ];
     expect(firstCells(clientReference, "Options").sort()).toEqual(options.sort());
   });
 

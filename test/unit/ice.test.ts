@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { iceServersFor, relayAvailable } from "../../src/ice.ts";
+import { configuredServersFor, relayAvailable } from "../../src/ice.ts";
 
 const config = {
   stunUrls: ["stun:stun.example"],
@@ -10,7 +10,7 @@ const config = {
 
 describe("ICE servers", () => {
   test("TURN credentials are coturn's: expiry and name, signed with HMAC-SHA1", () => {
-    const [, turn] = iceServersFor(config, 1_700_000_000_999, "an address");
+    const [, turn] = configuredServersFor(config, 1_700_000_000_999, "an address");
     const username = turn?.username ?? "";
     expect(username).toMatch(/^1700000300:[\w-]{16}$/);
     const expected = new Bun.CryptoHasher("sha1", config.turnSecret)
@@ -22,16 +22,18 @@ describe("ICE servers", () => {
 
   test("A1 the name in TURN credentials is the address', at any time, and does not tell it", () => {
     const nameAt = (now: number, address: string) =>
-      iceServersFor(config, now, address)[1]?.username?.split(":")[1];
+      configuredServersFor(config, now, address)[1]?.username?.split(":")[1];
     expect(nameAt(0, "an address")).toBe(nameAt(1_000_000, "an address"));
     expect(nameAt(0, "an address")).not.toBe(nameAt(0, "another address"));
     expect(nameAt(0, "an address")).not.toContain("an address");
   });
 
   test("for one who is not paired there is no TURN, without TURN nothing to relay through", () => {
-    expect(iceServersFor(config, 0)).toEqual([{ urls: ["stun:stun.example"] }]);
+    expect(configuredServersFor(config, 0)).toEqual([{ urls: ["stun:stun.example"] }]);
     expect(relayAvailable(config)).toBe(true);
     expect(relayAvailable({ ...config, turnUrls: [] })).toBe(false);
-    expect(iceServersFor({ ...config, stunUrls: [], turnUrls: [] }, 0, "an address")).toEqual([]);
+    expect(
+      configuredServersFor({ ...config, stunUrls: [], turnUrls: [] }, 0, "an address"),
+    ).toEqual([]);
   });
 });

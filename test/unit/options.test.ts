@@ -113,3 +113,28 @@ test("the hook for messages is a function, and what becomes of a text without it
   expect(configOf({ chat: "server" }, randomSecret).chat).toBe("server");
   expect(() => configOf({ chat: "both" as never }, randomSecret)).toThrow("chat: ");
 });
+
+test("`ice` is a function in place of variables about TURN, whose credentials are valid for longer than calls are", () => {
+  const ice = () => [];
+  expect(configOf({ ice, forceRelay: true }, randomSecret)).toMatchObject({
+    ice: { turnTtlS: 14_400 },
+    forceRelay: true,
+  });
+  expect(configOf({ ice, turnTtlS: 600 }, randomSecret).ice.turnTtlS).toBe(600);
+  expect(configOf({ ice }, randomSecret).forceRelay).toBe(false);
+  const wrong = { ice: [{ urls: "turn:turn.example" }] } as unknown as PeerStreamOptions;
+  expect(() => configOf(wrong, randomSecret)).toThrow("ice: must be a function");
+  const both: PeerStreamOptions = {
+    ice,
+    turnUrls: "turn:turn.example",
+    turnSecret: "a shared secret of coturn",
+  };
+  expect(() => configOf(both, randomSecret)).toThrow("ice: and turnUrls exclude each other");
+  const provider = { turnProvider: "twilio", turnProviderId: "AC0" } as const;
+  expect(() => configOf({ ...provider, ice, turnProviderToken: "t" }, randomSecret)).toThrow(
+    "ice: and turnProvider exclude each other",
+  );
+  expect(() => configOf(provider, randomSecret)).toThrow(
+    "turnProviderToken: is needed with turnProvider",
+  );
+});

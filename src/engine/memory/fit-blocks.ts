@@ -12,6 +12,9 @@ const slotWords = slotsMax / 32;
 /** A block with fewer is merged with one beside it, if that leaves room for as many. */
 const slotsMin = slotsMax / 4;
 
+/** The rows of a block's bits before those of values. */
+const valueRows = 2;
+
 /** A ticket in the list, and its place in a block. */
 export interface Listed {
   block: Block | undefined;
@@ -25,7 +28,10 @@ interface Block {
   readonly listed: (Listed | undefined)[];
   /** When each was queued. */
   readonly times: Float64Array;
-  /** `slotWords` words each: of the tickets that are there; that state each value; that refuse each value. */
+  /**
+   * Rows of `slotWords` words: the tickets that are there; those with a want that bits do not tell all about; those that state each value;
+   * those that refuse each value.
+   */
   readonly bits: Int32Array;
   /** How many tickets state each value. */
   readonly counts: Uint16Array;
@@ -37,6 +43,8 @@ interface Plan {
   readonly none: readonly number[];
   /** Of each of these, a ticket that fits is in one. */
   readonly any: readonly (readonly number[])[];
+  /** Whether bits tell all about its own wants. */
+  readonly isTold: boolean;
 }
 
 export class FitBlocks<L extends Listed> {
@@ -44,8 +52,13 @@ export class FitBlocks<L extends Listed> {
   readonly #queuedSince: (listed: L) => number;
   readonly #values: number;
   readonly #blocks: Block[] = [];
-  #last: { of: Fitting; bits: readonly number[] } | undefined;
+  /**
+   * The ticket that was added last, until another one is added or looks: most tickets are paired as soon as they have been added and have
+   * looked, and need no place in a block.
+   */
+  #latest: { listed: L; fitting: Fitting } | undefined;
 
+  /** @param dimensions whose `bitsOf` may keep the bits of the last ticket. */
   constructor(dimensions: Dimensions, queuedSince: (listed: L) => number) {
     this.#dimensions = dimensions;
     this.#queuedSince = queuedSince;
@@ -53,6 +66,14 @@ export class FitBlocks<L extends Listed> {
   }
 
   add(listed: L, fitting: Fitting): void {
+    this.#placeLatest();
+    this.#latest = { listed, fitting };
+  }
+
+  #placeLatest(): void {
+    if (!this.#latest) return;
+    const { listed, fitting } = this.#latest;
+    this.#latest = undefined;
     const queuedSince = this.#queuedSince(listed);
     let at = this.#at(queuedSince);
     if ((this.#blocks[at]?.count ?? slotsMax) === slotsMax) {
@@ -60,14 +81,15 @@ export class FitBlocks<L extends Listed> {
       at = this.#at(queuedSince);
     }
     const block = this.#blocks[at];
-    if (block) this.#put(block, listed, this.#bitsOf(fitting));
+    if (block) this.#put(block, listed, this.#dimensions.bitsOf(fitting), this.#isTold(fitting));
   }
 
   /** @param fitting as it was added. */
   remove(listed: L, fitting: Fitting): void {
+    if (this.#latest?.listed === listed) this.#latest = undefined;
     const { block, index } = listed;
     if (!block) return;
-    this.#clear(block, index, this.#bitsOf(fitting));
+    this.#clear(block, index, this.#dimensions.bitsOf(fitting));
     listed.block = undefined;
     if (block.count >= slotsMin) return;
     const at = this.#blocks.indexOf(block);
@@ -76,22 +98,33 @@ export class FitBlocks<L extends Listed> {
   }
 
   /**
-   * Up to `countMax` of the tickets whose bits fit, those that were queued first; perhaps fewer once `refusedMax` were not accepted.
-   * @param accepts whether a ticket counts, whose bits fit.
+   * Up to `countMax` of the tickets that fit, those that were queued first; perhaps fewer once `refusedMax` were not accepted.
+   * @param accepts whether a ticket counts whose bits fit. `isTold`: they tell all about the wants of both.
    */
   findFirst(
     fitting: Fitting,
     { countMax, refusedMax }: { countMax: number; refusedMax: number },
-    accepts: (listed: L) => boolean,
+    accepts: (listed: L, isTold: boolean) => boolean,
   ): L[] {
+    if (this.#latest?.fitting !== fitting) this.#placeLatest();
     const plan = this.#planFor(fitting);
-    const found = new First<L>(countMax, refusedMax, accepts);
+    const found: L[] = [];
+    let refusedLeft = refusedMax;
     for (const block of this.#blocks) {
-      // Within a block they are in any order.
-      if (mayFit(block, plan)) addFitting(block, plan, found as unknown as First<Listed>);
-      if (found.isFull || found.isOver) break;
+      const { listed, times, bits } = block;
+      const slots = mayFit(block, plan) ? fittingSlots(block, plan) : [];
+      // Within a block they are in any order. Reading a ticket costs far more than comparing times: only those are read that are chosen.
+      while (slots.length > 0 && found.length < countMax && refusedLeft > 0) {
+        const slot = takeEarliest(slots, times);
+        const one = listed[slot] as L | undefined;
+        if (!one) continue;
+        const isTold = plan.isTold && ((bits[slotWords + (slot >>> 5)] ?? 0) & maskOf(slot)) === 0;
+        if (accepts(one, isTold)) found.push(one);
+        else refusedLeft -= 1;
+      }
+      if (found.length === countMax || refusedLeft === 0) break;
     }
-    return found.all;
+    return found;
   }
 
   // -------------------------------------------------------------------------------------------
@@ -119,7 +152,7 @@ export class FitBlocks<L extends Listed> {
       count: 0,
       listed: [],
       times: new Float64Array(slotsMax),
-      bits: new Int32Array((1 + 2 * this.#values) * slotWords),
+      bits: new Int32Array((valueRows + 2 * this.#values) * slotWords),
       counts: new Uint16Array(this.#values),
     });
     if (!full) return void this.#blocks.push(begin(Number.NEGATIVE_INFINITY));
@@ -152,13 +185,20 @@ export class FitBlocks<L extends Listed> {
   #moveFrom(block: Block, into: Block, isMoved: (listed: L) => boolean): void {
     for (const listed of block.listed as (L | undefined)[]) {
       if (!listed || !isMoved(listed)) continue;
-      const bits = this.#bitsAt(block, listed.index);
-      this.#clear(block, listed.index, bits);
-      this.#put(into, listed, bits);
+      const { index } = listed;
+      const bits = this.#bitsAt(block, index);
+      const isTold = ((block.bits[slotWords + (index >>> 5)] ?? 0) & maskOf(index)) === 0;
+      this.#clear(block, index, bits);
+      this.#put(into, listed, bits, isTold);
     }
   }
 
-  #put(block: Block, listed: L, bits: readonly number[]): void {
+  /** Whether bits tell all about a ticket's wants. */
+  #isTold({ required }: Fitting): boolean {
+    return required === undefined || required.every((want) => this.#dimensions.isTold(want));
+  }
+
+  #put(block: Block, listed: L, bits: readonly number[], isTold: boolean): void {
     let word = 0;
     while (block.bits[word] === -1) word += 1;
     const index = 32 * word + Math.clz32(~(block.bits[word] ?? 0));
@@ -167,11 +207,17 @@ export class FitBlocks<L extends Listed> {
     block.listed[index] = listed;
     block.times[index] = this.#queuedSince(listed);
     block.count += 1;
+    if (!isTold) {
+      const at = slotWords + (index >>> 5);
+      block.bits[at] = (block.bits[at] ?? 0) | maskOf(index);
+    }
     this.#toggle(block, index, bits, 1);
   }
 
   #clear(block: Block, index: number, bits: readonly number[]): void {
     block.listed[index] = undefined;
+    const at = slotWords + (index >>> 5);
+    block.bits[at] = (block.bits[at] ?? 0) & ~maskOf(index);
     block.count -= 1;
     this.#toggle(block, index, bits, -1);
   }
@@ -185,7 +231,7 @@ export class FitBlocks<L extends Listed> {
     for (let n = 0; n < bits.length; n++)
       for (let left = bits[n] ?? 0; left !== 0; left &= left - 1) {
         const value = 32 * n + 31 - Math.clz32(left & -left);
-        const at = (1 + value) * slotWords + word;
+        const at = (valueRows + value) * slotWords + word;
         all[at] = (all[at] ?? 0) ^ mask;
         if (value < this.#values) counts[value] = (counts[value] ?? 0) + by;
       }
@@ -196,7 +242,7 @@ export class FitBlocks<L extends Listed> {
     return Array.from({ length: 2 * this.#dimensions.words }, (_, n) => {
       let ones = 0;
       for (let bit = 0; bit < 32; bit++)
-        if (((bits[(1 + 32 * n + bit) * slotWords + (index >>> 5)] ?? 0) & mask) !== 0)
+        if (((bits[(valueRows + 32 * n + bit) * slotWords + (index >>> 5)] ?? 0) & mask) !== 0)
           ones |= 1 << bit;
       return ones;
     });
@@ -204,13 +250,13 @@ export class FitBlocks<L extends Listed> {
 
   #planFor(fitting: Fitting): Plan {
     const { coded, words } = this.#dimensions;
-    const bits = this.#bitsOf(fitting);
+    const bits = this.#dimensions.bitsOf(fitting);
     const none: number[] = [];
     const any: number[][] = [];
     for (const { from, groups } of coded) {
       const word = from >>> 5;
       const all = (groups === 31 ? -1 : (1 << (groups + 1)) - 1) << (from & 31);
-      const first = 1 + 32 * word;
+      const first = valueRows + 32 * word;
       addRows(none, first + this.#values, (bits[word] ?? 0) & all);
       const refused = (bits[words + word] ?? 0) & all;
       if (refused === 0) continue;
@@ -219,14 +265,7 @@ export class FitBlocks<L extends Listed> {
       if (2 * accepted.length <= groups) any.push(accepted);
       else addRows(none, first, refused);
     }
-    return { none, any };
-  }
-
-  /** As a ticket looks right after it was added, the bits of the last one are kept. */
-  #bitsOf(fitting: Fitting): readonly number[] {
-    if (this.#last?.of !== fitting)
-      this.#last = { of: fitting, bits: this.#dimensions.bitsOf(fitting) };
-    return this.#last.bits;
+    return { none, any, isTold: this.#isTold(fitting) };
   }
 }
 
@@ -243,48 +282,15 @@ const maskOf = (index: number) => (1 << 31) >>> (index & 31);
 function mayFit({ counts }: { counts: Uint16Array }, { any }: Plan): boolean {
   for (const rows of any) {
     let stated = 0;
-    for (const row of rows) stated += counts[row - 1] ?? 0;
+    for (const row of rows) stated += counts[row - valueRows] ?? 0;
     if (stated === 0) return false;
   }
   return true;
 }
 
-/** Those of the tickets that are added to it that were queued first. */
-class First<L> {
-  readonly all: L[] = [];
-  readonly #times: number[] = [];
-  readonly #countMax: number;
-  #refusedLeft: number;
-  readonly #accepts: (listed: L) => boolean;
-
-  constructor(countMax: number, refusedMax: number, accepts: (listed: L) => boolean) {
-    this.#countMax = countMax;
-    this.#refusedLeft = refusedMax;
-    this.#accepts = accepts;
-  }
-
-  get isFull(): boolean {
-    return this.all.length === this.#countMax;
-  }
-
-  get isOver(): boolean {
-    return this.#refusedLeft <= 0;
-  }
-
-  add(listed: L, queuedSince: number): void {
-    const { all } = this;
-    const times = this.#times;
-    if (this.isFull && queuedSince >= (times[times.length - 1] ?? 0)) return;
-    if (!this.#accepts(listed)) return void (this.#refusedLeft -= 1);
-    let at = times.length;
-    while (at > 0 && (times[at - 1] ?? 0) > queuedSince) at -= 1;
-    all.splice(at, 0, listed);
-    times.splice(at, 0, queuedSince);
-    all.length = times.length = Math.min(times.length, this.#countMax);
-  }
-}
-
-function addFitting({ bits, listed, times }: Block, plan: Plan, found: First<Listed>): void {
+/** The slots of the tickets whose bits fit. */
+function fittingSlots({ bits }: Block, plan: Plan): number[] {
+  const slots: number[] = [];
   for (let word = 0; word < slotWords; word++) {
     let left = bits[word] ?? 0;
     for (const rows of plan.any) {
@@ -297,12 +303,18 @@ function addFitting({ bits, listed, times }: Block, plan: Plan, found: First<Lis
       if (left === 0) break;
       left &= ~(bits[row * slotWords + word] ?? 0);
     }
-    while (left !== 0 && !found.isOver) {
-      const bit = Math.clz32(left);
-      left &= ~maskOf(bit);
-      const index = 32 * word + bit;
-      const one = listed[index];
-      if (one) found.add(one, times[index] ?? 0);
-    }
+    for (; left !== 0; left &= ~maskOf(Math.clz32(left))) slots.push(32 * word + Math.clz32(left));
   }
+  return slots;
+}
+
+/** Takes out the slot of the ticket that was queued first. */
+function takeEarliest(slots: number[], times: Float64Array): number {
+  let at = 0;
+  for (let n = 1; n < slots.length; n++)
+    if ((times[slots[n] ?? 0] ?? 0) < (times[slots[at] ?? 0] ?? 0)) at = n;
+  const earliest = slots[at] ?? 0;
+  slots[at] = slots[slots.length - 1] ?? 0;
+  slots.length -= 1;
+  return earliest;
 }

@@ -4,7 +4,7 @@
  * looks under the same terms finds only tickets that match by the words of both sides, without reading any other. Whether the facts and
  * wants of both fit as well is asked of each, the longest queued first; and in a long list, after some that do not, of 32 at a time.
  */
-import { fit, type Dimensions } from "../../domain/facts.ts";
+import { fit, type Dimensions, type Fitting } from "../../domain/facts.ts";
 import { forEachIndexTerm, type TermKind, type Ticket, type Wishes } from "../../domain/ticket.ts";
 import type { Mode } from "../../protocol.ts";
 import { isBarred, type Numbered } from "./avoidance.ts";
@@ -22,8 +22,6 @@ const barredInARow = 32;
  * among all once both accept anybody.
  */
 const blocksFrom = 128;
-/** So many tickets that do not fit are passed over before the blocks are looked through. */
-const misfitsBeforeBlocks = 8;
 /**
  * So many tickets that do not fit are compared in one look, shared out among the terms, as strangers can have tickets in a list that no bits
  * tell from those that fit, and comparing takes time. The more recently queued of those that fit may then be missed.
@@ -39,9 +37,8 @@ export interface WaitingPeer<P> {
   indexEntries: readonly IndexEntry<P>[] | undefined;
 }
 
-export interface IndexEntry<P> extends Listed {
+export interface IndexEntry<P> extends Listed, Entry<P> {
   readonly term: Term<P>;
-  readonly entry: Entry<P>;
 }
 
 /** All tickets listed under one word. */
@@ -76,7 +73,7 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
   readonly #dimensions: Dimensions | undefined;
 
   constructor(dimensions?: Dimensions) {
-    this.#dimensions = dimensions;
+    this.#dimensions = dimensions && withLastBits(dimensions);
   }
 
   add(peer: P): void {
@@ -89,8 +86,16 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     forEachIndexTerm(ticket, this.#dimensions?.sets, (kind, word) => {
       const term = termAt(this.#terms[mode][kind], word);
       if (number !== undefined) addNumber(term, number);
-      const entry = term.peers.add(ticket.queuedSince, peer);
-      const added: IndexEntry<P> = { term, entry, block: undefined, index: 0 };
+      const added: IndexEntry<P> = {
+        term,
+        value: peer,
+        bucket: undefined,
+        before: undefined,
+        after: undefined,
+        block: undefined,
+        index: 0,
+      };
+      term.peers.insert(ticket.queuedSince, added);
       entries.push(added);
       if (term.blocks) term.blocks.add(added, ticket);
       else if (this.#dimensions && hasBlocks(kind) && term.peers.size === blocksFrom)
@@ -105,9 +110,9 @@ export class LobbyIndex<P extends WaitingPeer<P>> {
     const { ticket } = peer.value;
     if (!ticket || !indexEntries) return;
     for (const listed of indexEntries) {
-      const { term, entry } = listed;
+      const { term } = listed;
       if (number !== undefined) removeNumber(term, number);
-      term.peers.remove(entry);
+      term.peers.remove(listed);
       term.blocks?.remove(listed, ticket);
       if (term.peers.size === 0) term.terms.delete(term.word);
     }
@@ -157,11 +162,25 @@ function termAt<P>(terms: Map<string, Term<P>>, word: string): Term<P> {
   return term;
 }
 
+/** Keeps the bits of the last ticket: it is listed several times, and looks right after that. */
+function withLastBits(dimensions: Dimensions): Dimensions {
+  let last: Fitting | undefined;
+  let bits: number[] = [];
+  return {
+    ...dimensions,
+    bitsOf(fitting) {
+      if (last !== fitting) bits = dimensions.bitsOf(fitting);
+      last = fitting;
+      return bits;
+    },
+  };
+}
+
 const hasBlocks = (kind: TermKind) => kind === "anybody" || kind === "fact";
 
 /** The list has become long. */
 function makeBlocks<P extends WaitingPeer<P>>(term: Term<P>, dimensions: Dimensions): void {
-  const queuedSince = ({ entry }: IndexEntry<P>) => entry.value.value.ticket?.queuedSince ?? 0;
+  const queuedSince = ({ value }: IndexEntry<P>) => value.value.ticket?.queuedSince ?? 0;
   const blocks = new FitBlocks(dimensions, queuedSince);
   term.blocks = blocks;
   for (let entry = term.peers.first; entry; entry = after(entry)) {
@@ -187,9 +206,9 @@ function findIn<P extends WaitingPeer<P>>(term: Term<P>, peer: P, look: Look): v
     } else if (fit(ticket, other.value.ticket)) {
       count += 1;
       insert(found, other.value.ticket);
-    } else if (++misfits === misfitsBeforeBlocks && term.blocks) {
+    } else if (term.blocks) {
       return findInBlocks(term.blocks, peer, ticket, look);
-    } else if (misfits === misfitsMax) return;
+    } else if (++misfits === misfitsMax) return;
   }
 }
 
@@ -201,12 +220,12 @@ function findInBlocks<P extends WaitingPeer<P>>(
   { found, countMax, misfitsMax }: Look,
 ): void {
   const bounds = { countMax, refusedMax: misfitsMax };
-  const first = blocks.findFirst(own, bounds, ({ entry: { value: other } }) => {
+  const first = blocks.findFirst(own, bounds, ({ value: other }, isTold) => {
+    if (other === peer || isBarred(peer.person, other.person)) return false;
     const { ticket } = other.value;
-    return other !== peer && !isBarred(peer.person, other.person) && !!ticket && fit(own, ticket);
+    return ticket !== undefined && (isTold || fit(own, ticket));
   });
-  for (const { entry } of first)
-    if (entry.value.value.ticket) insert(found, entry.value.value.ticket);
+  for (const { value } of first) if (value.value.ticket) insert(found, value.value.ticket);
 }
 
 function addNumber<P>(term: Term<P>, number: number): void {

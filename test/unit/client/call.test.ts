@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createCall, type Call } from "../../../src/client/call.ts";
 import type { IceServer, Mode, Signal } from "../../../src/protocol.ts";
-import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, isReactNative } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -276,7 +276,8 @@ describe("a call that does not connect", () => {
     const { alice } = room();
     await settle();
     alice.pc.failDtls();
-    expect(alice.log).toEqual(["connected", "failed"]);
+    // Without `sctp` nothing tells it from a failure of ICE, which may pass.
+    expect(alice.log).toEqual(isReactNative ? ["connected"] : ["connected", "failed"]);
   });
 
   test("B1 a connection that fails before its ICE state does is mended by a restart", async () => {

@@ -1,6 +1,7 @@
 /** The person's devices, as browsers give and take them. */
 import { describe, expect, test } from "bun:test";
 import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
+import { isReactNative } from "./fake-rtc.ts";
 
 class FakeTrack extends EventTarget {
   readyState = "live";
@@ -27,6 +28,10 @@ const streamOf = (tracks: FakeTrack[]) =>
     getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
   }) as unknown as MediaStream;
 
+/** What `getUserMedia` rejects with; in react-native-webrtc it is no Error. */
+const failure = (name: string) =>
+  isReactNative ? { name, message: "no" } : new DOMException("no", name);
+
 /** A machine with these devices, of which the first is the default, and the constraints that were requested. */
 function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   const target = new EventTarget();
@@ -39,9 +44,9 @@ function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
     const { deviceId } = typeof wish === "object" ? wish : {};
     const named = (deviceId ?? {}) as { exact?: string; ideal?: string };
     if (named.exact !== undefined && !ids.includes(named.exact))
-      throw new DOMException("no", "OverconstrainedError");
+      throw failure("OverconstrainedError");
     const id = named.exact ?? (ids.includes(named.ideal ?? "") ? named.ideal : ids[0]);
-    if (id === undefined) throw new DOMException("none", "NotFoundError");
+    if (id === undefined) throw failure("NotFoundError");
     const track = new FakeTrack(kind, id);
     open.push(track);
     return track;
@@ -50,7 +55,7 @@ function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
     async getUserMedia(constraints: MediaStreamConstraints) {
       requested.push(constraints);
       const error = errors.shift();
-      if (error) throw new DOMException("no", error);
+      if (error) throw failure(error);
       const { video, audio } = constraints;
       return streamOf([
         ...(video ? [give("video", video)] : []),

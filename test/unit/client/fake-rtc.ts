@@ -1,5 +1,8 @@
 import type { Rtc } from "../../../src/client/call.ts";
 
+/** Whether the tests run as in React Native (see react-native.test.ts): with what react-native-webrtc has, and no more. */
+export const isReactNative = process.env["PEER_STREAM_TESTS"] === "react-native";
+
 /** The content of a fake description; its JSON is the SDP. */
 interface FakeSdp {
   /** The line that identifies a restart. */
@@ -69,9 +72,10 @@ export class FakePeerConnection extends EventTarget {
   signalingState: RTCSignalingState = "stable";
   iceConnectionState: RTCIceConnectionState = "new";
   connectionState: RTCPeerConnectionState = "new";
-  readonly sctp: { transport: { state: RTCDtlsTransportState } } = {
-    transport: { state: "new" },
-  };
+  /** Not in react-native-webrtc 124, nor is `getConfiguration`. */
+  readonly sctp: { transport: { state: RTCDtlsTransportState } } | undefined = isReactNative
+    ? undefined
+    : { transport: { state: "new" } };
   localDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteDescription: { type: "offer" | "answer"; sdp: string } | null = null;
   remoteSdp: FakeSdp | undefined;
@@ -97,6 +101,7 @@ export class FakePeerConnection extends EventTarget {
     this.#network = network;
     this.name = name;
     this.configuration = configuration;
+    if (isReactNative) Object.assign(this, { getConfiguration: undefined });
   }
 
   createDataChannel(): FakeChannel {
@@ -202,7 +207,7 @@ export class FakePeerConnection extends EventTarget {
     return (
       this.signalingState === "stable" &&
       this.#candidateGenerations.has(partner.#generation) &&
-      this.sctp.transport.state !== "failed"
+      this.sctp?.transport.state !== "failed"
     );
   }
 
@@ -238,7 +243,7 @@ export class FakePeerConnection extends EventTarget {
 
   /** The DTLS handshake or session has failed. */
   failDtls(): void {
-    this.sctp.transport.state = "failed";
+    if (this.sctp) this.sctp.transport.state = "failed";
     this.connection("failed");
   }
 
@@ -345,6 +350,8 @@ class FakeTrack extends EventTarget {
 
 class FakeStream {
   #tracks: FakeTrack[] = [];
+  /** What `RTCView` shows; only in react-native-webrtc. */
+  toURL = isReactNative ? () => "stream" : undefined;
 
   getTracks = () => [...this.#tracks];
   getAudioTracks = () => this.#tracks.filter(({ kind }) => kind === "audio");

@@ -1,7 +1,10 @@
 /** Frames of the own camera for a classifier: how often, of what, and what becomes of its word. */
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { sampleFrames, type FrameSampling } from "../../../src/client/frame-sampler.ts";
+import { createPeer } from "../../../src/client/peer.ts";
 import type { Hint } from "../../../src/protocol.ts";
+import { FakeConnection } from "./fake-connection.ts";
+import { FakeNetwork } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -55,8 +58,15 @@ test("a frame at once and then every 3 s, each closed, until it ends", async () 
 });
 
 test("never more often than that, and as seldom as is wished", async () => {
+  const peer = createPeer({
+    connection: new FakeConnection(),
+    rtc: new FakeNetwork().browser("page"),
+    page: () => ({ createElement: () => ({}) as never }),
+  });
   for (const everyMs of [2999, 0, -1, Number.NaN])
-    expect(() => begin({ everyMs })).toThrow("everyMs must be at least 3000");
+    expect(() => peer.sampleFrames({ everyMs, onFrame() {} })).toThrow(
+      "everyMs must be at least 3000",
+    );
   const { log } = begin({ everyMs: 10_000, size: 100 });
   await pass(9950);
   expect(log).toEqual(["grab 100", "frame", "close"]);
@@ -79,6 +89,12 @@ test("the next frame waits for the classifier, however slow, and for its fault a
   verdicts[1]?.resolve(undefined);
   await pass(3000);
   expect([verdicts.length, sent]).toEqual([3, []]);
+});
+
+test("there are none outside a browser, which is an error at once", () => {
+  const rtc = new FakeNetwork().browser("phone");
+  const peer = createPeer({ connection: new FakeConnection(), rtc });
+  expect(() => peer.sampleFrames({ onFrame() {} })).toThrow("only be taken in a browser");
 });
 
 test("there is no frame without a camera, of one that is off, or of one that is gone", async () => {

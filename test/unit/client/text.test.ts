@@ -7,6 +7,7 @@ import type { PeerStreamEvent } from "../../../src/client/state.ts";
 import { limits, type Mode, type PeerEvent, type PeerState } from "../../../src/protocol.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
 import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -211,7 +212,10 @@ describe("a room for text", () => {
     const real = globalThis.RTCPeerConnection;
     Reflect.deleteProperty(globalThis, "RTCPeerConnection");
     try {
-      const peer = createPeerStream({ url: "ws://127.0.0.1:9/trpc" });
+      const peer = createPeerStream({
+        url: "ws://127.0.0.1:9/trpc",
+        WebSocket: fakeWebSockets().WebSocket,
+      });
       peer.start({ mode: "video" });
       expect(peer.state).toMatchObject({ status: "idle", error: { kind: "unsupported" } });
       peer.start({ mode: "text" });

@@ -1,4 +1,9 @@
 import { jest } from "bun:test";
+// What the client loads when it is needed: the first time that takes real time, afterwards a few microtasks.
+import "../../../src/client/challenge-solver.ts";
+import "../../../src/client/frame-sampler.ts";
+import "../../../src/client/rpc-http.ts";
+import "../../../src/client/still.ts";
 
 /** Runs all pending microtasks, including those that they create. */
 export async function settle(): Promise<void> {
