@@ -13,8 +13,9 @@ export interface PictureView {
 
 /** Binds the controls of the picture: their buttons, and a double press on the picture. */
 export function createPictureView(elements: Elements): PictureView {
-  const { stage, remoteVideo, backdrop, fill } = elements;
+  const { room, stage, remoteVideo, backdrop, fill } = elements;
   const brush = backdrop.getContext("2d");
+  if (brush) brush.fillStyle = "rgb(12 10 16 / 35%)";
   let chosen = recall("fill");
   let timer: ReturnType<typeof setInterval> | undefined;
 
@@ -29,9 +30,12 @@ export function createPictureView(elements: Elements): PictureView {
     paint();
   }
 
+  /** So few pixels that enlarging them blurs them, which costs less than a filter; darker than the picture before it. */
   function paint(): void {
-    if (remoteVideo.videoWidth > 0 && !document.hidden)
-      brush?.drawImage(remoteVideo, 0, 0, backdrop.width, backdrop.height);
+    if (!brush || remoteVideo.videoWidth === 0 || document.hidden) return;
+    const { width, height } = backdrop;
+    brush.drawImage(remoteVideo, 0, 0, width, height);
+    brush.fillRect(0, 0, width, height);
   }
 
   function toggle(): void {
@@ -41,7 +45,10 @@ export function createPictureView(elements: Elements): PictureView {
   }
 
   fill.addEventListener("click", toggle);
-  stage.addEventListener("dblclick", toggle);
+  // Where the picture fills the window, it lies behind its neighbours.
+  room.addEventListener("dblclick", ({ target }) => {
+    if (target === room || (target instanceof Node && stage.contains(target))) toggle();
+  });
   new ResizeObserver(arrange).observe(stage);
   bindFullscreen(elements);
   bindVolume(elements);
