@@ -8,6 +8,7 @@ import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts"
 import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
+import type { IceConfig } from "../ice.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
 import { createWebhook, type Webhook } from "../observe/webhook.ts";
@@ -213,10 +214,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const [memoryKey = system.id()] = secrets;
   const assembly = assemble({
     ...config,
-    ice: {
-      ...config.ice,
-      provide: parts.ice ?? (config.turnProvider && createProvider(config.turnProvider)),
-    },
+    ice: iceOf(config, parts.ice),
     system,
     engine,
     marks,
@@ -274,6 +272,12 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     },
   };
 }
+
+/** Credentials for TURN come from the hook, from the provider that variables name, or from neither. */
+const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConfig => ({
+  ...ice,
+  provide: hook ?? (turnProvider && createProvider(turnProvider)),
+});
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */
 async function callReportHook(

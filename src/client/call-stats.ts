@@ -13,6 +13,12 @@ export interface CallStats {
   receivedBitsPerS: number;
   /** Packet loss of the partner's media since the previous reading: 0 to 1. */
   lossRatio?: number;
+  /** The share of the partner's sound that was made up since the previous reading, as packets were missing or late: 0 to 1. */
+  concealedRatio?: number;
+  /** The share of the time since the previous reading for which the partner's picture stood still: 0 to 1. */
+  frozenRatio?: number;
+  /** Bits per second that the line takes, while it is too slow for the video that this peer sends. */
+  availableBitsPerS?: number;
   /** The codecs of the partner's media, such as `opus` and `VP8`. */
   codecs: { audio?: string; video?: string };
   /** The partner's video as it is received. */
@@ -29,6 +35,23 @@ export interface CallCounters {
   receivedBytes: number;
   receivedPackets: number;
   lostPackets: number;
+  samples: number;
+  concealedSamples: number;
+  frozenS: number;
+}
+
+/** The counters of a call that begins at this time. */
+export function zeroCounters(at: number): CallCounters {
+  return {
+    at,
+    sentBytes: 0,
+    receivedBytes: 0,
+    receivedPackets: 0,
+    lostPackets: 0,
+    samples: 0,
+    concealedSamples: 0,
+    frozenS: 0,
+  };
 }
 
 export type CallReading = Omit<CallStats, "roomId" | "matchMs" | "connectMs">;
@@ -65,13 +88,23 @@ export function readCallStats(
     receivedBytes: number(pair?.["bytesReceived"]) ?? sum(inbound, "bytesReceived"),
     receivedPackets: sum(inbound, "packetsReceived"),
     lostPackets: sum(inbound, "packetsLost"),
+    samples: sum(inbound, "totalSamplesReceived"),
+    // In silence, as with `dtx`, nothing is missing.
+    concealedSamples: sum(inbound, "concealedSamples") - sum(inbound, "silentConcealedSamples"),
+    frozenS: sum(inbound, "totalFreezesDuration"),
   };
+  const isLimited = of("outbound-rtp").some(
+    (entry) => entry["qualityLimitationReason"] === "bandwidth",
+  );
+  const available = isLimited ? number(pair?.["availableOutgoingBitrate"]) : undefined;
 
   const elapsedS = Math.max(0.001, (at - before.at) / 1000);
   const perS = (now: number, then: number) => Math.max(0, ((now - then) * 8) / elapsedS);
   // A late packet is subtracted again, so that the count of lost packets may decrease.
   const lost = Math.max(0, counters.lostPackets - before.lostPackets);
   const packets = lost + counters.receivedPackets - before.receivedPackets;
+  const samples = counters.samples - before.samples;
+  const share = (part: number, all: number) => Math.min(1, Math.max(0, part / all));
   const roundTripS = number(pair?.["currentRoundTripTime"]);
   const codec = (kind: string) => {
     const mime = byId(inbound.find((entry) => entry["kind"] === kind)?.["codecId"])?.["mimeType"];
@@ -90,6 +123,13 @@ export function readCallStats(
       sentBitsPerS: perS(counters.sentBytes, before.sentBytes),
       receivedBitsPerS: perS(counters.receivedBytes, before.receivedBytes),
       ...(packets > 0 && { lossRatio: lost / packets }),
+      ...(samples > 0 && {
+        concealedRatio: share(counters.concealedSamples - before.concealedSamples, samples),
+      }),
+      ...(inbound.some((entry) => "totalFreezesDuration" in entry) && {
+        frozenRatio: share(counters.frozenS - before.frozenS, elapsedS),
+      }),
+      ...(available !== undefined && { availableBitsPerS: available }),
       codecs: { ...(audio && { audio }), ...(video && { video }) },
       ...(picture && {
         picture: {
@@ -100,6 +140,23 @@ export function readCallStats(
       }),
     },
   };
+}
+
+/** How loud both sides are, from 0 to 1 (W3C Identifiers for WebRTC's Statistics, `audioLevel`). What a browser does not report is absent. */
+export interface Levels {
+  mine?: number;
+  partner?: number;
+}
+
+export function readLevels(report: RTCStatsReport): Levels {
+  const levels: Levels = {};
+  report.forEach((entry: Entry) => {
+    const level = entry["kind"] === "audio" ? number(entry["audioLevel"]) : undefined;
+    if (level === undefined) return;
+    if (entry["type"] === "media-source") levels.mine = level;
+    if (entry["type"] === "inbound-rtp") levels.partner = level;
+  });
+  return levels;
 }
 
 type Entry = Record<string, unknown>;

@@ -1,14 +1,17 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, RoomTerms, Signal } from "../protocol.ts";
-import { readCallStats, type CallCounters, type CallReading } from "./call-stats.ts";
+import type { IceServer, Media, RoomTerms, Signal } from "../protocol.ts";
+import { watchQuality, type Quality } from "./call-quality.ts";
+import { readCallStats, readLevels, zeroCounters } from "./call-stats.ts";
+import type { CallReading, Levels } from "./call-stats.ts";
 import { DataChannel } from "./data-channel.ts";
-import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
+import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
+import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
 import type { Log } from "./log.ts";
 import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
-import { browserTimers, type Timers } from "./platform.ts";
+import { browserTimers, type Timer, type Timers } from "./platform.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
@@ -41,10 +44,15 @@ export interface CallListener {
   /** The partner has closed its end, for an unknown reason. */
   hungUp(): void;
   /** What this peer sends has changed; at first all that the mode allows is taken to be sent. */
-  media(media: PartnerMedia): void;
+  media(media: Media): void;
+  /** The quality of the call is another one than before. */
+  quality(quality: Quality): void;
   /** A message of the partner on the data channel. */
   message(message: DataChannelMessage): void;
 }
+
+/** A change of what is sent is reported at once, and further ones only this often (milliseconds): a button may be pressed quickly. */
+const MEDIA_EVERY_MS = 300;
 
 /** What a call is made of. */
 export interface CallParts {
@@ -53,6 +61,10 @@ export interface CallParts {
   local: MediaStream | undefined;
   rtc: Rtc;
   listener: CallListener;
+  /** How it is sent. */
+  settings?: MediaSettings;
+  /** Whether the page is hidden, so that nobody sees the quality. */
+  isHidden?: () => boolean;
   timers?: Timers;
   log?: Log;
   /** Whether signals reach the partner: an ICE restart needs that. */
@@ -79,12 +91,14 @@ export interface Call {
   repeatOffer(): void;
   /** Sends `stream` instead of the current tracks; undefined sends nothing. */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
-  /** A track was enabled or disabled: announces that to the partner. */
+  /** A track was enabled or disabled: reports that. */
   mediaChanged(): void;
   /** Sends a message. False if the data channel cannot take it, or a chat message is blank or too long. */
   send(message: DataChannelMessage): boolean;
-  /** Statistics; undefined once the call has ended. */
-  stats(): Promise<CallReading | undefined>;
+  /** Returns a reader of statistics: each reading is of the time since its previous one, and undefined once the call has ended. */
+  meter(): () => Promise<CallReading | undefined>;
+  /** As they were a moment ago: each call begins to read them anew. Empty at first, and once the call has ended. */
+  levels(): Levels;
   /** The machine was asleep, or its network has changed: restarts ICE now if the media path is broken. */
   onResume(): void;
   /** Closes everything. May be called again. */
@@ -113,17 +127,20 @@ class PeerConnectionCall implements Call {
   readonly #monitor: IceMonitor;
   #established = false;
   /** What the listener was last told, or takes to be sent. */
-  #sent: PartnerMedia;
-  #counters: CallCounters = {
-    at: performance.now(),
-    sentBytes: 0,
-    receivedBytes: 0,
-    receivedPackets: 0,
-    lostPackets: 0,
-  };
+  #sent: Media;
+  #mediaPause: Timer | undefined;
+  readonly #settings: MediaSettings;
+  readonly #isHidden: () => boolean;
+  readonly #timers: Timers;
+  readonly #startedAt = performance.now();
+  #levels: Levels = {};
+  #isReadingLevels = false;
 
   constructor(parts: CallParts) {
     const { room, local, rtc, listener, canSignal = () => true } = parts;
+    this.#settings = parts.settings ?? createMediaSettings();
+    this.#isHidden = parts.isHidden ?? (() => false);
+    this.#timers = parts.timers ?? browserTimers;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
     const ended = this.#ending.signal;
     this.roomId = room.roomId;
@@ -159,7 +176,7 @@ class PeerConnectionCall implements Call {
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
-    this.#tracks = new MediaTracks(pc, room.mode, this.remote, ended);
+    this.#tracks = new MediaTracks(pc, room.mode, this.remote, this.#settings, ended);
     this.#listen(ended, parts.log);
     try {
       this.#tracks.send(local);
@@ -182,7 +199,9 @@ class PeerConnectionCall implements Call {
   }
 
   receive(signal: Signal): void {
-    if (!this.#hasEnded && signal.roomId === this.roomId) this.#restart.receive(signal);
+    if (this.#hasEnded || signal.roomId !== this.roomId) return;
+    if (signal.type === "add-ice-candidate") return this.#restart.receive(signal);
+    this.#restart.receive({ ...signal, sdp: this.#settings.readRemote(signal.sdp) });
   }
 
   repeatOffer(): void {
@@ -198,24 +217,49 @@ class PeerConnectionCall implements Call {
     if (this.#hasEnded) return;
     this.#tracks.observeSent(() => this.mediaChanged());
     const { sent } = this.#tracks;
-    if (sent.audio !== this.#sent.audio || sent.video !== this.#sent.video) {
-      this.#sent = sent;
-      this.#listener.media(sent);
-    }
-    if (this.#channel.isOpen) this.#channel.announceMedia(sent);
+    const isChange = sent.audio !== this.#sent.audio || sent.video !== this.#sent.video;
+    if (!isChange || this.#mediaPause !== undefined) return;
+    this.#sent = sent;
+    this.#mediaPause = this.#timers.setTimeout(() => {
+      this.#mediaPause = undefined;
+      this.mediaChanged();
+    }, MEDIA_EVERY_MS);
+    this.#listener.media(sent);
   }
 
   send(message: DataChannelMessage): boolean {
     return this.#channel.send(message);
   }
 
-  async stats(): Promise<CallReading | undefined> {
-    if (this.#hasEnded) return undefined;
-    const report = await this.#pc.getStats();
-    const { reading, counters } = readCallStats(report, this.#counters, performance.now());
-    if (this.#hasEnded) return undefined;
-    this.#counters = counters;
-    return reading;
+  meter(): () => Promise<CallReading | undefined> {
+    let before = zeroCounters(this.#startedAt);
+    return async () => {
+      if (this.#hasEnded) return undefined;
+      const report = await this.#pc.getStats();
+      if (this.#hasEnded) return undefined;
+      const { reading, counters } = readCallStats(report, before, performance.now());
+      before = counters;
+      return reading;
+    };
+  }
+
+  levels(): Levels {
+    if (this.#hasEnded) return {};
+    if (!this.#isReadingLevels) {
+      this.#isReadingLevels = true;
+      const read = async () => {
+        this.#levels = readLevels(await this.#pc.getStats());
+      };
+      void read()
+        .catch(() => {})
+        .finally(() => (this.#isReadingLevels = false));
+    }
+    // What the partner has measured: that in the statistics is 0 in Chromium while the element that plays it is muted.
+    const partner = this.#pc
+      .getReceivers()
+      .flatMap((receiver) => receiver.getSynchronizationSources?.() ?? [])
+      .find(({ audioLevel }) => audioLevel !== undefined)?.audioLevel;
+    return { ...this.#levels, ...(partner !== undefined && { partner }) };
   }
 
   onResume(): void {
@@ -225,6 +269,7 @@ class PeerConnectionCall implements Call {
   end(): void {
     if (this.#hasEnded) return;
     this.#ending.abort();
+    this.#timers.clearTimeout(this.#mediaPause);
     this.#monitor.stop();
     this.#pc.close();
     this.#tracks.end();
@@ -270,7 +315,6 @@ class PeerConnectionCall implements Call {
     );
     this.#channel.listen(
       {
-        opened: () => this.mediaChanged(),
         message: (message) => this.#listener.message(message),
         closed: () => this.#listener.hungUp(),
       },
@@ -282,7 +326,17 @@ class PeerConnectionCall implements Call {
     if (this.#pc.connectionState === "connected" && !this.#established) {
       this.#established = true;
       this.#monitor.onEstablished();
+      this.#tracks.reapply();
       this.#listener.connected();
+      watchQuality(
+        {
+          read: this.meter(),
+          report: (quality) => this.#listener.quality(quality),
+          isHidden: this.#isHidden,
+          timers: this.#timers,
+        },
+        this.#ending.signal,
+      );
     }
     // DTLS has failed, and an ICE restart does not restore it. Only the DTLS transport itself shows this:
     // `connectionState` is `failed` for a failure of ICE as well, and in Chromium changes before `iceConnectionState`.

@@ -72,6 +72,10 @@ export interface Camera {
 
 /** A camera with the methods of its owner. */
 export interface OwnedCamera extends Camera {
+  /** Closes the devices of these kinds, and opens none for them until they are restored. */
+  release(kinds: readonly Kind[]): void;
+  /** Opens released devices again, if the page wants them open. Undefined if there are none. Never rejects. */
+  restore(kinds: readonly Kind[]): Promise<CameraResult | undefined>;
   /** Closes the devices permanently: from now on `open` and `choose` return the error `closed`. */
   dispose(): void;
 }
@@ -124,6 +128,8 @@ export function createCamera(parts: CameraParts): OwnedCamera {
     devices: () => camera.devices(),
     subscribe: (listener) => camera.subscribe(listener),
     close: () => camera.close(),
+    release: (released) => camera.release(released),
+    restore: (restored) => camera.restore(restored),
     dispose: () => camera.dispose(),
   };
 }
@@ -136,6 +142,8 @@ class DeviceCamera implements OwnedCamera {
   #stream: MediaStream | undefined;
   /** The kinds that the page wants open; empty when closed. */
   #wanted: Kind[] = [];
+  /** Kinds that are off although the page wants them open. */
+  #released: readonly Kind[] = [];
   /** Kinds whose device was disconnected. */
   #missing: Kind[] = [];
   /** The number of requests so far, by kind. */
@@ -156,15 +164,16 @@ class DeviceCamera implements OwnedCamera {
 
   async open({ video = true }: { video?: boolean } = {}): Promise<CameraResult> {
     if (this.#isDisposed) return closed();
-    const wanted: Kind[] = video ? [...kinds] : ["audio"];
+    this.#wanted = video ? [...kinds] : ["audio"];
+    const wanted = this.#wanted.filter((kind) => !this.#released.includes(kind));
     const opening = this.#opening;
     if (opening?.request.kinds.length === wanted.length && wanted.every(opening.request.isValid))
       return opening.result;
-    this.#wanted = wanted;
     this.#source?.addEventListener("devicechange", this.#onDeviceChange);
     // Invalidates all earlier requests, also those for video if only audio is requested now.
     this.#createRequest(kinds);
     const request = this.#createRequest(wanted, true);
+    if (wanted.length === 0) return { ok: true, stream: this.#parts.stream([]) };
     const result = this.#openDevices(request);
     this.#opening = { request, result };
     void result.then(() => {
@@ -181,9 +190,10 @@ class DeviceCamera implements OwnedCamera {
       ...(microphone && { microphone }),
     };
     writeDeviceChoice(this.#parts.storage, this.#choice);
-    const chosen: Kind[] = [];
-    if (camera !== undefined && this.#wanted.includes("video")) chosen.push("video");
-    if (microphone !== undefined && this.#wanted.includes("audio")) chosen.push("audio");
+    const chosen = this.#wanted.filter(
+      (kind) =>
+        (kind === "video" ? camera : microphone) !== undefined && !this.#released.includes(kind),
+    );
     if (chosen.length === 0) return undefined;
     const request = this.#createRequest(chosen);
     const result = await this.#openDevices(request, this.#choice);
@@ -215,6 +225,29 @@ class DeviceCamera implements OwnedCamera {
 
   subscribe(listener: (event: CameraEvent) => void): () => void {
     return this.#events.subscribe(listener);
+  }
+
+  release(released: readonly Kind[]): void {
+    this.#released = kinds.filter((kind) => [...this.#released, ...released].includes(kind));
+    this.#missing = this.#missing.filter((kind) => !released.includes(kind));
+    this.#createRequest(released);
+    const old = this.#stream?.getTracks() ?? [];
+    const kept = old.filter(({ kind }) => !includesKind(released, kind));
+    if (kept.length === old.length) return;
+    for (const track of old) if (!kept.includes(track)) track.stop();
+    const stream = kept.length > 0 ? this.#parts.stream(kept) : undefined;
+    this.#stream = stream;
+    this.#events.emit({ type: "stream", stream });
+  }
+
+  async restore(restored: readonly Kind[]): Promise<CameraResult | undefined> {
+    if (this.#isDisposed) return closed();
+    const off = [...this.#released, ...this.#missing];
+    const wanted = this.#wanted.filter((kind) => restored.includes(kind) && off.includes(kind));
+    this.#released = this.#released.filter((kind) => !restored.includes(kind));
+    if (wanted.length === 0) return undefined;
+    this.#missing = [...new Set([...this.#missing, ...wanted])];
+    return this.#openMissing();
   }
 
   close(): void {
@@ -295,11 +328,12 @@ class DeviceCamera implements OwnedCamera {
   }
 
   /** Opens any other device in place of a disconnected one. */
-  async #openMissing(): Promise<void> {
+  async #openMissing(): Promise<CameraResult> {
     const request = this.#createRequest(this.#missing);
     const result = await this.#openDevices(request);
     if (!result.ok && request.kinds.some(request.isValid))
       this.#events.emit({ type: "lost", error: result.error });
+    return result;
   }
 }
 

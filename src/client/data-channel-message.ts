@@ -1,7 +1,5 @@
 /** The messages on the data channel: their JSON, and the checks of what a partner sends. */
 
-import type { Media } from "../protocol.ts";
-
 /** Length limit of a chat message, in UTF-16 code units. */
 const CHAT_CHARS_MAX = 2000;
 
@@ -10,13 +8,7 @@ const FRAME_CHARS_MAX = CHAT_CHARS_MAX * 6 + 64;
 
 /** A message on the data channel. Each one is a text frame with JSON. */
 export type DataChannelMessage =
-  | { type: "chat"; text: string }
-  | { type: "typing"; typing: boolean }
-  /** What the sender sends from now on. */
-  | ({ type: "media" } & PartnerMedia);
-
-/** Whether a partner sends audio and video that is not turned off. */
-export type PartnerMedia = Media;
+  { type: "chat"; text: string } | { type: "typing"; typing: boolean };
 
 /** Serializes a message. Undefined for a chat message that is blank or too long. */
 export function encodeMessage(message: DataChannelMessage): string | undefined {
@@ -35,11 +27,6 @@ export function decodeMessage(frame: unknown): DataChannelMessage | undefined {
     if (typeof message !== "object" || message === null || !("type" in message)) return undefined;
     if (message.type === "typing" && "typing" in message && typeof message.typing === "boolean")
       return { type: "typing", typing: message.typing };
-    if (message.type === "media" && "audio" in message && "video" in message) {
-      const { audio, video } = message;
-      if (typeof audio !== "boolean" || typeof video !== "boolean") return undefined;
-      return { type: "media", audio, video };
-    }
     if (message.type !== "chat" || !("text" in message) || typeof message.text !== "string")
       return undefined;
     return isValidText(message.text) ? { type: "chat", text: message.text } : undefined;

@@ -1,27 +1,19 @@
-/** The data channel of a call: chat, the typing indicator, and what media the partner sends. */
-import {
-  decodeMessage,
-  encodeMessage,
-  type DataChannelMessage,
-  type PartnerMedia,
-} from "./data-channel-message.ts";
+/** The data channel of a call: chat and the typing indicator. */
+import { decodeMessage, encodeMessage, type DataChannelMessage } from "./data-channel-message.ts";
 
 /** Nothing more is sent while more bytes than this are buffered: the partner does not receive fast enough. */
 const BUFFERED_BYTES_MAX = 64 * 1024;
 
 /** What a data channel reports. */
 export interface DataChannelListener {
-  opened(): void;
   message(message: DataChannelMessage): void;
   /** The partner has closed its end. */
   closed(): void;
 }
 
-/** The data channel of a call: chat, typing indicators, and what each side sends. */
+/** The data channel of a call: chat and typing indicators. */
 export class DataChannel {
   readonly #channel: RTCDataChannel;
-  /** The last announcement of what is sent. */
-  #announced: string | undefined;
 
   /**
    * Creates a channel with a fixed id that both sides know, so that it exists from the first offer on without in-band
@@ -50,7 +42,6 @@ export class DataChannel {
       if (message !== undefined) listener.message(message);
     };
     this.#channel.addEventListener("message", onMessage, options);
-    this.#channel.addEventListener("open", () => listener.opened(), options);
     this.#channel.addEventListener("close", () => listener.closed(), options);
   }
 
@@ -61,13 +52,5 @@ export class DataChannel {
     if (this.#channel.bufferedAmount > BUFFERED_BYTES_MAX) return false;
     this.#channel.send(frame);
     return true;
-  }
-
-  /** Announces what this peer sends, if that has changed since the last announcement. */
-  announceMedia(media: PartnerMedia): void {
-    const frame = encodeMessage({ type: "media", ...media });
-    if (frame === undefined || frame === this.#announced) return;
-    this.#announced = frame;
-    this.#channel.send(frame);
   }
 }

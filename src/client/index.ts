@@ -1,6 +1,7 @@
 /** The entry of the package `peer-stream-client`: all that it exports, by name. */
 export { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
-export type { CallStats } from "./call-stats.ts";
+export type { Quality } from "./call-quality.ts";
+export type { CallStats, Levels } from "./call-stats.ts";
 export type { Rtc } from "./call.ts";
 export type {
   Camera,
@@ -14,10 +15,10 @@ export type {
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
 export type { FrameSampling } from "./frame-sampler.ts";
+export type { AudioSettings, Degradation, VideoSettings } from "./media-settings.ts";
 export { serveSolver } from "./proof-of-work.ts";
 export type { Logger } from "./log.ts";
 export type { Lifecycle, LifecycleEvent, PlatformOptions } from "./platform.ts";
-export type { PartnerMedia } from "./data-channel-message.ts";
 export type {
   PastRoom,
   PeerStreamError,
@@ -37,6 +38,7 @@ export type {
   FactValue,
   Hint,
   IceServer,
+  Media,
   Mode,
   PeerEvent,
   PeerState,

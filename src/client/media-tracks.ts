@@ -1,6 +1,6 @@
 /** The tracks of a call in both directions, limited to the kinds of the room's mode. */
-import type { Mode } from "../protocol.ts";
-import type { PartnerMedia } from "./data-channel-message.ts";
+import type { Media, Mode } from "../protocol.ts";
+import type { MediaSettings } from "./media-settings.ts";
 
 const kinds = ["audio", "video"] as const;
 
@@ -16,7 +16,9 @@ export class MediaTracks {
   readonly #pc: RTCPeerConnection;
   readonly #kinds: readonly string[];
   readonly #remote: MediaStream;
+  readonly #settings: MediaSettings;
   readonly #ended: AbortSignal;
+  #applied: Promise<void> = Promise.resolve();
   /** Sent tracks on which listeners have been registered. */
   readonly #observed = new WeakSet<MediaStreamTrack>();
 
@@ -24,10 +26,17 @@ export class MediaTracks {
    * @param remote - receives the partner's tracks.
    * @param ended - aborted when the call ends.
    */
-  constructor(pc: RTCPeerConnection, mode: Mode, remote: MediaStream, ended: AbortSignal) {
+  constructor(
+    pc: RTCPeerConnection,
+    mode: Mode,
+    remote: MediaStream,
+    settings: MediaSettings,
+    ended: AbortSignal,
+  ) {
     this.#pc = pc;
     this.#kinds = kindsOf[mode];
     this.#remote = remote;
+    this.#settings = settings;
     this.#ended = ended;
     pc.addEventListener("track", ({ track, transceiver }) => this.#receive(track, transceiver), {
       signal: ended,
@@ -36,7 +45,7 @@ export class MediaTracks {
 
   /** @throws what `addTrack` throws. */
   send(stream: MediaStream | undefined): void {
-    if (stream) for (const track of this.#tracksOf(stream)) this.#pc.addTrack(track, stream);
+    if (stream) for (const track of this.#tracksOf(stream)) this.#add(track, stream);
   }
 
   /** Sends the tracks of `stream` instead of the current ones, without a new negotiation where possible. */
@@ -46,13 +55,15 @@ export class MediaTracks {
       const track = this.#tracksOf(stream).find((own) => own.kind === kind);
       // Looked up each time, so that a transceiver that a concurrent call has added is used and not added twice.
       const transceiver = this.#sendingTransceiver(kind);
-      if (transceiver) await transceiver.sender.replaceTrack(track ?? null);
-      else if (track && stream) this.#pc.addTrack(track, stream);
+      if (transceiver) {
+        await transceiver.sender.replaceTrack(track ?? null);
+        this.#applySettings(transceiver.sender);
+      } else if (track && stream) this.#add(track, stream);
     }
   }
 
   /** Whether audio and video are sent: from a track that is live, enabled, and not muted by the device. */
-  get sent(): PartnerMedia {
+  get sent(): Media {
     return { audio: this.#isSending("audio"), video: this.#isSending("video") };
   }
 
@@ -80,6 +91,24 @@ export class MediaTracks {
     if (this.#kinds.includes(track.kind)) return this.#remote.addTrack(track);
     track.stop();
     transceiver.direction = "inactive";
+  }
+
+  #add(track: MediaStreamTrack, stream: MediaStream): void {
+    const sender = this.#pc.addTrack(track, stream);
+    const transceiver = this.#pc.getTransceivers().find((one) => one.sender === sender);
+    if (transceiver) this.#settings.prepare(transceiver);
+    this.#applySettings(sender);
+  }
+
+  /** Once more: a browser may refuse parameters during a negotiation. */
+  reapply(): void {
+    for (const sender of this.#pc.getTransceivers().map((one) => one.sender))
+      this.#applySettings(sender);
+  }
+
+  /** In turn, because a browser takes parameters only if nobody has changed them since they were read. */
+  #applySettings(sender: RTCRtpSender): void {
+    this.#applied = this.#applied.then(() => this.#settings.apply(sender));
   }
 
   #tracksOf(stream: MediaStream | undefined): MediaStreamTrack[] {

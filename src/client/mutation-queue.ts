@@ -1,6 +1,6 @@
 /** Sends mutations in order: each is repeated until it is answered, also over reconnects. */
 import type { Answer, Input, MutationName } from "./mutations.ts";
-import { browserTimers, type Timer, type Timers } from "./platform.ts";
+import { browserTimers, randomId, type Timer, type Timers } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import type { PeerStreamError } from "./state.ts";
 
@@ -171,9 +171,4 @@ export class MutationQueue {
   #remove(entry: Entry): void {
     this.#entries = this.#entries.filter((other) => other !== entry);
   }
-}
-
-/** Distinguishes the mutations of one session, so it need not be hard to guess. Not WebCrypto's, which React Native has not. */
-function randomId(): string {
-  return [Math.random(), Math.random()].map((random) => random.toString(36).slice(2)).join("");
 }

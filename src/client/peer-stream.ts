@@ -9,9 +9,10 @@
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { streamOf } from "./call.ts";
-import { createCamera, type Camera, type OwnedCamera } from "./camera.ts";
+import { createCamera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
+import { createMediaSettings, type AudioSettings, type VideoSettings } from "./media-settings.ts";
 import { createPeer, type Peer } from "./peer.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
@@ -51,6 +52,10 @@ export interface PeerStreamOptions extends PlatformOptions {
    * `serveSolver`. Default: a worker of a Blob; where that is not allowed, they are solved without a worker.
    */
   challengeWorker?: () => Worker;
+  /** How video is sent. */
+  video?: VideoSettings;
+  /** How audio is sent. */
+  audio?: AudioSettings;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
 }
@@ -76,6 +81,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       auth: async () => (typeof options.auth === "function" ? options.auth() : options.auth),
     }),
     rtc: platform.rtc,
+    settings: createMediaSettings(options.video, options.audio),
     timers: platform.timers,
     log: platform.log,
     page: () => platform.document,
@@ -111,7 +117,10 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
     replaceTracks: (stream) => peer.replaceTracks(stream),
-    setMuted: (muted) => peer.setMuted(muted),
+    async setMuted({ release, ...muted }) {
+      peer.setMuted(muted);
+      return muteDevices(ownCamera(), muted, release);
+    },
     report: (reason, details) => peer.report(reason, details),
     still: (source) => peer.still(source),
     recentMessages: () => peer.recentMessages(),
@@ -119,6 +128,8 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     block: () => peer.block(),
     again: () => peer.again(),
     stats: () => peer.stats(),
+    onStats: (listener, everyMs) => peer.onStats(listener, everyMs),
+    levels: () => peer.levels(),
     counts: (lobby) => peer.counts(lobby),
     site: () => peer.site(),
     sampleFrames: (sampling) => peer.sampleFrames(sampling),
@@ -149,6 +160,8 @@ function createPageObserver(
         log("debug", event);
         if (event === "pagehide") peer.onPageHide();
         else if (event === "pageshow") peer.onPageShow();
+        else if (event === "hidden" || event === "visible")
+          peer.onVisibilityChange(event === "hidden");
         else if (event === "resume" || event === "online") peer.onResume();
       }),
       detectSleep(() => peer.onResume(), timers),
@@ -159,8 +172,20 @@ function createPageObserver(
   };
 }
 
+/** With `release` what is turned off is closed; what is turned on is opened again. */
+function muteDevices(
+  camera: OwnedCamera,
+  muted: { audio?: boolean; video?: boolean },
+  release = false,
+): ReturnType<OwnedCamera["restore"]> {
+  const kinds = (isMuted: boolean) =>
+    (["audio", "video"] as const).filter((kind) => muted[kind] === isMuted);
+  if (release) camera.release(kinds(true));
+  return camera.restore(kinds(false));
+}
+
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
-function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => Camera {
+function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => OwnedCamera {
   let camera: OwnedCamera | undefined;
   return () => {
     if (camera) return camera;

@@ -8,13 +8,18 @@ import {
   type ReportReason,
 } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
+import type { Call } from "./call.ts";
+import type { CallStats, Levels } from "./call-stats.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
 import { browserTimers } from "./platform.ts";
+import { repeat } from "./repeat.ts";
 import { SessionRunner, type SessionParts } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { StillSource } from "./still.ts";
 import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
 
+/** The shortest time between two readings of statistics (milliseconds). */
+const STATS_MS_MIN = 250;
 /** Milliseconds between two frames for a classifier. */
 const FRAMES_MS_MIN = 3000;
 
@@ -27,7 +32,9 @@ export interface PeerParts extends SessionParts {
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
-export interface Peer extends Omit<PeerStream, "camera"> {
+export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
+  /** Turns what is sent off or on; the devices stay as they are. */
+  setMuted(muted: { audio?: boolean; video?: boolean }): void;
   /** The camera has other tracks. `opened`: because the page has opened it. */
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void;
   /** The page is unloaded, or enters the back-forward cache. */
@@ -36,6 +43,8 @@ export interface Peer extends Omit<PeerStream, "camera"> {
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
+  /** The page is shown, or is not. */
+  onVisibilityChange(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -49,7 +58,9 @@ class SessionPeer implements Peer {
   readonly #parts: PeerParts;
   /** Of the last `start`. */
   #startSignal: AbortSignal | undefined;
-  readonly #samplers = new Set<() => void>();
+  /** What `close` ends. */
+  readonly #stops = new Set<() => void>();
+  readonly #readStats = this.#createStatsReader();
 
   constructor(parts: PeerParts) {
     this.#session = new SessionRunner(parts);
@@ -155,16 +166,32 @@ class SessionPeer implements Peer {
     this.#session.call?.mediaChanged();
   }
 
-  async stats(): ReturnType<PeerStream["stats"]> {
-    const { call, searchingSinceMs } = this.#session.model;
-    if (!call || !this.#session.call) return undefined;
-    const { roomId, pairedAtMs, connectedAtMs } = call;
-    const times = {
-      matchMs: Math.round(pairedAtMs - searchingSinceMs),
-      ...(connectedAtMs !== undefined && { connectMs: Math.round(connectedAtMs - pairedAtMs) }),
+  stats(): Promise<CallStats | undefined> {
+    return this.#readStats();
+  }
+
+  onStats(listener: (stats: CallStats) => void, everyMs = 1000): () => void {
+    // Not `<`, which lets NaN pass.
+    if (!(everyMs >= STATS_MS_MIN))
+      throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
+    if (this.#isClosed) return () => {};
+    const read = this.#createStatsReader();
+    const end = repeat(this.#parts.timers ?? browserTimers, everyMs, async () => {
+      const stats = await read().catch(() => undefined);
+      if (stats && this.#stops.has(stop)) listener(stats);
+    });
+    const stop = () => {
+      this.#stops.delete(stop);
+      end();
     };
-    const reading = await this.#session.call.stats();
-    return reading && { roomId, ...times, ...reading };
+    this.#stops.add(stop);
+    return stop;
+  }
+
+  levels(): Levels {
+    const { call, model } = this.#session;
+    const isSilent = model.call?.partnerMedia?.audio === false;
+    return { ...call?.levels(), ...(isSilent && { partner: 0 }) };
   }
 
   counts(lobby?: string): ReturnType<PeerStream["counts"]> {
@@ -185,12 +212,12 @@ class SessionPeer implements Peer {
     if (!page) throw new Error("frames can only be taken in a browser");
     let end = () => {};
     const stop = () => {
-      this.#samplers.delete(stop);
+      this.#stops.delete(stop);
       end();
     };
     import("./frame-sampler.ts").then(
       ({ sampleFrames, createVideoGrabber }) => {
-        if (!this.#samplers.has(stop)) return;
+        if (!this.#stops.has(stop)) return;
         end = sampleFrames(sampling, {
           track: () => this.#session.outgoing.stream?.getVideoTracks()[0],
           send: (hint) => this.#sendHint(hint),
@@ -200,7 +227,7 @@ class SessionPeer implements Peer {
       },
       (error) => this.#parts.log?.("error", `sampleFrames: ${String(error)}`),
     );
-    this.#samplers.add(stop);
+    this.#stops.add(stop);
     return stop;
   }
 
@@ -232,13 +259,37 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "resume" });
   }
 
+  onVisibilityChange(isHidden: boolean): void {
+    this.#session.isHidden = isHidden;
+  }
+
   close(): void {
     if (!this.#isClosed) this.#session.close();
-    for (const stop of this.#samplers) stop();
+    for (const stop of this.#stops) stop();
   }
 
   get #isClosed(): boolean {
     return this.#session.model.closed;
+  }
+
+  /** Returns a reader of the current call's statistics, with rates since its previous reading. */
+  #createStatsReader(): () => Promise<CallStats | undefined> {
+    let metered: Call | undefined;
+    let read: ReturnType<Call["meter"]> | undefined;
+    return async () => {
+      const { call } = this.#session;
+      if (call !== metered) read = call?.meter();
+      metered = call;
+      const { model } = this.#session;
+      if (!model.call || !read) return undefined;
+      const { roomId, pairedAtMs, connectedAtMs } = model.call;
+      const times = {
+        matchMs: Math.round(pairedAtMs - model.searchingSinceMs),
+        ...(connectedAtMs !== undefined && { connectMs: Math.round(connectedAtMs - pairedAtMs) }),
+      };
+      const reading = await read();
+      return reading && { roomId, ...times, ...reading };
+    };
   }
 
   /** Not repeated: the next one is as good. */

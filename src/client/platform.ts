@@ -127,6 +127,17 @@ export const browserTimers: Timers = {
   clearTimeout: (timer) => clearTimeout(timer),
 };
 
+/**
+ * 128 random bits. Not `crypto.randomUUID`, which is missing on pages over plain HTTP (W3C Secure Contexts). React Native has no WebCrypto, and
+ * Math.random will do where an id only distinguishes the mutations of one session.
+ */
+export function randomId(): string {
+  const bytes = new Uint8Array(16);
+  if (typeof crypto === "undefined") bytes.forEach((_, at) => (bytes[at] = 256 * Math.random()));
+  else crypto.getRandomValues(bytes);
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Of React Native's classes some versions have neither. Their sockets dispatch any object that has a type. */
 export function createCloseEvent(code: number): CloseEvent {
   const event = typeof Event === "undefined" ? { type: "close" } : new Event("close");

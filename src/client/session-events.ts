@@ -37,7 +37,7 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
         step.emit({ type: "set-partner-typing", typing: event.typing });
       return;
     case "partner-media":
-      if (event.roomId === model.call?.roomId) step.setPartnerMedia(event, true);
+      if (event.roomId === model.call?.roomId) step.setPartnerMedia(event);
       return;
     case "partner-reconnecting":
       if (event.roomId === model.call?.roomId) step.changeCall({ partnerDeadline: event.deadline });
@@ -144,12 +144,9 @@ function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): v
   if (!isOwnCall) return reconcileOtherRoom(step, state, isNewStream);
   const partnerDeadline = state.partner === "reconnecting" ? state.deadline : undefined;
   step.changeCall({ orphaned: false, partnerDeadline });
-  const { call } = model;
-  if (!call?.servesMedia || !call.remote) return;
-  // Before the partner has said anything the server takes it to send all that the mode allows.
-  const { audio, video } = state.media;
-  const isSaid = !audio || video !== (call.mode === "video");
-  if (isSaid || call.isMediaServed) step.setPartnerMedia(state.media, true);
+  step.setPartnerMedia(state.media);
+  // The server may have lost what it was told, along with the rest of the room.
+  step.tellMedia();
 }
 
 function reconcileIdle(step: SessionStep, isNewStream: boolean): void {

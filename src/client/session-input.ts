@@ -1,6 +1,7 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Challenge, Evidence, PeerEvent, ReportReason, Signal } from "../protocol.ts";
-import type { DataChannelMessage, PartnerMedia } from "./data-channel-message.ts";
+import type { Challenge, Evidence, Media, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type { Quality } from "./call-quality.ts";
+import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
 import type { PeerStreamError, PeerStreamEvent } from "./state.ts";
@@ -66,9 +67,10 @@ export type CallInput =
   /** The media path could not be established or restored. */
   | { type: "call-failed" }
   | { type: "call-hung-up" }
+  | { type: "call-quality"; quality: Quality }
   | { type: "data-channel-message"; message: DataChannelMessage }
   /** What this peer sends has changed. */
-  | { type: "local-media"; media: PartnerMedia }
+  | { type: "local-media"; media: Media }
   /** The call produced a signal for the partner. */
   | { type: "local-signal"; signal: Signal };
 

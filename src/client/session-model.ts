@@ -11,11 +11,12 @@ import {
   type Chat,
   type Facts,
   type IceServer,
+  type Media,
   type Mode,
   type QuotedMessage,
   type RoomTerms,
 } from "../protocol.ts";
-import type { PartnerMedia } from "./data-channel-message.ts";
+import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
@@ -30,7 +31,7 @@ export interface Time {
 }
 
 /** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
-export type Room = Omit<RoomTerms, "media"> & { media?: PartnerMedia } & {
+export type Room = Omit<RoomTerms, "media"> & { media?: Media } & {
   iceServers: IceServer[];
 };
 
@@ -48,8 +49,6 @@ export interface CallModel {
   readonly mode: Mode;
   /** Which way chat messages and typing indicators take. */
   readonly chat: Chat;
-  /** Whether the server takes what this peer sends, and tells the partner's. */
-  readonly servesMedia: boolean;
   /** What the partner sends; absent in a room without a connection between the two, where all that they say goes through the server. */
   readonly remote: MediaStream | undefined;
   /** Whether the media path has ever connected; without a connection always. */
@@ -65,10 +64,12 @@ export interface CallModel {
   readonly orphaned: boolean;
   /** Epoch milliseconds by which a disconnected partner must reconnect to the server. */
   readonly partnerDeadline: number | undefined;
-  /** What the partner sends, once it has announced that. */
-  readonly partnerMedia: PartnerMedia | undefined;
-  /** It is from the server: from then on what the partner itself announces comes late. */
-  readonly isMediaServed: boolean;
+  /** What this peer sends, once that was not all that the mode allows. */
+  readonly ownMedia: Media | undefined;
+  /** What the partner sends, as the server says; absent without a connection, and of a server that does not say it. */
+  readonly partnerMedia: Media | undefined;
+  /** As last judged. */
+  readonly quality: Quality | undefined;
   /** When the two were paired, by the monotonic clock. */
   readonly pairedAtMs: number;
   /** When the media path first connected, by the monotonic clock. */
@@ -237,8 +238,14 @@ function deriveCallState(call: CallModel, isLost: boolean): PeerStreamState {
     return { ...reconnecting, what: "partner", deadline: partnerDeadline };
   if (!established) return { status: "connecting", ...room };
   if (call.interrupted) return { ...reconnecting, what: "media" };
-  const orphaned = call.orphaned && { orphaned: call.orphaned };
-  return { status: "connected", ...room, ...received, ...orphaned };
+  const { quality } = call;
+  return {
+    status: "connected",
+    ...room,
+    ...received,
+    ...(quality && { quality }),
+    ...(call.orphaned && { orphaned: true }),
+  };
 }
 
 /**
@@ -266,14 +273,21 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "answer":
     case "addIceCandidate":
     case "say":
-    case "media":
       return model.call?.roomId === mutation.input.roomId && !model.call.orphaned;
+    case "media":
+      // Only the latest counts.
+      return isCurrent(model.call, mutation.input);
     case "typing":
       // After a reconnect it would be out of date.
       return model.call?.roomId === mutation.input.roomId && model.signaling === "connected";
     default:
       return mutation satisfies never;
   }
+}
+
+function isCurrent(call: CallModel | undefined, told: Media & { roomId: string }): boolean {
+  if (call?.roomId !== told.roomId || call.orphaned) return false;
+  return call.ownMedia?.audio === told.audio && call.ownMedia.video === told.video;
 }
 
 /** The most recently enqueued of these mutations that has no answer yet. */

@@ -4,6 +4,7 @@ import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection, ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
+import type { MediaSettings } from "./media-settings.ts";
 import { describe, type Log } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
@@ -32,6 +33,8 @@ export interface SessionParts {
   log?: Log;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /** How audio and video are sent. */
+  settings?: MediaSettings;
   /** Solves what the server asks for before a join. Default: nothing is solved. */
   solveChallenge?: SolveChallenge;
   /** Detects a partner that is another peer on the same page. */
@@ -52,6 +55,9 @@ export class SessionRunner {
   readonly events = createEmitter<PeerStreamEvent>();
   readonly outgoing;
   readonly typing;
+
+  /** Whether the page is hidden now. */
+  isHidden = false;
 
   readonly #parts: SessionParts;
   readonly #timers: Timers;
@@ -293,7 +299,8 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, log, iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, log, settings } = this.#parts;
+    const { iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -306,6 +313,8 @@ export class SessionRunner {
         room: { ...room, iceServers },
         local: this.outgoing.stream,
         rtc,
+        ...(settings && { settings }),
+        isHidden: () => this.isHidden,
         timers: this.#timers,
         ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
@@ -333,6 +342,7 @@ export class SessionRunner {
         ),
       hungUp: () => this.process({ type: "call-hung-up" }),
       media: (media) => this.process({ type: "local-media", media }),
+      quality: (quality) => this.process({ type: "call-quality", quality }),
       message: (message) => this.process({ type: "data-channel-message", message }),
     };
   }

@@ -1,6 +1,5 @@
 /** The steps that several transitions of the session model have in common. */
-import { limits } from "../protocol.ts";
-import type { PartnerMedia } from "./data-channel-message.ts";
+import { limits, type Media } from "../protocol.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SessionCommand } from "./session-input.ts";
 import {
@@ -46,15 +45,20 @@ export class SessionStep {
     if (call) this.model.call = { ...call, ...changes };
   }
 
-  /** The partner sends this, as it has announced itself or the server says. */
-  setPartnerMedia({ audio, video }: PartnerMedia, isServed: boolean): void {
-    const { call } = this.model;
-    if (!call || (call.isMediaServed && !isServed)) return;
-    const { partnerMedia: known } = call;
-    if (isServed) this.changeCall({ isMediaServed: true });
+  /** The partner sends this. */
+  setPartnerMedia({ audio, video }: Media): void {
+    const known = this.model.call?.partnerMedia;
     // The same object as long as nothing changes, so that the public state is the same, too.
-    if (known?.audio === audio && known.video === video) return;
-    this.changeCall({ partnerMedia: { audio, video } });
+    if (known && (known.audio !== audio || known.video !== video))
+      this.changeCall({ partnerMedia: { audio, video } });
+  }
+
+  /** Tells the server what this peer sends, if that is not, or has not always been, all that the mode allows. */
+  tellMedia(): void {
+    const { call } = this.model;
+    if (!call?.ownMedia || !call.partnerMedia || call.orphaned) return;
+    const mutation = { name: "media", input: { roomId: call.roomId, ...call.ownMedia } } as const;
+    this.emit({ type: "enqueue-telling", mutation });
   }
 
   enqueue(mutation: Mutation, request?: number): void {

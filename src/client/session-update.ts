@@ -1,6 +1,5 @@
 /** The transitions of the session model: what each input does, except for events of the server. */
 import type { CallInput, MutationInput, SessionCommand, SessionInput } from "./session-input.ts";
-import type { Input, Telling } from "./mutations.ts";
 import {
   isEngaged,
   withDefaults,
@@ -230,15 +229,17 @@ function onCallInput(
     case "call-hung-up":
       step.changeCall({ hungUp: true });
       return step.checkHungUp();
+    case "call-quality":
+      return step.changeCall({ quality: input.quality });
     case "data-channel-message":
       return onDataChannelMessage(step, input);
     case "chat-sent":
       return onChatSent(step, input.text);
     case "own-typing":
-      return tell(step, "typing", { typing: input.typing });
+      return tellTyping(step, input.typing);
     case "local-media":
-      if (model.call?.servesMedia) tell(step, "media", input.media);
-      return;
+      step.changeCall({ ownMedia: input.media });
+      return step.tellMedia();
     case "local-signal":
       return step.emit({ type: "enqueue-signal", signal: input.signal });
     default:
@@ -261,15 +262,15 @@ function onCallBegun(
     partnerFacts,
     mode,
     chat,
-    servesMedia: media !== undefined,
     remote,
     established: remote === undefined,
     interrupted: false,
     hungUp: false,
     orphaned: false,
     partnerDeadline: undefined,
-    partnerMedia: undefined,
-    isMediaServed: false,
+    ownMedia: undefined,
+    partnerMedia: remote && media,
+    quality: undefined,
     pairedAtMs: time.elapsedMs,
     connectedAtMs: remote === undefined ? time.elapsedMs : undefined,
   };
@@ -300,7 +301,6 @@ function onDataChannelMessage(
 ): void {
   const { call } = step.model;
   if (!call) return;
-  if (message.type === "media") return step.setPartnerMedia(message, false);
   // Nobody sees them on the way, and the operator wants to.
   if (call.chat === "server") return;
   if (message.type === "typing")
@@ -323,14 +323,10 @@ function onChatSent(step: SessionStep, text: string): void {
   step.emit({ type: "emit", event: { ...event, id } });
 }
 
-function tell<Name extends "typing" | "media">(
-  step: SessionStep,
-  name: Name,
-  what: Omit<Input<Name>, "id" | "roomId">,
-): void {
+function tellTyping(step: SessionStep, typing: boolean): void {
   const { call } = step.model;
   if (!call || call.orphaned) return;
-  const mutation = { name, input: { roomId: call.roomId, ...what } } as unknown as Telling;
+  const mutation = { name: "typing", input: { roomId: call.roomId, typing } } as const;
   step.emit({ type: "enqueue-telling", mutation });
 }
 

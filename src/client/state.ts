@@ -1,10 +1,11 @@
 /** The public states, events and errors of a peer stream. */
-import type { PartnerMedia } from "./data-channel-message.ts";
+import type { Quality } from "./call-quality.ts";
 import type {
   Challenge,
   Chat,
   EndReason,
   Facts,
+  Media,
   Mode,
   RejectionReason,
   SanctionReason,
@@ -112,10 +113,12 @@ type ActiveState =
       /** Absent in a room for text, where no connection is made. */
       remote?: MediaStream;
       /**
-       * What the partner sends; absent until it has announced that. Without video the last frame remains visible, or none
-       * was ever received.
+       * Whether the partner sends audio and video, and has not turned it off; absent in a room for text. Without video the last frame remains
+       * visible, or none was ever received.
        */
-      partnerMedia?: PartnerMedia;
+      partnerMedia?: Media;
+      /** How good the call is; absent in its first seconds, and in a room for text. */
+      quality?: Quality;
       /**
        * The server has lost this room: it was restarted, or one of the two peers could not reach it for longer than its
        * grace. The call continues without the server, until a peer leaves or the media path breaks.
@@ -133,7 +136,7 @@ type ActiveState =
       chat?: Chat;
       /** Still contains what arrives. */
       remote?: MediaStream;
-      partnerMedia?: PartnerMedia;
+      partnerMedia?: Media;
       /** When the partner's grace expires; with `what: "partner"`. */
       deadline?: number;
       /** Why the previous room ended; without a room. */

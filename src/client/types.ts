@@ -1,8 +1,8 @@
 /** The public types of a peer stream, except for its states and events. */
 import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
 import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
-import type { CallStats } from "./call-stats.ts";
-import type { Camera } from "./camera.ts";
+import type { CallStats, Levels } from "./call-stats.ts";
+import type { Camera, CameraResult } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
@@ -99,8 +99,16 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
    * Where nothing is sent, `camera.open()` sends what it opens.
    */
   replaceTracks(stream: MediaStream | undefined): Promise<void>;
-  /** Turns the sent audio or video off or on, also for later tracks. */
-  setMuted(muted: { audio?: boolean; video?: boolean }): void;
+  /**
+   * Turns the sent audio or video off or on, also for later tracks. With `release` the devices of what is turned off are closed, so that their
+   * light goes out, and `camera.open()` leaves them closed, too; what is turned on again opens them, without a new call. Resolves with what
+   * became of that, undefined if nothing was to be opened. Never rejects.
+   */
+  setMuted(muted: {
+    audio?: boolean;
+    video?: boolean;
+    release?: boolean;
+  }): Promise<CameraResult | undefined>;
   /**
    * Reports the current or last partner, who is not paired with this session again. Take the still and the messages before, and let the user see and
    * agree to what is sent.
@@ -126,6 +134,17 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   again(): Promise<Outcome>;
   /** Statistics of the current call; undefined without one. */
   stats(): Promise<CallStats | undefined>;
+  /**
+   * Calls `listener` with the statistics of the current call again and again, until the returned function is called or the peer stream is
+   * closed; never between calls. Rates are those since the listener was last called.
+   * @param everyMs milliseconds, at least 250. Default: 1000. @throws RangeError for less.
+   */
+  onStats(listener: (stats: CallStats) => void, everyMs?: number): () => void;
+  /**
+   * How loud both sides are, from 0 to 1: for a meter that asks for them several times a second, as each call returns what was measured at the
+   * previous one. Empty at first, and without a call; `mine` is absent in Firefox.
+   */
+  levels(): Levels;
   /**
    * How many peers of a lobby are online, waiting, and in rooms. Rejects when the server cannot be reached, or has no such lobby.
    * @param lobby default: as in `start`.

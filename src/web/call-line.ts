@@ -33,7 +33,7 @@ export function createCallLine(
       }
       if (roomId === undefined) clearInterval(ticking);
       callLine.hidden = roomId === undefined || room !== roomId;
-      const { quality: line } = state as { quality?: string };
+      const line = "quality" in state ? state.quality : undefined;
       quality.hidden = line !== "fair" && line !== "poor";
       quality.dataset["quality"] = line ?? "";
       const { call } = language.current.strings;

@@ -1,5 +1,5 @@
 /** The local preview, its buttons, and the panel for camera errors. */
-import type { Camera, CameraError, Choice } from "../client/camera.ts";
+import type { Camera, CameraError, CameraResult, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
 import { createLevelMeter } from "./level-meter.ts";
 import type { LanguageChoice } from "./language-choice.ts";
@@ -17,7 +17,8 @@ export interface LocalMediaListener {
   failed(): void;
   /** The user chose one of the panel's alternatives, and it is ready. */
   chosen(): void;
-  muted(muted: { audio: boolean; video: boolean }): void;
+  /** Resolves with what became of a device that had to be opened again. */
+  muted(muted: { audio: boolean; video: boolean }): Promise<CameraResult | undefined>;
 }
 
 /** The local camera and microphone, or what replaces them: the preview, its toggles, and the panel for camera errors. */
@@ -127,13 +128,15 @@ export class LocalMedia {
   #bindToggles(): void {
     const { mic, cam } = this.#elements;
     for (const button of [mic, cam]) {
-      button.addEventListener("click", () => {
+      button.addEventListener("click", async () => {
         button.ariaPressed = String(button.ariaPressed !== "true");
-        this.#listener.muted({
+        const result = this.#listener.muted({
           audio: mic.ariaPressed === "true",
           video: cam.ariaPressed === "true",
         });
         this.#showPreview();
+        const opened = await result;
+        if (opened && !opened.ok) this.#showError(opened.error);
       });
     }
   }
@@ -171,14 +174,15 @@ export class LocalMedia {
     const { camera: words } = this.#language.current.strings;
     const stream = this.#stream;
     const hasVideo = (stream?.getVideoTracks().length ?? 0) > 0;
-    const isSeen = hasVideo && cam.ariaPressed !== "true";
+    const isOff = cam.ariaPressed === "true";
+    const isSeen = hasVideo && !isOff;
     me.toggleAttribute("data-seen", isSeen);
     me.toggleAttribute("data-open", stream !== undefined);
     localVideo.hidden = !isSeen;
     localNote.hidden = isSeen;
     mic.hidden = stream === undefined;
-    cam.hidden = !hasVideo;
-    if (stream) localText.textContent = hasVideo ? words.off : words.audioOnly;
+    cam.hidden = !hasVideo && !isOff;
+    if (stream) localText.textContent = hasVideo || isOff ? words.off : words.audioOnly;
     else localText.textContent = this.#isSettled ? words.nothingSent : words.idle;
   }
 

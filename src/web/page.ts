@@ -79,7 +79,10 @@ class Page extends Surface {
       },
       failed: () => this.#show(this.#peer.state),
       chosen: () => void (this.#isPreviewing ? this.#show(this.#peer.state) : this.#begin()),
-      muted: (muted) => this.#peer.setMuted(muted),
+      muted: async ({ audio, video }) => {
+        void this.#peer.setMuted({ audio });
+        return this.#peer.setMuted({ video, release: true });
+      },
     },
   });
   readonly #settings = createSettingsView(this.elements, this.#peer.camera, this.language, {

@@ -95,6 +95,10 @@ test("without a picture to show, one can still watch and talk", async () => {
   await bob.start();
   await Promise.all([alice.until("connected"), bob.until("connected")]);
   await alice.sees();
+  // The camera that was closed is opened in the same call.
+  await alice.by("cam").click();
+  await Promise.all([bob.sees(), alice.sees(5, "local-video")]);
+  expect(await alice.state()).toBe("connected");
 });
 
 test("a copy of the tab takes the session over, says so in the first, and never meets itself", async () => {

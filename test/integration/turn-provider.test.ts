@@ -31,7 +31,7 @@ const userOf = ({ iceServers }: { iceServers: readonly IceServer[] }) =>
   iceServers.find(({ username }) => username !== undefined)?.username ?? "none";
 
 async function pairing({ told }: TestPeer) {
-  const find = () => told.find(({ event }) => /-offer$/.test(event.type))?.event;
+  const find = () => told.find(({ event }) => event.type.endsWith("-offer"))?.event;
   await until("the peer is told of its room", find);
   return find() as Extract<PeerEvent, { type: "create-offer" | "wait-for-offer" }>;
 }

@@ -1,13 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { readCallStats, type CallCounters } from "../../../src/client/call-stats.ts";
+import { readCallStats, readLevels, zeroCounters } from "../../../src/client/call-stats.ts";
 
-const zero: CallCounters = {
-  at: 0,
-  sentBytes: 0,
-  receivedBytes: 0,
-  receivedPackets: 0,
-  lostPackets: 0,
-};
+const zero = zeroCounters(0);
 
 const report = (...entries: Record<string, unknown>[]) =>
   new Map(entries.map((entry) => [entry["id"], entry])) as unknown as RTCStatsReport;
@@ -94,8 +88,53 @@ describe("a call's figures", () => {
     expect(reading.lossRatio).toBeUndefined();
   });
 
+  test("say what share of the sound was made up and for how long the picture stood still, since the last look", () => {
+    const sound = (samples: number, concealed: number, silent: number) => ({
+      id: "a",
+      type: "inbound-rtp",
+      kind: "audio",
+      totalSamplesReceived: samples,
+      concealedSamples: concealed,
+      silentConcealedSamples: silent,
+    });
+    const picture = (totalFreezesDuration: number) => ({
+      id: "v",
+      type: "inbound-rtp",
+      kind: "video",
+      totalFreezesDuration,
+    });
+    const first = readCallStats(report(sound(48_000, 4800, 0), picture(0.5)), zero, 1000);
+    expect(first.reading).toMatchObject({ concealedRatio: 0.1, frozenRatio: 0.5 });
+    // Silence that a sender has left out is no gap.
+    const next = report(sound(144_000, 54_720, 48_000), picture(0.7));
+    const { reading } = readCallStats(next, first.counters, 3000);
+    expect(reading.concealedRatio).toBeCloseTo(0.02);
+    expect(reading.frozenRatio).toBeCloseTo(0.1);
+  });
+
+  test("have the rate of the line only while that limits the video that is sent", () => {
+    const line = { ...pair, availableOutgoingBitrate: 200_000 };
+    const sent = (reason: string) => {
+      const video = { id: "o", type: "outbound-rtp", qualityLimitationReason: reason };
+      return readCallStats(report(line, transport, video), zero, 1000).reading;
+    };
+    expect(sent("bandwidth").availableBitsPerS).toBe(200_000);
+    expect(sent("none")).not.toHaveProperty("availableBitsPerS");
+  });
+
   test("of a call that has just begun are mostly absent", () => {
     const { reading } = readCallStats(report(), zero, 0);
     expect(reading).toEqual({ sentBitsPerS: 0, receivedBitsPerS: 0, codecs: {} });
+  });
+});
+
+describe("levels", () => {
+  test("are those of the sound of both sides; what is not reported is absent", () => {
+    const mine = { id: "m", type: "media-source", kind: "audio", audioLevel: 0.25 };
+    const partner = { id: "a", type: "inbound-rtp", kind: "audio", audioLevel: 0.5 };
+    const video = { id: "v", type: "media-source", kind: "video" };
+    expect(readLevels(report(mine, partner, video))).toEqual({ mine: 0.25, partner: 0.5 });
+    expect(readLevels(report(partner))).toEqual({ partner: 0.5 });
+    expect(readLevels(report(video))).toEqual({});
   });
 });

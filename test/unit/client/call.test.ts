@@ -22,9 +22,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   const browser = network.browser(name);
   const log: string[] = [];
   const sent: Signal[] = [];
-  /** What the partner announces that it sends: audio and video. */
-  const media: string[] = [];
-  /** What it tells the listener that it sends. */
+  /** What it tells the listener that it sends: audio and video. */
   const told: string[] = [];
   let deliver: ((signal: Signal) => void) | undefined;
   const call = createCall({
@@ -48,11 +46,11 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
       interrupted: (broken) => log.push(broken ? "interrupted" : "mended"),
       failed: () => log.push("failed"),
       media: ({ audio, video }) => told.push(`${audio} ${video}`),
+      quality: (word) => log.push(word),
       hungUp: () => log.push("hung up"),
       message(message) {
         if (message.type === "chat") log.push(`chat: ${message.text}`);
         if (message.type === "typing") log.push(`typing: ${message.typing}`);
-        if (message.type === "media") media.push(`${message.audio} ${message.video}`);
       },
     },
   });
@@ -60,7 +58,6 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   return {
     call,
     log,
-    media,
     told,
     sent,
     kinds,
@@ -693,27 +690,35 @@ describe("B6 the partner", () => {
     return { stream, audio, video, happens };
   }
 
-  test("B6 receives what is sent when the call begins, and on every change", async () => {
+  test("B6 is told what is sent when the call begins, and every change", async () => {
     const { stream, audio, video, happens } = camera();
     const { alice, bob } = room({ alice: stream });
     await settle();
-    expect(bob.media).toEqual(["true true"]);
-    // Turned off by the person.
-    video.enabled = false;
-    alice.call.mediaChanged();
-    alice.call.mediaChanged();
-    // By the system, and on again.
-    happens(audio, { muted: true }, "mute");
-    happens(audio, { muted: false }, "unmute");
-    video.enabled = true;
-    alice.call.mediaChanged();
-    // Unplugged, and another one in its place.
-    happens(video, { readyState: "ended" }, "ended");
-    await alice.call.replaceTracks(fakeCamera());
-    await alice.call.replaceTracks(undefined);
-    await settle();
-    expect(bob.media).toEqual([
-      "true true",
+    expect(alice.told).toEqual([]);
+    const steps = [
+      // Turned off by the person; said twice.
+      () => {
+        video.enabled = false;
+        alice.call.mediaChanged();
+        alice.call.mediaChanged();
+      },
+      // By the system, and on again.
+      () => happens(audio, { muted: true }, "mute"),
+      () => happens(audio, { muted: false }, "unmute"),
+      () => {
+        video.enabled = true;
+        alice.call.mediaChanged();
+      },
+      // Unplugged, and another one in its place.
+      () => happens(video, { readyState: "ended" }, "ended"),
+      () => alice.call.replaceTracks(fakeCamera()),
+      () => alice.call.replaceTracks(undefined),
+    ];
+    for (const step of steps) {
+      await step();
+      await pass(1000);
+    }
+    expect(alice.told).toEqual([
       "true false",
       "false false",
       "true false",
@@ -722,29 +727,50 @@ describe("B6 the partner", () => {
       "true true",
       "false false",
     ]);
-    expect(alice.media).toEqual(["true true"]);
+    expect(bob.told).toEqual([]);
   });
 
-  test("B6 receives that a partner sends nothing, or that the mode has no video", async () => {
-    const silent = room({ alice: undefined });
+  test("is told quick changes once, as they end, and those that end where they began not at all", async () => {
+    const { stream, video } = camera();
+    const { alice } = room({ alice: stream });
     await settle();
-    expect(silent.bob.media).toEqual(["false false"]);
-    const network = new FakeNetwork();
-    const alice = side(network, "alice", { polite: false, mode: "audio" });
-    const bob = side(network, "bob", { polite: true, mode: "audio" });
-    alice.reaches(bob.call);
-    bob.reaches(alice.call);
-    await settle();
-    expect(bob.media).toEqual(["true false"]);
+    const toggle = (times: number) => {
+      for (let n = 0; n < times; n += 1) {
+        video.enabled = !video.enabled;
+        alice.call.mediaChanged();
+      }
+    };
+    toggle(6);
+    await pass(1000);
+    // The first one at once, the last one a moment later.
+    expect(alice.told).toEqual(["true false", "true true"]);
+    toggle(7);
+    expect(alice.told.slice(2)).toEqual(["true false"]);
+    await pass(1000);
+    expect(alice.told.slice(2)).toEqual(["true false"]);
   });
 
-  test("B6 receives nothing after the end", async () => {
+  test("B6 is told that nothing is sent, and nothing where the mode has no video", async () => {
+    const call = (mode: Mode, local: MediaStream | undefined) => {
+      const { told, call } = side(new FakeNetwork(), "alice", { polite: false, mode, local });
+      call.mediaChanged();
+      return told;
+    };
+    expect(call("video", undefined)).toEqual(["false false"]);
+    expect(call("video", fakeCamera("audio"))).toEqual(["true false"]);
+    expect(call("audio", fakeCamera())).toEqual([]);
+  });
+
+  test("B6 is told nothing after the end", async () => {
     const { stream, video, happens } = camera();
-    const { alice, bob } = room({ alice: stream });
+    const { alice } = room({ alice: stream });
     await settle();
+    alice.call.mediaChanged();
+    happens(video, { muted: true }, "mute");
+    happens(video, { muted: false }, "unmute");
     alice.call.end();
     happens(video, { readyState: "ended" }, "ended");
-    await settle();
-    expect(bob.media).toEqual(["true true"]);
+    await pass(1000);
+    expect(alice.told).toEqual(["true false"]);
   });
 });

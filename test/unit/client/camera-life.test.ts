@@ -249,3 +249,100 @@ describe("B10 a camera", () => {
     );
   });
 });
+
+describe("a device that is released", () => {
+  const kindsOf = (stream: MediaStream | undefined) =>
+    stream?.getTracks().map(({ kind }) => kind) ?? [];
+
+  async function opened() {
+    const machine = slowMachine();
+    const opening = machine.camera.open();
+    machine.requests.shift()?.allow();
+    await opening;
+    machine.events.length = 0;
+    return machine;
+  }
+
+  test("is off, and the other one goes on; it is on again when it is restored", async () => {
+    const { camera, requests, live, events } = await opened();
+    const [microphone] = camera.stream?.getAudioTracks() ?? [];
+    camera.release(["video"]);
+    expect(live().map(({ kind }) => kind)).toEqual(["audio"]);
+    expect(camera.stream?.getTracks()).toEqual(microphone ? [microphone] : []);
+    expect(events).toEqual([{ type: "stream", stream: camera.stream }]);
+    camera.release(["video"]);
+    expect(events).toHaveLength(1);
+    const restoring = camera.restore(["video"]);
+    requests.shift()?.allow();
+    expect(await restoring).toEqual({ ok: true, stream: camera.stream as MediaStream });
+    expect(kindsOf(camera.stream)).toEqual(["audio", "video"]);
+    expect(camera.stream?.getAudioTracks()).toEqual(microphone ? [microphone] : []);
+    expect(events).toHaveLength(2);
+    expect(await camera.restore(["video"])).toBeUndefined();
+    expect(requests).toEqual([]);
+  });
+
+  test("is left closed by open(), by choose() and by a change of devices", async () => {
+    const { camera, requests, devicesChange, made } = await opened();
+    camera.release(["video"]);
+    devicesChange();
+    expect(await camera.choose({ camera: "usb" })).toBeUndefined();
+    expect(requests).toEqual([]);
+    const opening = camera.open();
+    requests.shift()?.allow();
+    expect(kindsOf((await opening).ok ? camera.stream : undefined)).toEqual(["audio"]);
+    camera.release(["audio"]);
+    expect(camera.stream).toBeUndefined();
+    const result = await camera.open();
+    expect(result.ok && kindsOf(result.stream)).toEqual([]);
+    expect(made.filter(({ kind }) => kind === "video")).toHaveLength(1);
+    expect(requests).toEqual([]);
+    camera.close();
+    expect(await camera.restore(["audio", "video"])).toBeUndefined();
+    const again = camera.open();
+    requests.shift()?.allow();
+    await again;
+    expect(kindsOf(camera.stream)).toEqual(["video", "audio"]);
+  });
+
+  test("that does not open again is reported with the reason, and opens with the next attempt or device", async () => {
+    const { camera, requests, events, devicesChange } = await opened();
+    camera.release(["video"]);
+    events.length = 0;
+    const restoring = camera.restore(["video"]);
+    requests.shift()?.refuse("NotReadableError");
+    const error = { kind: "in-use", cause: expect.anything() };
+    expect(await restoring).toEqual({ ok: false, error } as never);
+    expect(events).toEqual([{ type: "lost", error }] as never);
+    const again = camera.restore(["video"]);
+    requests.shift()?.refuse("NotFoundError");
+    expect(await again).toMatchObject({ error: { kind: "not-found" } });
+    devicesChange();
+    requests.shift()?.allow();
+    await Bun.sleep(0);
+    expect(kindsOf(camera.stream)).toEqual(["audio", "video"]);
+  });
+
+  test("while it is being opened is off as soon as it opens", async () => {
+    const { camera, requests, live, events } = slowMachine();
+    const opening = camera.open();
+    camera.release(["video"]);
+    requests.shift()?.allow();
+    expect(kindsOf((await opening).ok ? camera.stream : undefined)).toEqual(["audio"]);
+    expect(live().map(({ kind }) => kind)).toEqual(["audio"]);
+    const restoring = camera.restore(["video"]);
+    camera.release(["video"]);
+    requests.shift()?.allow();
+    expect(await restoring).toMatchObject(superseded);
+    expect(live().map(({ kind }) => kind)).toEqual(["audio"]);
+    expect(events.filter(({ type }) => type === "lost")).toEqual([]);
+  });
+
+  test("of a camera that was disposed of is not restored", async () => {
+    const { camera, requests } = await opened();
+    camera.release(["video"]);
+    camera.dispose();
+    expect(await camera.restore(["video"])).toMatchObject({ error: { kind: "closed" } });
+    expect(requests).toEqual([]);
+  });
+});

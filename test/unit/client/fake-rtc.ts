@@ -109,13 +109,22 @@ export class FakePeerConnection extends EventTarget {
     return this.channel;
   }
 
-  addTrack(track: FakeTrack): void {
-    this.senders.push(new FakeTransceiver(track));
+  addTrack(track: FakeTrack): FakeTransceiver["sender"] {
+    const transceiver = new FakeTransceiver(track);
+    this.senders.push(transceiver);
     this.#need();
+    return transceiver.sender;
   }
 
   getTransceivers(): FakeTransceiver[] {
     return this.senders;
+  }
+
+  /** Of each receiver the last packets' levels. */
+  levels: { audioLevel?: number }[] = [];
+
+  getReceivers() {
+    return [{ getSynchronizationSources: () => this.levels }, {}];
   }
 
   getConfiguration(): RTCConfiguration {
@@ -227,8 +236,11 @@ export class FakePeerConnection extends EventTarget {
     this.connection(state);
   }
 
+  /** What it reports. */
+  stats: Record<string, unknown>[] = [];
+
   async getStats(): Promise<Map<string, unknown>> {
-    return new Map();
+    return new Map(this.stats.map((entry, index) => [String(index), entry]));
   }
 
   ice(state: RTCIceConnectionState): void {
@@ -313,22 +325,62 @@ export class FakeChannel extends EventTarget {
   }
 }
 
-class FakeTransceiver {
-  direction = "sendrecv";
-  readonly receiver: { track: FakeTrack };
-  readonly sender: {
-    track: FakeTrack | null;
-    replaceTrack(track: FakeTrack | null): Promise<void>;
+/** Of the browser to which the receivers belong. */
+class FakeReceiver {
+  static codecs: Record<string, string[]> = {
+    audio: ["audio/opus", "audio/red", "audio/PCMU"],
+    video: ["video/VP8", "video/rtx", "video/VP9", "video/H264"],
   };
+  readonly track: FakeTrack;
+
+  constructor(kind: string) {
+    this.track = new FakeTrack(kind);
+  }
+
+  static getCapabilities(kind: string) {
+    return { codecs: (FakeReceiver.codecs[kind] ?? []).map((mimeType) => ({ mimeType })) };
+  }
+}
+
+class FakeSender {
+  track: FakeTrack | null;
+  parameters: Record<string, unknown> = { encodings: [{ active: true }] };
+  /** Members of the parameters that this browser refuses. */
+  readonly refuses = new Set<string>();
 
   constructor(track: FakeTrack) {
-    this.receiver = { track: new FakeTrack(track.kind) };
-    this.sender = {
-      track,
-      async replaceTrack(next) {
-        this.track = next;
-      },
-    };
+    this.track = track;
+  }
+
+  async replaceTrack(next: FakeTrack | null): Promise<void> {
+    this.track = next;
+  }
+
+  getParameters(): Record<string, unknown> {
+    return structuredClone(this.parameters);
+  }
+
+  async setParameters(parameters: Record<string, unknown>): Promise<void> {
+    const text = JSON.stringify(parameters);
+    for (const name of this.refuses)
+      if (text.includes(`"${name}"`)) throw new DOMException(name, "InvalidModificationError");
+    this.parameters = parameters;
+  }
+}
+
+class FakeTransceiver {
+  direction = "sendrecv";
+  readonly receiver: FakeReceiver;
+  readonly sender: FakeSender;
+  codecs: string[] = [];
+
+  constructor(track: FakeTrack) {
+    this.receiver = new FakeReceiver(track.kind);
+    this.sender = new FakeSender(track);
+  }
+
+  setCodecPreferences(codecs: { mimeType: string }[]): void {
+    this.codecs = codecs.map(({ mimeType }) => mimeType);
   }
 }
 
@@ -337,6 +389,8 @@ class FakeTrack extends EventTarget {
   enabled = true;
   muted = false;
   readyState = "live";
+  contentHint = "";
+  settings: MediaTrackSettings = {};
 
   constructor(kind: string) {
     super();
@@ -345,6 +399,10 @@ class FakeTrack extends EventTarget {
 
   stop(): void {
     this.readyState = "ended";
+  }
+
+  getSettings(): MediaTrackSettings {
+    return this.settings;
   }
 }
 

@@ -404,4 +404,30 @@ describe("B11 the page's own tracks", () => {
     all.peer.setMuted({ video: true });
     expect(given.getVideoTracks()[0]?.enabled).toBe(false);
   });
+
+  test("a camera that is off is not sent, which the server is told, and sent again without a new offer", async () => {
+    const all = await inCall();
+    const { peer, server, browser } = all;
+    const both = fakeCamera();
+    peer.cameraChanged(both, true);
+    await peer.replaceTracks(both);
+    await pass(1000);
+    server.take();
+    const { offers } = browser.last;
+    peer.setMuted({ video: true });
+    peer.cameraChanged(fakeCamera("audio"), false);
+    await pass(1000);
+    expect(sent(all).map((track) => track?.kind)).toEqual(["audio", undefined as never]);
+    const again = fakeCamera();
+    peer.setMuted({ video: false });
+    peer.cameraChanged(again, false);
+    await pass(1000);
+    expect(sent(all)).toEqual(again.getTracks());
+    const told = server.take().flatMap(({ name, input }) => (name === "media" ? [input] : []));
+    expect(told).toMatchObject([
+      { roomId: "room-1", audio: true, video: false },
+      { roomId: "room-1", audio: true, video: true },
+    ]);
+    expect(browser.last.offers).toBe(offers);
+  });
 });

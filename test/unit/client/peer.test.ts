@@ -736,6 +736,101 @@ describe("the figures of a call", () => {
     peer.stop();
     expect(await peer.stats()).toBeUndefined();
   });
+
+  const path = (bytesReceived: number) => [
+    { type: "candidate-pair", nominated: true, state: "succeeded", bytesReceived },
+  ];
+
+  test("come to a listener again and again in a room, each with the rates since its previous call, until it unsubscribes", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    const rates: string[] = [];
+    const stop = peer.onStats(({ roomId, receivedBitsPerS }) => {
+      rates.push(`${roomId} ${Math.round(receivedBitsPerS)}`);
+    }, 1000);
+    let total = 0;
+    const second = async (bytes: number) => {
+      browser.last.stats = path((total += bytes));
+      await pass(500);
+      // Another reader takes nothing away from it.
+      await peer.stats();
+      await pass(500);
+    };
+    await second(1000);
+    await second(2000);
+    expect(rates.at(-1)).toBe("room-1 16000");
+    server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
+    const between = rates.length;
+    await pass(5000);
+    expect(rates).toHaveLength(between);
+    server.emit(createOffer("room-2"));
+    await settle();
+    connect(browser);
+    await pass(1000);
+    expect(rates.at(-1)).toMatch(/^room-2 /);
+    stop();
+    stop();
+    const stopped = rates.length;
+    await pass(5000);
+    expect(rates).toHaveLength(stopped);
+  });
+
+  test("come not too often, and not after close()", async () => {
+    const { peer } = await aliceInRoom();
+    for (const everyMs of [249, 0, -1, Number.NaN])
+      expect(() => peer.onStats(() => {}, everyMs)).toThrow(RangeError);
+    let calls = 0;
+    peer.onStats(() => (calls += 1), 250);
+    await pass(500);
+    expect(calls).toBe(2);
+    peer.close();
+    peer.onStats(() => (calls += 1), 250);
+    await pass(5000);
+    expect(calls).toBe(2);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  test("have the levels of both sides, as of the previous call", async () => {
+    const { server, browser, peer } = await aliceInRoom();
+    browser.last.stats = [
+      { type: "media-source", kind: "audio", audioLevel: 0.25 },
+      { type: "inbound-rtp", kind: "audio", audioLevel: 0.5 },
+    ];
+    expect(peer.levels()).toEqual({});
+    await settle();
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0.5 });
+    // What the partner has measured counts more.
+    browser.last.levels = [{}, { audioLevel: 0.75 }];
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0.75 });
+    server.emit({ type: "partner-media", roomId: "room-1", audio: false, video: true });
+    expect(peer.levels()).toEqual({ mine: 0.25, partner: 0 });
+    peer.stop();
+    expect(peer.levels()).toEqual({});
+    expect(alice().peer.levels()).toEqual({});
+  });
+
+  test("make one word of the state, which changes only with the word", async () => {
+    const { browser, peer } = await aliceInRoom();
+    const words: unknown[] = [];
+    peer.subscribe((state) => words.push("quality" in state ? state.quality : state.status));
+    const delay = (currentRoundTripTime: number) => {
+      browser.last.stats = [
+        { type: "candidate-pair", nominated: true, state: "succeeded", currentRoundTripTime },
+      ];
+    };
+    delay(0.02);
+    await pass(30_000);
+    delay(0.8);
+    await pass(30_000);
+    expect(words).toEqual(["good", "poor"]);
+    // Nothing is measured while the page is hidden.
+    peer.onVisibilityChange(true);
+    delay(0.02);
+    await pass(30_000);
+    expect(words).toEqual(["good", "poor"]);
+    expect(peer.state).toMatchObject({ status: "connected", quality: "poor" });
+    browser.last.ice("disconnected");
+    expect(peer.state).not.toHaveProperty("quality");
+  });
 });
 
 describe("the typing indicator", () => {
@@ -802,34 +897,27 @@ describe("the microphone and the camera", () => {
 });
 
 describe("B6 what the partner sends", () => {
-  test("B6 is part of the state from its first announcement to the end of the call; invalid ones are ignored", async () => {
+  test("B6 is part of the state to the end of the call, as the server says; the partner's own word on the data channel is ignored", async () => {
     const { browser, peer, server } = await aliceInRoom();
     connect(browser);
     await settle();
-    const { channel } = browser.last;
-    const receive = (message: unknown) =>
-      channel.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(message) }));
     const media = () => ("partnerMedia" in peer.state ? peer.state.partnerMedia : undefined);
-    expect(media()).toBeUndefined();
+    expect(media()).toEqual({ audio: true, video: true });
     let states = 0;
     peer.subscribe(() => (states += 1));
-    receive({ type: "media", audio: true, video: false });
-    receive({ type: "media", audio: true, video: false });
+    for (let times = 0; times < 2; times += 1)
+      server.emit({ type: "partner-media", roomId: "room-1", audio: true, video: false });
+    await settle();
     expect(media()).toEqual({ audio: true, video: false });
     expect(states).toBe(1);
-    for (const message of [
-      { type: "media" },
-      { type: "media", audio: 1, video: false },
-      { type: "media", audio: true },
-      { type: "media", audio: null, video: null },
-    ])
-      receive(message);
+    const frame = JSON.stringify({ type: "media", audio: false, video: true });
+    browser.last.channel.dispatchEvent(new MessageEvent("message", { data: frame }));
     expect(media()).toEqual({ audio: true, video: false });
     server.emit({ type: "partner-disconnected", roomId: "room-1", reason: "left" });
     server.emit(createOffer("room-2"));
     await settle();
     connect(browser);
     await settle();
-    expect(media()).toBeUndefined();
+    expect(media()).toEqual({ audio: true, video: true });
   });
 });

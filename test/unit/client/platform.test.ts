@@ -1,7 +1,7 @@
 /** What the client takes of the browser, when, and what options give in its place. */
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createPeerStream, type PeerStreamOptions } from "../../../src/client/peer-stream.ts";
-import type { LifecycleEvent } from "../../../src/client/platform.ts";
+import { randomId, type LifecycleEvent } from "../../../src/client/platform.ts";
 import { FakeNetwork } from "./fake-rtc.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass } from "./virtual-time.ts";
@@ -137,6 +137,22 @@ describe("in place of the browser's", () => {
     peer.close();
     expect([...waiting]).toEqual([]);
   });
+});
+
+test("a mutation's id is random with and without WebCrypto, and where a page has replaced Math.random", () => {
+  const random = jest.spyOn(Math, "random").mockReturnValue(0);
+  const own = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  try {
+    expect(randomId()).toMatch(/^[0-9a-f]{32}$/);
+    expect(randomId()).not.toBe(randomId());
+    random.mockRestore();
+    Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
+    expect(randomId()).toMatch(/^[0-9a-f]{32}$/);
+    expect(randomId()).not.toBe(randomId());
+  } finally {
+    random.mockRestore();
+    if (own) Object.defineProperty(globalThis, "crypto", own);
+  }
 });
 
 describe("the log", () => {

@@ -1,7 +1,7 @@
 /** The session model: values in, values out. There are no fakes, clocks or timers here. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import type { MutationName } from "../../../src/client/mutations.ts";
+import type { Mutation, MutationName } from "../../../src/client/mutations.ts";
 import type { SessionCommand, SessionInput } from "../../../src/client/session-input.ts";
 import {
   createSessionModel,
@@ -14,6 +14,7 @@ import type { PeerStreamError } from "../../../src/client/state.ts";
 import {
   limits,
   type EndReason,
+  type Media,
   type PeerEvent,
   type PeerState,
   type RoomTerms,
@@ -279,6 +280,7 @@ describe("a room", () => {
       mode: "video",
       chat: "direct",
       remote,
+      partnerMedia: { audio: true, video: true },
     });
   });
 
@@ -389,16 +391,63 @@ describe("messages on the data channel", () => {
     run.apply(message({ type: "typing", typing: true }));
     expect(run.commands).toEqual([{ type: "set-partner-typing", typing: true }]);
   });
+});
 
-  test("announce what the partner sends; a repeated announcement changes nothing", () => {
-    const run = connected().apply(message({ type: "media", audio: true, video: false }));
+describe("what is sent", () => {
+  const served = (roomId: string, media: Media) =>
+    event({ type: "partner-media", roomId, ...media });
+  const told = (run: Run) =>
+    run.commands.flatMap((command) =>
+      command.type === "enqueue-telling" && command.mutation.name === "media"
+        ? [`${command.mutation.input.audio} ${command.mutation.input.video}`]
+        : [],
+    );
+
+  test("by the partner is what the server says, from the pairing on; a repetition changes nothing", () => {
+    const run = connected();
+    expect(run.state).toMatchObject({ partnerMedia: { audio: true, video: true } });
+    run.apply(served("room-1", { audio: true, video: false }));
     expect(run.state).toMatchObject({ partnerMedia: { audio: true, video: false } });
     const { model } = run;
-    run.apply(message({ type: "media", audio: true, video: false }));
+    run.apply(served("room-1", { audio: true, video: false }));
     expect(run.model.call).toBe(model.call as NonNullable<typeof model.call>);
+    run.apply(served("room-0", { audio: false, video: false }));
+    expect(run.state).toMatchObject({ partnerMedia: { audio: true, video: false } });
     run.apply(partnerGone("room-1", "left"), createOffer("room-2"), begun("room-2"));
     run.apply({ type: "call-connected" });
-    expect(run.state).not.toHaveProperty("partnerMedia");
+    expect(run.state).toMatchObject({ partnerMedia: { audio: true, video: true } });
+  });
+
+  test("by this peer is told on every change; while the server is away only the latest waits", () => {
+    const run = connected();
+    run.apply({ type: "local-media", media: { audio: true, video: false } });
+    expect(told(run)).toEqual(["true false"]);
+    const media = (audio: boolean, video: boolean): Mutation => ({
+      name: "media",
+      input: { roomId: "room-1", audio, video },
+    });
+    expect(isRelevant(run.model, media(true, false))).toBe(true);
+    run.apply(disconnected, { type: "local-media", media: { audio: false, video: false } });
+    expect(isRelevant(run.model, media(true, false))).toBe(false);
+    expect(isRelevant(run.model, media(false, false))).toBe(true);
+  });
+
+  test("by this peer is told again when the server reports the room anew, if it was not all that the mode allows", () => {
+    const usual = connected();
+    usual.apply(disconnected, session(paired("room-1")));
+    expect(told(usual)).toEqual([]);
+    const run = connected();
+    run.apply({ type: "local-media", media: { audio: true, video: false } });
+    run.apply(disconnected, session(paired("room-1")));
+    expect(told(run)).toEqual(["true false"]);
+    run.apply(resync(paired("room-1")));
+    expect(told(run)).toEqual(["true false"]);
+    // A server without the room can't be told, and is once it has it again.
+    run.apply(disconnected, session({ status: "idle" }));
+    run.apply({ type: "local-media", media: { audio: false, video: false } });
+    expect(told(run)).toEqual([]);
+    run.apply(disconnected, session(paired("room-1")));
+    expect(told(run)).toEqual(["false false"]);
   });
 });
 
