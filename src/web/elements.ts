@@ -3,6 +3,10 @@
  * @throws if the page lacks one.
  */
 export function findElements() {
+  return { ...findSettings(), ...findPicture(), ...findCover(), ...findCall() };
+}
+
+function findSettings() {
   return {
     onlineLine: byId("online-line", HTMLElement),
     online: byId("online", HTMLElement),
@@ -21,10 +25,20 @@ export function findElements() {
     languageChoice: byId("language-choice", HTMLSelectElement),
     relayOnly: byId("relay-only", HTMLInputElement),
     second: byId("second", HTMLAnchorElement),
+  };
+}
+
+function findPicture() {
+  return {
     room: byId("room", HTMLElement),
     stage: byId("stage", HTMLElement),
     backdrop: byId("backdrop", HTMLCanvasElement),
     remoteVideo: byId("remote-video", HTMLVideoElement),
+  };
+}
+
+function findCover() {
+  return {
     cover: byId("cover", HTMLElement),
     coverTitle: byId("cover-title", HTMLElement),
     coverText: byId("cover-text", HTMLElement),
@@ -43,6 +57,12 @@ export function findElements() {
     cameraAudio: byId("camera-audio", HTMLButtonElement),
     cameraSynthetic: byId("camera-synthetic", HTMLButtonElement),
     cameraNone: byId("camera-none", HTMLButtonElement),
+  };
+}
+
+/** What is used in a call: its dialogs, tools and chat, and the bottom bar. */
+function findCall() {
+  return {
     callLine: byId("call-line", HTMLElement),
     timer: byId("timer", HTMLElement),
     quality: byId("quality", HTMLElement),

@@ -32,6 +32,7 @@ export function createRemoteView(
   const { remoteVideo, cover, coverTitle, coverText, mutedBadge, swipeHint } = elements;
   const { why, wishes, unmute, shared, partnerFacts } = elements;
   const picture = createPictureView(elements);
+  const play = bindSound(elements);
   let state: PeerStreamState = { status: "idle" };
   let hasVideo = false;
   let isLate = false;
@@ -39,29 +40,12 @@ export function createRemoteView(
 
   remoteVideo.addEventListener("resize", onFrame);
   remoteVideo.addEventListener("playing", onFrame);
-  unmute.addEventListener("click", () => {
-    remoteVideo.muted = false;
-    unmute.hidden = true;
-    void play();
-  });
 
   function onFrame(): void {
     hasVideo = remoteVideo.srcObject !== null && remoteVideo.videoWidth > 0;
     if (hasVideo) painted();
     picture.arrange();
     render();
-  }
-
-  async function play(): Promise<void> {
-    try {
-      await remoteVideo.play();
-    } catch (error) {
-      if (!(error instanceof Error) || error.name !== "NotAllowedError") return;
-      // Autoplay with sound needs a user gesture; muted video may play without one.
-      remoteVideo.muted = true;
-      unmute.hidden = false;
-      await remoteVideo.play().catch(() => {});
-    }
   }
 
   function attach(stream: MediaStream | null): void {
@@ -115,6 +99,28 @@ export function createRemoteView(
       render();
     },
   };
+}
+
+/** Returns a function that plays the partner's video: without sound until the user asks for it where the browser wants that. */
+function bindSound({ remoteVideo, unmute }: Elements): () => Promise<void> {
+  async function play(): Promise<void> {
+    try {
+      await remoteVideo.play();
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== "NotAllowedError") return;
+      // Autoplay with sound needs a user gesture; muted video may play without one.
+      remoteVideo.muted = true;
+      unmute.hidden = false;
+      await remoteVideo.play().catch(() => {});
+    }
+  }
+
+  unmute.addEventListener("click", () => {
+    remoteVideo.muted = false;
+    unmute.hidden = true;
+    void play();
+  });
+  return play;
 }
 
 function list(element: HTMLUListElement, texts: readonly string[]): void {
