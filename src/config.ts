@@ -127,6 +127,8 @@ const variables = z.object({
   LIMIT_PEERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS: integer(0, 10_000_000).default(50_000),
   LIMIT_BLOCKERS_PER_ADDRESS: integer(0, 10_000_000).default(200),
+  LIMIT_STANDBY_BYTES: integer(0, 1_000_000_000_000).default(67_108_864),
+  LIMIT_STANDBY_BYTES_PER_ADDRESS: integer(0, 1_000_000_000_000).default(1_048_576),
   ...moderationVariables,
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
@@ -250,6 +252,10 @@ const config = variables
     blocks: {
       blockersMax: env.LIMIT_BLOCKERS,
       blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,
+    },
+    standby: {
+      bytesMax: env.LIMIT_STANDBY_BYTES,
+      bytesPerAddressMax: env.LIMIT_STANDBY_BYTES_PER_ADDRESS,
     },
     lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
     graceMs: env.GRACE_MS,

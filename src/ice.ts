@@ -74,7 +74,7 @@ export function relayAvailable(config: IceSource, addressHash?: string): MaybePr
 
 /**
  * The servers to give a peer at `now` (epoch milliseconds). TURN credentials only with `relayFor`, the hash of the address that the peer
- * comes from: relaying costs, so it is for those who are paired. A promise only where a provider has to be waited for; without an answer
+ * comes from: relaying costs, so it is for those who wait or are paired. A promise only where a provider has to be waited for; without an answer
  * STUN alone.
  */
 export function iceServersFor(

@@ -17,6 +17,9 @@ export const limits = {
   sdpBytesMax: 32 * 1024,
   /** One ICE candidate line; real ones are about 150 bytes. */
   candidateBytesMax: 1024,
+  /** Candidates of a standing offer, and the bytes of the whole offer as JSON. */
+  standingCandidatesMax: 32,
+  standingBytesMax: 40 * 1024,
   /** Calls in one WebSocket batch. */
   batchCallsMax: 128,
   /** Calls in one HTTP batch. */
@@ -176,6 +179,12 @@ export interface Candidate {
   usernameFragment?: string | null | undefined;
 }
 
+/** An offer that a peer leaves while it waits, for whoever is paired with it: the description, and the candidates found so far. */
+export interface StandingOffer {
+  sdp: string;
+  candidates: Candidate[];
+}
+
 // ---------------------------------------------------------------------------------------------
 // What a peer is sent
 
@@ -210,6 +219,11 @@ export type Status = "idle" | "waiting" | "paired";
 /** The result of every mutation that may change a peer's status. */
 export interface StatusAnswer {
   status: Status;
+}
+
+/** What `standby` is answered: whether the offer is kept, to be sent to whoever is paired with the peer. */
+export interface Kept {
+  kept: boolean;
 }
 
 /** What a signal or a message is answered: whether the partner is sent it. */
@@ -259,10 +273,10 @@ export type PeerEvent<Token = { token: string }, Ice = { iceServers: IceServer[]
   | ({ type: "session"; resumed: boolean; state: PeerState<Ice> } & Token)
   /** The peer waits for a partner. Sent once on entering the lobby. */
   | { type: "lobby"; waiting: number; online: number; estimateMs?: number }
-  /** Paired: this peer makes the offer. */
-  | ({ type: "create-offer" } & RoomTerms & { polite: false } & Ice)
-  /** Paired: the partner makes the offer. */
-  | ({ type: "wait-for-offer" } & RoomTerms & { polite: true } & Ice)
+  /** Paired: this peer makes the offer. `standing`: the partner has got its standing offer, which it answers. */
+  | ({ type: "create-offer"; standing?: true } & RoomTerms & { polite: false } & Ice)
+  /** Paired: the partner makes the offer, or has left it already: then it is to be answered at once. */
+  | ({ type: "wait-for-offer"; offer?: StandingOffer } & RoomTerms & { polite: true } & Ice)
   | Signal
   | Message
   /** The partner types, or has stopped. Holds for 6 s, and until its next message. */

@@ -229,10 +229,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       });
       if (webhook) void webhook.post(withinBytes(report, webhook, config.evidenceBytesMax));
     },
-    evidence: {
-      isWanted: lifecycle.includes("reported"),
-      bytesMax: config.evidenceBytesMax,
-    },
+    evidence: { isWanted: lifecycle.includes("reported"), bytesMax: config.evidenceBytesMax },
     page,
     authenticate: parts.authenticate ?? byToken,
     admit,

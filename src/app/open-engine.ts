@@ -45,6 +45,7 @@ function engineOptionsFor(
     moderation: { ...config.moderation, recordsMax: moderationRecordsMax },
     decisionsKeepMs: config.decisionsKeepMs ?? (config.redis ? decisionsKeepMsInRedis : 0),
     blocks: config.blocks,
+    standby: config.standby,
     lifecycle,
     // An empty declaration costs nothing either.
     ...(Object.keys(declared).length > 0 && { dimensions: createDimensions(declared) }),

@@ -94,6 +94,10 @@ export interface Settings {
   limitBlockers?: number | undefined;
   /** The same of one address. Default: 200. */
   limitBlockersPerAddress?: number | undefined;
+  /** Bytes of standing offers that are kept at a time, in each Redis if there are several. Default: 67,108,864. */
+  limitStandbyBytes?: number | undefined;
+  /** The same of one address. Default: 1,048,576. */
+  limitStandbyBytesPerAddress?: number | undefined;
   /** Reports from so many distinct reporters within the window suspend an account or session. Default: 3. */
   reportsToSuspend?: number | undefined;
   /** The same for an address. Default: 9. */

@@ -23,6 +23,8 @@ export interface CallStats {
   codecs: { audio?: string; video?: string };
   /** The partner's video as it is received. */
   picture?: { width: number; height: number; framesPerS: number };
+  /** Messages of the partner over the data channel that were dropped, as they were more than is taken. */
+  droppedMessages?: number;
   /** Milliseconds from the start of the search to the pairing, and from the pairing to the first connection. */
   matchMs: number;
   connectMs?: number;

@@ -1,17 +1,17 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, Media, RoomTerms, Signal } from "../protocol.ts";
+import type { IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
+import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import { watchQuality, type Quality } from "./call-quality.ts";
 import { readCallStats, readLevels, zeroCounters } from "./call-stats.ts";
 import type { CallReading, Levels } from "./call-stats.ts";
-import { DataChannel } from "./data-channel.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
 import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
 import type { Log } from "./log.ts";
-import { MediaTracks } from "./media-tracks.ts";
 import { Negotiation } from "./negotiation.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
+import type { PreparedOffer } from "./standing-offers.ts";
 
 /** The browser's part of WebRTC, replaceable for tests. */
 export interface Rtc {
@@ -56,9 +56,17 @@ const MEDIA_EVERY_MS = 300;
 
 /** What a call is made of. */
 export interface CallParts {
-  room: Pick<RoomTerms, "roomId" | "polite" | "relayOnly" | "mode"> & { iceServers: IceServer[] };
+  room: Pick<RoomTerms, "roomId" | "polite" | "relayOnly" | "mode"> & {
+    iceServers: IceServer[];
+    /** The partner's standing offer. */
+    offer?: StandingOffer;
+    /** The partner has received this peer's. */
+    standing?: true;
+  };
   /** This peer's media; undefined to send nothing. */
   local: MediaStream | undefined;
+  /** This peer's connection and offer, if they exist already. */
+  prepared?: PreparedOffer | undefined;
   rtc: Rtc;
   listener: CallListener;
   /** How it is sent. */
@@ -85,6 +93,8 @@ export interface Call {
   readonly established: boolean;
   /** Whether the partner is present at this moment: the data channel is open. */
   readonly alive: boolean;
+  /** Sends the offer, or answers the partner's, if there is one already. Otherwise the negotiation begins by itself. */
+  begin(): void;
   /** Applies a signal of the partner. */
   receive(signal: Signal): void;
   /** Sends the offer again that has no answer yet. After a gap in the signaling it is unknown whether it arrived. */
@@ -106,7 +116,7 @@ export interface Call {
 }
 
 /**
- * Starts a call: one RTCPeerConnection, negotiated by perfect negotiation (see `Negotiation`).
+ * Starts a call: one RTCPeerConnection, negotiated by perfect negotiation (see `Negotiation`). Call `begin` next.
  *
  * @throws what the browser throws for the configuration or the tracks; nothing is left open then.
  */
@@ -118,12 +128,10 @@ class PeerConnectionCall implements Call {
   readonly roomId: string;
   readonly remote: MediaStream;
   readonly #listener: CallListener;
-  readonly #pc: RTCPeerConnection;
-  readonly #channel: DataChannel;
-  readonly #ending = new AbortController();
+  readonly #parts: CallParts;
+  readonly #connection: CallConnection;
   readonly #negotiation: Negotiation;
   readonly #restart: IceRestart;
-  readonly #tracks: MediaTracks;
   readonly #monitor: IceMonitor;
   #established = false;
   /** What the listener was last told, or takes to be sent. */
@@ -137,24 +145,19 @@ class PeerConnectionCall implements Call {
   #isReadingLevels = false;
 
   constructor(parts: CallParts) {
-    const { room, local, rtc, listener, canSignal = () => true } = parts;
+    const { room, local, prepared, rtc, listener, canSignal = () => true } = parts;
     this.#settings = parts.settings ?? createMediaSettings();
     this.#isHidden = parts.isHidden ?? (() => false);
     this.#timers = parts.timers ?? browserTimers;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
-    const ended = this.#ending.signal;
+    const connection = prepared?.connection ?? openCallConnection(rtc, room, local, this.#settings);
+    const { pc, configuration, ended } = connection;
+    this.#parts = parts;
+    this.#connection = connection;
     this.roomId = room.roomId;
     this.#listener = listener;
     this.#sent = { audio: room.mode !== "text", video: room.mode === "video" };
-    this.remote = rtc.stream();
-    const configuration = {
-      iceServers: room.iceServers,
-      iceTransportPolicy: room.relayOnly ? "relay" : "all",
-      bundlePolicy: "max-bundle",
-    } as const;
-    const pc = rtc.connect(configuration);
-    this.#pc = pc;
-    this.#channel = new DataChannel(pc);
+    this.remote = connection.remote;
     this.#monitor = this.#createMonitor(parts, canSignal);
     this.#negotiation = new Negotiation(
       pc,
@@ -176,14 +179,7 @@ class PeerConnectionCall implements Call {
       apply: (signal) => this.#negotiation.receive(signal),
       ended,
     });
-    this.#tracks = new MediaTracks(pc, room.mode, this.remote, this.#settings, ended);
-    this.#listen(ended, parts.log);
-    try {
-      this.#tracks.send(local);
-    } catch (fault) {
-      this.end();
-      throw fault;
-    }
+    this.#listen(connection, parts.log);
   }
 
   get established(): boolean {
@@ -191,11 +187,24 @@ class PeerConnectionCall implements Call {
   }
 
   get alive(): boolean {
-    return this.#established && this.#channel.isOpen;
+    return this.#established && this.#connection.channel.isOpen;
   }
 
   get #hasEnded(): boolean {
-    return this.#ending.signal.aborted;
+    return this.#connection.ended.aborted;
+  }
+
+  begin(): void {
+    const { room, prepared, timers = browserTimers } = this.#parts;
+    if (prepared) {
+      this.#negotiation.sendPrepared(prepared, room.standing === true, timers);
+      // The tracks that it was prepared with may have been replaced.
+      this.replaceTracks(this.#parts.local).catch(() => {});
+    } else if (room.offer) this.#answer(room.offer);
+  }
+
+  #answer(offer: StandingOffer): void {
+    this.#negotiation.answerStanding({ ...offer, sdp: this.#settings.readRemote(offer.sdp) });
   }
 
   receive(signal: Signal): void {
@@ -209,14 +218,14 @@ class PeerConnectionCall implements Call {
   }
 
   async replaceTracks(stream: MediaStream | undefined): Promise<void> {
-    await this.#tracks.replace(stream);
+    await this.#connection.tracks.replace(stream);
     this.mediaChanged();
   }
 
   mediaChanged(): void {
     if (this.#hasEnded) return;
-    this.#tracks.observeSent(() => this.mediaChanged());
-    const { sent } = this.#tracks;
+    this.#connection.tracks.observeSent(() => this.mediaChanged());
+    const { sent } = this.#connection.tracks;
     const isChange = sent.audio !== this.#sent.audio || sent.video !== this.#sent.video;
     if (!isChange || this.#mediaPause !== undefined) return;
     this.#sent = sent;
@@ -228,18 +237,19 @@ class PeerConnectionCall implements Call {
   }
 
   send(message: DataChannelMessage): boolean {
-    return this.#channel.send(message);
+    return this.#connection.channel.send(message);
   }
 
   meter(): () => Promise<CallReading | undefined> {
     let before = zeroCounters(this.#startedAt);
     return async () => {
       if (this.#hasEnded) return undefined;
-      const report = await this.#pc.getStats();
+      const report = await this.#connection.pc.getStats();
       if (this.#hasEnded) return undefined;
       const { reading, counters } = readCallStats(report, before, performance.now());
       before = counters;
-      return reading;
+      const { dropped } = this.#connection.channel;
+      return { ...reading, ...(dropped > 0 && { droppedMessages: dropped }) };
     };
   }
 
@@ -248,14 +258,14 @@ class PeerConnectionCall implements Call {
     if (!this.#isReadingLevels) {
       this.#isReadingLevels = true;
       const read = async () => {
-        this.#levels = readLevels(await this.#pc.getStats());
+        this.#levels = readLevels(await this.#connection.pc.getStats());
       };
       void read()
         .catch(() => {})
         .finally(() => (this.#isReadingLevels = false));
     }
     // What the partner has measured: that in the statistics is 0 in Chromium while the element that plays it is muted.
-    const partner = this.#pc
+    const partner = this.#connection.pc
       .getReceivers()
       .flatMap((receiver) => receiver.getSynchronizationSources?.() ?? [])
       .find(({ audioLevel }) => audioLevel !== undefined)?.audioLevel;
@@ -268,11 +278,9 @@ class PeerConnectionCall implements Call {
 
   end(): void {
     if (this.#hasEnded) return;
-    this.#ending.abort();
     this.#timers.clearTimeout(this.#mediaPause);
     this.#monitor.stop();
-    this.#pc.close();
-    this.#tracks.end();
+    this.#connection.close();
   }
 
   #createMonitor(
@@ -295,8 +303,7 @@ class PeerConnectionCall implements Call {
     );
   }
 
-  #listen(signal: AbortSignal, log?: Log): void {
-    const pc = this.#pc;
+  #listen({ pc, channel, ended: signal }: CallConnection, log?: Log): void {
     pc.addEventListener(
       "iceconnectionstatechange",
       () => {
@@ -313,7 +320,7 @@ class PeerConnectionCall implements Call {
       },
       { signal },
     );
-    this.#channel.listen(
+    channel.listen(
       {
         message: (message) => this.#listener.message(message),
         closed: () => this.#listener.hungUp(),
@@ -323,10 +330,11 @@ class PeerConnectionCall implements Call {
   }
 
   #onConnectionStateChange(): void {
-    if (this.#pc.connectionState === "connected" && !this.#established) {
+    const { pc } = this.#connection;
+    if (pc.connectionState === "connected" && !this.#established) {
       this.#established = true;
       this.#monitor.onEstablished();
-      this.#tracks.reapply();
+      this.#connection.tracks.reapply();
       this.#listener.connected();
       watchQuality(
         {
@@ -335,12 +343,12 @@ class PeerConnectionCall implements Call {
           isHidden: this.#isHidden,
           timers: this.#timers,
         },
-        this.#ending.signal,
+        this.#connection.ended,
       );
     }
     // DTLS has failed, and an ICE restart does not restore it. Only the DTLS transport itself shows this:
     // `connectionState` is `failed` for a failure of ICE as well, and in Chromium changes before `iceConnectionState`.
-    if (this.#pc.sctp?.transport.state === "failed") this.#fail();
+    if (pc.sctp?.transport.state === "failed") this.#fail();
   }
 
   #fail(fault?: unknown): void {

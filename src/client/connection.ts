@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { CaseAnswer, IceServer, PeerEvent } from "../protocol.ts";
+import type { CaseAnswer, PeerEvent } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { sendLeaveOnUnload } from "./leave-on-unload.ts";
@@ -37,6 +37,9 @@ import type { Transport, TransportKind } from "./transport.ts";
  */
 const FIRST_CONNECT_MS = 3000;
 
+/** `relayOnly`: all rooms are. */
+export type IceAnswer = Outputs["iceServers"];
+
 /** The number of peers online, and per mode of those that wait and of rooms. */
 export type Counts = Outputs["stats"];
 
@@ -69,8 +72,8 @@ export interface Connection {
   site(): Promise<Site>;
   /** What was decided of a report. */
   caseOf(caseId: string): Promise<CaseAnswer>;
-  /** The ICE servers for the current room, with credentials that are valid from now on. */
-  iceServers(): Promise<IceServer[]>;
+  /** The ICE servers for the current or the next room, with credentials that are valid from now on. */
+  iceServers(): Promise<IceAnswer>;
   /**
    * The machine was asleep, or its network has changed: replaces the socket or stream. It may look open and deliver
    * nothing, and the keep-alive would detect that later.
@@ -157,9 +160,8 @@ class RpcConnection implements Connection {
     return current.inOrder(() => callMutation(current.rpc, name, input));
   }
 
-  async iceServers(): Promise<IceServer[]> {
-    const answer = await this.#query((rpc) => rpc.iceServers.query());
-    return answer.iceServers;
+  iceServers(): Promise<IceAnswer> {
+    return this.#query((rpc) => rpc.iceServers.query());
   }
 
   async counts(lobby?: string): Promise<Counts> {

@@ -1,4 +1,4 @@
-/** The camera and microphone that were chosen last, kept in the page's storage. */
+/** The camera, microphone and speaker that were chosen last, kept in the page's storage. */
 import type { Choice } from "./camera.ts";
 
 /** The storage key of the choice. */
@@ -21,12 +21,11 @@ export function readDeviceChoice(storage: Pick<Storage, "getItem"> | undefined):
   try {
     const stored: unknown = JSON.parse(storage?.getItem(deviceChoiceKey) ?? "{}");
     if (typeof stored !== "object" || stored === null) return {};
-    const id = (name: string) => {
-      const value: unknown = Reflect.get(stored, name);
-      return typeof value === "string" ? value : undefined;
-    };
-    const [camera, microphone] = [id("camera"), id("microphone")];
-    return { ...(camera && { camera }), ...(microphone && { microphone }) };
+    const known = ["camera", "microphone", "speaker"].map((name): [string, unknown] => [
+      name,
+      Reflect.get(stored, name),
+    ]);
+    return Object.fromEntries(known.filter(([, id]) => id && typeof id === "string"));
   } catch {
     return {};
   }

@@ -11,6 +11,7 @@ export type {
   Choice,
   Device,
   Devices,
+  SourceResult,
   MediaSource,
 } from "./camera.ts";
 export type { Counts } from "./connection.ts";
@@ -26,9 +27,10 @@ export type {
   PeerStreamState,
   RoomEnd,
 } from "./state.ts";
+export type { Processor } from "./processed-camera.ts";
 export type { StillSource } from "./still.ts";
 export type { TokenStorage } from "./token-store.ts";
-export type { Outcome, PeerStream, ReportDetails, StartOptions, Wishes } from "./types.ts";
+export type { Outcome, PeerStream, ReportDetails, Source, StartOptions, Wishes } from "./types.ts";
 export type {
   Candidate,
   CaseAnswer,

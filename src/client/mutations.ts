@@ -25,6 +25,7 @@ export type MutationName =
   | "connected"
   | "failed"
   | "hint"
+  | "standby"
   | "report"
   | "block";
 export type Input<K extends MutationName> = NonNullable<Exclude<Inputs[K], void>>;
@@ -60,6 +61,7 @@ const mutations: { [K in MutationName]: (rpc: Rpc, input: Input<K>) => Promise<A
   connected: (rpc, input) => rpc.connected.mutate(input),
   failed: (rpc, input) => rpc.failed.mutate(input),
   hint: (rpc, input) => rpc.hint.mutate(input),
+  standby: (rpc, input) => rpc.standby.mutate(input),
   report: (rpc, input) => rpc.report.mutate(input),
   block: (rpc, input) => rpc.block.mutate(input),
 };

@@ -1,10 +1,15 @@
 /**
  * Perfect negotiation of one peer connection (W3C WebRTC 1.0, 10.7): collisions of offers, rollbacks, early candidates.
  */
-import type { Candidate, Signal } from "../protocol.ts";
+import type { Candidate, Signal, StandingOffer } from "../protocol.ts";
+import type { Timers } from "./platform.ts";
+import type { PreparedOffer } from "./standing-offers.ts";
 
 /** Limit for candidates that arrive before a description; a browser gathers fewer than 50. */
 const EARLY_CANDIDATES_MAX = 200;
+
+/** A partner that has received a standing offer answers within this time; else it is sent as an ordinary offer. */
+const ANSWER_MS_MAX = 2000;
 
 /** What a negotiation does. */
 export interface NegotiationActions {
@@ -33,6 +38,10 @@ export class Negotiation {
   /** A remote description has been passed to the connection, whether or not that has completed. */
   #hasRemoteDescription = false;
   readonly #earlyCandidates: Candidate[] = [];
+  /** The prepared offer of this peer, until it is answered. */
+  #prepared: string | undefined;
+  /** The standing offer of the partner that was answered, until it arrives once more. */
+  #standing: string | undefined;
 
   /** @param ended - aborted when the call ends; nothing is signaled after that. */
   constructor(
@@ -52,10 +61,39 @@ export class Negotiation {
     });
   }
 
+  /**
+   * Uses the offer that the connection has made already.
+   *
+   * @param isDelivered - the partner has received it. It is sent nevertheless if no answer arrives in time.
+   */
+  sendPrepared(
+    { sdp, candidates, published }: PreparedOffer,
+    isDelivered: boolean,
+    timers: Timers,
+  ): void {
+    this.#prepared = sdp;
+    if (!isDelivered) this.repeatOffer();
+    for (const candidate of candidates.slice(isDelivered ? published : 0))
+      this.#signalCandidate(candidate);
+    timers.setTimeout(() => this.repeatOffer(), ANSWER_MS_MAX);
+  }
+
+  /** Answers a standing offer of the partner. If it is invalid nothing is done: the partner sends it again as a signal. */
+  answerStanding({ sdp, candidates }: StandingOffer): void {
+    this.#standing = sdp;
+    void this.#applyDescription("offer", sdp);
+    for (const candidate of candidates) void this.#addCandidate(candidate);
+  }
+
   /** Applies a signal of the partner. */
   receive(signal: Signal): void {
-    if (signal.type !== "add-ice-candidate")
-      return void this.#applyDescription(signal.type, signal.sdp);
+    if (signal.type !== "add-ice-candidate") {
+      if (signal.sdp !== this.#standing)
+        return void this.#applyDescription(signal.type, signal.sdp);
+      // Once only: one that comes again means that the answer may not have arrived.
+      this.#standing = undefined;
+      return;
+    }
     if (this.#hasRemoteDescription) void this.#addCandidate(signal.candidate);
     else if (this.#earlyCandidates.length < EARLY_CANDIDATES_MAX)
       this.#earlyCandidates.push(signal.candidate);
@@ -63,7 +101,7 @@ export class Negotiation {
 
   /** Sends the offer again that has no answer yet. A partner that receives it twice answers it twice. */
   repeatOffer(): void {
-    if (this.#pc.signalingState === "have-local-offer") this.#sendDescription();
+    if (this.#pc.signalingState === "have-local-offer") this.#sendDescription(this.#prepared);
   }
 
   async #offer(): Promise<void> {
@@ -81,10 +119,10 @@ export class Negotiation {
     }
   }
 
-  #sendDescription(): void {
-    const description = this.#pc.localDescription;
-    if (this.#ended.aborted || !description) return;
-    const { type, sdp } = description;
+  /** @param sdp - instead of the current text, which may have got more candidates since. */
+  #sendDescription(sdp = this.#pc.localDescription?.sdp): void {
+    const type = this.#pc.localDescription?.type;
+    if (this.#ended.aborted || sdp === undefined) return;
     if (type === "offer" || type === "answer")
       this.#actions.signal({ type, roomId: this.#roomId, sdp });
   }
@@ -103,12 +141,20 @@ export class Negotiation {
       for (const candidate of this.#earlyCandidates.splice(0)) void this.#addCandidate(candidate);
       await applied;
       this.#isSettingRemoteAnswer = false;
-      if (type === "answer") return;
+      if (type === "answer") {
+        this.#prepared = undefined;
+        return;
+      }
       isAnswering = true;
       await pc.setLocalDescription();
       this.#sendDescription();
     } catch (fault) {
       this.#isSettingRemoteAnswer = false;
+      if (!isAnswering && sdp === this.#standing) {
+        this.#standing = undefined;
+        this.#hasRemoteDescription = false;
+        return;
+      }
       // The partner's description may be anything. An answer that cannot be created is a fault of this browser.
       this.#actions.failed(isAnswering ? fault : undefined);
     }
@@ -131,14 +177,18 @@ export class Negotiation {
   #sendCandidate(candidate: RTCIceCandidate | null): void {
     // `null` means that gathering is complete, and is only for this peer. The empty string ends one generation, and is
     // for the partner as well (W3C WebRTC 1.0, 4.8.1.2).
-    if (candidate === null) return;
-    const { candidate: line, sdpMid, sdpMLineIndex, usernameFragment } = candidate;
-    this.#actions.signal({
-      type: "add-ice-candidate",
-      roomId: this.#roomId,
-      candidate: { candidate: line, sdpMid, sdpMLineIndex, usernameFragment },
-    });
+    if (candidate) this.#signalCandidate(readCandidate(candidate));
   }
+
+  #signalCandidate(candidate: Candidate): void {
+    this.#actions.signal({ type: "add-ice-candidate", roomId: this.#roomId, candidate });
+  }
+}
+
+/** What the partner is sent of a candidate. */
+export function readCandidate(candidate: RTCIceCandidate): Candidate {
+  const { candidate: line, sdpMid, sdpMLineIndex, usernameFragment } = candidate;
+  return { candidate: line, sdpMid, sdpMLineIndex, usernameFragment };
 }
 
 /** Omits absent fields, because Web IDL dictionaries distinguish a missing member from `null`. */

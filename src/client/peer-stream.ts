@@ -14,6 +14,7 @@ import { createConnection } from "./connection.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createMediaSettings, type AudioSettings, type VideoSettings } from "./media-settings.ts";
 import { createPeer, type Peer } from "./peer.ts";
+import { createProcessedCamera, type ProcessedCamera } from "./processed-camera.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
 import { detectSleep } from "./sleep-detector.ts";
@@ -58,6 +59,11 @@ export interface PeerStreamOptions extends PlatformOptions {
   audio?: AudioSettings;
   /** Replaces the ICE servers that the server sends. */
   iceServers?: IceServer[];
+  /**
+   * Whether this peer, while it waits, keeps a connection and an offer ready for whoever is paired with it, so that the call
+   * begins sooner. Default: true.
+   */
+  standingOffers?: boolean;
 }
 
 /**
@@ -84,6 +90,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     settings: createMediaSettings(options.video, options.audio),
     timers: platform.timers,
     log: platform.log,
+    media: () => platform.media,
     page: () => platform.document,
     findUnsupported: (mode) => platform.findUnsupported(mode),
     pagePeer,
@@ -92,6 +99,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       return createChallengeSolver(options)(challenge, signal);
     },
     ...(options.iceServers && { iceServers: options.iceServers }),
+    standingOffers: options.standingOffers ?? true,
   });
   const closing = new AbortController();
   const observePage = createPageObserver(peer, platform, closing.signal);
@@ -116,7 +124,13 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     stop: () => peer.stop(),
     sendChat: (text) => peer.sendChat(text),
     sendTyping: (typing) => peer.sendTyping(typing),
+    setSource: (source) => peer.setSource(source),
     replaceTracks: (stream) => peer.replaceTracks(stream),
+    shareScreen: () => peer.shareScreen(),
+    stopSharing: () => peer.stopSharing(),
+    setProcessor: (processor) => ownCamera().process(processor),
+    send: (data) => peer.send(data),
+    onData: (listener) => peer.onData(listener),
     async setMuted({ release, ...muted }) {
       peer.setMuted(muted);
       return muteDevices(ownCamera(), muted, release);
@@ -160,9 +174,8 @@ function createPageObserver(
         log("debug", event);
         if (event === "pagehide") peer.onPageHide();
         else if (event === "pageshow") peer.onPageShow();
-        else if (event === "hidden" || event === "visible")
-          peer.onVisibilityChange(event === "hidden");
-        else if (event === "resume" || event === "online") peer.onResume();
+        else if (event === "hidden" || event === "visible") peer.onVisibility(event === "hidden");
+        else if (event !== "freeze") peer.onResume();
       }),
       detectSleep(() => peer.onResume(), timers),
     ];
@@ -185,18 +198,25 @@ function muteDevices(
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
-function createLazyCamera(peer: Peer, platform: Platform, closing: AbortSignal): () => OwnedCamera {
-  let camera: OwnedCamera | undefined;
+function createLazyCamera(
+  peer: Peer,
+  platform: Platform,
+  closing: AbortSignal,
+): () => ProcessedCamera {
+  let camera: ProcessedCamera | undefined;
   return () => {
     if (camera) return camera;
-    const created = createCamera({
-      source: platform.media,
-      stream: (tracks) => streamOf(platform.rtc, tracks),
-      storage: platform.deviceStorage,
-    });
+    const { media: source, deviceStorage: storage, rtc, timers } = platform;
+    const stream = (tracks: MediaStreamTrack[]) => streamOf(rtc, tracks);
+    const created = createProcessedCamera(
+      createCamera({ source, stream, storage }),
+      stream,
+      timers,
+    );
     camera = created;
     created.subscribe((event) => {
-      if (event.type === "stream") peer.cameraChanged(event.stream, event.opened === true);
+      if (event.type === "stream" || event.type === "lost")
+        peer.cameraChanged(created.stream, event.type === "stream" && event.opened === true);
     });
     if (closing.aborted) created.dispose();
     else closing.addEventListener("abort", () => created.dispose());

@@ -10,13 +10,16 @@ import {
 import type { Site } from "../protocol/declaration.ts";
 import type { Call } from "./call.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
+import type { MediaSource, SourceResult } from "./camera.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
+import { requestScreen } from "./media-request.ts";
 import { browserTimers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
-import { SessionRunner, type SessionParts } from "./session-runner.ts";
+import type { SessionParts } from "./session-parts.ts";
+import { SessionRunner } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { StillSource } from "./still.ts";
-import type { Outcome, PeerStream, ReportDetails, StartOptions } from "./types.ts";
+import type { Outcome, PeerStream, ReportDetails, Source, StartOptions } from "./types.ts";
 
 /** The shortest time between two readings of statistics (milliseconds). */
 const STATS_MS_MIN = 250;
@@ -27,12 +30,14 @@ const FRAMES_MS_MIN = 3000;
 export interface PeerParts extends SessionParts {
   /** Returns what this environment lacks for rooms of a mode. Checked before anything is sent. */
   findUnsupported?: (mode: Mode) => PeerStreamError | undefined;
+  /** Returns what captures screens. Default: nothing does. */
+  media?: () => MediaSource | undefined;
   /** Creates elements for pictures of a video; returns undefined where there are none. */
   page?: () => Pick<Document, "createElement"> | undefined;
 }
 
 /** A peer stream without its camera, and the page events that it reacts to. */
-export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
+export interface Peer extends Omit<PeerStream, "camera" | "setMuted" | "setProcessor"> {
   /** Turns what is sent off or on; the devices stay as they are. */
   setMuted(muted: { audio?: boolean; video?: boolean }): void;
   /** The camera has other tracks. `opened`: because the page has opened it. */
@@ -43,8 +48,8 @@ export interface Peer extends Omit<PeerStream, "camera" | "setMuted"> {
   onPageShow(): void;
   /** The machine was asleep, or its network has changed. */
   onResume(): void;
-  /** The page is shown, or is not. */
-  onVisibilityChange(isHidden: boolean): void;
+  /** The page has been hidden, or is visible again. */
+  onVisibility(isHidden: boolean): void;
 }
 
 /** Creates an idle peer. */
@@ -77,10 +82,7 @@ class SessionPeer implements Peer {
     signal?.addEventListener("abort", () => {
       if (this.#startSignal === signal) this.stop();
     });
-    if (stream && !this.#isClosed) {
-      this.#session.outgoing.choose(stream);
-      this.#sendTracks();
-    }
+    if (stream) void this.setSource(stream);
     this.#session.process({
       type: "start",
       wishes,
@@ -148,16 +150,36 @@ class SessionPeer implements Peer {
     this.#session.typing.setOwn(typing);
   }
 
-  async replaceTracks(stream: MediaStream | undefined): Promise<void> {
-    if (this.#isClosed) return;
-    this.#session.outgoing.choose(stream);
-    await this.#session.call?.replaceTracks(this.#session.outgoing.stream);
+  send(data: unknown): boolean {
+    return this.#session.call?.send({ type: "data", data }) ?? false;
+  }
+
+  async setSource(source: Source): Promise<SourceResult> {
+    if (this.#isClosed) return { ok: false, error: { kind: "closed", cause: undefined } };
+    const { outgoing } = this.#session;
+    if (source === "screen") {
+      const result = await outgoing.share(requestScreen(this.#parts.media?.()));
+      if (!result.ok) return result;
+    } else outgoing.choose(source);
+    return this.#session.sendTracks();
+  }
+
+  replaceTracks(stream: MediaStream | undefined): Promise<SourceResult> {
+    return this.setSource(stream);
+  }
+
+  shareScreen(): Promise<SourceResult> {
+    return this.setSource("screen");
+  }
+
+  stopSharing(): void {
+    this.#session.endSharing();
   }
 
   cameraChanged(stream: MediaStream | undefined, opened: boolean): void {
     if (this.#isClosed) return;
     this.#session.outgoing.cameraChanged(stream, opened);
-    this.#sendTracks();
+    void this.#session.sendTracks();
   }
 
   setMuted(muted: { audio?: boolean; video?: boolean }): void {
@@ -239,6 +261,12 @@ class SessionPeer implements Peer {
     return this.#session.events.subscribe(listener);
   }
 
+  onData(listener: (data: unknown, roomId: string) => void): () => void {
+    return this.onEvent((event) => {
+      if (event.type === "data") listener(event.data, event.roomId);
+    });
+  }
+
   states(): AsyncIterableIterator<PeerStreamState> {
     return this.#session.states.iterate({ first: () => this.#session.state, keepLatest: true });
   }
@@ -259,8 +287,8 @@ class SessionPeer implements Peer {
     this.#session.process({ type: "resume" });
   }
 
-  onVisibilityChange(isHidden: boolean): void {
-    this.#session.isHidden = isHidden;
+  onVisibility(isHidden: boolean): void {
+    this.#session.setHidden(isHidden);
   }
 
   close(): void {
@@ -303,10 +331,5 @@ class SessionPeer implements Peer {
   #findUnsupported(mode: Mode = "video"): PeerStreamError | undefined {
     const { wanted, closed } = this.#session.model;
     return wanted || closed ? undefined : this.#parts.findUnsupported?.(mode);
-  }
-
-  /** Sends the chosen tracks in the current call. A browser that cannot replace a track keeps sending the old one. */
-  #sendTracks(): void {
-    this.#session.call?.replaceTracks(this.#session.outgoing.stream).catch(() => {});
   }
 }

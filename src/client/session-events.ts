@@ -23,6 +23,7 @@ export function onServerEvent(step: SessionStep, event: PeerEvent, callAlive: bo
     case "create-offer":
     case "wait-for-offer":
       model.serverRoom = event.roomId;
+      model.hasTicket = false;
       if (model.call?.orphaned || !step.isRoomWanted()) return step.leave();
       return step.enterRoom(event);
     case "offer":
@@ -83,6 +84,7 @@ function onLobby(step: SessionStep, event: Extract<PeerEvent, { type: "lobby" }>
   if (model.call?.orphaned) return step.leave();
   step.endCall();
   if (!model.wanted) return step.leave();
+  model.hasTicket = true;
   const { waiting, online, estimateMs } = event;
   model.lobby = {
     since: model.lobby.since,
@@ -124,6 +126,7 @@ function onPartnerDisconnected(
 function reconcile(step: SessionStep, state: PeerState, isNewStream: boolean): void {
   const { model } = step;
   model.serverRoom = state.status === "paired" ? state.roomId : undefined;
+  model.hasTicket = state.status === "waiting";
   if (state.status === "idle") return reconcileIdle(step, isNewStream);
   const isOwnCall = state.status === "paired" && state.roomId === model.call?.roomId;
   const isWanted = state.status === "paired" && !isNewStream ? step.isRoomWanted() : model.wanted;

@@ -4,7 +4,7 @@ import type { Quality } from "./call-quality.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
-import type { PeerStreamError, PeerStreamEvent } from "./state.ts";
+import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Outcome, Wishes } from "./types.ts";
 
@@ -28,6 +28,8 @@ export type PageInput =
   | { type: "chat-sent"; text: string }
   /** The page's user types, or has stopped, and the partner is to be told through the server. */
   | { type: "own-typing"; typing: boolean }
+  /** What is sent is from another source. */
+  | { type: "source-changed"; source: PeerStreamState["source"] }
   /** The page is unloaded, or enters the back-forward cache. */
   | { type: "page-hide" }
   /** The page was restored from the back-forward cache. */
@@ -114,6 +116,8 @@ export type SessionCommand =
   | { type: "repeat-offer" }
   /** Restarts ICE now if the media path is broken. */
   | { type: "resume-call" }
+  /** If there is one. */
+  | { type: "renew-standing-offer" }
   | { type: "set-partner-typing"; typing: boolean }
   /** A chat message was sent, which also ends the typing indicator at the partner. */
   | { type: "end-own-typing" }

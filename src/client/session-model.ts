@@ -15,6 +15,7 @@ import {
   type Mode,
   type QuotedMessage,
   type RoomTerms,
+  type StandingOffer,
 } from "../protocol.ts";
 import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
@@ -33,6 +34,8 @@ export interface Time {
 /** What `create-offer`, `wait-for-offer` and a `paired` state contain. Servers of earlier versions do not send `media`. */
 export type Room = Omit<RoomTerms, "media"> & { media?: Media } & {
   iceServers: IceServer[];
+  offer?: StandingOffer;
+  standing?: true;
 };
 
 /** What the server reports about the lobby. */
@@ -107,6 +110,8 @@ export interface SessionModel {
   readonly transport: TransportKind;
   /** The stream is new and has not delivered `session` yet. That event may describe the state of an earlier page. */
   readonly newStream: boolean;
+  /** This peer waits in the lobby, according to the server. */
+  readonly hasTicket: boolean;
   /** The room that this peer is in, according to the server. */
   readonly serverRoom: string | undefined;
   /** The most recent room, for a report that is made after its end. */
@@ -132,6 +137,8 @@ export interface SessionModel {
   /** When the search for a partner began, by the monotonic clock. */
   readonly searchingSinceMs: number;
   readonly call: CallModel | undefined;
+  /** Where what is sent comes from, if that is to be shown. */
+  readonly source: PeerStreamState["source"];
   /** In the order in which they were enqueued. */
   readonly pending: readonly PendingMutation[];
   readonly nextKey: number;
@@ -147,6 +154,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     signaling: "none",
     transport: "websocket",
     newStream: false,
+    hasTicket: false,
     serverRoom: undefined,
     lastRoom: undefined,
     messages: [],
@@ -161,6 +169,7 @@ export function createSessionModel({ nowMs, elapsedMs }: Time): SessionModel {
     challenges: 0,
     searchingSinceMs: elapsedMs,
     call: undefined,
+    source: undefined,
     pending: [],
     nextKey: 0,
   };
@@ -202,10 +211,9 @@ export function withMessage(
 
 /** The public state. */
 export function deriveState(model: SessionModel): PeerStreamState {
-  const state = deriveStatus(model);
-  return state.status === "idle" || model.transport === "websocket"
-    ? state
-    : { ...state, transport: model.transport };
+  const { source, transport } = model;
+  const state = { ...deriveStatus(model), ...(source && { source }) };
+  return state.status === "idle" || transport === "websocket" ? state : { ...state, transport };
 }
 
 function deriveStatus(model: SessionModel): PeerStreamState {
@@ -266,6 +274,7 @@ export function isRelevant(model: SessionModel, mutation: Mutation): boolean {
     case "leave":
     // They name their room, so they are never too late.
     case "hint":
+    case "standby":
     case "report":
     case "block":
       return true;

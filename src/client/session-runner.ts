@@ -1,17 +1,17 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
-import type { Challenge, IceServer, Signal } from "../protocol.ts";
-import { createCall, type Call, type CallListener, type Rtc } from "./call.ts";
-import type { SolveChallenge } from "./challenge-solver.ts";
-import type { Connection, ConnectionListener } from "./connection.ts";
+import type { Challenge, Signal } from "../protocol.ts";
+import type { SourceResult } from "./camera.ts";
+import { createCall, type Call } from "./call.ts";
+import type { ConnectionListener, IceAnswer } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
-import type { MediaSettings } from "./media-settings.ts";
-import { describe, type Log } from "./log.ts";
+import { createMediaSettings } from "./media-settings.ts";
+import { describe } from "./log.ts";
 import { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
-import { createOutgoing } from "./outgoing.ts";
-import type { PagePeer } from "./page-peers.ts";
+import { Outgoing } from "./outgoing.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
+import { callInputs, type SessionParts } from "./session-parts.ts";
 import {
   createSessionModel,
   deriveState,
@@ -20,26 +20,11 @@ import {
   type SessionModel,
   type Time,
 } from "./session-model.ts";
+import { StandingOffers } from "./standing-offers.ts";
 import { updateSession } from "./session-update.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { Outcome } from "./types.ts";
 import { createTypingIndicator } from "./typing-indicator.ts";
-
-/** What a session runner is made of. */
-export interface SessionParts {
-  connection: Connection;
-  rtc: Rtc;
-  timers?: Timers;
-  log?: Log;
-  /** Replaces the ICE servers that the server sends. */
-  iceServers?: IceServer[];
-  /** How audio and video are sent. */
-  settings?: MediaSettings;
-  /** Solves what the server asks for before a join. Default: nothing is solved. */
-  solveChallenge?: SolveChallenge;
-  /** Detects a partner that is another peer on the same page. */
-  pagePeer?: Pick<PagePeer, "enter" | "leave">;
-}
 
 /** An ICE restart waits for new credentials for at most this long (milliseconds). */
 const ICE_SERVERS_MS_MAX = 2000;
@@ -56,9 +41,6 @@ export class SessionRunner {
   readonly outgoing;
   readonly typing;
 
-  /** Whether the page is hidden now. */
-  isHidden = false;
-
   readonly #parts: SessionParts;
   readonly #timers: Timers;
   // Two queues, so that a delayed signal never delays a `leave`.
@@ -66,6 +48,8 @@ export class SessionRunner {
   readonly #signals: MutationQueue;
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
+  readonly #standing: StandingOffers | undefined;
+  #isHidden = false;
   #call: Call | undefined;
   #solving: AbortController | undefined;
 
@@ -96,7 +80,22 @@ export class SessionRunner {
       },
       timers,
     );
-    this.outgoing = createOutgoing(() => rtc.stream());
+    this.outgoing = new Outgoing(
+      () => rtc.stream(),
+      (source, kind) => {
+        void this.sendTracks();
+        this.#emit({ type: "source-ended", source, kind });
+      },
+    );
+    if (parts.standingOffers === false) return;
+    this.#standing = new StandingOffers({
+      connection,
+      rtc,
+      timers,
+      settings: parts.settings ?? createMediaSettings(),
+      iceServers: parts.iceServers,
+      fetchIceServers: () => this.#fetchIceServers(),
+    });
   }
 
   get model(): SessionModel {
@@ -111,6 +110,11 @@ export class SessionRunner {
     return this.#call;
   }
 
+  setHidden(isHidden: boolean): void {
+    this.#isHidden = isHidden;
+    this.#standing?.setHidden(isHidden);
+  }
+
   /** Processes an input that is answered by a `resolve-request` command. */
   request(input: (request: number) => SessionInput): Promise<Outcome> {
     return new Promise((resolve) => {
@@ -120,7 +124,29 @@ export class SessionRunner {
     });
   }
 
+  /** Releases a screen, also one that the user is still choosing. What was sent before it is sent again. */
+  endSharing(): void {
+    const { source } = this.outgoing;
+    this.outgoing.endSharing();
+    if (source === "screen") void this.sendTracks();
+  }
+
+  /**
+   * Sends the tracks of `outgoing`, in the current call too. The error is what the browser threw; it keeps sending the old track then.
+   */
+  async sendTracks(): Promise<SourceResult> {
+    const { stream, source } = this.outgoing;
+    this.process({ type: "source-changed", source });
+    try {
+      await this.#call?.replaceTracks(stream);
+      return { ok: true };
+    } catch (cause) {
+      return { ok: false, error: { kind: "unknown", cause } };
+    }
+  }
+
   close(): void {
+    this.outgoing.endSharing();
     this.process({ type: "close" });
     this.#areListenersClosed = true;
     this.states.close();
@@ -134,15 +160,25 @@ export class SessionRunner {
     this.#depth += 1;
     try {
       const { model, commands } = updateSession(this.#model, input, currentTime());
+      const hasEnded = this.#model.wanted && !model.wanted;
       this.#model = model;
       if (!model.solving) this.#solving?.abort();
       for (const command of commands) this.#execute(command);
+      if (hasEnded) this.endSharing();
+      this.#updateStanding();
     } finally {
       this.#depth -= 1;
     }
     if (this.#depth > 0) return;
     this.#emitEvents();
     this.#publish();
+  }
+
+  #updateStanding(): void {
+    const { wanted, hasTicket, call, wishes, signaling } = this.#model;
+    const isWaiting = wanted && hasTicket && !call && wishes.mode !== "text";
+    const terms = isWaiting ? { ...wishes, local: this.outgoing.stream } : undefined;
+    this.#standing?.update(terms, signaling === "connected");
   }
 
   #publish(): void {
@@ -208,6 +244,8 @@ export class SessionRunner {
         return this.#call?.repeatOffer();
       case "resume-call":
         return this.#call?.onResume();
+      case "renew-standing-offer":
+        return this.#standing?.renew();
       case "set-partner-typing":
         return this.typing.setPartner(command.typing);
       case "end-own-typing":
@@ -308,43 +346,29 @@ export class SessionRunner {
     // Text through the server needs no connection, and no WebRTC.
     if (mode === "text" && chat === "server")
       return this.process({ type: "call-begun", room, remote: undefined });
+    const prepared = room.polite ? undefined : this.#standing?.take(room);
     try {
       this.#call = createCall({
         room: { ...room, iceServers },
         local: this.outgoing.stream,
+        prepared,
         rtc,
         ...(settings && { settings }),
-        isHidden: () => this.isHidden,
+        isHidden: () => this.#isHidden,
         timers: this.#timers,
         ...(log && { log }),
         canSignal: () => this.#model.call?.orphaned !== true,
-        fetchIceServers: () => this.#fetchIceServers(),
-        listener: this.#callListener(roomId),
+        fetchIceServers: async () =>
+          this.#parts.iceServers ? undefined : (await this.#fetchIceServers())?.iceServers,
+        listener: callInputs(roomId, (input) => this.process(input)),
       });
     } catch (cause) {
       return this.process({ type: "call-setup-failed", roomId, cause });
     }
     this.process({ type: "call-begun", room, remote: this.#call.remote });
+    this.#call.begin();
     // What is not sent although the mode allows it.
     this.#call.mediaChanged();
-  }
-
-  #callListener(roomId: string): CallListener {
-    return {
-      signal: (signal) => this.process({ type: "local-signal", signal }),
-      connected: () => this.process({ type: "call-connected" }),
-      interrupted: (interrupted) => this.process({ type: "call-interrupted", interrupted }),
-      failed: (cause) =>
-        this.process(
-          cause === undefined
-            ? { type: "call-failed" }
-            : { type: "call-setup-failed", roomId, cause },
-        ),
-      hungUp: () => this.process({ type: "call-hung-up" }),
-      media: (media) => this.process({ type: "local-media", media }),
-      quality: (quality) => this.process({ type: "call-quality", quality }),
-      message: (message) => this.process({ type: "data-channel-message", message }),
-    };
   }
 
   #endCall(roomId: string): void {
@@ -354,10 +378,10 @@ export class SessionRunner {
     this.#call = undefined;
   }
 
-  /** ICE servers with new credentials; undefined if the page has set its own, or the server does not respond in time. */
-  async #fetchIceServers(): Promise<IceServer[] | undefined> {
-    const { connection, iceServers } = this.#parts;
-    if (iceServers || this.#model.signaling === "lost" || this.#model.closed) return undefined;
+  /** ICE servers with new credentials, or the page's own; undefined if the server does not respond in time. */
+  async #fetchIceServers(): Promise<IceAnswer | undefined> {
+    const { connection } = this.#parts;
+    if (this.#model.signaling === "lost" || this.#model.closed) return undefined;
     let timer: Timer | undefined;
     const timeout = new Promise<undefined>((resolve) => {
       timer = this.#timers.setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);

@@ -87,6 +87,7 @@ export class SessionStep {
 
   /** Leaves lobby and room. This may be sent late, because only a `join` that is enqueued after it puts the peer back. */
   leave(): void {
+    this.model.hasTicket = false;
     if (lastPending(this.model, "join", "skip", "leave") !== "leave")
       this.enqueue({ name: "leave", input: {} });
   }
@@ -212,6 +213,7 @@ export class SessionStep {
       model.signaling = "none";
       model.newStream = true;
       model.serverRoom = undefined;
+      model.hasTicket = false;
       this.emit({ type: "hold-queues" });
       this.clearMutations();
     } else if (model.serverRoom !== undefined) this.leave();

@@ -62,8 +62,7 @@ function update(step: SessionStep, input: SessionInput): void {
     case "resume":
       if (!model.wanted) return;
       step.emit({ type: "renew-connection" });
-      if (model.call) step.emit({ type: "resume-call" });
-      return;
+      return step.emit({ type: model.call ? "resume-call" : "renew-standing-offer" });
     case "close":
       return onClose(step);
     case "server-event":
@@ -92,6 +91,9 @@ function update(step: SessionStep, input: SessionInput): void {
       const { roomId, id } = input;
       return step.emit({ type: "emit", event: { type: "chat-undelivered", roomId, id } });
     }
+    case "source-changed":
+      model.source = input.source;
+      return;
     case "challenge-solved":
       if (!model.solving) return;
       model.solving = undefined;
@@ -183,6 +185,7 @@ function onPageHide(step: SessionStep): void {
   step.endCall();
   step.askNoMore();
   step.model.serverRoom = undefined;
+  step.model.hasTicket = false;
   step.clearMutations();
   step.emit({ type: "clear-signals" });
   step.beginSearch();
@@ -192,6 +195,7 @@ function onClose(step: SessionStep): void {
   const { model } = step;
   if (isEngaged(model)) step.emit({ type: "send-leave-on-unload" });
   model.closed = true;
+  model.source = undefined;
   model.wanted = false;
   model.error = undefined;
   model.ended = undefined;
@@ -301,11 +305,14 @@ function onDataChannelMessage(
 ): void {
   const { call } = step.model;
   if (!call) return;
+  const { roomId } = call;
+  if (message.type === "data")
+    return step.emit({ type: "emit", event: { type: "data", roomId, data: message.data } });
   // Nobody sees them on the way, and the operator wants to.
   if (call.chat === "server") return;
   if (message.type === "typing")
     return step.emit({ type: "set-partner-typing", typing: message.typing });
-  step.receiveChat(call.roomId, message.text, step.time.nowMs);
+  step.receiveChat(roomId, message.text, step.time.nowMs);
 }
 
 function onChatSent(step: SessionStep, text: string): void {

@@ -71,14 +71,23 @@ type Missing = "signaling" | "partner" | "media";
 
 /** The state of a peer, discriminated by `status`. Times are epoch milliseconds. */
 export type PeerStreamState =
-  | { status: "idle"; error?: PeerStreamError; ended?: RoomEnd; again?: PastRoom }
-  | (ActiveState & {
-      /**
-       * The server is reached over plain HTTP, because this network cuts WebSockets; absent while it is over a WebSocket.
-       * Nothing else differs. For diagnostics, not for users.
-       */
-      transport?: "http";
-    });
+  | ({ status: "idle"; error?: PeerStreamError; ended?: RoomEnd; again?: PastRoom } & Sending)
+  | (ActiveState &
+      Sending & {
+        /**
+         * The server is reached over plain HTTP, because this network cuts WebSockets; absent while it is over a WebSocket.
+         * Nothing else differs. For diagnostics, not for users.
+         */
+        transport?: "http";
+      });
+
+interface Sending {
+  /**
+   * `screen`: the picture of a screen is sent. `none`: the page has chosen to send nothing, or what it chose has ended. Absent: what the page
+   * has chosen is sent, at first what the camera gives.
+   */
+  source?: "screen" | "none";
+}
 
 type ActiveState =
   | {
@@ -156,6 +165,13 @@ export type PeerStreamEvent =
   | { type: "chat-undelivered"; roomId: string; id: number }
   /** The partner has started to type, or has stopped without sending. */
   | { type: "typing"; roomId: string; typing: boolean }
+  /** A message of the partner's application, as `send` was given it. Anything that JSON can express. */
+  | { type: "data"; roomId: string; data: unknown }
+  /**
+   * A source has ended by itself: the user has stopped the screen with the browser's own button, or a track that the page had chosen is over. It
+   * is not sent any more; after a screen what was sent before is.
+   */
+  | { type: "source-ended"; source: "screen" | "stream"; kind: "audio" | "video" }
   /** This peer was reported, and is suspended if that goes on. Comes once. */
   | { type: "warning"; because: SanctionReason; caseId?: string };
 

@@ -2,9 +2,10 @@
 import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
 import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
-import type { Camera, CameraResult } from "./camera.ts";
+import type { Camera, CameraResult, SourceResult } from "./camera.ts";
 import type { Counts } from "./connection.ts";
 import type { FrameSampling } from "./frame-sampler.ts";
+import type { Processor } from "./processed-camera.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
 import type { StillSource } from "./still.ts";
 
@@ -30,12 +31,15 @@ export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {
   agreed?: string;
 }
 
+/** What is sent: see `setSource`. */
+export type Source = "camera" | "screen" | MediaStream | undefined;
+
 /** The options of `start`. */
 export interface StartOptions<
   Declared extends FactsDeclaration = FactsDeclaration,
 > extends Wishes<Declared> {
   /**
-   * What the partner receives from now on, as with `replaceTracks`. Default: what was chosen before, initially what
+   * What the partner receives from now on, as with `setSource`. Default: what was chosen before, initially what
    * `camera` has open. Without either, this peer only receives.
    */
   stream?: MediaStream;
@@ -93,16 +97,40 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
    */
   sendTyping(typing: boolean): void;
   /**
-   * Sends the tracks of `stream` from now on, in this call without a new one and in those that follow; undefined sends
-   * nothing. This applies until the next `replaceTracks`, or `start` with a stream: the camera's tracks never replace a
-   * track that the page made. A track that is the camera's own stands for the camera: its replacement is sent as well.
-   * Where nothing is sent, `camera.open()` sends what it opens.
+   * The one place where it is decided what is sent, from now on, in this call without a new one and in those that follow: what `camera` gives
+   * (the default), a screen, or the tracks of a stream; undefined sends nothing. This applies until the next call, or `start` with a stream: the camera's
+   * tracks never replace a track that the page made. A track that is the camera's own stands for the camera: its replacement is sent as well.
+   * Where nothing is sent, `camera.open()` sends what it opens. A track that ends is not sent any more (event `source-ended`). Never rejects.
    */
-  replaceTracks(stream: MediaStream | undefined): Promise<void>;
+  setSource(source: Source): Promise<SourceResult>;
+  /** The same as `setSource` with a stream or undefined. */
+  replaceTracks(stream: MediaStream | undefined): Promise<SourceResult>;
   /**
-   * Turns the sent audio or video off or on, also for later tracks. With `release` the devices of what is turned off are closed, so that their
-   * light goes out, and `camera.open()` leaves them closed, too; what is turned on again opens them, without a new call. Resolves with what
-   * became of that, undefined if nothing was to be opened. Never rejects.
+   * Sends the picture of a screen, window or tab that the user chooses, in place of the camera's or stream's picture; the sound remains that of before.
+   * Until `stopSharing`, `setSource`, the browser's own button, or the peer is idle again (`stop`, `close`). `next` does not end it. The state has `source: "screen"`
+   * meanwhile. The errors are those of `CameraError`, such as `denied` and `unsupported`. Must be called in a gesture. Never rejects.
+   */
+  shareScreen(): Promise<SourceResult>;
+  /** Releases the screen; what was sent before it is sent again. */
+  stopSharing(): void;
+  /**
+   * Sends the camera's picture through `processor`, such as a blur; undefined ends that. It is called with the camera's track whenever that changes, and returns another
+   * one of its own for each, which is stopped when it is not needed any more. `camera.stream` has the processed picture, too. The raw one is never sent while there is a
+   * processor: if that throws, returns no live track, or takes more than 15 s, no picture is sent, and the camera reports `processor-failed`. Resolves once the picture
+   * is processed, or will be when the camera is opened. Never rejects.
+   */
+  setProcessor(processor: Processor | undefined): Promise<SourceResult>;
+  /**
+   * Sends the partner's application a message over the data channel, apart from the chat: anything that JSON can express, in at most 16 KiB. False if it is not sent: there is no
+   * call, or it is not connected; the message is too long or can't be expressed; or too much has been sent lately.
+   */
+  send(data: unknown): boolean;
+  /** Calls `listener` with every message of the partner's application. Check its shape: it may be anything. Returns a function that unsubscribes. */
+  onData(listener: (data: unknown, roomId: string) => void): () => void;
+  /**
+   * Turns the sent audio or video off or on, also for later tracks, but not that of a screen. With `release` the devices of what is turned off are
+   * closed, so that their light goes out, and `camera.open()` leaves them closed, too; what is turned on again opens them, without a new call.
+   * Resolves with what became of that, undefined if nothing was to be opened. Never rejects.
    */
   setMuted(muted: {
     audio?: boolean;

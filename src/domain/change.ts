@@ -90,6 +90,8 @@ export type RoomChange =
 export interface AddressedEvent {
   sessionId: string;
   event: LoggedEvent;
+  /** The session whose standing offer, as it was before the change, the event is to contain: see `withOffer` in event-log.ts. */
+  offerOf?: string | undefined;
 }
 
 /** Whose tickets entered the lobby or changed: each should look for a partner. */
@@ -140,8 +142,22 @@ export function changePartner(draft: ChangeDraft): SessionDraft {
 }
 
 export function finishChange<Result>(draft: ChangeDraft, result: Result): Change<Result> {
-  const { member, partner, room, events, avoidances } = draft;
+  const { before, partnerBefore, member, partner, room, events, avoidances } = draft;
+  if (!keepsOffer(before, member)) member.standby = undefined;
+  if (partner && !keepsOffer(partnerBefore, partner)) partner.standby = undefined;
   return { member, partner, room, events, avoidances, result };
+}
+
+/**
+ * A standing offer belongs to one ticket of one page, as its mode and the candidates that it may contain do: it is dropped when the ticket is, when
+ * the session is absent or taken over, and when the ticket comes to be for another mode, or comes to hide addresses or no longer does.
+ */
+function keepsOffer(before: Session | undefined, after: SessionDraft): boolean {
+  if (!after.standby) return true;
+  const [from, to] = [before?.ticket?.wishes, after.ticket?.wishes];
+  if (!before || !from || !to || !after.present) return false;
+  const isSame = from.mode === to.mode && from.relayOnly === to.relayOnly;
+  return isSame && before.generation === after.generation;
 }
 
 /** A verb that changes nothing. */
@@ -149,8 +165,16 @@ export function unchanged<Result>(session: Session, result: Result): Change<Resu
   return finishChange(startChange(session, undefined), result);
 }
 
-export function send(draft: ChangeDraft, { id }: Session, event: LoggedEvent): void {
-  draft.events.push({ sessionId: id, event });
+/** @param offerOf see `AddressedEvent`. */
+export function send(
+  draft: ChangeDraft,
+  { id }: Session,
+  event: LoggedEvent,
+  offerOf?: string,
+): void {
+  draft.events.push(
+    offerOf === undefined ? { sessionId: id, event } : { sessionId: id, event, offerOf },
+  );
 }
 
 /** From now on `session` avoids `other` (until: epoch milliseconds; Infinity for a block). */

@@ -51,6 +51,11 @@ export function readLogText(offset: number, text: string): LogEntry {
   return { offset, json: text.slice(beginOf[lacks].length, -1), lacks };
 }
 
+/** The text of a `wait-for-offer` with the partner's standing offer in it, which is given in JSON. */
+export function withOffer(text: string, offer: string): string {
+  return `${text.slice(0, -2)},"offer":${offer}}]`;
+}
+
 /** Where an event leads its session, if that decides what its log keeps. */
 export type Stage = "lobby" | "room";
 

@@ -4,8 +4,8 @@
  */
 import { exceedsMode } from "./media-sections.ts";
 import { relayOnlyCandidate, relayOnlyDescription } from "./relay-filter.ts";
-import { reject, type Rejection } from "./rejection.ts";
-import type { Chat, Mode, Signal } from "../protocol.ts";
+import { isRejection, reject, type Rejection } from "./rejection.ts";
+import type { Chat, Mode, Signal, StandingOffer } from "../protocol.ts";
 
 const relayOnlyPrefix = "relay.";
 const modePrefixes = [
@@ -60,6 +60,22 @@ export function restrict(signal: Signal): Signal | undefined | Rejection {
   // Checked is what the partner would receive.
   if (allowed && "sdp" in allowed && exceedsMode(allowed.sdp, mode)) return reject("wrong-mode");
   return allowed;
+}
+
+/** A standing offer as the room allows it: as if the same were sent in it as signals. `undefined` if the description is not let through. */
+export function restrictOffer(
+  roomId: string,
+  { sdp, candidates }: StandingOffer,
+): StandingOffer | undefined {
+  const description = restrict({ type: "offer", roomId, sdp });
+  if (isRejection(description) || description?.type !== "offer") return undefined;
+  return {
+    sdp: description.sdp,
+    candidates: candidates.flatMap((candidate) => {
+      const allowed = restrict({ type: "add-ice-candidate", roomId, candidate });
+      return allowed && "candidate" in allowed ? [allowed.candidate] : [];
+    }),
+  };
 }
 
 function withoutAddresses(signal: Signal): Signal | undefined {

@@ -24,6 +24,8 @@ export interface Session {
   readonly present: boolean;
   readonly ticket: Ticket | undefined;
   readonly room: Room | undefined;
+  /** What is counted of its standing offer, which an engine keeps beside the session: see standby.ts. */
+  readonly standby: Standby | undefined;
   /** The last ones asked for; they outlive ticket and room. */
   readonly wishes: Wishes | undefined;
   /** Epoch milliseconds since which it counts as waiting: kept through rooms that others ended. */
@@ -46,6 +48,13 @@ export interface Session {
   readonly lostAt: number | undefined;
   /** Increases with each version of its ticket. */
   readonly revision: number;
+}
+
+/** A standing offer counts against the address that its session was connected from. */
+export interface Standby {
+  /** Of its JSON in UTF-8. */
+  readonly bytes: number;
+  readonly addressHash: string | undefined;
 }
 
 export type WarningEvent = Extract<LoggedEvent, { type: "warning" }>;
@@ -122,6 +131,7 @@ export function newSession(
     present: false,
     ticket: undefined,
     room: undefined,
+    standby: undefined,
     wishes: undefined,
     queuedSince: undefined,
     recentRooms: none,
@@ -151,6 +161,7 @@ export function copyOf(session: Session): SessionDraft {
     present: session.present,
     ticket: session.ticket,
     room: session.room,
+    standby: session.standby,
     wishes: session.wishes,
     queuedSince: session.queuedSince,
     recentRooms: session.recentRooms,

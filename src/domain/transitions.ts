@@ -44,6 +44,7 @@ import {
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
 import { afterSuccess } from "./skip-penalty.ts";
+import { standingOfferer } from "./standby.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
 
 /**
@@ -112,19 +113,24 @@ export interface Pairing {
   mode?: Mode;
 }
 
-/** Two sessions become the members of a room: two that wait, or that meet again (again.ts). */
+/**
+ * Two sessions become the members of a room: two that wait, or that meet again (again.ts). The first one makes the offer, unless the other has
+ * left one with its ticket (standby.ts).
+ */
 export function pair(
-  impolite: Session,
-  polite: Session,
+  one: Session,
+  other: Session,
   { roomId, relayOnly, sharedInterests, mode }: Pairing,
   around: Surroundings,
 ): Change<boolean> {
-  const draft = startChange(impolite, polite);
+  const draft = startChange(one, other);
   const since = around.now;
+  const modeOfRoom = mode ?? one.ticket?.wishes.mode ?? defaultWishes.mode;
+  const offerer = standingOfferer(one, other, modeOfRoom);
+  const [impolite, polite] = offerer === other ? [other, one] : [one, other];
   const { dimensions } = around.options;
   const politeFacts = shownFacts((polite.ticket ?? polite).wishes?.facts, dimensions);
   const impoliteFacts = shownFacts((impolite.ticket ?? impolite).wishes?.facts, dimensions);
-  const modeOfRoom = mode ?? impolite.ticket?.wishes.mode ?? defaultWishes.mode;
   const room: Room = {
     id: roomId,
     mode: modeOfRoom,
@@ -148,9 +154,11 @@ export function pair(
     session.room = room;
     askNoMore(session, partnerIdOf(session.id, room));
   }
-  const offerer = roomTerms(impolite.id, room);
-  send(draft, impolite, { type: "create-offer", ...offerer, polite: false });
-  send(draft, polite, { type: "wait-for-offer", ...roomTerms(polite.id, room), polite: true });
+  const standing = offerer && ({ standing: true } as const);
+  const toImpolite = { ...roomTerms(impolite.id, room), polite: false, ...standing } as const;
+  send(draft, impolite, { type: "create-offer", ...toImpolite });
+  const toPolite = { ...roomTerms(polite.id, room), polite: true } as const;
+  send(draft, polite, { type: "wait-for-offer", ...toPolite }, offerer?.id);
   return finishChange(draft, true);
 }
 

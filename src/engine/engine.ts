@@ -37,10 +37,19 @@ import type { Ending } from "../domain/room.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { RelaxSteps, Ticket, Wishes } from "../domain/ticket.ts";
 import type { Rate } from "../domain/token-bucket.ts";
-import type { CaseAnswer, Facts, Media, ReportReason, Stats, Status } from "../protocol.ts";
+import type {
+  CaseAnswer,
+  Facts,
+  Media,
+  ReportReason,
+  StandingOffer,
+  Stats,
+  Status,
+} from "../protocol.ts";
 import type { OperatorView } from "./operator-view.ts";
 import type { Confirmed, Ended } from "../domain/transitions.ts";
 import type { Moved } from "../domain/change.ts";
+import type { OfferKept } from "../domain/standby.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
 
 /** A session, and its generation. A caller with a lower generation than the session's is rejected as `taken-over`. */
@@ -112,7 +121,7 @@ export type TicketVersion = Pick<Ticket, "sessionId" | "revision">;
 
 export interface PairRequest {
   roomId: string;
-  /** Makes the offer. */
+  /** Makes the offer, unless the other one alone has a standing offer, or has waited for longer with its own. */
   impolite: TicketVersion;
   polite: TicketVersion;
   relayOnly: boolean;
@@ -200,6 +209,14 @@ export interface Engine {
    * `not-subscribed` without an open stream, `rate-limited` for one who skipped too often, `suspended`.
    */
   enqueue(caller: Caller, wishes?: Wishes): MaybePromise<Moved | Rejection>;
+
+  /**
+   * Leaves an offer with the caller's ticket, in place of the one before; `null` takes that back. Whoever is paired with the caller gets it in
+   * `wait-for-offer`, and nobody else does: see domain/standby.ts. It is kept apart from the session, so that those who look for a partner read
+   * none. Not kept without a ticket in a mode with media, nor past the limits: then the one before is dropped as well. `wrong-mode` for media that
+   * the ticket's mode has not.
+   */
+  standby(caller: Caller, offer: StandingOffer | null): MaybePromise<OfferKept | Rejection>;
 
   /**
    * A waiting ticket and its options; `undefined` when it does not wait, or its session is absent.
@@ -322,6 +339,15 @@ export interface BlockLimits {
   blockersPerAddressMax: number;
 }
 
+/**
+ * Bounds of the bytes of standing offers that are kept at a time, as JSON in UTF-8: all together, and of each address. An engine of several
+ * storages counts in each of them. 0: no limit.
+ */
+export interface StandbyLimits {
+  bytesMax: number;
+  bytesPerAddressMax: number;
+}
+
 /** What every engine is made with. Times in milliseconds. */
 export interface EngineOptions {
   graceMs: number;
@@ -339,6 +365,7 @@ export interface EngineOptions {
   /** Others that one session can avoid at a time; should exceed the skips that are possible in a cooldown. */
   avoidsMax: number;
   blocks: BlockLimits;
+  standby: StandbyLimits;
   /** Which lifecycle events are told; the same on all nodes. Default: none, and then none is derived or stored. */
   lifecycle?: readonly LifecycleType[];
 }

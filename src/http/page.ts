@@ -97,7 +97,6 @@ const contentSecurityPolicyFor = (at: string) =>
 const unusedPermissions = [
   "accelerometer",
   "bluetooth",
-  "display-capture",
   "encrypted-media",
   "geolocation",
   "gyroscope",
@@ -115,7 +114,9 @@ const unusedPermissions = [
 /** Calls are made at `home` only. */
 const permissionsPolicyFor = (at: string) =>
   [
-    ...["camera", "microphone"].map((name) => `${name}=${at === home ? "(self)" : "()"}`),
+    ...["camera", "microphone", "display-capture"].map(
+      (name) => `${name}=${at === home ? "(self)" : "()"}`,
+    ),
     ...unusedPermissions.map((name) => `${name}=()`),
   ].join(", ");
 

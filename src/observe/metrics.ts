@@ -27,6 +27,8 @@ export interface Metrics {
   /** A stream began: with everything missed replayed, with a `resync`, or without having missed anything. */
   began(outcome: "resumed" | "resync" | "new"): void;
   signaled(type: Signal["type"]): void;
+  /** What became of a standing offer: `full` if too many bytes of them are kept, `none` if there was nothing to keep. */
+  stoodBy(outcome: StandbyOutcome): void;
   /** What became of a text that was to be sent through the server. */
   messaged(outcome: MessageOutcome): void;
   refused(reason: RejectionReason): void;
@@ -49,6 +51,9 @@ export interface Metrics {
   /** In Prometheus' text format. */
   render(): Promise<string>;
 }
+
+const standbyOutcomes = ["kept", "full", "none"] as const;
+export type StandbyOutcome = (typeof standbyOutcomes)[number];
 
 /** `dropped` by the operator's hook; `too-late`: its room had ended. */
 export type MessageOutcome = "delivered" | "dropped" | "too-late";
@@ -105,6 +110,11 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     "Requests answered before they became calls, by cause",
     "because",
   );
+  const standby = counter(
+    "peer_stream_standby_total",
+    "Calls of standby, by what became of the offer",
+    "outcome",
+  );
   const hookFaults = counter(
     "peer_stream_hook_faults_total",
     "Hooks that threw or did not answer in time",
@@ -120,6 +130,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
   for (const mode of modes) meetings.inc({ mode }, 0);
   for (const reason of rejectionReasons) refusals.inc({ reason }, 0);
   for (const because of turnedAwayReasons) turnedAway.inc({ because }, 0);
+  for (const outcome of standbyOutcomes) standby.inc({ outcome }, 0);
   for (const hook of [...lifecycleTypes, "message"]) hookFaults.inc({ hook }, 0);
   for (const because of eventsLostReasons) eventsLost.inc({ because }, 0);
   const turn = counter(
@@ -139,6 +150,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     ended: (reason) => ends.inc({ reason }),
     began: (outcome) => streams.inc({ outcome }),
     signaled: (type) => void (relayed[type] += 1),
+    stoodBy: (outcome) => standby.inc({ outcome }),
     messaged: (outcome) => void (messages[outcome] += 1),
     refused: (reason) => refusals.inc({ reason }),
     turnedAway: (because) => turnedAway.inc({ because }),

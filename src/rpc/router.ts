@@ -45,6 +45,11 @@ const procedures = {
     return answer(call.ctx.signaling.leave(callerOf(call)));
   }),
 
+  standby: signalProcedure.input(schemas.standbyInput).mutation((call) => {
+    const { offer } = call.input;
+    countBytes(call.ctx, JSON.stringify(offer).length);
+    return answer(call.ctx.signaling.standby(callerOf(call), offer));
+  }),
   offer: signalProcedure.input(schemas.descriptionInput).mutation((call) => {
     return send(call, ({ roomId, sdp }) => ({ type: "offer", roomId, sdp }));
   }),

@@ -87,6 +87,18 @@ const candidateInit = z.strictObject({
 /** `addIceCandidate` */
 export const candidateInput = z.strictObject({ id: mutationId, roomId, candidate: candidateInit });
 
+const standingOffer = z
+  .strictObject({
+    sdp: bounded(limits.sdpBytesMax).min(1),
+    candidates: z.array(candidateInit).max(limits.standingCandidatesMax),
+  })
+  .refine((offer) => utf8.encode(JSON.stringify(offer)).length <= limits.standingBytesMax, {
+    message: `must be at most ${limits.standingBytesMax} bytes as JSON`,
+  });
+
+/** `standby`: an offer for whoever is paired with the caller next; `null` takes it back. */
+export const standbyInput = z.strictObject({ id: mutationId, offer: standingOffer.nullable() });
+
 /** `say`: words for the partner. */
 export const sayInput = z.strictObject({
   id: mutationId,

@@ -1,6 +1,9 @@
-/** What an event lacks in the log, and is added each time it is sent: ICE servers with short-lived credentials. */
+/**
+ * What an event lacks in the log, and is added each time it is sent: ICE servers with short-lived credentials. A standing offer is logged whole; of
+ * that only what the room allows is sent.
+ */
 import type { LogEntry } from "../domain/event-log.ts";
-import { readRoomId } from "../domain/room-id.ts";
+import { isRestricted, readRoomId, restrictOffer } from "../domain/room-id.ts";
 import { iceServersFor, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { IceServer, LoggedEvent, Mode } from "../protocol.ts";
@@ -29,7 +32,7 @@ export function createCompletion({
     if (lacks === "iceServers") {
       const [, roomId = ""] = roomIdOfOffer.exec(json) ?? [];
       return chain(iceServersOf(readRoomId(roomId).mode, addressHash), (iceServers) => ({
-        json: `${json.slice(0, -1)},"iceServers":${JSON.stringify(iceServers)}}`,
+        json: `${restricted(json, roomId).slice(0, -1)},"iceServers":${JSON.stringify(iceServers)}}`,
       }));
     }
     const event = JSON.parse(json) as Extract<LoggedEvent, { state: unknown }>;
@@ -40,6 +43,14 @@ export function createCompletion({
       event: { ...event, state: { ...state, iceServers } },
     }));
   };
+}
+
+/** A `wait-for-offer` without what its room allows nobody to send. Any other event stays as it is. */
+function restricted(json: string, roomId: string): string {
+  if (!isRestricted(roomId, "offer") || !json.includes(',"offer":')) return json;
+  const { offer, ...event } = JSON.parse(json) as Extract<LoggedEvent, { type: "wait-for-offer" }>;
+  const allowed = offer && restrictOffer(roomId, offer);
+  return JSON.stringify(allowed ? { ...event, offer: allowed } : event);
 }
 
 /** The id of the room in a `create-offer` or `wait-for-offer`. */

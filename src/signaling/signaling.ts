@@ -23,7 +23,9 @@ import type {
   Facts,
   Hint,
   IceServer,
+  Kept,
   Signal,
+  StandingOffer,
   Stats,
   StatusAnswer,
 } from "../protocol.ts";
@@ -164,6 +166,16 @@ export class Signaling {
     return chain(ending, (ended) => this.#settle(caller, ended));
   }
 
+  /** Leaves an offer for whoever is paired with the caller next; `null` takes it back. */
+  standby(caller: Caller, offer: StandingOffer | null): MaybePromise<Kept | Rejection> {
+    return chain(this.#parts.engine.standby(caller, offer), (left) => {
+      if (isRejection(left)) return left;
+      const { kept, full } = left;
+      this.#parts.metrics.stoodBy(kept ? "kept" : full ? "full" : "none");
+      return { kept };
+    });
+  }
+
   /** Asks to meet the other member of an ended room again. Nothing tells whether that one has asked, until the two are paired. */
   again(caller: Caller, roomId: string): MaybePromise<StatusAnswer | Rejection> {
     const { engine, system } = this.#parts;
@@ -275,18 +287,19 @@ export class Signaling {
   // -------------------------------------------------------------------------------------------
   // Queries
 
-  /** With TURN credentials for the address that the caller is connected from, if it is paired. */
+  /** With TURN credentials for the address that the caller comes from, if it waits or is paired. `relayOnly`: all rooms are. */
   async iceServers(
     caller: Caller | undefined,
     addressHash: string,
-  ): Promise<{ iceServers: IceServer[] } | Rejection> {
-    const { engine, ice, system } = this.#parts;
+  ): Promise<{ iceServers: IceServer[]; relayOnly?: true } | Rejection> {
+    const { engine, ice, system, forceRelay } = this.#parts;
     const current = caller && (await engine.status(caller));
     if (isRejection(current)) return current;
-    const { status, roomId = "" } = current ?? {};
+    const { status = "idle", roomId = "" } = current ?? {};
     if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
-    const relayFor = status === "paired" ? addressHash : undefined;
-    return { iceServers: await iceServersFor(ice, system.now(), relayFor, "full") };
+    const relayFor = status === "idle" ? undefined : addressHash;
+    const iceServers = await iceServersFor(ice, system.now(), relayFor, "full");
+    return forceRelay ? { iceServers, relayOnly: true } : { iceServers };
   }
 
   /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */

@@ -4,7 +4,7 @@ import type { Elements } from "./elements.ts";
 import { createLevelMeter } from "./level-meter.ts";
 import type { LanguageChoice } from "./language-choice.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
-import type { CameraTrouble } from "./words.ts";
+import { isCameraTrouble, type CameraTrouble } from "./words.ts";
 
 /** What this peer sends. */
 type Source = "camera" | "audio" | "synthetic" | "none";
@@ -96,6 +96,11 @@ export class LocalMedia {
     if (source === this.#source || this.#source === "synthetic" || this.#source === "none") return;
     this.#source = source;
     this.#isSettled = false;
+  }
+
+  /** Whether the picture is that of a camera of the user's. */
+  get hasCamera(): boolean {
+    return this.#source === "camera" && this.#camera.stream?.getVideoTracks().length === 1;
   }
 
   /** Turns everything off until it is `ready` again. */
@@ -195,7 +200,7 @@ export class LocalMedia {
 
   #showError({ kind }: CameraError, wasOpen = false): void {
     // A later request has replaced this one and shows its own result.
-    if (kind === "superseded" || kind === "closed") return;
+    if (!isCameraTrouble(kind)) return;
     this.#trouble = wasOpen && kind === "not-found" ? "ended" : kind;
     const { trouble, cameraAudio, cameraRetry } = this.#elements;
     cameraAudio.hidden = this.#source === "audio" || kind === "insecure-context";

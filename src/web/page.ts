@@ -21,6 +21,7 @@ import { createSanctionView } from "./sanction-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { becomeSolver, prepareSolver } from "./solver.ts";
+import { createSourceTools } from "./source-tools.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
 import { bindSwipe } from "./swipe.ts";
@@ -85,6 +86,7 @@ class Page extends Surface {
       },
     },
   });
+  readonly #sources = createSourceTools(this.elements, this.#peer, () => this.#media.hasCamera);
   readonly #settings = createSettingsView(this.elements, this.#peer.camera, this.language, {
     chosen: (choice) => void this.#media.choose(choice),
     relayOnlyChanged: () => this.#wishesChanged(),
@@ -316,6 +318,7 @@ class Page extends Surface {
     banner.textContent = words;
     this.#remote.show(state);
     this.#callLine.show(state);
+    this.#sources.show(state);
     this.#showControls(state);
     this.#askAgain(state);
     this.#again.show(state);

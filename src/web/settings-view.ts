@@ -26,8 +26,8 @@ export function createSettingsView(
   language: LanguageChoice,
   listener: SettingsListener,
 ): SettingsView {
-  const { settings, settingsOpen, cameraChoice, microphoneChoice, devicesHint, relayOnly } =
-    elements;
+  const { settings, settingsOpen, cameraChoice, microphoneChoice, devicesHint } = elements;
+  const { speakerField, speakerChoice, remoteVideo, relayOnly } = elements;
   relayOnly.checked = recall("relay-only") === "true";
 
   settingsOpen.addEventListener("click", () => {
@@ -49,6 +49,10 @@ export function createSettingsView(
   const listIfOpen = () => {
     if (settings.open) void list();
   };
+  speakerChoice.addEventListener("change", () => {
+    void camera.setSpeaker(remoteVideo, speakerChoice.value);
+  });
+  void camera.setSpeaker(remoteVideo);
   camera.subscribe(listIfOpen);
   language.subscribe(listIfOpen);
 
@@ -59,6 +63,8 @@ export function createSettingsView(
       listDevices(select, { devices: found, used, device, words });
     show(cameraChoice, words.camera, devices.cameras, devices.camera);
     show(microphoneChoice, words.microphone, devices.microphones, devices.microphone);
+    show(speakerChoice, words.speaker, devices.speakers, devices.speaker);
+    speakerField.hidden = devices.speakers.length < 2 || !("setSinkId" in remoteVideo);
     const isNamed = ({ label }: Device) => label !== "";
     devicesHint.hidden = [...devices.cameras, ...devices.microphones].some(isNamed);
   }

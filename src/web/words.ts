@@ -196,7 +196,23 @@ function waitingWords(
 }
 
 /** Camera errors that the page shows. */
-export type CameraTrouble = Exclude<CameraError["kind"], "superseded" | "closed"> | "ended";
+export type CameraTrouble = (typeof cameraTroubles)[number] | "ended";
+
+/** The errors of a camera that the user is shown. */
+const cameraTroubles = [
+  "denied",
+  "not-found",
+  "in-use",
+  "insecure-context",
+  "overconstrained",
+  "unknown",
+] as const satisfies CameraError["kind"][];
+
+export function isCameraTrouble(
+  kind: CameraError["kind"],
+): kind is Exclude<CameraTrouble, "ended"> {
+  return cameraTroubles.some((trouble) => trouble === kind);
+}
 
 /** The chat log's line at the beginning of a conversation with shared interests. */
 export function sharedInterestsWords(interests: readonly string[], language: Language): string {

@@ -152,3 +152,47 @@ test("nobody is greeted by how few are online", async () => {
   await alice.until("connected");
   await until("the count is shown", () => alice.by("online").isVisible());
 });
+
+describe("what is sent", () => {
+  test("is the screen while that is shared, and then the camera again", async () => {
+    const [alice, bob] = await couple(stage);
+    await bob.sees();
+    const sent = () =>
+      bob.by("remote-video").evaluate((video) => (video as HTMLVideoElement).videoWidth);
+    const width = await sent();
+    await alice.press("share");
+    await until(
+      "the screen is shared",
+      async () => (await alice.by("share").getAttribute("aria-pressed")) === "true",
+    );
+    await until("Bob sees the screen", async () => (await sent()) !== width);
+    await alice.press("share");
+    await until("Bob sees the camera again", async () => (await sent()) === width);
+    expect(await alice.by("share").getAttribute("aria-pressed")).toBe("false");
+  });
+
+  test("is the next camera after a press, where there is more than one", async () => {
+    await using several = await setStage({}, { camera: "several", whole: true });
+    const alice = await several.enter();
+    await alice.by("preview").click();
+    await alice.sees(5, "local-video");
+    const camera = () =>
+      alice
+        .by("local-video")
+        .evaluate(
+          (video) =>
+            ((video as HTMLVideoElement).srcObject as MediaStream).getVideoTracks()[0]?.label,
+        );
+    const first = await camera();
+    await alice.by("flip").click();
+    await until("another camera is shown", async () => (await camera()) !== first);
+    expect(await several.clear()).toEqual([]);
+  });
+
+  test("has no button for another camera where there is one", async () => {
+    const alice = await stage.enter();
+    await alice.by("preview").click();
+    await alice.sees(5, "local-video");
+    expect(await alice.by("flip").isVisible()).toBe(false);
+  });
+});

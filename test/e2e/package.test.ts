@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { launchBrowser } from "../support/browser.ts";
+import { launchBrowser, type BrowserOptions } from "../support/browser.ts";
 import { clientReference } from "../support/documents.ts";
 import {
   createOutsideProject,
@@ -12,6 +12,7 @@ import {
 } from "../support/outside-project.ts";
 import { root } from "../support/root.ts";
 import { startServer } from "../support/server-process.ts";
+import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 
@@ -73,11 +74,16 @@ export function narrow(event: PeerEvent): string {
 }
 `;
 
-/** The reference's example, rendered as React recommends in development. */
+/** The reference's examples in React: a whole page, and one of what else can be sent. */
+const [pageExample = "none", sourcesExample = "none"] = [
+  ...clientReference.matchAll(/```tsx\n([\s\S]*?)```/g),
+].map(([, code = ""]) => code.trim());
+
+/** Rendered as React recommends in development. */
 const reactTsx = `
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-${/```tsx\n([\s\S]*?)```/.exec(clientReference)?.[1] ?? "the reference has no React example"}
+${pageExample}
 const asked: unknown[] = [];
 const { mediaDevices } = navigator;
 const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
@@ -86,6 +92,24 @@ const url = new URLSearchParams(location.search).get("server") ?? "";
 const page = createRoot(document.body.appendChild(document.createElement("main")));
 page.render(<StrictMode><Stranger url={url} /></StrictMode>);
 Object.assign(window, { asked, leave: () => page.unmount() });
+`;
+
+const sourcesTsx = `
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+${sourcesExample}
+const screens: MediaStreamTrack[] = [];
+const { mediaDevices } = navigator;
+const getDisplayMedia = mediaDevices.getDisplayMedia.bind(mediaDevices);
+mediaDevices.getDisplayMedia = async (wish) => {
+  const stream = await getDisplayMedia(wish);
+  screens.push(...stream.getTracks());
+  return stream;
+};
+Object.assign(window, { screens });
+const url = new URLSearchParams(location.search).get("server") ?? "";
+const page = createRoot(document.body.appendChild(document.createElement("main")));
+page.render(<StrictMode><Sources url={url} /></StrictMode>);
 `;
 
 let packed: string;
@@ -124,6 +148,7 @@ beforeAll(async () => {
     "tsconfig.json": JSON.stringify({ compilerOptions, include: ["*.ts", "*.tsx"] }),
     "main.ts": mainTs,
     "react.tsx": reactTsx,
+    "sources.tsx": sourcesTsx,
     "only-client.ts": 'export { createPeerStream } from "peer-stream-client";',
   });
 });
@@ -218,14 +243,74 @@ test("two pages with React in StrictMode make a call, ask for the camera once, a
   expect(site.complaints).toEqual([]);
 });
 
+test("a screen, a blur by a canvas and the other camera take less than 40 lines of React", async () => {
+  expect(sourcesExample.split("\n").length).toBeLessThan(40);
+  await bundle("sources.tsx", "sources.js");
+  await using site = await visit("sources.js", { camera: "several" });
+  const [alice, bob] = site.pages;
+  const press = (name: string) => alice.getByRole("button", { name }).click();
+  for (const page of site.pages) await page.getByRole("button", { name: "Start" }).click();
+  /** What shows Alice's own picture, and what shows it to Bob. */
+  const own = alice.locator("video").last();
+  const shown = bob.locator("video").first();
+  const label = () =>
+    own.evaluate((video: HTMLVideoElement) =>
+      (video.srcObject as MediaStream).getVideoTracks()[0]?.label.replace(/^(\D+)_\d$/, "$1"),
+    );
+  const id = () =>
+    own.evaluate(
+      (video: HTMLVideoElement) =>
+        (video.srcObject as MediaStream).getVideoTracks()[0]?.getSettings().deviceId,
+    );
+  const screens = () =>
+    alice.evaluate(() =>
+      (window as unknown as Outside).screens.map(({ readyState }) => readyState),
+    );
+  const goesOn = async () => {
+    const frames = () =>
+      shown.evaluate((video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames);
+    const before = await frames();
+    await until("the picture goes on", async () => (await frames()) > before + 5, 20_000);
+  };
+  await until(
+    "both see each other",
+    async () => (await bob.locator("video").count()) === 2,
+    20_000,
+  );
+  await goesOn();
+
+  const used = [await id()];
+  // Chromium's second fake camera is one for depth, which nothing encodes.
+  for (let flips = 0; flips < 2; flips += 1) {
+    await press("Flip");
+    await until("it is another camera", async () => !used.includes(await id()));
+    used.push(await id());
+  }
+  await goesOn();
+  expect(await label()).toContain("fake_device");
+  await press("Blur");
+  await until(
+    "it is the canvas",
+    async () => !/fake_device|^$|undefined/.test(String(await label())),
+  );
+  await goesOn();
+  for (const state of ["live", "ended"]) {
+    await press("Share");
+    await until(`the screen is ${state}`, async () => (await screens()).join() === state);
+    await goesOn();
+  }
+  expect(site.complaints).toEqual([]);
+});
+
 /** What the React page shows its test. */
 interface Outside {
   asked: unknown[];
+  screens: MediaStreamTrack[];
   leave(): void;
 }
 
 /** Two visitors of a page that consists of one script, and a server whose pages it is not. */
-async function visit(script: string) {
+async function visit(script: string, options: BrowserOptions = {}) {
   const site = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
@@ -238,7 +323,7 @@ async function visit(script: string) {
   });
   const origin = `http://127.0.0.1:${site.port}`;
   const server = await startServer({ CORS_ORIGIN: origin });
-  const browser = await launchBrowser();
+  const browser = await launchBrowser(options);
   const url = `${origin}/?server=${server.origin.replace("http", "ws")}/trpc`;
   return {
     pages: [await browser.open(url), await browser.open(url)] as const,

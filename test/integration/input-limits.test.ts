@@ -51,6 +51,20 @@ const bounds: [what: string, path: string, field: string, limit: number, make: M
     256,
     candidate("usernameFragment", x),
   ],
+  [
+    "bytes of a standing offer's description",
+    "standby",
+    "offer.sdp",
+    limits.sdpBytesMax,
+    (n) => ({ offer: { sdp: x(n), candidates: [] } }),
+  ],
+  [
+    "candidates of a standing offer",
+    "standby",
+    "offer.candidates",
+    limits.standingCandidatesMax,
+    (n) => ({ offer: { sdp: "v=0", candidates: Array(n).fill({ candidate: "" }) } }),
+  ],
   ["characters of a room's id", "skip", "roomId", 64, (n) => ({ roomId: x(n) })],
 ];
 

@@ -54,7 +54,9 @@ describe("the page", () => {
 
   test("keeps to itself: camera and microphone are its own, frames and foreign windows are out", async () => {
     const { headers } = await get(page, "/");
-    expect(headers.get("permissions-policy")).toStartWith("camera=(self), microphone=(self), ");
+    expect(headers.get("permissions-policy")).toStartWith(
+      "camera=(self), microphone=(self), display-capture=(self), ",
+    );
     expect(headers.get("permissions-policy")).toContain("geolocation=()");
     expect(headers.get("referrer-policy")).toBe("no-referrer");
     expect(headers.get("x-content-type-options")).toBe("nosniff");

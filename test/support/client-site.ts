@@ -10,9 +10,10 @@ const page = `<!doctype html><title>A site</title><link rel="icon" href="data:,"
 <video id="remote" autoplay muted playsinline></video>
 <script type="module">
   import { createPeerStream } from "/client.js";
-  const server = new URLSearchParams(location.search).get("server");
+  const query = new URLSearchParams(location.search);
+  const server = query.get("server");
   if (server) {
-    window.peer = createPeerStream({ url: server });
+    window.peer = createPeerStream({ url: server, standingOffers: !query.has("without") });
     window.peer.subscribe((state) => {
       document.body.dataset.state = state.status;
       const { remote } = state;
@@ -23,7 +24,7 @@ const page = `<!doctype html><title>A site</title><link rel="icon" href="data:,"
   document.body.dataset.ready = "";
 </script>`;
 
-/** Bundles the client and serves it, and the page at `/?server=ws://…`. @param policy the page's Content-Security-Policy. */
+/** Bundles the client and serves it, and the page at `/?server=ws://…` (`&without`: standing offers). @param policy the page's Content-Security-Policy. */
 export async function startClientSite(policy?: string): Promise<ClientSite> {
   const entry = join(root, "src/client/peer-stream.ts");
   const { outputs } = await Bun.build({ entrypoints: [entry], target: "browser" });

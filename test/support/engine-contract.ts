@@ -16,6 +16,7 @@ import { describeLobbies } from "./lobby-contract.ts";
 import { describeSanctions } from "./sanction-contract.ts";
 import { describeOperatorView } from "./operator-view-contract.ts";
 import { describeShownFacts } from "./shown-facts-contract.ts";
+import { describeStandby } from "./standby-contract.ts";
 import { until } from "./until.ts";
 import { createVirtualSystem } from "./virtual-system.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -1234,5 +1235,6 @@ export function describeEngine(name: string, open: OpenEngine) {
   describeOperatorView(name, open);
   describeShownFacts(name, open);
   describeMeetings(name, open);
+  describeStandby(name, open);
   describeSanctions(name, open);
 }

@@ -19,6 +19,7 @@ export const engineOptions: EngineOptions = {
     votesPerHour: 10,
   },
   avoidsMax: 1024,
+  standby: { bytesMax: 1_000_000, bytesPerAddressMax: 300_000 },
   blocks: { blockersMax: 1000, blockersPerAddressMax: 100 },
   relax: { languageAfterMs: 5000, anybodyAfterMs: 10_000 },
 };

@@ -11,6 +11,7 @@ import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket
 import { createDimensions, type Want } from "../../src/domain/facts.ts";
 import { laneDimension, laneName } from "../../src/domain/lanes.ts";
 import { dimensions } from "./facts-contract.ts";
+import { offerNamed } from "./standby-contract.ts";
 import {
   createWorld,
   type Asked,
@@ -48,6 +49,8 @@ interface Member {
   since: number | undefined;
   /** How many of the peer's events have been accounted for. */
   read: number;
+  /** The description of the last offer that it has left with the ticket that it has. */
+  standing: string | undefined;
   room: string | undefined;
 }
 
@@ -62,6 +65,10 @@ interface Model {
   ends: Map<string, number>;
   /** Room → when it has ended: not before the first time, nor after the second one. */
   ended: Map<string, [number, number]>;
+  /** How many offers were left. */
+  left: number;
+  /** The descriptions of those that somebody was sent. */
+  sent: Set<string>;
   /** Room → the names of those who ask to meet again whom they met there. */
   askedAgain: Map<string, Set<string>>;
   /** When the histories were last held against each other. */
@@ -135,16 +142,64 @@ function avoid(
   avoids.set(key(one, other), Math.max(avoids.get(key(one, other)) ?? 0, until));
 }
 
+/** What the members of a room were told when it began. */
+interface Beginning {
+  mode: string;
+  offer?: string | undefined;
+  isStanding?: boolean;
+}
+
+/**
+ * Of those who were paired whoever had left an offer makes it, and the other one was sent the last one that was left: once, and nobody else was. Who had
+ * none was told of none.
+ * @param firsts the first room of each since then: an offer is for that one alone.
+ */
+function checkOffers(
+  model: Model,
+  beginnings: ReadonlyMap<string, Beginning>,
+  firsts: ReadonlyMap<Member, string>,
+) {
+  for (const [roomId, { mode, offer, isStanding = false }] of beginnings) {
+    const roles = [...(model.rooms.get(roomId) ?? [])];
+    if (roles.length < 2) continue;
+    const owners = model.members.filter(
+      (member) =>
+        firsts.get(member) === roomId &&
+        member.standing !== undefined &&
+        // Two who meet again do so in the mode of their last room.
+        member.asked.mode === mode,
+    );
+    const [impolite] = roles.flatMap(([name, role]) => (role === "impolite" ? [name] : []));
+    const used = owners.find(({ peer }) => peer.name === impolite);
+    expect({ roomId, offer, isStanding }).toEqual({
+      roomId,
+      offer: used?.standing,
+      isStanding: owners.length > 0,
+    });
+    if (offer === undefined) continue;
+    expect(model.sent.has(offer)).toBe(false);
+    model.sent.add(offer);
+  }
+  for (const member of firsts.keys()) member.standing = undefined;
+}
+
 /** Reads what everybody was told since, and holds every invariant. */
 async function audit(model: Model, world: World) {
   const now = world.system.elapsed();
   const barred = ({ person: a }: Member, { person: b }: Member) =>
     a === b || Math.max(model.avoids.get(key(a, b)) ?? 0, model.avoids.get(key(b, a)) ?? 0) > now;
 
+  const beginnings = new Map<string, Beginning>();
+  const firsts = new Map<Member, string>();
   for (const member of model.members) {
     const { peer } = member;
     for (const { event } of peer.told.slice(member.read)) {
       if (event.type === "create-offer" || event.type === "wait-for-offer") {
+        const beginning = beginnings.get(event.roomId) ?? { mode: event.mode };
+        if ("offer" in event) beginning.offer = event.offer.sdp;
+        if ("standing" in event) beginning.isStanding = event.standing;
+        beginnings.set(event.roomId, beginning);
+        if (!firsts.has(member)) firsts.set(member, event.roomId);
         const room = model.rooms.get(event.roomId) ?? new Map();
         room.set(peer.name, event.polite ? "polite" : "impolite");
         model.rooms.set(event.roomId, room);
@@ -158,6 +213,7 @@ async function audit(model: Model, world: World) {
     }
     member.read = peer.told.length;
   }
+  checkOffers(model, beginnings, firsts);
 
   // Who is online in a lobby is who joined it last.
   for (const lobby of lobbies) {
@@ -399,6 +455,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         someone.map((who) =>
           command(`join ${JSON.stringify(asked)}`, who, async (member, _, world) => {
             const standing = await world.engine.status(member.peer.caller);
+            if (asked.mode !== member.asked.mode) member.standing = undefined;
             const answer = await member.peer.join(asked);
             const took = "status" in standing && standing.status !== "paired";
             if (took && (answer === "waiting" || answer === "paired")) member.asked = asked;
@@ -439,9 +496,24 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         ),
       ),
     ),
+    ...[false, false, true].map((takenBack) =>
+      someone.map((who) =>
+        command(takenBack ? "take back" : "stand by", who, async (member, model, world) => {
+          const { caller, name } = member.peer;
+          const before = await world.engine.status(caller);
+          const isWaiting = "status" in before && before.status === "waiting" && member.present;
+          const kept = !takenBack && isWaiting && member.asked.mode !== "text";
+          const offer = takenBack ? null : offerNamed(`${name} ${model.left}`);
+          expect(await world.signaling.standby(caller, offer)).toEqual({ kept });
+          model.left += 1;
+          member.standing = kept ? offer?.sdp : undefined;
+        }),
+      ),
+    ),
     someone.map((who) =>
       command("leave", who, (member, model) => {
         askNoMore(model, member);
+        member.standing = undefined;
         return member.peer.leave();
       }),
     ),
@@ -468,6 +540,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       command("drop", who, async (member, _, world) => {
         if (member.present) member.awaySince = world.system.elapsed();
         member.present = false;
+        member.standing = undefined;
         await member.peer.drop();
       }),
     ),
@@ -483,6 +556,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
     ),
     someone.map((who) =>
       command("open a second tab", who, async (member, _, world) => {
+        member.standing = undefined;
         await comeBack(member, world, { lastEventId: undefined });
       }),
     ),
@@ -541,6 +615,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
               },
               since: undefined,
               read: 0,
+              standing: undefined,
               room: undefined,
             });
           const model: Model = {
@@ -550,6 +625,8 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
             rooms: new Map(),
             ends: new Map(),
             ended: new Map(),
+            left: 0,
+            sent: new Set(),
             askedAgain: new Map(),
             auditedAt: world.system.elapsed(),
           };

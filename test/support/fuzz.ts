@@ -156,6 +156,14 @@ function inputs(roomIds: readonly string[]): Record<string, Arbitrary<unknown>> 
     offer: description,
     answer: description,
     addIceCandidate: record({ id, roomId, candidate }),
+    standby: record({
+      id,
+      offer: mostly(
+        fc.option(
+          record({ sdp, candidates: mostly(fc.array(mostly(candidate), { maxLength: 33 })) }),
+        ),
+      ),
+    }),
     say: record({ id, roomId, text: mostly(nastyText) }),
     typing: record({ id, roomId, typing: mostly(fc.boolean()) }),
     media: record({ id, roomId, audio: mostly(fc.boolean()), video: mostly(fc.boolean()) }),

@@ -9,12 +9,13 @@ import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd, Session } from "../../domain/session.ts";
 import { knowsRoom, statusOf } from "../../domain/session.ts";
+import type { OfferKept } from "../../domain/standby.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as presence from "../../domain/presence.ts";
 import * as transitions from "../../domain/transitions.ts";
 import type { MaybePromise } from "../../maybe-promise.ts";
-import type { CaseAnswer, Media, Stats, Status } from "../../protocol.ts";
+import type { CaseAnswer, Media, StandingOffer, Stats, Status } from "../../protocol.ts";
 import { steadyClock, type System } from "../../system.ts";
 import { eligibleMax } from "../constants.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
@@ -30,7 +31,6 @@ import type {
   PairRequest,
   Reported,
   Stream,
-  TicketVersion,
 } from "../engine.ts";
 import { isBarred } from "./avoidance.ts";
 import { takeDue } from "./deadlines.ts";
@@ -160,6 +160,12 @@ class MemoryEngine implements Engine {
     );
   }
 
+  standby(caller: Caller, offer: StandingOffer | null): OfferKept | Rejection {
+    return this.#carryOut<OfferKept>(caller, notKept, (session) =>
+      this.#store.offers.leave(session, offer),
+    );
+  }
+
   matchOptions(sessionId: string): MatchOptions | undefined {
     const session = this.#store.get(sessionId);
     const ticket = session?.value.ticket;
@@ -168,8 +174,8 @@ class MemoryEngine implements Engine {
   }
 
   pair(request: PairRequest): boolean {
-    const impolite = this.#current(request.impolite);
-    const polite = this.#current(request.polite);
+    const impolite = this.#store.ticketAt(request.impolite);
+    const polite = this.#store.ticketAt(request.polite);
     if (!impolite || !polite || impolite === polite || isBarred(impolite.person, polite.person))
       return false;
     const around = this.#surroundings();
@@ -370,12 +376,6 @@ class MemoryEngine implements Engine {
     return result;
   }
 
-  /** The session whose ticket this is, if it is still this version. */
-  #current({ sessionId, revision }: TicketVersion): StoredSession | undefined {
-    const session = this.#store.get(sessionId);
-    return session?.value.ticket?.revision === revision ? session : undefined;
-  }
-
   #expireGrace(session: StoredSession): string[] {
     session.scheduled = undefined;
     const partner = this.#store.partnerOf(session);
@@ -393,5 +393,6 @@ class MemoryEngine implements Engine {
 
 const notSubscribed = reject("not-subscribed");
 const notInRoom = reject("not-in-room");
+const notKept = { kept: false };
 const deliveredResult = { delivered: true };
 const droppedResult = { delivered: false };

@@ -1,6 +1,6 @@
 /** The sessions in memory, with all that is derived from them: lobby index, counts, deadlines. It applies changes. */
 import type { Avoidance, Change, RoomChange } from "../../domain/change.ts";
-import { stageOf, toLogText } from "../../domain/event-log.ts";
+import { stageOf, toLogText, withOffer } from "../../domain/event-log.ts";
 import { lobbyOf } from "../../domain/lobby.ts";
 import type { Subject } from "../../domain/moderation.ts";
 import { partnerIdOf, withStanding, type RoomEnd, type Session } from "../../domain/session.ts";
@@ -8,19 +8,21 @@ import type { Before } from "../../domain/lifecycle.ts";
 import { nextRelaxation } from "../../domain/ticket.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
-import type { EngineOptions } from "../engine.ts";
+import type { EngineOptions, TicketVersion } from "../engine.ts";
 import { Account } from "./account.ts";
 import { createAvoidanceGraph, type AvoidanceGraph } from "./avoidance.ts";
 import { BlockerRetention } from "./blocker-retention.ts";
 import { cancel, Deadlines, type Cooldown } from "./deadlines.ts";
 import { Lobbies } from "./lobbies.ts";
 import { LobbyIndex } from "./lobby-index.ts";
+import { StandingOffers } from "./standing-offers.ts";
 import { StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 
 export class SessionStore {
   readonly lobby: LobbyIndex<StoredSession>;
   readonly lobbies = new Lobbies();
   readonly deadlines: Deadlines;
+  readonly offers: StandingOffers;
   onRoomEnded: (end: RoomEnd) => void = () => {};
   /** Called before a change is applied, if there is anybody to tell. */
   onChange: ((change: Change<unknown>, before: Before) => void) | undefined;
@@ -39,6 +41,7 @@ export class SessionStore {
     this.deadlines = new Deadlines(notifier);
     this.#avoidance = createAvoidanceGraph(options.avoidsMax);
     this.#blockers = new BlockerRetention(options.blocks);
+    this.offers = new StandingOffers(options.standby);
     this.#retentionMs = Math.max(retentionMsMin, options.skipCooldownMs);
   }
 
@@ -49,6 +52,12 @@ export class SessionStore {
 
   get(id: string): StoredSession | undefined {
     return this.#sessions.get(id);
+  }
+
+  /** The session whose ticket this is, if it is still this version. */
+  ticketAt({ sessionId, revision }: TicketVersion): StoredSession | undefined {
+    const session = this.#sessions.get(sessionId);
+    return session?.value.ticket?.revision === revision ? session : undefined;
   }
 
   create(id: string, addressHash: string | undefined, account: string | undefined): StoredSession {
@@ -98,6 +107,7 @@ export class SessionStore {
   clear(): void {
     this.#sessions.clear();
     this.#accounts.clear();
+    this.offers.clear();
   }
 
   // -------------------------------------------------------------------------------------------
@@ -116,6 +126,9 @@ export class SessionStore {
     const { partner: nextPartner, avoidances, room, events, result } = change;
     if (nextPartner && !partner) throw new Error("a partner that is changed must be given");
     this.onChange?.(change, { member: member.value, partner: partner?.value });
+    // Before it is dropped by the change.
+    const { offerOf } = events.find((one) => one.offerOf !== undefined) ?? {};
+    const offer = offerOf === undefined ? undefined : this.offers.of(offerOf);
     this.#replace(member, change.member);
     if (partner && nextPartner) this.#replace(partner, nextPartner);
     for (const avoidance of avoidances) this.#avoid(avoidance);
@@ -124,9 +137,11 @@ export class SessionStore {
     if (room) this.#changeRoom(room);
     let isMemberToRead = false;
     let isPartnerToRead = false;
-    for (const { sessionId, event } of events) {
+    for (const { sessionId, event, offerOf: withOfferOf } of events) {
       const isForMember = sessionId === member.id;
-      const text = toLogText(event);
+      const complete = toLogText(event);
+      const text =
+        withOfferOf === undefined || offer === undefined ? complete : withOffer(complete, offer);
       (isForMember ? member : partner)?.log?.append(text, stageOf(text));
       if (isForMember) isMemberToRead = true;
       else isPartnerToRead = true;
@@ -142,6 +157,7 @@ export class SessionStore {
     if (stored.indexEntries && (before.ticket !== next.ticket || !next.present))
       this.#unindex(stored);
     stored.value = next;
+    if (before.standby && !next.standby) this.offers.drop(next.id);
     // What is the same as before may be out of date: see `StoredSession.current`.
     if (stored.account && withStanding(next, before) !== next) stored.account.standing = next;
     this.#countPresence(before, next);

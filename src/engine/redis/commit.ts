@@ -1,5 +1,6 @@
 /** What is to be committed, as commit.lua takes it, and what the sessions are afterwards. */
-import { accountFields, type Fields } from "./session-codec.ts";
+import type { StandbyLimits } from "../engine.ts";
+import { accountFields, decodeStandby, encodeStandby, type Fields } from "./session-codec.ts";
 import type { SessionDraft, Transaction } from "./transaction.ts";
 
 /** What `commit.lua` carries out. */
@@ -9,6 +10,8 @@ export interface Commit {
   due: readonly string[];
   /** Two persons, and two more for each further pair, between whom there must be no block. */
   unblocked: readonly string[];
+  /** A standing offer that is to be kept, as `standingArguments`; or nothing. */
+  standing: readonly string[];
   commands: readonly (readonly string[])[];
   /** Tickets whose options are to be returned. */
   looking: readonly Looking[];
@@ -48,9 +51,24 @@ export type RecordedMutation = [sessionId: string, mutationId: string, result: s
 /** A log to read before any event is appended; `null`: only its last offset. */
 export type LogRead = [sessionId: string, after: number | null];
 
+/** Whose it is, the offer as JSON, and what it counts for, what the one before has counted for, and the bounds: see standing_offers.lua. */
+export function standingArguments(
+  { before, value }: SessionDraft,
+  json: string,
+  { bytesMax, bytesPerAddressMax }: StandbyLimits,
+): string[] {
+  if (!value.standby) return [];
+  const [bytes, address] = encodeStandby(value.standby);
+  const [bytesBefore, addressBefore] = encodeStandby(
+    decodeStandby(before["standby"]) ?? { bytes: 0, addressHash: undefined },
+  );
+  const bounds = [String(bytesMax), String(bytesPerAddressMax)];
+  return [value.id, json, address, bytes, addressBefore, bytesBefore, ...bounds];
+}
+
 /** A commit as the arguments of commit.lua, after `ids`: each list after its length. */
 export function commitArguments(ids: readonly string[], commit: Commit): string[] {
-  const { sessions, due, unblocked, reads, commands, looking } = commit;
+  const { sessions, due, unblocked, standing, reads, commands, looking } = commit;
   const args: string[] = [];
   const putList = (list: readonly string[]) => void args.push(String(list.length), ...list);
   putList(ids);
@@ -67,6 +85,7 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
   }
   putList(due);
   putList(unblocked);
+  putList(standing);
   args.push(reads?.[0] ?? "", String(reads?.[1] ?? ""));
   args.push(String(commands.length));
   for (const command of commands) putList(command);

@@ -29,6 +29,10 @@ const patterns = {
   results: "a:{}",
   /** sorted set: whom a person avoids (see `personOf`), by when that ends (epoch milliseconds, `+inf`: a block). Expires as that does. */
   avoidances: "v:{}",
+  /** string: the standing offer of a session that waits, as JSON. Deleted with its ticket, or before. */
+  standingOffer: "o:{}",
+  /** hash: address hash → bytes of the standing offers of those who came from there; `all` → those of all together. */
+  standingBytes: "standing",
   /** set: the rooms of a mode, those of all lobbies. */
   rooms: "rooms:{}",
   /** set: the sessions with an open stream, those of all lobbies. */

@@ -139,7 +139,7 @@ export class Moves {
     const graceUntil = to.now() + this.#parts.options.graceMs;
     const copy = encodeSession({
       ...stored,
-      value: { ...value, present: false, graceUntil },
+      value: { ...value, present: false, standby: undefined, graceUntil },
       streams: [],
       epoch: undefined,
       terms: undefined,

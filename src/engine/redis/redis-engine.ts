@@ -4,15 +4,13 @@
  * there; as the lobby grows, further shards open (openings.ts), and who would wait in vain in one of them is moved to another
  * (moves.ts). What belongs to the whole site (suspensions, the sockets of an address, the key of address hashes) is in shard 0.
  */
-import type { Moved } from "../../domain/change.ts";
 import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, type Rejection } from "../../domain/rejection.ts";
 import type { Room, RoomEnd } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
-import type { Confirmed, Ended } from "../../domain/transitions.ts";
-import type { Media, Stats, Status } from "../../protocol.ts";
+import type { Media, StandingOffer, Stats } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
@@ -228,12 +226,16 @@ export class RedisEngine implements Engine {
   // -------------------------------------------------------------------------------------------
   // Verbs
 
-  status(caller: Caller): Promise<{ status: Status; roomId?: string } | Rejection> {
+  status(caller: Caller): ReturnType<Engine["status"]> {
     return this.#at(caller.sessionId, (shard) => shard.status(caller));
   }
 
-  enqueue(caller: Caller, asked?: Wishes): Promise<Moved | Rejection> {
+  enqueue(caller: Caller, asked?: Wishes): ReturnType<Engine["enqueue"]> {
     return this.#at(caller.sessionId, (shard) => shard.enqueue(caller, asked));
+  }
+
+  standby(caller: Caller, offer: StandingOffer | null): ReturnType<Engine["standby"]> {
+    return this.#at(caller.sessionId, (shard) => shard.standby(caller, offer));
   }
 
   async matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {
@@ -254,11 +256,11 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
-  confirm(caller: Caller, roomId: string): Promise<Confirmed | Rejection> {
+  confirm(caller: Caller, roomId: string): ReturnType<Engine["confirm"]> {
     return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId));
   }
 
-  end(caller: Caller, request: EndRequest): Promise<Ended | Rejection> {
+  end(caller: Caller, request: EndRequest): ReturnType<Engine["end"]> {
     return this.#at(caller.sessionId, (shard) => shard.end(caller, request));
   }
 
@@ -279,7 +281,7 @@ export class RedisEngine implements Engine {
     });
   }
 
-  again(caller: Caller, roomId: string, id: string): Promise<Moved | Rejection> {
+  again(caller: Caller, roomId: string, id: string): ReturnType<Engine["again"]> {
     return this.#at(caller.sessionId, (shard) => shard.again(caller, roomId, id));
   }
 

@@ -30,6 +30,7 @@ import relaySignals from "./lua/relay_signals.lua" with { type: "text" };
 import setOpenShards from "./lua/set_open_shards.lua" with { type: "text" };
 import scanOnline from "./lua/scan_online.lua" with { type: "text" };
 import sessionsAsTheyAre from "./lua/sessions_as_they_are.lua" with { type: "text" };
+import standingOffers from "./lua/standing_offers.lua" with { type: "text" };
 import tell from "./lua/tell.lua" with { type: "text" };
 import tellVerdict from "./lua/tell_verdict.lua" with { type: "text" };
 
@@ -103,7 +104,7 @@ export type Committed = [
   missed: string[],
   /**
    * Of each session that has changed: the offset of the last event that was appended to its log, 0 without any; and these events if
-   * they contain counts.
+   * they contain counts or a standing offer, which only the script knows.
    */
   stored: [id: string, last: number, formatted: string[] | null][],
   /** The options of each ticket that looks for a partner now, without itself. */
@@ -166,6 +167,7 @@ export const scripts = {
     | Committed
     | ["changed", SessionsRead]
     | ["carried out"]
+    | ["full"]
     | ["blocked", one: string, other: string]
     | ["moved"]
   >()(
@@ -193,6 +195,7 @@ export const scripts = {
       tell,
       keepBlocker,
       countInLobby,
+      standingOffers,
       commit,
     ].join("\n"),
   ),
@@ -211,7 +214,7 @@ export const scripts = {
       "tickets",
       "mode",
     ],
-    [keepBlocker, fits, countInLobby, depart].join("\n"),
+    [keepBlocker, fits, countInLobby, standingOffers, depart].join("\n"),
   ),
   eligible: defineScript<Eligible>("no-writes")(
     ["session", "now", "max"],

@@ -10,6 +10,7 @@ import {
   type PastRoom,
   type Room,
   type Session,
+  type Standby,
   type WarningEvent,
 } from "../../domain/session.ts";
 import type { Conduct } from "../../domain/conduct.ts";
@@ -88,6 +89,7 @@ export function decodeSession(id: string, fields: Fields): StoredSession {
       generation: Number(fields["generation"] ?? 0),
       ticket: ticket && { ...ticket, required: undefined, revision },
       room: parse<Room>(fields["room"]),
+      standby: decodeStandby(fields["standby"]),
       wishes: parse<Wishes>(fields["wishes"]),
       queuedSince: number(fields["queued"]),
       recentRooms: parse<PastRoom[]>(fields["recent"]) ?? [],
@@ -139,6 +141,7 @@ export function encodeSession(stored: StoredSession): StoredFields {
     room: json(room),
     in: room?.id,
     partner: room && partnerIdOf(value.id, room),
+    standby: value.standby && encodeStandby(value.standby).join(" "),
     wishes: json(value.wishes),
     queued: text(value.queuedSince),
     recent: recentRooms.length === 0 ? undefined : json(recentRooms),
@@ -154,6 +157,17 @@ export function encodeSession(stored: StoredSession): StoredFields {
     avoidances: text(stored.avoidanceCount || undefined),
     blocks: stored.blocks ? "1" : undefined,
   };
+}
+
+/** Bytes and address, which depart.lua reads as well. */
+export const encodeStandby = ({ bytes, addressHash = "" }: Standby): [string, string] => [
+  String(bytes),
+  addressHash,
+];
+
+export function decodeStandby(field: string | undefined): Standby | undefined {
+  const [, bytes, addressHash] = /^(\d+) (.*)$/.exec(field ?? "") ?? [];
+  return bytes === undefined ? undefined : { bytes: Number(bytes), addressHash };
 }
 
 /** What a ticket states and refuses as scripts read it: see fits.lua. */

@@ -22,7 +22,8 @@ import {
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
 import * as transitions from "../../domain/transitions.ts";
-import type { Media, Stats, Status } from "../../protocol.ts";
+import { leaveOffer, measured, type OfferKept } from "../../domain/standby.ts";
+import type { Media, StandingOffer, Stats, Status } from "../../protocol.ts";
 import { DeadlineNotifier } from "../deadline-notifier.ts";
 import type {
   Attached,
@@ -200,6 +201,15 @@ export class Shard {
     return this.transactor.forCaller<Moved>(caller, unknown, ({ value }) =>
       transitions.enqueue(value, asked, this.transactor.surroundings()),
     );
+  }
+
+  /** See `Engine.standby`. */
+  standby(caller: Caller, offer: StandingOffer | null): Promise<OfferKept | Rejection> {
+    const left = offer === null ? undefined : measured(offer);
+    return this.transactor.forCaller<OfferKept>(caller, { kept: false }, (draft, transaction) => {
+      if (left) transaction.standing = [caller.sessionId, left.json];
+      return leaveOffer(draft.value, left, () => !transaction.isFull);
+    });
   }
 
   matchOptions(sessionId: string, asEntered?: boolean): Promise<MatchOptions | undefined> {

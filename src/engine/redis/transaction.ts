@@ -23,7 +23,13 @@ import {
 import { accepts, forEachIndexTerm, nextRelaxation, type Wishes } from "../../domain/ticket.ts";
 import { tokenLifeMs } from "../constants.ts";
 import type { EngineOptions } from "../engine.ts";
-import { toSessionCommit, type Commit, type LogRead, type RecordedMutation } from "./commit.ts";
+import {
+  standingArguments,
+  toSessionCommit,
+  type Commit,
+  type LogRead,
+  type RecordedMutation,
+} from "./commit.ts";
 import { lifecycleMax } from "./constants.ts";
 import { encodeDeadline, type Deadline } from "./deadlines.ts";
 import type { Keys } from "./keys.ts";
@@ -33,6 +39,7 @@ import {
   decodeSession,
   encodeFit,
   encodeSession,
+  encodeStandby,
   fieldsOf,
   type Fields,
   type StoredFields,
@@ -81,6 +88,10 @@ export class Transaction {
   readonly unblocked: string[] = [];
   /** Avoidances that end. */
   readonly cooldowns: Cooldown[] = [];
+  /** Whether a commit has found no room for its standing offer. */
+  isFull = false;
+  /** The session that leaves a standing offer, and that as JSON. */
+  standing: readonly [sessionId: string, json: string] | undefined;
   /** Whether there are lifecycle events to tell. */
   tells = false;
   /** Further commands, carried out before events are appended. */
@@ -176,13 +187,15 @@ export class Transaction {
     this.commands.push(["tell", String(lifecycleMax), ...texts]);
   }
 
-  #append({ sessionId, event }: AddressedEvent): void {
+  #append({ sessionId, event, offerOf }: AddressedEvent): void {
     const draft = this.getOrCreate(sessionId);
     if (draft.epoch === undefined) return;
     const text = toLogText(event);
     const wishes = draft.value.ticket?.wishes;
     const hasCounts = event.type === "lobby" && wishes;
-    draft.events.push(hasCounts ? withCounts(text, wishes, event) : text);
+    // commit.lua adds the offer.
+    if (offerOf !== undefined) draft.events.push(`@${offerOf}\n${text}`);
+    else draft.events.push(hasCounts ? withCounts(text, wishes, event) : text);
   }
 
   #replace(draft: SessionDraft, next: Session): void {
@@ -191,6 +204,10 @@ export class Transaction {
     if (mayMeetBy(before, next)) this.mayMeet.push(draft);
     if (draft.terms && (before.ticket !== next.ticket || !next.present)) this.#unlist(draft);
     draft.value = next;
+    if (before.standby && before.standby !== next.standby) {
+      const [bytes, address] = encodeStandby(before.standby);
+      this.commands.push(["drop_standing", next.id, address, bytes]);
+    }
     if (next.present && next.ticket && !draft.terms) this.#list(draft);
     if (before.graceUntil !== next.graceUntil) {
       const deadline: Deadline = { kind: "grace", sessionId: next.id };
@@ -332,6 +349,11 @@ export class Transaction {
     for (const draft of drafts) this.#renameLogs(draft);
     const sessions = drafts.flatMap((draft) => toSessionCommit(draft) ?? []);
     const { commands, record: result, reads, unblocked } = this;
+    const [leaving, offer] = this.standing ?? [];
+    const standing =
+      leaving === undefined || offer === undefined
+        ? []
+        : standingArguments(this.getOrCreate(leaving), offer, this.#parts.options.standby);
     for (const [field, by] of this.#counted)
       if (by !== 0) commands.push(["count_in_lobby", ...field.split("\n"), String(by)]);
     const isEmpty =
@@ -346,7 +368,8 @@ export class Transaction {
       const { value, terms = [], fit } = this.getOrCreate(id);
       return { id, person: personOf(value), terms, fit: fit?.fit };
     });
-    return { sessions, due: this.#due, unblocked, commands, looking: lookingAt, result, reads };
+    const due = this.#due;
+    return { sessions, due, unblocked, standing, commands, looking: lookingAt, result, reads };
   }
 
   /** Wherever a node may append to a log by its name, but must no longer do so as it does. */

@@ -150,9 +150,11 @@ export class Transactor {
     let read = this.#known(request);
     let isGuess = read !== undefined;
     const blocks: Blocks = new Set();
+    let isFull = false;
     for (let tries = 0; tries < triesMax; tries++) {
       read ??= await this.#read(request);
       const transaction = new Transaction(this.#parts, read, request.due);
+      transaction.isFull = isFull;
       const past = mutation && this.#freshResult(transaction.recorded);
       if (past !== undefined) return this.#inOrder(transaction, request, past as T);
       const acted = act(transaction);
@@ -173,6 +175,7 @@ export class Transactor {
       read = outcome?.[0] === "changed" ? outcome[1] : undefined;
       isGuess = false;
       if (outcome?.[0] === "carried out") return result;
+      if (outcome?.[0] === "full") isFull = true;
       if (outcome?.[0] === "moved") throw new SessionMoved();
       if (outcome?.[0] === "blocked") blocks.add(blockBetween(outcome[1], outcome[2]));
       if (!commit || outcome?.[0] !== "committed") continue;

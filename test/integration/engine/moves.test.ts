@@ -1,6 +1,7 @@
 /** Moves of sessions from shard to shard that are cut off between their steps: the session is whole in one of the two. */
 import { afterAll, expect, test } from "bun:test";
 import { isRejection } from "../../../src/domain/rejection.ts";
+import { measured } from "../../../src/domain/standby.ts";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { Moves } from "../../../src/engine/redis/moves.ts";
 import { Openings } from "../../../src/engine/redis/openings.ts";
@@ -9,6 +10,7 @@ import { Shard } from "../../../src/engine/redis/shard.ts";
 import type { Stats } from "../../../src/protocol.ts";
 import { createSystem } from "../../../src/system.ts";
 import { engineOptions as options } from "../../support/engine-options.ts";
+import { offerNamed } from "../../support/standby-contract.ts";
 import { startRedis } from "../../support/redis.ts";
 
 const redis = await startRedis(["--appendonly", "no"]);
@@ -150,6 +152,32 @@ test("a session that is moved waits where it has come to, as it was, and nowhere
   await first.end({ sessionId: alice, generation }, { ending: "leave" });
   await enter(first, alice, generation);
   expect(await first.status({ sessionId: alice, generation })).toEqual({ status: "idle" });
+});
+
+test("a standing offer stays behind when its session is moved, and leaves nothing there", async () => {
+  await using site = await twoShards();
+  const { first, second, moves } = site;
+  const { stream } = await attach(second, alice);
+  await enter(second, alice, stream.generation);
+  const caller = { sessionId: alice, generation: stream.generation };
+  expect(await second.standby(caller, offerNamed("alice"))).toEqual({ kept: true });
+  const { keys } = second.node;
+  const left = () =>
+    Promise.all(
+      [keys.standingOffer(alice), keys.standingBytes()].map((key) =>
+        second.node.command("EXISTS", key),
+      ),
+    );
+  expect(await left()).toEqual([1, 1]);
+  expect(await moves.move(alice, second, first)).toBe(true);
+  expect(await left()).toEqual([0, 0]);
+  const { stream: anew } = await attach(first, alice, 1);
+  const back = { sessionId: alice, generation: anew.generation };
+  // It is taken for none, so that this replaces none.
+  expect(await first.standby(back, offerNamed("anew"))).toEqual({ kept: true });
+  expect(await first.node.command("HGET", first.node.keys.standingBytes(), "all")).toBe(
+    String(measured(offerNamed("anew")).bytes),
+  );
 });
 
 test("a move that is cut off before the session is replaced changes nothing for anybody", async () => {

@@ -10,6 +10,7 @@ import { createSystem, steadyClock } from "../../../src/system.ts";
 import { engineOptions } from "../../support/engine-options.ts";
 import { dimensions } from "../../support/facts-contract.ts";
 import { enginesOn, startRedis, type Redis } from "../../support/redis.ts";
+import { offerNamed } from "../../support/standby-contract.ts";
 import { until } from "../../support/until.ts";
 import { createVirtualSystem, type VirtualSystem } from "../../support/virtual-system.ts";
 
@@ -23,6 +24,8 @@ const lives = {
   log: quarterHourMs,
   results: quarterHourMs,
   avoidances: quarterHourMs,
+  standingOffer: 0,
+  standingBytes: 0,
   rooms: 0,
   online: 0,
   lobby: 0,
@@ -118,7 +121,9 @@ async function nodeThatDies(redis: Redis, system: VirtualSystem, prefix: string,
   await doomed.detach(await attach(doomed, "is absent already"));
   await attach(doomed, "waits", "account of the dead");
   const wishes = { ...defaultWishes, lobby: "rome" };
-  await doomed.enqueue({ sessionId: "waits", generation: 1 }, wishes);
+  const waiting = { sessionId: "waits", generation: 1 };
+  await doomed.enqueue(waiting, wishes);
+  expect(await doomed.standby(waiting, offerNamed("waits"))).toEqual({ kept: true });
   expect(await doomed.addresses.admit("an address", 60, 5)).toMatchObject({ kind: "admitted" });
   await doomed.close();
   const keys = createKeys(prefix);
@@ -158,6 +163,7 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
     const wishes = { ...defaultWishes, mode, interests, facts, wants, ...lobby };
     const caller = { sessionId, generation: 1, mutationId: "join" };
     await engine.enqueue(caller, wishes);
+    await engine.standby(caller, offerNamed(sessionId));
     const found = await engine.matchOptions(sessionId);
     const [polite] = found?.eligible ?? [];
     if (!found || !polite) continue;
@@ -188,6 +194,8 @@ test("when everybody has gone nothing stays in Redis but what is meant to last",
       { of: n % 2 > 0 ? "country" : "topics", in: ["rock"] },
     ];
     await engine.enqueue({ sessionId, generation: 1 }, { ...defaultWishes, facts, wants });
+    const caller = { sessionId, generation: 1 };
+    expect(await engine.standby(caller, offerNamed(sessionId))).toEqual({ kept: true });
   }
   const { factBits, termPlaces, places, takenPlaces } = createKeys(prefix);
   for (const pattern of [factBits("*", "*"), termPlaces("*", "fact", "*"), places("*")])

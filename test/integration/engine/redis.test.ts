@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { defaultWishes } from "../../../src/domain/ticket.ts";
 import { isRejection } from "../../../src/domain/rejection.ts";
 import { createLobby } from "../../../src/app/peer-stream.ts";
+import type { Policy } from "../../../src/domain/matchmaker.ts";
 import type { Caller, Engine, Stream } from "../../../src/engine/engine.ts";
 import { createRedisEngine } from "../../../src/engine/redis/redis-engine.ts";
 import type { RedisOptions } from "../../../src/engine/redis/redis-options.ts";
@@ -15,6 +16,7 @@ import { dimensions } from "../../support/facts-contract.ts";
 import { describeEngine } from "../../support/engine-contract.ts";
 import { expectForgottenToBeAttributed } from "../../support/forgotten.ts";
 import { describeProperties } from "../../support/engine-properties.ts";
+import { offerNamed } from "../../support/standby-contract.ts";
 import { until } from "../../support/until.ts";
 
 /** A history takes a thousand round trips and more. */
@@ -163,6 +165,52 @@ test.each([
     await engines.close();
   },
 );
+
+test("a standing offer is one round, is read by no look, and a pairing that has one takes no further round", async () => {
+  await using redis = await startRedis(["--appendonly", "no"]);
+  const engines = enginesOn(redis);
+  const system = createVirtualSystem();
+  const engine = engines.open(system, { ...engineOptions, skipCooldownMs: 0 });
+  const log = { debug() {}, info() {}, warn() {}, error() {}, bug: console.error };
+  const ice = { stunUrls: [], turnUrls: [], turnTtlS: 300 };
+  // Whoever is chosen, several were on offer.
+  const policy: Policy = (_, eligible) => (eligible.length < 3 ? undefined : eligible[0]);
+  const { signaling } = createLobby({ engine, system, policy, log, ice });
+  const wishes = { ...defaultWishes, interests: [], languages: [] };
+  const stats = async () => {
+    const text = await redis.cli("info", "commandstats");
+    const calls = (command: string) =>
+      Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(text)?.[1] ?? 0);
+    return { rounds: calls("evalsha") + calls("eval"), offersRead: calls("get") };
+  };
+  for (const loaded of [false, true])
+    for (let n = 0; n < 4; n++) {
+      const sessionId = `${loaded} ${n}`;
+      const attached = await engine.attach({
+        sessionId,
+        generation: 0,
+        addressHash: "",
+        wake() {},
+      });
+      if (isRejection(attached)) throw new Error(attached.reason);
+      const caller = { sessionId, generation: attached.stream.generation };
+      await redis.cli("config", "resetstat");
+      const status = n < 3 ? "waiting" : "paired";
+      expect(await signaling.join(caller, wishes)).toEqual({ status });
+      // The first ones bring the scripts along.
+      if (loaded)
+        expect(await stats()).toEqual({ rounds: n < 3 ? 1 : 2, offersRead: n < 3 ? 0 : 1 });
+      await redis.cli("config", "resetstat");
+      const offer = offerNamed(sessionId, 40_960);
+      const kept = n < 3;
+      expect(await signaling.standby(caller, offer)).toEqual({ kept });
+      if (loaded) expect(await stats()).toEqual({ rounds: 1, offersRead: 0 });
+      if (n === 3 && !loaded)
+        for (let other = 0; other < 4; other++)
+          await engine.end({ sessionId: `${loaded} ${other}`, generation: 1 }, { ending: "leave" });
+    }
+  await engines.close();
+});
 
 test("A16 a report about a session that was forgotten counts against that session, and against no address", async () => {
   await using redis = await startRedis(["--appendonly", "no"]);

@@ -1,100 +1,8 @@
 /** The person's devices, as browsers give and take them. */
 import { describe, expect, test } from "bun:test";
-import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
-import { isReactNative } from "./fake-rtc.ts";
-
-class FakeTrack extends EventTarget {
-  readyState = "live";
-  readonly kind: string;
-  readonly deviceId: string;
-  constructor(kind: string, deviceId: string) {
-    super();
-    this.kind = kind;
-    this.deviceId = deviceId;
-  }
-  getSettings = () => ({ deviceId: this.deviceId });
-  stop = () => void (this.readyState = "ended");
-  /** As when it is pulled out. */
-  unplug() {
-    this.stop();
-    this.dispatchEvent(new Event("ended"));
-  }
-}
-
-const streamOf = (tracks: FakeTrack[]) =>
-  ({
-    getTracks: () => [...tracks],
-    getVideoTracks: () => tracks.filter(({ kind }) => kind === "video"),
-    getAudioTracks: () => tracks.filter(({ kind }) => kind === "audio"),
-  }) as unknown as MediaStream;
-
-/** What `getUserMedia` rejects with; in react-native-webrtc it is no Error. */
-const failure = (name: string) =>
-  isReactNative ? { name, message: "no" } : new DOMException("no", name);
-
-/** A machine with these devices, of which the first is the default, and the constraints that were requested. */
-function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
-  const target = new EventTarget();
-  const requested: MediaStreamConstraints[] = [];
-  const errors: string[] = [];
-  const open: FakeTrack[] = [];
-  const all = { plugged };
-  const give = (kind: "video" | "audio", wish: boolean | MediaTrackConstraints) => {
-    const ids = all.plugged.filter((id) => id.startsWith(kind)).map((id) => id.slice(6));
-    const { deviceId } = typeof wish === "object" ? wish : {};
-    const named = (deviceId ?? {}) as { exact?: string; ideal?: string };
-    if (named.exact !== undefined && !ids.includes(named.exact))
-      throw failure("OverconstrainedError");
-    const id = named.exact ?? (ids.includes(named.ideal ?? "") ? named.ideal : ids[0]);
-    if (id === undefined) throw failure("NotFoundError");
-    const track = new FakeTrack(kind, id);
-    open.push(track);
-    return track;
-  };
-  const source = Object.assign(target, {
-    async getUserMedia(constraints: MediaStreamConstraints) {
-      requested.push(constraints);
-      const error = errors.shift();
-      if (error) throw failure(error);
-      const { video, audio } = constraints;
-      return streamOf([
-        ...(video ? [give("video", video)] : []),
-        ...(audio ? [give("audio", audio)] : []),
-      ]);
-    },
-    enumerateDevices: async () =>
-      all.plugged.map((id) => ({
-        kind: id.startsWith("video") ? "videoinput" : "audioinput",
-        deviceId: id.slice(6),
-        label: `the ${id.slice(6)}`,
-      })),
-  }) as unknown as MediaSource;
-  const kept = new Map<string, string>();
-  const storage = {
-    getItem: (key: string) => kept.get(key) ?? null,
-    setItem: (key: string, value: string) => void kept.set(key, value),
-  };
-  const events: CameraEvent[] = [];
-  const visit = () => {
-    const camera = createCamera({
-      source,
-      storage,
-      stream: (tracks) => streamOf(tracks as unknown as FakeTrack[]),
-    });
-    camera.subscribe((event) => events.push(event));
-    return camera;
-  };
-  const devices = (stream: MediaStream | undefined) =>
-    (stream?.getTracks() ?? []).map((track) => track.getSettings().deviceId);
-  const live = () =>
-    open.filter(({ readyState }) => readyState === "live").map(({ deviceId }) => deviceId);
-  const change = () => void target.dispatchEvent(new Event("devicechange"));
-  return { all, requested, camera: visit(), change, devices, errors, events, live, open, visit };
-}
-
-const turns = async () => {
-  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
-};
+import { createCamera } from "../../../src/client/camera.ts";
+import { machine, streamOf } from "./fake-devices.ts";
+import { settle } from "./virtual-time.ts";
 
 describe("a camera that does not open", () => {
   test.each([
@@ -116,7 +24,7 @@ describe("a camera that does not open", () => {
     const parts = { source: undefined, stream: streamOf as never, storage: undefined };
     const camera = createCamera(parts);
     expect(await camera.open()).toMatchObject({ error: { kind: "insecure-context" } });
-    expect(await camera.devices()).toEqual({ cameras: [], microphones: [] });
+    expect(await camera.devices()).toEqual({ cameras: [], microphones: [], speakers: [] });
   });
 });
 
@@ -131,6 +39,7 @@ describe("a camera that opens", () => {
         { id: "usb", label: "the usb" },
       ],
       microphones: [{ id: "mic", label: "the mic" }],
+      speakers: [],
       camera: "front",
       microphone: "mic",
     });
@@ -217,7 +126,7 @@ describe("a camera that is pulled out", () => {
     await camera.open();
     all.plugged = ["video:usb", "audio:mic"];
     open.find(({ kind }) => kind === "video")?.unplug();
-    await turns();
+    await settle();
     expect(devices(camera.stream)).toEqual(["mic", "usb"]);
     expect(events.map(({ type }) => type)).toEqual(["stream", "stream"]);
   });
@@ -227,11 +136,11 @@ describe("a camera that is pulled out", () => {
     await camera.open();
     all.plugged = ["audio:mic"];
     open.find(({ kind }) => kind === "video")?.unplug();
-    await turns();
+    await settle();
     expect(events.at(-1)).toMatchObject({ type: "lost", error: { kind: "not-found" } });
     all.plugged = ["video:front", "audio:mic"];
     change();
-    await turns();
+    await settle();
     expect(devices(camera.stream)).toEqual(["mic", "front"]);
     expect(events.map(({ type }) => type)).toEqual(["stream", "lost", "devices", "stream"]);
   });
@@ -241,7 +150,7 @@ describe("a camera that is pulled out", () => {
     await camera.open();
     all.plugged = [];
     for (const track of open) track.unplug();
-    await turns();
+    await settle();
     expect(events.map(({ type }) => type)).toEqual(["stream", "lost"]);
   });
 
@@ -251,7 +160,7 @@ describe("a camera that is pulled out", () => {
     camera.close();
     open[0]?.unplug();
     change();
-    await turns();
+    await settle();
     expect(requested).toHaveLength(1);
     expect(events.map(({ type }) => type)).toEqual(["stream", "stream"]);
   });

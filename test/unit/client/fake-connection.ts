@@ -1,4 +1,4 @@
-import type { Connection, ConnectionListener } from "../../../src/client/connection.ts";
+import type { Connection, ConnectionListener, IceAnswer } from "../../../src/client/connection.ts";
 import type { Answer, Input, MutationName } from "../../../src/client/mutations.ts";
 import type { PeerStreamError } from "../../../src/client/state.ts";
 import type {
@@ -54,7 +54,11 @@ export class FakeConnection implements Connection {
         },
       };
       this.calls.push(call);
-      if (this.answering) call.answer({ status: "waiting", delivered: true, accepted: true });
+      if (this.answering) {
+        const { input } = call;
+        const kept = "offer" in input && input["offer"] !== null;
+        call.answer({ status: "waiting", delivered: true, accepted: true, kept });
+      }
     });
   }
 
@@ -65,8 +69,11 @@ export class FakeConnection implements Connection {
 
   /** The answer of the `iceServers` query. */
   fresh: () => Promise<IceServer[]> = () => Promise.reject(new Error("none"));
-  iceServers(): Promise<IceServer[]> {
-    return this.fresh();
+  /** All rooms are relay-only. */
+  relayOnly = false;
+  async iceServers(): Promise<IceAnswer> {
+    const iceServers = await this.fresh();
+    return this.relayOnly ? { iceServers, relayOnly: true } : { iceServers };
   }
 
   /** The answer of the `case` query. */

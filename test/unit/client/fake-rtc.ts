@@ -19,6 +19,8 @@ interface FakeSdp {
 export class FakeNetwork {
   readonly connections: FakePeerConnection[] = [];
   whole = true;
+  /** The last candidates of a generation are found so much later (milliseconds). */
+  lateMs = 0;
 
   /** A browser on this network. */
   browser(
@@ -89,7 +91,10 @@ export class FakePeerConnection extends EventTarget {
   readonly name: string;
   configuration: RTCConfiguration;
   readonly #network: FakeNetwork;
+  readonly #session: number;
   #chain: Promise<unknown> = Promise.resolve();
+  /** Those in the chain. */
+  #operations = 0;
   #needed = false;
   #generation = 0;
   #wantsNewGeneration = true;
@@ -99,6 +104,7 @@ export class FakePeerConnection extends EventTarget {
   constructor(network: FakeNetwork, name: string, configuration: RTCConfiguration) {
     super();
     this.#network = network;
+    this.#session = network.connections.length + 1;
     this.name = name;
     this.configuration = configuration;
     if (isReactNative) Object.assign(this, { getConfiguration: undefined });
@@ -153,7 +159,11 @@ export class FakePeerConnection extends EventTarget {
         generation: this.#generation,
         kinds: this.senders.map(({ sender }) => sender.track?.kind ?? "none"),
       };
-      this.localDescription = { type, sdp: JSON.stringify(sdp) };
+      const origin = `o=- ${this.#session} ${this.#generation} IN IP4 127.0.0.1`;
+      // A first answer that describes everything leaves nothing to negotiate.
+      const isComplete = sdp.kinds.every((kind) => this.remoteSdp?.kinds.includes(kind));
+      if (type === "answer" && !this.localDescription && isComplete) this.#needed = false;
+      this.localDescription = { type, sdp: `${origin}\n${JSON.stringify(sdp)}` };
       if (type === "offer") {
         this.offers += 1;
         this.#needed = false;
@@ -165,7 +175,7 @@ export class FakePeerConnection extends EventTarget {
 
   setRemoteDescription(description: { type: "offer" | "answer"; sdp: string }): Promise<void> {
     return this.#queue(() => {
-      const sdp = JSON.parse(description.sdp) as FakeSdp;
+      const sdp = JSON.parse(description.sdp.slice(description.sdp.indexOf("{"))) as FakeSdp;
       if (description.type === "answer" && this.signalingState !== "have-local-offer") {
         throw new DOMException("no offer to answer", "InvalidStateError");
       }
@@ -263,10 +273,15 @@ export class FakePeerConnection extends EventTarget {
     // Later, so that the description is sent before its candidates.
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
     const usernameFragment = String(this.#generation);
-    for (const candidate of [`candidate:${this.name} 1`, `candidate:${this.name} 2`, ""]) {
+    const found = (candidate: string) => {
       const line = { candidate, sdpMid: "0", sdpMLineIndex: 0, usernameFragment };
       this.dispatchEvent(Object.assign(new Event("icecandidate"), { candidate: line }));
-    }
+    };
+    found(`candidate:${this.name} 1`);
+    const { lateMs } = this.#network;
+    if (lateMs > 0) await new Promise((resolve) => setTimeout(resolve, lateMs));
+    found(`candidate:${this.name} 2`);
+    found("");
     this.dispatchEvent(Object.assign(new Event("icecandidate"), { candidate: null }));
   }
 
@@ -274,13 +289,13 @@ export class FakePeerConnection extends EventTarget {
     this.signalingState = state;
     if (state !== "stable") return;
     this.#network.check(this);
-    if (this.#needed) this.#need();
   }
 
   #need(): void {
     this.#needed = true;
     queueMicrotask(() => {
-      if (!this.#needed || this.signalingState !== "stable") return;
+      // W3C WebRTC 1.0, 4.7.3: it waits for the operations, and for a stable state.
+      if (!this.#needed || this.signalingState !== "stable" || this.#operations > 0) return;
       this.#needed = false;
       this.dispatchEvent(new Event("negotiationneeded"));
     });
@@ -292,7 +307,13 @@ export class FakePeerConnection extends EventTarget {
       if (this.signalingState === "closed") throw new DOMException("closed", "InvalidStateError");
       operation();
     });
-    this.#chain = run.catch(() => {});
+    this.#operations += 1;
+    this.#chain = run
+      .catch(() => {})
+      .then(() => {
+        this.#operations -= 1;
+        if (this.#needed) this.#need();
+      });
     return run;
   }
 }

@@ -823,7 +823,7 @@ describe("the figures of a call", () => {
     await pass(30_000);
     expect(words).toEqual(["good", "poor"]);
     // Nothing is measured while the page is hidden.
-    peer.onVisibilityChange(true);
+    peer.onVisibility(true);
     delay(0.02);
     await pass(30_000);
     expect(words).toEqual(["good", "poor"]);

@@ -859,7 +859,10 @@ describe("the page", () => {
       "renew-connection",
       "resume-call",
     ]);
-    expect(inLobby().apply({ type: "resume" }).types).toEqual(["renew-connection"]);
+    expect(inLobby().apply({ type: "resume" }).types).toEqual([
+      "renew-connection",
+      "renew-standing-offer",
+    ]);
     expect(new Run().apply({ type: "resume" }).commands).toEqual([]);
   });
 

@@ -49,7 +49,7 @@ async function alice(mode: Mode, rtc: Rtc = noRtc) {
     events.map((event) => {
       if (event.type === "chat") return `${event.from}: ${event.text}`;
       if (event.type === "typing") return `typing ${event.typing}`;
-      return event.type === "warning" ? "warning" : `undelivered ${event.id}`;
+      return event.type === "chat-undelivered" ? `undelivered ${event.id}` : event.type;
     });
   /** The texts that were sent to the server, and whether somebody types. */
   const said = () =>

@@ -1,6 +1,6 @@
 -- Carries out a change (see Commit in transaction.ts, which also says how it is written as arguments) if everything that it was derived
 -- from is still as it was. Returns { 'committed', … } (see Committed in scripts.ts), { 'carried out' } if another node has carried out
--- its deadline, { 'blocked', … } with two persons who were to meet again though one has blocked the other, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
+-- its deadline, { 'full' } if there is no room for its standing offer, { 'blocked', … } with two persons who were to meet again though one has blocked the other, { 'moved' } if one of the sessions is in another shard, or { 'changed', … } with the sessions as they are, also if its
 -- mutation has a result already.
 if is_fenced(node) then return 'fenced' end
 now, events_max, bytes_max = tonumber(now), tonumber(events_max), tonumber(bytes_max)
@@ -55,6 +55,9 @@ local unblocked_from, unblocked_to = take_range()
 for n = unblocked_from, unblocked_to, 2 do
   if must_not_meet(ARGV[n], ARGV[n + 1], 1e300) then return { 'blocked', ARGV[n], ARGV[n + 1] } end
 end
+local standing_from, standing_to = take_range()
+local standing = standing_to > standing_from and { unpack(ARGV, standing_from, standing_to) } or nil
+if standing and is_standing_full(standing[3], standing[4], unpack(standing, 5)) then return { 'full' } end
 local last, missed = 0, {}
 local reads, after = take(), tonumber(take())
 if reads ~= '' then
@@ -65,7 +68,7 @@ if reads ~= '' then
   if after then missed = redis.call('LRANGE', log_key(reads, fields[1]), after - dropped, -1) end
 end
 
--- The counts in an event are those before the change, and what it adds.
+-- The counts in an event are those before the change, and what it adds; a standing offer in it is that before the change.
 for _, one in ipairs(sessions) do
   for n, entry in ipairs(one.entries) do
     local mode, waiting, online, lobby, format = string.match(entry, '^#(%a+) (%d+) (%d+) ([^\n]*)\n(.*)$')
@@ -79,6 +82,11 @@ for _, one in ipairs(sessions) do
       end
       one.entries[n] = string.format(format, tickets + waiting, sessions_online + online)
     end
+    local owner, text = string.match(entry, '^@([^\n]*)\n(.*)$')
+    if owner then
+      local offer = redis.call('GET', standing_offer_key(owner))
+      one.has_offer, one.entries[n] = true, offer and string.sub(text, 1, -3) .. ',"offer":' .. offer .. '}]' or text
+    end
   end
 end
 for _ = 1, tonumber(take()) do
@@ -86,14 +94,16 @@ for _ = 1, tonumber(take()) do
   if ARGV[from] == 'keep_blocker' then keep_blocker(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'keep_account' then keep_account(ARGV[from + 1], now, unpack(ARGV, from + 2, to))
   elseif ARGV[from] == 'count_in_lobby' then count_in_lobby(unpack(ARGV, from + 1, to))
+  elseif ARGV[from] == 'drop_standing' then drop_standing(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'tell' then tell(unpack(ARGV, from + 1, to))
   elseif ARGV[from] == 'give_place' then give_place(ARGV[from + 1], ARGV[from + 2], ARGV[from + 3], { unpack(ARGV, from + 4, to) })
   elseif ARGV[from] == 'take_place' then take_place(ARGV[from + 1], ARGV[from + 2], { unpack(ARGV, from + 3, to) })
   else redis.call(unpack(ARGV, from, to)) end
 end
+if standing then keep_standing(standing[1], standing[3], standing[4], standing[2]) end
 
 local messages, stored = {}, {}
--- Changes a session's fields and log. Returns { id, offset of the last event, the entries if they contain counts }.
+-- Changes a session's fields and log. Returns { id, offset of the last event, the entries if they were completed here }.
 local function store(one)
   local set, name, count, length = { unpack(ARGV, one.set_from, one.set_to) }, one.name, #one.entries, 0
   local function put(field, value) set[#set + 1], set[#set + 2] = field, value end
@@ -134,7 +144,7 @@ local function store(one)
   if record ~= '' and recorder == one.id then put('answered', one.answered + 1) end
   if string.find(one.flags, 'c', 1, true) then put('revision', one.revision + 1) end
   if #set > 0 then redis.call('HSET', session_key(one.id), unpack(set)) end
-  return { one.id, count > 0 and last or 0, one.has_counts and one.entries or false }
+  return { one.id, count > 0 and last or 0, (one.has_counts or one.has_offer) and one.entries or false }
 end
 -- Changes what the account of a session has. Without any session that has a stream it expires, like the session.
 local function store_account(one)

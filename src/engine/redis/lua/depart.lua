@@ -3,11 +3,13 @@
 -- number, then the further arguments of keep_account if it has an account. Returns 0, and does nothing, if it is no longer as it was copied.
 if is_fenced(node) then return 'fenced' end
 local key = session_key(session)
-local fields = redis.call('HMGET', key, 'revision', 'answered', 'name', 'fit')
+local fields = redis.call('HMGET', key, 'revision', 'answered', 'name', 'fit', 'standby')
 if fields[1] ~= revision or (fields[2] or '0') ~= answered then return 0 end
 local lists = tonumber(rest[1])
 for n = 2, lists + 1 do redis.call('ZREM', rest[n], session) end
 if (fields[4] or '') ~= '' then take_place(session, fields[4], { unpack(rest, 2, lists + 1) }) end
+local bytes, address = string.match(fields[5] or '', '^(%d+) (.*)$')
+if bytes then drop_standing(session, address, bytes) end
 redis.call('ZREM', due_key(), relaxation)
 redis.call('SREM', online_key(), session)
 if lobby ~= '' then count_in_lobby(lobby, 'online', -1) end

@@ -1,0 +1,56 @@
+/** What a call needs before its room is known: a peer connection with its data channel and its tracks. */
+import type { IceServer, RoomTerms } from "../protocol.ts";
+import type { Rtc } from "./call.ts";
+import { DataChannel } from "./data-channel.ts";
+import type { MediaSettings } from "./media-settings.ts";
+import { MediaTracks } from "./media-tracks.ts";
+
+/** A peer connection with everything that its first offer describes. */
+export interface CallConnection {
+  readonly pc: RTCPeerConnection;
+  readonly configuration: RTCConfiguration & { iceServers: IceServer[] };
+  readonly channel: DataChannel;
+  readonly tracks: MediaTracks;
+  /** What the partner sends. */
+  readonly remote: MediaStream;
+  /** Aborted by `close`. */
+  readonly ended: AbortSignal;
+  /** May be called again. */
+  close(): void;
+}
+
+/**
+ * Opens a connection that sends `local`.
+ *
+ * @throws what the browser throws for the configuration or the tracks; nothing is left open then.
+ */
+export function openCallConnection(
+  rtc: Rtc,
+  room: Pick<RoomTerms, "relayOnly" | "mode"> & { iceServers: IceServer[] },
+  local: MediaStream | undefined,
+  settings: MediaSettings,
+): CallConnection {
+  const ending = new AbortController();
+  const remote = rtc.stream();
+  const configuration = {
+    iceServers: room.iceServers,
+    iceTransportPolicy: room.relayOnly ? "relay" : "all",
+    bundlePolicy: "max-bundle",
+  } as const;
+  const pc = rtc.connect(configuration);
+  try {
+    const channel = new DataChannel(pc);
+    const tracks = new MediaTracks(pc, room.mode, remote, settings, ending.signal);
+    tracks.send(local);
+    const close = () => {
+      if (ending.signal.aborted) return;
+      ending.abort();
+      pc.close();
+      tracks.end();
+    };
+    return { pc, configuration, channel, tracks, remote, ended: ending.signal, close };
+  } catch (fault) {
+    pc.close();
+    throw fault;
+  }
+}
