@@ -97,7 +97,6 @@ const contentSecurityPolicyFor = (at: string) =>
 const unusedPermissions = [
   "accelerometer",
   "bluetooth",
-  "display-capture",
   "encrypted-media",
   "geolocation",
   "gyroscope",
@@ -115,7 +114,9 @@ const unusedPermissions = [
 /** Calls are made at `home` only. */
 const permissionsPolicyFor = (at: string) =>
   [
-    ...["camera", "microphone"].map((name) => `${name}=${at === home ? "(self)" : "()"}`),
+    ...["camera", "microphone", "display-capture"].map(
+      (name) => `${name}=${at === home ? "(self)" : "()"}`,
+    ),
     ...unusedPermissions.map((name) => `${name}=()`),
   ].join(", ");
 
@@ -177,8 +178,13 @@ async function build(index: string, { production }: PageOptions): Promise<Built[
   const { outputs } = await Bun.build({
     entrypoints: [index],
     minify: production,
+    splitting: true,
     publicPath: "/",
-    naming: { entry: "[name]-[hash].[ext]", asset: "[name]-[hash].[ext]" },
+    naming: {
+      entry: "[name]-[hash].[ext]",
+      chunk: "[name]-[hash].[ext]",
+      asset: "[name]-[hash].[ext]",
+    },
   });
   const files = outputs.map(async (output) => ({
     path: output.path,

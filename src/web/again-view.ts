@@ -2,7 +2,8 @@
 import type { PeerStreamState } from "../client/state.ts";
 import type { Outcome } from "../client/types.ts";
 import type { Elements } from "./elements.ts";
-import { againWords, offeredAgain } from "./words.ts";
+import type { LanguageChoice } from "./language-choice.ts";
+import { offeredAgain } from "./words.ts";
 
 export interface AgainView {
   /** Shows or hides the button. Call it on every change of the state. */
@@ -12,13 +13,14 @@ export interface AgainView {
 /** @param ask asks the server. @param say tells the user what became of it. */
 export function createAgainView(
   { again, next, start }: Elements,
+  language: LanguageChoice,
   { ask, say }: { ask: () => Promise<Outcome>; say: (text: string) => void },
 ): AgainView {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  again.textContent = againWords.label;
   again.addEventListener("click", async () => {
     const outcome = await ask();
-    say(outcome.ok && outcome.accepted ? againWords.asked : againWords.tooLate);
+    const { chat } = language.current.strings;
+    say(outcome.ok && outcome.accepted ? chat.askedAgain : chat.tooLateAgain);
   });
 
   function hide(): void {

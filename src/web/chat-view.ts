@@ -1,7 +1,10 @@
 /** The chat: messages, the message field, and the typing indicator. */
 import type { Chat } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
-import { chatWords } from "./mode-words.ts";
+import { fill, plural } from "./language.ts";
+import type { LanguageChoice } from "./language-choice.ts";
+import { recall, remember } from "./storage.ts";
+import type { Strings } from "./strings/en.ts";
 
 const LINES_MAX = 300;
 /** The user has stopped typing when no key was pressed for this long (milliseconds). */
@@ -36,8 +39,14 @@ export interface ChatActions {
 }
 
 /** Binds the chat form and log. */
-export function createChatView(elements: Elements, actions: ChatActions): ChatView {
+export function createChatView(
+  elements: Elements,
+  language: LanguageChoice,
+  actions: ChatActions,
+): ChatView {
   const { chatLog, chatEmpty, chatForm, chatInput, chatSend, typing: indicator } = elements;
+  const drawer = createDrawer(elements, language);
+  let way: Chat = "direct";
   let typingTimer: ReturnType<typeof setTimeout> | undefined;
 
   chatForm.addEventListener("submit", (event) => {
@@ -58,6 +67,13 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
   });
 
   keepEndInView(chatLog);
+  language.subscribe(showWords);
+
+  function showWords(): void {
+    const { chat } = language.current.strings;
+    chatEmpty.textContent = chat[way];
+    chatInput.placeholder = chatInput.disabled ? chat.closed : chat.example;
+  }
 
   function stopTyping(): void {
     actions.typing(false);
@@ -69,10 +85,11 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
 
   return {
     add(from, text, id) {
-      chatLog.append(createLine(from, text, id));
+      chatLog.append(createLine({ from, text, id }, language.current.strings));
       while (chatLog.childElementCount > LINES_MAX) chatLog.firstElementChild?.remove();
       chatLog.scrollTop = chatLog.scrollHeight;
       chatEmpty.hidden = true;
+      if (from === "partner") drawer.received();
     },
     undelivered(id) {
       const line = chatLog.querySelector<HTMLElement>(`[data-id="${id}"]`);
@@ -80,7 +97,7 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       line.toggleAttribute("data-undelivered", true);
       const note = document.createElement("span");
       note.className = "note";
-      note.textContent = "Not delivered";
+      note.textContent = language.current.strings.chat.undelivered;
       line.append(note);
     },
     typing: showTyping,
@@ -90,17 +107,62 @@ export function createChatView(elements: Elements, actions: ChatActions): ChatVi
       showTyping(false);
     },
     way(chat) {
-      chatEmpty.textContent = chatWords[chat];
+      way = chat;
+      showWords();
     },
     enable(on) {
       chatInput.disabled = !on;
       chatSend.disabled = !on;
+      showWords();
       if (!on) showTyping(false);
     },
   };
 }
 
-function createLine(from: Parameters<ChatView["add"]>[0], text: string, id?: number): HTMLElement {
+/** The button that puts the chat away, and says what has been missed since. */
+function createDrawer({ chatToggle, unread, chatLog }: Elements, language: LanguageChoice) {
+  let missed = 0;
+
+  function open(isOpen: boolean): void {
+    document.body.toggleAttribute("data-chat-away", !isOpen);
+    chatToggle.ariaExpanded = String(isOpen);
+    missed = 0;
+    show();
+    if (isOpen) chatLog.scrollTop = chatLog.scrollHeight;
+  }
+
+  function show(): void {
+    const { current } = language;
+    const { controls, chat } = current.strings;
+    chatToggle.ariaLabel = missed > 0 ? plural(current, chat.unread, missed) : controls.chat;
+    unread.hidden = missed === 0;
+    unread.textContent = String(missed);
+  }
+
+  chatToggle.addEventListener("click", () => {
+    const isOpen = chatToggle.ariaExpanded !== "true";
+    remember("chat", isOpen ? "" : "away");
+    open(isOpen);
+  });
+  language.subscribe(show);
+  open(recall("chat") !== "away");
+  return {
+    received() {
+      if (chatToggle.ariaExpanded === "true") return;
+      missed += 1;
+      show();
+    },
+  };
+}
+
+function createLine(
+  {
+    from,
+    text,
+    id,
+  }: { from: Parameters<ChatView["add"]>[0]; text: string; id: number | undefined },
+  { page, report }: Strings,
+): HTMLElement {
   const line = document.createElement("p");
   line.dataset["from"] = from;
   if (id !== undefined) line.dataset["id"] = String(id);
@@ -108,7 +170,10 @@ function createLine(from: Parameters<ChatView["add"]>[0], text: string, id?: num
     // Colour and side tell the speakers apart on screen; this does so for screen readers.
     const who = document.createElement("span");
     who.className = "unseen";
-    who.textContent = from === "me" ? "You: " : "Stranger: ";
+    who.textContent = fill(report.quoted, {
+      from: from === "me" ? page.you : page.stranger,
+      text: "",
+    });
     line.append(who);
   }
   // Isolated, so that bidirectional characters in it reorder nothing else.

@@ -4,8 +4,10 @@ import type { FactsDeclaration, Site } from "../protocol/declaration.ts";
 import { restoreChoices, storedForm, wishesOf, type Choices, type Want } from "./choices.ts";
 import { createFactField, createWantField, option, type Field } from "./dimension-fields.ts";
 import type { Elements } from "./elements.ts";
+import { nameWords } from "./facts-words.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { recall, remember } from "./storage.ts";
-import { dimensionWords, nameWords } from "./facts-words.ts";
+import type { Strings } from "./strings/en.ts";
 
 /** How long Start waits for the server to say what is declared (milliseconds). Then the client tells what is wrong with the server. */
 const SITE_MS_MAX = 10_000;
@@ -28,6 +30,7 @@ export interface ChoicesView {
  */
 export function createChoicesView(
   elements: Elements,
+  language: LanguageChoice,
   { request, changed }: { request: () => Promise<Site>; changed: () => void },
 ): ChoicesView {
   const { settings, settingsOpen, lobbyChoice } = elements;
@@ -48,10 +51,15 @@ export function createChoicesView(
       if (JSON.stringify(declared) === JSON.stringify(site)) return;
       site = declared;
       use(restoreChoices(storedForm(choices), site));
-      fields = showFields(elements, site, choices);
+      show();
     } catch {
       // Asked again by the next Start, and when the settings are opened.
     }
+  }
+
+  function show(): void {
+    if (site)
+      fields = showFields(elements, { site, choices, words: language.current.strings.facts });
   }
 
   /** Returns whether these are other choices than before. */
@@ -63,7 +71,8 @@ export function createChoicesView(
   }
 
   settingsOpen.addEventListener("click", () => void load());
-  settings.addEventListener("close", () => {
+  /** Takes over what is in the fields, and shows them again: only what is valid. */
+  function take(): void {
     if (!site) return;
     const lobby = site.lobbies.slice(1).find((name) => name === lobbyChoice.value);
     const chosen = {
@@ -72,8 +81,11 @@ export function createChoicesView(
       wants: readAll(fields.wants, choices.wants),
     };
     if (use(chosen)) remember("choices", storedForm(chosen));
-    fields = showFields(elements, site, choices);
-  });
+    show();
+  }
+
+  settings.addEventListener("close", take);
+  language.subscribe(take);
 
   void load();
   return {
@@ -103,38 +115,46 @@ interface SiteFields {
 /** Replaces the fields of the dialog by those for what is declared. */
 function showFields(
   elements: Elements,
-  { lobbies, facts: declared }: Site,
-  choices: Choices,
+  { site, choices, words }: { site: Site; choices: Choices; words: Strings["facts"] },
 ): SiteFields {
+  const { lobbies, facts: declared } = site;
   const { lobbyField, lobbyChoice } = elements;
   lobbyField.hidden = lobbies.length < 2;
   lobbyChoice.replaceChildren(...lobbies.map((name) => option(name, nameWords(name))));
   lobbyChoice.value = choices.lobby ?? lobbies[0] ?? "";
   const { factsSection, factsFields, wantsSection, wantsNote, wantsFields } = elements;
-  const facts = createFactFields(declared, choices);
+  const facts = createFactFields(declared, choices, words);
   factsFields.replaceChildren(...Object.values(facts).map(({ element }) => element));
   factsSection.hidden = factsFields.childElementCount === 0;
-  const wants = createWantFields(declared, choices);
+  const wants = createWantFields(declared, choices, words);
   wantsFields.replaceChildren(...Object.values(wants).map(({ element }) => element));
   wantsSection.hidden = wantsFields.childElementCount === 0;
   const mayInsist = Object.values(declared).some(({ hard }) => hard !== false);
-  wantsNote.textContent = mayInsist ? dimensionWords.mayInsist : dimensionWords.givesWay;
+  wantsNote.textContent = mayInsist ? words.mayInsist : words.givesWay;
   return { facts, wants };
 }
 
-function createFactFields(declared: FactsDeclaration, { facts }: Choices): Fields<FactValue> {
+function createFactFields(
+  declared: FactsDeclaration,
+  { facts }: Choices,
+  words: Strings["facts"],
+): Fields<FactValue> {
   const fields = Object.entries(declared).flatMap(([name, dimension], index) => {
     if (dimension.by === "claims") return [];
     const parts = { id: `fact-${index}`, name, chosen: facts[name] };
-    return [[name, createFactField(dimension, parts)] as const];
+    return [[name, createFactField(dimension, parts, words)] as const];
   });
   return Object.fromEntries(fields);
 }
 
-function createWantFields(declared: FactsDeclaration, { wants }: Choices): Fields<Want> {
+function createWantFields(
+  declared: FactsDeclaration,
+  { wants }: Choices,
+  words: Strings["facts"],
+): Fields<Want> {
   const fields = Object.entries(declared).map(([name, dimension], index) => {
     const parts = { id: `want-${index}`, name, chosen: wants[name] };
-    return [name, createWantField(dimension, parts)] as const;
+    return [name, createWantField(dimension, parts, words)] as const;
   });
   return Object.fromEntries(fields);
 }

@@ -2,7 +2,7 @@
 import { reportReasons, type ReportReason } from "../protocol.ts";
 import { byId } from "./elements.ts";
 import { kindWords, type Named, type Subject } from "./console-lists.ts";
-import { reportWords } from "./words.ts";
+import { en } from "./strings/en.ts";
 
 export interface SuspensionAsked {
   subject: Subject;
@@ -30,7 +30,7 @@ export function createSuspendDialog(now: () => number, confirmed: Confirmed<Susp
 
   because.append(
     new Option("An operator’s decision", "operator"),
-    ...reportReasons.map((reason) => new Option(reportWords[reason], reason)),
+    ...reportReasons.map((reason) => new Option(en.report.reasons[reason], reason)),
   );
   const showKind = () => {
     const chosen = kind.value as Subject["kind"];

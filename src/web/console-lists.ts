@@ -1,7 +1,7 @@
 /** What the moderators' console lists: counts, sessions, reports and suspensions, as elements. */
 import { modes, type Mode, type ReportReason, type Stats } from "../protocol.ts";
 import type { Outputs } from "./console-api.ts";
-import { reportWords } from "./words.ts";
+import { en } from "./strings/en.ts";
 
 /** Entries of a list that are shown until the others are asked for. */
 export const shownAtFirst = 20;
@@ -89,7 +89,7 @@ export function reportItem(
   const what = element(
     "div",
     { class: "what" },
-    element("strong", {}, reportWords[reason]),
+    element("strong", {}, en.report.reasons[reason]),
     " ",
     element("span", { class: "tag" }, counted ? "a vote" : "no vote"),
     line("Session ", element("code", {}, sessionId)),
@@ -143,7 +143,7 @@ export const kindWords: Record<Subject["kind"], string> = {
 const becauseOf = (because: string | undefined) =>
   because === undefined || because === "operator"
     ? ""
-    : `, because of: ${reportWords[because as ReportReason] ?? because}`;
+    : `, because of: ${en.report.reasons[because as ReportReason] ?? because}`;
 
 /** A moment in the moderator's own time, and in ISO 8601 for who hovers it. */
 function timeElement(at: number): HTMLElement {

@@ -2,7 +2,10 @@
 import type { FactValue } from "../protocol.ts";
 import type { FactDimension } from "../protocol/declaration.ts";
 import { readFact, readWant, valuesMax, type Kind, type Want } from "./choices.ts";
-import { dimensionWords, nameWords } from "./facts-words.ts";
+import { nameWords } from "./facts-words.ts";
+import type { Strings } from "./strings/en.ts";
+
+type FactsWords = Strings["facts"];
 
 /** A field, and what the user has chosen in it. */
 export interface Field<T> {
@@ -22,12 +25,13 @@ interface FieldParts<T> {
 export function createFactField(
   dimension: FactDimension,
   { id, name, chosen }: FieldParts<FactValue>,
+  words: FactsWords,
 ): Field<FactValue> {
   const label = nameWords(name);
-  const control = factControl(dimension, { id, label, chosen });
+  const control = factControl(dimension, { id, label, chosen }, words);
   const { element } = control;
   if (dimension.shown) {
-    const hint = textElement("p", dimensionWords.shown, "note");
+    const hint = textElement("p", words.shown, "note");
     hint.id = `${id}-hint`;
     control.described.setAttribute("aria-describedby", hint.id);
     element.append(hint);
@@ -39,11 +43,12 @@ export function createFactField(
 export function createWantField(
   dimension: FactDimension,
   { id, name, chosen }: FieldParts<Want>,
+  words: FactsWords,
 ): Field<Want> {
   const element = fieldset(nameWords(name));
-  const control = wantControl(dimension, id, chosen);
+  const control = wantControl(dimension, { id, chosen }, words);
   element.append(control.element);
-  const only = switchOf(dimensionWords.only, chosen?.hard === true);
+  const only = switchOf(words.only, chosen?.hard === true);
   if (dimension.hard !== false) element.append(only.element);
   const read = () => readWant(dimension, { ...control.read(), hard: only.input.checked });
   // Without a want there is nothing to insist on.
@@ -61,12 +66,13 @@ interface Control {
 function factControl(
   dimension: FactDimension,
   { id, label, chosen }: { id: string; label: string; chosen: FactValue | undefined },
+  words: FactsWords,
 ): Control & { described: HTMLElement } {
   switch (dimension.kind) {
     case "one": {
       const select = document.createElement("select");
       select.append(
-        option("", dimensionWords.unstated),
+        option("", words.unstated),
         ...dimension.of.map((value) => option(value, nameWords(value))),
       );
       // Values are never empty, so that none is that of the first option.
@@ -86,7 +92,7 @@ function factControl(
     }
     case "flag": {
       const element = fieldset(label);
-      const answers = radios(id, dimensionWords.unstated, chosen);
+      const answers = radios(id, [words.unstated, words.yes, words.no], chosen);
       element.append(answers.element);
       return { element, described: element, read: answers.read };
     }
@@ -95,8 +101,8 @@ function factControl(
 
 function wantControl(
   dimension: FactDimension,
-  id: string,
-  chosen: Want | undefined,
+  { id, chosen }: { id: string; chosen: Want | undefined },
+  words: FactsWords,
 ): { element: HTMLElement; read(): object } {
   switch (dimension.kind) {
     case "one":
@@ -105,10 +111,14 @@ function wantControl(
       return { element: values.element, read: () => ({ in: values.read() }) };
     }
     case "range":
-      return bounds(dimension, id, chosen && !("in" in chosen || "is" in chosen) ? chosen : {});
+      return bounds(
+        dimension,
+        { id, ...(chosen && !("in" in chosen || "is" in chosen) && chosen) },
+        words,
+      );
     case "flag": {
       const is = chosen && "is" in chosen ? chosen.is : undefined;
-      const answers = radios(id, dimensionWords.any, is);
+      const answers = radios(id, [words.any, words.yes, words.no], is);
       return { element: answers.element, read: () => ({ is: answers.read() }) };
     }
   }
@@ -116,23 +126,21 @@ function wantControl(
 
 function bounds(
   dimension: Kind<"range">,
-  id: string,
-  chosen: { from?: number | undefined; to?: number | undefined },
+  chosen: { id: string; from?: number | undefined; to?: number | undefined },
+  words: FactsWords,
 ) {
+  const { id } = chosen;
   const from = numberInput(dimension, chosen.from);
   const to = numberInput(dimension, chosen.to);
   from.placeholder = String(dimension.from);
   to.placeholder = String(dimension.to);
   const element = document.createElement("div");
   element.className = "bounds";
-  element.append(
-    labelled(`${id}-from`, dimensionWords.from, from),
-    labelled(`${id}-to`, dimensionWords.to, to),
-  );
+  element.append(labelled(`${id}-from`, words.from, from), labelled(`${id}-to`, words.to, to));
   element.addEventListener("input", () => {
     const isReversed =
       from.value !== "" && to.value !== "" && Number(from.value) > Number(to.value);
-    to.setCustomValidity(isReversed ? dimensionWords.reversed : "");
+    to.setCustomValidity(isReversed ? words.reversed : "");
   });
   return { element, read: () => ({ from: numberIn(from), to: numberIn(to) }) };
 }
@@ -158,14 +166,13 @@ function checkboxes(
   return { element, read };
 }
 
-/** Yes, no, or neither of them. */
+/** @param labels for neither, yes, and no. */
 function radios(
   id: string,
-  neither: string,
+  labels: readonly string[],
   chosen: unknown,
 ): { element: HTMLElement; read(): boolean | undefined } {
   const answers = [undefined, true, false] as const;
-  const labels = [neither, dimensionWords.yes, dimensionWords.no];
   const chips = answers.map((answer, index) => {
     const isChosen = answer === (typeof chosen === "boolean" ? chosen : undefined);
     const { element, input } = chip("radio", labels[index] ?? "", isChosen);

@@ -1,5 +1,6 @@
 /** Facts and wants in words: their names come from the operator. */
 import type { Facts, FactValue } from "../protocol.ts";
+import { fill, formatNumber, type Language } from "./language.ts";
 
 /** The name of a dimension, value or lobby, which the operator has chosen. */
 export function nameWords(name: string): string {
@@ -7,34 +8,23 @@ export function nameWords(name: string): string {
   return first.toUpperCase() + rest.join("");
 }
 
-/** The settings for what the operator declares. */
-export const dimensionWords = {
-  unstated: "Not said",
-  any: "Any",
-  yes: "Yes",
-  no: "No",
-  from: "From",
-  to: "To",
-  reversed: "This is less than “From”.",
-  shown: "Strangers see this.",
-  only: "Only such strangers",
-  mayInsist:
-    "Such strangers first, others after a while. With “Only such strangers” you may wait long.",
-  givesWay: "Such strangers first, others after a while.",
-};
-
 /** What is known of the partner, a text for each dimension. */
-export function partnerFactsWords(facts: Facts): string[] {
-  return Object.entries(facts).map(([name, fact]) => `${nameWords(name)}: ${factWords(fact)}`);
+export function partnerFactsWords(facts: Facts, language: Language): string[] {
+  return Object.entries(facts).map(([name, fact]) =>
+    fill(language.strings.facts.fact, { name: nameWords(name), value: factWords(fact, language) }),
+  );
 }
 
-function factWords(fact: FactValue): string {
-  if (typeof fact === "boolean") return fact ? "yes" : "no";
-  if (typeof fact === "number") return String(fact);
+function factWords(fact: FactValue, language: Language): string {
+  const { itIs, itIsNot } = language.strings.facts;
+  if (typeof fact === "boolean") return fact ? itIs : itIsNot;
+  // Such as a year, which has no separators.
+  if (typeof fact === "number") return formatNumber(language, fact, { useGrouping: false });
   return [fact].flat().map(nameWords).join(", ");
 }
 
 /** The chat log's line at the beginning of a conversation with somebody of whom something is known. */
-export function aboutStrangerWords(facts: Facts): string {
-  return `About the stranger: ${partnerFactsWords(facts).join("; ")}.`;
+export function aboutStrangerWords(facts: Facts, language: Language): string {
+  const known = partnerFactsWords(facts, language).join("; ");
+  return fill(language.strings.facts.about, { facts: known });
 }

@@ -1,8 +1,10 @@
 /** The local preview, its buttons, and the panel for camera errors. */
 import type { Camera, CameraError, CameraResult, Choice } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
+import { createLevelMeter } from "./level-meter.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { createSyntheticCamera } from "./synthetic-camera.ts";
-import { cameraWords, isCameraTrouble, localMediaWords, type CameraTrouble } from "./words.ts";
+import { isCameraTrouble, type CameraTrouble } from "./words.ts";
 
 /** What this peer sends. */
 type Source = "camera" | "audio" | "synthetic" | "none";
@@ -24,9 +26,12 @@ export class LocalMedia {
   readonly #elements: Elements;
   readonly #camera: Camera;
   readonly #listener: LocalMediaListener;
+  readonly #language: LanguageChoice;
+  readonly #meter: ReturnType<typeof createLevelMeter>;
   #source: Source;
   #isSettled = false;
   #stream: MediaStream | undefined;
+  #trouble: CameraTrouble | undefined;
   /** The opening in progress, and of which source. */
   #opening: { source: Source; done: Promise<boolean> } | undefined;
 
@@ -34,17 +39,28 @@ export class LocalMedia {
   constructor(
     elements: Elements,
     camera: Camera,
-    { isSynthetic, listener }: { isSynthetic: boolean; listener: LocalMediaListener },
+    {
+      isSynthetic,
+      language,
+      listener,
+    }: { isSynthetic: boolean; language: LanguageChoice; listener: LocalMediaListener },
   ) {
     this.#elements = elements;
     this.#camera = camera;
     this.#listener = listener;
+    this.#language = language;
+    this.#meter = createLevelMeter(elements);
     this.#source = isSynthetic ? "synthetic" : "camera";
     this.#bindAlternative(elements.cameraRetry, "camera");
     this.#bindAlternative(elements.cameraAudio, "audio");
     this.#bindAlternative(elements.cameraSynthetic, "synthetic");
     this.#bindAlternative(elements.cameraNone, "none");
     this.#bindToggles();
+    this.#showPreview();
+    language.subscribe(() => {
+      this.#showPreview();
+      this.#showTrouble();
+    });
     camera.subscribe((event) => {
       if (this.#source !== "camera" && this.#source !== "audio") return;
       if (event.type === "stream" && event.stream) this.#use(event.stream);
@@ -82,11 +98,22 @@ export class LocalMedia {
     this.#isSettled = false;
   }
 
+  /** Whether the picture is that of a camera of the user's. */
+  get hasCamera(): boolean {
+    return this.#source === "camera" && this.#camera.stream?.getVideoTracks().length === 1;
+  }
+
   /** Turns everything off until it is `ready` again. */
   rest(): void {
     this.#camera.close();
     if (this.#stream) this.#use(undefined);
     this.#isSettled = false;
+    this.#showPreview();
+  }
+
+  /** Shows how loud the microphone is, or nothing of that. */
+  meter(isWanted: boolean): void {
+    this.#meter.watch(isWanted ? this.#stream : undefined);
   }
 
   /** Switches to other devices. */
@@ -139,6 +166,7 @@ export class LocalMedia {
         if (!next?.getTracks().includes(track)) track.stop();
     this.#stream = next;
     this.#isSettled = true;
+    this.#trouble = undefined;
     trouble.hidden = true;
     localVideo.srcObject = next ?? null;
     localVideo.dataset["synthetic"] = String(this.#source === "synthetic");
@@ -147,30 +175,38 @@ export class LocalMedia {
   }
 
   #showPreview(): void {
-    const { localVideo, localText, toggles, cam } = this.#elements;
-    const hasVideo = (this.#stream?.getVideoTracks().length ?? 0) > 0;
+    const { me, localVideo, localNote, localText, mic, cam } = this.#elements;
+    const { camera: words } = this.#language.current.strings;
+    const stream = this.#stream;
+    const hasVideo = (stream?.getVideoTracks().length ?? 0) > 0;
     const isOff = cam.ariaPressed === "true";
-    localVideo.hidden = !hasVideo || isOff;
-    localText.hidden = hasVideo && !isOff;
-    toggles.hidden = this.#stream === undefined;
+    const isSeen = hasVideo && !isOff;
+    me.toggleAttribute("data-seen", isSeen);
+    me.toggleAttribute("data-open", stream !== undefined);
+    localVideo.hidden = !isSeen;
+    localNote.hidden = isSeen;
+    mic.hidden = stream === undefined;
     cam.hidden = !hasVideo && !isOff;
-    if (this.#stream === undefined) localText.textContent = localMediaWords.none;
-    else
-      localText.textContent =
-        hasVideo || isOff ? localMediaWords.cameraOff : localMediaWords.audioOnly;
+    if (stream) localText.textContent = hasVideo || isOff ? words.off : words.audioOnly;
+    else localText.textContent = this.#isSettled ? words.nothingSent : words.idle;
+  }
+
+  #showTrouble(): void {
+    if (!this.#trouble) return;
+    const { title, text } = this.#language.current.strings.camera[this.#trouble];
+    this.#elements.troubleTitle.textContent = title;
+    this.#elements.troubleText.textContent = text;
   }
 
   #showError({ kind }: CameraError, wasOpen = false): void {
     // A later request has replaced this one and shows its own result.
     if (!isCameraTrouble(kind)) return;
-    const trouble: CameraTrouble = wasOpen && kind === "not-found" ? "ended" : kind;
-    const { title, text } = cameraWords(trouble);
-    const elements = this.#elements;
-    elements.troubleTitle.textContent = title;
-    elements.troubleText.textContent = text;
-    elements.cameraAudio.hidden = this.#source === "audio" || trouble === "insecure-context";
-    elements.trouble.hidden = false;
+    this.#trouble = wasOpen && kind === "not-found" ? "ended" : kind;
+    const { trouble, cameraAudio, cameraRetry } = this.#elements;
+    cameraAudio.hidden = this.#source === "audio" || kind === "insecure-context";
+    trouble.hidden = false;
+    this.#showTrouble();
     this.#listener.failed();
-    elements.cameraRetry.focus();
+    cameraRetry.focus();
   }
 }

@@ -1,60 +1,43 @@
-/** What the page says of reports, warnings and suspensions. */
+/** What the page says of warnings and suspensions, and of what a report quotes. */
 import type { PeerStreamError, PeerStreamEvent } from "../client/state.ts";
-import type { QuotedMessage, SanctionReason } from "../protocol.ts";
+import type { QuotedMessage } from "../protocol.ts";
+import { fill, formatTime, type Language } from "./language.ts";
 
 type Rejected = Extract<PeerStreamError, { kind: "rejected" }>;
 type Warning = Extract<PeerStreamEvent, { type: "warning" }>;
 
-/** What somebody was reported for, within a sentence. */
-const reported: Record<Exclude<SanctionReason, "operator">, string> = {
-  nudity: "nudity or sexual content",
-  harassment: "harassment or threats",
-  hate: "hate speech",
-  minor: "seeming underage",
-  spam: "spam, advertising or a recording",
-  other: "another reason",
-};
-
-/** The chat log's lines about a report. */
-export const reportedWords = {
-  sent: "Your report was sent. Thank you.",
-  overtaken: "You have met somebody else before the report was sent. Nobody was reported.",
-};
-
 /** A message in the preview of what a report quotes. */
-export function quotedWords({ from, text }: QuotedMessage): string {
-  return `${from === "me" ? "You" : "Stranger"}: ${text}`;
+export function quotedWords({ from, text }: QuotedMessage, { strings }: Language): string {
+  const { page, report } = strings;
+  return fill(report.quoted, { from: from === "me" ? page.you : page.stranger, text });
 }
 
 /** The dialog that a peer who was reported sees once. */
-export function warningWords({ because, caseId }: Warning): string {
-  const cause =
-    because === "operator"
-      ? "A moderator warned you."
-      : `You were reported for ${reported[because]}.`;
-  const rest = "If this goes on, you will be suspended and cannot meet anybody for a while.";
-  return [cause, rest, ...caseWords(caseId)].join(" ");
+export function warningWords({ because, caseId }: Warning, language: Language): string {
+  const { sanctions } = language.strings;
+  const cause = because === "operator" ? sanctions.warnedByOperator : sanctions.reported[because];
+  return [cause, sanctions.warning, ...caseWords(caseId, language)].join(" ");
 }
 
 /** Why somebody is suspended, until when, and where to object, unless that is a link. */
-export function suspensionWords({ because, until, caseId, appeal }: Rejected): string {
+export function suspensionWords(
+  { because, until, caseId, appeal }: Rejected,
+  language: Language,
+): string {
+  const { sanctions } = language.strings;
   const cause =
     because === undefined
-      ? "Several people reported you, or a moderator suspended you."
+      ? sanctions.suspendedSomehow
       : because === "operator"
-        ? "A moderator suspended you."
-        : `You were reported for ${reported[because]}.`;
-  const end = until === undefined ? "for now" : `until ${timeWords(until)}`;
+        ? sanctions.suspendedByOperator
+        : sanctions.reported[because];
+  const end =
+    until === undefined
+      ? sanctions.forNow
+      : fill(sanctions.until, { time: formatTime(language, until) });
   const objection =
-    appeal === undefined || appealLink(appeal)
-      ? []
-      : [`If you think that this is wrong: ${appeal}`];
-  return [
-    cause,
-    `You will not be matched with anyone ${end}.`,
-    ...caseWords(caseId),
-    ...objection,
-  ].join(" ");
+    appeal === undefined || appealLink(appeal) ? [] : [fill(sanctions.objection, { appeal })];
+  return [cause, end, ...caseWords(caseId, language), ...objection].join(" ");
 }
 
 /** The link to object to a suspension; undefined if what the operator says about that is not a web address. */
@@ -64,10 +47,6 @@ export function appealLink(appeal: string | undefined): string | undefined {
     : undefined;
 }
 
-function caseWords(caseId: string | undefined): string[] {
-  return caseId === undefined ? [] : [`Your case is ${caseId}.`];
-}
-
-function timeWords(at: number): string {
-  return new Date(at).toLocaleString("en");
+function caseWords(caseId: string | undefined, { strings }: Language): string[] {
+  return caseId === undefined ? [] : [fill(strings.sanctions.case, { id: caseId })];
 }

@@ -1,24 +1,32 @@
 /** How many peers are online, in the top bar. */
-import { onlineWords } from "./words.ts";
+import type { Elements } from "./elements.ts";
+import { plural } from "./language.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 
 /** How often the number of online peers is requested while the page is visible (milliseconds). */
 const REFRESH_EVERY_MS = 15_000;
 
 /** Shows how many peers are online. `request` asks the server; it is not called while the page is hidden. */
 export class OnlineCount {
-  readonly #element: HTMLElement;
+  readonly #elements: Elements;
+  readonly #language: LanguageChoice;
   readonly #request: () => Promise<number>;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(element: HTMLElement, request: () => Promise<number>) {
-    this.#element = element;
+  constructor(elements: Elements, language: LanguageChoice, request: () => Promise<number>) {
+    this.#elements = elements;
+    this.#language = language;
     this.#request = request;
     this.#start();
     document.addEventListener("visibilitychange", () => this.#start());
   }
 
   show(count: number): void {
-    this.#element.textContent = onlineWords(count);
+    const { onlineLine, online } = this.#elements;
+    const { current } = this.#language;
+    // Nobody is greeted with how empty it is.
+    onlineLine.hidden = count < 2;
+    online.textContent = plural(current, current.strings.page.online, count);
   }
 
   async refresh(): Promise<void> {

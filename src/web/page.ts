@@ -4,15 +4,15 @@ import type { ReportReason, Rules } from "../protocol.ts";
 import type { PeerStreamError, PeerStreamState } from "../client/state.ts";
 import type { ReportDetails } from "../client/types.ts";
 import { createAgainView } from "./again-view.ts";
+import { createCallLine } from "./call-line.ts";
 import { createChatView } from "./chat-view.ts";
 import { aboutStrangerWords } from "./facts-words.ts";
 import { createChoicesView } from "./choices-view.ts";
 import { findElements, type Elements } from "./elements.ts";
 import { parseInterests } from "./interests.ts";
+import { createLanguageChoice, type LanguageChoice } from "./language-choice.ts";
 import { LocalMedia } from "./local-media.ts";
 import { createModeChoice } from "./mode-choice.ts";
-import { deviceWords } from "./mode-words.ts";
-import { reportedWords } from "./moderation-words.ts";
 import { OnlineCount } from "./online-count.ts";
 import { createRemoteView } from "./remote-view.ts";
 import { createReportView } from "./report-view.ts";
@@ -21,78 +21,86 @@ import { createSanctionView } from "./sanction-view.ts";
 import { createSecondPress } from "./second-press.ts";
 import { createSettingsView } from "./settings-view.ts";
 import { becomeSolver, prepareSolver } from "./solver.ts";
+import { createSourceTools } from "./source-tools.ts";
 import { createStatsView } from "./stats-view.ts";
 import { recall, remember } from "./storage.ts";
-import {
-  confirmWords,
-  endedWords,
-  errorWords,
-  isPictureOff,
-  rulesWords,
-  sharedInterestsWords,
-  statusWords,
-} from "./words.ts";
+import { bindSwipe } from "./swipe.ts";
+import { errorWords, isPictureOff, sharedInterestsWords, statusWords } from "./words.ts";
 
-class Page {
-  readonly #elements: Elements = findElements();
+/** What all parts of the page are made with. */
+class Surface {
+  protected readonly elements: Elements;
+  protected readonly language: LanguageChoice;
+
+  constructor(elements: Elements, language: LanguageChoice) {
+    this.elements = elements;
+    this.language = language;
+  }
+}
+
+class Page extends Surface {
   /** Whether the page was opened with `?fake=1`, to be tried without a camera. */
   readonly #isSynthetic = new URLSearchParams(location.search).get("fake") === "1";
   readonly #peer = createPeerStream({ challengeWorker: prepareSolver() });
-  readonly #stats = createStatsView(this.#elements, () => this.#peer.stats());
-  readonly #modes = createModeChoice(this.#elements, () => {
+  readonly #stats = createStatsView(this.elements, this.language, () => this.#peer.stats());
+  readonly #modes = createModeChoice(this.elements, () => {
     if (this.#peer.state.status === "idle") this.#show(this.#peer.state);
     else void this.#begin();
   });
-  readonly #chat = createChatView(this.#elements, {
+  readonly #chat = createChatView(this.elements, this.language, {
     say: (text) => this.#peer.sendChat(text),
     typing: (typing) => this.#peer.sendTyping(typing),
   });
-  readonly #again = createAgainView(this.#elements, {
+  readonly #again = createAgainView(this.elements, this.language, {
     ask: () => this.#peer.again(),
     say: (text) => this.#chat.add("page", text),
   });
-  readonly #choices = createChoicesView(this.#elements, {
+  readonly #choices = createChoicesView(this.elements, this.language, {
     request: () => this.#peer.site(),
     changed: () => this.#wishesChanged(),
   });
-  readonly #remote = createRemoteView(this.#elements, {
+  readonly #remote = createRemoteView(this.elements, this.language, {
     insisted: () => this.#choices.insisted,
     mode: () => this.#modes.mode,
     painted: () => this.#stats.painted(),
   });
+  readonly #callLine = createCallLine(this.elements, this.language);
   readonly #online = new OnlineCount(
-    this.#elements.online,
+    this.elements,
+    this.language,
     async () => (await this.#peer.counts(this.#choices.lobby)).online,
   );
-  readonly #media = new LocalMedia(this.#elements, this.#peer.camera, {
+  readonly #media = new LocalMedia(this.elements, this.#peer.camera, {
     isSynthetic: this.#isSynthetic,
+    language: this.language,
     listener: {
       changed: (stream) => {
         void this.#peer.replaceTracks(stream);
         this.#show(this.#peer.state);
       },
       failed: () => this.#show(this.#peer.state),
-      chosen: () => void this.#begin(),
+      chosen: () => void (this.#isPreviewing ? this.#show(this.#peer.state) : this.#begin()),
       muted: async ({ audio, video }) => {
         void this.#peer.setMuted({ audio });
         return this.#peer.setMuted({ video, release: true });
       },
     },
   });
-  readonly #settings = createSettingsView(this.#elements, this.#peer.camera, {
+  readonly #sources = createSourceTools(this.elements, this.#peer, () => this.#media.hasCamera);
+  readonly #settings = createSettingsView(this.elements, this.#peer.camera, this.language, {
     chosen: (choice) => void this.#media.choose(choice),
     relayOnlyChanged: () => this.#wishesChanged(),
   });
-  readonly #report = createReportView(this.#elements, {
+  readonly #report = createReportView(this.elements, this.language, {
     still: async () => {
-      const { remoteVideo } = this.#elements;
+      const { remoteVideo } = this.elements;
       return isPictureOff(this.#peer.state) ? undefined : this.#peer.still(remoteVideo);
     },
     messages: () => this.#peer.recentMessages(),
     report: (reason, details) => void this.#sendReport(reason, details),
   });
-  readonly #sanctions = createSanctionView(this.#elements);
-  readonly #rules = createRulesView(this.#elements, () => this.#peer.site());
+  readonly #sanctions = createSanctionView(this.elements, this.language);
+  readonly #rules = createRulesView(this.elements, this.language, () => this.#peer.site());
   /** The refusal by which the user was asked to agree to other rules. */
   #disagreed: PeerStreamError | undefined;
   readonly #skip = createSecondPress({
@@ -108,15 +116,22 @@ class Page {
   /** Counts the presses of Start and Stop: a camera that opens after Stop must not start the search. */
   #press = 0;
   #roomId: string | undefined;
+  /** The camera was opened to be looked at, not for the search. */
+  #isPreviewing = false;
 
-  constructor() {
-    const { interests, second } = this.#elements;
+  constructor(elements: Elements, language: LanguageChoice) {
+    super(elements, language);
+    const { interests, second } = this.elements;
     interests.value = recall("interests");
     second.hidden = !this.#isSynthetic;
     second.href = `${location.pathname}?fake=1`;
     this.#bindControls();
     this.#bindInterests();
     if (this.#isSynthetic) void this.#media.ready();
+    language.subscribe(() => {
+      this.#show(this.#peer.state);
+      void this.#online.refresh();
+    });
     this.#peer.subscribe((state) => this.#show(state));
     this.#peer.onEvent((event) => {
       if (event.type === "chat") this.#chat.add(event.from, event.text, event.id);
@@ -128,7 +143,12 @@ class Page {
   }
 
   #bindControls(): void {
-    const { start, next, stop, block } = this.#elements;
+    const { start, preview, next, stop, block, room } = this.elements;
+    preview.addEventListener("click", () => void this.#preview());
+    bindSwipe(room, () => {
+      if (this.#roomId !== undefined) this.#peer.next();
+    });
+    this.#bindExtras();
     start.addEventListener("click", () => void this.#begin());
     next.addEventListener("click", () => this.#skip.press());
     block.addEventListener("click", () => this.#block.press());
@@ -146,8 +166,55 @@ class Page {
     });
   }
 
+  /** On a small screen some of the tools are in a panel, which the next press anywhere puts away. */
+  #bindExtras(): void {
+    const { more, extras } = this.elements;
+    const open = (isOpen: boolean) => {
+      more.ariaExpanded = String(isOpen);
+      extras.toggleAttribute("data-open", isOpen);
+    };
+    more.addEventListener("click", () => open(more.ariaExpanded !== "true"));
+    extras.addEventListener("click", ({ target }) => {
+      if (more.ariaExpanded !== "true" || !(target instanceof Element)) return;
+      // Block takes a second press.
+      if (!target.closest("button:not(#block)")) return;
+      open(false);
+      more.focus();
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (target instanceof Node && !extras.contains(target) && !more.contains(target)) open(false);
+    });
+    document.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key !== "Escape" || more.ariaExpanded !== "true") return;
+        // Not also a press of Next.
+        event.preventDefault();
+        open(false);
+        more.focus();
+      },
+      { capture: true },
+    );
+  }
+
+  /** Opens the devices to be looked at and listened to before the search. */
+  async #preview(): Promise<void> {
+    const { start, preview, status, troubleTitle } = this.elements;
+    const { mode } = this.#modes;
+    if (mode === "text") return;
+    this.#isPreviewing = true;
+    this.#media.wantVideo(mode === "video");
+    status.textContent = this.language.current.strings.status.openingDevices[mode];
+    const hadFocus = document.activeElement === preview;
+    const isReady = await this.#media.ready();
+    if (!this.#isPreviewing) return;
+    if (!isReady) return void (status.textContent = troubleTitle.textContent);
+    this.#show(this.#peer.state);
+    if (hadFocus && preview.hidden) start.focus();
+  }
+
   #bindInterests(): void {
-    const { wishes, interests } = this.#elements;
+    const { wishes, interests } = this.elements;
     wishes.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.#peer.state.status === "idle") void this.#begin();
@@ -169,17 +236,19 @@ class Page {
 
   async #begin(): Promise<void> {
     const press = ++this.#press;
-    const { status, interests, troubleTitle } = this.#elements;
+    this.#isPreviewing = false;
+    const { rules, status: words } = this.language.current.strings;
+    const { status, interests, troubleTitle } = this.elements;
     const { mode } = this.#modes;
     const agreed = await this.#rules.agree();
     if (press !== this.#press) return;
-    if (agreed === undefined) return void (status.textContent = rulesWords.declined);
+    if (agreed === undefined) return void (status.textContent = rules.declined);
     if (mode === "text") this.#media.rest();
     else {
       // Without WebRTC `start` fails and says so; asking for a camera first would be pointless.
       if (typeof RTCPeerConnection === "undefined") return this.#peer.start({ mode });
       this.#media.wantVideo(mode === "video");
-      if (!this.#media.stream) status.textContent = deviceWords[mode];
+      if (!this.#media.stream) status.textContent = words.openingDevices[mode];
       const isReady = await this.#media.ready();
       if (press !== this.#press) return;
       if (!isReady) return void (status.textContent = troubleTitle.textContent);
@@ -211,7 +280,9 @@ class Page {
 
   async #sendReport(reason: ReportReason, details: ReportDetails): Promise<void> {
     const outcome = await this.#peer.report(reason, details);
-    this.#chat.add("page", outcome.ok ? reportedWords.sent : errorWords(outcome.error));
+    const { current } = this.language;
+    const text = outcome.ok ? current.strings.report.sent : errorWords(outcome.error, current);
+    this.#chat.add("page", text);
   }
 
   get #seesPartner(): boolean {
@@ -220,19 +291,24 @@ class Page {
 
   /** Asks for the second press on the button, and in the status line for screen readers. */
   #askForSecondPress(armed: boolean, what: "next" | "block"): void {
-    const { next, nextLabel, block, status } = this.#elements;
-    const [button, label] = what === "next" ? [next, nextLabel] : [block, block];
-    const words = confirmWords[what];
+    const { next, nextLabel, block, blockLabel, status } = this.elements;
+    const { current } = this.language;
+    const { controls } = current.strings;
+    const [button, label] = what === "next" ? [next, nextLabel] : [block, blockLabel];
     button.toggleAttribute("data-armed", armed);
-    label.textContent = armed ? words.confirm : words.label;
-    status.textContent = armed ? words.status : statusWords(this.#peer.state);
+    label.textContent = armed ? controls.confirm : controls[what];
+    const question = what === "next" ? controls.confirmNext : controls.confirmBlock;
+    status.textContent = armed ? question : statusWords(this.#peer.state, current);
   }
 
   #show(state: PeerStreamState): void {
     this.#skip.disarm();
     this.#block.disarm();
-    const { status, banner } = this.#elements;
-    const words = statusWords(state);
+    const { status, banner, nextLabel, blockLabel } = this.elements;
+    const { controls } = this.language.current.strings;
+    nextLabel.textContent = controls.next;
+    blockLabel.textContent = controls.block;
+    const words = statusWords(state, this.language.current);
     // Only if it changed: a screen reader announces every write to a live region.
     if (status.textContent !== words) status.textContent = words;
     status.dataset["state"] = state.status;
@@ -241,6 +317,8 @@ class Page {
     banner.hidden = !(state.status === "reconnecting" && state.remote);
     banner.textContent = words;
     this.#remote.show(state);
+    this.#callLine.show(state);
+    this.#sources.show(state);
     this.#showControls(state);
     this.#askAgain(state);
     this.#again.show(state);
@@ -251,10 +329,13 @@ class Page {
   }
 
   #showControls(state: PeerStreamState): void {
-    const { start, next, stop } = this.#elements;
+    const { start, preview, next, stop, tools } = this.elements;
     const isIdle = state.status === "idle";
     const focused = document.activeElement;
     start.hidden = !isIdle;
+    preview.hidden = !isIdle || this.#modes.mode === "text" || this.#media.stream !== undefined;
+    tools.hidden = !("roomId" in state && state.roomId) && this.#media.stream === undefined;
+    this.#media.meter(isIdle && this.#modes.mode !== "text");
     next.hidden = isIdle;
     stop.hidden = isIdle;
     next.ariaDisabled = String(!("roomId" in state) || state.roomId === undefined);
@@ -264,23 +345,24 @@ class Page {
   }
 
   #showRoom(state: PeerStreamState): void {
+    const { current } = this.language;
+    const { strings } = current;
     const roomId = "roomId" in state ? state.roomId : undefined;
     document.body.toggleAttribute("data-in-room", roomId !== undefined);
-    this.#elements.about.hidden = roomId === undefined;
     this.#stats.room(roomId);
     const chosenWay = this.#modes.mode === "text" ? "server" : "direct";
     this.#chat.way(("chat" in state && state.chat) || chosenWay);
     this.#chat.enable(isTogether(state));
     if (roomId !== undefined && roomId !== this.#roomId) {
       this.#chat.clear();
-      if (this.#report.close()) this.#chat.add("page", reportedWords.overtaken);
+      if (this.#report.close()) this.#chat.add("page", strings.report.overtaken);
       const shared = "sharedInterests" in state ? (state.sharedInterests ?? []) : [];
-      if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared));
+      if (shared.length > 0) this.#chat.add("page", sharedInterestsWords(shared, current));
       const facts = "partnerFacts" in state ? (state.partnerFacts ?? {}) : {};
-      if (Object.keys(facts).length > 0) this.#chat.add("page", aboutStrangerWords(facts));
+      if (Object.keys(facts).length > 0) this.#chat.add("page", aboutStrangerWords(facts, current));
     }
     if (this.#roomId !== undefined && roomId === undefined && "ended" in state && state.ended)
-      this.#chat.add("page", endedWords);
+      this.#chat.add("page", strings.chat.over);
     this.#roomId = roomId;
   }
 }
@@ -292,4 +374,9 @@ function isTogether(state: PeerStreamState): boolean {
   return state.status === "reconnecting" && state.mode === "text";
 }
 
-if (!becomeSolver()) new Page();
+async function open(): Promise<void> {
+  const elements = findElements();
+  new Page(elements, await createLanguageChoice(elements));
+}
+
+if (!becomeSolver()) void open();

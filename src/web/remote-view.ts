@@ -3,7 +3,8 @@ import type { PeerStreamState } from "../client/state.ts";
 import type { Mode } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
 import { partnerFactsWords } from "./facts-words.ts";
-import { modeWords } from "./mode-words.ts";
+import type { LanguageChoice } from "./language-choice.ts";
+import { createPictureView } from "./picture-view.ts";
 import { coverWords, isPictureOff } from "./words.ts";
 
 /** How long the first frame may take before the page says that there is no video (milliseconds). */
@@ -21,32 +22,87 @@ export interface RemoteView {
  */
 export function createRemoteView(
   elements: Elements,
+  language: LanguageChoice,
   {
     painted,
     insisted,
     mode,
   }: { painted: () => void; insisted: () => readonly string[]; mode: () => Mode },
 ): RemoteView {
-  const { remoteVideo, cover, coverTitle, coverText, why, wishes, unmute, shared, partnerFacts } =
-    elements;
+  const { remoteVideo, cover, coverTitle, coverText, mutedBadge, swipeHint } = elements;
+  const { why, wishes, unmute, shared, partnerFacts } = elements;
+  const picture = createPictureView(elements);
+  const play = bindSound(elements);
   let state: PeerStreamState = { status: "idle" };
   let hasVideo = false;
+  let isLate = false;
   let noVideoTimer: ReturnType<typeof setTimeout> | undefined;
 
   remoteVideo.addEventListener("resize", onFrame);
   remoteVideo.addEventListener("playing", onFrame);
-  unmute.addEventListener("click", () => {
-    remoteVideo.muted = false;
-    unmute.hidden = true;
-    void play();
-  });
 
   function onFrame(): void {
     hasVideo = remoteVideo.srcObject !== null && remoteVideo.videoWidth > 0;
     if (hasVideo) painted();
+    picture.arrange();
     render();
   }
 
+  function attach(stream: MediaStream | null): void {
+    if (remoteVideo.srcObject === stream) return;
+    remoteVideo.srcObject = stream;
+    hasVideo = false;
+    isLate = false;
+    clearTimeout(noVideoTimer);
+    unmute.hidden = true;
+    picture.arrange();
+    if (!stream) return;
+    void play();
+    noVideoTimer = setTimeout(() => {
+      isLate = true;
+      render();
+    }, FIRST_FRAME_MS_MAX);
+  }
+
+  function render(): void {
+    const words = coverWords(state, language.current, mode(), insisted());
+    why.textContent = language.current.strings.modes[mode()].why;
+    coverTitle.textContent = words.title;
+    const isOff = isPictureOff(state);
+    const isTogether = state.status === "connected" && state.mode !== "text";
+    const isMissing = isTogether && isLate && !hasVideo && !isOff;
+    coverText.textContent = isMissing ? language.current.strings.cover.noVideo : words.text;
+    // Only outside a room, where interests still count; a short drop then does not move the layout.
+    const isOutsideRoom = !("roomId" in state) || state.roomId === undefined;
+    wishes.hidden = !isOutsideRoom;
+    why.hidden = state.status !== "idle" || elements.localVideo.srcObject !== null;
+    // A face in place of a picture that is not sent, with what is not sent crossed out.
+    const media = "partnerMedia" in state ? state.partnerMedia : undefined;
+    cover.toggleAttribute("data-portrait", isTogether && (isOff || isMissing));
+    mutedBadge.toggleAttribute("hidden", media?.audio !== false);
+    swipeHint.hidden = state.status !== "connecting";
+    cover.ariaBusy = String(!isOutsideRoom && !hasVideo && !isOff && !isMissing);
+    remoteVideo.dataset["off"] = String(isOff);
+    // The last frame of a camera that was turned off would look like a frozen call.
+    cover.hidden = hasVideo && !isOff && elements.trouble.hidden;
+  }
+
+  return {
+    show(next) {
+      state = next;
+      attach("remote" in next ? (next.remote ?? null) : null);
+      list(shared, "sharedInterests" in next ? (next.sharedInterests ?? []) : []);
+      list(
+        partnerFacts,
+        "partnerFacts" in next ? partnerFactsWords(next.partnerFacts ?? {}, language.current) : [],
+      );
+      render();
+    },
+  };
+}
+
+/** Returns a function that plays the partner's video: without sound until the user asks for it where the browser wants that. */
+function bindSound({ remoteVideo, unmute }: Elements): () => Promise<void> {
   async function play(): Promise<void> {
     try {
       await remoteVideo.play();
@@ -59,45 +115,12 @@ export function createRemoteView(
     }
   }
 
-  function attach(stream: MediaStream | null): void {
-    if (remoteVideo.srcObject === stream) return;
-    remoteVideo.srcObject = stream;
-    hasVideo = false;
-    clearTimeout(noVideoTimer);
+  unmute.addEventListener("click", () => {
+    remoteVideo.muted = false;
     unmute.hidden = true;
-    if (!stream) return;
     void play();
-    noVideoTimer = setTimeout(() => {
-      if (!hasVideo && !isPictureOff(state))
-        coverText.textContent = "The stranger is connected but shows no video.";
-    }, FIRST_FRAME_MS_MAX);
-  }
-
-  function render(): void {
-    const words = coverWords(state, mode(), insisted());
-    why.textContent = modeWords[mode()].why;
-    coverTitle.textContent = words.title;
-    coverText.textContent = words.text;
-    // Only outside a room, where interests still count; a short drop then does not move the layout.
-    const isOutsideRoom = !("roomId" in state) || state.roomId === undefined;
-    wishes.hidden = !isOutsideRoom;
-    why.hidden = state.status !== "idle" || elements.localVideo.srcObject !== null;
-    const isOff = isPictureOff(state);
-    cover.ariaBusy = String(!isOutsideRoom && !hasVideo && !isOff);
-    remoteVideo.dataset["off"] = String(isOff);
-    // The last frame of a camera that was turned off would look like a frozen call.
-    cover.hidden = hasVideo && !isOff && elements.trouble.hidden;
-  }
-
-  return {
-    show(next) {
-      state = next;
-      attach("remote" in next ? (next.remote ?? null) : null);
-      list(shared, "sharedInterests" in next ? (next.sharedInterests ?? []) : []);
-      list(partnerFacts, "partnerFacts" in next ? partnerFactsWords(next.partnerFacts ?? {}) : []);
-      render();
-    },
-  };
+  });
+  return play;
 }
 
 function list(element: HTMLUListElement, texts: readonly string[]): void {

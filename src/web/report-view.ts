@@ -1,12 +1,9 @@
 /** The report dialog: a note and, if the user agrees, a still of the partner's picture and the last messages; then the reason, which sends it. */
 import type { ReportDetails } from "../client/types.ts";
-import type { QuotedMessage, ReportReason } from "../protocol.ts";
+import { reportReasons, type QuotedMessage, type ReportReason } from "../protocol.ts";
 import type { Elements } from "./elements.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { quotedWords } from "./moderation-words.ts";
-import { reportWords } from "./words.ts";
-
-/** In the order in which they are shown. */
-const reasons = Object.keys(reportWords) as ReportReason[];
 
 /** The report dialog. */
 export interface ReportView {
@@ -23,24 +20,18 @@ export interface ReportActions {
 }
 
 /** Binds the report dialog. Still and messages are those of the moment in which it is opened; neither is sent unless its box is checked. */
-export function createReportView(elements: Elements, actions: ReportActions): ReportView {
-  const { report, reportOpen, reportReasons, reportNote } = elements;
+export function createReportView(
+  elements: Elements,
+  language: LanguageChoice,
+  actions: ReportActions,
+): ReportView {
+  const { report, reportOpen, reportNote } = elements;
   const { reportStill, reportStillCheck, reportPicture } = elements;
   const { reportMessages, reportMessagesCheck, reportMessagesList } = elements;
   let still: string | undefined;
   let messages: QuotedMessage[] = [];
   /** Counts how often it was opened: a still that is ready too late belongs to an earlier time. */
   let opened = 0;
-
-  reportReasons.replaceChildren(
-    ...reasons.map((reason) => {
-      const button = document.createElement("button");
-      button.type = "submit";
-      button.value = reason;
-      button.textContent = reportWords[reason];
-      return button;
-    }),
-  );
 
   async function showStill(): Promise<void> {
     const time = ++opened;
@@ -62,7 +53,7 @@ export function createReportView(elements: Elements, actions: ReportActions): Re
     reportMessagesList.replaceChildren(
       ...messages.map((message) => {
         const item = document.createElement("li");
-        item.textContent = quotedWords(message);
+        item.textContent = quotedWords(message, language.current);
         return item;
       }),
     );
@@ -82,7 +73,7 @@ export function createReportView(elements: Elements, actions: ReportActions): Re
   });
   report.addEventListener("close", () => {
     opened += 1;
-    const reason = reasons.find((one) => one === report.returnValue);
+    const reason = reportReasons.find((one) => one === report.returnValue);
     if (!reason) return;
     const note = reportNote.value.trim();
     const evidence = {

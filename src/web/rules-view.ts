@@ -2,8 +2,9 @@
 import type { Rules } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
 import type { Elements } from "./elements.ts";
+import { fill } from "./language.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { recall, remember } from "./storage.ts";
-import { rulesWords } from "./words.ts";
 
 export interface RulesView {
   /**
@@ -19,7 +20,11 @@ export interface RulesView {
 const SITE_MS_MAX = 2000;
 
 /** @param site - what the operator has declared; rejects while the server cannot be reached. */
-export function createRulesView(elements: Elements, site: () => Promise<Site>): RulesView {
+export function createRulesView(
+  elements: Elements,
+  language: LanguageChoice,
+  site: () => Promise<Site>,
+): RulesView {
   const { rules: dialog, rulesText, rulesLink, rulesAge, rulesAgeLabel, rulesAgeCheck } = elements;
   let known: Promise<Omit<Rules, "required"> | undefined> = fetchRules();
 
@@ -38,7 +43,8 @@ export function createRulesView(elements: Elements, site: () => Promise<Site>): 
     rulesAge.hidden = age === undefined;
     rulesAgeCheck.required = age !== undefined;
     rulesAgeCheck.checked = false;
-    rulesAgeLabel.textContent = age === undefined ? "" : rulesWords.age(age);
+    const years = age === undefined ? "" : String(age);
+    rulesAgeLabel.textContent = fill(language.current.strings.rules.age, { years });
     dialog.returnValue = "";
     if (!dialog.open) dialog.showModal();
     return new Promise((resolve) => {

@@ -1,6 +1,7 @@
 /** What a peer is told who was reported: the warning, and where to object to a suspension. */
 import type { PeerStreamEvent, PeerStreamState } from "../client/state.ts";
 import type { Elements } from "./elements.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { appealLink, warningWords } from "./moderation-words.ts";
 
 /** Warnings and suspensions. */
@@ -11,10 +12,13 @@ export interface SanctionView {
 }
 
 /** Binds the warning dialog and the link on the cover. */
-export function createSanctionView({ warning, warningText, appeal }: Elements): SanctionView {
+export function createSanctionView(
+  { warning, warningText, appeal }: Elements,
+  language: LanguageChoice,
+): SanctionView {
   return {
     warn(event) {
-      warningText.textContent = warningWords(event);
+      warningText.textContent = warningWords(event, language.current);
       if (!warning.open) warning.showModal();
     },
     show(state) {

@@ -1,7 +1,10 @@
 /** The settings dialog: camera, microphone and privacy. */
 import type { Camera, Device } from "../client/camera.ts";
 import type { Elements } from "./elements.ts";
+import { fill } from "./language.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { recall, remember } from "./storage.ts";
+import type { Strings } from "./strings/en.ts";
 
 /** The settings: which devices to use, and whether to hide the IP address. */
 export interface SettingsView {
@@ -20,10 +23,11 @@ export interface SettingsListener {
 export function createSettingsView(
   elements: Elements,
   camera: Camera,
+  language: LanguageChoice,
   listener: SettingsListener,
 ): SettingsView {
-  const { settings, settingsOpen, cameraChoice, microphoneChoice, devicesHint, relayOnly } =
-    elements;
+  const { settings, settingsOpen, cameraChoice, microphoneChoice, devicesHint } = elements;
+  const { speakerField, speakerChoice, remoteVideo, relayOnly } = elements;
   relayOnly.checked = recall("relay-only") === "true";
 
   settingsOpen.addEventListener("click", () => {
@@ -42,17 +46,27 @@ export function createSettingsView(
   microphoneChoice.addEventListener("change", () =>
     listener.chosen({ microphone: microphoneChoice.value }),
   );
-  camera.subscribe(() => {
+  const listIfOpen = () => {
     if (settings.open) void list();
+  };
+  speakerChoice.addEventListener("change", () => {
+    void camera.setSpeaker(remoteVideo, speakerChoice.value);
   });
+  void camera.setSpeaker(remoteVideo);
+  camera.subscribe(listIfOpen);
+  language.subscribe(listIfOpen);
 
   async function list(): Promise<void> {
     const devices = await camera.devices();
-    fill(cameraChoice, devices.cameras, devices.camera, "Camera");
-    fill(microphoneChoice, devices.microphones, devices.microphone, "Microphone");
-    const hint = hintFor(devices.cameras, devices.microphones);
-    devicesHint.hidden = hint === undefined;
-    devicesHint.textContent = hint ?? "";
+    const { settings: words } = language.current.strings;
+    const show = (select: HTMLSelectElement, device: string, found: Device[], used?: string) =>
+      listDevices(select, { devices: found, used, device, words });
+    show(cameraChoice, words.camera, devices.cameras, devices.camera);
+    show(microphoneChoice, words.microphone, devices.microphones, devices.microphone);
+    show(speakerChoice, words.speaker, devices.speakers, devices.speaker);
+    speakerField.hidden = devices.speakers.length < 2 || !("setSinkId" in remoteVideo);
+    const isNamed = ({ label }: Device) => label !== "";
+    devicesHint.hidden = [...devices.cameras, ...devices.microphones].some(isNamed);
   }
 
   return {
@@ -62,29 +76,28 @@ export function createSettingsView(
   };
 }
 
-function fill(
+/** @param device what each of them is, for those that have no name. */
+function listDevices(
   select: HTMLSelectElement,
-  devices: Device[],
-  used: string | undefined,
-  word: string,
+  {
+    devices,
+    used,
+    device,
+    words,
+  }: { devices: Device[]; used: string | undefined; device: string; words: Strings["settings"] },
 ): void {
   const options = devices.map(({ id, label }, index) => {
     const option = document.createElement("option");
     option.value = id;
-    option.textContent = label || `${word} ${index + 1}`;
+    option.textContent = label || fill(words.deviceNumber, { device, number: String(index + 1) });
     option.selected = id === used;
     return option;
   });
   if (options.length === 0) {
     const none = document.createElement("option");
-    none.textContent = "Browser default";
+    none.textContent = words.defaultDevice;
     options.push(none);
   }
   select.replaceChildren(...options);
   select.disabled = devices.length === 0;
-}
-
-function hintFor(cameras: Device[], microphones: Device[]): string | undefined {
-  const named = [...cameras, ...microphones].some(({ label }) => label !== "");
-  return named ? undefined : "Your devices are listed here once you allow this page to use them.";
 }

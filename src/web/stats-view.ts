@@ -1,6 +1,7 @@
 /** The call statistics. */
 import type { CallStats } from "../client/call-stats.ts";
 import type { Elements } from "./elements.ts";
+import type { LanguageChoice } from "./language-choice.ts";
 import { statsWords } from "./stats-words.ts";
 
 const REFRESH_EVERY_MS = 1000;
@@ -16,6 +17,7 @@ export interface StatsView {
 /** Binds the panel and its button. `read` is called once a second while the panel is open. */
 export function createStatsView(
   elements: Elements,
+  language: LanguageChoice,
   read: () => Promise<CallStats | undefined>,
 ): StatsView {
   const { stats, statsToggle, statsList } = elements;
@@ -37,7 +39,7 @@ export function createStatsView(
 
   async function refresh(): Promise<void> {
     const current = await read();
-    const rows = current ? statsWords(current, firstFrameMs) : [];
+    const rows = current ? statsWords(current, firstFrameMs, language.current) : [];
     statsList.replaceChildren(
       ...rows.flatMap(([name, value]) => {
         const term = document.createElement("dt");

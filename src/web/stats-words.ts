@@ -1,37 +1,39 @@
 /** Figures of a call in words. */
 import type { CallStats } from "../client/call-stats.ts";
+import { formatNumber, type Language } from "./language.ts";
 
 /** The statistics of a call as rows. `firstFrameMs` is the time from the match to the first video frame shown. */
 export function statsWords(
-  stats: CallStats,
+  figures: CallStats,
   firstFrameMs: number | undefined,
+  language: Language,
 ): [name: string, value: string][] {
-  const { path, roundTripMs, lossRatio, codecs, picture, matchMs, connectMs } = stats;
+  const { path, roundTripMs, lossRatio, codecs, picture, matchMs, connectMs } = figures;
+  const { stats } = language.strings;
+  const number = (value: number, fractionDigits = 0) =>
+    formatNumber(language, value, {
+      minimumFractionDigits: fractionDigits,
+      maximumFractionDigits: fractionDigits,
+      useGrouping: false,
+    });
   const none = "–";
+  const rate = (bitsPerS: number) =>
+    bitsPerS < 1e6 ? `${number(bitsPerS / 1e3)} kbit/s` : `${number(bitsPerS / 1e6, 1)} Mbit/s`;
+  const seconds = (ms: number | undefined) =>
+    ms === undefined ? none : `${number(ms / 1000, 2)} s`;
   return [
-    ["Path", path ?? none],
-    ["Round trip", roundTripMs === undefined ? none : `${Math.round(roundTripMs)} ms`],
-    ["Receiving", rate(stats.receivedBitsPerS)],
-    ["Sending", rate(stats.sentBitsPerS)],
-    ["Loss", lossRatio === undefined ? none : `${(100 * lossRatio).toFixed(1)} %`],
-    ["Codecs", [codecs.video, codecs.audio].filter(Boolean).join(", ") || none],
+    [stats.path, path ? stats.paths[path] : none],
+    [stats.roundTrip, roundTripMs === undefined ? none : `${number(roundTripMs)} ms`],
+    [stats.receiving, rate(figures.receivedBitsPerS)],
+    [stats.sending, rate(figures.sentBitsPerS)],
+    [stats.loss, lossRatio === undefined ? none : `${number(100 * lossRatio, 1)} %`],
+    [stats.codecs, [codecs.video, codecs.audio].filter(Boolean).join(", ") || none],
     [
-      "Video",
-      picture ? `${picture.width} × ${picture.height}, ${Math.round(picture.framesPerS)}/s` : none,
+      stats.video,
+      picture ? `${picture.width} × ${picture.height}, ${number(picture.framesPerS)}/s` : none,
     ],
-    ["Time to match", seconds(matchMs)],
-    ["Time to connect", seconds(connectMs)],
-    ["Time to first frame", seconds(firstFrameMs)],
+    [stats.match, seconds(matchMs)],
+    [stats.connect, seconds(connectMs)],
+    [stats.firstFrame, seconds(firstFrameMs)],
   ];
-}
-
-function rate(bitsPerS: number): string {
-  const kilobits = bitsPerS / 1000;
-  return kilobits < 1000
-    ? `${Math.round(kilobits)} kbit/s`
-    : `${(kilobits / 1000).toFixed(1)} Mbit/s`;
-}
-
-function seconds(ms: number | undefined): string {
-  return ms === undefined ? "–" : `${(ms / 1000).toFixed(2)} s`;
 }

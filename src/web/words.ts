@@ -1,124 +1,109 @@
 /** The texts of the page, as functions of its state. */
 import type { CameraError } from "../client/camera.ts";
 import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "../client/state.ts";
-import type { Mode, ReportReason } from "../protocol.ts";
+import type { Mode } from "../protocol.ts";
 import { nameWords } from "./facts-words.ts";
-import { modeWords } from "./mode-words.ts";
+import { fill, formatTime, plural, type Language } from "./language.ts";
 import { suspensionWords } from "./moderation-words.ts";
 
-const endings: Record<RoomEnd, string> = {
-  left: "The stranger left.",
-  skipped: "The stranger moved on.",
-  lost: "The stranger's connection was lost.",
-  "connect-failed": "You could not be connected to the stranger.",
-  removed: "The stranger was removed.",
-  "media-lost": "The connection to the stranger failed.",
-};
-
 /** The status line. */
-export function statusWords(state: PeerStreamState): string {
+export function statusWords(state: PeerStreamState, language: Language): string {
+  const { page, status, ended } = language.strings;
   switch (state.status) {
     case "idle":
-      if (state.error) return errorWords(state.error);
-      return state.ended ? endings[state.ended] : "Ready when you are.";
+      if (state.error) return errorWords(state.error, language);
+      return state.ended ? ended[state.ended] : page.ready;
     case "waiting":
       return state.ended
-        ? `${endings[state.ended]} Looking for someone else…`
-        : "Looking for someone…";
+        ? fill(status.waitingAfter, { ended: ended[state.ended] })
+        : status.waiting;
     case "connecting":
-      return "Found someone. Connecting…";
+      return status.connecting;
     case "connected":
-      return state.orphaned
-        ? "The server no longer knows this call. It continues until you press Next."
-        : connectedWords(state);
+      if (state.orphaned) return status.orphaned;
+      return state.partnerMedia?.audio === false ? status.connectedMuted : status.connected;
     case "reconnecting":
       switch (state.what) {
         case "signaling":
-          return state.remote
-            ? "Lost the connection to the server. Your call continues…"
-            : `${state.ended ? `${endings[state.ended]} ` : ""}Lost the connection to the server. Reconnecting…`;
+          if (state.remote) return status.signalingLostInCall;
+          return state.ended
+            ? `${ended[state.ended]} ${status.signalingLost}`
+            : status.signalingLost;
         case "partner":
-          return "The stranger's connection dropped. Waiting for them to reconnect…";
+          return status.partnerLost;
         case "media":
-          return "The connection to the stranger is unstable. Reconnecting…";
+          return status.mediaLost;
       }
   }
 }
 
-function connectedWords({
-  partnerMedia,
-}: Extract<PeerStreamState, { status: "connected" }>): string {
-  if (partnerMedia?.audio === false) return "You are connected. The stranger's microphone is off.";
-  return "You are connected. Say hello!";
-}
-
 /** The text for an error that ended the search or the call. */
-export function errorWords(error: PeerStreamError): string {
+export function errorWords(error: PeerStreamError, language: Language): string {
+  const { errors } = language.strings;
   switch (error.kind) {
     case "taken-over":
-      return "This chat is open in another tab. Press Start to use it here.";
+      return errors.takenOver;
     case "server-fault":
-      return "Something went wrong on the server. Please try again.";
+      return errors.serverFault;
     case "rejected":
-      return rejectionWords(error);
+      return rejectionWords(error, language);
     case "unsupported":
-      return `This browser does not support ${error.what}, or it is turned off. Calls need it.`;
+      return fill(errors.unsupported, { what: error.what });
     case "call-setup":
-      return "Your browser could not set up the call. Reload the page, or try another browser.";
+      return errors.callSetup;
     case "origin-not-allowed":
-      return `The server does not accept pages from ${error.origin}. Its operator can add it to CORS_ORIGIN.`;
+      return fill(errors.origin, { origin: error.origin });
     case "wrong-url":
-      return `There is no Peer Stream server at ${error.url}.`;
+      return fill(errors.wrongUrl, { url: error.url });
     case "turned-away":
-      return "The server closed the connection. Please reload the page.";
+      return errors.turnedAway;
     case "closed":
-      return "This page closed its connection. Please reload it.";
+      return errors.closed;
   }
 }
 
-function rejectionWords(error: Extract<PeerStreamError, { kind: "rejected" }>): string {
+function rejectionWords(
+  error: Extract<PeerStreamError, { kind: "rejected" }>,
+  language: Language,
+): string {
+  const { errors, rules } = language.strings;
   const { reason, retryAfterMs, until } = error;
   switch (reason) {
     case "rate-limited":
-      return `You are doing that too often. Try again ${inWords(retryAfterMs)}.`;
+      return fill(errors.rateLimited, { when: delayWords(retryAfterMs, language) });
     case "suspended":
       return until === undefined
-        ? "You are suspended."
-        : `You are suspended until ${new Date(until).toLocaleString("en")}.`;
+        ? errors.suspended
+        : fill(errors.suspendedUntil, { time: formatTime(language, until) });
     case "relay-unavailable":
-      return "This server has no relay, so it cannot hide your IP address.";
+      return errors.noRelay;
     case "draining":
     case "unavailable":
-      return `The server is busy. Try again ${inWords(retryAfterMs)}.`;
+      return fill(errors.busy, { when: delayWords(retryAfterMs, language) });
     case "challenge":
-      return error.challenge?.kind === "rules"
-        ? rulesWords.declined
-        : "Your browser could not solve what the server asked for. Reload the page over HTTPS, or try another browser.";
+      return error.challenge?.kind === "rules" ? rules.declined : errors.challenge;
     case "bad-input":
-      return badInputWords(error.field ?? "");
+      return badInputWords(error.field ?? "", language);
     default:
-      return "The server refused the request. Please reload the page.";
+      return errors.refused;
   }
 }
 
-function badInputWords(field: string): string {
-  if (field.startsWith("interests")) return "One of your interests is not valid.";
-  if (field === "lobby") return "You cannot enter this lobby. Choose another in the settings.";
+function badInputWords(field: string, { strings: { errors } }: Language): string {
+  if (field.startsWith("interests")) return errors.badInterest;
+  if (field === "lobby") return errors.badLobby;
   // `facts.age`, `wants.age.from`, `wants.region.in.0`: the name between may have dots, too.
   const parts =
     /^(facts|wants)\.(.+?)(?:\.(?:from|to|is|hard|in(?:\.\d+)?|softAfterMs|\d+))?$/.exec(field);
   const [, part, name = ""] = parts ?? [];
-  if (part === "facts")
-    return `The server does not accept what you say about yourself: ${nameWords(name)}. Change it in the settings.`;
-  if (part === "wants")
-    return `The server does not accept what you want of strangers: ${nameWords(name)}. Change it in the settings.`;
-  return "The server rejected the request. Please reload the page.";
+  if (part === "facts") return fill(errors.badFact, { name: nameWords(name) });
+  if (part === "wants") return fill(errors.badWant, { name: nameWords(name) });
+  return errors.badInput;
 }
 
-function inWords(ms: number | undefined): string {
-  if (ms === undefined) return "in a moment";
-  const seconds = Math.max(1, Math.ceil(ms / 1000));
-  return seconds === 1 ? "in a second" : `in ${seconds} seconds`;
+function delayWords(ms: number | undefined, language: Language): string {
+  const { soon, inSeconds } = language.strings.errors;
+  return ms === undefined ? soon : plural(language, inSeconds, Math.max(1, Math.ceil(ms / 1000)));
 }
 
 /** Errors that pressing Start again cannot solve. */
@@ -134,92 +119,80 @@ export function isPictureOff(state: PeerStreamState): boolean {
   return "partnerMedia" in state && state.partnerMedia?.video === false;
 }
 
+interface CoverWords {
+  title: string;
+  text: string;
+}
+
 /**
  * The title and text shown in place of the partner's video.
  * @param insisted the dimensions of which the user wants only certain strangers.
  */
 export function coverWords(
   state: PeerStreamState,
+  language: Language,
   mode: Mode = "video",
   insisted: readonly string[] = [],
-): { title: string; text: string } {
-  if (state.status === "connected" && state.mode === "audio") {
-    const isMuted = state.partnerMedia?.audio === false;
-    const text = isMuted ? "The stranger's microphone is off." : "You can hear each other.";
-    return { title: "You are talking", text };
-  }
-  if (state.status === "connected" && isPictureOff(state)) {
-    return state.partnerMedia?.audio === true
-      ? { title: "Camera off", text: "The stranger's camera is off. You can still hear them." }
-      : {
-          title: "Camera off",
-          text: "The stranger's camera and microphone are off. You can still chat.",
-        };
-  }
+): CoverWords {
+  const { cover } = language.strings;
   switch (state.status) {
     case "idle":
-      if (state.error?.kind === "taken-over") {
-        return {
-          title: "Open in another tab",
-          text: "You continued in another tab. Press Start to continue here instead.",
-        };
-      }
-      if (state.error?.kind === "rejected" && state.error.reason === "suspended") {
-        return {
-          title: "You are suspended",
-          text: suspensionWords(state.error),
-        };
-      }
-      if (state.error && permanentErrors.has(state.error.kind))
-        return { title: "This does not work here", text: errorWords(state.error) };
-      return {
-        title: idleTitle(state, mode),
-        text: modeWords[mode].text,
-      };
+      return idleWords(state, language, mode);
     case "waiting":
-      return { title: "Looking for someone…", text: waitingWords(state, insisted) };
+      return { title: cover.waiting, text: waitingWords(state, language, insisted) };
     case "connecting":
-      return { title: "Connecting…", text: "Setting up the call." };
-    case "connected":
-      return { title: "Almost there…", text: "Waiting for the stranger's video." };
+      return { title: cover.connecting, text: cover.connectingText };
+    case "connected": {
+      const hears = state.partnerMedia?.audio;
+      if (state.mode === "audio")
+        return {
+          title: cover.talking,
+          text: hears === false ? cover.mutedText : cover.talkingText,
+        };
+      if (isPictureOff(state))
+        return {
+          title: cover.cameraOff,
+          text: hears === true ? cover.cameraOffText : cover.bothOffText,
+        };
+      return { title: cover.almost, text: cover.almostText };
+    }
     case "reconnecting":
       return state.roomId === undefined
-        ? { title: "Connection lost", text: "The server does not respond. Trying to reconnect." }
-        : { title: "Reconnecting…", text: "Trying to restore the connection." };
+        ? { title: cover.lost, text: cover.lostText }
+        : { title: cover.reconnecting, text: cover.reconnectingText };
   }
 }
 
-function idleTitle(
+function idleWords(
   { ended, error }: Extract<PeerStreamState, { status: "idle" }>,
+  language: Language,
   mode: Mode,
-): string {
-  if (error) return "Try again?";
-  return ended ? "Meet someone else?" : modeWords[mode].title;
+): CoverWords {
+  const { cover, modes } = language.strings;
+  if (error?.kind === "taken-over") return { title: cover.takenOver, text: cover.takenOverText };
+  if (error?.kind === "rejected" && error.reason === "suspended")
+    return { title: cover.suspended, text: suspensionWords(error, language) };
+  if (error && permanentErrors.has(error.kind))
+    return { title: cover.impossible, text: errorWords(error, language) };
+  const { title, text } = modes[mode];
+  if (error) return { title: cover.retry, text };
+  return { title: ended ? cover.another : title, text };
 }
 
 /** `waiting` and `online` include this peer, and were counted when it entered the lobby. */
 function waitingWords(
   { waiting, online }: { waiting?: number; online?: number },
+  language: Language,
   insisted: readonly string[],
 ): string {
-  if (waiting === undefined || online === undefined) return "One moment…";
+  const { cover } = language.strings;
+  if (waiting === undefined || online === undefined) return cover.moment;
+  const names = insisted.map(nameWords).join(", ");
+  const hopeOr = (hope: string) => (names === "" ? hope : fill(cover.restricted, { names }));
   const others = waiting - 1;
-  const restricted = `Your settings let you meet only certain strangers (${insisted.map(nameWords).join(", ")}).`;
-  if (others > 0) {
-    const subject = others === 1 ? "One other person was" : `${others} other people were`;
-    const hope = insisted.length > 0 ? restricted : "You may still be matched in a while.";
-    return `${subject} waiting when you joined, but you have met recently or your interests or wishes differ. ${hope}`;
-  }
-  if (online > 1) {
-    const next = insisted.length > 0 ? restricted : "The next person to join may be your match.";
-    return `No one else was waiting when you joined. ${next}`;
-  }
-  return "You are the first one here. You will be matched when someone else joins.";
-}
-
-/** The number of peers that are online. */
-export function onlineWords(online: number): string {
-  return `${online.toLocaleString("en")} online`;
+  if (others > 0) return plural(language, cover.others, others, { hope: hopeOr(cover.othersHope) });
+  if (online > 1) return fill(cover.nobody, { hope: hopeOr(cover.nobodyHope) });
+  return cover.first;
 }
 
 /** Camera errors that the page shows. */
@@ -241,79 +214,11 @@ export function isCameraTrouble(
   return cameraTroubles.some((trouble) => trouble === kind);
 }
 
-/** The title and text for a camera error: what is wrong and what the user can do. */
-export function cameraWords(error: CameraTrouble): { title: string; text: string } {
-  switch (error) {
-    case "denied":
-      return {
-        title: "Camera access is blocked",
-        text: "This page is not allowed to use your camera and microphone. Allow it with the icon in the address bar or in your system's privacy settings, then try again.",
-      };
-    case "not-found":
-      return {
-        title: "No camera found",
-        text: "No camera or no microphone was found. Connect one and try again, or continue without.",
-      };
-    case "in-use":
-      return {
-        title: "The camera is in use",
-        text: "Another application seems to be using your camera or microphone. Close it, then try again.",
-      };
-    case "insecure-context":
-      return {
-        title: "This page is not secure",
-        text: "Browsers only share cameras with pages loaded over HTTPS or from localhost. Open the page that way, or continue without a camera.",
-      };
-    case "overconstrained":
-      return {
-        title: "The camera is not supported",
-        text: "Your camera cannot provide the video that this page asked for. Try again, or continue without it.",
-      };
-    case "ended":
-      return {
-        title: "The camera was disconnected",
-        text: "It was unplugged, or its permission was revoked. The stranger cannot see you until it is back.",
-      };
-    case "unknown":
-      return {
-        title: "The camera could not be started",
-        text: "Your browser did not say why. Trying again often helps.",
-      };
-  }
-}
-
-/** What the local preview says where it shows no picture. */
-export const localMediaWords = {
-  none: "The stranger cannot see or hear you.",
-  cameraOff: "Your camera is off.",
-  audioOnly: "Audio only.",
-};
-
-/** A button that asks for a second press: its label, its label then, and the status line then. */
-export const confirmWords = {
-  next: { label: "Next", confirm: "Really?", status: "Press Next again to leave this stranger." },
-  block: {
-    label: "Block",
-    confirm: "Really?",
-    status: "Press Block again to leave this stranger and never be matched with them again.",
-  },
-};
-
 /** The chat log's line at the beginning of a conversation with shared interests. */
-export function sharedInterestsWords(interests: readonly string[]): string {
-  return `You both like ${new Intl.ListFormat("en").format(interests)}.`;
+export function sharedInterestsWords(interests: readonly string[], language: Language): string {
+  const { shared } = language.strings.interests;
+  return fill(shared, { interests: new Intl.ListFormat(language.locale).format(interests) });
 }
-
-/** The chat log's line at the end of a conversation. */
-export const endedWords = "The conversation has ended.";
-
-/** Meeting the last stranger again: the button, and the chat log's lines once it was pressed. */
-export const againWords = {
-  label: "Meet again",
-  asked:
-    "You asked to meet this stranger again. If they ask for it as well, you will be connected.",
-  tooLate: "It is too late to meet this stranger again.",
-};
 
 /** The ends that may be an accident, of either of the two: both have to ask, so both must be offered it. */
 const accidents: ReadonlySet<RoomEnd> = new Set([
@@ -330,19 +235,3 @@ export function offeredAgain(state: PeerStreamState): PastRoom | undefined {
   const isAccident = state.ended ? accidents.has(state.ended) : state.status !== "idle";
   return isAccident ? state.again : undefined;
 }
-
-/** The reasons for a report, as the user chooses one. */
-export const reportWords: Record<ReportReason, string> = {
-  nudity: "Nudity or sexual content",
-  harassment: "Harassment or threats",
-  hate: "Hate speech",
-  minor: "Someone who seems underage",
-  spam: "Spam, advertising or a recording",
-  other: "Something else",
-};
-
-/** The operator's rules. */
-export const rulesWords = {
-  age: (years: number) => `I am at least ${years} years old.`,
-  declined: "You can start once you have agreed to the rules.",
-};

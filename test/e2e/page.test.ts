@@ -65,7 +65,7 @@ test("the figures of the call are shown while they are wanted", async () => {
   const [alice] = await couple(stage);
   await alice.sees();
   const toggle = alice.by("stats-toggle");
-  await toggle.click();
+  await alice.press("stats-toggle");
   expect(await toggle.getAttribute("aria-expanded")).toBe("true");
   // The second look has rates of its own.
   await alice
@@ -88,7 +88,7 @@ test("the figures of the call are shown while they are wanted", async () => {
   expect(figures["Codecs"]).toMatch(/^\w+, opus$/);
   for (const name of ["Time to match", "Time to connect", "Time to first frame"])
     expect(figures[name]).toMatch(/^\d+\.\d\d s$/);
-  await toggle.click();
+  await alice.press("stats-toggle");
   expect(await alice.by("stats").isVisible()).toBe(false);
 });
 
@@ -107,10 +107,10 @@ test("a reported stranger is gone at once and never met again", async () => {
 
 test("a blocked stranger is never met again; one press alone blocks nobody", async () => {
   const [alice, bob] = await couple(stage);
-  await alice.by("block").click();
+  await alice.press("block");
   await alice.hears(/^Press Block again/);
   expect(await alice.state()).toBe("connected");
-  await alice.by("block").click();
+  await alice.press("block");
   await bob.hears(/^The stranger left. Looking for someone else/);
   await alice.until("waiting");
   await meetsSomebodyElse(alice, bob);

@@ -20,7 +20,7 @@ await alice.sees(30);
 await alice.say("Hello! Do you play the Sicilian?");
 await bob.say("Only when nobody is looking.");
 await alice.reads("Only when nobody");
-await alice.by("stats-toggle").click();
+await alice.press("stats-toggle");
 await alice
   .by("stats")
   .getByText(/^\d+ × \d+/)

@@ -142,6 +142,11 @@ export function somebody(page: Page, name: string) {
       await by("next").and(page.locator("[data-armed]")).click();
     },
     stop: () => by("stop").click(),
+    /** Presses a tool that a small screen keeps in a panel. */
+    async press(tool: "block" | "stats-toggle" | "share" | "fill" | "fullscreen"): Promise<void> {
+      if (!(await by(tool).isVisible())) await by("more").click();
+      await by(tool).click();
+    },
     /** Waits until the status line shows one of these states. */
     until(states: State | State[], withinMs = 20_000): Promise<void> {
       const any = [states].flat();

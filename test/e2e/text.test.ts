@@ -14,7 +14,8 @@ setDefaultTimeout(60_000);
 
 /** Deletes all of WebRTC and of media from a window. What a page still does with it fails. */
 function withoutMedia(): void {
-  Math.random = () => 0;
+  const random = Math.random.bind(Math);
+  Math.random = () => random() / 1e4;
   for (const name of Object.getOwnPropertyNames(globalThis))
     if (/^(webkit)?(RTC|Media)/.test(name)) Reflect.deleteProperty(globalThis, name);
   const refuse = (what: string) => () => {

@@ -54,7 +54,9 @@ describe("the page", () => {
 
   test("keeps to itself: camera and microphone are its own, frames and foreign windows are out", async () => {
     const { headers } = await get(page, "/");
-    expect(headers.get("permissions-policy")).toStartWith("camera=(self), microphone=(self), ");
+    expect(headers.get("permissions-policy")).toStartWith(
+      "camera=(self), microphone=(self), display-capture=(self), ",
+    );
     expect(headers.get("permissions-policy")).toContain("geolocation=()");
     expect(headers.get("referrer-policy")).toBe("no-referrer");
     expect(headers.get("x-content-type-options")).toBe("nosniff");
@@ -133,24 +135,34 @@ describe("the page", () => {
 });
 
 describe("served by the program", () => {
-  /** Loads the page and all it names; answers what each came with. */
+  /** Loads the page, all it names, and what its scripts load when it is needed; answers what each came with. */
   async function load(origin: string, path = "/") {
     const response = await fetch(origin + path);
-    const assets = await Promise.all(
-      assetsOf(await response.text()).map(async (path) => (await fetch(origin + path)).status),
+    const named = await Promise.all(
+      assetsOf(await response.text()).map((path) => fetch(origin + path)),
     );
-    return { response, assets };
+    const later = named.map(async (asset) => {
+      const imports = (await asset.text()).matchAll(/\bimport\("\.?\/?([^"]+)"\)/g);
+      const paths = [...imports].map(([, name = ""]) => new URL(name, asset.url));
+      return Promise.all(paths.map(async (url) => (await fetch(url)).status));
+    });
+    const assets = named.map(({ status }) => status);
+    return { response, assets, later: (await Promise.all(later)).flat() };
   }
-  const good = { status: 200, policy: true, assets: [200, 200, 200] };
-  const summary = ({ response, assets }: Awaited<ReturnType<typeof load>>) => ({
+  const good = { status: 200, policy: true, assets: [200, 200, 200], missing: [] };
+  const summary = ({ response, assets, later }: Awaited<ReturnType<typeof load>>) => ({
     status: response.status,
     policy: response.headers.get("content-security-policy")?.includes("default-src 'none'"),
     assets,
+    missing: later.filter((status) => status !== 200),
   });
 
   test("from its sources", async () => {
     await using server = await startServer();
-    expect(summary(await load(server.origin))).toEqual(good);
+    const loaded = await load(server.origin);
+    expect(summary(loaded)).toEqual(good);
+    // Three languages at least.
+    expect(loaded.later.length).toBeGreaterThanOrEqual(3);
     const head = await fetch(`${server.origin}/`, { method: "HEAD" });
     expect([head.status, head.headers.get("x-frame-options")]).toEqual([200, "DENY"]);
     expect((await fetch(`${server.origin}/nothing`)).status).toBe(404);

@@ -1,16 +1,16 @@
 /** What the page says of warnings and suspensions, and where to object. */
 import { expect, test } from "bun:test";
 import { appealLink, suspensionWords, warningWords } from "../../../src/web/moderation-words.ts";
+import { english } from "../../../src/web/language.ts";
 import type { SanctionReason } from "../../../src/protocol.ts";
 
+const language = english([]);
+
 const suspended = (fields: { because?: SanctionReason; caseId?: string; appeal?: string }) =>
-  suspensionWords({
-    kind: "rejected",
-    reason: "suspended",
-    message: "",
-    cause: undefined,
-    ...fields,
-  });
+  suspensionWords(
+    { kind: "rejected", reason: "suspended", message: "", cause: undefined, ...fields },
+    language,
+  );
 
 test("a suspension says who decided it, and for what", () => {
   expect(suspended({})).toStartWith("Several people reported you, or a moderator suspended you.");
@@ -34,10 +34,10 @@ test.each(["javascript:alert(1)", "https://", "see https://example.com", "data:t
 );
 
 test("a warning says for what, and what follows", () => {
-  expect(warningWords({ type: "warning", because: "spam", caseId: "c2" })).toBe(
+  expect(warningWords({ type: "warning", because: "spam", caseId: "c2" }, language)).toBe(
     "You were reported for spam, advertising or a recording. If this goes on, you will be suspended and cannot meet anybody for a while. Your case is c2.",
   );
-  expect(warningWords({ type: "warning", because: "operator" })).toStartWith(
+  expect(warningWords({ type: "warning", because: "operator" }, language)).toStartWith(
     "A moderator warned you.",
   );
 });

@@ -2,16 +2,17 @@ import { aboutStrangerWords, nameWords, partnerFactsWords } from "../../../src/w
 import { describe, expect, test } from "bun:test";
 import type { PeerStreamError, PeerStreamState } from "../../../src/client/state.ts";
 import { rejectionReasons } from "../../../src/protocol.ts";
+import { english, plural } from "../../../src/web/language.ts";
 import { parseInterests } from "../../../src/web/interests.ts";
 import {
-  cameraWords,
   coverWords,
   errorWords,
   isPictureOff,
   offeredAgain,
-  onlineWords,
   statusWords,
 } from "../../../src/web/words.ts";
+
+const language = english([]);
 
 const connected: PeerStreamState = {
   status: "connected",
@@ -62,14 +63,14 @@ describe("what the operator has named", () => {
 
   test("is told of the stranger", () => {
     const facts = { region: "eu", topics: ["art", "go"], age: 31, smoker: false, adult: true };
-    expect(partnerFactsWords(facts)).toEqual([
+    expect(partnerFactsWords(facts, language)).toEqual([
       "Region: Eu",
       "Topics: Art, Go",
       "Age: 31",
       "Smoker: no",
       "Adult: yes",
     ]);
-    expect(aboutStrangerWords({ region: "eu", age: 31 })).toBe(
+    expect(aboutStrangerWords({ region: "eu", age: 31 }, language)).toBe(
       "About the stranger: Region: Eu; Age: 31.",
     );
   });
@@ -108,24 +109,27 @@ describe("the status line", () => {
       "This chat is open in another tab. Press Start to use it here.",
     ],
   ])("for %j says %p", (state, words) => {
-    expect(statusWords(state)).toBe(words);
+    expect(statusWords(state, language)).toBe(words);
   });
 
   test("has words for every refusal", () => {
     for (const reason of rejectionReasons) {
       if (reason === "taken-over") continue;
-      expect(errorWords({ kind: "rejected", reason, message: "", cause: undefined })).toMatch(
-        /^[A-Z].+\.$/,
-      );
+      expect(
+        errorWords({ kind: "rejected", reason, message: "", cause: undefined }, language),
+      ).toMatch(/^[A-Z].+\.$/);
     }
     expect(
-      errorWords({
-        kind: "rejected",
-        reason: "rate-limited",
-        message: "",
-        cause: undefined,
-        retryAfterMs: 1500,
-      }),
+      errorWords(
+        {
+          kind: "rejected",
+          reason: "rate-limited",
+          message: "",
+          cause: undefined,
+          retryAfterMs: 1500,
+        },
+        language,
+      ),
     ).toBe("You are doing that too often. Try again in 2 seconds.");
   });
 
@@ -144,7 +148,7 @@ describe("the status line", () => {
     [undefined, /^The server rejected the request/],
   ])("says what to change where the server refuses %p", (field, words) => {
     const error = { kind: "rejected", reason: "bad-input", message: "", cause: undefined } as const;
-    expect(errorWords(field === undefined ? error : { ...error, field })).toMatch(words);
+    expect(errorWords(field === undefined ? error : { ...error, field }, language)).toMatch(words);
   });
 
   test.each<[PeerStreamError, RegExp]>([
@@ -172,13 +176,13 @@ describe("the status line", () => {
     ],
     [{ kind: "closed", message: "", cause: undefined }, /reload/],
   ])("for the error %j says what is wrong", (error, words) => {
-    expect(statusWords({ status: "idle", error })).toMatch(words);
+    expect(statusWords({ status: "idle", error }, language)).toMatch(words);
   });
 
   test("B14 says that the stranger has gone while the server is out of reach", () => {
-    expect(statusWords({ status: "reconnecting", what: "signaling", ended: "left" })).toBe(
-      "The stranger left. Lost the connection to the server. Reconnecting…",
-    );
+    expect(
+      statusWords({ status: "reconnecting", what: "signaling", ended: "left" }, language),
+    ).toBe("The stranger left. Lost the connection to the server. Reconnecting…");
   });
 
   test("has words for every trouble with the camera", () => {
@@ -191,12 +195,12 @@ describe("the status line", () => {
       "ended",
       "unknown",
     ] as const) {
-      expect(cameraWords(kind).text).toMatch(/^[A-Z].+\.$/);
+      expect(language.strings.camera[kind].text).toMatch(/^[A-Z].+\.$/);
     }
   });
 
   test("counts in English", () => {
-    expect(onlineWords(12_345)).toBe("12,345 online");
+    expect(plural(language, language.strings.page.online, 12_345)).toBe("12,345 online");
   });
 });
 
@@ -213,13 +217,13 @@ describe("the words over the stage while waiting", () => {
     [4, 9, /^3 other people were waiting when you joined, but you have met recently or/],
   ])("B13 with %p waiting of %p online claim only what holds", (waiting, online, words) => {
     const counts = { ...(waiting && { waiting }), ...(online && { online }) };
-    expect(coverWords({ status: "waiting", since: 0, ...counts }).text).toMatch(words);
+    expect(coverWords({ status: "waiting", since: 0, ...counts }, language).text).toMatch(words);
   });
 
   test.each([2, 1])("name the wants that may be why nobody is met (%p waiting)", (waiting) => {
     const state: PeerStreamState = { status: "waiting", since: 0, waiting, online: 2 };
-    expect(coverWords(state).text).not.toContain("settings");
-    expect(coverWords(state, "video", ["region", "age"]).text).toEndWith(
+    expect(coverWords(state, language).text).not.toContain("settings");
+    expect(coverWords(state, language, "video", ["region", "age"]).text).toEndWith(
       "Your settings let you meet only certain strangers (Region, Age).",
     );
   });
@@ -295,10 +299,12 @@ describe("B6 a partner whose camera or microphone is off", () => {
   });
 
   test("B6 is shown as that", () => {
-    expect(coverWords(connected(true, false)).text).toContain("camera is off");
-    expect(coverWords(connected(false, false)).text).toContain("camera and microphone are off");
-    expect(statusWords(connected(false, true))).toContain("microphone is off");
-    expect(statusWords(connected(true, true))).toBe("You are connected. Say hello!");
+    expect(coverWords(connected(true, false), language).text).toContain("camera is off");
+    expect(coverWords(connected(false, false), language).text).toContain(
+      "camera and microphone are off",
+    );
+    expect(statusWords(connected(false, true), language)).toContain("microphone is off");
+    expect(statusWords(connected(true, true), language)).toBe("You are connected. Say hello!");
     expect([true, false].map((video) => isPictureOff(connected(true, video)))).toEqual([
       false,
       true,
