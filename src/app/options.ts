@@ -15,6 +15,7 @@ import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { MessageFallback, MessageHook } from "../rpc/message-review.ts";
 import { hookNames, hookProblems } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
+import { inTermsOfOptions, optionOf } from "./option-names.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import { ttlDefaultS } from "../ice-config.ts";
 import type { IceProvider } from "../turn-providers.ts";
@@ -254,12 +255,6 @@ export type HostedConfig = Config & { readonly facts?: FactsDeclaration | undefi
 /** Variables of the program that a library has no use for: it does not listen, nor exit. */
 const ofProgram: ReadonlySet<string> = new Set(["HOST", "PORT", "TLS_CERT", "TLS_KEY", "DRAIN_MS"]);
 
-/** `LIMIT_PEERS` → `limitPeers`; `NODE_ENV` is the option `development`. */
-const optionOf = (variable: string): string =>
-  variable === "NODE_ENV"
-    ? "development"
-    : variable.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
-
 const variableOf = new Map(variableNames.map((name) => [optionOf(name), name]));
 
 /** The options that are also variables, for the test that compares them. */
@@ -366,31 +361,6 @@ function textOf(value: unknown): { text: string } | { problem: string } {
   }
   if (["string", "number", "boolean"].includes(typeof value)) return { text: String(value) };
   return { problem: "must be a text, a number, true or false, or a list of texts" };
-}
-
-const inTermsOfOptions = (text: string): string =>
-  text.replace(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b/g, (name) =>
-    variableNames.includes(name) ? optionOf(name) : name,
-  );
-
-/** A log for the library: its lines name options where those of the program name variables. */
-export function namingOptions(log: Log): Log {
-  const at =
-    (level: "debug" | "info" | "warn" | "error") =>
-    (what: string, fields?: object): void =>
-      log[level](
-        inTermsOfOptions(what),
-        fields && "cure" in fields
-          ? { ...fields, cure: inTermsOfOptions(String(fields.cure)) }
-          : fields,
-      );
-  return {
-    debug: at("debug"),
-    info: at("info"),
-    warn: at("warn"),
-    error: at("error"),
-    bug: (error, where) => log.bug(error, where),
-  };
 }
 
 function didYouMean(name: string): string {

@@ -121,36 +121,12 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       observePage();
       peer.next();
     },
-    stop: () => peer.stop(),
-    sendChat: (text) => peer.sendChat(text),
-    sendTyping: (typing) => peer.sendTyping(typing),
-    setSource: (source) => peer.setSource(source),
-    replaceTracks: (stream) => peer.replaceTracks(stream),
-    shareScreen: () => peer.shareScreen(),
-    stopSharing: () => peer.stopSharing(),
+    ...detached(peer),
     setProcessor: (processor) => ownCamera().process(processor),
-    send: (data) => peer.send(data),
-    onData: (listener) => peer.onData(listener),
     async setMuted({ release, ...muted }) {
       peer.setMuted(muted);
       return muteDevices(ownCamera(), muted, release);
     },
-    report: (reason, details) => peer.report(reason, details),
-    still: (source) => peer.still(source),
-    recentMessages: () => peer.recentMessages(),
-    case: (caseId) => peer.case(caseId),
-    block: () => peer.block(),
-    again: () => peer.again(),
-    stats: () => peer.stats(),
-    onStats: (listener, everyMs) => peer.onStats(listener, everyMs),
-    levels: () => peer.levels(),
-    counts: (lobby) => peer.counts(lobby),
-    site: () => peer.site(),
-    sampleFrames: (sampling) => peer.sampleFrames(sampling),
-    subscribe: (listener) => peer.subscribe(listener),
-    onEvent: (listener) => peer.onEvent(listener),
-    states: () => peer.states(),
-    events: () => peer.events(),
     close() {
       closing.abort();
       peer.close();
@@ -158,6 +134,40 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
     },
   };
 }
+
+/** The methods that need nothing but the peer, as closures. */
+const detached = (
+  peer: Peer,
+): Omit<
+  PeerStream,
+  "state" | "camera" | "start" | "next" | "setProcessor" | "setMuted" | "close"
+> => ({
+  stop: () => peer.stop(),
+  sendChat: (text) => peer.sendChat(text),
+  sendTyping: (typing) => peer.sendTyping(typing),
+  setSource: (source) => peer.setSource(source),
+  replaceTracks: (stream) => peer.replaceTracks(stream),
+  shareScreen: () => peer.shareScreen(),
+  stopSharing: () => peer.stopSharing(),
+  send: (data) => peer.send(data),
+  onData: (listener) => peer.onData(listener),
+  report: (reason, details) => peer.report(reason, details),
+  still: (source) => peer.still(source),
+  recentMessages: () => peer.recentMessages(),
+  case: (caseId) => peer.case(caseId),
+  block: () => peer.block(),
+  again: () => peer.again(),
+  stats: () => peer.stats(),
+  onStats: (listener, everyMs) => peer.onStats(listener, everyMs),
+  levels: () => peer.levels(),
+  counts: (lobby) => peer.counts(lobby),
+  site: () => peer.site(),
+  sampleFrames: (sampling) => peer.sampleFrames(sampling),
+  subscribe: (listener) => peer.subscribe(listener),
+  onEvent: (listener) => peer.onEvent(listener),
+  states: () => peer.states(),
+  events: () => peer.events(),
+});
 
 /** Returns a function that begins, once, to forward the page's lifecycle events to `peer`. */
 function createPageObserver(

@@ -6,7 +6,7 @@ import type { Connection } from "./connection.ts";
 import type { Log } from "./log.ts";
 import type { MediaSettings } from "./media-settings.ts";
 import type { PagePeer } from "./page-peers.ts";
-import type { Timers } from "./platform.ts";
+import type { Timer, Timers } from "./platform.ts";
 import type { SessionInput } from "./session-input.ts";
 
 /** What a session runner is made of. */
@@ -44,4 +44,18 @@ export function callInputs(roomId: string, process: (input: SessionInput) => voi
     quality: (quality) => process({ type: "call-quality", quality }),
     message: (message) => process({ type: "data-channel-message", message }),
   };
+}
+
+/** What `answer` resolves with; undefined if it rejects, or takes longer than `ms`. */
+export function withinMs<T>(
+  ms: number,
+  answer: Promise<T>,
+  timers: Timers,
+): Promise<T | undefined> {
+  let timer: Timer | undefined;
+  const timeout = new Promise<undefined>((resolve) => {
+    timer = timers.setTimeout(() => resolve(undefined), ms);
+  });
+  const settled = answer.catch(() => undefined);
+  return Promise.race([settled, timeout]).finally(() => timers.clearTimeout(timer));
 }

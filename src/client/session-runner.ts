@@ -11,7 +11,7 @@ import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
-import { callInputs, type SessionParts } from "./session-parts.ts";
+import { callInputs, withinMs, type SessionParts } from "./session-parts.ts";
 import {
   createSessionModel,
   deriveState,
@@ -391,15 +391,8 @@ export class SessionRunner {
   async #fetchIceServers(): Promise<IceAnswer | undefined> {
     const { connection } = this.#parts;
     if (this.#model.signaling === "lost" || this.#model.closed) return undefined;
-    let timer: Timer | undefined;
-    const timeout = new Promise<undefined>((resolve) => {
-      timer = this.#timers.setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
-    });
-    const response = connection.iceServers().catch(() => undefined);
-    return Promise.race([response, timeout]).finally(() => this.#timers.clearTimeout(timer));
+    return withinMs(ICE_SERVERS_MS_MAX, connection.iceServers(), this.#timers);
   }
 }
 
-function currentTime(): Time {
-  return { nowMs: Date.now(), elapsedMs: performance.now() };
-}
+const currentTime = (): Time => ({ nowMs: Date.now(), elapsedMs: performance.now() });

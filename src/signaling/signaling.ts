@@ -3,22 +3,18 @@
  * `domain`, what keeps state is behind the engine; this combines them.
  */
 import type { Moved } from "../domain/change.ts";
-import type { Policy } from "../domain/matchmaker.ts";
 import type { DecisionsRequest, ExportedDecision } from "../domain/decisions.ts";
 import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { isRestricted, readRoomId, restrict } from "../domain/room-id.ts";
 import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
-import type { Caller, Engine } from "../engine/engine.ts";
+import type { Caller } from "../engine/engine.ts";
 import type { Found, NotedReport } from "../engine/operator-view.ts";
-import { iceServersFor, relayAvailable, type IceConfig, type IceSource } from "../ice.ts";
+import { iceServersFor, relayAvailable, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
 import type {
   CaseAnswer,
-  Chat,
   Delivered,
   Facts,
   Hint,
@@ -29,33 +25,14 @@ import type {
   Stats,
   StatusAnswer,
 } from "../protocol.ts";
-import type { System } from "../system.ts";
 import { createCompletion } from "./event-completion.ts";
 import { EventStreams, type EventsRequest, type OpenEvents } from "./event-streams.ts";
-import type { Hints } from "./hints.ts";
 import { Matcher } from "./matching.ts";
 import { withProvided } from "./provided-ice.ts";
-import { Reports, shortId, type FiledReport, type ReportsParts } from "./reports.ts";
-import type { RoomProofs } from "./room-proofs.ts";
+import { Reports, shortId, type FiledReport } from "./reports.ts";
+import type { SignalingParts } from "./signaling-parts.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
-
-export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
-  engine: Engine;
-  system: System;
-  policy: Policy;
-  ice: IceConfig;
-  /** Every room is relay-only. */
-  forceRelay: boolean;
-  /** Which way the words of rooms for video and audio take. */
-  chat: Chat;
-  /** Opens the proofs that the engine has had sealed. */
-  proofs?: Pick<RoomProofs, "open"> | undefined;
-  /** Absent: none are taken. */
-  hints?: Hints | undefined;
-  log: Log;
-  metrics: Metrics;
-}
 
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
 export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {

@@ -397,5 +397,4 @@ class MemoryEngine implements Engine {
 const notSubscribed = reject("not-subscribed");
 const notInRoom = reject("not-in-room");
 const notKept = { kept: false };
-const deliveredResult = { delivered: true };
-const droppedResult = { delivered: false };
+const [deliveredResult, droppedResult] = [{ delivered: true }, { delivered: false }];

@@ -385,12 +385,10 @@ export class RedisEngine implements Engine {
     this.#notifier.reset(undefined);
     const swept = await Promise.all(this.#shards.map(({ sweeper }) => sweeper.sweep()));
     const newlyWaiting = swept.flatMap((one) => one.newlyWaiting);
-    const nextAt = Math.min(
-      ...swept.map(({ nextAt: at = Number.POSITIVE_INFINITY }, number) => {
-        const shard = this.#shards[number];
-        return shard ? this.#bySiteClock(shard, at) : at;
-      }),
+    const times = this.#shards.map((shard, number) =>
+      this.#bySiteClock(shard, swept[number]?.nextAt ?? Number.POSITIVE_INFINITY),
     );
+    const nextAt = Math.min(...times);
     if (nextAt === Number.POSITIVE_INFINITY) return { newlyWaiting };
     this.#notifier.reset(Math.min(nextAt, this.#notifier.earliest ?? nextAt));
     return { newlyWaiting, nextAt: this.#notifier.earliest ?? nextAt };

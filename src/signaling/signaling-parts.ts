@@ -1,0 +1,28 @@
+/** What signaling is made of. */
+import type { Policy } from "../domain/matchmaker.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { IceConfig } from "../ice.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Chat } from "../protocol.ts";
+import type { System } from "../system.ts";
+import type { Hints } from "./hints.ts";
+import type { ReportsParts } from "./reports.ts";
+import type { RoomProofs } from "./room-proofs.ts";
+
+export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
+  engine: Engine;
+  system: System;
+  policy: Policy;
+  ice: IceConfig;
+  /** Every room is relay-only. */
+  forceRelay: boolean;
+  /** Which way the words of rooms for video and audio take. */
+  chat: Chat;
+  /** Opens the proofs that the engine has had sealed. */
+  proofs?: Pick<RoomProofs, "open"> | undefined;
+  /** Absent: none are taken. */
+  hints?: Hints | undefined;
+  log: Log;
+  metrics: Metrics;
+}
