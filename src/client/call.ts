@@ -1,9 +1,8 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
 import type { IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
 import { openCallConnection, type CallConnection } from "./call-connection.ts";
-import { watchQuality, type Quality } from "./call-quality.ts";
-import { readCallStats, readLevels, zeroCounters } from "./call-stats.ts";
-import type { CallReading, Levels } from "./call-stats.ts";
+import type { Quality } from "./call-quality.ts";
+import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
@@ -241,12 +240,17 @@ class PeerConnectionCall implements Call {
   }
 
   meter(): () => Promise<CallReading | undefined> {
-    let before = zeroCounters(this.#startedAt);
+    let before: CallCounters | undefined;
     return async () => {
       if (this.#hasEnded) return undefined;
+      const { readCallStats, zeroCounters } = await import("./call-stats.ts");
       const report = await this.#connection.pc.getStats();
       if (this.#hasEnded) return undefined;
-      const { reading, counters } = readCallStats(report, before, performance.now());
+      const { reading, counters } = readCallStats(
+        report,
+        before ?? zeroCounters(this.#startedAt),
+        performance.now(),
+      );
       before = counters;
       const { dropped } = this.#connection.channel;
       return { ...reading, ...(dropped > 0 && { droppedMessages: dropped }) };
@@ -258,6 +262,7 @@ class PeerConnectionCall implements Call {
     if (!this.#isReadingLevels) {
       this.#isReadingLevels = true;
       const read = async () => {
+        const { readLevels } = await import("./call-stats.ts");
         this.#levels = readLevels(await this.#connection.pc.getStats());
       };
       void read()
@@ -329,6 +334,20 @@ class PeerConnectionCall implements Call {
     );
   }
 
+  async #watchQuality(): Promise<void> {
+    const { watchQuality } = await import("./call-quality.ts");
+    if (this.#hasEnded) return;
+    watchQuality(
+      {
+        read: this.meter(),
+        report: (quality) => this.#listener.quality(quality),
+        isHidden: this.#isHidden,
+        timers: this.#timers,
+      },
+      this.#connection.ended,
+    );
+  }
+
   #onConnectionStateChange(): void {
     const { pc } = this.#connection;
     if (pc.connectionState === "connected" && !this.#established) {
@@ -336,15 +355,8 @@ class PeerConnectionCall implements Call {
       this.#monitor.onEstablished();
       this.#connection.tracks.reapply();
       this.#listener.connected();
-      watchQuality(
-        {
-          read: this.meter(),
-          report: (quality) => this.#listener.quality(quality),
-          isHidden: this.#isHidden,
-          timers: this.#timers,
-        },
-        this.#connection.ended,
-      );
+      // Without that code there is no word on the quality.
+      this.#watchQuality().catch(() => {});
     }
     // DTLS has failed, and an ICE restart does not restore it. Only the DTLS transport itself shows this:
     // `connectionState` is `failed` for a failure of ICE as well, and in Chromium changes before `iceConnectionState`.

@@ -9,12 +9,13 @@
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { streamOf } from "./call.ts";
-import { createCamera, type OwnedCamera } from "./camera.ts";
 import { createConnection } from "./connection.ts";
+import { createLazyCamera } from "./lazy-camera.ts";
 import { createPagePeer } from "./page-peers.ts";
 import { createMediaSettings, type AudioSettings, type VideoSettings } from "./media-settings.ts";
 import { createPeer, type Peer } from "./peer.ts";
-import { createProcessedCamera, type ProcessedCamera } from "./processed-camera.ts";
+import type { OwnedCamera } from "./camera.ts";
+import type { ProcessedCamera } from "./processed-camera.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
 import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
 import { detectSleep } from "./sleep-detector.ts";
@@ -103,7 +104,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
   });
   const closing = new AbortController();
   const observePage = createPageObserver(peer, platform, closing.signal);
-  const ownCamera = createLazyCamera(peer, platform, closing.signal);
+  const ownCamera = createOwnCamera(peer, platform, closing.signal);
 
   // Closures instead of methods, so that the page may pass them on detached, as event listeners.
   return {
@@ -208,7 +209,7 @@ function muteDevices(
 }
 
 /** Returns a function that creates the camera on first use. It is disposed of when the peer stream is closed. */
-function createLazyCamera(
+function createOwnCamera(
   peer: Peer,
   platform: Platform,
   closing: AbortSignal,
@@ -218,11 +219,7 @@ function createLazyCamera(
     if (camera) return camera;
     const { media: source, deviceStorage: storage, rtc, timers } = platform;
     const stream = (tracks: MediaStreamTrack[]) => streamOf(rtc, tracks);
-    const created = createProcessedCamera(
-      createCamera({ source, stream, storage }),
-      stream,
-      timers,
-    );
+    const created = createLazyCamera({ source, stream, storage }, timers);
     camera = created;
     created.subscribe((event) => {
       if (event.type === "stream" || event.type === "lost")
