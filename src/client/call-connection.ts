@@ -2,7 +2,7 @@
 import type { IceServer, RoomTerms } from "../protocol.ts";
 import type { Rtc } from "./call.ts";
 import { DataChannel } from "./data-channel.ts";
-import type { MediaSettings } from "./media-settings.ts";
+import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
 import { MediaTracks } from "./media-tracks.ts";
 
 /** A peer connection with everything that its first offer describes. */
@@ -28,7 +28,7 @@ export function openCallConnection(
   rtc: Rtc,
   room: Pick<RoomTerms, "relayOnly" | "mode"> & { iceServers: IceServer[] },
   local: MediaStream | undefined,
-  settings: MediaSettings,
+  settings: MediaSettings = createMediaSettings(),
 ): CallConnection {
   const ending = new AbortController();
   const remote = rtc.stream();

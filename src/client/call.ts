@@ -18,16 +18,6 @@ export interface Rtc {
   stream(): MediaStream;
 }
 
-/** A stream of these tracks. */
-export function streamOf(
-  rtc: Pick<Rtc, "stream">,
-  tracks: readonly MediaStreamTrack[],
-): MediaStream {
-  const stream = rtc.stream();
-  for (const track of tracks) stream.addTrack(track);
-  return stream;
-}
-
 /** What a call reports. Nothing is reported after `end()`. */
 export interface CallListener {
   signal(signal: Signal): void;

@@ -1,7 +1,7 @@
 /** Samples what this peer's own camera shows, for a classifier in the page. */
 import type { Hint } from "../protocol.ts";
-import { streamOf, type Rtc } from "./call.ts";
-import { browserTimers, type Timer, type Timers } from "./platform.ts";
+import type { Rtc } from "./call.ts";
+import { browserTimers, type Timer, type Timers, streamOf } from "./platform.ts";
 
 /** Options of `sampleFrames`. */
 export interface FrameSampling {

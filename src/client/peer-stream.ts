@@ -8,7 +8,7 @@
  */
 import type { Challenge, IceServer, Mode } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
-import { streamOf } from "./call.ts";
+import { loadCallCode } from "./call-code.ts";
 import { createConnection } from "./connection.ts";
 import { createLazyCamera } from "./lazy-camera.ts";
 import { createPagePeer } from "./page-peers.ts";
@@ -17,7 +17,7 @@ import { createPeer, type Peer } from "./peer.ts";
 import type { OwnedCamera } from "./camera.ts";
 import type { ProcessedCamera } from "./processed-camera.ts";
 import { readEndpointUrl } from "./endpoint-url.ts";
-import { createPlatform, type Platform, type PlatformOptions } from "./platform.ts";
+import { createPlatform, type Platform, type PlatformOptions, streamOf } from "./platform.ts";
 import { detectSleep } from "./sleep-detector.ts";
 import { createTokenStore, defaultTokenKey } from "./token-store.ts";
 import type { PeerStream } from "./types.ts";
@@ -88,6 +88,7 @@ export function createPeerStream<Declared extends FactsDeclaration = FactsDeclar
       auth: async () => (typeof options.auth === "function" ? options.auth() : options.auth),
     }),
     rtc: platform.rtc,
+    callCode: () => loadCallCode(platform.timers),
     settings: createMediaSettings(options.video, options.audio),
     timers: platform.timers,
     log: platform.log,

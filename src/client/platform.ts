@@ -185,3 +185,13 @@ function lazyStorage(name: "sessionStorage" | "localStorage"): TokenStorage {
     setItem: (key, value) => globalThis[name]?.setItem(key, value),
   };
 }
+
+/** A stream of these tracks. */
+export function streamOf(
+  rtc: Pick<Rtc, "stream">,
+  tracks: readonly MediaStreamTrack[],
+): MediaStream {
+  const stream = rtc.stream();
+  for (const track of tracks) stream.addTrack(track);
+  return stream;
+}

@@ -1,17 +1,24 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
 import type { Challenge, Signal } from "../protocol.ts";
 import type { SourceResult } from "./camera.ts";
-import { createCall, type Call } from "./call.ts";
+import type { Call } from "./call.ts";
+import type { CallCode } from "./call-code.ts";
 import type { ConnectionListener, IceAnswer } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
-import { createMediaSettings } from "./media-settings.ts";
 import { describe } from "./log.ts";
-import { MutationQueue } from "./mutation-queue.ts";
+import type { MutationQueue } from "./mutation-queue.ts";
 import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
-import { callInputs, withinMs, type SessionParts } from "./session-parts.ts";
+import {
+  askForIceServers,
+  callInputs,
+  createQueue,
+  enqueueTelling,
+  standingOffersOf,
+  type SessionParts,
+} from "./session-parts.ts";
 import {
   createSessionModel,
   deriveState,
@@ -20,14 +27,11 @@ import {
   type SessionModel,
   type Time,
 } from "./session-model.ts";
-import { StandingOffers } from "./standing-offers.ts";
+import type { StandingOffers } from "./standing-offers.ts";
 import { updateSession } from "./session-update.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { Outcome } from "./types.ts";
 import { createTypingIndicator } from "./typing-indicator.ts";
-
-/** An ICE restart waits for new credentials for at most this long (milliseconds). */
-const ICE_SERVERS_MS_MAX = 2000;
 
 /**
  * Runs the session model: turns what happens into inputs, and executes the resulting commands.
@@ -48,7 +52,9 @@ export class SessionRunner {
   readonly #signals: MutationQueue;
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
-  readonly #standing: StandingOffers | undefined;
+  #standing: StandingOffers | undefined;
+  #callCode: CallCode | undefined;
+  #isLoading = false;
   #isHidden = false;
   #call: Call | undefined;
   #keepTimer: Timer | undefined;
@@ -63,14 +69,11 @@ export class SessionRunner {
   #depth = 0;
 
   constructor(parts: SessionParts) {
-    const { connection, rtc } = parts;
+    const { connection, rtc, timers = browserTimers } = parts;
     this.#parts = parts;
-    const { timers = browserTimers } = parts;
     this.#timers = timers;
-    const newQueue = () =>
-      new MutationQueue((name, input) => connection.call(name, input), undefined, timers);
-    this.#mutations = newQueue();
-    this.#signals = newQueue();
+    this.#mutations = createQueue(connection, timers);
+    this.#signals = createQueue(connection, timers);
     this.typing = createTypingIndicator(
       {
         send: (typing) => this.#sendTyping(typing),
@@ -88,15 +91,7 @@ export class SessionRunner {
         this.#emit({ type: "source-ended", source, kind });
       },
     );
-    if (parts.standingOffers === false) return;
-    this.#standing = new StandingOffers({
-      connection,
-      rtc,
-      timers,
-      settings: parts.settings ?? createMediaSettings(),
-      iceServers: parts.iceServers,
-      fetchIceServers: () => this.#fetchIceServers(),
-    });
+    if (typeof parts.callCode === "object") this.#useCallCode(parts.callCode);
   }
 
   get model(): SessionModel {
@@ -175,6 +170,26 @@ export class SessionRunner {
     this.#publish();
   }
 
+  #useCallCode(code: CallCode): void {
+    this.#callCode = code;
+    if (this.#parts.standingOffers === false) return;
+    this.#standing = standingOffersOf(code, this.#parts, () => this.#fetchIceServers());
+    this.#standing.setHidden(this.#isHidden);
+  }
+
+  /** Events only come once there is the code that they need. */
+  #openConnection(): void {
+    const { connection, callCode } = this.#parts;
+    if (typeof callCode === "function" && !this.#callCode) {
+      if (this.#isLoading) return;
+      this.#isLoading = true;
+      void callCode().then((code) => {
+        this.#useCallCode(code);
+        if (!this.#model.closed) this.#openConnection();
+      });
+    } else if (connection.open(this.#connectionListener)) this.process({ type: "stream-opened" });
+  }
+
   #updateStanding(): void {
     const { wanted, hasTicket, call, wishes, signaling } = this.#model;
     const isWaiting = wanted && hasTicket && !call && wishes.mode !== "text";
@@ -227,8 +242,7 @@ export class SessionRunner {
       case "clear-signals":
         return this.#signals.clear();
       case "open-connection":
-        if (connection.open(this.#connectionListener)) this.process({ type: "stream-opened" });
-        return;
+        return this.#openConnection();
       case "renew-connection":
         return connection.renew();
       case "close-connection":
@@ -320,20 +334,11 @@ export class SessionRunner {
     });
   }
 
-  /** In the queue of the signals, so that it never delays a `leave` either. */
   #enqueueTelling(mutation: Telling, chat: number | undefined): void {
     const { roomId } = mutation.input;
-    const onUndelivered = () => {
-      if (chat !== undefined) this.process({ type: "chat-undelivered", roomId, id: chat });
-    };
-    this.#signals.enqueue(mutation.name, mutation.input, {
-      isRelevant: () => isRelevant(this.#model, mutation),
-      answered: ({ delivered }) => {
-        if (!delivered) onUndelivered();
-      },
-      refused: onUndelivered,
-      dropped: onUndelivered,
-    });
+    const onUndelivered = () =>
+      chat !== undefined && this.process({ type: "chat-undelivered", roomId, id: chat });
+    enqueueTelling(this.#signals, mutation, () => this.#model, onUndelivered);
   }
 
   #sendTyping(typing: boolean): boolean {
@@ -345,8 +350,7 @@ export class SessionRunner {
   }
 
   #beginCall(room: Room): void {
-    const { pagePeer, rtc, log, settings } = this.#parts;
-    const { iceServers = room.iceServers } = this.#parts;
+    const { pagePeer, rtc, log, settings, iceServers = room.iceServers } = this.#parts;
     const { roomId, mode, chat } = room;
     const onSamePage = (detected: boolean) =>
       this.process({ type: "same-page-partner", roomId, detected });
@@ -356,7 +360,7 @@ export class SessionRunner {
       return this.process({ type: "call-begun", room, remote: undefined });
     const prepared = room.polite ? undefined : this.#standing?.take(room);
     try {
-      this.#call = createCall({
+      this.#call = this.#callCode?.createCall({
         room: { ...room, iceServers },
         local: this.outgoing.stream,
         prepared,
@@ -373,10 +377,10 @@ export class SessionRunner {
     } catch (cause) {
       return this.process({ type: "call-setup-failed", roomId, cause });
     }
-    this.process({ type: "call-begun", room, remote: this.#call.remote });
-    this.#call.begin();
+    this.process({ type: "call-begun", room, remote: this.#call?.remote });
+    this.#call?.begin();
     // What is not sent although the mode allows it.
-    this.#call.mediaChanged();
+    this.#call?.mediaChanged();
   }
 
   #endCall(roomId: string): void {
@@ -387,11 +391,9 @@ export class SessionRunner {
     this.#call = undefined;
   }
 
-  /** ICE servers with new credentials, or the page's own; undefined if the server does not respond in time. */
   async #fetchIceServers(): Promise<IceAnswer | undefined> {
-    const { connection } = this.#parts;
     if (this.#model.signaling === "lost" || this.#model.closed) return undefined;
-    return withinMs(ICE_SERVERS_MS_MAX, connection.iceServers(), this.#timers);
+    return askForIceServers(this.#parts.connection, this.#timers);
   }
 }
 

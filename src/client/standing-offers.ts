@@ -39,7 +39,7 @@ export interface StandingOffersParts {
   connection: Pick<Connection, "call">;
   rtc: Rtc;
   timers: Timers;
-  settings: MediaSettings;
+  settings: MediaSettings | undefined;
   /** The page's own. */
   iceServers: IceServer[] | undefined;
   /** The server's, for a peer that waits, in a bounded time; undefined if it does not answer. Must not reject. */

@@ -1,7 +1,7 @@
 /** A still of a video, for a report: a JPEG that is small enough for the server. It is only made when the page asks for it. */
 import { limits } from "../protocol.ts";
-import { streamOf, type Rtc } from "./call.ts";
-import type { Timers } from "./platform.ts";
+import type { Rtc } from "./call.ts";
+import { streamOf, type Timers } from "./platform.ts";
 
 /** What a still is made from: an element that shows the video, or its stream or track. */
 export type StillSource = HTMLVideoElement | MediaStream | MediaStreamTrack;

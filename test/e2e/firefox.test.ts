@@ -66,7 +66,12 @@ function foxOf(page: Page) {
   };
 }
 
-const fox = async () => foxOf(await firefox.open(server.origin));
+const fox = async () => {
+  const page = await firefox.open(server.origin);
+  // In a small window most of the tools are behind a button.
+  await page.setViewport({ width: 1280, height: 800 });
+  return foxOf(page);
+};
 
 test("two Firefoxes see each other and talk, and know how their call fares", async () => {
   const [alice, bob] = [await fox(), await fox()];

@@ -5,7 +5,7 @@ import { createPeer, type Peer } from "../../src/client/peer.ts";
 import type { PeerStreamState } from "../../src/client/state.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { startServer, type TestServer } from "../support/server.ts";
-import { fakeCamera, FakeNetwork } from "../unit/client/fake-rtc.ts";
+import { fakeCamera, FakeNetwork, callCode } from "../unit/client/fake-rtc.ts";
 
 /** A peer on a real socket, with fake WebRTC. */
 function createPerson({ ws }: TestServer, network: FakeNetwork, name: string) {
@@ -23,7 +23,7 @@ function createPerson({ ws }: TestServer, network: FakeNetwork, name: string) {
     random: () => 0,
   });
   const browser = network.browser(name);
-  const peer = createPeer({ connection, rtc: browser });
+  const peer = createPeer({ callCode, connection, rtc: browser });
   const seen: string[] = [];
   peer.subscribe(({ status }) => seen.push(status));
   return {

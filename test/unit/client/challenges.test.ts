@@ -7,7 +7,7 @@ import type { PeerStreamState } from "../../../src/client/state.ts";
 import type { Challenge } from "../../../src/protocol.ts";
 import { createProofOfWork } from "../../../src/rpc/proof-of-work.ts";
 import { createOffer, FakeConnection, refusal } from "./fake-connection.ts";
-import { FakeNetwork, isReactNative } from "./fake-rtc.ts";
+import { FakeNetwork, isReactNative, callCode } from "./fake-rtc.ts";
 import { settle } from "./virtual-time.ts";
 
 const challenge: Challenge = { kind: "code", page: 17 };
@@ -25,6 +25,7 @@ async function begin() {
   server.answering = false;
   const solvings: Solving[] = [];
   const peer = createPeer({
+    callCode,
     connection: server,
     rtc: new FakeNetwork().browser("alice"),
     solveChallenge: (challenge, signal) =>

@@ -1,3 +1,5 @@
+import { createCall } from "../../../src/client/call.ts";
+import { StandingOffers } from "../../../src/client/standing-offers.ts";
 import type { Rtc } from "../../../src/client/call.ts";
 
 /** Whether the tests run as in React Native (see react-native.test.ts): with what react-native-webrtc has, and no more. */
@@ -447,3 +449,6 @@ export function fakeCamera(...kinds: string[]): MediaStream {
     stream.addTrack(new FakeTrack(kind));
   return stream as unknown as MediaStream;
 }
+
+/** What a page loads before its first room. */
+export const callCode = { createCall, StandingOffers };

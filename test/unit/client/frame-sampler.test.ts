@@ -4,7 +4,7 @@ import { sampleFrames, type FrameSampling } from "../../../src/client/frame-samp
 import { createPeer } from "../../../src/client/peer.ts";
 import type { Hint } from "../../../src/protocol.ts";
 import { FakeConnection } from "./fake-connection.ts";
-import { FakeNetwork } from "./fake-rtc.ts";
+import { FakeNetwork, callCode } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -59,6 +59,7 @@ test("a frame at once and then every 3 s, each closed, until it ends", async () 
 
 test("never more often than that, and as seldom as is wished", async () => {
   const peer = createPeer({
+    callCode,
     connection: new FakeConnection(),
     rtc: new FakeNetwork().browser("page"),
     page: () => ({ createElement: () => ({}) as never }),
@@ -93,7 +94,7 @@ test("the next frame waits for the classifier, however slow, and for its fault a
 
 test("there are none outside a browser, which is an error at once", () => {
   const rtc = new FakeNetwork().browser("phone");
-  const peer = createPeer({ connection: new FakeConnection(), rtc });
+  const peer = createPeer({ callCode, connection: new FakeConnection(), rtc });
   expect(() => peer.sampleFrames({ onFrame() {} })).toThrow("only be taken in a browser");
 });
 

@@ -6,7 +6,7 @@ import { createPagePeer } from "../../../src/client/page-peers.ts";
 import { createPeer, type PeerParts } from "../../../src/client/peer.ts";
 import type { PeerState } from "../../../src/protocol.ts";
 import { createOffer, FakeConnection, paired } from "./fake-connection.ts";
-import { fakeCamera, FakeNetwork, type FakePeerConnection } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, type FakePeerConnection, callCode } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -16,7 +16,7 @@ afterEach(() => void jest.useRealTimers());
 function alice(parts: Partial<PeerParts> = {}) {
   const server = new FakeConnection();
   const browser = new FakeNetwork().browser("alice");
-  const peer = createPeer({ connection: server, rtc: browser, ...parts });
+  const peer = createPeer({ callCode, connection: server, rtc: browser, ...parts });
   const seen: string[] = [];
   peer.subscribe(({ status }) => seen.push(status));
   return { server, browser, peer, seen };

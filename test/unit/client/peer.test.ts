@@ -3,7 +3,7 @@ import { createPeer } from "../../../src/client/peer.ts";
 import type { PeerState } from "../../../src/protocol.ts";
 import type { StartOptions, Wishes } from "../../../src/client/types.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
-import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, callCode } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -13,7 +13,7 @@ afterEach(() => void jest.useRealTimers());
 function alice() {
   const server = new FakeConnection();
   const browser = new FakeNetwork().browser("alice");
-  const peer = createPeer({ connection: server, rtc: browser });
+  const peer = createPeer({ callCode, connection: server, rtc: browser });
   const seen: string[] = [];
   peer.subscribe((state) =>
     seen.push(state.status === "reconnecting" ? `reconnecting ${state.what}` : state.status),

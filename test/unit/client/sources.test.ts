@@ -4,7 +4,7 @@ import type { MediaSource } from "../../../src/client/camera.ts";
 import { createPeer } from "../../../src/client/peer.ts";
 import type { PeerStreamEvent } from "../../../src/client/state.ts";
 import { createOffer, FakeConnection } from "./fake-connection.ts";
-import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, callCode } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -30,6 +30,7 @@ function alice(media: "screens" | "none" = "screens") {
     },
   } as unknown as MediaSource;
   const peer = createPeer({
+    callCode,
     connection: server,
     rtc: browser,
     media: () => (media === "screens" ? source : undefined),

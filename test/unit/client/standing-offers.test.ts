@@ -5,7 +5,7 @@ import { createPeer, type Peer, type PeerParts } from "../../../src/client/peer.
 import type { StartOptions } from "../../../src/client/types.ts";
 import type { PeerEvent, StandingOffer } from "../../../src/protocol.ts";
 import { createOffer, FakeConnection, paired } from "./fake-connection.ts";
-import { fakeCamera, FakeNetwork, type FakePeerConnection } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, type FakePeerConnection, callCode } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
 beforeEach(() => void jest.useFakeTimers());
@@ -40,7 +40,7 @@ function side(name: string, network = new FakeNetwork(), parts: Partial<PeerPart
   const server = new FakeConnection();
   server.fresh = async () => [{ urls: ["turn:turn.example"], username: "u", credential: "c" }];
   const browser = network.browser(name);
-  const peer = createPeer({ connection: server, rtc: browser, ...parts });
+  const peer = createPeer({ callCode, connection: server, rtc: browser, ...parts });
   return {
     server,
     browser,

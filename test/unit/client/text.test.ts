@@ -6,7 +6,7 @@ import { createPeerStream } from "../../../src/client/peer-stream.ts";
 import type { PeerStreamEvent } from "../../../src/client/state.ts";
 import { limits, type Mode, type PeerEvent, type PeerState } from "../../../src/protocol.ts";
 import { createOffer, FakeConnection, paired, refusal } from "./fake-connection.ts";
-import { fakeCamera, FakeNetwork } from "./fake-rtc.ts";
+import { fakeCamera, FakeNetwork, callCode } from "./fake-rtc.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass, settle } from "./virtual-time.ts";
 
@@ -35,7 +35,7 @@ const noRtc: Rtc = {
 
 async function alice(mode: Mode, rtc: Rtc = noRtc) {
   const server = new FakeConnection();
-  const peer = createPeer({ connection: server, rtc });
+  const peer = createPeer({ callCode, connection: server, rtc });
   const events: PeerStreamEvent[] = [];
   const seen: string[] = [];
   peer.onEvent((event) => void events.push(event));
