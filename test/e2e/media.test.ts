@@ -191,7 +191,7 @@ describe.each(Object.keys(visits))("in %s", (name) => {
       });
       stop();
       clearInterval(meter);
-      return { partner, last: rates.at(-1) ?? 0, ...peer.levels() };
+      return { ...peer.levels(), partner, last: rates.at(-1) ?? 0 };
     });
     expect(seen.partner).toBeGreaterThan(0);
     expect(seen.partner).toBeLessThanOrEqual(1);
