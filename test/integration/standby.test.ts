@@ -53,14 +53,14 @@ describe.each(Object.entries(engines))("a relay-only room: %s", (_, open) => {
   const offerTo = (peer: Peer) => peer.last("wait-for-offer")?.offer;
 
   for (const mode of ["video", "audio"] as const)
-    for (const [whose, own, others] of [
-      ["its owner's", { mode, relayOnly: true }, { mode }],
-      ["the partner's", { mode }, { mode, relayOnly: true }],
+    for (const [whose, others] of [
+      ["its owner's", { mode }],
+      ["both peers'", { mode, relayOnly: true }],
     ] as const)
       test(`by ${whose} wish: of a standing offer for ${mode} only relayed candidates reach the partner`, async () => {
         const world = createWorld({ open, ice: turn });
         const offer = offerWith(hostLine, relayLine, reflexiveLine);
-        const { alice, bob } = await pairWith(world, offer, own, others);
+        const { alice, bob } = await pairWith(world, offer, { mode, relayOnly: true }, others);
         expect(alice.last("create-offer")).toMatchObject({ standing: true, relayOnly: true });
         const got = offerTo(bob);
         expect(got?.candidates).toEqual([
@@ -74,9 +74,20 @@ describe.each(Object.entries(engines))("a relay-only room: %s", (_, open) => {
         expect(JSON.stringify(bob.last("wait-for-offer"))).toContain('"credential"');
       });
 
+  test("by the partner's wish alone: nothing of a standing offer is used, and an offer is made in the room", async () => {
+    const world = createWorld({ open, ice: turn });
+    const offer = offerWith(hostLine, relayLine, reflexiveLine);
+    const { alice, bob } = await pairWith(world, offer, {}, { relayOnly: true });
+    expect(bob.last("create-offer")).toMatchObject({ relayOnly: true });
+    expect(alice.last("wait-for-offer")).toMatchObject({ relayOnly: true });
+    const told = JSON.stringify([alice.told, bob.told]);
+    for (const part of ["standing", "candidate", "192.0.2.7", "198.51.100.5", "m=audio"])
+      expect(told).not.toContain(part);
+  });
+
   test("of an offer of which nothing relayed is there the description is left, as candidates may follow", async () => {
     const world = createWorld({ open, ice: turn });
-    const { alice, bob } = await pairWith(world, offerWith(hostLine), {}, { relayOnly: true });
+    const { alice, bob } = await pairWith(world, offerWith(hostLine), { relayOnly: true }, {});
     expect(alice.last("create-offer")).toMatchObject({ standing: true });
     expect(offerTo(bob)?.candidates).toEqual([]);
     expect(offerTo(bob)?.sdp).toContain("m=audio");
@@ -86,9 +97,10 @@ describe.each(Object.entries(engines))("a relay-only room: %s", (_, open) => {
   test("a replay has the same of it", async () => {
     const world = createWorld({ open, ice: turn });
     const offer = offerWith(hostLine, relayLine);
-    const { bob } = await pairWith(world, offer, {}, { relayOnly: true });
+    const { bob } = await pairWith(world, offer, { relayOnly: true }, {});
     const before = bob.told.findIndex(({ event }) => event.type === "wait-for-offer") - 1;
     const first = offerTo(bob);
+    expect(first?.candidates).toHaveLength(1);
     const again: string[] = [];
     const stream = world.signaling.events({
       known: bob.caller,
