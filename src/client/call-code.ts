@@ -6,25 +6,37 @@ import type { createCall } from "./call.ts";
 import type { Timers } from "./platform.ts";
 import type { StandingOffers } from "./standing-offers.ts";
 
-/** Milliseconds after which a part that could not be loaded is requested again. */
-const RETRY_MS = 1000;
+/**
+ * Milliseconds before each further try. A phone may be without a network for a while; but a part that is gone, as after a deploy, stays
+ * away.
+ */
+const RETRIES_MS = [1000, 2000, 4000, 8000, 15_000];
 
 export interface CallCode {
   readonly createCall: typeof createCall;
   readonly StandingOffers: typeof StandingOffers;
 }
 
-/** Loads it, again and again until that succeeds. */
-export async function loadCallCode(timers: Timers): Promise<CallCode> {
-  for (;;) {
+/**
+ * Loads it, for half a minute if necessary.
+ *
+ * @throws what the last try has failed with.
+ */
+export async function loadCallCode(timers: Timers, load = importCallCode): Promise<CallCode> {
+  for (const delayMs of RETRIES_MS) {
     try {
-      const [call, standing] = await Promise.all([
-        import("./call.ts"),
-        import("./standing-offers.ts"),
-      ]);
-      return { createCall: call.createCall, StandingOffers: standing.StandingOffers };
+      return await load();
     } catch {
-      await new Promise<void>((resolve) => timers.setTimeout(resolve, RETRY_MS));
+      await new Promise<void>((resolve) => timers.setTimeout(resolve, delayMs));
     }
   }
+  return load();
+}
+
+async function importCallCode(): Promise<CallCode> {
+  const [{ createCall }, { StandingOffers }] = await Promise.all([
+    import("./call.ts"),
+    import("./standing-offers.ts"),
+  ]);
+  return { createCall, StandingOffers };
 }

@@ -1,37 +1,31 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
-import type { Challenge, Signal } from "../protocol.ts";
+import type { Challenge } from "../protocol.ts";
 import type { SourceResult } from "./camera.ts";
-import type { Call } from "./call.ts";
+import type { Call, CallListener } from "./call.ts";
 import type { CallCode } from "./call-code.ts";
 import type { ConnectionListener, IceAnswer } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { describe } from "./log.ts";
-import type { MutationQueue } from "./mutation-queue.ts";
-import { signalMutation, type Mutation, type Telling } from "./mutations.ts";
 import { Outgoing } from "./outgoing.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
 import type { SessionCommand, SessionInput } from "./session-input.ts";
-import {
-  askForIceServers,
-  callInputs,
-  createQueue,
-  enqueueTelling,
-  standingOffersOf,
-  type SessionParts,
-} from "./session-parts.ts";
+import type { SessionParts } from "./session-parts.ts";
 import {
   createSessionModel,
   deriveState,
-  isRelevant,
   type Room,
   type SessionModel,
   type Time,
 } from "./session-model.ts";
+import { SessionQueues } from "./session-queues.ts";
 import type { StandingOffers } from "./standing-offers.ts";
 import { updateSession } from "./session-update.ts";
 import { sameState, type PeerStreamEvent, type PeerStreamState } from "./state.ts";
 import type { Outcome } from "./types.ts";
 import { createTypingIndicator } from "./typing-indicator.ts";
+
+/** New ICE servers are waited for at most this long (milliseconds). */
+const ICE_SERVERS_MS_MAX = 2000;
 
 /**
  * Runs the session model: turns what happens into inputs, and executes the resulting commands.
@@ -47,9 +41,7 @@ export class SessionRunner {
 
   readonly #parts: SessionParts;
   readonly #timers: Timers;
-  // Two queues, so that a delayed signal never delays a `leave`.
-  readonly #mutations: MutationQueue;
-  readonly #signals: MutationQueue;
+  readonly #queues: SessionQueues;
   readonly #requests = new Map<number, (outcome: Outcome) => void>();
   #nextRequest = 0;
   #standing: StandingOffers | undefined;
@@ -72,8 +64,12 @@ export class SessionRunner {
     const { connection, rtc, timers = browserTimers } = parts;
     this.#parts = parts;
     this.#timers = timers;
-    this.#mutations = createQueue(connection, timers);
-    this.#signals = createQueue(connection, timers);
+    this.#queues = new SessionQueues({
+      connection,
+      timers,
+      model: () => this.#model,
+      process: (input) => this.process(input),
+    });
     this.typing = createTypingIndicator(
       {
         send: (typing) => this.#sendTyping(typing),
@@ -173,7 +169,10 @@ export class SessionRunner {
   #useCallCode(code: CallCode): void {
     this.#callCode = code;
     if (this.#parts.standingOffers === false) return;
-    this.#standing = standingOffersOf(code, this.#parts, () => this.#fetchIceServers());
+    const { connection, rtc, settings, iceServers } = this.#parts;
+    const fetchIceServers = () => this.#fetchIceServers();
+    const parts = { connection, rtc, timers: this.#timers, settings, iceServers, fetchIceServers };
+    this.#standing = new code.StandingOffers(parts);
     this.#standing.setHidden(this.#isHidden);
   }
 
@@ -183,10 +182,17 @@ export class SessionRunner {
     if (typeof callCode === "function" && !this.#callCode) {
       if (this.#isLoading) return;
       this.#isLoading = true;
-      void callCode().then((code) => {
-        this.#useCallCode(code);
-        if (!this.#model.closed) this.#openConnection();
-      });
+      void callCode().then(
+        (code) => {
+          this.#useCallCode(code);
+          if (!this.#model.closed) this.#openConnection();
+        },
+        (cause) => {
+          this.#isLoading = false;
+          const message = `the code of calls can't be loaded: ${String(cause)}`;
+          this.process({ type: "stream-ended", error: { kind: "call-setup", message, cause } });
+        },
+      );
     } else if (connection.open(this.#connectionListener)) this.process({ type: "stream-opened" });
   }
 
@@ -223,24 +229,21 @@ export class SessionRunner {
     const { connection } = this.#parts;
     switch (command.type) {
       case "enqueue":
-        return this.#enqueue(command.key, command.mutation);
+        return this.#queues.enqueue(command.key, command.mutation);
       case "enqueue-signal":
-        return this.#enqueueSignal(command.signal);
+        return this.#queues.enqueueSignal(command.signal);
       case "enqueue-telling":
-        return this.#enqueueTelling(command.mutation, command.chat);
+        return this.#queues.enqueueTelling(command.mutation, command.chat);
       case "hold-queues":
-        this.#mutations.hold();
-        return this.#signals.hold();
+        return this.#queues.hold();
       case "open-queues":
-        this.#mutations.open();
-        return this.#signals.open();
+        return this.#queues.open();
       case "hand-over-queues":
-        this.#mutations.handOver();
-        return this.#signals.handOver();
+        return this.#queues.handOver();
       case "clear-mutations":
-        return this.#mutations.clear();
+        return this.#queues.mutations.clear();
       case "clear-signals":
-        return this.#signals.clear();
+        return this.#queues.signals.clear();
       case "open-connection":
         return this.#openConnection();
       case "renew-connection":
@@ -310,37 +313,6 @@ export class SessionRunner {
     if (!solving.signal.aborted) this.process(input);
   }
 
-  #enqueue(key: number, mutation: Mutation): void {
-    this.#mutations.enqueue(mutation.name, mutation.input, {
-      isRelevant: () => isRelevant(this.#model, mutation),
-      answered: (answer) => {
-        const accepted = mutation.name === "again" || ("accepted" in answer && answer.accepted);
-        const caseId = "caseId" in answer ? answer.caseId : undefined;
-        this.process({ type: "mutation-answered", key, accepted, caseId });
-      },
-      refused: (error) => this.process({ type: "mutation-refused", key, error }),
-      dropped: () => this.process({ type: "mutation-dropped", key }),
-    });
-  }
-
-  #enqueueSignal(signal: Signal): void {
-    const mutation = signalMutation(signal);
-    this.#signals.enqueue(mutation.name, mutation.input, {
-      isRelevant: () => isRelevant(this.#model, mutation),
-      // The call survives the loss of a candidate.
-      ...(signal.type !== "add-ice-candidate" && {
-        refused: (error) => this.process({ type: "signal-refused", error }),
-      }),
-    });
-  }
-
-  #enqueueTelling(mutation: Telling, chat: number | undefined): void {
-    const { roomId } = mutation.input;
-    const onUndelivered = () =>
-      chat !== undefined && this.process({ type: "chat-undelivered", roomId, id: chat });
-    enqueueTelling(this.#signals, mutation, () => this.#model, onUndelivered);
-  }
-
   #sendTyping(typing: boolean): boolean {
     const { call, signaling } = this.#model;
     if (call?.chat !== "server") return this.#call?.send({ type: "typing", typing }) ?? false;
@@ -372,7 +344,7 @@ export class SessionRunner {
         canSignal: () => this.#model.call?.orphaned !== true,
         fetchIceServers: async () =>
           this.#parts.iceServers ? undefined : (await this.#fetchIceServers())?.iceServers,
-        listener: callInputs(roomId, (input) => this.process(input)),
+        listener: this.#callListener(roomId),
       });
     } catch (cause) {
       return this.process({ type: "call-setup-failed", roomId, cause });
@@ -383,6 +355,24 @@ export class SessionRunner {
     this.#call?.mediaChanged();
   }
 
+  #callListener(roomId: string): CallListener {
+    return {
+      signal: (signal) => this.process({ type: "local-signal", signal }),
+      connected: () => this.process({ type: "call-connected" }),
+      interrupted: (interrupted) => this.process({ type: "call-interrupted", interrupted }),
+      failed: (cause) =>
+        this.process(
+          cause === undefined
+            ? { type: "call-failed" }
+            : { type: "call-setup-failed", roomId, cause },
+        ),
+      hungUp: () => this.process({ type: "call-hung-up" }),
+      media: (media) => this.process({ type: "local-media", media }),
+      quality: (quality) => this.process({ type: "call-quality", quality }),
+      message: (message) => this.process({ type: "data-channel-message", message }),
+    };
+  }
+
   #endCall(roomId: string): void {
     this.typing.stop();
     this.#timers.clearTimeout(this.#keepTimer);
@@ -391,9 +381,15 @@ export class SessionRunner {
     this.#call = undefined;
   }
 
+  /** ICE servers with new credentials; undefined if the server does not respond in time. */
   async #fetchIceServers(): Promise<IceAnswer | undefined> {
     if (this.#model.signaling === "lost" || this.#model.closed) return undefined;
-    return askForIceServers(this.#parts.connection, this.#timers);
+    let timer: Timer | undefined;
+    const timeout = new Promise<undefined>((resolve) => {
+      timer = this.#timers.setTimeout(() => resolve(undefined), ICE_SERVERS_MS_MAX);
+    });
+    const answer = this.#parts.connection.iceServers().catch(() => undefined);
+    return Promise.race([answer, timeout]).finally(() => this.#timers.clearTimeout(timer));
   }
 }
 

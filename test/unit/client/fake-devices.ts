@@ -1,5 +1,10 @@
 import { isReactNative } from "./fake-rtc.ts";
-import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
+import {
+  createCamera,
+  type CameraParts,
+  type CameraEvent,
+  type MediaSource,
+} from "../../../src/client/camera.ts";
 
 const kinds: Record<string, string> = {
   video: "videoinput",
@@ -101,12 +106,13 @@ export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
     setItem: (key: string, value: string) => void kept.set(key, value),
   };
   const events: CameraEvent[] = [];
+  const parts: CameraParts = {
+    source,
+    storage,
+    stream: (tracks) => streamOf(tracks as unknown as FakeTrack[]),
+  };
   const visit = () => {
-    const camera = createCamera({
-      source,
-      storage,
-      stream: (tracks) => streamOf(tracks as unknown as FakeTrack[]),
-    });
+    const camera = createCamera(parts);
     camera.subscribe((event) => events.push(event));
     return camera;
   };
@@ -117,6 +123,7 @@ export function machine(plugged = ["video:front", "video:usb", "audio:mic"]) {
   const change = () => void target.dispatchEvent(new Event("devicechange"));
   return {
     all,
+    parts,
     requested,
     camera: visit(),
     change,
