@@ -38,21 +38,13 @@ async function countFrames(page: Page): Promise<() => Promise<number>> {
   return async () => (await count.jsonValue()).frames;
 }
 
-test("a proof of work is solved in a worker while the page goes on drawing, and then there is a call", async () => {
-  // Some seconds.
-  const stage = await enterStage({ CHALLENGE: "on", CHALLENGE_DIFFICULTY: "3000" });
+test("a proof of work is solved in a worker, and then there is a call", async () => {
+  // Some seconds at most.
+  const stage = await enterStage({ CHALLENGE: "on", CHALLENGE_DIFFICULTY: "1000" });
   const [alice, bob] = await Promise.all([stage.enter("/?fake=1"), stage.enter("/?fake=1")]);
-  await alice.by("local-video").and(alice.page.locator("[data-synthetic=true]")).waitFor();
-  const frames = await countFrames(alice.page);
   const solving = alice.page.waitForEvent("worker");
   await alice.start();
-  const worker = await solving;
-  const atTheBeginning = await frames();
-  await until("the page draws while the worker solves", async () => {
-    if (!alice.page.workers().includes(worker)) throw new Error("the worker is gone already");
-    return (await frames()) > atTheBeginning + 10;
-  });
-  expect(await alice.state()).toBe("waiting");
+  await solving;
   await until("it is solved", () => alice.page.workers().length === 0, 40_000);
   await bob.start();
   await Promise.all([alice.until("connected", 40_000), bob.until("connected", 40_000)]);
@@ -68,12 +60,28 @@ test("a proof of work is solved in a worker while the page goes on drawing, and 
   expect(alice.page.workers()).toEqual([]);
 });
 
-test("it is given up when the visitor stops", async () => {
+test("the page goes on drawing meanwhile, and it is given up when the visitor stops", async () => {
+  // About a minute. A solution may be found at once by chance: then another visitor gets another challenge.
   const stage = await enterStage({ CHALLENGE: "on", CHALLENGE_DIFFICULTY: "100000" });
-  const alice = await stage.enter("/?fake=1");
-  const solving = alice.page.waitForEvent("worker");
-  await alice.start();
-  await solving;
+  const drawsMeanwhile = async () => {
+    const alice = await stage.enter("/?fake=1");
+    await alice.by("local-video").and(alice.page.locator("[data-synthetic=true]")).waitFor();
+    const frames = await countFrames(alice.page);
+    const solving = alice.page.waitForEvent("worker");
+    await alice.start();
+    const worker = await solving;
+    const atTheBeginning = await frames();
+    let isGone = false;
+    await until("the page draws while the worker solves", async () => {
+      isGone = !alice.page.workers().includes(worker);
+      return isGone || (await frames()) > atTheBeginning + 10;
+    });
+    return isGone ? undefined : alice;
+  };
+  const alice = (await drawsMeanwhile()) ?? (await drawsMeanwhile()) ?? (await drawsMeanwhile());
+  if (!alice)
+    throw new Error("three times the worker was gone before the page had drawn ten frames");
+  expect(await alice.state()).toBe("waiting");
   await alice.stop();
   await until("the worker is gone", () => alice.page.workers().length === 0);
   await alice.until("idle");
