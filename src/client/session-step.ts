@@ -18,9 +18,9 @@ const CHALLENGES_MAX = 4;
 
 /**
  * The partner's place is kept after this share of the time that it has, or after so many milliseconds: in time, and late enough that it is
- * known by then whether media still flows, which browsers notice after 5 s.
+ * known by then whether media still flows, which browsers notice after about 6 s.
  */
-const KEEP_SHARE = 0.75;
+const KEEP_SHARE = 0.875;
 const KEEP_MS_MAX = 10_000;
 
 function isChallenged(error: PeerStreamError): error is RefusedByChallenge {

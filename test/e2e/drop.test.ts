@@ -124,7 +124,8 @@ test("a connection gone for longer than calls are kept leaves the call alone whi
 });
 
 test("B15 a partner that is gone along with its picture is lost when the grace is over", async () => {
-  await using impatient = await setStage({ GRACE_MS: "8000" });
+  // Longer than a browser takes to notice that nothing arrives, or the partner's place would be kept until it has.
+  await using impatient = await setStage({ GRACE_MS: "12000" });
   const [alice, bob] = await couple(impatient);
   const diary = await bob.diary();
   // A crash closes nothing.

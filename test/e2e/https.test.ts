@@ -107,11 +107,12 @@ async function startNginx(port: string) {
       "There is no nginx (Debian's package nginx-light). The README's test line installs it.",
     );
   const listenAt = await freePort();
+  // First the port of the server: that of the proxy may begin with the same digits.
   const block = (/```nginx\n([\s\S]*?)```/.exec(operating)?.[1] ?? "")
+    .replace("127.0.0.1:3000", `127.0.0.1:${port}`)
     .replace("listen 443 ssl", `listen 127.0.0.1:${listenAt} ssl`)
     .replace("/etc/ssl/chat.example.com.crt", tls.TLS_CERT)
-    .replace("/etc/ssl/chat.example.com.key", tls.TLS_KEY)
-    .replace("127.0.0.1:3000", `127.0.0.1:${port}`);
+    .replace("/etc/ssl/chat.example.com.key", tls.TLS_KEY);
   const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${join(folder, name)};`)
     .join("\n");
@@ -137,11 +138,11 @@ async function startCaddy(port: string) {
   const listenAt = await freePort();
   // In the place of the certificate that it would get by itself.
   const site = (/```caddy\n([\s\S]*?)```/.exec(operating)?.[1] ?? "")
+    .replace("127.0.0.1:3000", `127.0.0.1:${port}`)
     .replace(
       "chat.example.com {",
       `https://127.0.0.1:${listenAt} {\n\ttls ${tls.TLS_CERT} ${tls.TLS_KEY}`,
-    )
-    .replace("127.0.0.1:3000", `127.0.0.1:${port}`);
+    );
   const config = join(folder, "Caddyfile");
   // Its own authority must not be trusted by this machine; adding it there can take longer than all else.
   const global = ["admin off", "auto_https disable_redirects", "skip_install_trust"];

@@ -818,7 +818,7 @@ describe("a living call", () => {
   test("keeps the place of a partner that the server has lost, in time before its grace is over", () => {
     const run = connected();
     run.apply(reconnecting(run.nowMs + 1 + 8000));
-    expect(run.commands).toEqual([{ type: "keep-place", afterMs: 6000 }]);
+    expect(run.commands).toEqual([{ type: "keep-place", afterMs: 7000 }]);
     expect(run.state).toMatchObject({ status: "reconnecting", what: "partner" });
     run.apply(keep);
     expect(inputs(run)).toEqual([presented]);
