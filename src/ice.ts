@@ -93,6 +93,17 @@ export function iceServersFor(
 }
 
 /**
+ * After how many milliseconds whoever keeps credentials without using them should ask again; `undefined` without TURN. A provider's answer is given
+ * out for three quarters of its time, so that only one is left.
+ */
+export function renewAfterMs(config: IceSource): number | undefined {
+  if (config.provided) return config.turnTtlS * 200;
+  return config.turnUrls.length > 0 && config.turnSecret !== undefined
+    ? config.turnTtlS * 800
+    : undefined;
+}
+
+/**
  * The configured servers. coturn's `user-quota` counts by the name in the credentials, independent of their expiry. The name
  * identifies the address, because rooms and sessions cost a stranger nothing and an address does.
  */

@@ -233,7 +233,9 @@ class PeerConnectionCall implements Call {
     let before: CallCounters | undefined;
     return async () => {
       if (this.#hasEnded) return undefined;
-      const { readCallStats, zeroCounters } = await import("./call-stats.ts");
+      const code = await import("./call-stats.ts").catch(() => undefined);
+      if (!code) return undefined;
+      const { readCallStats, zeroCounters } = code;
       const report = await this.#connection.pc.getStats();
       if (this.#hasEnded) return undefined;
       const { reading, counters } = readCallStats(

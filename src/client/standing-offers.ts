@@ -20,7 +20,7 @@ const BEGIN_MS = 200;
 /** The offer is left with the server by then, with the candidates that there are. Those that come later follow at the end. */
 const GATHER_MS_MAX = 1000;
 /** It is renewed before TURN credentials expire: a server's own are valid for 300 s unless it is set otherwise. */
-const RENEW_MS = 240_000;
+const RENEW_MS_MAX = 240_000;
 /** The time between two preparations for one ticket doubles up to this. */
 const BACKOFF_MS_MAX = 60_000;
 
@@ -61,6 +61,7 @@ interface Preparation extends PreparedOffer {
   sdp: string;
   candidates: Candidate[];
   published: number;
+  readonly renewAfterMs: number;
 }
 
 /**
@@ -169,7 +170,8 @@ export class StandingOffers {
     try {
       const connection = openCallConnection(rtc, { mode, relayOnly, iceServers }, local, settings);
       const made = { key: this.#key, mode, relayOnly, connection, sdp: "", published: 0 };
-      this.#current = current = { ...made, candidates: [] };
+      const renewAfterMs = Math.min(answer.renewAfterMs ?? RENEW_MS_MAX, RENEW_MS_MAX);
+      this.#current = current = { ...made, renewAfterMs, candidates: [] };
       await this.#offer(current);
     } catch {
       // A call would fail in the same way, and says so.
@@ -193,7 +195,7 @@ export class StandingOffers {
   async #publish(current: Preparation): Promise<void> {
     const { sdp } = current;
     if (!sdp) return;
-    this.#wait(RENEW_MS, () => this.renew());
+    this.#wait(current.renewAfterMs, () => this.renew());
     const candidates = current.candidates.slice(0, limits.standingCandidatesMax);
     if (await this.#standBy({ sdp, candidates })) current.published = candidates.length;
   }

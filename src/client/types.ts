@@ -144,7 +144,7 @@ export interface PeerStream<Declared extends FactsDeclaration = FactsDeclaration
   report(reason?: ReportReason, details?: ReportDetails): Promise<Outcome>;
   /**
    * A still of the partner's video as a report takes it: a JPEG in base64 of at most 36,864 bytes, scaled until it fits. Nothing is sent. Undefined
-   * if there is no picture.
+   * if there is no picture. Rejects if the code for it can't be loaded.
    * @param source an element that shows it, or its stream or track.
    */
   still(source: StillSource): Promise<string | undefined>;

@@ -11,7 +11,7 @@ import { normaliseWishes } from "../domain/ticket.ts";
 import type { SiteStats } from "../domain/stats.ts";
 import type { Caller } from "../engine/engine.ts";
 import type { Found, NotedReport } from "../engine/operator-view.ts";
-import { iceServersFor, relayAvailable, type IceSource } from "../ice.ts";
+import { iceServersFor, relayAvailable, renewAfterMs, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type {
   CaseAnswer,
@@ -33,6 +33,13 @@ import { Reports, shortId, type FiledReport } from "./reports.ts";
 import type { SignalingParts } from "./signaling-parts.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
+
+/** `relayOnly`: all rooms are. `renewAfterMs`: while the credentials are not used, others are to be asked for after that time. */
+export interface IceAnswer {
+  iceServers: IceServer[];
+  relayOnly?: true;
+  renewAfterMs?: number;
+}
 
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
 export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {
@@ -275,11 +282,11 @@ export class Signaling {
   // -------------------------------------------------------------------------------------------
   // Queries
 
-  /** With TURN credentials for the address that the caller comes from, if it waits or is paired. `relayOnly`: all rooms are. */
+  /** With TURN credentials for the address that the caller comes from, if it waits or is paired. */
   async iceServers(
     caller: Caller | undefined,
     addressHash: string,
-  ): Promise<{ iceServers: IceServer[]; relayOnly?: true } | Rejection> {
+  ): Promise<IceAnswer | Rejection> {
     const { engine, ice, system, forceRelay } = this.#parts;
     const current = caller && (await engine.status(caller));
     if (isRejection(current)) return current;
@@ -287,7 +294,12 @@ export class Signaling {
     if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
     const relayFor = status === "idle" ? undefined : addressHash;
     const iceServers = await iceServersFor(ice, system.now(), relayFor, "full");
-    return forceRelay ? { iceServers, relayOnly: true } : { iceServers };
+    const renewal = relayFor === undefined ? undefined : renewAfterMs(ice);
+    return {
+      iceServers,
+      ...(forceRelay && { relayOnly: true }),
+      ...(renewal !== undefined && { renewAfterMs: renewal }),
+    };
   }
 
   /** What was decided of a report; `not-in-room` for anybody but its author, or another session of its account. */

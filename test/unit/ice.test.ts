@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { configuredServersFor, relayAvailable } from "../../src/ice.ts";
+import { configuredServersFor, relayAvailable, renewAfterMs } from "../../src/ice.ts";
 
 const config = {
   stunUrls: ["stun:stun.example"],
@@ -36,4 +36,14 @@ describe("ICE servers", () => {
       configuredServersFor({ ...config, stunUrls: [], turnUrls: [] }, 0, "an address"),
     ).toEqual([]);
   });
+});
+
+test("credentials are renewed before they expire: those of a provider may have a quarter of their time left", () => {
+  expect(renewAfterMs({ ...config, turnTtlS: 60 })).toBe(48_000);
+  expect(renewAfterMs({ ...config, turnUrls: [] })).toBeUndefined();
+  expect(renewAfterMs({ ...config, turnSecret: undefined })).toBeUndefined();
+  const provided = { serversFor: () => [], revoke() {}, stop() {} };
+  const renewal = renewAfterMs({ ...config, turnTtlS: 3600, provided }) ?? Number.NaN;
+  expect(renewal).toBeGreaterThan(0);
+  expect(renewal).toBeLessThan(3_600_000 / 4);
 });

@@ -71,9 +71,14 @@ export class FakeConnection implements Connection {
   fresh: () => Promise<IceServer[]> = () => Promise.reject(new Error("none"));
   /** All rooms are relay-only. */
   relayOnly = false;
+  renewAfterMs: number | undefined;
   async iceServers(): Promise<IceAnswer> {
-    const iceServers = await this.fresh();
-    return this.relayOnly ? { iceServers, relayOnly: true } : { iceServers };
+    const { relayOnly, renewAfterMs } = this;
+    return {
+      iceServers: await this.fresh(),
+      ...(relayOnly && { relayOnly }),
+      ...(renewAfterMs !== undefined && { renewAfterMs }),
+    };
   }
 
   /** The answer of the `case` query. */

@@ -395,6 +395,21 @@ describe("renewed", () => {
     expect(alice.open).toHaveLength(1);
   });
 
+  test("as soon as the server says, where its credentials expire sooner; no later than ever, where they last", async () => {
+    for (const [renewAfterMs, expectedMs] of [
+      [48_000, 48_000],
+      [20_000_000, 240_000],
+    ] as const) {
+      const alice = side("alice", new FakeNetwork());
+      alice.server.renewAfterMs = renewAfterMs;
+      enterLobby(alice, {});
+      await pass(expectedMs - 1000);
+      expect(alice.left).toHaveLength(1);
+      await pass(5000);
+      expect(alice.left.map((offer) => offer !== null)).toEqual([true, false, true]);
+    }
+  });
+
   test("a pairing that comes before the old one was taken back uses that", async () => {
     const alice = await waiting();
     alice.server.answering = false;
