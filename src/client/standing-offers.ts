@@ -1,4 +1,4 @@
-/** Standing offers: a peer that waits has its connection and offer ready, for whoever is paired with it. */
+/** Standing offers: while a peer waits, its connection and offer are ready for its next partner. */
 import {
   limits,
   type Candidate,

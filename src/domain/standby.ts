@@ -1,7 +1,6 @@
 /**
- * Standing offers: a peer that waits leaves its offer with its ticket, and whoever is paired with it gets the offer with the pairing. So the
- * offer need be neither made nor sent then. An engine keeps the offer itself; here is what decides about it. Where it is dropped, `finishChange`
- * in change.ts says.
+ * Standing offers: a waiting peer leaves an offer with its ticket, and its next partner receives that offer with the pairing, so it does not have
+ * to be made and sent at that moment. The engine stores the offer; this file has the rules. `finishChange` in change.ts drops it.
  */
 import type { Mode, StandingOffer } from "../protocol.ts";
 import { finishChange, startChange, type Change } from "./change.ts";

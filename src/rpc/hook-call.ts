@@ -1,4 +1,4 @@
-/** Calls a hook of the operator's whose answer somebody waits for. It has a limited time; the caller says what counts as the answer if it fails. */
+/** Calls one of the operator's hooks and waits for its answer, for a limited time. The caller defines the answer for a hook that fails. */
 import type { MaybePromise } from "../maybe-promise.ts";
 
 export type HookName = "authenticate" | "admit" | "lane" | "message" | "isOperator";
