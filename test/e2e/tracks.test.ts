@@ -122,9 +122,12 @@ test("B10 a device that the browser gives after close() is off again, and no oth
     const tracks: MediaStreamTrack[] = [];
     let asked = 0;
     let allow = () => {};
+    let ask = () => {};
     const question = new Promise<void>((resolve) => (allow = resolve));
+    const isAsked = new Promise<void>((resolve) => (ask = resolve));
     mediaDevices.getUserMedia = async (constraints) => {
       asked += 1;
+      ask();
       await question;
       const stream = await real(constraints);
       tracks.push(...stream.getTracks());
@@ -132,6 +135,7 @@ test("B10 a device that the browser gives after close() is off again, and no oth
     };
     const opening = window.peer.camera.open();
     window.peer.start();
+    await isAsked;
     window.peer.close();
     allow();
     const first = await opening;
