@@ -11,6 +11,7 @@ export interface CallConnection {
   readonly configuration: RTCConfiguration & { iceServers: IceServer[] };
   readonly channel: DataChannel;
   readonly tracks: MediaTracks;
+  readonly settings: MediaSettings;
   /** What the partner sends. */
   readonly remote: MediaStream;
   /** Aborted by `close`. */
@@ -48,7 +49,8 @@ export function openCallConnection(
       pc.close();
       tracks.end();
     };
-    return { pc, configuration, channel, tracks, remote, ended: ending.signal, close };
+    const ended = ending.signal;
+    return { pc, configuration, channel, tracks, settings, remote, ended, close };
   } catch (fault) {
     pc.close();
     throw fault;

@@ -6,7 +6,7 @@ import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
 import { IceRestart } from "./ice-restart.ts";
-import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
+import type { MediaSettings } from "./media-settings.ts";
 import type { Log } from "./log.ts";
 import { Negotiation } from "./negotiation.ts";
 import { browserTimers, type Timer, type Timers } from "./platform.ts";
@@ -126,7 +126,6 @@ class PeerConnectionCall implements Call {
   /** What the listener was last told, or takes to be sent. */
   #sent: Media;
   #mediaPause: Timer | undefined;
-  readonly #settings: MediaSettings;
   readonly #isHidden: () => boolean;
   readonly #timers: Timers;
   readonly #startedAt = performance.now();
@@ -135,11 +134,10 @@ class PeerConnectionCall implements Call {
 
   constructor(parts: CallParts) {
     const { room, local, prepared, rtc, listener, canSignal = () => true } = parts;
-    this.#settings = parts.settings ?? createMediaSettings();
     this.#isHidden = parts.isHidden ?? (() => false);
     this.#timers = parts.timers ?? browserTimers;
     const { fetchIceServers = () => Promise.resolve(undefined) } = parts;
-    const connection = prepared?.connection ?? openCallConnection(rtc, room, local, this.#settings);
+    const connection = prepared?.connection ?? openCallConnection(rtc, room, local, parts.settings);
     const { pc, configuration, ended } = connection;
     this.#parts = parts;
     this.#connection = connection;
@@ -184,22 +182,25 @@ class PeerConnectionCall implements Call {
   }
 
   begin(): void {
-    const { room, prepared, timers = browserTimers } = this.#parts;
+    const { room, prepared } = this.#parts;
     if (prepared) {
-      this.#negotiation.sendPrepared(prepared, room.standing === true, timers);
+      this.#negotiation.sendPrepared(prepared, room.standing === true, this.#timers);
       // The tracks that it was prepared with may have been replaced.
       this.replaceTracks(this.#parts.local).catch(() => {});
     } else if (room.offer) this.#answer(room.offer);
   }
 
   #answer(offer: StandingOffer): void {
-    this.#negotiation.answerStanding({ ...offer, sdp: this.#settings.readRemote(offer.sdp) });
+    this.#negotiation.answerStanding({
+      ...offer,
+      sdp: this.#connection.settings.readRemote(offer.sdp),
+    });
   }
 
   receive(signal: Signal): void {
     if (this.#hasEnded || signal.roomId !== this.roomId) return;
     if (signal.type === "add-ice-candidate") return this.#restart.receive(signal);
-    this.#restart.receive({ ...signal, sdp: this.#settings.readRemote(signal.sdp) });
+    this.#restart.receive({ ...signal, sdp: this.#connection.settings.readRemote(signal.sdp) });
   }
 
   repeatOffer(): void {
@@ -280,10 +281,7 @@ class PeerConnectionCall implements Call {
     this.#connection.close();
   }
 
-  #createMonitor(
-    { room, timers = browserTimers }: CallParts,
-    canSignal: () => boolean,
-  ): IceMonitor {
+  #createMonitor({ room }: CallParts, canSignal: () => boolean): IceMonitor {
     return new IceMonitor(
       {
         restart: () => void this.#restart.restart(),
@@ -296,7 +294,7 @@ class PeerConnectionCall implements Call {
         giveUp: () => this.#fail(),
       },
       room.polite,
-      timers,
+      this.#timers,
     );
   }
 
