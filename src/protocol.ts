@@ -197,6 +197,15 @@ export interface IceServer {
   credential?: string;
 }
 
+/** What `iceServers` answers. */
+export interface IceAnswer {
+  iceServers: IceServer[];
+  /** All rooms are. */
+  relayOnly?: true;
+  /** Milliseconds after which others are to be asked for, while the credentials are not in use. */
+  renewAfterMs?: number;
+}
+
 /** What both members are sent about their room. */
 export interface RoomTerms {
   /** 128 random bits. Every signal names it, so that none reaches another room. */

@@ -26,7 +26,7 @@ export interface ProvidedServer {
 }
 
 /** The servers; with `ttlS` if the credentials expire earlier than was asked for (seconds, at least 60). */
-export type IceAnswer =
+export type IceProviderAnswer =
   readonly ProvidedServer[] | { iceServers: readonly ProvidedServer[]; ttlS: number };
 
 /**
@@ -35,7 +35,7 @@ export type IceAnswer =
  * alone.
  */
 export interface IceProvider {
-  (request: IceRequest): IceAnswer | Promise<IceAnswer>;
+  (request: IceRequest): IceProviderAnswer | Promise<IceProviderAnswer>;
   /** Makes credentials invalid by their user name: called when a peer at the address that they are for is suspended. Default: they stay valid. */
   revoke?: ((username: string, signal: AbortSignal) => Promise<void>) | undefined;
 }
@@ -88,7 +88,7 @@ export function cloudflareTurn({
 }): IceProvider {
   const at = `${new URL(url).origin}/v1/turn/keys/${encodeURIComponent(keyId)}/credentials`;
   const authorization = `Bearer ${apiToken}`;
-  const provide = async ({ name, ttlS, signal }: IceRequest): Promise<IceAnswer> => {
+  const provide = async ({ name, ttlS, signal }: IceRequest): Promise<IceProviderAnswer> => {
     const answer = await post(`${at}/generate-ice-servers`, {
       headers: { authorization, "content-type": "application/json" },
       body: JSON.stringify({ ttl: ttlS, customIdentifier: name }),

@@ -3,7 +3,7 @@
  * over HTTP where the network cuts WebSockets.
  */
 import type { TRPCClientError } from "@trpc/client";
-import type { CaseAnswer, PeerEvent } from "../protocol.ts";
+import type { CaseAnswer, IceAnswer, PeerEvent } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
 import type { Fetch } from "./diagnosis.ts";
 import { sendLeaveOnUnload } from "./leave-on-unload.ts";
@@ -36,9 +36,6 @@ import type { Transport, TransportKind } from "./transport.ts";
  * over by then.
  */
 const FIRST_CONNECT_MS = 3000;
-
-/** `relayOnly`: all rooms are. */
-export type IceAnswer = Outputs["iceServers"];
 
 /** The number of peers online, and per mode of those that wait and of rooms. */
 export type Counts = Outputs["stats"];

@@ -1,9 +1,9 @@
 /** Runs the session model: turns what happens into inputs, and executes the commands. */
-import type { Challenge } from "../protocol.ts";
+import type { Challenge, IceAnswer } from "../protocol.ts";
 import type { SourceResult } from "./camera.ts";
 import type { Call, CallListener } from "./call.ts";
 import type { CallCode } from "./call-code.ts";
-import type { ConnectionListener, IceAnswer } from "./connection.ts";
+import type { ConnectionListener } from "./connection.ts";
 import { createEmitter } from "./emitter.ts";
 import { describe } from "./log.ts";
 import { Outgoing } from "./outgoing.ts";

@@ -2,6 +2,7 @@
 import {
   limits,
   type Candidate,
+  type IceAnswer,
   type IceServer,
   type Mode,
   type RoomTerms,
@@ -10,7 +11,7 @@ import {
 import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import type { MediaSettings } from "./media-settings.ts";
 import type { Rtc } from "./call.ts";
-import type { Connection, IceAnswer } from "./connection.ts";
+import type { Connection } from "./connection.ts";
 import { readCandidate } from "./negotiation.ts";
 import type { Timer, Timers } from "./platform.ts";
 import { readRefusal } from "./refusal.ts";

@@ -18,7 +18,7 @@ import type {
   Delivered,
   Facts,
   Hint,
-  IceServer,
+  IceAnswer,
   Kept,
   Signal,
   StandingOffer,
@@ -33,13 +33,6 @@ import { Reports, shortId, type FiledReport } from "./reports.ts";
 import type { SignalingParts } from "./signaling-parts.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
-
-/** `relayOnly`: all rooms are. `renewAfterMs`: while the credentials are not used, others are to be asked for after that time. */
-export interface IceAnswer {
-  iceServers: IceServer[];
-  relayOnly?: true;
-  renewAfterMs?: number;
-}
 
 /** A signal in JSON, which is parsed only where its room restricts what it may contain. */
 export interface SerializedSignal extends Pick<Signal, "type" | "roomId"> {

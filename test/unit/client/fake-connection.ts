@@ -1,7 +1,8 @@
-import type { Connection, ConnectionListener, IceAnswer } from "../../../src/client/connection.ts";
+import type { Connection, ConnectionListener } from "../../../src/client/connection.ts";
 import type { Answer, Input, MutationName } from "../../../src/client/mutations.ts";
 import type { PeerStreamError } from "../../../src/client/state.ts";
 import type {
+  IceAnswer,
   CaseAnswer,
   IceServer,
   PeerEvent,

@@ -4,7 +4,7 @@ import type { IceSource } from "../../../src/ice.ts";
 import { iceServersFor, relayAvailable } from "../../../src/ice.ts";
 import type { IceServer } from "../../../src/protocol.ts";
 import { withProvided } from "../../../src/signaling/provided-ice.ts";
-import type { IceAnswer, IceProvider, IceRequest } from "../../../src/turn-providers.ts";
+import type { IceProviderAnswer, IceProvider, IceRequest } from "../../../src/turn-providers.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
 import { createWorld, type Peer } from "../../support/world.ts";
 
@@ -15,7 +15,7 @@ const refuse = () => Promise.reject(new Error("out of order"));
 /** Answers are counted: `user1` is the first. */
 function createSite(
   given: {
-    answer?: (request: IceRequest, count: number) => IceAnswer | Promise<IceAnswer>;
+    answer?: (request: IceRequest, count: number) => IceProviderAnswer | Promise<IceProviderAnswer>;
     revoke?: IceProvider["revoke"];
   } = {},
 ) {
@@ -122,7 +122,7 @@ describe("the credentials of an address", () => {
   });
 
   test("are asked for at 200 addresses at a time: others get STUN alone", async () => {
-    const answers = Promise.withResolvers<IceAnswer>();
+    const answers = Promise.withResolvers<IceProviderAnswer>();
     const { given, asked } = createSite({ answer: () => answers.promise });
     for (let index = 0; index < 250; index += 1) void given(`address ${index}`, "full");
     expect(asked).toHaveLength(200);
@@ -173,7 +173,7 @@ describe("while the provider fails, peers get", () => {
   });
 
   test("what a hanging provider gives: after 500 ms STUN alone, and nobody waits any more until it answers", async () => {
-    const answers = Promise.withResolvers<IceAnswer>();
+    const answers = Promise.withResolvers<IceProviderAnswer>();
     const site = createSite({ answer: () => answers.promise });
     const { given, system, logged } = site;
     let first: IceServer[] | undefined;
@@ -247,7 +247,7 @@ describe("what an address was given is revoked", () => {
 
   test("also if it is still being asked for", async () => {
     const revoked: string[] = [];
-    const answers = Promise.withResolvers<IceAnswer>();
+    const answers = Promise.withResolvers<IceProviderAnswer>();
     const site = createSite({
       answer: () => answers.promise,
       revoke: async (username) => void revoked.push(username),
@@ -315,11 +315,11 @@ describe("a site with a provider", () => {
   });
 
   test("holds back only what follows the event that waits, in its order, and for 500 ms at most", async () => {
-    const answers = new Map<string, PromiseWithResolvers<IceAnswer>>();
+    const answers = new Map<string, PromiseWithResolvers<IceProviderAnswer>>();
     const world = createWorld({
       ice: {
         provide({ name }) {
-          const answer = Promise.withResolvers<IceAnswer>();
+          const answer = Promise.withResolvers<IceProviderAnswer>();
           answers.set(name, answer);
           return answer.promise;
         },
