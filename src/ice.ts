@@ -36,6 +36,8 @@ export interface ProvidedIce {
     addressHash: string,
     patience: Patience,
   ): MaybePromise<readonly IceServer[] | undefined>;
+  /** For how much longer what this address was given last is valid (milliseconds); `undefined` if that is nothing. */
+  validForMs(addressHash: string): number | undefined;
   /** Makes what this address was given invalid, where the provider can. */
   revoke(addressHash: string): void;
   /** Nothing is tried again from now on. */
@@ -93,14 +95,15 @@ export function iceServersFor(
 }
 
 /**
- * After how many milliseconds whoever keeps credentials without using them should ask again; `undefined` without TURN. A provider's answer is given
- * out for three quarters of its time, so that only one is left.
+ * After how many milliseconds whoever keeps credentials without using them should ask again: after four fifths of the time for which those that
+ * an address is given now are valid. `undefined` without any.
  */
-export function renewAfterMs(config: IceSource): number | undefined {
-  if (config.provided) return config.turnTtlS * 200;
-  return config.turnUrls.length > 0 && config.turnSecret !== undefined
-    ? config.turnTtlS * 800
-    : undefined;
+export function renewAfterMs(config: IceSource, addressHash: string): number | undefined {
+  const { provided, turnUrls, turnSecret, turnTtlS } = config;
+  const configuredMs =
+    turnUrls.length > 0 && turnSecret !== undefined ? 1000 * turnTtlS : undefined;
+  const validMs = provided ? provided.validForMs(addressHash) : configuredMs;
+  return validMs && Math.floor(0.8 * validMs);
 }
 
 /**

@@ -11,7 +11,7 @@ export { reject as refuse } from "./domain/rejection.ts";
 export {
   cloudflareTurn,
   twilioTurn,
-  type IceAnswer,
+  type IceProviderAnswer,
   type IceProvider,
   type IceRequest,
   type ProvidedServer,

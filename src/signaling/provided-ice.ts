@@ -107,6 +107,12 @@ class ProvidedIceServers implements ProvidedIce {
     return this.#waitBriefly(ended).then(() => this.#lastOf(addressHash));
   }
 
+  validForMs(addressHash: string): number | undefined {
+    const answer = this.#answers.get(addressHash);
+    const leftMs = answer ? answer.expiresAt - this.#parts.system.elapsed() : 0;
+    return leftMs > 0 ? leftMs : undefined;
+  }
+
   async #waitBriefly(ended: Promise<void>): Promise<void> {
     const overdue = Promise.withResolvers<void>();
     const cancel = this.#parts.system.schedule(briefMs, () => {

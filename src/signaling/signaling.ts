@@ -287,7 +287,7 @@ export class Signaling {
     if (status === "paired" && readRoomId(roomId).mode === "text") return { iceServers: [] };
     const relayFor = status === "idle" ? undefined : addressHash;
     const iceServers = await iceServersFor(ice, system.now(), relayFor, "full");
-    const renewal = relayFor === undefined ? undefined : renewAfterMs(ice);
+    const renewal = relayFor === undefined ? undefined : renewAfterMs(ice, relayFor);
     return {
       iceServers,
       ...(forceRelay && { relayOnly: true }),

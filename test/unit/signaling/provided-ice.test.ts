@@ -69,6 +69,19 @@ const user = (servers: unknown) =>
   (servers as IceServer[]).find(({ username }) => username !== undefined)?.username ?? "none";
 
 describe("the credentials of an address", () => {
+  test("are known to be valid for what is left of their time", async () => {
+    const { given, ice, system } = createSite();
+    const validForMs = () => ice.provided?.validForMs("ann");
+    expect(validForMs()).toBeUndefined();
+    await given("ann", "full");
+    const atFirstMs = validForMs() ?? Number.NaN;
+    expect(atFirstMs).toBeLessThanOrEqual(ttlS * 1000);
+    await system.advance(10_000);
+    expect(validForMs()).toBe(atFirstMs - 10_000);
+    await system.advance(ttlS * 1000);
+    expect(validForMs()).toBeUndefined();
+  });
+
   test("are asked for once, however many want them at a time, by a pseudonym, and given at once from then on", async () => {
     const { given, asked, system } = createSite();
     const first = await Promise.all([given("ann"), given("ann"), given("ann", "full")]);
