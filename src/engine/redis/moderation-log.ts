@@ -19,6 +19,7 @@ import {
 } from "../../domain/moderation.ts";
 import { carryOut, decisionsOf, type DecisionRecord } from "../../domain/decisions.ts";
 import type { Rejection } from "../../domain/rejection.ts";
+import { RedisUnavailable } from "./client.ts";
 import type { DecisionStream } from "./decision-stream.ts";
 import type { Keys } from "./keys.ts";
 
@@ -32,6 +33,8 @@ const entriesPerRead = 1000;
 export interface ModerationLogOptions {
   limits: ModerationLimits;
   keys: Keys;
+  /** Of this process. */
+  nodeId: string;
   /** Milliseconds of the engine's clock. */
   now: () => number;
   command: (...args: string[]) => Promise<unknown>;
@@ -49,14 +52,21 @@ export interface ModerationLogOptions {
   onVerdict: (verdict: Verdict) => void;
 }
 
+/** An entry as it is stored: `by` which call of which node. */
+type Stored = Decision & { by?: string };
+
 const noEffect: Verdict = { first: false, counted: false, suspended: [] };
 const fieldOf = ({ kind, id }: Subject) => `${kind} ${id}`;
 
 export class ModerationLog {
   readonly #options: ModerationLogOptions;
   readonly #moderation: Moderation;
-  /** Entries of this node by their ids, until they have been read back. */
-  readonly #pending = new Map<string, (verdict: Verdict) => void>();
+  /**
+   * Entries of this node that are being appended, and what they have led to once they have been read back. Not by their ids: an entry may be
+   * read before its id is known.
+   */
+  readonly #pending = new Map<string, { verdict?: Verdict }>();
+  #appended = 0;
   /** What the last entries of all nodes have led to, by their ids, for those whose node died before it told. */
   readonly #lifecycle = new Map<string, LifecycleEvent[]>();
   #readAfter = "-";
@@ -76,13 +86,13 @@ export class ModerationLog {
 
   /** Appends an entry for all nodes. Resolves with its effect. */
   async append(entry: Decision): Promise<Verdict & { decided: readonly DecisionRecord[] }> {
-    const verdict = await this.#appended(entry);
+    const verdict = await this.#write(entry);
     return { ...verdict, decided: decisionsOf(entry, verdict) };
   }
 
-  async #appended(entry: Decision): Promise<Verdict> {
+  async #write(entry: Decision): Promise<Verdict> {
     const moderation = this.#moderation;
-    const { keys, command, append, notifyNodes, lifecycle, tell } = this.#options;
+    const { keys, command, append, notifyNodes, lifecycle, tell, nodeId } = this.#options;
     if (entry.kind === "report") {
       // Only what counts is written: strangers can send as many other reports as they like.
       if (moderation.hasReport(entry)) return noEffect;
@@ -93,19 +103,22 @@ export class ModerationLog {
         return moderation.report(entry, entry.at);
       }
     }
-    const id = await append(JSON.stringify(entry), entriesMax);
-    const reading = Promise.withResolvers<Verdict>();
-    this.#pending.set(id, reading.resolve);
+    const by = `${nodeId} ${++this.#appended}`;
+    const own: { verdict?: Verdict } = {};
+    this.#pending.set(by, own);
     try {
+      const id = await append(JSON.stringify({ ...entry, by } satisfies Stored), entriesMax);
       await notifyNodes();
       await this.sync();
-      const verdict = await reading.promise;
+      const { verdict } = own;
+      // A failover may lose what was written last.
+      if (!verdict) throw new RedisUnavailable("an entry was lost before it was read");
       if (entry.kind === "lift") await command("HDEL", keys.suspensions(), fieldOf(entry.subject));
       await this.#store(verdict.suspended);
       if (lifecycle.length > 0) await this.tell(id);
       return verdict;
     } finally {
-      this.#pending.delete(id);
+      this.#pending.delete(by);
     }
   }
 
@@ -144,12 +157,12 @@ export class ModerationLog {
       const entries = reply as [id: string, fields: string[]][];
       for (const [id, [, json = ""]] of entries) {
         this.#readAfter = `(${id}`;
-        const entry = JSON.parse(json) as Decision;
+        const { by, ...entry } = JSON.parse(json) as Stored;
         const verdict = carryOut(this.#moderation, entry);
         decisions.add(id, decisionsOf(entry, verdict));
         this.#remember(id, entry, verdict);
-        const resolve = this.#pending.get(id);
-        if (resolve) resolve(verdict);
+        const own = by === undefined ? undefined : this.#pending.get(by);
+        if (own) own.verdict = verdict;
         else if (verdict.suspended.length > 0) onVerdict(verdict);
       }
       if (entries.length < entriesPerRead) return;

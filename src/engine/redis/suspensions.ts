@@ -71,6 +71,7 @@ export class Suspensions {
         if (texts.length > 0) onLifecycle();
       },
       keys: node.keys,
+      nodeId: node.id,
       decisions: this.#decisions,
       now: () => node.now(),
       command: (...args) => node.command(...args),
