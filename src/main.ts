@@ -5,11 +5,13 @@ import { listen } from "./app/listen.ts";
 import { openPeerStream } from "./app/create-peer-stream.ts";
 import type { HostedConfig } from "./app/options.ts";
 import { Shutdown } from "./app/shutdown.ts";
+import { toStandardOutput } from "./app/standard-output.ts";
 import { watchWrappers } from "./app/wrappers.ts";
 import { misspeltVariables, readConfig } from "./config.ts";
 import { readFactsFile } from "./facts-config.ts";
 import { createPage } from "./http/page.ts";
-import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
+import { changeLogLevel, nextLogLevel } from "./observe/log-level.ts";
+import { createLog, type Log } from "./observe/log.ts";
 import { createSystem, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
@@ -38,7 +40,10 @@ if ("problems" in config || declared?.problems) {
   fail(`the environment has problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
 }
 const system = createSystem();
-const log = createLog(config.logLevel, toStandardOutput(system.defer));
+/** Whoever reads slowly has this time for the last lines (milliseconds). */
+const lastLinesMs = 1000;
+const lines = toStandardOutput(system);
+const log = createLog(config.logLevel, lines);
 for (const misspelt of misspeltVariables(process.env)) log.warn(misspelt);
 try {
   await run({ ...config, facts: declared?.facts }, system, log);
@@ -52,6 +57,9 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
   // Before anything else: as the first process of a container a signal without a listener is ignored.
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
     process.on(signal, () => void shutdown.start(signal));
+  process.on("SIGUSR2", () =>
+    changeLogLevel(log, nextLogLevel(log.level, config.logLevel), "SIGUSR2"),
+  );
   const areWrappersAlive = watchWrappers(process.pid);
 
   if (!config.sessionSecrets)
@@ -71,12 +79,16 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
       void shutdown.start("the program that started it is gone");
   });
   const urls = reachableAt(server.url, config.host).map((url) => `  ${url}\n`);
+  // Nobody may read it any more.
+  process.stdout.on("error", () => {});
   process.stdout.write(`Peer Stream listens at\n${urls.join("")}`);
 
   shutdown.drain = async () => {
     await peerStream.drain(config.drainMs * drainWindowShare);
     await server.stop();
     await opened.close();
+    const overdue = new Promise<void>((resolve) => void system.schedule(lastLinesMs, resolve));
+    await Promise.race([lines.drained(), overdue]);
   };
 
   function exit(code: number): never {

@@ -10,7 +10,9 @@ import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
-import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
+import { changeLogLevel } from "../observe/log-level.ts";
+import { createLog, logLevels, type Log, type LogLevel } from "../observe/log.ts";
+import { createSparingLog } from "../observe/sparing-log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
 import { createWebhook, type Webhook } from "../observe/webhook.ts";
 import type { Stats } from "../protocol.ts";
@@ -28,6 +30,7 @@ import { openEngine } from "./open-engine.ts";
 import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
+import { toStandardOutput } from "./standard-output.ts";
 
 /** Whom an operator's decision is about: an account, a session, or an address. */
 export type Whom = { account: string } | { session: string } | { address: string };
@@ -74,6 +77,11 @@ export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends
    * connect does so again. @throws a TRPCError while the storage is unavailable.
    */
   disconnect(whom: Whom): Promise<void>;
+  /**
+   * Changes what is logged from now on, and logs that. @throws a TypeError for no level, or where `log` was given, which has a level of its
+   * own.
+   */
+  setLogLevel(level: LogLevel): void;
   /** All suspensions, the first to end first. */
   suspensions(): Promise<Suspension[]>;
   /**
@@ -101,9 +109,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
   const options = given as PeerStreamOptions;
   const system = createSystem();
   const config = configOf(options, system.id());
-  const log = namingOptions(
-    options.log ?? createLog(config.logLevel, toStandardOutput(system.defer)),
-  );
+  const log = namingOptions(options.log ?? createLog(config.logLevel, toStandardOutput(system)));
   const { assembly, hashOfAddress, close } = openPeerStream(config, { ...options, system, log });
   const { signaling } = assembly;
   const subjectOf = (whom: Whom): Subject => {
@@ -143,6 +149,11 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     async disconnect(whom) {
       const rejection = await signaling.disconnect(subjectOf(whom));
       if (rejection) throw refusal(rejection);
+    },
+    setLogLevel(level) {
+      if (!logLevels.includes(level)) throw new TypeError(`no level: ${String(level)}`);
+      if (changeLogLevel(log, level, "the host") === undefined)
+        throw new TypeError("the given log has a level of its own");
     },
     suspensions: () => signaling.suspensions(),
     async stats() {
@@ -188,8 +199,11 @@ export interface OpenedPeerStream {
 }
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
-export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPeerStream {
-  const { system, log, policy, admit, lane, page } = parts;
+export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPeerStream {
+  // All that is logged from here on may be caused by strangers.
+  const log = createSparingLog(given.log, given.system.elapsed);
+  const parts = { ...given, log };
+  const { system, policy, admit, lane, page } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };

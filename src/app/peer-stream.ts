@@ -12,20 +12,17 @@ import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
+import { changeLogLevel } from "../observe/log-level.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { placeOfError, textOfError } from "../observe/text-of-error.ts";
-import { createWarnOnce } from "../observe/sparing-log.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
-import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/operator-hook.ts";
@@ -41,14 +38,13 @@ import { createRoomProofs } from "../signaling/room-proofs.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
+import type { KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
-import { createWarnRarely } from "./capacity.ts";
 import { createConsole } from "./console.ts";
+import { createClaimFaults, createHookFaults, createOnError } from "./failures.ts";
 import { createGate, type Gate } from "./gate.ts";
-
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -150,7 +146,12 @@ export function createLobby({
   marks = createMarks(system.elapsed),
   takesHints = false,
 }: SignalingOptions): Lobby {
-  const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
+  const metrics = createMetrics({
+    stats: async () => engine.stats(),
+    lobbies,
+    node: nodeName,
+    droppedLines: () => log.dropped?.() ?? {},
+  });
   const store = createEvidenceStore({
     ...evidence,
     schedule: system.schedule,
@@ -313,27 +314,6 @@ function createPeers(
   };
 }
 
-/** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
-function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
-  const warnOnce = createWarnOnce(log, elapsed);
-  return (dimension: string) =>
-    warnOnce("a fact from authenticate or a token is no value of its dimension", dimension, {
-      dimension,
-      effect: "it counts as not stated",
-    });
-}
-
-/** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
-function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
-  const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: HookName, error: unknown) => {
-    metrics.hookFailed(hook);
-    // What the hook for texts throws may quote one, as a parser's error does.
-    const text = hook === "message" ? placeOfError(error) : textOfError(error);
-    warnRarely(`the hook ${hook} failed`, { error: text });
-  };
-}
-
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   signaling: Signaling;
   metrics: Metrics;
@@ -345,7 +325,12 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
 }
 
 /** What the console tells of this process, which begins now. */
-function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
+function nodeStateOf({
+  nodeName = "this node",
+  isDraining,
+  log,
+  system: { elapsed },
+}: ServingParts) {
   const begunAt = elapsed();
   const { version } = require("../../package.json") as { version: string };
   return () => ({
@@ -353,20 +338,14 @@ function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }
     version,
     draining: isDraining(),
     uptimeMs: Math.round(elapsed() - begunAt),
+    logLevel: log.level,
   });
 }
 
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
-  const { arrivals, engine, log, metrics, rates, system } = parts;
-  function onError({ error, path }: Pick<Failure, "error" | "path">): void {
-    const reason = reasonOf(error);
-    if (reason) {
-      metrics.refused(reason);
-      log.debug("refused", { reason, path });
-    } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
-  }
-
+  const { arrivals, engine, rates, system } = parts;
+  const onError = createOnError(parts);
   const sockets = new TrpcWebSocket<Context, AdmittedSocket>({
     router,
     createContext: (request) => arrivals.ofSocket(request),
@@ -385,6 +364,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     router,
     console: createConsole({ production: parts.production ?? true }),
     node: nodeStateOf(parts),
+    setLogLevel: (level) => changeLogLevel(parts.log, level, "an operator"),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),

@@ -11,7 +11,12 @@ export function recordedResult<Result extends object>(
   result: Result | Rejection,
 ): Result | undefined {
   if (isRejection(result)) return undefined;
-  if (!("connectedAfterMs" in result) && !("restored" in result)) return result;
-  const { connectedAfterMs: _, restored: __, ...kept } = result as Result & Partial<Confirmed>;
+  if (!("confirmed" in result) && !("restored" in result)) return result;
+  const {
+    connectedAfterMs: _,
+    confirmed: __,
+    restored: ___,
+    ...kept
+  } = result as Result & Partial<Confirmed>;
   return kept as Result;
 }

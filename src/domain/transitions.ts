@@ -168,10 +168,20 @@ export function pair(
   return finishChange(draft, true);
 }
 
+export interface Confirmation {
+  partnerId: string;
+  /** Whether the partner has confirmed it as well. */
+  both: boolean;
+  /** Milliseconds since the room began. */
+  afterMs: number;
+}
+
 export interface Confirmed {
   status: Status;
   /** Only with the first confirmation in this room: milliseconds since it began. */
   connectedAfterMs?: number;
+  /** Only with the first confirmation of this member. */
+  confirmed?: Confirmation;
   /** The room was lost, and exists again by this. */
   restored?: true;
 }
@@ -209,9 +219,14 @@ export function confirm(
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
   if (proof) keepPartner(draft, room, around);
-  const isFirst = room.state === "connecting";
-  const status = "paired";
-  return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });
+  const afterMs = now - room.since;
+  const isRepeated = isPolite ? room.politeConnected : room.impoliteConnected;
+  const both = updated.politeConnected && updated.impoliteConnected;
+  return finishChange(draft, {
+    status: "paired",
+    ...(room.state === "connecting" && { connectedAfterMs: afterMs }),
+    ...(!isRepeated && { confirmed: { partnerId: partnerIdOf(session.id, room), both, afterMs } }),
+  });
 }
 
 export interface Ended extends Moved {

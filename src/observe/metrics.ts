@@ -3,6 +3,7 @@ import type { DecisionRecord } from "../domain/decisions.ts";
 import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { statsByLobby, type SiteStats } from "../domain/stats.ts";
+import { droppedBecause, type DroppedLines } from "./log.ts";
 import { createLobbyLabels, type LobbyLabels } from "./lobby-labels.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {
@@ -82,16 +83,19 @@ export interface MetricsOptions {
   stats: () => Promise<SiteStats | Rejection>;
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
+  /** Lines of the log that were not written, since the start. */
+  droppedLines?: () => DroppedLines;
   /** Labels what this process counts. The numbers of the site are those of all nodes, and have no such label. */
   node?: string | undefined;
 }
 
-export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics {
+export function createMetrics({ stats, lobbies, node, droppedLines }: MetricsOptions): Metrics {
   const labels = createLobbyLabels(lobbies);
   const site = createSiteGauges(stats, lobbies, labels);
   const own = new Registry();
   if (node !== undefined) own.setDefaultLabels({ node });
   const registers = [own];
+  if (droppedLines) countDroppedLines(registers, droppedLines);
   const counter = <Label extends string>(name: string, help: string, label: Label) =>
     new Counter({ name, help, labelNames: [label], registers });
 
@@ -204,6 +208,21 @@ function createModerationCounters(
     decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
     evidenceDropped: (because) => dropped.inc({ because }),
   };
+}
+
+/** Read at each scrape, as the log counts them before there are metrics. */
+function countDroppedLines(registers: Registry[], read: () => DroppedLines): void {
+  new Counter({
+    name: "peer_stream_log_lines_dropped_total",
+    help: "Lines of the log that were not written: rate, as others of their kind had just been; full, as nobody took them; closed",
+    labelNames: ["because"],
+    registers,
+    collect() {
+      const dropped = read();
+      this.reset();
+      for (const because of droppedBecause) this.inc({ because }, dropped[because] ?? 0);
+    },
+  });
 }
 
 function createHistograms(registers: Registry[], labels: LobbyLabels) {

@@ -46,7 +46,9 @@ export interface EventStreamsParts {
   /** Adds what an event lacks, each time it is sent. What comes after it in its stream waits for that, and no other stream does. */
   complete: (entry: LogEntry, addressHash: string) => MaybePromise<Completed>;
   /** A stream has begun: with all missed events replayed, with a `resync`, or without a position. */
-  onBegun: (outcome: "resumed" | "resync" | "new") => void;
+  onBegun: (sessionId: string, outcome: "resumed" | "resync" | "new") => void;
+  /** A stream that had begun has ended, for whatever reason. */
+  onStopped: (sessionId: string) => void;
   /** Tickets that should look for a partner. */
   onNewlyWaiting: (sessionIds: readonly string[]) => void;
   onBug: (bug: unknown) => void;
@@ -178,7 +180,8 @@ class Reader implements OpenEvents {
     if (isRejection(attached)) return this.#refused(attached);
     const { stream, missed, recovered, newlyWaiting } = attached;
     const { onBegun, onNewlyWaiting } = this.#parts;
-    onBegun(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
+    const outcome = this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync";
+    onBegun(stream.sessionId, outcome);
     this.#caller = { sessionId: stream.sessionId, generation: stream.generation };
     this.#request.onIdentified(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
@@ -275,6 +278,7 @@ class Reader implements OpenEvents {
 
   async #detach(stream: Stream) {
     try {
+      this.#parts.onStopped(stream.sessionId);
       await this.#parts.engine.detach(stream, this.#request.graceMsMax());
     } catch (bug) {
       this.#parts.onBug(bug);

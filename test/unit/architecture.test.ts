@@ -168,6 +168,7 @@ describe("the rules of the source", () => {
     "signaling/reports.ts": "dates reports",
     "engine/memory/suspensions.ts": "keeps suspensions, whose end is told",
     "signaling/talk.ts": "dates messages",
+    "observe/log-sink.ts": "dates a line of the log",
     "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",

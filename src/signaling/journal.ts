@@ -1,0 +1,80 @@
+/** What happens to peers and rooms, as an operator can follow it: each thing is logged and counted here, and nowhere else. */
+import type { Ticket } from "../domain/ticket.ts";
+import type { Room, RoomEnd } from "../domain/session.ts";
+import type { Confirmed } from "../domain/transitions.ts";
+import { shortId } from "../observe/log-fields.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics.ts";
+import type { Mode } from "../protocol.ts";
+
+export interface JournalParts {
+  log: Log;
+  metrics: Metrics;
+}
+
+const shortIds = (...sessionIds: string[]) => sessionIds.map(shortId);
+
+export class Journal {
+  readonly #parts: JournalParts;
+
+  constructor(parts: JournalParts) {
+    this.#parts = parts;
+  }
+
+  /** With all missed events replayed, with a `resync`, or without a position. */
+  streamBegan(sessionId: string, outcome: "resumed" | "resync" | "new"): void {
+    this.#parts.metrics.began(outcome);
+    this.#parts.log.debug("stream began", { sessions: shortIds(sessionId), outcome });
+  }
+
+  streamEnded(sessionId: string): void {
+    this.#parts.log.debug("stream ended", { sessions: shortIds(sessionId) });
+  }
+
+  joined(sessionId: string, mode: Mode): void {
+    this.#parts.log.debug("joined", { sessions: shortIds(sessionId), mode });
+  }
+
+  /** @param now the engine's clock. */
+  paired(room: string, newcomer: Ticket, partner: Ticket, now: number): void {
+    const { lobby, mode } = newcomer.wishes;
+    const waitedMs = [now - newcomer.since, now - partner.since];
+    const sessions = shortIds(newcomer.sessionId, partner.sessionId);
+    this.#parts.log.info("paired", { room, sessions, mode, waitedMs });
+    this.#parts.metrics.paired({ lobby, mode }, waitedMs);
+  }
+
+  metAgain({ id, impoliteId, politeId, mode }: Room): void {
+    this.#parts.log.info("met again", {
+      room: id,
+      sessions: shortIds(impoliteId, politeId),
+      mode,
+    });
+    this.#parts.metrics.metAgain(mode);
+  }
+
+  /** @param partnerId as the room's proof names it, where the room had been lost. */
+  confirmed(
+    room: string,
+    sessionId: string,
+    { connectedAfterMs: afterMs, confirmed, restored }: Confirmed,
+    partnerId = confirmed?.partnerId,
+  ): void {
+    const sessions = shortIds(sessionId, ...(partnerId === undefined ? [] : [partnerId]));
+    if (afterMs !== undefined) {
+      this.#parts.metrics.connected(afterMs);
+      this.#parts.log.info("connected", { room, sessions, afterMs });
+    }
+    if (restored) this.#parts.log.info("restored", { room, sessions });
+  }
+
+  ended({ roomId: room, sessionId, partnerId, reason, ending: by, lastedMs }: RoomEnd): void {
+    const sessions = shortIds(sessionId, partnerId);
+    this.#parts.log.info("ended", { room, sessions, reason, by, lastedMs });
+    this.#parts.metrics.ended(reason);
+  }
+
+  blocked(room: string, sessionId: string): void {
+    this.#parts.log.info("blocked", { room, sessions: shortIds(sessionId) });
+  }
+}
