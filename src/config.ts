@@ -15,6 +15,7 @@ import {
   readModerationConfig,
 } from "./moderation-config.ts";
 import { readSafetyConfig, safetyProblems, safetyVariables } from "./safety-config.ts";
+import { readTraceConfig, traceVariables } from "./trace-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
 const proxies = z.string().transform((text, context) => {
@@ -149,6 +150,7 @@ const variables = z.object({
     .optional(),
   MODERATION_SECRET: secret("it").optional(),
   ...eventsVariables(secret("it")),
+  ...traceVariables,
 });
 
 /** The burst for a rate: that of the default, or what a higher rate allows in two and a half seconds. */
@@ -281,6 +283,7 @@ const config = variables
         ? undefined
         : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
     events: readEventsConfig(env),
+    traces: readTraceConfig(env),
     ...readSafetyConfig(env),
     rates: {
       signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },

@@ -12,6 +12,7 @@ import { checkAuth } from "./doctor/auth.ts";
 import { checkFacts } from "./doctor/facts.ts";
 import { fail, messageOf, ok, type Finding } from "./doctor/finding.ts";
 import { checkRedis } from "./doctor/redis.ts";
+import { checkTraces } from "./doctor/traces.ts";
 import { createSystem } from "./system.ts";
 
 const clockServer = { host: "pool.ntp.org", port: 123 };
@@ -40,6 +41,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ["STUN_URLS", () => checkStun(config, system)],
     ["TURN_URLS", () => checkTurn(config, system)],
     ["AUTH_JWKS_URL", () => checkAuth(config.auth, system)],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", () => checkTraces(config.traces)],
     ["the clock", () => checkClock(clockServer, system)],
   ];
   const looked = checks.map(async ([name, check]) => {

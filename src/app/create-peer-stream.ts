@@ -30,6 +30,7 @@ import { openEngine } from "./open-engine.ts";
 import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
+import { openTraces } from "./open-traces.ts";
 import { toStandardOutput } from "./standard-output.ts";
 
 /** Whom an operator's decision is about: an account, a session, or an address. */
@@ -216,8 +217,15 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
+  const nodeName = `${hostname()}:${process.pid}`;
+  const traces = openTraces(config, nodeName, {
+    system,
+    warnRarely,
+    onLost: (because, count) => metrics.spansLost(because, count),
+  });
   const assembly = assemble({
     ...config,
+    traces: traces?.rooms,
     ice: iceOf(config, parts.ice),
     system,
     engine,
@@ -225,7 +233,7 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     log,
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
-    nodeName: `${hostname()}:${process.pid}`,
+    nodeName,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");
@@ -249,15 +257,7 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
       hashKey: () => addresses?.key() ?? memoryKey,
       isKeyKnown: () => !addresses || addresses.key() !== undefined,
       shared: addresses,
-      onUnannouncedProxy: () =>
-        log.warn(
-          "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
-        ),
-      onFull: () =>
-        warnRarely("this node is full: sockets are refused", {
-          sockets: socketsMax,
-          cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
-        }),
+      ...admissionWarnings(log, warnRarely, socketsMax),
     },
   });
   const { metrics, evidence } = assembly;
@@ -269,10 +269,22 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
     async close() {
       // The engine waits for what is posted, which is no longer retried.
-      await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
+      await Promise.all([engine.close(), webhook?.flush(), events?.flush(), traces?.close()]);
     },
   };
 }
+
+const admissionWarnings = (log: Log, warnRarely: WarnRarely, sockets: number) => ({
+  onUnannouncedProxy: () =>
+    log.warn(
+      "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
+    ),
+  onFull: () =>
+    warnRarely("this node is full: sockets are refused", {
+      sockets,
+      cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
+    }),
+});
 
 /** Credentials for TURN come from the hook, from the provider that variables name, or from neither. */
 const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConfig => ({

@@ -14,6 +14,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import { changeLogLevel } from "../observe/log-level.ts";
 import type { Log } from "../observe/log.ts";
+import type { RoomTraces } from "../observe/traces.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
@@ -69,6 +70,8 @@ export interface SignalingOptions {
   takesHints?: boolean;
   /** What all nodes know for a while. Default: kept in memory. */
   marks?: Marks;
+  /** Of rooms. Default: none. */
+  traces?: RoomTraces | undefined;
   /** Names this node in its metrics. */
   nodeName?: string;
   /** The names of the lobbies that peers can choose. Default: `main`. */
@@ -145,6 +148,7 @@ export function createLobby({
   evidence = { isWanted: false, bytesMax: 0 },
   marks = createMarks(system.elapsed),
   takesHints = false,
+  traces,
 }: SignalingOptions): Lobby {
   const metrics = createMetrics({
     stats: async () => engine.stats(),
@@ -171,6 +175,7 @@ export function createLobby({
     hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,
+    traces,
   });
   return { signaling, metrics, evidence: store };
 }

@@ -4,6 +4,7 @@ import { lifecycleTypes, type LifecycleType } from "../domain/lifecycle.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
 import { statsByLobby, type SiteStats } from "../domain/stats.ts";
 import { droppedBecause, type DroppedLines } from "./log.ts";
+import { spansLostBecause, type SpansLost } from "./span-queue.ts";
 import { createLobbyLabels, type LobbyLabels } from "./lobby-labels.ts";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import {
@@ -47,6 +48,8 @@ export interface Metrics {
   evidenceDropped(because: EvidenceDropped): void;
   /** What came of asking a provider of TURN credentials, or of having to give a peer some. */
   askedForTurn(outcome: TurnOutcome): void;
+  /** Spans of traces that were not sent. */
+  spansLost(because: SpansLost, count: number): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -162,6 +165,7 @@ export function createMetrics({ stats, lobbies, node, droppedLines }: MetricsOpt
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
     askedForTurn: (outcome) => turn.inc({ outcome }),
     ...createModerationCounters(registers),
+    ...createSpanCounts(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
   };
@@ -208,6 +212,17 @@ function createModerationCounters(
     decided: ({ decision, because: reason, by }) => decisions.inc({ decision, reason, by }),
     evidenceDropped: (because) => dropped.inc({ because }),
   };
+}
+
+function createSpanCounts(registers: Registry[]): Pick<Metrics, "spansLost"> {
+  const lost = new Counter({
+    name: "peer_stream_trace_spans_lost_total",
+    help: "Spans of traces that were not sent: full, as too many waited; receiver, as it did not accept them",
+    labelNames: ["because"],
+    registers,
+  });
+  for (const because of spansLostBecause) lost.inc({ because }, 0);
+  return { spansLost: (because, count) => lost.inc({ because }, count) };
 }
 
 /** Read at each scrape, as the log counts them before there are metrics. */

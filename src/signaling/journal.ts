@@ -1,15 +1,18 @@
-/** What happens to peers and rooms, as an operator can follow it: each thing is logged and counted here, and nowhere else. */
+/** What happens to peers and rooms, as an operator can follow it: each thing is logged, counted and traced here, and nowhere else. */
 import type { Ticket } from "../domain/ticket.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
 import type { Confirmed } from "../domain/transitions.ts";
 import { shortId } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
+import type { RoomTraces } from "../observe/traces.ts";
 import type { Mode } from "../protocol.ts";
 
 export interface JournalParts {
   log: Log;
   metrics: Metrics;
+  /** Absent: nobody receives any. */
+  traces?: RoomTraces | undefined;
 }
 
 const shortIds = (...sessionIds: string[]) => sessionIds.map(shortId);
@@ -38,10 +41,15 @@ export class Journal {
   /** @param now the engine's clock. */
   paired(room: string, newcomer: Ticket, partner: Ticket, now: number): void {
     const { lobby, mode } = newcomer.wishes;
-    const waitedMs = [now - newcomer.since, now - partner.since];
+    const members = [newcomer, partner].map(({ sessionId, since }) => ({
+      sessionId,
+      waitedMs: now - since,
+    }));
+    const waitedMs = members.map((member) => member.waitedMs);
     const sessions = shortIds(newcomer.sessionId, partner.sessionId);
     this.#parts.log.info("paired", { room, sessions, mode, waitedMs });
     this.#parts.metrics.paired({ lobby, mode }, waitedMs);
+    this.#parts.traces?.paired(room, mode, members);
   }
 
   metAgain({ id, impoliteId, politeId, mode }: Room): void {
@@ -51,6 +59,8 @@ export class Journal {
       mode,
     });
     this.#parts.metrics.metAgain(mode);
+    const members = [impoliteId, politeId].map((sessionId) => ({ sessionId, waitedMs: 0 }));
+    this.#parts.traces?.paired(id, mode, members);
   }
 
   /** @param partnerId as the room's proof names it, where the room had been lost. */
@@ -65,6 +75,8 @@ export class Journal {
       this.#parts.metrics.connected(afterMs);
       this.#parts.log.info("connected", { room, sessions, afterMs });
     }
+    if (confirmed?.both)
+      this.#parts.traces?.connected(room, [sessionId, confirmed.partnerId], confirmed.afterMs);
     if (restored) this.#parts.log.info("restored", { room, sessions });
   }
 
@@ -72,6 +84,8 @@ export class Journal {
     const sessions = shortIds(sessionId, partnerId);
     this.#parts.log.info("ended", { room, sessions, reason, by, lastedMs });
     this.#parts.metrics.ended(reason);
+    if (reason === "connect-failed")
+      this.#parts.traces?.failed(room, [sessionId, partnerId], lastedMs, reason);
   }
 
   blocked(room: string, sessionId: string): void {
