@@ -204,7 +204,8 @@ describe("looked at one by one", () => {
       );
     expect(verdicts(await check(receiver.url.href, "x-key=right"))).toEqual(["ok"]);
     const [refused] = await check(receiver.url.href, "x-key=wrong");
-    expect(refused).toMatchObject({ verdict: "fail", what: expect.stringContaining("401") });
+    expect(refused?.verdict).toBe("fail");
+    expect(refused?.what).toContain("401");
     expect(refused?.what).not.toContain("wrong");
     expect(asked).toEqual([
       ["/v1/traces", "right", { resourceSpans: [] }],
