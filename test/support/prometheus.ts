@@ -86,8 +86,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   try {
     await until(
       "Prometheus is ready, or has ended",
-      async () =>
-        child.exitCode !== null || (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok,
+      async () => child.exitCode !== null || (await fetch(`http://127.0.0.1:${port}/-/ready`)).ok,
       startMsMax,
     );
     if (child.exitCode !== null) throw new Error(`prometheus ended: ${await printed}`);
