@@ -1,5 +1,5 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
+import type { CallPath, IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
 import { openCallConnection, type CallConnection } from "./call-connection.ts";
 import type { Quality } from "./call-quality.ts";
 import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
@@ -21,8 +21,8 @@ export interface Rtc {
 /** What a call reports. Nothing is reported after `end()`. */
 export interface CallListener {
   signal(signal: Signal): void;
-  /** The media path has connected for the first time. */
-  connected(): void;
+  /** The media path has connected for the first time. @param path absent where this browser does not tell it at once. */
+  connected(path: CallPath | undefined): void;
   /** The media path broke and is being restored (`true`), or is restored (`false`). */
   interrupted(interrupted: boolean): void;
   /**
@@ -344,7 +344,7 @@ class PeerConnectionCall implements Call {
       this.#established = true;
       this.#monitor.onEstablished();
       this.#connection.tracks.reapply();
-      this.#listener.connected();
+      this.#listener.connected(pathOf(pc));
       // Without that code there is no word on the quality.
       this.#watchQuality().catch(() => {});
     }
@@ -358,4 +358,11 @@ class PeerConnectionCall implements Call {
     this.end();
     this.#listener.failed(fault);
   }
+}
+
+/** The path of the selected candidate pair (W3C WebRTC, 5.6.2), which not all browsers tell without a wait for statistics. */
+function pathOf({ sctp }: RTCPeerConnection): CallPath | undefined {
+  const pair = sctp?.transport.iceTransport?.getSelectedCandidatePair?.();
+  if (!pair) return undefined;
+  return [pair.local, pair.remote].some(({ type }) => type === "relay") ? "relayed" : "direct";
 }

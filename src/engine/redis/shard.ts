@@ -61,6 +61,7 @@ export interface ShardParts extends Pick<
   | "about"
   | "leaseMs"
   | "timeoutMs"
+  | "meter"
   | "now"
   | "onUnavailable"
   | "onActivating"
