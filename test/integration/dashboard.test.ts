@@ -3,6 +3,8 @@
  * while the site is well, and what breaks is named by its alert.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startCluster, unlimited, type Cluster } from "../support/cluster.ts";
 import { alertRules, dashboard, recordingRules, rulesText } from "../support/dashboard.ts";
@@ -19,6 +21,19 @@ test("promtool finds the rules valid, and each alert fires in its cases and in n
   expect(promtool(["check", "rules", rules])).toMatchObject({ exitCode: 0 });
   const cases = promtool(["test", "rules", join(root, "test/support/alert-rules.yaml")]);
   expect(cases).toEqual({ exitCode: 0, printed: expect.stringContaining("SUCCESS") });
+});
+
+test("promtool finds the documented configuration valid", async () => {
+  const readme = await Bun.file(join(root, "src/observe/README.md")).text();
+  const config = /```yaml\n(rule_files:[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const directory = await mkdtemp(join(tmpdir(), "peer-stream-"));
+  await Bun.write(join(directory, "alerts.yaml"), rulesText);
+  await Bun.write(join(directory, "prometheus.yml"), config);
+  const checked = promtool(["check", "config", join(directory, "prometheus.yml")]);
+  expect(checked).toEqual({
+    exitCode: 0,
+    printed: expect.stringContaining(`${alertRules.length + recordingRules.length} rules found`),
+  });
 });
 
 /** So many times as fast as it is meant everything goes that the rules measure: a minute is a second. */
@@ -56,6 +71,8 @@ beforeAll(async () => {
   const env = {
     ...operator,
     LOBBIES: "jazz",
+    // Those who have nothing in common do not meet here.
+    RELAX_AFTER_MS: "600000",
     SKIP_COOLDOWN_MS: "0",
     SKIP_BURST: "1000",
     CHAT: "server",
@@ -134,21 +151,13 @@ async function whatHasNoData(expressions: readonly string[]): Promise<string[]> 
 const firing = async () =>
   (await prometheus.firing()).map(({ alertname = "" }) => alertname).sort();
 
-/** Causes something, again and again if that is what it takes, until its alert fires. */
-async function provoke(alert: string, cause: () => unknown = () => {}): Promise<void> {
-  const fires = async () => {
-    await cause();
-    // Alerts are evaluated four times a second.
-    await Bun.sleep(100);
-    return (await firing()).includes(alert);
-  };
-  await until(`${alert} fires`, fires, 30_000);
-}
-
 const panelQueries = dashboard.panels.flatMap(({ targets = [] }) =>
   targets.map(({ expr }) => expr),
 );
 const ofAlerts = panelQueries.filter((query) => query.startsWith("ALERTS"));
+
+/** A machine that is busy with other tests may cause them as well. */
+const ofTheMachine = new Set(["PeerStreamEventLoopLags", "PeerStreamRedisSlow"]);
 
 describe("a site that is used", () => {
   test("gives each panel, variable and recording rule its data, and nothing fires", async () => {
@@ -178,7 +187,7 @@ describe("a site that is used", () => {
         label === "lobby" ? 2 : 3,
       ]);
     }
-    expect(await firing()).toEqual([]);
+    expect((await firing()).filter((alert) => !ofTheMachine.has(alert))).toEqual([]);
   });
 
   test("has no alert or annotation with an invalid query", async () => {
@@ -188,12 +197,25 @@ describe("a site that is used", () => {
 });
 
 test("a site that breaks is told of by the alert for it", async () => {
-  const [alice, bob] = await Promise.all([connectPeer(site.at(0)), connectPeer(site.at(0))]);
-  running.use(alice);
-  running.use(bob);
+  const caused = new Set(ofTheMachine);
+  /** Causes something, again and again if that is what it takes, until its alert fires. */
+  async function provoke(alert: string, cause: () => unknown = () => {}): Promise<void> {
+    caused.add(alert);
+    const fires = async () => {
+      await cause();
+      // Alerts are evaluated four times a second.
+      await Bun.sleep(100);
+      return (await firing()).includes(alert);
+    };
+    await until(`${alert} fires`, fires, 30_000);
+  }
+
+  const peers = await Promise.all(Array.from({ length: 12 }, () => connectPeer(site.at(0))));
+  for (const peer of peers) running.use(peer);
+  const [alice, bob, ...others] = peers as [TestPeer, TestPeer, ...TestPeer[]];
   receiverAnswers = false;
-  const sockets = await Promise.all(Array.from({ length: 210 }, () => openSocket(alone)));
-  const [, other] = site.nodes;
+  await Promise.all(Array.from({ length: 210 }, () => openSocket(alone)));
+  const [, second] = site.nodes;
   await Promise.all([
     provoke("PeerStreamCallsDoNotConnect", async () => {
       const roomId = await pair(alice, bob);
@@ -209,15 +231,21 @@ test("a site that breaks is told of by the alert for it", async () => {
       expect((await fetch(`${site.at(0).http}/trpc`, { headers })).status).toBe(403);
     }),
     provoke("PeerStreamEventLoopLags", async () => {
-      other?.pause();
+      second?.pause();
       await Bun.sleep(300);
-      other?.resume();
+      second?.resume();
       await Bun.sleep(300);
     }),
     provoke("PeerStreamDescriptorsRunOut"),
+    (async () => {
+      for (const [index, peer] of others.entries())
+        await peer.client.join.mutate({ mode: "audio", interests: [`nobody else's ${index}`] });
+      await provoke("PeerStreamNobodyMeets");
+    })(),
   ]);
+
   const stopped = alone.stop();
-  await Promise.all([other?.kill(), site.redis.kill()]);
+  await Promise.all([second?.kill(), site.redis.kill()]);
   await Promise.all([
     provoke("PeerStreamDrainHangs"),
     provoke("PeerStreamNodeDown"),
@@ -227,11 +255,12 @@ test("a site that breaks is told of by the alert for it", async () => {
       expect(refused).toMatchObject({ reason: "unavailable" });
     }),
   ]);
-  console.log(await firing());
   expect(await whatHasNoData(ofAlerts)).toEqual([]);
-  for (const socket of sockets) socket.close();
-  await alone.kill();
+
+  await Promise.all([alone.kill(), site.nodes[0]?.kill()]);
   await stopped;
+  await provoke("PeerStreamSiteDown");
+  expect((await firing()).filter((alert) => !caused.has(alert))).toEqual([]);
 });
 
 /** One that stays, and does nothing that it is asked to. */
