@@ -89,7 +89,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     scrapeOutcomes,
   );
   return {
-    ...createRoomMetrics(make, labels),
+    ...createRoomMetrics(make, labels, lobbies),
     ...createConnectionMetrics(make),
     ...createOperatorMetrics(make),
     lagged: (lateMs) => lag.observe(lateMs / 1000),

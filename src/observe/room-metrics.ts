@@ -50,7 +50,12 @@ const signalTypes = ["offer", "answer", "add-ice-candidate"] as const;
 /** Of clients that do not say their path. */
 const unknownPath = "unknown";
 
-export function createRoomMetrics(make: MetricMakers, labels: LobbyLabels): RoomMetrics {
+/** @param lobbies the names of those that peers can choose. */
+export function createRoomMetrics(
+  make: MetricMakers,
+  labels: LobbyLabels,
+  lobbies: readonly string[],
+): RoomMetrics {
   const { pairings, waits, connects } = createPlaceMetrics(make);
   const createAt = (place: Place) => {
     const labelled = { ...labels(place.lobby), mode: place.mode };
@@ -66,13 +71,14 @@ export function createRoomMetrics(make: MetricMakers, labels: LobbyLabels): Room
     audio: createAt({ mode: "audio" }),
     text: createAt({ mode: "text" }),
   };
-  for (const mode of modes) {
-    const labelled = { ...labels(undefined), mode };
-    pairings.inc(labelled, 0);
-    waits.zero(labelled);
-    // Without media a room for text never connects.
-    if (mode !== "text") connects.zero(labelled);
-  }
+  for (const lobby of lobbies)
+    for (const mode of modes) {
+      const labelled = { ...labels(lobby), mode };
+      pairings.inc(labelled, 0);
+      waits.zero(labelled);
+      // Without media a room for text never connects.
+      if (mode !== "text") connects.zero(labelled);
+    }
   const at = (place: Place) => (place.lobby === undefined ? main[place.mode] : createAt(place));
 
   const met = make.totalBy(

@@ -16,6 +16,11 @@ import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
 
+const operator = {
+  METRICS_TOKEN: "the token of the tests' Prometheus",
+  ADMIN_TOKEN: "the token of the tests' operator",
+};
+
 test("promtool finds the rules valid, and each alert fires in its cases and in no other", () => {
   const rules = join(root, "src/observe/alerts.yaml");
   expect(promtool(["check", "rules", rules])).toMatchObject({ exitCode: 0 });
@@ -25,10 +30,17 @@ test("promtool finds the rules valid, and each alert fires in its cases and in n
 
 test("promtool finds the documented configuration valid", async () => {
   const readme = await Bun.file(join(root, "src/observe/README.md")).text();
-  const config = /```yaml\n(rule_files:[\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const [scraping = "", rules = ""] = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(
+    ([, block]) => block,
+  );
   const directory = await mkdtemp(join(tmpdir(), "peer-stream-"));
-  await Bun.write(join(directory, "alerts.yaml"), rulesText);
-  await Bun.write(join(directory, "prometheus.yml"), config);
+  const config = `${scraping}${rules}`.replace("/etc/prometheus/", `${directory}/`);
+  for (const [name, text] of Object.entries({
+    "peer-stream-token": operator.METRICS_TOKEN,
+    "alerts.yaml": rulesText,
+    "prometheus.yml": config,
+  }))
+    await Bun.write(join(directory, name), text);
   const checked = promtool(["check", "config", join(directory, "prometheus.yml")]);
   expect(checked).toEqual({
     exitCode: 0,
@@ -48,10 +60,6 @@ const fastRules = rulesText.replace(
 const filledIn = (expression: string) =>
   expression.replaceAll(/\$(node|lobby)\b/g, ".*").replaceAll("$__rate_interval", "1m");
 
-const operator = {
-  METRICS_TOKEN: "the token of the tests' Prometheus",
-  ADMIN_TOKEN: "the token of the tests' operator",
-};
 const running = new AsyncDisposableStack();
 /** Where events are told; answers as long as it is to. */
 let receiverAnswers = true;

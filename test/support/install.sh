@@ -8,8 +8,8 @@ command -v turnserver >/dev/null || missing="$missing coturn"
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v caddy >/dev/null || missing="$missing caddy"
 command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
+command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
-command -v promtool >/dev/null || missing="$missing prometheus"
 [ -z "$missing" ] && exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
