@@ -136,8 +136,9 @@ describe("cardinality", () => {
       stdout: "pipe",
       stderr: "pipe",
     });
-    const said = (await promtool.stdout.text()) + (await promtool.stderr.text());
-    expect({ said, code: await promtool.exited }).toEqual({ said: "", code: 0 });
+    const outputs = [promtool.stdout, promtool.stderr];
+    const said = await Promise.all(outputs.map((output) => new Response(output).text()));
+    expect({ said, code: await promtool.exited }).toEqual({ said: ["", ""], code: 0 });
   });
 });
 
