@@ -113,9 +113,10 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Prome
   };
 }
 
-/** Runs promtool. @returns its exit code with all that it printed. */
-export function promtool(args: string[]): { exitCode: number; printed: string } {
-  const { exitCode, stdout, stderr } = Bun.spawnSync([programOf("promtool"), ...args]);
+/** Runs promtool. @param input what it reads. @returns its exit code with all that it printed. */
+export function promtool(args: string[], input = ""): { exitCode: number; printed: string } {
+  const stdin = Buffer.from(input);
+  const { exitCode, stdout, stderr } = Bun.spawnSync([programOf("promtool"), ...args], { stdin });
   return { exitCode, printed: `${stdout}${stderr}` };
 }
 
