@@ -68,44 +68,6 @@ let site: Cluster;
 let alone: ServerProcess;
 let prometheus: Prometheus;
 
-beforeAll(async () => {
-  const receiver = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
-    idleTimeout: 0,
-    fetch: () => (receiverAnswers ? new Response() : new Promise<Response>(() => {})),
-  });
-  running.defer(() => receiver.stop(true));
-  const env = {
-    ...operator,
-    LOBBIES: "jazz",
-    // Those who have nothing in common do not meet here.
-    RELAX_AFTER_MS: "600000",
-    SKIP_COOLDOWN_MS: "0",
-    SKIP_BURST: "1000",
-    CHAT: "server",
-    EVENTS_WEBHOOK: receiver.url.href,
-    EVENTS_SECRET: "shared with the receiver",
-  };
-  site = running.use(await startCluster(2, env));
-  alone = running.use(
-    await startServer(
-      { ...unlimited, ...operator, DRAIN_MS: "100000" },
-      { command: ["sh", "-c", `ulimit -n 256; exec ${process.execPath} src/main.ts`], cwd: root },
-    ),
-  );
-  running.defer(() => alone.kill());
-  prometheus = running.use(
-    await startPrometheus({
-      targets: [site.at(0).http, site.at(1).http, alone.origin].map((url) => new URL(url).host),
-      token: operator.METRICS_TOKEN,
-      intervalMs: 250,
-      rules: fastRules,
-    }),
-  );
-}, 40_000);
-afterAll(() => running.disposeAsync(), 20_000);
-
 /** Pairs these two, and nobody else with them. @returns their room */
 async function pair(one: TestPeer, other: TestPeer, lobby?: string): Promise<string> {
   const wishes = { interests: [crypto.randomUUID().slice(0, 8)], autoRejoin: false, lobby };
@@ -167,8 +129,46 @@ const ofAlerts = panelQueries.filter((query) => query.startsWith("ALERTS"));
 /** A machine that is busy with other tests may cause them as well. */
 const ofTheMachine = new Set(["PeerStreamEventLoopLags", "PeerStreamRedisSlow"]);
 
-describe("a site that is used", () => {
-  test("gives each panel, variable and recording rule its data, and nothing fires", async () => {
+describe("a Prometheus that scrapes real nodes", () => {
+  beforeAll(async () => {
+    const receiver = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      idleTimeout: 0,
+      fetch: () => (receiverAnswers ? new Response() : new Promise<Response>(() => {})),
+    });
+    running.defer(() => receiver.stop(true));
+    const env = {
+      ...operator,
+      LOBBIES: "jazz",
+      // Those who have nothing in common do not meet here.
+      RELAX_AFTER_MS: "600000",
+      SKIP_COOLDOWN_MS: "0",
+      SKIP_BURST: "1000",
+      CHAT: "server",
+      EVENTS_WEBHOOK: receiver.url.href,
+      EVENTS_SECRET: "shared with the receiver",
+    };
+    site = running.use(await startCluster(2, env));
+    alone = running.use(
+      await startServer(
+        { ...unlimited, ...operator, DRAIN_MS: "100000" },
+        { command: ["sh", "-c", `ulimit -n 256; exec ${process.execPath} src/main.ts`], cwd: root },
+      ),
+    );
+    running.defer(() => alone.kill());
+    prometheus = running.use(
+      await startPrometheus({
+        targets: [site.at(0).http, site.at(1).http, alone.origin].map((url) => new URL(url).host),
+        token: operator.METRICS_TOKEN,
+        intervalMs: 250,
+        rules: fastRules,
+      }),
+    );
+  }, 40_000);
+  afterAll(() => running.disposeAsync(), 20_000);
+
+  test("a site that is used gives each panel, variable and recording rule its data, and nothing fires", async () => {
     await useSite();
     const expected = [
       ...panelQueries.filter((query) => !ofAlerts.includes(query)),
@@ -198,77 +198,77 @@ describe("a site that is used", () => {
     expect((await firing()).filter((alert) => !ofTheMachine.has(alert))).toEqual([]);
   });
 
-  test("has no alert or annotation with an invalid query", async () => {
+  test("no alert or annotation has an invalid query", async () => {
     const queries = [...alertRules, ...dashboard.annotations.list].map(({ expr }) => expr);
     for (const query of queries) expect(await prometheus.query(filledIn(query))).toBeArray();
   });
-});
 
-test("a site that breaks is told of by the alert for it", async () => {
-  const caused = new Set(ofTheMachine);
-  /** Causes something, again and again if that is what it takes, until its alert fires. */
-  async function provoke(alert: string, cause: () => unknown = () => {}): Promise<void> {
-    caused.add(alert);
-    const fires = async () => {
-      await cause();
-      // Alerts are evaluated four times a second.
-      await Bun.sleep(100);
-      return (await firing()).includes(alert);
-    };
-    await until(`${alert} fires`, fires, 30_000);
-  }
+  test("a site that breaks is told of by the alert for it", async () => {
+    const caused = new Set(ofTheMachine);
+    /** Causes something, again and again if that is what it takes, until its alert fires. */
+    async function provoke(alert: string, cause: () => unknown = () => {}): Promise<void> {
+      caused.add(alert);
+      const fires = async () => {
+        await cause();
+        // Alerts are evaluated four times a second.
+        await Bun.sleep(100);
+        return (await firing()).includes(alert);
+      };
+      await until(`${alert} fires`, fires, 30_000);
+    }
 
-  const peers = await Promise.all(Array.from({ length: 12 }, () => connectPeer(site.at(0))));
-  for (const peer of peers) running.use(peer);
-  const [alice, bob, ...others] = peers as [TestPeer, TestPeer, ...TestPeer[]];
-  receiverAnswers = false;
-  await Promise.all(Array.from({ length: 210 }, () => openSocket(alone)));
-  const [, second] = site.nodes;
-  await Promise.all([
-    provoke("PeerStreamCallsDoNotConnect", async () => {
-      const roomId = await pair(alice, bob);
-      await alice.client.failed.mutate({ roomId });
-    }),
-    provoke("PeerStreamEventsWait"),
-    provoke("PeerStreamJoinsRefused", async () => {
-      const refused = await refusalOf(alice.client.join.mutate({ relayOnly: true }));
-      expect(refused).toMatchObject({ reason: "relay-unavailable" });
-    }),
-    provoke("PeerStreamHandshakesRefused", async () => {
-      const headers = { upgrade: "websocket", origin: "https://elsewhere.example" };
-      expect((await fetch(`${site.at(0).http}/trpc`, { headers })).status).toBe(403);
-    }),
-    provoke("PeerStreamEventLoopLags", async () => {
-      second?.pause();
-      await Bun.sleep(300);
-      second?.resume();
-      await Bun.sleep(300);
-    }),
-    provoke("PeerStreamDescriptorsRunOut"),
-    (async () => {
-      for (const [index, peer] of others.entries())
-        await peer.client.join.mutate({ mode: "audio", interests: [`nobody else's ${index}`] });
-      await provoke("PeerStreamNobodyMeets");
-    })(),
-  ]);
+    const peers = await Promise.all(Array.from({ length: 12 }, () => connectPeer(site.at(0))));
+    for (const peer of peers) running.use(peer);
+    const [alice, bob, ...others] = peers as [TestPeer, TestPeer, ...TestPeer[]];
+    receiverAnswers = false;
+    await Promise.all(Array.from({ length: 210 }, () => openSocket(alone)));
+    const [, second] = site.nodes;
+    await Promise.all([
+      provoke("PeerStreamCallsDoNotConnect", async () => {
+        const roomId = await pair(alice, bob);
+        await alice.client.failed.mutate({ roomId });
+      }),
+      provoke("PeerStreamEventsWait"),
+      provoke("PeerStreamJoinsRefused", async () => {
+        const refused = await refusalOf(alice.client.join.mutate({ relayOnly: true }));
+        expect(refused).toMatchObject({ reason: "relay-unavailable" });
+      }),
+      provoke("PeerStreamHandshakesRefused", async () => {
+        const headers = { upgrade: "websocket", origin: "https://elsewhere.example" };
+        expect((await fetch(`${site.at(0).http}/trpc`, { headers })).status).toBe(403);
+      }),
+      provoke("PeerStreamEventLoopLags", async () => {
+        second?.pause();
+        await Bun.sleep(300);
+        second?.resume();
+        await Bun.sleep(300);
+      }),
+      provoke("PeerStreamDescriptorsRunOut"),
+      (async () => {
+        for (const [index, peer] of others.entries())
+          await peer.client.join.mutate({ mode: "audio", interests: [`nobody else's ${index}`] });
+        await provoke("PeerStreamNobodyMeets");
+      })(),
+    ]);
 
-  const stopped = alone.stop();
-  await Promise.all([second?.kill(), site.redis.kill()]);
-  await Promise.all([
-    provoke("PeerStreamDrainHangs"),
-    provoke("PeerStreamNodeDown"),
-    provoke("PeerStreamRedisAway"),
-    provoke("PeerStreamUnavailable", async () => {
-      const refused = await refusalOf(alice.client.join.mutate());
-      expect(refused).toMatchObject({ reason: "unavailable" });
-    }),
-  ]);
-  expect(await whatHasNoData(ofAlerts)).toEqual([]);
+    const stopped = alone.stop();
+    await Promise.all([second?.kill(), site.redis.kill()]);
+    await Promise.all([
+      provoke("PeerStreamDrainHangs"),
+      provoke("PeerStreamNodeDown"),
+      provoke("PeerStreamRedisAway"),
+      provoke("PeerStreamUnavailable", async () => {
+        const refused = await refusalOf(alice.client.join.mutate());
+        expect(refused).toMatchObject({ reason: "unavailable" });
+      }),
+    ]);
+    expect(await whatHasNoData(ofAlerts)).toEqual([]);
 
-  await Promise.all([alone.kill(), site.nodes[0]?.kill()]);
-  await stopped;
-  await provoke("PeerStreamSiteDown");
-  expect((await firing()).filter((alert) => !caused.has(alert))).toEqual([]);
+    await Promise.all([alone.kill(), site.nodes[0]?.kill()]);
+    await stopped;
+    await provoke("PeerStreamSiteDown");
+    expect((await firing()).filter((alert) => !caused.has(alert))).toEqual([]);
+  });
 });
 
 /** One that stays, and does nothing that it is asked to. */
