@@ -4,7 +4,7 @@ import { YAML } from "bun";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { socketsWithin } from "../../src/app/capacity.ts";
+import { socketsFor } from "../../src/app/capacity.ts";
 import { readConfig, variableNames, type Config } from "../../src/config.ts";
 import { operating } from "../support/documents.ts";
 import { startRedis } from "../support/redis.ts";
@@ -72,7 +72,7 @@ describe("the systemd unit", async () => {
 
   test("allows as much time as a drain takes, and as many files as LIMIT_PEERS needs", () => {
     expect(seconds("TimeoutStopSec") * 1000).toBeGreaterThan(defaults.drainMs);
-    expect(socketsWithin(Number(setting("LimitNOFILE")))).toBeGreaterThanOrEqual(
+    expect(socketsFor(Number(setting("LimitNOFILE")))).toBeGreaterThanOrEqual(
       defaults.admission.peersMax,
     );
     expect(setting("Type")).toBe("notify");
@@ -262,7 +262,7 @@ test("compose.yaml gives a node more time than a drain takes, and files for all 
   for (const { stop_grace_period = "", ulimits } of nodes) {
     const graceMs = Number(/^(\d+)s$/.exec(stop_grace_period)?.[1]) * 1000;
     expect(graceMs).toBeGreaterThan(defaults.drainMs);
-    const sockets = socketsWithin(ulimits?.nofile ?? 0);
+    const sockets = socketsFor(ulimits?.nofile ?? 0);
     expect(sockets).toBeGreaterThanOrEqual(defaults.admission.peersMax);
   }
 });
