@@ -182,6 +182,8 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
+  /** Whether the engine's storage can be reached. */
+  isReady: () => boolean;
   /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
@@ -259,6 +261,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
+    isReady: () => engine.available(),
     unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.
