@@ -280,10 +280,18 @@ test("the line over the picture says when the connection is not good, and nothin
   const takes = (seconds: number) =>
     alice.page.evaluate((s) => void Object.assign(window, { roundTripS: s }), seconds);
   await takes(0.3);
-  await until("it is fair", async () => (await quality.getAttribute("data-quality")) === "fair", 20_000);
+  await until(
+    "it is fair",
+    async () => (await quality.getAttribute("data-quality")) === "fair",
+    20_000,
+  );
   const fair = await quality.innerText();
   await takes(0.8);
-  await until("it is poor", async () => (await quality.getAttribute("data-quality")) === "poor", 20_000);
+  await until(
+    "it is poor",
+    async () => (await quality.getAttribute("data-quality")) === "poor",
+    20_000,
+  );
   expect(fair).not.toBe("");
   expect(await quality.innerText()).not.toBe(fair);
   await takes(0);
