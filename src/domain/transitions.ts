@@ -208,7 +208,7 @@ export function confirm(
   changePartner(draft).room = updated;
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
-  if (proof) keepPartner(draft, room, around);
+  if (proof?.sessionId === session.id) keepPartner(draft, room, around);
   const isFirst = room.state === "connecting";
   const status = "paired";
   return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });

@@ -535,20 +535,24 @@ const meanwhile = [
   "drop",
 ] as const;
 
-/** Both members of a room are away for longer than the grace, and come back and say that media flows: one first, then the other. */
+/**
+ * The partner in a room is away for longer than the grace, perhaps the member as well, and both say that media flows once they are there:
+ * the member first, perhaps from the lobby.
+ */
 async function loseAndRestore(
   member: Member,
   model: Model,
   world: World,
-  what: (typeof meanwhile)[number],
+  { areBothAway, what }: { areBothAway: boolean; what: (typeof meanwhile)[number] },
 ) {
   const room = await roomOf(member, model, world);
   if (!room) return;
   const { roomId, partner } = room;
-  for (const one of [member, partner]) await drop(one, world);
+  const away = areBothAway ? [member, partner] : [partner];
+  for (const one of away) await drop(one, world);
   await world.advance(graceMs);
   await audit(model, world);
-  for (const one of [member, partner]) await comeBack(one, world);
+  for (const one of away) await comeBack(one, world);
   if (!member.proofs.has(roomId) || [...member.proofs.keys()].at(-1) !== roomId) return;
   await sayConnected(member, model, world, false, 0);
   const { peer } = member;
@@ -704,12 +708,10 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
     ),
     // The same in a few steps, as chance alone hardly ever finds them.
     fc
-      .tuple(someone, fc.constantFrom(...meanwhile))
-      .map(([who, what]) =>
-        command(
-          `both are lost, say connected, and ${what} meanwhile`,
-          who,
-          (member, model, world) => loseAndRestore(member, model, world, what),
+      .tuple(someone, fc.record({ areBothAway: fc.boolean(), what: fc.constantFrom(...meanwhile) }))
+      .map(([who, how]) =>
+        command(`be lost and say connected ${JSON.stringify(how)}`, who, (member, model, world) =>
+          loseAndRestore(member, model, world, how),
         ),
       ),
     someone.map((who) => command("leave", who, leave)),
