@@ -201,7 +201,7 @@ export function confirm(
   changePartner(draft).room = updated;
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
-  if (proof) keepPartner(draft, room, around);
+  if (proof?.sessionId === session.id) keepPartner(draft, room, around);
   const status = "paired";
   if (room.state !== "connecting") return finishChange(draft, { status });
   const { lobby, since } = room;
