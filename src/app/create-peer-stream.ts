@@ -2,6 +2,7 @@
  * What a host application creates: one peer stream, with an engine of its own, as an Elysia plugin. The program is the first such
  * host.
  */
+import type { Hooks } from "./hook-options.ts";
 import { namingOptions } from "./option-names.ts";
 import { hostname } from "node:os";
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
@@ -14,7 +15,7 @@ import { changeLogLevel } from "../observe/log-level.ts";
 import { createLog, logLevels, type Log, type LogLevel } from "../observe/log.ts";
 import { createSparingLog } from "../observe/sparing-log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
-import { createWebhook, type Webhook } from "../observe/webhook.ts";
+import { createWebhook, type Webhook, type WebhookOptions } from "../observe/webhook.ts";
 import type { Stats } from "../protocol.ts";
 import type { FactsDeclaration, NoFacts } from "../protocol/declaration.ts";
 import { decisionsRequest, readGrounds } from "../rpc/decisions-input.ts";
@@ -27,7 +28,7 @@ import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { configOf, type HostedConfig, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 import { openTraces } from "./open-traces.ts";
@@ -193,6 +194,8 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
+  /** Whether the engine's storage can be reached. */
+  isReady: () => boolean;
   /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
@@ -211,8 +214,11 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses } = openEngine(config, opening);
-  const webhook = reportWebhookOf(config, parts);
+  const { engine, marks, addresses, redisMetrics } = openEngine(config, opening);
+  const webhook = reportWebhookOf(config, parts, {
+    posted: (outcome) => metrics.posted(outcome),
+    postFailed: (because) => metrics.postFailed(because),
+  });
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
@@ -234,6 +240,7 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
     nodeName,
+    redisMetrics,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");
@@ -262,11 +269,14 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   });
   const { metrics, evidence } = assembly;
   const events = tellLifecycle({ ...told, engine, system, log, metrics, evidence });
+  const unposted = () => (webhook?.pending ?? 0) + (events?.pending ?? 0);
+  metrics.read({ webhookQueue: unposted });
   return {
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
-    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
+    isReady: () => engine.available(),
+    unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.
       await Promise.all([engine.close(), webhook?.flush(), events?.flush(), traces?.close()]);
@@ -295,10 +305,11 @@ const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConf
 function reportWebhookOf(
   { webhook }: HostedConfig,
   { system, log }: OpenParts,
+  metrics: WebhookOptions["metrics"],
 ): Webhook | undefined {
   if (!webhook) return undefined;
   const onGivenUp = (why: string) => log.warn("a report was not posted", { why });
-  return createWebhook({ ...webhook, schedule: system.schedule, onGivenUp });
+  return createWebhook({ ...webhook, schedule: system.schedule, metrics, onGivenUp });
 }
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */

@@ -1,6 +1,6 @@
 /** Traces of rooms, where a configuration names a receiver: only then OpenTelemetry is loaded. */
-import type { SpansLost } from "../observe/span-queue.ts";
-import type { RoomTraces, TracesParts } from "../observe/traces.ts";
+import type { RoomTraces, SpansLost } from "../observe/room-traces.ts";
+import type { TracesParts } from "../observe/traces.ts";
 import type { Config } from "../config.ts";
 import { version } from "../../package.json";
 import type { WarnRarely } from "./capacity.ts";

@@ -14,8 +14,9 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import { changeLogLevel } from "../observe/log-level.ts";
 import type { Log } from "../observe/log.ts";
-import type { RoomTraces } from "../observe/traces.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import type { RoomTraces } from "../observe/room-traces.ts";
+import type { RedisMetrics } from "../observe/redis-metrics.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
@@ -44,8 +45,10 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createConsole } from "./console.ts";
-import { createClaimFaults, createHookFaults, createOnError } from "./failures.ts";
+import { createOnError } from "./failures.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
+import { nodeStateOf, packageVersion } from "./node-state.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -74,6 +77,8 @@ export interface SignalingOptions {
   traces?: RoomTraces | undefined;
   /** Names this node in its metrics. */
   nodeName?: string;
+  /** Those that the engine is measured by, if it is in Redis. */
+  redisMetrics?: RedisMetrics | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[];
 }
@@ -143,6 +148,7 @@ export function createLobby({
   chat = "direct",
   onReport = () => {},
   nodeName,
+  redisMetrics,
   lobbies = [mainLobby],
   sessionSecrets = [system.id()],
   evidence = { isWanted: false, bytesMax: 0 },
@@ -151,9 +157,12 @@ export function createLobby({
   traces,
 }: SignalingOptions): Lobby {
   const metrics = createMetrics({
-    stats: async () => engine.stats(),
+    engine,
     lobbies,
+    schedule: system.schedule,
     node: nodeName,
+    build: { version: packageVersion(), bun: process.versions["bun"] ?? "" },
+    redis: redisMetrics,
     droppedLines: () => log.dropped?.() ?? {},
   });
   const store = createEvidenceStore({
@@ -329,41 +338,29 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   addressOf: (request: Request) => string | undefined;
 }
 
-/** What the console tells of this process, which begins now. */
-function nodeStateOf({
-  nodeName = "this node",
-  isDraining,
-  log,
-  system: { elapsed },
-}: ServingParts) {
-  const begunAt = elapsed();
-  const { version } = require("../../package.json") as { version: string };
-  return () => ({
-    name: nodeName,
-    version,
-    draining: isDraining(),
-    uptimeMs: Math.round(elapsed() - begunAt),
-    logLevel: log.level,
-  });
-}
-
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
-  const { arrivals, engine, rates, system } = parts;
+  const { arrivals, engine, metrics, rates, system } = parts;
   const onError = createOnError(parts);
   const sockets = new TrpcWebSocket<Context, AdmittedSocket>({
     router,
     createContext: (request) => arrivals.ofSocket(request),
     fastPath: handleUsualFrame,
     onError,
-    onClose: (admitted) => arrivals.leave(admitted),
+    onClose(admitted, code) {
+      metrics.socketClosed(code);
+      arrivals.leave(admitted);
+    },
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
     elapsed: system.elapsed,
     schedule: system.schedule,
   });
-  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
+  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => {
+    metrics.socketOpened();
+    return sockets.accept(socket, request);
+  };
   const http = createHttp({
     ...parts,
     router,
@@ -378,6 +375,11 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
       if (parts.isDraining()) return "draining";
       return engine.available() ? undefined : "the engine's storage is away";
     },
+  });
+  metrics.read({
+    sockets: () => sockets.size,
+    draining: parts.isDraining,
+    drainPeersLeft: () => (parts.isDraining() ? sockets.size + http.responses.size : 0),
   });
   return { sockets, accept, ...http };
 }

@@ -4,11 +4,8 @@
  */
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
 import type { System } from "../system.ts";
+import type { SpansLost } from "./room-traces.ts";
 import { textOfError } from "./text-of-error.ts";
-
-/** `full`: too many waited. `receiver`: it has not accepted them, nor a repetition. */
-export const spansLostBecause = ["full", "receiver"] as const;
-export type SpansLost = (typeof spansLostBecause)[number];
 
 export interface SpanQueueParts {
   exporter: Pick<SpanExporter, "export">;

@@ -22,26 +22,11 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from "@opentelemetry/sdk-trace";
-import type { EndReason, Mode } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type { TraceConfig } from "../trace-config.ts";
 import { shortId } from "./log-fields.ts";
+import type { RoomTraces } from "./room-traces.ts";
 import { SpanQueue, type SpanQueueParts } from "./span-queue.ts";
-
-/** Never an address, nor what peers say: rooms are named by id, sessions as in the log. */
-export interface RoomTraces {
-  /** Two were paired now. */
-  paired(
-    room: string,
-    mode: Mode,
-    members: readonly { sessionId: string; waitedMs: number }[],
-  ): void;
-  /** Media flows, as both have said now; or the two have given up. */
-  connected(room: string, sessionIds: readonly string[], afterMs: number): void;
-  failed(room: string, sessionIds: readonly string[], afterMs: number, reason: EndReason): void;
-  /** Sends what waits. Resolves when all has been sent or lost. The caller bounds the time. */
-  flush(): Promise<void>;
-}
 
 export interface TracesParts extends TraceConfig {
   system: Pick<System, "now" | "schedule">;

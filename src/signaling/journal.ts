@@ -1,12 +1,14 @@
 /** What happens to peers and rooms, as an operator can follow it: each thing is logged, counted and traced here, and nowhere else. */
 import type { Ticket } from "../domain/ticket.ts";
 import type { Room, RoomEnd } from "../domain/session.ts";
-import type { Confirmed } from "../domain/transitions.ts";
+import type { Confirmed } from "../domain/living-calls.ts";
+import { readRoomId } from "../domain/room-id.ts";
 import { shortId } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
-import type { RoomTraces } from "../observe/traces.ts";
-import type { Mode } from "../protocol.ts";
+import type { RoomTraces } from "../observe/room-traces.ts";
+import type { CallPath, Mode } from "../protocol.ts";
+import type { StreamBeginning } from "./event-streams.ts";
 
 export interface JournalParts {
   log: Log;
@@ -24,8 +26,7 @@ export class Journal {
     this.#parts = parts;
   }
 
-  /** With all missed events replayed, with a `resync`, or without a position. */
-  streamBegan(sessionId: string, outcome: "resumed" | "resync" | "new"): void {
+  streamBegan(sessionId: string, outcome: StreamBeginning): void {
     this.#parts.metrics.began(outcome);
     this.#parts.log.debug("stream began", { sessions: shortIds(sessionId), outcome });
   }
@@ -52,27 +53,29 @@ export class Journal {
     this.#parts.traces?.paired(room, mode, members);
   }
 
-  metAgain({ id, impoliteId, politeId, mode }: Room): void {
+  metAgain(room: Room): void {
+    const { id, impoliteId, politeId, mode } = room;
     this.#parts.log.info("met again", {
       room: id,
       sessions: shortIds(impoliteId, politeId),
       mode,
     });
-    this.#parts.metrics.metAgain(mode);
+    this.#parts.metrics.metAgain(room);
     const members = [impoliteId, politeId].map((sessionId) => ({ sessionId, waitedMs: 0 }));
     this.#parts.traces?.paired(id, mode, members);
   }
 
-  /** @param partnerId as the room's proof names it, where the room had been lost. */
+  /** @param stated the partner, as the room's proof names it; and the path, which is only counted. */
   confirmed(
     room: string,
     sessionId: string,
-    { connectedAfterMs: afterMs, confirmed, restored }: Confirmed,
-    partnerId = confirmed?.partnerId,
+    { connectedAfterMs: afterMs, connectedIn: lobby, confirmed, restored }: Confirmed,
+    stated: { partnerId?: string | undefined; path?: CallPath | undefined },
   ): void {
+    const { partnerId = confirmed?.partnerId, path } = stated;
     const sessions = shortIds(sessionId, ...(partnerId === undefined ? [] : [partnerId]));
     if (afterMs !== undefined) {
-      this.#parts.metrics.connected(afterMs);
+      this.#parts.metrics.connected({ mode: readRoomId(room).mode, lobby }, afterMs, path);
       this.#parts.log.info("connected", { room, sessions, afterMs });
     }
     if (confirmed?.both)

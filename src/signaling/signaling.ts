@@ -14,6 +14,7 @@ import type { Found, NotedReport } from "../engine/operator-view.ts";
 import { iceServersFor, relayAvailable, renewAfterMs, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type {
+  CallPath,
   CaseAnswer,
   Delivered,
   Facts,
@@ -56,7 +57,7 @@ export class Signaling {
 
   constructor(given: SignalingParts) {
     const parts = { ...given, ice: withProvided(given.ice, given) };
-    const { engine, system, log } = parts;
+    const { engine, system, log, metrics } = parts;
     const journal = new Journal(parts);
     this.#parts = parts;
     this.#journal = journal;
@@ -81,6 +82,7 @@ export class Signaling {
     });
     engine.onEnded((end) => journal.ended(end));
     engine.onMetAgain((room) => journal.metAgain(room));
+    metrics.read({ peers: () => this.#streams.size });
   }
 
   /** The missed events, `session`, and then each event as it is appended: one ordered stream, until it is closed. */
@@ -200,25 +202,30 @@ export class Signaling {
     });
   }
 
-  /** @param sealed the caller's proof of the room. One that is not genuine counts as none. */
+  /** @param stated the caller's proof of the room: one that is not genuine counts as none; and the path, which is only counted. */
   async connected(
     caller: Caller,
     roomId: string,
-    sealed?: string,
+    stated: { proof?: string | undefined; path?: CallPath | undefined } = {},
   ): Promise<StatusAnswer | Rejection> {
     const { engine, proofs } = this.#parts;
-    const proof = sealed === undefined ? undefined : proofs?.open(sealed);
+    const proof = stated.proof === undefined ? undefined : proofs?.open(stated.proof);
     const known = proof?.roomId === roomId ? proof : undefined;
     const confirmed = await engine.confirm(caller, roomId, known);
     if (isRejection(confirmed)) return confirmed;
-    this.#journal.confirmed(roomId, caller.sessionId, confirmed, known?.partnerId);
+    // The proof may be either member's.
+    const members = known ? [known.sessionId, known.partnerId] : [];
+    const partnerId = members.find((id) => id !== caller.sessionId);
+    this.#journal.confirmed(roomId, caller.sessionId, confirmed, { partnerId, path: stated.path });
     return { status: confirmed.status };
   }
 
-  async failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection> {
+  async failed(caller: Caller, roomId: string, path?: CallPath): Promise<StatusAnswer | Rejection> {
     if (readRoomId(roomId).mode === "text") return reject("wrong-mode");
     const ended = await this.#parts.engine.end(caller, { ending: "failed", roomId });
-    if (!isRejection(ended) && !ended.known) return reject("not-in-room");
+    if (isRejection(ended)) return ended;
+    if (!ended.known) return reject("not-in-room");
+    if (ended.failedWhile) this.#parts.metrics.connectFailed(ended.failedWhile, path);
     return this.#settle(caller, ended);
   }
 
