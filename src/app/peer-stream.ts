@@ -41,6 +41,7 @@ import { createRoomProofs } from "../signaling/room-proofs.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
+import { closeCodes } from "../trpc-ws/close-codes.ts";
 import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
@@ -373,6 +374,8 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => arrivals.leave(admitted),
+    closeCodeOf: (error) =>
+      reasonOf(error) === "wrong-protocol" ? closeCodes.wrongProtocol : 1000,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),

@@ -94,6 +94,7 @@ function createRoutes(parts: RoutesParts) {
           "last-event-id",
           "trpc-accept",
           "x-peer-stream-auth",
+          "x-peer-stream-protocol",
         ],
         credentials: parts.credentials,
         maxAge: 600,
