@@ -32,6 +32,7 @@ import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/ope
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
+import { closeCodeOf } from "../rpc/protocol-version.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
@@ -41,7 +42,6 @@ import { createRoomProofs } from "../signaling/room-proofs.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import { closeCodes } from "../trpc-ws/close-codes.ts";
 import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
@@ -49,7 +49,6 @@ import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
 import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
-
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -113,6 +112,8 @@ export interface AssemblyOptions extends SignalingOptions {
   evidenceUrl?: string | undefined;
   /** Whether the console is bundled only once. Default: true. */
   production?: boolean;
+  /** Whether the wire is described at `/schema/*`. Default: false. */
+  servesSchema?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -120,7 +121,6 @@ export interface AssemblyOptions extends SignalingOptions {
 
 /** The defaults of the fair policy (milliseconds). */
 const relaxAfterMsDefault = 10_000;
-const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -140,7 +140,7 @@ export function createLobby({
   system,
   log,
   ice,
-  policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
+  policy = fairPolicyFor(relaxAfterMsDefault),
   forceRelay = false,
   chat = "direct",
   onReport = () => {},
@@ -374,8 +374,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     fastPath: handleUsualFrame,
     onError,
     onClose: (admitted) => arrivals.leave(admitted),
-    closeCodeOf: (error) =>
-      reasonOf(error) === "wrong-protocol" ? closeCodes.wrongProtocol : 1000,
+    closeCodeOf,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
