@@ -334,6 +334,10 @@ describe("the command", () => {
       try {
         const command = [join(PATH, runner), "peer-stream"];
         await using server = await startServer({ PATH }, { command, cwd: project.folder });
+        const described = await fetch(`${server.origin}/schema/openapi.json`);
+        expect(await described.json()).toEqual(
+          await Bun.file(join(installed("peer-stream"), "dist/schema/openapi.json")).json(),
+        );
         const page = await (await fetch(server.origin)).text();
         const [, script = ""] = /<script[^>]* src="([^"]+)"/.exec(page) ?? [];
         const code = await (await fetch(new URL(script, server.origin))).text();

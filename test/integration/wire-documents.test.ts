@@ -1,8 +1,12 @@
 /** The documents of the wire: valid by the validators of their own kinds, and complete. */
 import { describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Parser } from "@asyncapi/parser";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { compile } from "json-schema-to-typescript";
 import { endReasons, limits, protocolVersion, rejectionReasons } from "../../src/protocol.ts";
 import { adminRouter } from "../../src/rpc/admin.ts";
 import { codeOf } from "../../src/rpc/errors.ts";
@@ -10,6 +14,7 @@ import { createAppRouter } from "../../src/rpc/router.ts";
 import { createWireDocuments } from "../../src/rpc/wire/documents.ts";
 import { closeCodes } from "../../src/trpc-ws/close-codes.ts";
 import { fuzzedFacts } from "../support/fuzz.ts";
+import { root } from "../support/root.ts";
 
 type Node = { readonly [name: string]: Node } | undefined;
 const at = (document: unknown, ...path: string[]) =>
@@ -69,6 +74,37 @@ test("the validators find faults", async () => {
   expect(ajv().validateSchema({ ...generic["json-schema.json"], $defs: 1 })).toBe(false);
 }, 20_000);
 
+test("types that a generator makes of the JSON Schema are those of protocol.ts", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "peer-stream-types-"));
+  const generated = await compile(generic["json-schema.json"] as never, "Frame", {
+    ignoreMinAndMaxItems: true,
+  });
+  await Bun.write(join(folder, "wire.ts"), generated);
+  const check = (assigned: string) =>
+    Bun.write(
+      join(folder, "check.ts"),
+      `import type * as Wire from "./wire.ts";
+import type { PeerEvent, PeerState, StandingOffer } from "${join(root, "src/protocol.ts")}";
+import type { JoinInput, NoFacts } from "${join(root, "src/protocol/declaration.ts")}";
+${assigned}`,
+    );
+  const compiles = () => {
+    const options =
+      "--noEmit --strict --allowImportingTsExtensions --module preserve --target esnext";
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const { stdout } = Bun.spawnSync([tsc, ...options.split(" "), "check.ts"], { cwd: folder });
+    return stdout.toString();
+  };
+  await check(`export const event = (given: Wire.Event): PeerEvent => given;
+export const state = (given: Wire.State): PeerState => given;
+export const standing = (given: StandingOffer): Wire.StandbyInput => ({ offer: given });
+export const join = (given: Omit<JoinInput<NoFacts>, "facts" | "wants">): Wire.JoinInput => given;`);
+  expect(compiles()).toBe("");
+  await check("export const event = (given: Wire.Event): PeerState => given;");
+  expect(compiles()).toContain("error TS");
+  await rm(folder, { recursive: true });
+}, 30_000);
+
 describe("what they list", () => {
   const { procedures } = createAppRouter({ facts: {}, softAfterMs: 0 })._def;
   const calls = keys(procedures).filter((name) => name !== "events");
@@ -100,9 +136,7 @@ describe("what they list", () => {
   });
 
   test("each type of event", async () => {
-    const protocol = await Bun.file(
-      new URL("../../src/protocol.ts", import.meta.url).pathname,
-    ).text();
+    const protocol = await Bun.file(join(root, "src/protocol.ts")).text();
     const types = new Set([...protocol.matchAll(/type: "([a-z-]+)"/g)].map(([, type]) => type));
     const names = at(definitions, "Event", "anyOf") as unknown as { $ref: string }[];
     const listed = names.map(({ $ref }) =>

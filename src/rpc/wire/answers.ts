@@ -26,8 +26,9 @@ const iceAnswer = z.object({
     .exactOptional(),
 });
 
-const byMode = z.object({ video: z.number(), audio: z.number(), text: z.number() });
-export const stats = z.object({ online: z.number(), waiting: byMode, rooms: byMode });
+const count = z.int().nonnegative();
+const byMode = z.object({ video: count, audio: count, text: count });
+export const stats = z.object({ online: count, waiting: byMode, rooms: byMode });
 
 const dimensionRules = {
   by: z.enum(["peer", "claims"]).optional(),

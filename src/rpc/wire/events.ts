@@ -4,9 +4,11 @@ import { endReasons, modes, sanctionReasons } from "../../protocol.ts";
 
 const mode = z.enum(modes);
 
-/** Of the server's clock. */
-const epochMs = z.number().meta({ description: "epoch milliseconds of the server's clock" });
-const count = z.number().nonnegative();
+/** Of the server's clock. Deadlines are reckoned by a clock that has fractions of milliseconds. */
+const epochMs = z
+  .number()
+  .meta({ description: "epoch milliseconds of the server's clock, perhaps with a fraction" });
+const count = z.int().nonnegative();
 const roomId = z.string().meta({ description: "128 random bits in base64url" });
 
 export const factValue = z.union([z.string(), z.array(z.string()), z.number(), z.boolean()]);
@@ -86,7 +88,7 @@ export const events = {
       type: z.literal("lobby"),
       waiting: count,
       online: count,
-      estimateMs: count.exactOptional(),
+      estimateMs: z.number().nonnegative().exactOptional(),
     })
     .meta({ description: "The peer waits for a partner." }),
   "create-offer": roomTerms

@@ -19,7 +19,7 @@ export interface FramedCall {
   readonly answer: z.ZodType;
 }
 
-const callId = z.union([z.string(), z.int()]).meta({
+const callId = z.union([z.string(), z.number()]).meta({
   description: "chosen by the client, another one for each call that is open on the socket",
 });
 /** tRPC's client sends none; one that is sent comes back. */

@@ -10,7 +10,7 @@ export function createJsonSchema({ facts }: WireOptions): JsonSchema {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     $id: `urn:peer-stream:protocol:${protocolVersion}`,
-    title: `Peer Stream: the wire, version ${protocolVersion}`,
+    title: "Peer Stream frame",
     description:
       "A frame of the socket at `/trpc`, other than PING and PONG. Clients ignore fields and events that they do not know: later servers of this version may add some. An unknown field of an input is refused.",
     anyOf: [{ $ref: ref("ClientFrame") }, { $ref: ref("ServerFrame") }],
