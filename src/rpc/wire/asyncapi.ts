@@ -1,8 +1,7 @@
 /** The AsyncAPI 3 document of the socket, as seen from the server: it receives calls, and sends answers and events. */
 import { limits, protocolVersion } from "../../protocol.ts";
 import { closeCodes } from "../../trpc-ws/close-codes.ts";
-import { createDefinitions, type Call, type JsonSchema } from "./definitions.ts";
-import type { WireOptions } from "./documents.ts";
+import { createDefinitions, type Call, type JsonSchema, type WireOptions } from "./definitions.ts";
 import { closeMeanings, meanings } from "./meanings.ts";
 
 const schema = (name: string) => `#/components/schemas/${name}`;

@@ -38,13 +38,19 @@ export interface Definitions {
   readonly adminCalls: readonly Call<AdminProcedure>[];
 }
 
-export interface DefinitionOptions {
+/** What a document is of. */
+export interface WireOptions {
+  /** The release of the server. */
+  release: string;
+  /** What a site has declared: `join` is described as it takes it. Default: as any site might. */
+  facts?: FactsDeclaration | undefined;
+}
+
+interface DefinitionOptions extends Pick<WireOptions, "facts"> {
   /** Where a schema is in the document, as a URI reference. */
   uri: (name: string) => string;
   /** Default: 2020-12. */
   target?: "draft-2020-12" | "draft-7";
-  /** What a site has declared, for its own `join`. Default: a `join` with any facts and wants, as some site might have declared them. */
-  facts?: FactsDeclaration | undefined;
 }
 
 /** `create-offer` → `CreateOffer`, `addIceCandidate` → `AddIceCandidate` */

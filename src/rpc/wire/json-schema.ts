@@ -1,7 +1,6 @@
 /** The JSON Schema (2020-12) of everything that goes over the wire. */
 import { protocolVersion } from "../../protocol.ts";
-import { createDefinitions, type JsonSchema } from "./definitions.ts";
-import type { WireOptions } from "./documents.ts";
+import { createDefinitions, type JsonSchema, type WireOptions } from "./definitions.ts";
 
 /** A whole value is one text frame of the socket; `$defs` has inputs, answers, events and refusals by name. */
 export function createJsonSchema({ facts }: WireOptions): JsonSchema {

@@ -1,7 +1,12 @@
 /** The OpenAPI 3.1 document of the HTTP side: tRPC's queries and mutations, the stream of events, and what operators ask for. */
 import { limits, protocolVersion } from "../../protocol.ts";
-import { createDefinitions, type Call, type Definitions, type JsonSchema } from "./definitions.ts";
-import type { WireOptions } from "./documents.ts";
+import {
+  createDefinitions,
+  type Call,
+  type Definitions,
+  type JsonSchema,
+  type WireOptions,
+} from "./definitions.ts";
 import { adminMeanings, meanings } from "./meanings.ts";
 import {
   eventsPath,
