@@ -1,5 +1,7 @@
 /** `bun run doctor`: checks an installation from where it runs, and prints what to do about what it finds. */
-import { readConfig, type Config } from "./config.ts";
+import type { Config } from "./config.ts";
+import { readEnvironment } from "./config-files.ts";
+import { warningsOf } from "./config-warnings.ts";
 import {
   checkCertificate,
   checkClock,
@@ -10,14 +12,17 @@ import {
 } from "./doctor/checks.ts";
 import { checkAuth } from "./doctor/auth.ts";
 import { checkFacts } from "./doctor/facts.ts";
-import { fail, messageOf, ok, type Finding } from "./doctor/finding.ts";
+import { fail, messageOf, ok, warn, type Finding } from "./doctor/finding.ts";
 import { checkRedis } from "./doctor/redis.ts";
 import { createSystem } from "./system.ts";
 
 const clockServer = { host: "pool.ntp.org", port: 123 };
 
-const config = readConfig(process.env);
-const findings = "problems" in config ? config.problems.map(problemFinding) : await examine(config);
+const read = readEnvironment(process.env);
+const findings = [
+  ...("problems" in read ? read.problems.map(problemFinding) : await examine(read.config)),
+  ...warningsOf(process.env).map((what) => warn(what, "correct or remove it")),
+];
 for (const { verdict, what, advice } of findings)
   process.stdout.write(`${verdict.padEnd(4)}  ${what}${advice ? `\n      → ${advice}` : ""}\n`);
 const failed = findings.filter(({ verdict }) => verdict === "fail").length;

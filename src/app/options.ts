@@ -15,6 +15,7 @@ import type { FactsDeclaration } from "../protocol/declaration.ts";
 import type { MessageFallback, MessageHook } from "../rpc/message-review.ts";
 import { hookNames, hookProblems } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
+import { readEnvironment } from "../config-files.ts";
 import { inTermsOfOptions, optionOf } from "./option-names.ts";
 import type { Log, LogLevel } from "../observe/log.ts";
 import { ttlDefaultS } from "../ice-config.ts";
@@ -284,12 +285,14 @@ export interface ProgramOptions extends Settings {
 }
 
 /**
- * The program's variables as options, for a host that wants to be configured by them. An empty variable counts as unset.
+ * The program's variables as options, for a host that wants to be configured by them. An empty variable counts as unset, and a
+ * secret can be in the file that `…_FILE` names.
  * @throws {ConfigError} with everything that is wrong.
  */
-export function readOptions(env: Record<string, string | undefined>): ProgramOptions {
-  const config = readConfig(env);
-  if ("problems" in config) throw new ConfigError(config.problems);
+export function readOptions(given: Record<string, string | undefined>): ProgramOptions {
+  const read = readEnvironment(given);
+  if ("problems" in read) throw new ConfigError(read.problems);
+  const { env } = read;
   const { TRUSTED_PROXIES: _, NODE_ENV: mode = "development", ...values } = readVariables(env);
   const options = Object.entries(values).map(([name, value]) => [optionOf(name), value]);
   return {
