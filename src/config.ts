@@ -150,6 +150,7 @@ const variables = z.object({
   LIMIT_BLOCKERS_PER_ADDRESS: integer(0, 10_000_000).default(200),
   LIMIT_STANDBY_BYTES: integer(0, 1_000_000_000_000).default(67_108_864),
   LIMIT_STANDBY_BYTES_PER_ADDRESS: integer(0, 1_000_000_000_000).default(1_048_576),
+  LEVEL_PEERS_PER_MINUTE: integer(0, 60_000).default(0),
   ...moderationVariables,
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
@@ -290,6 +291,7 @@ const toConfig = (env: Environment) => ({
   ...readIceConfig(env),
   // Absent: as it is without, or with, a hook that sees each text.
   chat: env.CHAT,
+  levelPerMinute: env.LEVEL_PEERS_PER_MINUTE,
   admission: {
     socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
     handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,

@@ -195,8 +195,9 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
-  const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses } = openEngine(config, opening);
+  const nodeName = `${hostname()}:${process.pid}`;
+  const opening = { system, log, nodeName, lifecycle, onFatal, secrets };
+  const { engine, marks, loads, addresses } = openEngine(config, opening);
   const webhook = reportWebhookOf(config, parts);
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
@@ -211,7 +212,8 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     log,
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
-    nodeName: `${hostname()}:${process.pid}`,
+    nodeName,
+    loads,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");

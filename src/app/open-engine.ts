@@ -6,6 +6,7 @@ import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
@@ -67,6 +68,8 @@ const readTls = ({ ca, cert, key }: NonNullable<HostedConfig["redis"]>["files"])
 export interface OpenEngineParts {
   system: System;
   log: Log;
+  /** What other nodes call this one. */
+  nodeName?: string;
   /** Lifecycle events that are told. Default: none. */
   lifecycle?: readonly LifecycleType[];
   /** Those of session tokens, which also seal the proofs of rooms. */
@@ -79,6 +82,8 @@ export interface OpenedEngine {
   engine: Engine;
   /** Of all nodes. */
   marks: Marks;
+  /** How many peers each node has; only with Redis. */
+  loads?: NodeLoads;
   /** What addresses do on all nodes together; only with Redis. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
@@ -86,7 +91,7 @@ export interface OpenedEngine {
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
   config: HostedConfig,
-  { system, log, lifecycle = [], secrets, onFatal }: OpenEngineParts,
+  { system, log, nodeName, lifecycle = [], secrets, onFatal }: OpenEngineParts,
 ): OpenedEngine {
   const { seal } = createRoomProofs(secrets);
   const options = { ...engineOptionsFor(config, lifecycle), seal };
@@ -106,6 +111,7 @@ export function openEngine(
     tls: readTls(redis.files),
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
+    ...(nodeName !== undefined && { name: nodeName }),
     clock: system,
     onBug: (error, where) => log.bug(error, where),
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
@@ -117,5 +123,5 @@ export function openEngine(
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
-  return { engine, marks: engine.marks, addresses: engine.addresses };
+  return { engine, marks: engine.marks, loads: engine.loads, addresses: engine.addresses };
 }

@@ -94,6 +94,8 @@ export interface Settings {
   limitHandshakesPerMin?: number | undefined;
   /** Open sockets of this process. Default: 50,000. */
   limitPeers?: number | undefined;
+  /** Peers that a process with clearly more than the others asks in a minute to reconnect, at most; with `redisUrl`. Default: 0, none. */
+  levelPeersPerMinute?: number | undefined;
   /** Sessions and accounts that are kept while they are gone, because they block another or are blocked. Default: 50,000. */
   limitBlockers?: number | undefined;
   /** The same of one address. Default: 200. */

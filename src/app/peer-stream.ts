@@ -8,6 +8,7 @@ import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
@@ -48,7 +49,8 @@ import { Arrivals } from "./arrivals.ts";
 import { createWarnRarely } from "./capacity.ts";
 import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
-
+import { startLevelling } from "./levelling.ts";
+import { nodeStateOf } from "./node-state.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -75,6 +77,8 @@ export interface SignalingOptions {
   marks?: Marks;
   /** Names this node in its metrics. */
   nodeName?: string;
+  /** How many peers each node has, where there can be several. */
+  loads?: NodeLoads | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[];
 }
@@ -103,6 +107,8 @@ export interface AssemblyOptions extends SignalingOptions {
   challenge?: ChallengeConfig | undefined;
   /** What pages show before the first search. Default: nothing. */
   rules?: Rules | undefined;
+  /** Peers that are asked in a minute to reconnect to nodes with fewer, at most. Default: 0, none. */
+  levelPerMinute?: number;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -233,6 +239,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   });
   const parts: ServingParts = {
     ...options,
+    marks,
     signaling,
     metrics,
     admission,
@@ -271,12 +278,14 @@ export function assemble(options: AssemblyOptions): Assembly {
     askToReconnect: () => built?.sockets.askToReconnect(),
     async drain(windowMs) {
       isDraining = true;
+      options.loads?.drain();
       signaling.drain();
       if (built)
         await Promise.all([built.sockets.drain(windowMs), built.responses.drain(windowMs)]);
     },
     stop() {
       isDraining = true;
+      built?.stopLevelling();
       built?.sockets.closeAll();
       built?.responses.closeAll();
       signaling.stop();
@@ -335,6 +344,7 @@ function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, 
 }
 
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {
+  marks: Marks;
   signaling: Signaling;
   metrics: Metrics;
   admission: Admission;
@@ -342,18 +352,6 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   askOperator: AskOperator | undefined;
   isDraining: () => boolean;
   addressOf: (request: Request) => string | undefined;
-}
-
-/** What the console tells of this process, which begins now. */
-function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
-  const begunAt = elapsed();
-  const { version } = require("../../package.json") as { version: string };
-  return () => ({
-    name: nodeName,
-    version,
-    draining: isDraining(),
-    uptimeMs: Math.round(elapsed() - begunAt),
-  });
 }
 
 /** Sockets and routes, for this router. */
@@ -384,7 +382,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     ...parts,
     router,
     console: createConsole({ production: parts.production ?? true }),
-    node: nodeStateOf(parts),
+    ...nodeStateOf(parts),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),
@@ -394,5 +392,6 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
       return engine.available() ? undefined : "the engine's storage is away";
     },
   });
-  return { sockets, accept, ...http };
+  const stopLevelling = startLevelling({ ...parts, sockets });
+  return { sockets, accept, stopLevelling, ...http };
 }

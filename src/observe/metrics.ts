@@ -46,6 +46,8 @@ export interface Metrics {
   evidenceDropped(because: EvidenceDropped): void;
   /** What came of asking a provider of TURN credentials, or of having to give a peer some. */
   askedForTurn(outcome: TurnOutcome): void;
+  /** Peers were asked to reconnect, so that others have as many. */
+  levelled(peers: number): void;
   /** How late a timer was. */
   lagged(lateMs: number): void;
   /** In Prometheus' text format. */
@@ -158,6 +160,7 @@ export function createMetrics({ stats, lobbies, node }: MetricsOptions): Metrics
     eventsLost: (because, count) => eventsLost.inc({ because }, count),
     askedForTurn: (outcome) => turn.inc({ outcome }),
     ...createModerationCounters(registers),
+    ...createLevelledCounter(registers),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
     render: async () => [await site.metrics(), await own.metrics()].join("\n"),
   };
@@ -182,6 +185,15 @@ function createRelayCounts(registers: Registry[]) {
   const help = "Texts sent through the server, by what became of them";
   counter("peer_stream_messages_total", help, "outcome", messages);
   return { relayed, messages };
+}
+
+function createLevelledCounter(registers: Registry[]): Pick<Metrics, "levelled"> {
+  const levelled = new Counter({
+    name: "peer_stream_levelled_total",
+    help: "Peers that this node asked to reconnect, as it had clearly more than the others",
+    registers,
+  });
+  return { levelled: (peers) => levelled.inc(peers) };
 }
 
 function createModerationCounters(

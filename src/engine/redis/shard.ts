@@ -59,6 +59,8 @@ export interface ShardParts extends Pick<
   | "tls"
   | "prefix"
   | "about"
+  | "load"
+  | "onLoads"
   | "leaseMs"
   | "timeoutMs"
   | "now"
