@@ -8,12 +8,11 @@ import { confidentialNames, readConfig, type Config, type ConfigProblems } from 
 import { shown, slipIn } from "./config-values.ts";
 import { readFactsFile } from "./facts-config.ts";
 import type { FactsDeclaration } from "./protocol/declaration.ts";
-import { readText } from "./text-file.ts";
+import { pemBytesMax, readText } from "./text-file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const secretBytesMax = 65_536;
-const pemBytesMax = 1_048_576;
 
 /** Those that are read at the start; what they have is looked at by whoever uses them. */
 const pemVariables = [

@@ -13,9 +13,19 @@ import {
 import { checkAuth } from "./doctor/auth.ts";
 import { checkFacts } from "./doctor/facts.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./doctor/finding.ts";
+import { checkListening, checkOpenFiles } from "./doctor/process.ts";
+import {
+  checkEvidence,
+  checkPage,
+  checkPublicUrl,
+  checkTraces,
+  checkWebhook,
+} from "./doctor/reach.ts";
 import { checkRedis } from "./doctor/redis.ts";
-import { createSystem } from "./system.ts";
+import { createSystem, openFilesLimit } from "./system.ts";
 
+/** Read by the SDK of OpenTelemetry, not by the configuration. */
+const tracesAt = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"]?.trim();
 const clockServer = { host: "pool.ntp.org", port: 123 };
 
 const read = readEnvironment(process.env);
@@ -45,6 +55,15 @@ async function examine(config: Config): Promise<Finding[]> {
     ["STUN_URLS", () => checkStun(config, system)],
     ["TURN_URLS", () => checkTurn(config, system)],
     ["AUTH_JWKS_URL", () => checkAuth(config.auth, system)],
+    ["HOST and PORT", () => checkListening(config)],
+    ["LIMIT_PEERS", () => checkOpenFiles(config.admission, openFilesLimit())],
+    ["PUBLIC_URL", () => checkPublicUrl(config.publicUrl, system)],
+    ["MODERATION_WEBHOOK", () => checkWebhook("MODERATION_WEBHOOK", config.webhook?.url, system)],
+    ["EVENTS_WEBHOOK", () => checkWebhook("EVENTS_WEBHOOK", config.events?.url, system)],
+    ["EVIDENCE_URL", () => checkEvidence(config.evidenceUrl, system)],
+    ["RULES_URL", () => checkPage("RULES_URL", config.rules?.url, system)],
+    ["APPEAL", () => checkPage("APPEAL", config.moderation.appeal, system)],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", () => checkTraces(tracesAt, system)],
     ["the clock", () => checkClock(clockServer, system)],
   ];
   const looked = checks.map(async ([name, check]) => {

@@ -1,6 +1,8 @@
 /** The text of a file that an operator names, or what is wrong with it. */
 import { readFileSync, statSync } from "node:fs";
 
+export const pemBytesMax = 1_048_576;
+
 /** What went wrong, in words. */
 const faults: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
