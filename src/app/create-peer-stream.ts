@@ -2,6 +2,7 @@
  * What a host application creates: one peer stream, with an engine of its own, as an Elysia plugin. The program is the first such
  * host.
  */
+import type { Hooks } from "./hook-options.ts";
 import { namingOptions } from "./option-names.ts";
 import { hostname } from "node:os";
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
@@ -25,7 +26,7 @@ import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { configOf, type HostedConfig, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 

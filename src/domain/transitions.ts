@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { Facts, Mode, Status } from "../protocol.ts";
+import type { Facts, Mode } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -40,11 +40,12 @@ import {
   type Room,
   type Session,
   type WarningEvent,
+  type RoomProof,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
-import { keepPartner, presentProof } from "./living-calls.ts";
-import { proofFor, type RoomProof } from "./room-proof.ts";
+import { keepPartner, presentProof, type Confirmed } from "./living-calls.ts";
+import { proofFor } from "./room-proof.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { standingOfferer } from "./standby.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
@@ -166,14 +167,6 @@ export function pair(
   const toPolite = { ...termsOf(polite), polite: true } as const;
   send(draft, polite, { type: "wait-for-offer", ...toPolite }, offerer?.id);
   return finishChange(draft, true);
-}
-
-export interface Confirmed {
-  status: Status;
-  /** Only with the first confirmation in this room: milliseconds since it began. */
-  connectedAfterMs?: number;
-  /** The room was lost, and exists again by this. */
-  restored?: true;
 }
 
 /**
