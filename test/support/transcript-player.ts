@@ -25,7 +25,8 @@ export async function checkTranscript(lines: NumberedLine[], redis?: Redis): Pro
   for (const { line, number } of lines)
     try {
       if (line.kind === "frame" && line.by === "server") await player.expect(line.peer, line.frame);
-      else if (line.kind !== "comment" && !(await player.expectClose(line))) await player.perform(line);
+      else if (line.kind !== "comment" && !(await player.expectClose(line)))
+        await player.perform(line);
     } catch (cause) {
       throw new Error(`line ${number}: ${String(cause)}`, { cause });
     }
@@ -46,7 +47,7 @@ export async function recordTranscript(lines: NumberedLine[], redis?: Redis): Pr
     await player.perform(line, recorded);
     const seconds = line.kind === "happens" ? /^(\d+) s pass/.exec(line.text)?.[1] : undefined;
     if (seconds !== undefined) await Bun.sleep(Number(seconds) * 1000);
-    for (let before = -1; before !== recorded.length; ) {
+    for (let before = -1; before !== recorded.length;) {
       before = recorded.length;
       await Bun.sleep(quietMs);
       player.record(recorded);
@@ -152,8 +153,7 @@ class Player implements AsyncDisposable {
       await this.#site.operate("endRoom", { roomId: this.#bindings.get(room) });
     else if (dismissed !== undefined)
       await this.#site.operate("dismiss", { caseId: this.#bindings.get(dismissed) });
-    else if (disconnected !== undefined)
-      await this.#site.disconnect(this.#sessionOf(disconnected));
+    else if (disconnected !== undefined) await this.#site.disconnect(this.#sessionOf(disconnected));
     else if (text === "the server asks all to reconnect") this.#site.askToReconnect();
     else if (text === "the server begins to drain") this.#site.drain();
     else if (text === "the server restarts and has lost all rooms") await this.#site.restart();

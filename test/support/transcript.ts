@@ -72,7 +72,10 @@ export function readFrame(data: unknown): Frame {
 /** A line of `- alice opens a socket` and the like; `undefined` for what neither peer nor server does to a socket. */
 export function socketEvent(
   text: string,
-): { peer: string; what: "opens" | "is cut" | "closes" } | { peer: string; code: number } | undefined {
+):
+  | { peer: string; what: "opens" | "is cut" | "closes" }
+  | { peer: string; code: number }
+  | undefined {
   const [, peer, what] = /^(\w+) (opens|is cut|closes)(?: .*)?$/.exec(text) ?? [];
   if (peer !== undefined) return { peer, what: what as "opens" };
   const [, whose, code] = /^the server closes the socket of (\w+) with (\d+)$/.exec(text) ?? [];
@@ -130,7 +133,11 @@ export class Bindings {
       const [whole, kind = "", name = ""] = pattern.exec(expected) ?? [];
       if (whole !== undefined) return this.#comparePattern(kind, name, value, at, added);
     }
-    if (!isContainer(expected) || !isContainer(value) || Array.isArray(expected) !== Array.isArray(value))
+    if (
+      !isContainer(expected) ||
+      !isContainer(value) ||
+      Array.isArray(expected) !== Array.isArray(value)
+    )
       return expected === value ? undefined : differ(at, expected, value);
     for (const key of new Set([...Object.keys(expected), ...Object.keys(value)])) {
       const path = at === "" ? key : `${at}.${key}`;
