@@ -85,6 +85,7 @@ class Replay {
   #at = 0;
   #events = 0;
   #isOver = false;
+  #isAdvancing = false;
   #timer: Timer | undefined;
 
   constructor({ lines, peers, timeoutMs }: TranscriptServerOptions) {
@@ -111,6 +112,8 @@ class Replay {
     const client = this.#all.get(socket);
     if (!client || this.#isOver) return;
     if (data === "PONG") client.isPongDue = false;
+    else if (data === "PING" && !this.#awaited().calls.some(({ expected }) => expected === data))
+      socket.send("PONG");
     else {
       try {
         const frame = readFrame(data);
@@ -154,7 +157,11 @@ class Replay {
 
   /** Does all that can be done without the client. */
   #advance(): void {
+    // A socket that is closed says so at once.
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
     while (!this.#isOver && this.#step()) this.#wait();
+    this.#isAdvancing = false;
   }
 
   /** Does the next line. Returns whether it is done. */
@@ -275,8 +282,7 @@ class Replay {
       }
       differences.push(`line ${number}: ${difference}`);
     }
-    if (frame === "PING") client.socket.send("PONG");
-    else if (isCandidate(frame)) {
+    if (isCandidate(frame)) {
       const result = { type: "data", data: { delivered: true } };
       client.socket.send(JSON.stringify({ id: idOf(frame), result }));
     } else this.deviate(`${peer} has sent ${writeFrame(frame)}; ${differences.join("; ")}`);

@@ -162,17 +162,17 @@ class PeerStream:
 
     async def ping(self) -> None:
         self._pong.clear()
-        await (await self._connected()).send("PING")
+        await (await self.connected()).send("PING")
         await self._pong.wait()
 
     async def subscribe(self) -> None:
         """Becomes present, if it was made with `present=False`."""
         self._present = True
-        await (await self._connected()).subscribe(self.last_event_id)
+        await (await self.connected()).subscribe(self.last_event_id)
 
     async def unsubscribe(self) -> None:
         self._present = False
-        connection = await self._connected()
+        connection = await self.connected()
         await connection.send({"id": connection.stream, "method": "subscription.stop"})
 
     async def next_event(self) -> tuple[str | None, Json]:
@@ -192,14 +192,15 @@ class PeerStream:
 
     async def _call(self, method: str, path: str, given: Json | None) -> Any:
         while True:
-            connection = await self._connected()
+            connection = await self.connected()
             try:
                 return await connection.call(method, path, given)
             except Lost:
                 if self._connection is connection:
                     self._connection = None
 
-    async def _connected(self) -> Connection:
+    async def connected(self) -> Connection:
+        """Waits until it has a connection. @raises Ended"""
         async with self._changed:
             await self._changed.wait_for(lambda: self._connection or self.ended)
         if self._connection is None:
@@ -255,9 +256,10 @@ class PeerStream:
             connection = Connection(await websockets.connect(
                 self._url, ping_interval=None, open_timeout=10, close_timeout=1))
             known = {name: value for name, value in params.items() if value is not None}
-            await connection.send({"method": "connectionParams", "data": known})
-            if self._present:
-                await connection.subscribe(self.last_event_id)
+            with contextlib.suppress(Lost):  # Reading tells why.
+                await connection.send({"method": "connectionParams", "data": known})
+                if self._present:
+                    await connection.subscribe(self.last_event_id)
         except BaseException:
             if before is not None:
                 await before.close()
@@ -283,7 +285,8 @@ class PeerStream:
     async def _frame(self, connection: Connection, is_current: bool = True) -> bool:
         text = await asyncio.wait_for(connection.socket.recv(), SILENCE_S)
         if text == "PING":
-            await connection.send("PONG")
+            with contextlib.suppress(Lost):  # There may be more to read.
+                await connection.send("PONG")
         elif text == "PONG":
             self._pong.set()
         else:
@@ -352,35 +355,31 @@ def solve(challenge: Json) -> str:
 
 
 async def chat(url: str, interests: list[str]) -> None:
-    """Chats with strangers: lines are said; /skip, /report, /case and /quit."""
-    case_id = ""
+    """Chats with strangers; /skip, /report, /case and /quit are commands. Prints each event, and what became of each line that is typed, as JSON."""
     async with PeerStream(url) as peer:
         async def show() -> None:
             async for event in peer.events():
                 print(json.dumps(event, ensure_ascii=False), flush=True)
 
         shown = asyncio.create_task(show())
-        lines = asyncio.StreamReader()
-        await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
         await peer.join(mode="text", interests=interests)
-        while (line := (await lines.readline()).decode()) and line != "/quit\n" and not peer.ended:
-            room = {"roomId": peer.room["roomId"]} if peer.room else None
+        case_id = ""
+        while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) != "/quit":
+            room = {"roomId": peer.room["roomId"] if peer.room else ""}
             try:
-                if line == "/case\n":
-                    answer = await peer.query("case", {"caseId": case_id})
-                elif room is None:
-                    answer = "there is nobody"
-                elif line == "/skip\n":
+                if line == "/skip":
                     answer = await peer.mutate("skip", room)
-                elif line == "/report\n":
+                elif line == "/report":
                     answer = await peer.mutate("report", {**room, "reason": "spam"})
                     case_id = answer["caseId"]
+                elif line == "/case":
+                    answer = await peer.query("case", {"caseId": case_id})
                 else:
-                    answer = await peer.mutate("say", {**room, "text": line.rstrip("\n")})
+                    answer = await peer.mutate("say", {**room, "text": line})
             except Refused as refused:
-                answer = {"refused": refused.reason, "why": str(refused)}
-            print(json.dumps({line.split()[0] if line.startswith("/") else "said": answer}), flush=True)
+                answer = {"refused": refused.reason, "because": str(refused)}
+            print(json.dumps({"typed": line, "answer": answer}), flush=True)
+        await peer.mutate("leave", {})
         shown.cancel()
 
 

@@ -10,11 +10,11 @@ import asyncio
 import json
 import re
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from client import Json, PeerStream, Refused, solve
+from client import Ended, Json, PeerStream, Refused, solve
 
 PATTERN = re.compile(r"<([a-z]+)((?::[\w-]+)*)(?:=[^<>]*)?>")
 LINE = re.compile(r"(?:(\w+) ([<>]) |- )(.+)")
@@ -114,7 +114,10 @@ class Replay:
             if self._peers[name].token == token:
                 return self._peers[name]  # It has moved to another socket, as it was asked to.
         peer = PeerStream(self._url, token=token, present=first_call == "events", delay_s=0.02)
-        return await self._stack.enter_async_context(peer)
+        await self._stack.enter_async_context(peer)
+        with suppress(Ended):
+            await peer.connected()
+        return peer
 
     async def _expect(self, name: str, frame: Any, number: int) -> None:
         if frame == "PONG":
