@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js)$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
