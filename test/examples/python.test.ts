@@ -56,7 +56,12 @@ test("it chats with a page in Chromium, loses nothing to a network that cuts it,
     CHALLENGE: "on",
     CHALLENGE_DIFFICULTY: "2",
   });
-  await using network = await createTcpProxy(new URL(stage.origin));
+  let cutOn = "";
+  await using network = await createTcpProxy(new URL(stage.origin), (chunk) => {
+    const isCut = cutOn !== "" && chunk.includes(cutOn);
+    if (isCut) cutOn = "";
+    return isCut;
+  });
   const alice = await stage.enter();
   await alice.page.getByRole("radio", { name: "Text" }).check();
   await alice.start();
@@ -78,12 +83,22 @@ test("it chats with a page in Chromium, loses nothing to a network that cuts it,
     await alice.reads(`from Python ${n}`);
     await client.prints("the page's words", ({ text }) => text === `from the page ${n}`);
   }
+  // The answer to what it says is lost, and then what it is told.
+  cutOn = '"delivered":true';
+  client.types("from Python 4");
+  await client.prints("it is answered", ({ typed }) => typed === "from Python 4");
+  cutOn = '"type":"message"';
+  await alice.say("from the page 4");
+  await client.prints("the page's words", ({ text }) => text === "from the page 4");
+  expect(client.count("connection-lost")).toBe(5);
   const sessions = client.printed.filter(({ type }) => type === "session");
-  expect(sessions.map(({ resumed }) => resumed)).toEqual([false, true, true, true]);
+  expect(sessions.map(({ resumed }) => resumed)).toEqual([false, true, true, true, true, true]);
   const received = client.printed.filter(({ type }) => type === "message");
-  expect(received.map(({ text }) => text)).toEqual([0, 1, 2, 3].map((n) => `from the page ${n}`));
+  expect(received.map(({ text }) => text)).toEqual(
+    [0, 1, 2, 3, 4].map((n) => `from the page ${n}`),
+  );
   const read = [...(await alice.log()).matchAll(/from Python (\d)/g)].map(([, n]) => Number(n));
-  expect(read).toEqual([1, 2, 3]);
+  expect(read).toEqual([1, 2, 3, 4]);
 
   client.types("/report");
   const reported = await client.prints("the report", ({ typed }) => typed === "/report");

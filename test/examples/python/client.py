@@ -35,6 +35,8 @@ SILENCE_S = 20.0
 DELAY_S_MAX = 10.0
 # Close codes from here to 4999 mean: do not reconnect.
 FINAL_CLOSE_CODE = 4500
+# Whoever ends a room by one of these is not told so by an event.
+ENDING = {"leave", "skip", "failed", "report", "block"}
 
 
 class Refused(Exception):
@@ -155,7 +157,12 @@ class PeerStream:
             return await self.mutate("join", {**wishes, "solution": solution})
 
     async def mutate(self, path: str, given: Json) -> Any:
-        return await self._call("mutation", path, {"id": str(uuid.uuid4()), **given})
+        room = self.room
+        answer = await self._call("mutation", path, {"id": str(uuid.uuid4()), **given})
+        is_meant = room and given.get("roomId", room["roomId"]) == room["roomId"]
+        if path in ENDING and is_meant and self.room is room:
+            self.room = None
+        return answer
 
     async def query(self, path: str, given: Json | None = None) -> Any:
         return await self._call("query", path, given)
@@ -355,7 +362,7 @@ def solve(challenge: Json) -> str:
 
 
 async def chat(url: str, interests: list[str]) -> None:
-    """Chats with strangers; /skip, /report, /case and /quit are commands. Prints each event, and what became of each line that is typed, as JSON."""
+    """Prints each event, and what became of each line that is typed, as JSON."""
     async with PeerStream(url) as peer:
         async def show() -> None:
             async for event in peer.events():
