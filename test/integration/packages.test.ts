@@ -127,6 +127,14 @@ describe.each(names)("the package %s", (name) => {
   });
 });
 
+test("the package serves its transcripts to a client under test, and says which step it waited for", async () => {
+  const folder = "node_modules/peer-stream/dist/transcripts";
+  const command = ["bun", `${folder}/serve-transcript.js`, `${folder}/ping.txt`, "--timeout=1"];
+  const printed = await project.run(command).catch(String);
+  expect(printed).toMatch(/ws:\/\/127\.0\.0\.1:\d+\/trpc\s/);
+  expect(printed).toMatch(/line \d+: waited for "alice opens a socket"/);
+});
+
 test("the client brings nothing along, and may be left out of a bundle", async () => {
   const manifest = await manifestOf("peer-stream-client");
   expect(manifest.dependencies).toBeUndefined();

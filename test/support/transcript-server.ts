@@ -93,6 +93,7 @@ class Replay {
     this.#peers = peers;
     this.#timeoutMs = timeoutMs;
     this.#wait();
+    this.#advance();
   }
 
   opened(socket: Socket): void {
