@@ -1,6 +1,7 @@
 /** A client in another language: replays all transcripts, and chats with a page in Chromium over a network that cuts it. */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Glob } from "bun";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setStage } from "../e2e/stage.ts";
 import { root } from "../support/root.ts";
@@ -123,8 +124,8 @@ test("it chats with a page in Chromium, loses nothing to a network that cuts it,
   expect(await stage.clear()).toEqual([]);
 });
 
-/** Python writes no files of its own beside the sources. */
-const own = { ...process.env, PYTHONDONTWRITEBYTECODE: "1" };
+/** What Python compiles is not left beside the sources. */
+const own = { ...process.env, PYTHONPYCACHEPREFIX: join(tmpdir(), "peer-stream-python") };
 
 interface Printed {
   type?: string;
