@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json)$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -125,6 +125,14 @@ describe.each(names)("the package %s", (name) => {
     // ES modules only: Node has loaded them by `require` since version 22.
     await run(packed, [bin("attw"), tarballs[name], "--profile", "esm-only"]);
   });
+});
+
+test("the package serves its transcripts to a client under test, and says which step it waited for", async () => {
+  const folder = "node_modules/peer-stream/dist/transcripts";
+  const command = ["bun", `${folder}/serve-transcript.js`, `${folder}/ping.txt`, "--timeout=1"];
+  const printed = await project.run(command).catch(String);
+  expect(printed).toMatch(/ws:\/\/127\.0\.0\.1:\d+\/trpc\s/);
+  expect(printed).toMatch(/line \d+: waited for "alice opens a socket"/);
 });
 
 test("the client brings nothing along, and may be left out of a bundle", async () => {
