@@ -62,6 +62,7 @@ export interface ShardParts extends Pick<
   | "about"
   | "leaseMs"
   | "timeoutMs"
+  | "meter"
   | "now"
   | "onUnavailable"
   | "onActivating"
