@@ -10,6 +10,7 @@ command -v caddy >/dev/null || missing="$missing caddy"
 command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v python3 >/dev/null || missing="$missing python3"
 [ -z "$missing" ] && exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
