@@ -116,6 +116,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     return { kind: "address", id: hashOfAddress(whom.address) };
   };
   const served = [
+    ...(config.servesSchema ? ["/schema/*"] : []),
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
     ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
