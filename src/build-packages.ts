@@ -1,6 +1,6 @@
 /**
- * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types` and
- * `dist/app-router`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
+ * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`, `dist/app-router` and
+ * `dist/observe`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
  * exports and what both have in common, such as the version.
  */
 import { chmod, cp, rm } from "node:fs/promises";
@@ -45,6 +45,8 @@ await Bun.write(join(dist, "app-router/index.js"), "export {};\n");
 await copyDeclarations(clientEntries, join(client, "types"));
 await writeClientManifest();
 await rm(emitted, { recursive: true });
+for (const file of ["dashboard.json", "alerts.yaml"])
+  await cp(join(source, "observe", file), join(dist, "observe", file));
 
 async function bundleServer(): Promise<void> {
   const outdir = join(dist, "server");

@@ -2,6 +2,7 @@
  * What a host application creates: one peer stream, with an engine of its own, as an Elysia plugin. The program is the first such
  * host.
  */
+import type { Hooks } from "./hook-options.ts";
 import { namingOptions } from "./option-names.ts";
 import { hostname } from "node:os";
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
@@ -12,7 +13,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
-import { createWebhook, type Webhook } from "../observe/webhook.ts";
+import { createWebhook, type Webhook, type WebhookOptions } from "../observe/webhook.ts";
 import type { Stats } from "../protocol.ts";
 import type { FactsDeclaration, NoFacts } from "../protocol/declaration.ts";
 import { decisionsRequest, readGrounds } from "../rpc/decisions-input.ts";
@@ -25,7 +26,7 @@ import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { configOf, type HostedConfig, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 
@@ -181,6 +182,8 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
+  /** Whether the engine's storage can be reached. */
+  isReady: () => boolean;
   /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
@@ -196,8 +199,11 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
   const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses } = openEngine(config, opening);
-  const webhook = reportWebhookOf(config, parts);
+  const { engine, marks, addresses, redisMetrics } = openEngine(config, opening);
+  const webhook = reportWebhookOf(config, parts, {
+    posted: (outcome) => metrics.posted(outcome),
+    postFailed: (because) => metrics.postFailed(because),
+  });
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
@@ -212,6 +218,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
     nodeName: `${hostname()}:${process.pid}`,
+    redisMetrics,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");
@@ -248,11 +255,14 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   });
   const { metrics, evidence } = assembly;
   const events = tellLifecycle({ ...told, engine, system, log, metrics, evidence });
+  const unposted = () => (webhook?.pending ?? 0) + (events?.pending ?? 0);
+  metrics.read({ webhookQueue: unposted });
   return {
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
-    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
+    isReady: () => engine.available(),
+    unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.
       await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
@@ -269,10 +279,11 @@ const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConf
 function reportWebhookOf(
   { webhook }: HostedConfig,
   { system, log }: OpenParts,
+  metrics: WebhookOptions["metrics"],
 ): Webhook | undefined {
   if (!webhook) return undefined;
   const onGivenUp = (why: string) => log.warn("a report was not posted", { why });
-  return createWebhook({ ...webhook, schedule: system.schedule, onGivenUp });
+  return createWebhook({ ...webhook, schedule: system.schedule, metrics, onGivenUp });
 }
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */

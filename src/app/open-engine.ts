@@ -8,6 +8,7 @@ import { createMarks, type Marks } from "../engine/marks.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
+import { createRedisMetrics, type RedisMetrics } from "../observe/redis-metrics.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import { createRoomProofs } from "../signaling/room-proofs.ts";
 import type { System } from "../system.ts";
@@ -79,7 +80,9 @@ export interface OpenedEngine {
   engine: Engine;
   /** Of all nodes. */
   marks: Marks;
-  /** What addresses do on all nodes together; only with Redis. */
+  /** Only with Redis, as what follows. */
+  redisMetrics?: RedisMetrics;
+  /** What addresses do on all nodes together. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
 
@@ -95,6 +98,7 @@ export function openEngine(
     return { engine: createMemoryEngine(system, options), marks: createMarks(system.elapsed) };
   const isOnly = redis.locations.length === 1;
   const ofShard = (shard: number) => (isOnly ? {} : { shard });
+  const redisMetrics = createRedisMetrics();
   // Synchronously, so that a host can create it at the top of a module.
   const { createRedisEngine } =
     require("../engine/redis/redis-engine.ts") as typeof import("../engine/redis/redis-engine.ts");
@@ -107,6 +111,7 @@ export function openEngine(
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
     clock: system,
+    meter: redisMetrics.meter,
     onBug: (error, where) => log.bug(error, where),
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
     onUnavailable({ kind, message, heals, cure }, shard) {
@@ -117,5 +122,6 @@ export function openEngine(
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
-  return { engine, marks: engine.marks, addresses: engine.addresses };
+  redisMetrics.setShards(() => engine.shardsAvailable());
+  return { engine, marks: engine.marks, addresses: engine.addresses, redisMetrics };
 }

@@ -1,7 +1,7 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
-import type { IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
-import { openCallConnection, type CallConnection } from "./call-connection.ts";
-import type { Quality } from "./call-quality.ts";
+import type { Quality } from "./state.ts";
+import type { CallPath, IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
+import { openCallConnection, type CallConnection, type PreparedOffer } from "./call-connection.ts";
 import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
@@ -9,20 +9,13 @@ import { IceRestart } from "./ice-restart.ts";
 import type { MediaSettings } from "./media-settings.ts";
 import type { Log } from "./log.ts";
 import { Negotiation } from "./negotiation.ts";
-import { browserTimers, type Timer, type Timers } from "./platform.ts";
-import type { PreparedOffer } from "./standing-offers.ts";
-
-/** The browser's part of WebRTC, replaceable for tests. */
-export interface Rtc {
-  connect(configuration: RTCConfiguration): RTCPeerConnection;
-  stream(): MediaStream;
-}
+import { browserTimers, type Timer, type Timers, type Rtc } from "./platform.ts";
 
 /** What a call reports. Nothing is reported after `end()`. */
 export interface CallListener {
   signal(signal: Signal): void;
-  /** The media path has connected for the first time. */
-  connected(): void;
+  /** The media path has connected for the first time. @param path absent where this browser does not tell it at once. */
+  connected(path: CallPath | undefined): void;
   /** The media path broke and is being restored (`true`), or is restored (`false`). */
   interrupted(interrupted: boolean): void;
   /**
@@ -344,7 +337,7 @@ class PeerConnectionCall implements Call {
       this.#established = true;
       this.#monitor.onEstablished();
       this.#connection.tracks.reapply();
-      this.#listener.connected();
+      this.#listener.connected(pathOf(pc));
       // Without that code there is no word on the quality.
       this.#watchQuality().catch(() => {});
     }
@@ -358,4 +351,11 @@ class PeerConnectionCall implements Call {
     this.end();
     this.#listener.failed(fault);
   }
+}
+
+/** The path of the selected candidate pair (W3C WebRTC, 5.6.2), which not all browsers tell without a wait for statistics. */
+function pathOf({ sctp }: RTCPeerConnection): CallPath | undefined {
+  const pair = sctp?.transport.iceTransport?.getSelectedCandidatePair?.();
+  if (!pair) return undefined;
+  return [pair.local, pair.remote].some(({ type }) => type === "relay") ? "relayed" : "direct";
 }

@@ -11,15 +11,21 @@ import type { Site } from "../protocol/declaration.ts";
 import type { Call } from "./call.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
 import type { MediaSource, SourceResult } from "./camera.ts";
-import type { FrameSampling } from "./frame-sampler.ts";
 import { requestScreen } from "./media-request.ts";
 import { browserTimers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
 import type { SessionParts } from "./session-parts.ts";
 import { SessionRunner } from "./session-runner.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import type { StillSource } from "./still.ts";
-import type { Outcome, PeerStream, ReportDetails, Source, StartOptions } from "./types.ts";
+import type {
+  Outcome,
+  PeerStream,
+  ReportDetails,
+  Source,
+  StartOptions,
+  FrameSampling,
+  StillSource,
+} from "./types.ts";
 
 /** The shortest time between two readings of statistics (milliseconds). */
 const STATS_MS_MIN = 250;

@@ -1,4 +1,5 @@
 /** A camera whose picture goes through the page's own processor, such as a blur, before anybody sees it. */
+import type { Processor } from "./types.ts";
 import type {
   CameraError,
   CameraEvent,
@@ -8,9 +9,6 @@ import type {
 } from "./camera.ts";
 import { createEmitter } from "./emitter.ts";
 import { browserTimers, type Timers } from "./platform.ts";
-
-/** Turns the camera's track into another one: of a canvas, or of a `VideoTrackGenerator`. */
-export type Processor = (track: MediaStreamTrack) => MediaStreamTrack | Promise<MediaStreamTrack>;
 
 /** A processor may first have to load what it works with. */
 const PROCESSOR_MS_MAX = 15_000;

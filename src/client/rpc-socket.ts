@@ -1,9 +1,9 @@
 /** tRPC's WebSocket client on a socket that can be replaced, and closed with a last message. */
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
-import { diagnose, type Fetch } from "./diagnosis.ts";
+import { diagnose } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
-import type { Timers } from "./platform.ts";
+import type { Timers, Fetch } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";

@@ -7,6 +7,7 @@
  */
 import {
   limits,
+  type CallPath,
   type Challenge,
   type Chat,
   type Facts,
@@ -17,9 +18,8 @@ import {
   type RoomTerms,
   type StandingOffer,
 } from "../protocol.ts";
-import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
-import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd, Quality } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 
@@ -56,6 +56,8 @@ export interface CallModel {
   readonly remote: MediaStream | undefined;
   /** Whether the media path has ever connected; without a connection always. */
   readonly established: boolean;
+  /** The media path when it connected, as far as the browser told it. */
+  readonly path?: CallPath | undefined;
   /** The media path is broken and is being restored. */
   readonly interrupted: boolean;
   /** The partner has closed the data channel. */

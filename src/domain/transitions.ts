@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { Facts, Mode, Status } from "../protocol.ts";
+import type { Facts, Mode } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -40,11 +40,12 @@ import {
   type Room,
   type Session,
   type WarningEvent,
+  type RoomProof,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
-import { keepPartner, presentProof } from "./living-calls.ts";
-import { proofFor, type RoomProof } from "./room-proof.ts";
+import { keepPartner, presentProof, type Confirmed } from "./living-calls.ts";
+import { proofFor } from "./room-proof.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { standingOfferer } from "./standby.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
@@ -168,14 +169,6 @@ export function pair(
   return finishChange(draft, true);
 }
 
-export interface Confirmed {
-  status: Status;
-  /** Only with the first confirmation in this room: milliseconds since it began. */
-  connectedAfterMs?: number;
-  /** The room was lost, and exists again by this. */
-  restored?: true;
-}
-
 /**
  * The member confirms that media flows, which says nothing in a room for text. With the room's proof it also keeps the place of its absent
  * partner, or makes a lost room exist again: see living-calls.ts.
@@ -209,14 +202,18 @@ export function confirm(
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
   if (proof?.sessionId === session.id) keepPartner(draft, room, around);
-  const isFirst = room.state === "connecting";
   const status = "paired";
-  return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });
+  if (room.state !== "connecting") return finishChange(draft, { status });
+  const { lobby, since } = room;
+  const connectedIn = lobby === undefined ? {} : { connectedIn: lobby };
+  return finishChange(draft, { status, connectedAfterMs: now - since, ...connectedIn });
 }
 
 export interface Ended extends Moved {
   /** Whether the named room is the caller's, or was one of its last few. */
   known: boolean;
+  /** Only where it has ended the room because the media path failed: how far that had come. */
+  failedWhile?: Room["state"];
 }
 
 /** How a call is answered that entered the lobby and was paired at once: every verb that does so can be recorded as this. */
@@ -272,6 +269,8 @@ export function end(
     if (refused) return refused;
     if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
+    const result = { status: statusOf(member), newlyWaiting, known };
+    if (ending === "failed") return finishChange(draft, { ...result, failedWhile: room.state });
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
 }

@@ -18,6 +18,7 @@
  * unavailable rejects with `unavailable`, at once or within a second. The verb may then have been carried out or not, and the
  * same mutation id again finds out. Streams and deadlines continue when the storage is back.
  */
+import type { Confirmed } from "../domain/living-calls.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { Dimensions } from "../domain/facts.ts";
@@ -47,11 +48,10 @@ import type {
   Status,
 } from "../protocol.ts";
 import type { OperatorView } from "./operator-view.ts";
-import type { Confirmed, Ended } from "../domain/transitions.ts";
+import type { Ended } from "../domain/transitions.ts";
 import type { Moved, TransitionOptions } from "../domain/change.ts";
-import type { RoomProof } from "../domain/room-proof.ts";
 import type { OfferKept } from "../domain/standby.ts";
-import type { Room, RoomEnd } from "../domain/session.ts";
+import type { Room, RoomEnd, RoomProof } from "../domain/session.ts";
 
 /** A session, and its generation. A caller with a lower generation than the session's is rejected as `taken-over`. */
 export interface Caller {
@@ -107,6 +107,8 @@ export interface Attached {
   missed: LogEntry[];
   /** Whether `missed` is complete. */
   recovered: boolean;
+  /** Whether the session has begun by this: there was none, or it was gone. */
+  isNew: boolean;
   /** Tickets that should look for a partner. */
   newlyWaiting: string[];
 }
@@ -327,8 +329,9 @@ export interface Engine {
    * its change and never within a verb. Those that concern the same room or peer are told in order, each once the one before has been
    * taken, while others go on. The same event has the same id each time.
    * @param onLost called with the number of events that are not told, as too many wait.
+   * @returns how many wait to be told by this node at the moment.
    */
-  onLifecycle(listener: LifecycleListener, onLost?: (events: number) => void): void;
+  onLifecycle(listener: LifecycleListener, onLost?: (events: number) => void): () => number;
   /** Carries out what is due. Returns the tickets that should look for a partner, and when to sweep next. */
   sweep(): MaybePromise<{ newlyWaiting: string[]; nextAt?: number }>;
   /** Resolves when the lifecycle events are told: all of them, or those that are being told where others can tell the rest. */

@@ -20,8 +20,8 @@ export interface TrpcWebSocketOptions<Context, Data> {
    * there is a context. Must not throw.
    */
   fastPath?: (frame: string, context: Context, reply: FastReply) => boolean;
-  /** Called once for each socket that has closed. */
-  onClose?: (data: Data) => void;
+  /** Called once for each socket that has closed, with the code that it was closed by (RFC 6455, 7.4.1). */
+  onClose?: (data: Data, code: number) => void;
   limits?: Partial<TrpcWebSocketLimits>;
   keepAlive?: KeepAliveOptions;
   /** How long the first message, and `createContext`, may take (milliseconds). Default: 10,000. */

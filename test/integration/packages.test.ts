@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js)$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -296,6 +296,13 @@ test("the library is imported without an effect, beside a host's own Elysia and 
         join(installed("peer-stream"), "node_modules", shared, "package.json"),
       ).exists(),
     ).toBe(false);
+});
+
+test("the library has the dashboard and the alert rules with it", async () => {
+  for (const file of ["dashboard.json", "alerts.yaml"])
+    expect(await Bun.file(join(installed("peer-stream"), "dist/observe", file)).text()).toBe(
+      await Bun.file(join(root, "src/observe", file)).text(),
+    );
 });
 
 test("the library has the console in it", async () => {

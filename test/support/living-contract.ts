@@ -1,7 +1,7 @@
 /** What every engine must keep of calls that outlive the signaling: the place of an absent partner, and rooms that were lost. */
+import type { RoomProof } from "../../src/domain/session.ts";
 import { describe, expect, test } from "bun:test";
 import type { LifecycleEvent } from "../../src/domain/lifecycle.ts";
-import type { RoomProof } from "../../src/domain/room-proof.ts";
 import { roomIdFor } from "../../src/domain/room-id.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";

@@ -1,6 +1,7 @@
 /** Frames of the own camera for a classifier: how often, of what, and what becomes of its word. */
+import type { FrameSampling } from "../../../src/client/types.ts";
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
-import { sampleFrames, type FrameSampling } from "../../../src/client/frame-sampler.ts";
+import { sampleFrames } from "../../../src/client/frame-sampler.ts";
 import { createPeer } from "../../../src/client/peer.ts";
 import type { Hint } from "../../../src/protocol.ts";
 import { FakeConnection } from "./fake-connection.ts";

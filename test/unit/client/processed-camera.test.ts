@@ -1,6 +1,7 @@
 /** The page's processor of the camera's picture: what is shown and sent of it, and that nothing else ever is. */
+import type { Processor } from "../../../src/client/types.ts";
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createProcessedCamera, type Processor } from "../../../src/client/processed-camera.ts";
+import { createProcessedCamera } from "../../../src/client/processed-camera.ts";
 import type { CameraEvent } from "../../../src/client/camera.ts";
 import { FakeTrack, machine, streamOf } from "./fake-devices.ts";
 import { pass, settle } from "./virtual-time.ts";
