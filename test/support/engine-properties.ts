@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { retentionMsMin } from "../../src/engine/constants.ts";
 import { readRoomId } from "../../src/domain/room-id.ts";
-import type { RoomProof } from "../../src/domain/room-proof.ts";
+import type { RoomProof } from "../../src/domain/session.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
 import { createDimensions, type Want } from "../../src/domain/facts.ts";
