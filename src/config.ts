@@ -156,6 +156,7 @@ const variables = z.object({
   ...redisVariables,
   ...authVariables,
   ...safetyVariables,
+  SERVE_SCHEMA: flag.optional(),
   METRICS_TOKEN: confidential(bearerToken.optional()),
   ADMIN_TOKEN: confidential(bearerToken.optional()),
   EVIDENCE_URL: z
@@ -249,6 +250,7 @@ function misfitsOf(env: Environment): [variable: string, problem: string][] {
 
 const toConfig = (env: Environment) => ({
   production: env.NODE_ENV === "production",
+  servesSchema: env.SERVE_SCHEMA ?? env.NODE_ENV !== "production",
   logLevel: env.LOG_LEVEL,
   host: env.HOST,
   port: env.PORT,

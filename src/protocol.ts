@@ -6,7 +6,10 @@
  * peer subscribes to `events`, then calls the mutations.
  */
 
-/** The version of this contract, as `site` tells it: another one would break existing clients. */
+/**
+ * The version of this contract, as `site` tells it: a whole number, and another one would break existing clients. What may change within one is
+ * in rpc/README.md.
+ */
 export const protocolVersion = 1;
 
 /** Every field that a peer sends has a bound. Units come last in the names. */
@@ -262,6 +265,10 @@ export type PeerState<Ice = { iceServers: IceServer[] }> =
   | ({ status: "paired"; partner: "here" } & RoomTerms & Ice)
   | ({ status: "paired"; partner: "reconnecting"; deadline: number } & RoomTerms & Ice);
 
+/** The path of a room's media: between the two browsers, or through a TURN server of either. */
+export const callPaths = ["direct", "relayed"] as const;
+export type CallPath = (typeof callPaths)[number];
+
 export const endReasons = ["left", "skipped", "lost", "connect-failed", "removed"] as const;
 /** Why a room has ended, as the partner is sent it. */
 export type EndReason = (typeof endReasons)[number];
@@ -326,6 +333,7 @@ export const rejectionReasons = [
   "suspended",
   "relay-unavailable",
   "wrong-mode",
+  "wrong-protocol",
   "challenge",
   "draining",
   "unavailable",

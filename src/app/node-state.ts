@@ -10,6 +10,8 @@ export interface NodeStateParts {
   system: Pick<System, "elapsed">;
 }
 
+export const packageVersion = () => (require("../../package.json") as { version: string }).version;
+
 /** The process begins now. */
 export function nodeStateOf({
   nodeName = "this node",
@@ -18,11 +20,10 @@ export function nodeStateOf({
   system: { elapsed },
 }: NodeStateParts): Pick<AdminContext, "node" | "nodes"> {
   const begunAt = elapsed();
-  const { version } = require("../../package.json") as { version: string };
   return {
     node: () => ({
       name: nodeName,
-      version,
+      version: packageVersion(),
       draining: isDraining(),
       uptimeMs: Math.round(elapsed() - begunAt),
     }),

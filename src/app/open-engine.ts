@@ -9,6 +9,7 @@ import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import type { NodeLoads } from "../engine/node-loads.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
+import { createRedisMetrics, type RedisMetrics } from "../observe/redis-metrics.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import { createRoomProofs } from "../signaling/room-proofs.ts";
 import type { System } from "../system.ts";
@@ -82,9 +83,10 @@ export interface OpenedEngine {
   engine: Engine;
   /** Of all nodes. */
   marks: Marks;
-  /** How many peers each node has; only with Redis. */
+  /** How many peers each node has; only with Redis, as what follows. */
   loads?: NodeLoads;
-  /** What addresses do on all nodes together; only with Redis. */
+  redisMetrics?: RedisMetrics;
+  /** What addresses do on all nodes together. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
 
@@ -100,6 +102,7 @@ export function openEngine(
     return { engine: createMemoryEngine(system, options), marks: createMarks(system.elapsed) };
   const isOnly = redis.locations.length === 1;
   const ofShard = (shard: number) => (isOnly ? {} : { shard });
+  const redisMetrics = createRedisMetrics();
   // Synchronously, so that a host can create it at the top of a module.
   const { createRedisEngine } =
     require("../engine/redis/redis-engine.ts") as typeof import("../engine/redis/redis-engine.ts");
@@ -113,6 +116,7 @@ export function openEngine(
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
     ...(nodeName !== undefined && { name: nodeName }),
     clock: system,
+    meter: redisMetrics.meter,
     onBug: (error, where) => log.bug(error, where),
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
     onUnavailable({ kind, message, heals, cure }, shard) {
@@ -123,5 +127,7 @@ export function openEngine(
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
-  return { engine, marks: engine.marks, loads: engine.loads, addresses: engine.addresses };
+  redisMetrics.setShards(() => engine.shardsAvailable());
+  const { loads, addresses } = engine;
+  return { engine, marks: engine.marks, loads, addresses, redisMetrics };
 }

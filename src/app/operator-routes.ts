@@ -61,6 +61,7 @@ export function operatorRoutes(parts: OperatorParts) {
       return new Response(await metrics.render(), {
         headers: { "content-type": "text/plain; version=0.0.4" },
       });
+    guards.onScrapeRefused(parts.metricsToken !== undefined);
     const { retryAfterMs } = access;
     return retryAfterMs === undefined
       ? new Response("Not found", { status: 404 })

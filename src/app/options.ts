@@ -145,6 +145,8 @@ export interface Settings {
   redisCaFile?: string | undefined;
   redisCertFile?: string | undefined;
   redisKeyFile?: string | undefined;
+  /** Whether `/schema/*` describes the wire to authors of clients. Default: in development. */
+  serveSchema?: boolean | undefined;
   /** Gives access to `/metrics`, as a bearer token of at least 16 characters. Default: it is not served. */
   metricsToken?: string | undefined;
   /** Gives access to `/admin`, likewise. Default: it is not served, unless there is `isOperator`. */

@@ -15,8 +15,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { placeOfError, textOfError } from "../observe/text-of-error.ts";
-import { createWarnOnce } from "../observe/sparing-log.ts";
+import type { RedisMetrics } from "../observe/redis-metrics.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
@@ -26,13 +25,13 @@ import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/operator-hook.ts";
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
+import { closeCodeOf } from "../rpc/protocol-version.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
@@ -46,11 +45,11 @@ import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
-import { createWarnRarely } from "./capacity.ts";
 import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
 import { startLevelling } from "./levelling.ts";
-import { nodeStateOf } from "./node-state.ts";
+import { nodeStateOf, packageVersion } from "./node-state.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -79,6 +78,8 @@ export interface SignalingOptions {
   nodeName?: string;
   /** How many peers each node has, where there can be several. */
   loads?: NodeLoads | undefined;
+  /** Those that the engine is measured by, if it is in Redis. */
+  redisMetrics?: RedisMetrics | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[];
 }
@@ -118,6 +119,8 @@ export interface AssemblyOptions extends SignalingOptions {
   evidenceUrl?: string | undefined;
   /** Whether the console is bundled only once. Default: true. */
   production?: boolean;
+  /** Whether the wire is described at `/schema/*`. Default: false. */
+  servesSchema?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -125,7 +128,6 @@ export interface AssemblyOptions extends SignalingOptions {
 
 /** The defaults of the fair policy (milliseconds). */
 const relaxAfterMsDefault = 10_000;
-const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -145,18 +147,26 @@ export function createLobby({
   system,
   log,
   ice,
-  policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
+  policy = fairPolicyFor(relaxAfterMsDefault),
   forceRelay = false,
   chat = "direct",
   onReport = () => {},
   nodeName,
+  redisMetrics,
   lobbies = [mainLobby],
   sessionSecrets = [system.id()],
   evidence = { isWanted: false, bytesMax: 0 },
   marks = createMarks(system.elapsed),
   takesHints = false,
 }: SignalingOptions): Lobby {
-  const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
+  const metrics = createMetrics({
+    engine,
+    lobbies,
+    schedule: system.schedule,
+    node: nodeName,
+    build: { version: packageVersion(), bun: process.versions["bun"] ?? "" },
+    redis: redisMetrics,
+  });
   const store = createEvidenceStore({
     ...evidence,
     schedule: system.schedule,
@@ -214,7 +224,7 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, facts = {}, lobbies } = options;
+  const { system, engine, facts = {}, lobbies, rules } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { marks = createMarks(system.elapsed) } = options;
   const { gate, onReport } = createGate({ ...options, marks });
@@ -250,12 +260,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({
-    facts,
-    softAfterMs,
-    lobbies,
-    rules: options.rules,
-  });
+  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies, rules });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -322,27 +327,6 @@ function createPeers(
   };
 }
 
-/** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
-function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
-  const warnOnce = createWarnOnce(log, elapsed);
-  return (dimension: string) =>
-    warnOnce("a fact from authenticate or a token is no value of its dimension", dimension, {
-      dimension,
-      effect: "it counts as not stated",
-    });
-}
-
-/** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
-function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
-  const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: HookName, error: unknown) => {
-    metrics.hookFailed(hook);
-    // What the hook for texts throws may quote one, as a parser's error does.
-    const text = hook === "message" ? placeOfError(error) : textOfError(error);
-    warnRarely(`the hook ${hook} failed`, { error: text });
-  };
-}
-
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   marks: Marks;
   signaling: Signaling;
@@ -354,6 +338,9 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   addressOf: (request: Request) => string | undefined;
 }
 
+/** The calls by which a peer looks for a partner. */
+const joins: ReadonlySet<string> = new Set(["join", "skip", "again"]);
+
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const { arrivals, engine, log, metrics, rates, system } = parts;
@@ -361,6 +348,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
+      if (path !== undefined && joins.has(path)) metrics.joinRefused(reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
@@ -370,14 +358,21 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     createContext: (request) => arrivals.ofSocket(request),
     fastPath: handleUsualFrame,
     onError,
-    onClose: (admitted) => arrivals.leave(admitted),
+    onClose(admitted, code) {
+      metrics.socketClosed(code);
+      arrivals.leave(admitted);
+    },
+    closeCodeOf,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
     elapsed: system.elapsed,
     schedule: system.schedule,
   });
-  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
+  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => {
+    metrics.socketOpened();
+    return sockets.accept(socket, request);
+  };
   const http = createHttp({
     ...parts,
     router,
@@ -393,5 +388,10 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     },
   });
   const stopLevelling = startLevelling({ ...parts, sockets });
+  metrics.read({
+    sockets: () => sockets.size,
+    draining: parts.isDraining,
+    drainPeersLeft: () => (parts.isDraining() ? sockets.size + http.responses.size : 0),
+  });
   return { sockets, accept, stopLevelling, ...http };
 }

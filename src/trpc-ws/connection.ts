@@ -37,7 +37,7 @@ export interface ConnectionParts<Context, Data> {
   invoke: Invoke;
   /** `undefined`: keep-alive is off. */
   wheel: KeepAliveWheel | undefined;
-  onClose: (connection: Connection<Context, Data>) => void;
+  onClose: (connection: Connection<Context, Data>, code: number) => void;
 }
 
 /** While a connection is being initialised. */
@@ -112,12 +112,12 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       this.socket.close(closeCodes.tooManyRequests, "too many requests");
   }
 
-  close(): void {
+  close(code = 1006): void {
     this.#keepAlive?.end();
     this.#initialisation?.cancelTimeout();
     this.#initialisation = undefined;
     for (const subscription of this.#subscriptions) subscription.stop();
-    this.#parts.onClose(this);
+    this.#parts.onClose(this, code);
   }
 
   // -------------------------------------------------------------------------------------------
@@ -166,12 +166,13 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     const initialisation = this.#initialisation;
     initialisation?.cancelTimeout();
     this.#initialisation = undefined;
-    this.#failure = getTRPCErrorFromUnknown(cause);
-    this.#sendErrorTo([responsePrefix(null)], this.#failure);
+    const failure = (this.#failure = getTRPCErrorFromUnknown(cause));
+    this.#sendErrorTo([responsePrefix(null)], failure);
     // Each call that has waited is answered with the failure, so that its caller learns why.
     if (this.isOpen) for (const frame of initialisation?.frames ?? []) this.#read(frame);
     // In a turn of its own, so that the error reaches the peer before.
-    this.#parts.schedule(0, () => this.socket.close(1000, ""));
+    const { closeCodeOf = () => 1000 } = this.#parts.options;
+    this.#parts.schedule(0, () => this.socket.close(closeCodeOf(failure), ""));
   }
 
   // -------------------------------------------------------------------------------------------

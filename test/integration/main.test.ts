@@ -264,7 +264,7 @@ test("D9 a second signal ends a drain at once, one that a wrapper passes on does
     await Bun.sleep(1200);
     expect(child.exitCode).toBe(null);
     child.kill("SIGINT");
-    expect(await child.exited).toBe(1);
+    expect(await child.exited).toBe(130);
   } finally {
     child.kill("SIGKILL");
   }
@@ -344,7 +344,9 @@ test("D15 with few files to open it refuses sockets by name, logs it once, and a
     );
     expect([livez, readyz, page].map((response) => response?.status)).toEqual([200, 200, 200]);
     expect(await metrics?.text()).toMatch(
-      new RegExp(`peer_stream_refusals_total\\{reason="unavailable",.*\\} ${seen.refused}\n`),
+      new RegExp(
+        `peer_stream_handshakes_refused_total\\{reason="node-full",.*\\} ${seen.refused}\n`,
+      ),
     );
     const linesWith = (text: string) =>
       output()

@@ -3,6 +3,7 @@
  * unavailable and returns, or when the process itself was stopped for too long.
  */
 import type { System } from "../../system.ts";
+import type { RedisMeter } from "../redis-meter.ts";
 import { RedisClient, RedisUnavailable } from "./client.ts";
 import { clusterFault, faultOf, layoutFault, type RedisFault } from "./faults.ts";
 import {
@@ -54,6 +55,7 @@ export interface NodeOptions {
   timeoutMs: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "random" | "now" | "elapsed">;
+  meter?: RedisMeter | undefined;
   /** The clock of deadlines (epoch milliseconds), if it is not that of Redis. */
   now?: (() => number) | undefined;
   onMessage: (message: NodeMessage) => void;
@@ -114,7 +116,7 @@ export class Node {
   #readyListeners: (() => void)[] = [];
 
   constructor(options: NodeOptions) {
-    const { location, tls, prefix, shard, timeoutMs, leaseMs, clock } = options;
+    const { location, tls, prefix, shard, timeoutMs, leaseMs, clock, meter } = options;
     this.#options = options;
     this.#prefix = versionedPrefix(prefix, shard);
     this.keys = createKeys(prefix, shard);
@@ -125,6 +127,7 @@ export class Node {
       absentKey: absentKey(prefix, shard),
       timeoutMs,
       clock,
+      meter,
       onMessage: (text) => this.#receive(text),
       onConnected: () => void this.#connect(),
       onUnavailable: (error) => this.#markUnavailable(error),

@@ -133,6 +133,7 @@ export class RedisEngine implements Engine {
       onLoads: (loads) => this.loads.take(loads),
       leaseMs: redis.leaseMs ?? defaultLeaseMs,
       timeoutMs: redis.timeoutMs ?? 800,
+      meter: redis.meter,
       clock: redis.clock,
       now: redis.deadlineClock,
       options,
@@ -143,9 +144,7 @@ export class RedisEngine implements Engine {
       onMetAgain: (room) => this.#onMetAgain(room),
       onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
-      onActivating: async () => {
-        if (shard === 0) await this.#openSite(system);
-      },
+      onActivating: () => (shard === 0 ? this.#openSite(system) : Promise.resolve()),
       onAvailable: (how) => {
         redis.onAvailable?.(how, shard);
         if (shard !== 0) return;
@@ -168,12 +167,8 @@ export class RedisEngine implements Engine {
     await this.#openings.read();
     const { secrets = [] } = this.#redis;
     if (secrets.length === 0) return;
-    const { node } = this.#site;
-    this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, {
-      command: (...args) => node.command(...args),
-      at: node.keys.addressKeys(),
-      newId: () => system.id(),
-    });
+    const keeping = { node: this.#site.node, newId: () => system.id() };
+    this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, keeping);
   }
 
   /** Resolves when Redis is available for the first time. */
@@ -255,10 +250,8 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
-  confirm(
-    ...[caller, roomId, proof]: Parameters<Engine["confirm"]>
-  ): ReturnType<Engine["confirm"]> {
-    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId, proof));
+  confirm(...[caller, ...asked]: Parameters<Engine["confirm"]>): ReturnType<Engine["confirm"]> {
+    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, ...asked));
   }
 
   end(caller: Caller, request: EndRequest): ReturnType<Engine["end"]> {
@@ -351,7 +344,12 @@ export class RedisEngine implements Engine {
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */
   available(): boolean {
-    return this.#suspensions.isKnown && this.#shards.some(({ node }) => node.available);
+    return this.#suspensions.isKnown && this.shardsAvailable().includes(true);
+  }
+
+  /** Whether each part is available. */
+  shardsAvailable(): boolean[] {
+    return this.#shards.map(({ node }) => node.available);
   }
 
   /** The same on all nodes. */
@@ -376,8 +374,9 @@ export class RedisEngine implements Engine {
     this.#onMetAgain = listener;
   }
 
-  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
-    for (const { lifecycle } of this.#shards) lifecycle.listen(...listeners);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): () => number {
+    const waiting = this.#shards.map(({ lifecycle }) => lifecycle.listen(...listeners));
+    return () => waiting.reduce((sum, count) => sum + count(), 0);
   }
 
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {

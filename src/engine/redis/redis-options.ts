@@ -1,5 +1,6 @@
 /** What the engine in Redis is made with besides what every engine is. */
 import type { System } from "../../system.ts";
+import type { RedisMeter } from "../redis-meter.ts";
 import type { RedisFault } from "./faults.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 
@@ -37,6 +38,8 @@ export interface RedisOptions {
   seekAfterMs?: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
+  /** Is told what becomes of the commands to all shards. */
+  meter?: RedisMeter | undefined;
   /** A shard is available again, or for the first time. */
   onAvailable?: (how: string, shard: number) => void;
   /** It is unavailable; called again when the reason changes. */

@@ -146,6 +146,7 @@ export type LifecycleRead =
       events: [id: string, fields: string[]][],
       lost: number,
       untoldVerdicts: string[],
+      stored: number,
     ];
 
 export const scripts = {
@@ -261,3 +262,8 @@ export const scripts = {
   setOpenShards: defineScript<number>()(["before", "after"], setOpenShards),
   tellVerdict: defineScript<0 | 1>()(["max", "entry"], [tell, tellVerdict].join("\n")),
 };
+
+/** The name of each script in metrics, by what Redis knows it by. */
+export const scriptNames: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(scripts).map(([name, { sha1 }]) => [sha1, name]),
+);

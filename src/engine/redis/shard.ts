@@ -64,6 +64,7 @@ export interface ShardParts extends Pick<
   | "onLoads"
   | "leaseMs"
   | "timeoutMs"
+  | "meter"
   | "now"
   | "onUnavailable"
   | "onActivating"
