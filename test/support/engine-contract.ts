@@ -1148,7 +1148,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { system, engine, enter, pair } = setUp({ lifecycle: ["paired", "ended"] });
         const told: string[] = [];
         const releases = new Map<string, () => void>();
-        engine.onLifecycle(async ({ id }) => {
+        const waiting = engine.onLifecycle(async ({ id }) => {
           told.push(id);
           if (id === "paired:slow") await new Promise<void>((resolve) => releases.set(id, resolve));
         });
@@ -1164,8 +1164,14 @@ export function describeEngine(name: string, open: OpenEngine) {
         };
         await until("the other room's end is told", isTold("ended:quick"));
         expect(told).not.toContain("ended:slow");
+        const areWaiting = (count: number) => async () => {
+          await system.advance(100);
+          return waiting() === count;
+        };
+        await until("two wait: one that is being told, and one behind it", areWaiting(2));
         releases.get("paired:slow")?.();
         await until("the room's end is told", isTold("ended:slow"));
+        await until("none waits", areWaiting(0));
         expect(told.toSorted()).toEqual([
           "ended:quick",
           "ended:slow",
