@@ -7,6 +7,7 @@ import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
 import type { RoomEnd } from "../../src/domain/session.ts";
+import type { Ended } from "../../src/domain/transitions.ts";
 import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
@@ -873,6 +874,32 @@ export function describeEngine(name: string, open: OpenEngine) {
         expect(types).toEqual(["session", "resync"]);
         expect(events[1]).toMatchObject({ state: { status: "idle" } });
       });
+    });
+
+    test("how far a room had come that failed, and where one has connected, is news for the first answer alone", async () => {
+      const { engine, enter, pair } = setUp();
+      const wishes = { lobby: "berlin" };
+      for (const roomId of ["connecting", "connected"] as const) {
+        const ann = await enter(`ann ${roomId}`, wishes);
+        const bob = await enter(`bob ${roomId}`, wishes);
+        expect(await pair(ann, bob, roomId)).toBe(true);
+        if (roomId === "connected")
+          for (const expected of [{ connectedIn: "berlin", connectedAfterMs: 0 }, {}])
+            expect(await engine.confirm({ ...ann, mutationId: "confirm" }, roomId)).toEqual({
+              status: "paired",
+              ...expected,
+            });
+        const failing = { ...ann, mutationId: `fail ${roomId}` };
+        for (const expected of [roomId, undefined]) {
+          const ended = await engine.end(failing, { ending: "failed", roomId });
+          expect(ended).toHaveProperty("known", true);
+          expect((ended as Ended).failedWhile).toBe(expected);
+        }
+        expect(await engine.end(bob, { ending: "failed", roomId })).not.toHaveProperty(
+          "failedWhile",
+        );
+        for (const peer of [ann, bob]) await engine.end(peer, { ending: "leave" });
+      }
     });
 
     test("the same mutation again is answered as the first time, whatever has happened since", async () => {

@@ -330,7 +330,7 @@ describe("a room", () => {
   });
 
   test("is reported with its path, as far as that is known, when it connects and when it is lost", () => {
-    const inputsOf = ({ commands }: ReturnType<typeof connecting>) =>
+    const inputsOf = ({ commands }: ReturnType<typeof connecting>): object[] =>
       commands.flatMap((one) => (one.type === "enqueue" ? one.mutation.input : []));
     const run = connecting().apply({ type: "call-connected", path: "relayed" });
     expect(inputsOf(run)).toEqual([{ roomId: "room-1", path: "relayed" }]);
