@@ -135,6 +135,7 @@ const variables = z.object({
   ...redisVariables,
   ...authVariables,
   ...safetyVariables,
+  SERVE_SCHEMA: flag.optional(),
   METRICS_TOKEN: secret("it").optional(),
   ADMIN_TOKEN: secret("it").optional(),
   EVIDENCE_URL: z
@@ -222,6 +223,7 @@ const config = variables
   })
   .transform((env) => ({
     production: env.NODE_ENV === "production",
+    servesSchema: env.SERVE_SCHEMA ?? env.NODE_ENV !== "production",
     logLevel: env.LOG_LEVEL,
     host: env.HOST,
     port: env.PORT,

@@ -6,7 +6,38 @@
 import { createHmac } from "node:crypto";
 import { chain, type MaybePromise } from "./maybe-promise.ts";
 import type { IceServer } from "./protocol.ts";
-import type { IceProvider } from "./turn-providers.ts";
+
+/** Whom the credentials are for. */
+export interface IceRequest {
+  /** A pseudonym of the address that peers connect from: 16 characters, always the same for the same address. */
+  name: string;
+  /** For how long the credentials are to be valid, in seconds: `turnTtlS`. */
+  ttlS: number;
+  /** Aborted when the answer is no longer waited for, after 2 s. */
+  signal: AbortSignal;
+}
+
+/** An RTCIceServer (W3C WebRTC, 4.2.5). */
+export interface ProvidedServer {
+  urls: string | readonly string[];
+  username?: string | undefined;
+  credential?: string | undefined;
+}
+
+/** The servers; with `ttlS` if the credentials expire earlier than was asked for (seconds, at least 60). */
+export type IceProviderAnswer =
+  readonly ProvidedServer[] | { iceServers: readonly ProvidedServer[]; ttlS: number };
+
+/**
+ * Gives ICE servers with TURN credentials: the option `ice`. It is asked once per address, and again when half of the time has passed for
+ * which the credentials are valid. What it throws is logged; meanwhile peers are given the last credentials that are still valid, else STUN
+ * alone.
+ */
+export interface IceProvider {
+  (request: IceRequest): IceProviderAnswer | Promise<IceProviderAnswer>;
+  /** Makes credentials invalid by their user name: called when a peer at the address that they are for is suspended. Default: they stay valid. */
+  revoke?: ((username: string, signal: AbortSignal) => Promise<void>) | undefined;
+}
 
 export interface IceConfig {
   stunUrls: readonly string[];
@@ -52,7 +83,8 @@ const stunPattern = new RegExp(`^stuns?:${hostAndPort}$`);
 const turnPattern = new RegExp(`^turns?:${hostAndPort}(?:\\?transport=(?:udp|tcp))?$`);
 const fits = (pattern: RegExp, url: string) => {
   const match = pattern.exec(url);
-  return match !== null && Number(match[1] ?? 1) <= 65535;
+  const port = Number(match?.[1] ?? 1);
+  return match !== null && port > 0 && port <= 65535;
 };
 
 /** Whether browsers take it as the URL of a STUN server (RFC 7064, 3.1): what they refuse throws in every page. */

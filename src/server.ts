@@ -8,18 +8,17 @@ export {
 export { ConfigError, readOptions as readConfig, type PeerStreamOptions } from "./app/options.ts";
 export { challenge } from "./rpc/challenge.ts";
 export { reject as refuse } from "./domain/rejection.ts";
+export { cloudflareTurn, twilioTurn } from "./turn-providers.ts";
 export {
-  cloudflareTurn,
-  twilioTurn,
   type IceProviderAnswer,
   type IceProvider,
   type IceRequest,
   type ProvidedServer,
-} from "./turn-providers.ts";
+} from "./ice.ts";
 export type { AdmitHook, JoiningPeer, JoinWishes } from "./rpc/admit.ts";
 export type { LaneHook } from "./rpc/lane.ts";
 export type { IsOperator } from "./rpc/operator-hook.ts";
-export type { PeerContext } from "./rpc/context.ts";
+export type { PeerContext } from "./rpc/identity.ts";
 export type { Authenticate, Credentials, Facts, Identity } from "./rpc/identity.ts";
 export type { Facts as StatedFacts } from "./protocol.ts";
 export type { FactDimension, FactsDeclaration } from "./protocol/declaration.ts";

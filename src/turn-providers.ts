@@ -4,41 +4,15 @@
  */
 import { z } from "zod";
 import { boundedText } from "./http/bounded-text.ts";
-import { isStunUrl, isTurnUrl } from "./ice.ts";
+import {
+  isStunUrl,
+  isTurnUrl,
+  type IceRequest,
+  type IceProviderAnswer,
+  type IceProvider,
+} from "./ice.ts";
 import type { IceServer } from "./protocol.ts";
 import type { System } from "./system.ts";
-
-/** Whom the credentials are for. */
-export interface IceRequest {
-  /** A pseudonym of the address that peers connect from: 16 characters, always the same for the same address. */
-  name: string;
-  /** For how long the credentials are to be valid, in seconds: `turnTtlS`. */
-  ttlS: number;
-  /** Aborted when the answer is no longer waited for, after 2 s. */
-  signal: AbortSignal;
-}
-
-/** An RTCIceServer (W3C WebRTC, 4.2.5). */
-export interface ProvidedServer {
-  urls: string | readonly string[];
-  username?: string | undefined;
-  credential?: string | undefined;
-}
-
-/** The servers; with `ttlS` if the credentials expire earlier than was asked for (seconds, at least 60). */
-export type IceProviderAnswer =
-  readonly ProvidedServer[] | { iceServers: readonly ProvidedServer[]; ttlS: number };
-
-/**
- * Gives ICE servers with TURN credentials: the option `ice`. It is asked once per address, and again when half of the time has passed for
- * which the credentials are valid. What it throws is logged; meanwhile peers are given the last credentials that are still valid, else STUN
- * alone.
- */
-export interface IceProvider {
-  (request: IceRequest): IceProviderAnswer | Promise<IceProviderAnswer>;
-  /** Makes credentials invalid by their user name: called when a peer at the address that they are for is suspended. Default: they stay valid. */
-  revoke?: ((username: string, signal: AbortSignal) => Promise<void>) | undefined;
-}
 
 /** A provider has answered with another status than it should. */
 export class ProviderRefusal extends Error {

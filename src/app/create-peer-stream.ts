@@ -2,6 +2,7 @@
  * What a host application creates: one peer stream, with an engine of its own, as an Elysia plugin. The program is the first such
  * host.
  */
+import type { Hooks } from "./hook-options.ts";
 import { namingOptions } from "./option-names.ts";
 import { hostname } from "node:os";
 import type { AnyTRPCRouter, TRPCMergeRouters } from "@trpc/server";
@@ -25,7 +26,7 @@ import { bunSocketSettings } from "../trpc-ws/bun.ts";
 import { createWarnRarely, socketsMaxFor, type WarnRarely } from "./capacity.ts";
 import { lifecycleTypesFor, tellLifecycle } from "./lifecycle.ts";
 import { openEngine } from "./open-engine.ts";
-import { configOf, type HostedConfig, type Hooks, type PeerStreamOptions } from "./options.ts";
+import { configOf, type HostedConfig, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
 
@@ -115,6 +116,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     return { kind: "address", id: hashOfAddress(whom.address) };
   };
   const served = [
+    ...(config.servesSchema ? ["/schema/*"] : []),
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
     ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
@@ -181,6 +183,8 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
+  /** Whether the engine's storage can be reached. */
+  isReady: () => boolean;
   /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
@@ -258,6 +262,7 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
+    isReady: () => engine.available(),
     unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.

@@ -2,23 +2,14 @@
  * The options of the library: each variable of the program under its name in camel case, and the operator's hooks. Both are
  * checked by the same rules.
  */
-import type { Policy } from "../domain/matchmaker.ts";
-import type { ReportNotice } from "../signaling/reports.ts";
-import type { AdmitHook } from "../rpc/admit.ts";
-import type { LaneHook } from "../rpc/lane.ts";
-import type { IsOperator } from "../rpc/operator-hook.ts";
-import type { LifecycleHooks } from "../observe/lifecycle-hooks.ts";
-import type { Authenticate } from "../rpc/identity.ts";
 import { readFacts, readFactsFile, type ReadFacts } from "../facts-config.ts";
 import type { Chat } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
-import type { MessageFallback, MessageHook } from "../rpc/message-review.ts";
-import { hookNames, hookProblems } from "./hook-options.ts";
+import { hookNames, hookProblems, type Hooks } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
 import { inTermsOfOptions, optionOf } from "./option-names.ts";
-import type { Log, LogLevel } from "../observe/log.ts";
+import type { LogLevel } from "../observe/log.ts";
 import { ttlDefaultS } from "../ice-config.ts";
-import type { IceProvider } from "../turn-providers.ts";
 
 /** A text is split at its commas. */
 type List = string | readonly string[];
@@ -151,6 +142,8 @@ export interface Settings {
   redisCaFile?: string | undefined;
   redisCertFile?: string | undefined;
   redisKeyFile?: string | undefined;
+  /** Whether `/schema/*` describes the wire to authors of clients. Default: in development. */
+  serveSchema?: boolean | undefined;
   /** Gives access to `/metrics`, as a bearer token of at least 16 characters. Default: it is not served. */
   metricsToken?: string | undefined;
   /** Gives access to `/admin`, likewise. Default: it is not served, unless there is `isOperator`. */
@@ -204,46 +197,6 @@ export interface Settings {
   eventsSecret?: string | undefined;
   /** Which types of events are posted. Default: all. */
   eventsTypes?: List | undefined;
-}
-
-/** What only code can give. */
-export interface Hooks<Declared extends FactsDeclaration = FactsDeclaration> {
-  /**
-   * What may be known of peers, in up to eight dimensions by name: see `FactDimension`. It types `facts` and `wants` of `join`. Default: none,
-   * which costs nothing.
-   */
-  facts?: Declared | undefined;
-  /** Who each peer is: see `Authenticate`. Default: all are anonymous. */
-  authenticate?: Authenticate | undefined;
-  /**
-   * Gives ICE servers with TURN credentials: see `IceProvider`; `cloudflareTurn` and `twilioTurn` make one. Default: they are made by
-   * `turnSecret`, if there is one.
-   */
-  ice?: IceProvider | undefined;
-  /** Asked before each join: see `AdmitHook`. Default: everybody may. */
-  admit?: AdmitHook<Declared> | undefined;
-  /** Asked for a peer's lane before each join, if there are lanes: see `LaneHook`. Default: lanes are decided by conduct. */
-  lane?: LaneHook | undefined;
-  /**
-   * Sees each text that goes through the server before it is delivered, and may change or drop it: see `MessageHook`. Default: all are
-   * delivered, which costs nothing.
-   */
-  message?: MessageHook | undefined;
-  /** What becomes of a text when `message` throws, takes longer than 300 ms or answers nonsense. Default: "drop". */
-  messageFallback?: MessageFallback | undefined;
-  /**
-   * Called with what happens to peers and rooms, each event at least once over all processes together: an id tells repeated ones. Nobody waits for
-   * them; a room's events come in their order. Default: none, which costs nothing.
-   */
-  on?: LifecycleHooks | undefined;
-  /** Who may use `/admin`, by cookies of your own: see `IsOperator`. Default: whoever bears `adminToken`. */
-  isOperator?: IsOperator | undefined;
-  /** How partners are chosen. Default: the fair policy. */
-  policy?: Policy | undefined;
-  /** Where log lines go. Default: standard output. */
-  log?: Log | undefined;
-  /** Called with each reporter's first report of a room. What it throws is logged, and changes nothing. */
-  onReport?: ((report: ReportNotice) => void) | undefined;
 }
 
 export interface PeerStreamOptions<Declared extends FactsDeclaration = FactsDeclaration>

@@ -30,6 +30,7 @@ import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/ope
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
+import { closeCodeOf } from "../rpc/protocol-version.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
@@ -111,6 +112,8 @@ export interface AssemblyOptions extends SignalingOptions {
   evidenceUrl?: string | undefined;
   /** Whether the console is bundled only once. Default: true. */
   production?: boolean;
+  /** Whether the wire is described at `/schema/*`. Default: false. */
+  servesSchema?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -118,7 +121,6 @@ export interface AssemblyOptions extends SignalingOptions {
 
 /** The defaults of the fair policy (milliseconds). */
 const relaxAfterMsDefault = 10_000;
-const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -138,7 +140,7 @@ export function createLobby({
   system,
   log,
   ice,
-  policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
+  policy = fairPolicyFor(relaxAfterMsDefault),
   forceRelay = false,
   chat = "direct",
   onReport = () => {},
@@ -367,6 +369,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
       metrics.socketClosed(code);
       arrivals.leave(admitted);
     },
+    closeCodeOf,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),

@@ -1,9 +1,19 @@
 /** What a call needs before its room is known: a peer connection with its data channel and its tracks. */
-import type { IceServer, RoomTerms } from "../protocol.ts";
-import type { Rtc } from "./call.ts";
+import type { Rtc } from "./platform.ts";
+import type { Candidate, IceServer, RoomTerms } from "../protocol.ts";
 import { DataChannel } from "./data-channel.ts";
 import { createMediaSettings, type MediaSettings } from "./media-settings.ts";
 import { MediaTracks } from "./media-tracks.ts";
+
+/** A connection in the state `have-local-offer`, and its offer. */
+export interface PreparedOffer {
+  readonly connection: CallConnection;
+  readonly sdp: string;
+  /** All that have been gathered. */
+  readonly candidates: readonly Candidate[];
+  /** How many of them the server certainly has. */
+  readonly published: number;
+}
 
 /** A peer connection with everything that its first offer describes. */
 export interface CallConnection {

@@ -1,10 +1,8 @@
 /** The quality of a call in one word. */
+import type { Quality } from "./state.ts";
 import type { CallReading } from "./call-stats.ts";
 import type { Timers } from "./platform.ts";
 import { repeat } from "./repeat.ts";
-
-/** How good a call is: see the documentation of the client. */
-export type Quality = "good" | "fair" | "poor";
 
 const words = ["good", "fair", "poor"] as const;
 

@@ -1,7 +1,7 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
+import type { Quality } from "./state.ts";
 import type { CallPath, IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
-import { openCallConnection, type CallConnection } from "./call-connection.ts";
-import type { Quality } from "./call-quality.ts";
+import { openCallConnection, type CallConnection, type PreparedOffer } from "./call-connection.ts";
 import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import { IceMonitor } from "./ice-monitor.ts";
@@ -9,14 +9,7 @@ import { IceRestart } from "./ice-restart.ts";
 import type { MediaSettings } from "./media-settings.ts";
 import type { Log } from "./log.ts";
 import { Negotiation } from "./negotiation.ts";
-import { browserTimers, type Timer, type Timers } from "./platform.ts";
-import type { PreparedOffer } from "./standing-offers.ts";
-
-/** The browser's part of WebRTC, replaceable for tests. */
-export interface Rtc {
-  connect(configuration: RTCConfiguration): RTCPeerConnection;
-  stream(): MediaStream;
-}
+import { browserTimers, type Timer, type Timers, type Rtc } from "./platform.ts";
 
 /** What a call reports. Nothing is reported after `end()`. */
 export interface CallListener {

@@ -1,7 +1,15 @@
-/** The local camera and microphone: opened, switched, turned off, and replaced when a device is unplugged. */
-import { DeviceCamera } from "./device-camera.ts";
-import type { Kind, Wishes } from "./media-request.ts";
-import type { Player } from "./speaker.ts";
+/** What the local camera and microphone are to the page: what can be done with them, and what comes of it. */
+
+/** An element that plays sound. */
+export interface Player {
+  /** Missing where the browser has no choice of speakers. */
+  setSinkId?: (id: string) => Promise<void>;
+}
+
+export type Kind = "video" | "audio";
+
+/** What the page wants of a camera and a microphone. */
+export type Wishes = Pick<MediaStreamConstraints, Kind>;
 
 /** Why there is no camera, microphone, speaker or screen. `cause` is what the browser threw. */
 export type CameraError =
@@ -128,25 +136,4 @@ export interface CameraParts {
   stream(tracks: MediaStreamTrack[]): MediaStream;
   /** Stores the chosen devices: `localStorage` is suitable. */
   storage: Pick<Storage, "getItem" | "setItem"> | undefined;
-}
-
-/** Creates a camera that is closed. */
-export function createCamera(parts: CameraParts): OwnedCamera {
-  const camera = new DeviceCamera(parts);
-  // Closures instead of methods, so that the page may pass them on detached, as event listeners.
-  return {
-    get stream() {
-      return camera.stream;
-    },
-    open: (constraints, options) => camera.open(constraints, options),
-    choose: (choice) => camera.choose(choice),
-    flip: () => camera.flip(),
-    setSpeaker: (element, id) => camera.setSpeaker(element, id),
-    devices: () => camera.devices(),
-    subscribe: (listener) => camera.subscribe(listener),
-    close: () => camera.close(),
-    release: (released) => camera.release(released),
-    restore: (restored) => camera.restore(restored),
-    dispose: () => camera.dispose(),
-  };
 }

@@ -2,17 +2,16 @@
  * The connection to the server: the event stream, mutations and queries over one socket that is reopened when it drops, or
  * over HTTP where the network cuts WebSockets.
  */
+import type { Counts } from "./types.ts";
 import type { TRPCClientError } from "@trpc/client";
 import type { CaseAnswer, IceAnswer, PeerEvent } from "../protocol.ts";
 import type { Site } from "../protocol/declaration.ts";
-import type { Fetch } from "./diagnosis.ts";
 import { sendLeaveOnUnload } from "./leave-on-unload.ts";
 import {
   callMutation,
   type Answer,
   type Input,
   type MutationName,
-  type Outputs,
   type Rpc,
   type AnyAppRouter,
 } from "./mutations.ts";
@@ -25,6 +24,7 @@ import {
   type PlatformOptions,
   type Timer,
   type Timers,
+  type Fetch,
 } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 import type { TokenStore } from "./token-store.ts";
@@ -36,9 +36,6 @@ import type { Transport, TransportKind } from "./transport.ts";
  * over by then.
  */
 const FIRST_CONNECT_MS = 3000;
-
-/** The number of peers online, and per mode of those that wait and of rooms. */
-export type Counts = Outputs["stats"];
 
 /** What a connection reports. Nothing is reported after `close()`. */
 export interface ConnectionListener {

@@ -9,11 +9,14 @@ import type {
   MediaSource,
   OwnedCamera,
   SourceResult,
+  Kind,
+  Wishes,
+  Player,
 } from "./camera.ts";
 import { readDeviceChoice, writeDeviceChoice } from "./device-choice.ts";
 import { createEmitter } from "./emitter.ts";
-import { ofAnyDevice, requestMedia, type Kind, type Wishes } from "./media-request.ts";
-import { playOn, type Player } from "./speaker.ts";
+import { ofAnyDevice, requestMedia } from "./media-request.ts";
+import { playOn } from "./speaker.ts";
 
 const kinds = ["video", "audio"] as const;
 

@@ -1,6 +1,6 @@
 /** Finds out over HTTP why a socket can't be opened: another origin, a wrong URL, or a server that is down. */
 import { httpUrlOf } from "./endpoint-url.ts";
-import type { Timers } from "./platform.ts";
+import type { Timers, Fetch } from "./platform.ts";
 import type { PeerStreamError } from "./state.ts";
 
 /** A server that does not respond within this time is down (milliseconds). */
@@ -16,9 +16,6 @@ export type Diagnosis =
   | "unreadable"
   /** Permanent. */
   | PeerStreamError;
-
-/** The required part of `fetch`. */
-export type Fetch = (url: string, init: RequestInit) => Promise<unknown>;
 
 /**
  * Finds out why a WebSocket does not open. Browsers do not show a page the response to an upgrade (WHATWG WebSockets, 3.1:

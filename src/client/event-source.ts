@@ -1,6 +1,6 @@
 /** An `EventSource` for tRPC's `httpSubscriptionLink` that reads the stream by `fetch`, so that the token goes in a header. */
-import { responseOf, type Fetch } from "./diagnosis.ts";
-import type { Timers } from "./platform.ts";
+import { responseOf } from "./diagnosis.ts";
+import type { Timers, Fetch } from "./platform.ts";
 import { createEventParser, type ParsedEvent } from "./event-stream-parser.ts";
 
 /** A response must begin within this time (milliseconds). A proxy that holds responses back is detected by it. */

@@ -1,20 +1,7 @@
 /** Samples what this peer's own camera shows, for a classifier in the page. */
+import type { FrameSampling } from "./types.ts";
 import type { Hint } from "../protocol.ts";
-import type { Rtc } from "./call.ts";
-import { browserTimers, type Timer, type Timers, streamOf } from "./platform.ts";
-
-/** Options of `sampleFrames`. */
-export interface FrameSampling {
-  /** Milliseconds between two frames, at least 3000. Default: 3000. */
-  everyMs?: number;
-  /** Pixels of a frame's longer side. Default: 224, which is what many classifiers take. */
-  size?: number;
-  /**
-   * Called with each frame, which is closed afterwards, and with no further one before this is done. What it returns, if anything, is
-   * sent to the server as a `hint` while this peer is in a room. What it throws is ignored.
-   */
-  onFrame(frame: ImageBitmap): Hint | undefined | void | Promise<Hint | undefined | void>;
-}
+import { browserTimers, type Timer, type Timers, streamOf, type Rtc } from "./platform.ts";
 
 /** What a sampler is made of. */
 export interface SamplerParts {

@@ -1,8 +1,8 @@
 /** The entry of the package `peer-stream-client`: all that it exports, by name. */
 export { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
-export type { Quality } from "./call-quality.ts";
+export type { Quality } from "./state.ts";
 export type { CallStats, Levels } from "./call-stats.ts";
-export type { Rtc } from "./call.ts";
+export type { Rtc } from "./platform.ts";
 export type {
   Camera,
   CameraError,
@@ -14,8 +14,8 @@ export type {
   SourceResult,
   MediaSource,
 } from "./camera.ts";
-export type { Counts } from "./connection.ts";
-export type { FrameSampling } from "./frame-sampler.ts";
+export type { Counts } from "./types.ts";
+export type { FrameSampling } from "./types.ts";
 export type { AudioSettings, Degradation, VideoSettings } from "./media-settings.ts";
 export { serveSolver } from "./proof-of-work.ts";
 export type { Logger } from "./log.ts";
@@ -27,8 +27,8 @@ export type {
   PeerStreamState,
   RoomEnd,
 } from "./state.ts";
-export type { Processor } from "./processed-camera.ts";
-export type { StillSource } from "./still.ts";
+export type { Processor } from "./types.ts";
+export type { StillSource } from "./types.ts";
 export type { TokenStorage } from "./token-store.ts";
 export type { Outcome, PeerStream, ReportDetails, Source, StartOptions, Wishes } from "./types.ts";
 export type {

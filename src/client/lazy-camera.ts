@@ -90,7 +90,7 @@ const failure = (cause: unknown) => ({ ok: false, error: { kind: "unknown", caus
 
 async function importProcessedCamera() {
   const [{ createCamera }, { createProcessedCamera }] = await Promise.all([
-    import("./camera.ts"),
+    import("./create-camera.ts"),
     import("./processed-camera.ts"),
   ]);
   return (parts: CameraParts, timers: Timers) =>

@@ -1,5 +1,5 @@
 /** The last call of a page that is unloaded: `leave`. */
-import type { Fetch } from "./diagnosis.ts";
+import type { Fetch } from "./platform.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import { credentialHeaders } from "./transport.ts";
 import type { TransportChoice } from "./transport-choice.ts";

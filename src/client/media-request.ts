@@ -1,10 +1,5 @@
 /** What is asked of `getUserMedia` and `getDisplayMedia`, and what their errors mean. */
-import type { CameraError, CameraResult, Choice, MediaSource } from "./camera.ts";
-
-export type Kind = "video" | "audio";
-
-/** What the page wants of a camera and a microphone. */
-export type Wishes = Pick<MediaStreamConstraints, Kind>;
+import type { CameraError, CameraResult, Choice, MediaSource, Kind, Wishes } from "./camera.ts";
 
 /** Calls `getUserMedia` for the requested kinds, with exactly the chosen devices. Never rejects. */
 export async function requestMedia(

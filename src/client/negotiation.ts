@@ -1,9 +1,9 @@
 /**
  * Perfect negotiation of one peer connection (W3C WebRTC 1.0, 10.7): collisions of offers, rollbacks, early candidates.
  */
+import type { PreparedOffer } from "./call-connection.ts";
 import type { Candidate, Signal, StandingOffer } from "../protocol.ts";
 import type { Timers } from "./platform.ts";
-import type { PreparedOffer } from "./standing-offers.ts";
 
 /** Limit for candidates that arrive before a description; a browser gathers fewer than 50. */
 const EARLY_CANDIDATES_MAX = 200;

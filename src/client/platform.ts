@@ -1,11 +1,19 @@
 /** What the client needs of where it runs: by default the browser's own, which no other file uses, or what options give in its place. */
 import type { IceServer, Mode } from "../protocol.ts";
-import type { Rtc } from "./call.ts";
 import type { MediaSource } from "./camera.ts";
-import type { Fetch } from "./diagnosis.ts";
 import { createLog, type Log, type Logger } from "./log.ts";
 import type { PeerStreamError } from "./state.ts";
+
+/** The browser's part of WebRTC, replaceable for tests. */
+export interface Rtc {
+  connect(configuration: RTCConfiguration): RTCPeerConnection;
+  stream(): MediaStream;
+}
+
 import type { TokenStorage } from "./token-store.ts";
+
+/** The required part of `fetch`. */
+export type Fetch = (url: string, init: RequestInit) => Promise<unknown>;
 
 /**
  * What happens to a page or an app. After `pageshow` (a page comes back from the back-forward cache), `resume` and `online`

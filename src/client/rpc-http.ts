@@ -1,11 +1,11 @@
 /** tRPC over plain HTTP: events as server-sent events, calls in batches, and the token in a header. */
 import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from "@trpc/client";
 import { CallLane } from "./call-lane.ts";
-import { responseOf, type Fetch } from "./diagnosis.ts";
+import { responseOf } from "./diagnosis.ts";
 import { httpUrlOf } from "./endpoint-url.ts";
 import { createEventSources, type EventSources } from "./event-source.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
-import type { Timers } from "./platform.ts";
+import type { Timers, Fetch } from "./platform.ts";
 import type { TokenStore } from "./token-store.ts";
 import { credentialHeaders, type Transport } from "./transport.ts";
 

@@ -1,9 +1,10 @@
 /** tRPC's WebSocket client on a socket that can be replaced, and closed with a last message. */
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
-import { diagnose, type Fetch } from "./diagnosis.ts";
+import { protocolVersion } from "../protocol.ts";
+import { diagnose } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
-import type { Timers } from "./platform.ts";
+import type { Timers, Fetch } from "./platform.ts";
 import { readRefusal, retryAfterRefusalMs } from "./refusal.ts";
 import { retryDelayMs } from "./retry-delay.ts";
 import type { PeerStreamError } from "./state.ts";
@@ -112,7 +113,11 @@ export class RpcSocket implements Transport {
       connectionParams: async () => {
         const auth = await parts.auth();
         const token = tokens.read();
-        return { ...(token !== undefined && { token }), ...(auth !== undefined && { auth }) };
+        return {
+          protocol: String(protocolVersion),
+          ...(token !== undefined && { token }),
+          ...(auth !== undefined && { auth }),
+        };
       },
       keepAlive: KEEP_ALIVE,
       onOpen: () => {

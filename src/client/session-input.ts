@@ -8,11 +8,10 @@ import type {
   ReportReason,
   Signal,
 } from "../protocol.ts";
-import type { Quality } from "./call-quality.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
-import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
+import type { PeerStreamError, PeerStreamEvent, PeerStreamState, Quality } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Outcome, Wishes } from "./types.ts";
 

@@ -18,9 +18,8 @@ import {
   type RoomTerms,
   type StandingOffer,
 } from "../protocol.ts";
-import type { Quality } from "./call-quality.ts";
 import type { Mutation, MutationName } from "./mutations.ts";
-import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd } from "./state.ts";
+import type { PastRoom, PeerStreamError, PeerStreamState, RoomEnd, Quality } from "./state.ts";
 import type { TransportKind } from "./transport.ts";
 import type { Wishes } from "./types.ts";
 

@@ -1,13 +1,12 @@
 /** What a session runner is made of. */
 import type { IceServer } from "../protocol.ts";
-import type { Rtc } from "./call.ts";
 import type { CallCode } from "./call-code.ts";
 import type { SolveChallenge } from "./challenge-solver.ts";
 import type { Connection } from "./connection.ts";
 import type { Log } from "./log.ts";
 import type { MediaSettings } from "./media-settings.ts";
 import type { PagePeer } from "./page-peers.ts";
-import type { Timers } from "./platform.ts";
+import type { Timers, Rtc } from "./platform.ts";
 
 /** What a session runner is made of. */
 export interface SessionParts {

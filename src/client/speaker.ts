@@ -1,12 +1,6 @@
 /** The loudspeaker or headphones that an element plays on (W3C Audio Output Devices API). */
-import type { SourceResult } from "./camera.ts";
+import type { SourceResult, Player } from "./camera.ts";
 import { mediaErrorOf } from "./media-request.ts";
-
-/** An element that plays sound. */
-export interface Player {
-  /** Missing where the browser has no choice of speakers. */
-  setSinkId?: (id: string) => Promise<void>;
-}
 
 /** @param id "" is the system's own choice. Never rejects. */
 export async function playOn(player: Player, id: string): Promise<SourceResult> {

@@ -8,12 +8,11 @@ import {
   type RoomTerms,
   type StandingOffer,
 } from "../protocol.ts";
-import { openCallConnection, type CallConnection } from "./call-connection.ts";
+import { openCallConnection, type PreparedOffer } from "./call-connection.ts";
 import type { MediaSettings } from "./media-settings.ts";
-import type { Rtc } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import { readCandidate } from "./negotiation.ts";
-import type { Timer, Timers } from "./platform.ts";
+import type { Timer, Timers, Rtc } from "./platform.ts";
 import { readRefusal } from "./refusal.ts";
 
 /** Whoever is paired at once on entering the lobby prepares nothing. */
@@ -24,16 +23,6 @@ const GATHER_MS_MAX = 1000;
 const RENEW_MS_MAX = 240_000;
 /** The time between two preparations for one ticket doubles up to this. */
 const BACKOFF_MS_MAX = 60_000;
-
-/** A connection in the state `have-local-offer`, and its offer. */
-export interface PreparedOffer {
-  readonly connection: CallConnection;
-  readonly sdp: string;
-  /** All that have been gathered. */
-  readonly candidates: readonly Candidate[];
-  /** How many of them the server certainly has. */
-  readonly published: number;
-}
 
 /** What standing offers are made of. */
 export interface StandingOffersParts {

@@ -1,5 +1,4 @@
 /** The public states, events and errors of a peer stream. */
-import type { Quality } from "./call-quality.ts";
 import type {
   Challenge,
   Chat,
@@ -10,6 +9,9 @@ import type {
   RejectionReason,
   SanctionReason,
 } from "../protocol.ts";
+
+/** How good a call is: see the documentation of the client. */
+export type Quality = "good" | "fair" | "poor";
 
 /**
  * Why this peer is idle without having called `stop()`. `cause` is what was thrown or received: tRPC's error with all that

@@ -1,10 +1,7 @@
 /** A still of a video, for a report: a JPEG that is small enough for the server. It is only made when the page asks for it. */
+import type { StillSource } from "./types.ts";
 import { limits } from "../protocol.ts";
-import type { Rtc } from "./call.ts";
-import { streamOf, type Timers } from "./platform.ts";
-
-/** What a still is made from: an element that shows the video, or its stream or track. */
-export type StillSource = HTMLVideoElement | MediaStream | MediaStreamTrack;
+import { streamOf, type Timers, type Rtc } from "./platform.ts";
 
 /** The longer side of the first attempt, in pixels, and by what it is multiplied in each further one. */
 const sideMax = 960;

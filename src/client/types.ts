@@ -1,13 +1,31 @@
 /** The public types of a peer stream, except for its states and events. */
-import type { CaseAnswer, Mode, QuotedMessage, ReportReason } from "../protocol.ts";
+import type { CaseAnswer, Hint, Mode, QuotedMessage, ReportReason, Stats } from "../protocol.ts";
 import type { FactsDeclaration, FactsInput, Site, WantsInput } from "../protocol/declaration.ts";
 import type { CallStats, Levels } from "./call-stats.ts";
 import type { Camera, CameraResult, SourceResult } from "./camera.ts";
-import type { Counts } from "./connection.ts";
-import type { FrameSampling } from "./frame-sampler.ts";
-import type { Processor } from "./processed-camera.ts";
 import type { PeerStreamError, PeerStreamEvent, PeerStreamState } from "./state.ts";
-import type { StillSource } from "./still.ts";
+
+/** What a still is made from: an element that shows the video, or its stream or track. */
+export type StillSource = HTMLVideoElement | MediaStream | MediaStreamTrack;
+
+/** The number of peers online, and per mode of those that wait and of rooms. */
+export type Counts = Stats;
+
+/** Turns the camera's track into another one: of a canvas, or of a `VideoTrackGenerator`. */
+export type Processor = (track: MediaStreamTrack) => MediaStreamTrack | Promise<MediaStreamTrack>;
+
+/** Options of `sampleFrames`. */
+export interface FrameSampling {
+  /** Milliseconds between two frames, at least 3000. Default: 3000. */
+  everyMs?: number;
+  /** Pixels of a frame's longer side. Default: 224, which is what many classifiers take. */
+  size?: number;
+  /**
+   * Called with each frame, which is closed afterwards, and with no further one before this is done. What it returns, if anything, is
+   * sent to the server as a `hint` while this peer is in a room. What it throws is ignored.
+   */
+  onFrame(frame: ImageBitmap): Hint | undefined | void | Promise<Hint | undefined | void>;
+}
 
 /** What a peer wishes for. All fields are optional. */
 export interface Wishes<Declared extends FactsDeclaration = FactsDeclaration> {

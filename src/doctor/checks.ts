@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Config } from "../config.ts";
-import { configuredServersFor, isTurnUrl } from "../ice.ts";
+import { configuredServersFor, isTurnUrl, type IceProvider } from "../ice.ts";
 import type { System } from "../system.ts";
 import {
   checkAnswer,
@@ -11,7 +11,6 @@ import {
   faultOf,
   ProviderRefusal,
   withinTime,
-  type IceProvider,
   type ProviderConfig,
 } from "../turn-providers.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";

@@ -9,7 +9,6 @@ import type { LoggedEvent, Mode, Status, SuspensionNotice } from "../protocol.ts
 import { lobbyOf } from "./lobby.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { outcomeOf, type Ending } from "./room.ts";
-import type { RoomProof } from "./room-proof.ts";
 import {
   copyOf,
   rememberRoom,
@@ -18,6 +17,7 @@ import {
   type RoomEnd,
   type Session,
   type SessionDraft,
+  type RoomProof,
 } from "./session.ts";
 import {
   afterFailure,

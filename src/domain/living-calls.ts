@@ -14,12 +14,22 @@ import {
   type ChangeDraft,
   type Surroundings,
 } from "./change.ts";
+import type { Status } from "../protocol.ts";
 import { stateOf } from "./presence.ts";
 import { reject, type Rejection } from "./rejection.ts";
 import { readRoomId } from "./room-id.ts";
-import type { RoomProof } from "./room-proof.ts";
-import { askNoMore, type Room, type Session } from "./session.ts";
-import type { Confirmed } from "./transitions.ts";
+import { askNoMore, type Room, type Session, type RoomProof } from "./session.ts";
+
+/** What `connected` comes to. */
+export interface Confirmed {
+  status: Status;
+  /** Only with the first confirmation in this room: milliseconds since it began. */
+  connectedAfterMs?: number;
+  /** With that: the room's lobby, but for the one that is always there. */
+  connectedIn?: string;
+  /** The room was lost, and exists again by this. */
+  restored?: true;
+}
 
 /** Media flows, so the absent partner's room and place are kept for as long as they can be. */
 export function keepPartner(

@@ -1,6 +1,7 @@
 /** A mutation is executed once per id: its result is recorded, and given again for the same id. */
+import type { Confirmed } from "./living-calls.ts";
 import { isRejection, type Rejection } from "./rejection.ts";
-import type { Confirmed, Ended } from "./transitions.ts";
+import type { Ended } from "./transitions.ts";
 
 /** Results kept per session, and for how long (milliseconds). */
 export const resultsMax = 256;

@@ -7,9 +7,24 @@ import { networkOf, type Party, type Reporter } from "./moderation.ts";
 import type { Ending, RoomState } from "./room.ts";
 import type { Conduct } from "./conduct.ts";
 import { readRoomId } from "./room-id.ts";
-import type { RoomProof } from "./room-proof.ts";
 import type { SkipPenalty } from "./skip-penalty.ts";
 import type { Ticket, Wishes } from "./ticket.ts";
+
+export interface RoomProof {
+  readonly roomId: string;
+  /** The member that was sent it: nobody else can present it. */
+  readonly sessionId: string;
+  readonly partnerId: string;
+  readonly polite: boolean;
+  /** Of the room. */
+  readonly lobby?: string | undefined;
+  readonly sharedInterests: readonly string[];
+  /** What this member was told of its partner. */
+  readonly partnerFacts?: Facts | undefined;
+  /** When the room began, and when the proof expires: epoch milliseconds of the wall clock, as it outlives the process. */
+  readonly since: number;
+  readonly until: number;
+}
 
 export interface Session {
   readonly id: string;

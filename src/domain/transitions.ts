@@ -5,7 +5,7 @@
  *
  * `partner` is always the other member of the session's room; `undefined` without a room.
  */
-import type { Facts, Mode, Status } from "../protocol.ts";
+import type { Facts, Mode } from "../protocol.ts";
 import {
   avoid,
   changePartner,
@@ -40,11 +40,12 @@ import {
   type Room,
   type Session,
   type WarningEvent,
+  type RoomProof,
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
-import { keepPartner, presentProof } from "./living-calls.ts";
-import { proofFor, type RoomProof } from "./room-proof.ts";
+import { keepPartner, presentProof, type Confirmed } from "./living-calls.ts";
+import { proofFor } from "./room-proof.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { standingOfferer } from "./standby.ts";
 import { defaultWishes, type Wishes } from "./ticket.ts";
@@ -168,16 +169,6 @@ export function pair(
   return finishChange(draft, true);
 }
 
-export interface Confirmed {
-  status: Status;
-  /** Only with the first confirmation in this room: milliseconds since it began. */
-  connectedAfterMs?: number;
-  /** With that: the room's lobby, but for the one that is always there. */
-  connectedIn?: string;
-  /** The room was lost, and exists again by this. */
-  restored?: true;
-}
-
 /**
  * The member confirms that media flows, which says nothing in a room for text. With the room's proof it also keeps the place of its absent
  * partner, or makes a lost room exist again: see living-calls.ts.
@@ -210,7 +201,7 @@ export function confirm(
   changePartner(draft).room = updated;
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
-  if (proof) keepPartner(draft, room, around);
+  if (proof?.sessionId === session.id) keepPartner(draft, room, around);
   const status = "paired";
   if (room.state !== "connecting") return finishChange(draft, { status });
   const { lobby, since } = room;

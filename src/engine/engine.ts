@@ -18,6 +18,7 @@
  * unavailable rejects with `unavailable`, at once or within a second. The verb may then have been carried out or not, and the
  * same mutation id again finds out. Streams and deadlines continue when the storage is back.
  */
+import type { Confirmed } from "../domain/living-calls.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { LogEntry, Position } from "../domain/event-log.ts";
 import type { Dimensions } from "../domain/facts.ts";
@@ -47,11 +48,10 @@ import type {
   Status,
 } from "../protocol.ts";
 import type { OperatorView } from "./operator-view.ts";
-import type { Confirmed, Ended } from "../domain/transitions.ts";
+import type { Ended } from "../domain/transitions.ts";
 import type { Moved, TransitionOptions } from "../domain/change.ts";
-import type { RoomProof } from "../domain/room-proof.ts";
 import type { OfferKept } from "../domain/standby.ts";
-import type { Room, RoomEnd } from "../domain/session.ts";
+import type { Room, RoomEnd, RoomProof } from "../domain/session.ts";
 
 /** A session, and its generation. A caller with a lower generation than the session's is rejected as `taken-over`. */
 export interface Caller {

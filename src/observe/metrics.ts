@@ -46,12 +46,17 @@ export interface MetricsOptions extends SiteReadings {
   build: { readonly version: string; readonly bun: string };
   /** Absent without Redis. */
   redis?: Pick<RedisMetrics, "registry"> | undefined;
+  /** Lines of the log that were not written, since the start. Default: none. */
+  droppedLines?: () => DroppedLines;
 }
+
+const droppedBecause = ["rate", "full", "closed"] as const;
+type DroppedLines = Partial<Record<(typeof droppedBecause)[number], number>>;
 
 const scrapeOutcomes = ["whole", "partial", "refused"] as const;
 
 export function createMetrics(options: MetricsOptions): Metrics {
-  const { lobbies, node, redis } = options;
+  const { lobbies, node, redis, droppedLines = () => ({}) } = options;
   const labels = createLobbyLabels(lobbies);
   const site = createSiteMetrics(options, labels);
   const own = new Registry();
@@ -61,6 +66,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const readings: Partial<NodeReadings> = {};
   createNodeGauges(make, readings, options.build);
   createProcessMetrics(make);
+  make.counter(
+    "peer_stream_log_lines_dropped_total",
+    "Lines of the log that were not written: rate, as others of their kind had just been; full, as nobody took them; closed",
+    ["because"],
+    (counter) => {
+      const dropped: DroppedLines = droppedLines();
+      counter.reset();
+      for (const because of droppedBecause) counter.inc({ because }, dropped[because] ?? 0);
+    },
+  );
   const lag = make.seconds(
     "peer_stream_event_loop_lag_seconds",
     "How late timers are",

@@ -1,10 +1,10 @@
 /** The operator's `admit` hook: asked before a peer enters the lobby by `join`. */
+import type { PeerContext } from "./identity.ts";
 import { reject, type Rejection } from "../domain/rejection.ts";
 import type { Want } from "../domain/facts.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { FactsDeclaration, FactsOf } from "../protocol/declaration.ts";
 import type { Signaling } from "../signaling/signaling.ts";
-import type { PeerContext } from "./context.ts";
 import { checkChallenge } from "./challenge.ts";
 import { isRefusal } from "./errors.ts";
 import { callHook, type HookParts } from "./hook-call.ts";

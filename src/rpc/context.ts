@@ -10,23 +10,13 @@ import type { CallLimits, Turnstile } from "./call-limits.ts";
 import { refusal } from "./errors.ts";
 import type { JoinClaims } from "./facts-input.ts";
 import type { JoinGate, Passed } from "./join-gate.ts";
-import { nobody, type Facts, type Identity } from "./identity.ts";
+import { nobody, type Facts, type Identity, type PeerContext } from "./identity.ts";
 import type { AskLane } from "./lane.ts";
 import type { MessageReview } from "./message-review.ts";
 import type { SessionTokens } from "./session-token.ts";
 
 interface Closable {
   close(code: number, reason: string): void;
-}
-
-/** What the operator's own procedures are told of the connection that they are called on. */
-export interface PeerContext {
-  /** As `authenticate` gave it; absent for anonymous peers. */
-  readonly account: string | undefined;
-  /** The id of the peer's session, as hooks and logs have it; absent until its `events` are open, and over HTTP without a token. */
-  readonly session: string | undefined;
-  /** As `authenticate` gave them, or `{}`. */
-  readonly facts: Facts;
 }
 
 /** Once per socket, or once per HTTP request. */

@@ -5,6 +5,17 @@
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import { isRefusal, refusal } from "./errors.ts";
+
+/** What the operator's own procedures are told of the connection that they are called on. */
+export interface PeerContext {
+  /** As `authenticate` gave it; absent for anonymous peers. */
+  readonly account: string | undefined;
+  /** The id of the peer's session, as hooks and logs have it; absent until its `events` are open, and over HTTP without a token. */
+  readonly session: string | undefined;
+  /** As `authenticate` gave them, or `{}`. */
+  readonly facts: Facts;
+}
+
 import { callHook, type HookParts } from "./hook-call.ts";
 
 /** What `authenticate` is told about a socket or an HTTP request. */

@@ -1,6 +1,6 @@
 /** The operator's own procedures: built with the same context, limits and error format, and served on the same socket. */
+import type { PeerContext } from "./identity.ts";
 import type { AnyTRPCRouter, TRPCRootObject } from "@trpc/server";
-import type { PeerContext } from "./context.ts";
 import type { formatError } from "./errors.ts";
 import { t } from "./procedures.ts";
 

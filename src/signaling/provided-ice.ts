@@ -3,14 +3,14 @@
  * once half of it has passed. While the provider fails it is asked ever more rarely, one request at a time, and nobody waits for it.
  */
 import { createHash } from "node:crypto";
-import type { IceConfig, IceSource, Patience, ProvidedIce } from "../ice.ts";
+import type { IceConfig, IceSource, Patience, ProvidedIce, IceProvider } from "../ice.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce, type WarnOnce } from "../observe/sparing-log.ts";
 import type { IceServer } from "../protocol.ts";
 import type { System } from "../system.ts";
-import { checkAnswer, faultOf, withinTime, type IceProvider } from "../turn-providers.ts";
+import { checkAnswer, faultOf, withinTime } from "../turn-providers.ts";
 
 interface ProvidedIceParts {
   provide: IceProvider;

@@ -4,8 +4,8 @@
  * room have nothing in common that can be seen. The nonce is a MAC of the text, so no randomness is needed: the same text is sealed the
  * same way.
  */
+import type { RoomProof } from "../domain/session.ts";
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import type { RoomProof } from "../domain/room-proof.ts";
 import { createHmacSha256, type Hmac } from "../hmac.ts";
 import { limits, type Facts } from "../protocol.ts";
 

@@ -10,6 +10,7 @@ import type { Page } from "playwright-core";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { packPackages, run, type Tarballs } from "../support/outside-project.ts";
 import { freePort } from "../support/ports.ts";
+import { createTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { until } from "../support/until.ts";
 
 setDefaultTimeout(60_000);
@@ -216,6 +217,109 @@ describe("tokens of a backend for the program", () => {
   }
 });
 
+describe("a front end that moves from Socket.IO", () => {
+  let folder: string;
+  let pages: string;
+  let backend: number;
+  let proxy: TcpProxy;
+
+  beforeAll(async () => {
+    folder = await install("migration");
+    backend = await freePort();
+    const port = await freePort();
+    pages = `http://localhost:${port}`;
+    proxy = shared.use(await createTcpProxy(new URL(`http://127.0.0.1:${backend}`)));
+    // They are fixed in the example.
+    const files = ["package.json", "backend.ts", "pages.ts"];
+    for (const file of [...files, ...steps.map((step) => `page-${step}.ts`)])
+      await edit(join(folder, file), (text) =>
+        text
+          .replaceAll("localhost:3000", new URL(proxy.http).host)
+          .replaceAll("3000", String(backend))
+          .replaceAll("5173", String(port)),
+      );
+    shared.use(await start(folder, [port], {}, ["run", "pages"]));
+  });
+
+  const steps = [0, 1, 2, 3];
+
+  /** Who leaves without a word is waited for only briefly. */
+  const startBackend = (step: number) =>
+    start(folder, [backend], { GRACE_MS: "3000" }, ["run", step === 0 ? "before" : "after"]);
+
+  test("it is typed at each step", () => run(folder, ["bun", "run", "check"]));
+
+  test("the documentation has the difference between each step and the next", async () => {
+    const example = join(import.meta.dir, "migration");
+    const readme = await Bun.file(join(example, "README.md")).text();
+    const shown = [...readme.matchAll(/^```diff\n([\s\S]*?)^```$/gm)].map(([, diff]) => diff);
+    const made = steps.slice(1).map((step) => difference(example, step - 1, step));
+    expect(shown).toEqual(made);
+  });
+
+  for (const step of steps)
+    test(`at step ${step} two call each other, Next brings each another partner, and who leaves is missed`, async () => {
+      await using _ = await startBackend(step);
+      const enter = () => browser.open(`${pages}/${step}`);
+      const alice = await enter();
+      await expectState(alice, "waiting");
+      const bob = await enter();
+      await Promise.all([expectCall(alice), expectCall(bob)]);
+      await alice.getByRole("button", { name: "Next" }).click();
+      await Promise.all([expectState(alice, "waiting"), expectState(bob, "waiting")]);
+      const carol = await enter();
+      const met = await Promise.any([
+        expectCall(alice).then(() => alice),
+        expectCall(bob).then(() => bob),
+      ]);
+      await expectCall(carol);
+      await carol.close();
+      await expectState(met, "waiting");
+      expect(await browser.clear()).toEqual([]);
+    });
+
+  test.each([
+    [0, "ends"],
+    [2, "goes on"],
+    [3, "goes on"],
+  ])("at step %d a call whose socket is cut %s", async (step, outcome) => {
+    await using _ = await startBackend(step);
+    const alice = await browser.open(`${pages}/${step}`);
+    await expectState(alice, "waiting");
+    const bob = await browser.open(`${pages}/${step}`);
+    await Promise.all([expectCall(alice), expectCall(bob)]);
+    const connected = () =>
+      bob.evaluate(() =>
+        (window as unknown as Kept).connections.findIndex(
+          ({ connectionState }) => connectionState === "connected",
+        ),
+      );
+    const before = await connected();
+    proxy.cut();
+    if (outcome === "ends") {
+      await until("there is another call", async () => (await connected()) > before, 20_000);
+    } else {
+      await until("the sockets are back", () => proxy.webSockets === 2, 20_000);
+      await Promise.all([expectCall(alice), expectCall(bob)]);
+      expect(await connected()).toBe(before);
+      // The room is known to the server, too.
+      await alice.getByRole("button", { name: "Next" }).click();
+      await expectState(bob, "waiting");
+    }
+    const complaints = await browser.clear();
+    expect(complaints.filter((line) => !/WebSocket connection to|net::ERR_/.test(line))).toEqual(
+      [],
+    );
+  });
+});
+
+/** As the documentation shows it. */
+function difference(folder: string, from: number, to: number): string {
+  const names = [`page-${from}.ts`, `page-${to}.ts`];
+  const labels = names.flatMap((name) => ["--label", name]);
+  return Bun.spawnSync(["diff", "-U2", ...labels, ...names], { cwd: folder }).stdout.toString();
+}
+
 /** Copies an example to a folder of its own, and installs what it depends on. */
 async function install(example: string): Promise<string> {
   const folder = join(await temporaryFolder(shared), example);
@@ -322,13 +426,16 @@ async function expectCall(page: Page): Promise<void> {
 /** W3C Identifiers for WebRTC's Statistics API, `framesDecoded`; of all connections of a page. */
 const framesDecoded = (page: Page) =>
   page.evaluate(async () => {
-    const { connections = [] } = window as unknown as { connections?: RTCPeerConnection[] };
     let frames = 0;
-    for (const connection of connections)
+    for (const connection of (window as unknown as Kept).connections)
       for (const report of (await connection.getStats()).values())
         if (report.type === "inbound-rtp") frames += report.framesDecoded ?? 0;
     return frames;
   });
+
+interface Kept {
+  connections: RTCPeerConnection[];
+}
 
 /** Runs in each page: nothing else has access to its connections. */
 function keepConnections(): void {

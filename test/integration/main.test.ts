@@ -218,7 +218,7 @@ test("D9 a second signal ends a drain at once, one that a wrapper passes on does
     await Bun.sleep(1200);
     expect(child.exitCode).toBe(null);
     child.kill("SIGINT");
-    expect(await child.exited).toBe(1);
+    expect(await child.exited).toBe(130);
   } finally {
     child.kill("SIGKILL");
   }

@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js)$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json)$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -298,6 +298,13 @@ test("the library is imported without an effect, beside a host's own Elysia and 
     ).toBe(false);
 });
 
+test("the library has the dashboard and the alert rules with it", async () => {
+  for (const file of ["dashboard.json", "alerts.yaml"])
+    expect(await Bun.file(join(installed("peer-stream"), "dist/observe", file)).text()).toBe(
+      await Bun.file(join(root, "src/observe", file)).text(),
+    );
+});
+
 test("the library has the console in it", async () => {
   await project.write({
     "console.ts": `
@@ -334,6 +341,10 @@ describe("the command", () => {
       try {
         const command = [join(PATH, runner), "peer-stream"];
         await using server = await startServer({ PATH }, { command, cwd: project.folder });
+        const described = await fetch(`${server.origin}/schema/openapi.json`);
+        expect(await described.json()).toEqual(
+          await Bun.file(join(installed("peer-stream"), "dist/schema/openapi.json")).json(),
+        );
         const page = await (await fetch(server.origin)).text();
         const [, script = ""] = /<script[^>]* src="([^"]+)"/.exec(page) ?? [];
         const code = await (await fetch(new URL(script, server.origin))).text();

@@ -1,7 +1,7 @@
 /** What every engine must keep of calls that outlive the signaling: the place of an absent partner, and rooms that were lost. */
+import type { RoomProof } from "../../src/domain/session.ts";
 import { describe, expect, test } from "bun:test";
 import type { LifecycleEvent } from "../../src/domain/lifecycle.ts";
-import type { RoomProof } from "../../src/domain/room-proof.ts";
 import { roomIdFor } from "../../src/domain/room-id.ts";
 import { isRejection } from "../../src/domain/rejection.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
@@ -163,6 +163,14 @@ export function describeLivingCalls(name: string, open: OpenEngine) {
         await off.present(off.bob, off.proofs.bob);
         await off.pass(graceMs);
         expect(await off.statusOf(off.bob)).toBe("waiting");
+      });
+
+      test("ends with the grace by the absent partner's own proof", async () => {
+        const { engine, alice, bob, proofs, present, pass, statusOf } = await call();
+        await engine.detach(alice.stream);
+        expect(await present(bob, proofs.alice)).toBe("paired");
+        await pass(graceMs);
+        expect(await statusOf(bob)).not.toBe("paired");
       });
 
       test("is not kept past the time at which it must authenticate anew", async () => {

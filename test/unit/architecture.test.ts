@@ -131,6 +131,14 @@ describe("the rules of the source", () => {
       (inside(target, "http", "app", "main") || /^(elysia|bun)/.test(target)),
   );
   forbid(
+    "nothing that peers need loads the documents of the wire: what serves them imports them with the first request",
+    ({ file, target, typeOnly }) =>
+      inside(target, "rpc/wire") &&
+      !typeOnly &&
+      !inside(file, "rpc/wire") &&
+      file !== "build-packages.ts",
+  );
+  forbid(
     "client and web take types, and protocol; no server code reaches the browser",
     ({ file, target, typeOnly }) =>
       inside(file, "client", "web") &&
@@ -185,6 +193,21 @@ describe("the rules of the source", () => {
     /\b(Date\.now|new Date\(\)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
     impure,
   );
+  test("no file imports itself by way of others, not even for types", () => {
+    const targets = Map.groupBy(imports, ({ file }) => file);
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      const start = path.indexOf(file);
+      if (start >= 0) circles.push([...path.slice(start), file].join(" → "));
+      if (start >= 0 || done.has(file)) return;
+      for (const { target } of targets.get(file) ?? []) visit(target, [...path, file]);
+      done.add(file);
+    };
+    for (const { file } of files) visit(file, []);
+    expect(circles).toEqual([]);
+  });
+
   test("only platform.ts uses what a browser has and React Native has not, so that options replace it", () => {
     const browserOnly = [
       "window document navigator location localStorage sessionStorage",

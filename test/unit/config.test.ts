@@ -331,6 +331,8 @@ describe("the configuration", () => {
     ["B2", { STUN_URLS: "stun://127.0.0.1:3478" }, /^STUN_URLS: .*no slashes/],
     ["B2", { STUN_URLS: "stun:" }, /^STUN_URLS: /],
     ["B2", { STUN_URLS: "stun:a:99999" }, /^STUN_URLS: /],
+    ["B2", { STUN_URLS: "stun:a:0" }, /^STUN_URLS: /],
+    ["B2", { TURN_URLS: "turn:a:00?transport=udp", TURN_SECRET }, /^TURN_URLS: /],
     ["B2", { TURN_URLS: "turn://127.0.0.1:3478", TURN_SECRET }, /^TURN_URLS: .*no slashes/],
     ["B2", { TURN_URLS: "turn:a?transport=tls", TURN_SECRET }, /^TURN_URLS: /],
     ["B2", { TURN_URLS: "turn:user@a", TURN_SECRET }, /^TURN_URLS: /],

@@ -15,7 +15,7 @@ const randomSecret = "a random secret of the tests";
 const text = await Bun.file(join(root, "src/app/options.ts")).text();
 const declared = text.slice(
   text.indexOf("export interface Settings"),
-  text.indexOf("/** What only code can give"),
+  text.indexOf("export interface PeerStreamOptions"),
 );
 
 test("each variable that a library has a use for is an option, and each option is one", () => {

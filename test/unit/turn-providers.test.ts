@@ -1,4 +1,5 @@
 /** The adapters for Cloudflare and Twilio, against an imitation of their interfaces, and the check of what a provider answers. */
+import type { IceProvider } from "../../src/ice.ts";
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { createSystem } from "../../src/system.ts";
 import {
@@ -7,7 +8,6 @@ import {
   faultOf,
   twilioTurn,
   withinTime,
-  type IceProvider,
 } from "../../src/turn-providers.ts";
 import { hang, startTurnProvider, turnKey, twilioAccount } from "../support/turn-provider.ts";
 import { createVirtualSystem, settled } from "../support/virtual-system.ts";

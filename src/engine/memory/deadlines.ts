@@ -1,7 +1,6 @@
 /** All deadlines of the engine in memory. Each kind has time buckets of its own, as all its deadlines are equally long. */
-import type { Account } from "./account.ts";
+import type { Account, Person, Scheduled, StoredSession } from "./stored-session.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
-import type { Person, Scheduled, StoredSession } from "./stored-session.ts";
 import { TimeBuckets } from "../time-buckets.ts";
 
 const relaxationStepMs = 250;

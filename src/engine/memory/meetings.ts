@@ -1,8 +1,7 @@
 /** Applies changes, and in the same step pairs those who meet again because of one (domain/again.ts), before anybody else can have them. */
 import { awaitedRooms, mayMeetBy, meetAgain, resultAfterMeeting } from "../../domain/again.ts";
 import type { Change, Surroundings } from "../../domain/change.ts";
-import type { RoomProof } from "../../domain/room-proof.ts";
-import type { Room } from "../../domain/session.ts";
+import type { Room, RoomProof } from "../../domain/session.ts";
 import { hasBlocked } from "./avoidance.ts";
 import type { SessionStore } from "./session-store.ts";
 import type { StoredSession } from "./stored-session.ts";

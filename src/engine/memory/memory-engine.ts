@@ -1,4 +1,5 @@
 /** The engine that keeps everything in this process: the default, for one node. Synchronous throughout. */
+import type { Confirmed } from "../../domain/living-calls.ts";
 import { askAgain } from "../../domain/again.ts";
 import type { RoomMessages } from "../../domain/attestation.ts";
 import type { Change, Moved, Surroundings } from "../../domain/change.ts";
@@ -7,8 +8,7 @@ import { EventLog, newEpoch, recoveryOf, type LogEntry } from "../../domain/even
 import { setMedia } from "../../domain/media.ts";
 import type { Grounds, Subject, Suspension } from "../../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../../domain/rejection.ts";
-import type { RoomProof } from "../../domain/room-proof.ts";
-import type { Room, RoomEnd, Session } from "../../domain/session.ts";
+import type { Room, RoomEnd, Session, RoomProof } from "../../domain/session.ts";
 import { knowsRoom, statusOf } from "../../domain/session.ts";
 import type { OfferKept } from "../../domain/standby.ts";
 import type { SiteStats } from "../../domain/stats.ts";
@@ -210,8 +210,8 @@ class MemoryEngine implements Engine {
     );
   }
 
-  confirm(caller: Caller, roomId: string, proof?: RoomProof): transitions.Confirmed | Rejection {
-    return this.#carryOut<transitions.Confirmed>(
+  confirm(caller: Caller, roomId: string, proof?: RoomProof): Confirmed | Rejection {
+    return this.#carryOut<Confirmed>(
       caller,
       notInRoom,
       (one, other) => transitions.confirm(one, other, roomId, this.#surroundings(), proof),

@@ -9,14 +9,13 @@ import { nextRelaxation } from "../../domain/ticket.ts";
 import { retentionMsMin, tokenLifeMs } from "../constants.ts";
 import type { DeadlineNotifier } from "../deadline-notifier.ts";
 import type { EngineOptions, TicketVersion } from "../engine.ts";
-import { Account } from "./account.ts";
+import { Account, StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 import { createAvoidanceGraph, type AvoidanceGraph } from "./avoidance.ts";
 import { BlockerRetention } from "./blocker-retention.ts";
 import { cancel, Deadlines, type Cooldown } from "./deadlines.ts";
 import { Lobbies } from "./lobbies.ts";
 import { LobbyIndex } from "./lobby-index.ts";
 import { StandingOffers } from "./standing-offers.ts";
-import { StoredSession, type OpenStream, type Person } from "./stored-session.ts";
 
 export class SessionStore {
   readonly lobby: LobbyIndex<StoredSession>;

@@ -1,8 +1,13 @@
-/** What the engine in memory keeps of one session besides its value. */
+/** What the engine in memory keeps of one session besides its value, and of an account with all its sessions. */
 import type { EventLog } from "../../domain/event-log.ts";
 import { recordedResult } from "../../domain/recorded-result.ts";
-import { newSession, withStanding, type Session } from "../../domain/session.ts";
-import type { Account } from "./account.ts";
+import {
+  newSession,
+  newStanding,
+  withStanding,
+  type Session,
+  type Standing,
+} from "../../domain/session.ts";
 import type { Avoider } from "./avoidance.ts";
 import type { BitSet } from "./bit-set.ts";
 import type { Stream } from "../engine.ts";
@@ -72,6 +77,23 @@ export class StoredSession implements WaitingPeer<StoredSession>, Avoider<Person
   current(): Session {
     if (this.account) this.value = withStanding(this.value, this.account.standing);
     return this.value;
+  }
+}
+
+/** What holds for all sessions of an account. */
+export class Account implements Avoider<Person> {
+  readonly name: string;
+  /** Those that are not forgotten. */
+  readonly sessions = new Set<StoredSession>();
+  standing: Standing = newStanding;
+  /** When it is forgotten, if it is kept without a session. */
+  scheduled: Scheduled<Account> | undefined;
+  avoids: Map<Person, number> | undefined;
+  number: number | undefined;
+  barred: BitSet | undefined;
+
+  constructor(name: string) {
+    this.name = name;
   }
 }
 

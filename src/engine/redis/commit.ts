@@ -1,7 +1,12 @@
 /** What is to be committed, as commit.lua takes it, and what the sessions are afterwards. */
 import type { StandbyLimits } from "../engine.ts";
-import { accountFields, decodeStandby, encodeStandby, type Fields } from "./session-codec.ts";
-import type { SessionDraft, Transaction } from "./transaction.ts";
+import {
+  accountFields,
+  decodeStandby,
+  encodeStandby,
+  type Fields,
+  type SessionDraft,
+} from "./session-codec.ts";
 
 /** What `commit.lua` carries out. */
 export interface Commit {
@@ -98,11 +103,14 @@ export function commitArguments(ids: readonly string[], commit: Commit): string[
 }
 
 /** The fields of sessions after a commit, by their ids, but for those that only scripts use. */
-export function fieldsAfter(transaction: Transaction, { sessions }: Commit): Map<string, Fields> {
+export function fieldsAfter(
+  draftOf: (id: string) => SessionDraft,
+  { sessions }: Commit,
+): Map<string, Fields> {
   const all = new Map<string, Fields>();
   for (const { id, revision, changes, account } of sessions) {
     const fields: Record<string, string> = {};
-    for (const [name, value] of Object.entries(transaction.getOrCreate(id).after))
+    for (const [name, value] of Object.entries(draftOf(id).after))
       if (value !== undefined) fields[name] = value;
     fields["revision"] = String(Number(revision) + (changes ? 1 : 0));
     if (account) fields["version"] = String(Number(account.version) + (account.set.length ? 1 : 0));

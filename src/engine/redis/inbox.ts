@@ -10,8 +10,20 @@ import type { System } from "../../system.ts";
 import type { AttachRequest, Stream } from "../engine.ts";
 import type { RecordedResults } from "../../domain/recorded-results.ts";
 import { textOf } from "./log-entry.ts";
-import type { Line } from "./signal-relay.ts";
 import type { Fields } from "./session-codec.ts";
+
+/** Where the signals of a session with a stream here go. */
+export interface Line {
+  readonly roomId: string;
+  readonly generation: number;
+  readonly partnerId: string;
+  /** Of the partner's log. */
+  readonly name: string;
+  /** The offset of the last event that the log has dropped. */
+  readonly dropped: number;
+  /** Other nodes with streams of the partner, separated by spaces. */
+  readonly holders: string;
+}
 
 export interface Inbox {
   epoch: string;

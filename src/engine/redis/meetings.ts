@@ -1,9 +1,9 @@
 /** Pairs those who meet again because of what a transaction changes (domain/again.ts), in the same commit. */
+import type { SessionDraft } from "./session-codec.ts";
 import { awaitedRooms, meetAgain } from "../../domain/again.ts";
 import type { Surroundings } from "../../domain/change.ts";
-import type { RoomProof } from "../../domain/room-proof.ts";
-import { personOf, type Session } from "../../domain/session.ts";
-import type { SessionDraft, Transaction } from "./transaction.ts";
+import { personOf, type Session, type RoomProof } from "../../domain/session.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** Pairs of persons, each as `blockBetween` names it. */
 export type Blocks = Set<string>;

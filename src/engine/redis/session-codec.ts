@@ -12,12 +12,27 @@ import {
   type Session,
   type Standby,
   type WarningEvent,
+  type RoomProof,
 } from "../../domain/session.ts";
 import type { Conduct } from "../../domain/conduct.ts";
-import type { RoomProof } from "../../domain/room-proof.ts";
 import type { SkipPenalty } from "../../domain/skip-penalty.ts";
 import type { Ticket, Wishes } from "../../domain/ticket.ts";
 import type { Pairs } from "./scripts.ts";
+
+/** A session as it is to become, and as it was read: nothing yet if that is empty. */
+export interface SessionDraft extends StoredSession {
+  readonly before: Fields;
+  /** Entries in its log; 0 if that was not read. */
+  readonly entries: number;
+  /** What is appended to its log: see `withCounts`. */
+  readonly events: string[];
+  /** What becomes of its log, beside what is appended: see log.lua. */
+  log: "begins" | "ends" | "renamed" | undefined;
+  /** Whether a room of its own begins. */
+  marks: boolean;
+  /** The fields that it is to be stored in, once the commit is made. */
+  after: StoredFields;
+}
 
 export type Fields = Readonly<Record<string, string>>;
 

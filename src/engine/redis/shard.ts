@@ -4,13 +4,13 @@
  * the signals of a few milliseconds are one script. Each node has a lease; the other nodes take over the sessions of one that is
  * gone, and a node that was only stopped finds itself fenced off and registers as a new one (node.ts).
  */
+import type { Confirmed } from "../../domain/living-calls.ts";
 import { askAgain } from "../../domain/again.ts";
 import type { Moved } from "../../domain/change.ts";
 import type { LogEntry } from "../../domain/event-log.ts";
 import { setMedia } from "../../domain/media.ts";
 import type { Party, Reporter, Subject } from "../../domain/moderation.ts";
 import { reject, type Rejection } from "../../domain/rejection.ts";
-import type { RoomProof } from "../../domain/room-proof.ts";
 import {
   partyOf,
   personOf,
@@ -19,6 +19,7 @@ import {
   type Room,
   type RoomEnd,
   type Session,
+  type RoomProof,
 } from "../../domain/session.ts";
 import type { SiteStats } from "../../domain/stats.ts";
 import type { Wishes } from "../../domain/ticket.ts";
@@ -235,12 +236,8 @@ export class Shard {
     );
   }
 
-  confirm(
-    caller: Caller,
-    roomId: string,
-    proof?: RoomProof,
-  ): Promise<transitions.Confirmed | Rejection> {
-    return this.transactor.forCaller<transitions.Confirmed>(
+  confirm(caller: Caller, roomId: string, proof?: RoomProof): Promise<Confirmed | Rejection> {
+    return this.transactor.forCaller<Confirmed>(
       caller,
       reject("not-in-room"),
       (draft, transaction, blocks) => {

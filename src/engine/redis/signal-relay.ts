@@ -10,7 +10,7 @@ import { limits } from "../../protocol.ts";
 import type { System } from "../../system.ts";
 import type { Caller } from "../engine.ts";
 import { RecordedResults } from "../../domain/recorded-results.ts";
-import type { Inboxes } from "./inbox.ts";
+import type { Inboxes, Line } from "./inbox.ts";
 import { signalEntry } from "./log-entry.ts";
 import { isUnavailable, type Node } from "./node.ts";
 import { scripts, type Relayed, type SignalOutcome } from "./scripts.ts";
@@ -33,19 +33,6 @@ export interface SignalRelayParts {
    * the second. 0: none waits.
    */
   batchMs: number;
-}
-
-/** Where the signals of a session with a stream here go. */
-export interface Line {
-  readonly roomId: string;
-  readonly generation: number;
-  readonly partnerId: string;
-  /** Of the partner's log. */
-  readonly name: string;
-  /** The offset of the last event that the log has dropped. */
-  readonly dropped: number;
-  /** Other nodes with streams of the partner, separated by spaces. */
-  readonly holders: string;
 }
 
 /** What is kept of a signal under its mutation id. */

@@ -11,8 +11,8 @@ import { readEntries } from "./log-entry.ts";
 import { encodeMessage } from "./messages.ts";
 import { Fenced, isUnavailable, type Node } from "./node.ts";
 import { scripts, type Committed } from "./scripts.ts";
-import type { RemoteStream } from "./session-codec.ts";
-import type { SessionDraft, Transaction } from "./transaction.ts";
+import type { RemoteStream, SessionDraft } from "./session-codec.ts";
+import type { Transaction } from "./transaction.ts";
 import { SessionMoved, type Transactor } from "./transactor.ts";
 
 export interface StreamsParts {

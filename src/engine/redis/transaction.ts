@@ -42,24 +42,8 @@ import {
   encodeStandby,
   fieldsOf,
   type Fields,
-  type StoredFields,
-  type StoredSession,
+  type SessionDraft,
 } from "./session-codec.ts";
-
-/** A session as it is to become, and as it was read: nothing yet if that is empty. */
-export interface SessionDraft extends StoredSession {
-  readonly before: Fields;
-  /** Entries in its log; 0 if that was not read. */
-  readonly entries: number;
-  /** What is appended to its log: see `withCounts`. */
-  readonly events: string[];
-  /** What becomes of its log, beside what is appended: see log.lua. */
-  log: "begins" | "ends" | "renamed" | undefined;
-  /** Whether a room of its own begins. */
-  marks: boolean;
-  /** The fields that it is to be stored in, once the commit is made. */
-  after: StoredFields;
-}
 
 /** A session, or its account, avoids another one until then (epoch milliseconds). */
 export interface Cooldown {

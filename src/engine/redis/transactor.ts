@@ -29,14 +29,9 @@ import {
   type Pairs,
   type SessionsRead,
 } from "./scripts.ts";
-import type { Fields } from "./session-codec.ts";
+import type { Fields, SessionDraft } from "./session-codec.ts";
 import type { SharedWaits } from "./shared-waits.ts";
-import {
-  Transaction,
-  type Cooldown,
-  type SessionDraft,
-  type TransactionParts,
-} from "./transaction.ts";
+import { Transaction, type Cooldown, type TransactionParts } from "./transaction.ts";
 
 /** How often a transaction is tried. */
 const triesMax = 50;
@@ -178,7 +173,7 @@ export class Transactor {
       if (outcome?.[0] === "moved") throw new SessionMoved();
       if (outcome?.[0] === "blocked") blocks.add(blockBetween(outcome[1], outcome[2]));
       if (!commit || outcome?.[0] !== "committed") continue;
-      const after = fieldsAfter(transaction, commit);
+      const after = fieldsAfter((id) => transaction.getOrCreate(id), commit);
       this.#remember(after);
       for (const [index, { id }] of commit.looking.entries())
         this.#parts.onOptions([[id, pairsOf(after.get(id) ?? {})], ...(outcome[4][index] ?? [])]);

@@ -1,5 +1,6 @@
+import type { Quality } from "../../../src/client/state.ts";
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import { createJudge, watchQuality, type Quality } from "../../../src/client/call-quality.ts";
+import { createJudge, watchQuality } from "../../../src/client/call-quality.ts";
 import type { CallReading } from "../../../src/client/call-stats.ts";
 import { browserTimers } from "../../../src/client/platform.ts";
 import { pass } from "./virtual-time.ts";

@@ -1,7 +1,8 @@
 /** Requests for devices that are answered late: after another request, or after the camera was closed. */
+import { createCamera } from "../../../src/client/create-camera.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { createCamera, type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
+import { type CameraEvent, type MediaSource } from "../../../src/client/camera.ts";
 
 class FakeTrack extends EventTarget {
   readyState = "live";

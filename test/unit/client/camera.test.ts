@@ -1,6 +1,6 @@
 /** The person's devices, as browsers give and take them. */
+import { createCamera } from "../../../src/client/create-camera.ts";
 import { describe, expect, test } from "bun:test";
-import { createCamera } from "../../../src/client/camera.ts";
 import { machine, streamOf } from "./fake-devices.ts";
 import { settle } from "./virtual-time.ts";
 

@@ -1,6 +1,6 @@
+import { createCamera } from "../../../src/client/create-camera.ts";
 import { isReactNative } from "./fake-rtc.ts";
 import {
-  createCamera,
   type CameraParts,
   type CameraEvent,
   type MediaSource,

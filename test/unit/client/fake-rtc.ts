@@ -1,6 +1,6 @@
+import type { Rtc } from "../../../src/client/platform.ts";
 import { createCall } from "../../../src/client/call.ts";
 import { StandingOffers } from "../../../src/client/standing-offers.ts";
-import type { Rtc } from "../../../src/client/call.ts";
 
 /** Whether the tests run as in React Native (see react-native.test.ts): with what react-native-webrtc has, and no more. */
 export const isReactNative = process.env["PEER_STREAM_TESTS"] === "react-native";

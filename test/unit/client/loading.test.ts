@@ -1,7 +1,8 @@
 /** What is loaded when it is needed, where that fails. */
+import { createCamera } from "../../../src/client/create-camera.ts";
 import { afterEach, beforeEach, expect, jest, test } from "bun:test";
 import { loadCallCode, type CallCode } from "../../../src/client/call-code.ts";
-import { createCamera, type CameraParts } from "../../../src/client/camera.ts";
+import { type CameraParts } from "../../../src/client/camera.ts";
 import { createLazyCamera } from "../../../src/client/lazy-camera.ts";
 import { createPeer } from "../../../src/client/peer.ts";
 import { browserTimers, type Timers } from "../../../src/client/platform.ts";

@@ -1,7 +1,7 @@
 /** From the first use of a peer to its `close()`, and what may go wrong in between. */
+import type { Rtc } from "../../../src/client/platform.ts";
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import fc from "fast-check";
-import type { Rtc } from "../../../src/client/call.ts";
 import { createPagePeer } from "../../../src/client/page-peers.ts";
 import { createPeer, type PeerParts } from "../../../src/client/peer.ts";
 import type { PeerState } from "../../../src/protocol.ts";

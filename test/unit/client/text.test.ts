@@ -1,6 +1,6 @@
 /** Words through the server, as a page sees them: in rooms for text, which have no connection, and in calls whose words the server relays. */
+import type { Rtc } from "../../../src/client/platform.ts";
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
-import type { Rtc } from "../../../src/client/call.ts";
 import { createPeer } from "../../../src/client/peer.ts";
 import { createPeerStream } from "../../../src/client/peer-stream.ts";
 import type { PeerStreamEvent } from "../../../src/client/state.ts";

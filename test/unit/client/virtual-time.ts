@@ -2,7 +2,7 @@ import { jest } from "bun:test";
 // What the client loads when it is needed: the first time that takes real time, afterwards a few microtasks.
 import "../../../src/client/call-quality.ts";
 import "../../../src/client/call-stats.ts";
-import "../../../src/client/camera.ts";
+import "../../../src/client/create-camera.ts";
 import "../../../src/client/challenge-solver.ts";
 import "../../../src/client/frame-sampler.ts";
 import "../../../src/client/processed-camera.ts";

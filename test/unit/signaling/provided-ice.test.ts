@@ -1,10 +1,9 @@
 /** ICE servers of a provider: kept by address, asked for once, limited in time and number, and what peers get when it fails. */
 import { describe, expect, test } from "bun:test";
-import type { IceSource } from "../../../src/ice.ts";
+import type { IceSource, IceProviderAnswer, IceProvider, IceRequest } from "../../../src/ice.ts";
 import { iceServersFor, relayAvailable } from "../../../src/ice.ts";
 import type { IceServer } from "../../../src/protocol.ts";
 import { withProvided } from "../../../src/signaling/provided-ice.ts";
-import type { IceProviderAnswer, IceProvider, IceRequest } from "../../../src/turn-providers.ts";
 import { createVirtualSystem } from "../../support/virtual-system.ts";
 import { createWorld, type Peer } from "../../support/world.ts";
 

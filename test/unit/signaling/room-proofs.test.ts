@@ -1,5 +1,5 @@
+import type { RoomProof } from "../../../src/domain/session.ts";
 import { describe, expect, test } from "bun:test";
-import type { RoomProof } from "../../../src/domain/room-proof.ts";
 import { limits } from "../../../src/protocol.ts";
 import { createSessionTokens } from "../../../src/rpc/session-token.ts";
 import { createRoomProofs } from "../../../src/signaling/room-proofs.ts";
