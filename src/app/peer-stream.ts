@@ -345,9 +345,6 @@ function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }
   });
 }
 
-/** The calls by which a peer looks for a partner. */
-const joins: ReadonlySet<string> = new Set(["join", "skip", "again"]);
-
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const { arrivals, engine, log, metrics, rates, system } = parts;
@@ -355,7 +352,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
-      if (path !== undefined && joins.has(path)) metrics.joinRefused(reason);
+      metrics.joinRefused(path, reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
