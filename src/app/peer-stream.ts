@@ -345,8 +345,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
-      // The calls by which a peer looks for a partner.
-      if (path === "join" || path === "skip" || path === "again") metrics.joinRefused(reason);
+      metrics.joinRefused(path, reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
