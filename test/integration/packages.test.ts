@@ -333,7 +333,10 @@ describe("the command", () => {
       if (isPackage) await installBun(bunPackage);
       try {
         const command = [join(PATH, runner), "peer-stream"];
-        await using server = await startServer({ PATH }, { command, cwd: project.folder });
+        await using server = await startServer(
+          { PATH, SERVE_SCHEMA: "true" },
+          { command, cwd: project.folder },
+        );
         const described = await fetch(`${server.origin}/schema/openapi.json`);
         // Of this site, which declares no facts; the package's is of any.
         const shipped = Bun.file(join(installed("peer-stream"), "dist/schema/openapi.json"));
