@@ -12,7 +12,7 @@ import { readProgram } from "./config-files.ts";
 import { warningsOf } from "./config-warnings.ts";
 import { createPage } from "./http/page.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
-import { createSystem, type System } from "./system.ts";
+import { createSystem, ignoresHangup, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
 
@@ -50,7 +50,9 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
   let unposted = () => 0;
   const shutdown = new Shutdown({ system, log, drainMs: config.drainMs, exit });
   // Before anything else: as the first process of a container a signal without a listener is ignored.
-  for (const signal of endingSignals) process.on(signal, () => shutdown.signalled(signal));
+  for (const signal of endingSignals)
+    if (signal !== "SIGHUP" || !ignoresHangup())
+      process.on(signal, () => shutdown.signalled(signal));
   const areWrappersAlive = watchWrappers(process.pid);
 
   if (!config.sessionSecrets)
