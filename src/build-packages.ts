@@ -1,6 +1,6 @@
 /**
- * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`,
- * `dist/app-router` and `dist/schema`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
+ * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`, `dist/app-router`,
+ * `dist/observe`, `dist/schema` and `dist/transcripts`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
  * exports and what both have in common, such as the version.
  */
 import { chmod, cp, rm } from "node:fs/promises";
@@ -38,6 +38,7 @@ for (const folder of [...manifest.files.map((file) => join(root, file)), client]
   await rm(folder, { recursive: true, force: true });
 await bundleServer();
 await bundleClient();
+await copyTranscripts();
 await emitDeclarations();
 await copyDeclarations(serverEntries, join(dist, "types"));
 await removeContext();
@@ -47,6 +48,8 @@ await writeWireDocuments();
 await copyDeclarations(clientEntries, join(client, "types"));
 await writeClientManifest();
 await rm(emitted, { recursive: true });
+for (const file of ["dashboard.json", "alerts.yaml"])
+  await cp(join(source, "observe", file), join(dist, "observe", file));
 
 async function bundleServer(): Promise<void> {
   const outdir = join(dist, "server");
@@ -87,6 +90,18 @@ async function bundleClient(): Promise<void> {
   // the source map right.
   const react = join(client, "react.js");
   await Bun.write(react, `"use client";${await Bun.file(react).text()}`);
+}
+
+/** What authors of other clients test against: the transcripts, and a server that plays them. */
+async function copyTranscripts(): Promise<void> {
+  const outdir = join(dist, "transcripts");
+  await cp(join(root, "test/transcripts"), outdir, { recursive: true });
+  await Bun.build({
+    entrypoints: [join(root, "test/support/serve-transcript.ts")],
+    target: "bun",
+    sourcemap: "linked",
+    outdir,
+  });
 }
 
 /** By tsc, as Bun emits no declarations. */

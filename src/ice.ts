@@ -83,7 +83,8 @@ const stunPattern = new RegExp(`^stuns?:${hostAndPort}$`);
 const turnPattern = new RegExp(`^turns?:${hostAndPort}(?:\\?transport=(?:udp|tcp))?$`);
 const fits = (pattern: RegExp, url: string) => {
   const match = pattern.exec(url);
-  return match !== null && Number(match[1] ?? 1) <= 65535;
+  const port = Number(match?.[1] ?? 1);
+  return match !== null && port > 0 && port <= 65535;
 };
 
 /** Whether browsers take it as the URL of a STUN server (RFC 7064, 3.1): what they refuse throws in every page. */

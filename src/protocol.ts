@@ -265,6 +265,10 @@ export type PeerState<Ice = { iceServers: IceServer[] }> =
   | ({ status: "paired"; partner: "here" } & RoomTerms & Ice)
   | ({ status: "paired"; partner: "reconnecting"; deadline: number } & RoomTerms & Ice);
 
+/** The path of a room's media: between the two browsers, or through a TURN server of either. */
+export const callPaths = ["direct", "relayed"] as const;
+export type CallPath = (typeof callPaths)[number];
+
 export const endReasons = ["left", "skipped", "lost", "connect-failed", "removed"] as const;
 /** Why a room has ended, as the partner is sent it. */
 export type EndReason = (typeof endReasons)[number];

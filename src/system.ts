@@ -1,6 +1,6 @@
 /** Everything impure that the rest needs, behind one interface: so tests run on virtual time, and a simulation is repeatable. */
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 
 export interface System {
   /**
@@ -75,6 +75,38 @@ export function openFilesLimit(): number | undefined {
   }
 }
 
+/** Of this process; `undefined` where it can't be read, as on anything but Linux. */
+export interface ProcessReadings {
+  /** Epoch seconds. */
+  readonly startedAtS: number;
+  /** `RLIMIT_NOFILE` */
+  readonly openFilesMax: number | undefined;
+  openFiles(): number | undefined;
+  residentBytes(): number;
+  /** Seconds of CPU, in user and kernel mode together. */
+  cpuS(): number;
+}
+
+export function processReadings(): ProcessReadings {
+  return {
+    startedAtS: performance.timeOrigin / 1000,
+    openFilesMax: openFilesLimit(),
+    openFiles() {
+      try {
+        // Without the one that the directory is read by.
+        return readdirSync("/proc/self/fd").length - 1;
+      } catch {
+        return undefined;
+      }
+    },
+    residentBytes: () => process.memoryUsage.rss(),
+    cpuS() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    },
+  };
+}
+
 /** Whether this process can open one more file or socket; while it can't, new connections are not accepted. */
 export function canOpenFiles(): boolean {
   try {
@@ -82,5 +114,16 @@ export function canOpenFiles(): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== "EMFILE";
+  }
+}
+
+/** Whether whoever started this process has it ignore SIGHUP, as nohup does; `false` where that can't be read. */
+export function ignoresHangup(): boolean {
+  try {
+    // A mask of signals in hex (proc(5)), of which SIGHUP is the first.
+    const mask = /^SigIgn:\s*\w*(\w)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    return (Number.parseInt(mask ?? "0", 16) & 1) === 1;
+  } catch {
+    return false; // not Linux
   }
 }

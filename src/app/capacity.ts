@@ -15,13 +15,17 @@ export function createWarnRarely(log: Log, { elapsed }: Pick<System, "elapsed">)
   return (what, fields) => warnOnce(what, String(Math.floor(elapsed() / minuteMs)), fields);
 }
 
+/** Sockets for which so many open files are enough; some are reserved for probes, the page, HTTP calls, Redis and webhooks. */
+export function socketsFor(files: number): number {
+  const reserve = Math.min(1024, Math.max(32, Math.ceil(files / 16)));
+  return Math.max(1, files - reserve);
+}
+
 /** Sockets that this node admits: `LIMIT_PEERS`, or fewer where the process may not open as many files. */
 export function socketsMaxFor({ admission: { peersMax }, production }: Config, log: Log): number {
   const files = openFilesLimit();
   if (files === undefined) return peersMax;
-  // Reserved for probes, the page, HTTP calls, Redis and webhooks.
-  const reserve = Math.min(1024, Math.max(32, Math.ceil(files / 16)));
-  const sockets = Math.max(1, files - reserve);
+  const sockets = socketsFor(files);
   if (peersMax > 0 && peersMax <= sockets) return peersMax;
   log[production ? "warn" : "debug"]("fewer sockets than LIMIT_PEERS: too few files may be open", {
     sockets,

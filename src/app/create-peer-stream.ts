@@ -13,7 +13,7 @@ import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
-import { createWebhook, type Webhook } from "../observe/webhook.ts";
+import { createWebhook, type Webhook, type WebhookOptions } from "../observe/webhook.ts";
 import type { Stats } from "../protocol.ts";
 import type { FactsDeclaration, NoFacts } from "../protocol/declaration.ts";
 import { decisionsRequest, readGrounds } from "../rpc/decisions-input.ts";
@@ -183,6 +183,8 @@ export interface OpenedPeerStream {
   assembly: Assembly;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
+  /** Whether the engine's storage can be reached. */
+  isReady: () => boolean;
   /** Reports and events that have not been posted yet. */
   unposted: () => number;
   /** Closes the engine, and posts what is still to be posted. */
@@ -197,9 +199,13 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
-  const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses } = openEngine(config, opening);
-  const webhook = reportWebhookOf(config, parts);
+  const nodeName = `${hostname()}:${process.pid}`;
+  const opening = { system, log, nodeName, lifecycle, onFatal, secrets };
+  const { engine, marks, loads, addresses, redisMetrics } = openEngine(config, opening);
+  const webhook = reportWebhookOf(config, parts, {
+    posted: (outcome) => metrics.posted(outcome),
+    postFailed: (because) => metrics.postFailed(because),
+  });
   const warnRarely = createWarnRarely(log, system);
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
@@ -213,7 +219,9 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     log,
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
-    nodeName: `${hostname()}:${process.pid}`,
+    nodeName,
+    redisMetrics,
+    loads,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");
@@ -250,11 +258,14 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   });
   const { metrics, evidence } = assembly;
   const events = tellLifecycle({ ...told, engine, system, log, metrics, evidence });
+  const unposted = () => (webhook?.pending ?? 0) + (events?.pending ?? 0);
+  metrics.read({ webhookQueue: unposted });
   return {
     assembly,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
-    unposted: () => (webhook?.pending ?? 0) + (events?.pending ?? 0),
+    isReady: () => engine.available(),
+    unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.
       await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
@@ -271,10 +282,11 @@ const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConf
 function reportWebhookOf(
   { webhook }: HostedConfig,
   { system, log }: OpenParts,
+  metrics: WebhookOptions["metrics"],
 ): Webhook | undefined {
   if (!webhook) return undefined;
   const onGivenUp = (why: string) => log.warn("a report was not posted", { why });
-  return createWebhook({ ...webhook, schedule: system.schedule, onGivenUp });
+  return createWebhook({ ...webhook, schedule: system.schedule, metrics, onGivenUp });
 }
 
 /** Calls it at once. What it throws, also later, is nobody's concern but the operator's. */

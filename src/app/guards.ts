@@ -11,6 +11,7 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
 import { textResponse } from "./responses.ts";
+import { asksForUpgrade } from "./upgrade.ts";
 
 /** Characters of a stranger's text that are logged at most. */
 const logCharsMax = 200;
@@ -56,7 +57,8 @@ export class Guards {
     const requested = pathnameOf(request);
     const pathname = requested === undefined ? undefined : (servedAs ?? requested);
     if (pathname === undefined) {
-      metrics.refused("bad-input");
+      if (asksForUpgrade(request)) metrics.handshakeRefused("malformed");
+      else metrics.refused("bad-input");
       return textResponse("Bad request\n", 400);
     }
     // Without `Forwarded` there is nothing to contradict; looking up the address is a call into the server.
@@ -66,10 +68,10 @@ export class Guards {
       !probes.has(pathname) &&
       admission.isAmbiguous(headers, addressOf(request))
     )
-      return this.#refuseForwarded();
+      return this.#refuseForwarded(isHandshake(request, pathname));
     // A navigation has no Origin, nor has a probe: the page and the probes are open to all.
     if (pathname.startsWith("/trpc") && !this.isOriginAllowed(request))
-      return this.#refuseOrigin(request);
+      return this.#refuseOrigin(request, isHandshake(request, pathname));
     return undefined;
   }
 
@@ -94,6 +96,17 @@ export class Guards {
     return isOwn;
   }
 
+  /** The metrics were requested without the right token: most often by a Prometheus that has none. */
+  onScrapeRefused(isTokenSet: boolean): void {
+    this.#parts.metrics.scrapeRefused();
+    const hour = String(Math.floor(this.#parts.elapsed() / hourMs));
+    this.#warnOnce("the metrics were requested without their token", hour, {
+      cure: isTokenSet
+        ? "let Prometheus send METRICS_TOKEN: `authorization: { credentials_file: … }` in its scrape_configs"
+        : "set METRICS_TOKEN, and let Prometheus send it",
+    });
+  }
+
   /** An operator's token was wrong. */
   onWrongToken(addressHash: string): void {
     this.#parts.metrics.turnedAway("operator-token");
@@ -104,10 +117,10 @@ export class Guards {
    * Browsers do not tell a page why an upgrade failed. A page can find out by a plain GET of the same URL: this response,
    * and no other, is readable by every origin, and contains nothing that the page does not know.
    */
-  #refuseOrigin({ headers, method }: Request): Response {
+  #refuseOrigin({ headers, method }: Request, isHandshake: boolean): Response {
     const origin = headers.get("origin")?.slice(0, logCharsMax) ?? null;
     const isOwnPage = origin?.replace(/^https?:\/\//, "") === headers.get("host");
-    this.#parts.metrics.turnedAway("origin");
+    this.#count("origin", isHandshake);
     const cure = cureOf(origin, isOwnPage);
     this.#warnOnce("an origin was refused", origin ?? "", { origin, cure });
     return Response.json(
@@ -123,9 +136,15 @@ export class Guards {
     );
   }
 
+  #count(because: "origin" | "forwarded", isHandshake: boolean): void {
+    const { metrics } = this.#parts;
+    if (isHandshake) metrics.handshakeRefused(because);
+    else metrics.turnedAway(because);
+  }
+
   /** The client's address can't be determined, and a guess might be what the sender wants. */
-  #refuseForwarded(): Response {
-    this.#parts.metrics.turnedAway("forwarded");
+  #refuseForwarded(isHandshake: boolean): Response {
+    this.#count("forwarded", isHandshake);
     // Once an hour: the header is the sender's own, and says nothing that helps.
     const hour = String(Math.floor(this.#parts.elapsed() / hourMs));
     this.#warnOnce("forwarding headers contradict each other", hour, {
@@ -134,6 +153,9 @@ export class Guards {
     return textResponse("Forwarded and X-Forwarded-For contradict each other\n", 400);
   }
 }
+
+const isHandshake = (request: Request, pathname: string) =>
+  pathname === "/trpc" && asksForUpgrade(request);
 
 /** What an operator can do about a refused origin that should have been accepted. */
 function cureOf(origin: string | null, isOwnPage: boolean): string {

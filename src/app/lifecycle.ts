@@ -22,7 +22,7 @@ export interface LifecycleParts {
   engine: Pick<Engine, "onLifecycle">;
   system: System;
   log: Log;
-  metrics: Pick<Metrics, "hookFailed" | "eventsLost">;
+  metrics: Pick<Metrics, "hookFailed" | "eventsLost" | "posted" | "postFailed" | "read">;
   on?: LifecycleHooks | undefined;
   webhook?: EventsConfig | undefined;
   /** What belongs to reports. Default: nothing. */
@@ -52,10 +52,11 @@ export function tellLifecycle(parts: LifecycleParts): Webhook | undefined {
       ...webhook,
       atOnceMax: postedAtOnceMax,
       schedule: system.schedule,
+      metrics,
       onGivenUp: (why) => lose("webhook", 1, why),
     });
   if (lifecycleTypesFor(parts).length === 0) return undefined;
-  engine.onLifecycle(
+  const eventsWaiting = engine.onLifecycle(
     async (derived) => {
       const event = withEvidence(derived, evidence);
       const isPosted = posts && webhook.types.includes(event.type);
@@ -64,6 +65,7 @@ export function tellLifecycle(parts: LifecycleParts): Webhook | undefined {
     },
     (count) => lose("queue-full", count, "hooks or webhooks are too slow"),
   );
+  metrics.read({ eventsWaiting });
   return posts;
 }
 

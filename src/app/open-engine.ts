@@ -6,8 +6,10 @@ import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
+import { createRedisMetrics, type RedisMetrics } from "../observe/redis-metrics.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import { createRoomProofs } from "../signaling/room-proofs.ts";
 import type { System } from "../system.ts";
@@ -67,6 +69,8 @@ const readTls = ({ ca, cert, key }: NonNullable<HostedConfig["redis"]>["files"])
 export interface OpenEngineParts {
   system: System;
   log: Log;
+  /** What other nodes call this one. */
+  nodeName?: string;
   /** Lifecycle events that are told. Default: none. */
   lifecycle?: readonly LifecycleType[];
   /** Those of session tokens, which also seal the proofs of rooms. */
@@ -79,14 +83,18 @@ export interface OpenedEngine {
   engine: Engine;
   /** Of all nodes. */
   marks: Marks;
-  /** What addresses do on all nodes together; only with Redis. */
+  /** Only with Redis, as what follows. */
+  redisMetrics?: RedisMetrics;
+  /** How many peers each node has. */
+  loads?: NodeLoads;
+  /** What addresses do on all nodes together. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
 
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
   config: HostedConfig,
-  { system, log, lifecycle = [], secrets, onFatal }: OpenEngineParts,
+  { system, log, nodeName, lifecycle = [], secrets, onFatal }: OpenEngineParts,
 ): OpenedEngine {
   const { seal } = createRoomProofs(secrets);
   const options = { ...engineOptionsFor(config, lifecycle), seal };
@@ -95,6 +103,7 @@ export function openEngine(
     return { engine: createMemoryEngine(system, options), marks: createMarks(system.elapsed) };
   const isOnly = redis.locations.length === 1;
   const ofShard = (shard: number) => (isOnly ? {} : { shard });
+  const redisMetrics = createRedisMetrics();
   // Synchronously, so that a host can create it at the top of a module.
   const { createRedisEngine } =
     require("../engine/redis/redis-engine.ts") as typeof import("../engine/redis/redis-engine.ts");
@@ -106,7 +115,9 @@ export function openEngine(
     tls: readTls(redis.files),
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
+    ...(nodeName !== undefined && { name: nodeName }),
     clock: system,
+    meter: redisMetrics.meter,
     onBug: (error, where) => log.bug(error, where),
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
     onUnavailable({ kind, message, heals, cure }, shard) {
@@ -117,5 +128,7 @@ export function openEngine(
       if (kind === "layout") onFatal(`${message}; ${cure}`);
     },
   });
-  return { engine, marks: engine.marks, addresses: engine.addresses };
+  redisMetrics.setShards(() => engine.shardsAvailable());
+  const { marks, loads, addresses } = engine;
+  return { engine, marks, loads, addresses, redisMetrics };
 }

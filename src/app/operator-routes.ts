@@ -31,6 +31,7 @@ export interface OperatorParts {
   console: Page;
   /** See `AdminContext`. */
   node: AdminContext["node"];
+  nodes: AdminContext["nodes"];
   lobbies?: readonly string[];
   evidenceUrl?: string | undefined;
   metrics: Metrics;
@@ -60,6 +61,7 @@ export function operatorRoutes(parts: OperatorParts) {
       return new Response(await metrics.render(), {
         headers: { "content-type": "text/plain; version=0.0.4" },
       });
+    guards.onScrapeRefused(parts.metricsToken !== undefined);
     const { retryAfterMs } = access;
     return retryAfterMs === undefined
       ? new Response("Not found", { status: 404 })
@@ -71,6 +73,7 @@ export function operatorRoutes(parts: OperatorParts) {
     now: system.now,
     hashOfAddress: (address) => admission.hashOf(address),
     node: parts.node,
+    nodes: parts.nodes,
     lobbies: parts.lobbies ?? [mainLobby],
     evidenceUrl: parts.evidenceUrl,
   };

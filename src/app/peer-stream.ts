@@ -8,14 +8,14 @@ import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
-import { placeOfError, textOfError } from "../observe/text-of-error.ts";
-import { createWarnOnce } from "../observe/sparing-log.ts";
+import type { RedisMetrics } from "../observe/redis-metrics.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
@@ -25,7 +25,6 @@ import { createContexts, type Context } from "../rpc/context.ts";
 import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
-import type { HookName } from "../rpc/hook-call.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
 import { createAskLane, type LaneHook } from "../rpc/lane.ts";
 import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/operator-hook.ts";
@@ -46,9 +45,11 @@ import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
-import { createWarnRarely } from "./capacity.ts";
 import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
+import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
+import { startLevelling } from "./levelling.ts";
+import { nodeStateOf, packageVersion } from "./node-state.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -75,6 +76,10 @@ export interface SignalingOptions {
   marks?: Marks;
   /** Names this node in its metrics. */
   nodeName?: string;
+  /** Those that the engine is measured by, if it is in Redis. */
+  redisMetrics?: RedisMetrics | undefined;
+  /** How many peers each node has, where there can be several. */
+  loads?: NodeLoads | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[];
 }
@@ -103,6 +108,8 @@ export interface AssemblyOptions extends SignalingOptions {
   challenge?: ChallengeConfig | undefined;
   /** What pages show before the first search. Default: nothing. */
   rules?: Rules | undefined;
+  /** Peers that are asked in a minute to reconnect to nodes with fewer, at most. Default: 0, none. */
+  levelPerMinute?: number;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -145,13 +152,21 @@ export function createLobby({
   chat = "direct",
   onReport = () => {},
   nodeName,
+  redisMetrics,
   lobbies = [mainLobby],
   sessionSecrets = [system.id()],
   evidence = { isWanted: false, bytesMax: 0 },
   marks = createMarks(system.elapsed),
   takesHints = false,
 }: SignalingOptions): Lobby {
-  const metrics = createMetrics({ stats: async () => engine.stats(), lobbies, node: nodeName });
+  const metrics = createMetrics({
+    engine,
+    lobbies,
+    schedule: system.schedule,
+    node: nodeName,
+    build: { version: packageVersion(), bun: process.versions["bun"] ?? "" },
+    redis: redisMetrics,
+  });
   const store = createEvidenceStore({
     ...evidence,
     schedule: system.schedule,
@@ -234,6 +249,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   });
   const parts: ServingParts = {
     ...options,
+    marks,
     signaling,
     metrics,
     admission,
@@ -272,12 +288,14 @@ export function assemble(options: AssemblyOptions): Assembly {
     askToReconnect: () => built?.sockets.askToReconnect(),
     async drain(windowMs) {
       isDraining = true;
+      options.loads?.drain();
       signaling.drain();
       if (built)
         await Promise.all([built.sockets.drain(windowMs), built.responses.drain(windowMs)]);
     },
     stop() {
       isDraining = true;
+      built?.stopLevelling();
       built?.sockets.closeAll();
       built?.responses.closeAll();
       signaling.stop();
@@ -314,28 +332,8 @@ function createPeers(
   };
 }
 
-/** Logs once for each dimension that what is known of a peer is no value of it, as peers join as often as they like. */
-function createClaimFaults(log: Log, { elapsed }: Pick<System, "elapsed">) {
-  const warnOnce = createWarnOnce(log, elapsed);
-  return (dimension: string) =>
-    warnOnce("a fact from authenticate or a token is no value of its dimension", dimension, {
-      dimension,
-      effect: "it counts as not stated",
-    });
-}
-
-/** Logs each hook's faults at most once a minute, as peers can cause them as often as they like. */
-function createHookFaults(log: Log, metrics: Metrics, { elapsed }: Pick<System, "elapsed">) {
-  const warnRarely = createWarnRarely(log, { elapsed });
-  return (hook: HookName, error: unknown) => {
-    metrics.hookFailed(hook);
-    // What the hook for texts throws may quote one, as a parser's error does.
-    const text = hook === "message" ? placeOfError(error) : textOfError(error);
-    warnRarely(`the hook ${hook} failed`, { error: text });
-  };
-}
-
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {
+  marks: Marks;
   signaling: Signaling;
   metrics: Metrics;
   admission: Admission;
@@ -345,18 +343,6 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   addressOf: (request: Request) => string | undefined;
 }
 
-/** What the console tells of this process, which begins now. */
-function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
-  const begunAt = elapsed();
-  const { version } = require("../../package.json") as { version: string };
-  return () => ({
-    name: nodeName,
-    version,
-    draining: isDraining(),
-    uptimeMs: Math.round(elapsed() - begunAt),
-  });
-}
-
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const { arrivals, engine, log, metrics, rates, system } = parts;
@@ -364,6 +350,8 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
+      // The calls by which a peer looks for a partner.
+      if (path === "join" || path === "skip" || path === "again") metrics.joinRefused(reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
@@ -373,7 +361,10 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     createContext: (request) => arrivals.ofSocket(request),
     fastPath: handleUsualFrame,
     onError,
-    onClose: (admitted) => arrivals.leave(admitted),
+    onClose(admitted, code) {
+      metrics.socketClosed(code);
+      arrivals.leave(admitted);
+    },
     closeCodeOf,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
@@ -381,12 +372,15 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     elapsed: system.elapsed,
     schedule: system.schedule,
   });
-  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => sockets.accept(socket, request);
+  const accept: AcceptSocket<AdmittedSocket> = (socket, request) => {
+    metrics.socketOpened();
+    return sockets.accept(socket, request);
+  };
   const http = createHttp({
     ...parts,
     router,
     console: createConsole({ production: parts.production ?? true }),
-    node: nodeStateOf(parts),
+    ...nodeStateOf(parts),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),
@@ -396,5 +390,11 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
       return engine.available() ? undefined : "the engine's storage is away";
     },
   });
-  return { sockets, accept, ...http };
+  metrics.read({
+    sockets: () => sockets.size,
+    draining: parts.isDraining,
+    drainPeersLeft: () => (parts.isDraining() ? sockets.size + http.responses.size : 0),
+  });
+  const stopLevelling = startLevelling({ ...parts, sockets });
+  return { sockets, accept, stopLevelling, ...http };
 }

@@ -47,7 +47,7 @@ export interface Http {
    */
   readonly upgrade: UpgradeHandler;
   /** The streams of events over HTTP. */
-  readonly responses: Pick<OpenResponses, "drain" | "closeAll">;
+  readonly responses: Pick<OpenResponses, "size" | "drain" | "closeAll">;
 }
 
 export type HttpParts = Omit<RoutesParts, "guards" | "upgrade" | "takePlace" | "responses"> &

@@ -1,4 +1,5 @@
 /** Shuts the process down on a signal: it drains, and exits. */
+import { constants } from "node:os";
 import type { Log } from "../observe/log.ts";
 import type { System } from "../system.ts";
 
@@ -7,6 +8,9 @@ import type { System } from "../system.ts";
  * the first one is the same (milliseconds).
  */
 const sameSignalMs = 1000;
+
+/** The signals that ask this process to end. */
+export const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 export interface ShutdownParts {
   system: System;
@@ -27,17 +31,24 @@ export class Shutdown {
     this.#parts = parts;
   }
 
-  get hasStarted(): boolean {
-    return this.#startedAt !== undefined;
+  /**
+   * The first signal starts it. A second one exits at once, with 128 and the signal's number, as a shell reports a process that a
+   * signal has ended.
+   */
+  signalled(signal: (typeof endingSignals)[number]): void {
+    const { system, exit } = this.#parts;
+    if (this.#startedAt === undefined) void this.start(signal);
+    else if (system.elapsed() - this.#startedAt >= sameSignalMs)
+      exit(128 + constants.signals[signal]);
   }
 
-  /** @param cause the signal, or what else. A second call exits at once. */
+  /**
+   * Drains and exits with 0, once.
+   * @param cause the signal, or in words what else.
+   */
   async start(cause: string): Promise<void> {
     const { system, log, drainMs, exit } = this.#parts;
-    if (this.#startedAt !== undefined) {
-      if (system.elapsed() - this.#startedAt >= sameSignalMs) exit(1);
-      return;
-    }
+    if (this.#startedAt !== undefined) return;
     this.#startedAt = system.elapsed();
     log.info("leaving", { signal: cause });
     system.schedule(drainMs, () => exit(0));

@@ -42,25 +42,27 @@ export function createTakePlace(parts: Omit<UpgradeParts, "upgrade">): TakePlace
   const { admission, metrics, isDraining, addressOf } = parts;
   function answer(admitted: Admitted | Refused): Admitted | Response {
     if (!("status" in admitted)) return admitted;
-    const { status, retryAfterS } = admitted;
-    metrics.refused(status === 429 ? "rate-limited" : "unavailable");
+    const { status, reason, retryAfterS } = admitted;
+    metrics.handshakeRefused(reason);
     const text = status === 429 ? "Too many handshakes\n" : "No place at the moment\n";
     return retryLater(status, retryAfterS, text);
   }
-  return (request) =>
-    isDraining()
-      ? retryLater(503, 1, "This server shuts down\n")
-      : chain(admission.admit(request.headers, addressOf(request)), answer);
+  return (request) => {
+    if (!isDraining()) return chain(admission.admit(request.headers, addressOf(request)), answer);
+    metrics.handshakeRefused("draining");
+    return retryLater(503, 1, "This server shuts down\n");
+  };
 }
 
 export function createUpgradeHandler(
-  { isDraining, upgrade }: Pick<UpgradeParts, "isDraining" | "upgrade">,
+  { isDraining, upgrade, metrics }: Pick<UpgradeParts, "isDraining" | "upgrade" | "metrics">,
   takePlace: TakePlace,
 ): UpgradeHandler {
   function finish(request: Request, server: Server, admitted: Admitted | Response) {
     if (admitted instanceof Response) return admitted;
     if (upgrade(server, request, admitted)) return undefined;
     admitted.release();
+    metrics.handshakeRefused("malformed");
     return expectedWebSocket();
   }
 

@@ -12,11 +12,11 @@ export interface ProcessInfo {
 }
 
 /**
- * A package runner, the package's own command (bin.ts), or the shell that a runner starts for a script. A shell that does more than that (`… &`) may well end
- * before the server is meant to.
+ * A package runner, the package's own command (bin.ts), or the shell that a runner starts for a script, such as `start` of package.json. A shell that
+ * does more than that (`… &`) may well end before the server is meant to.
  */
 const wrapper =
-  /^(\S*\/)?(npm|npx|yarn|pnpm|bunx|node (\S*\b(npm|npx)\S*|\S*bin\/peer-stream)|bun\S* (run|x)|(ba|da)?sh -c [^&;|]*\b(run|peer-stream)\b)\b[^&;|]*$/;
+  /^(\S*\/)?(npm|npx|yarn|pnpm|bunx|node (\S*\b(npm|npx|yarn|pnpm)\S*|\S*bin\/peer-stream)|bun\S* (run|x)|(ba|da)?sh -c [^&;|]*\b(run|peer-stream|bun \S*main\.[jt]s)\b)\b[^&;|]*$/;
 
 /**
  * Finds out which wrappers this process runs under, and answers whether all of them are still there.

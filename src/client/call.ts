@@ -1,6 +1,6 @@
 /** One call with a partner: peer connection, perfect negotiation, data channel, and the media of both sides. */
 import type { Quality } from "./state.ts";
-import type { IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
+import type { CallPath, IceServer, Media, RoomTerms, Signal, StandingOffer } from "../protocol.ts";
 import { openCallConnection, type CallConnection, type PreparedOffer } from "./call-connection.ts";
 import type { CallCounters, CallReading, Levels } from "./call-stats.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
@@ -14,8 +14,8 @@ import { browserTimers, type Timer, type Timers, type Rtc } from "./platform.ts"
 /** What a call reports. Nothing is reported after `end()`. */
 export interface CallListener {
   signal(signal: Signal): void;
-  /** The media path has connected for the first time. */
-  connected(): void;
+  /** The media path has connected for the first time. @param path absent where this browser does not tell it at once. */
+  connected(path: CallPath | undefined): void;
   /** The media path broke and is being restored (`true`), or is restored (`false`). */
   interrupted(interrupted: boolean): void;
   /**
@@ -337,7 +337,7 @@ class PeerConnectionCall implements Call {
       this.#established = true;
       this.#monitor.onEstablished();
       this.#connection.tracks.reapply();
-      this.#listener.connected();
+      this.#listener.connected(pathOf(pc));
       // Without that code there is no word on the quality.
       this.#watchQuality().catch(() => {});
     }
@@ -351,4 +351,11 @@ class PeerConnectionCall implements Call {
     this.end();
     this.#listener.failed(fault);
   }
+}
+
+/** The path of the selected candidate pair (W3C WebRTC, 5.6.2), which not all browsers tell without a wait for statistics. */
+function pathOf({ sctp }: RTCPeerConnection): CallPath | undefined {
+  const pair = sctp?.transport.iceTransport?.getSelectedCandidatePair?.();
+  if (!pair) return undefined;
+  return [pair.local, pair.remote].some(({ type }) => type === "relay") ? "relayed" : "direct";
 }

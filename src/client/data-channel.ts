@@ -58,13 +58,18 @@ export class DataChannel {
     this.#channel.addEventListener("close", () => listener.closed(), options);
   }
 
-  /** Returns false if the channel is not open or is congested, or if the message can't be encoded or exceeds what may be sent. */
+  /** Returns false if the channel is not open or is congested, or if the message can't be encoded or exceeds what may be sent. Never throws. */
   send(message: DataChannelMessage): boolean {
     const frame = encodeMessage(message);
     if (frame === undefined || !this.isOpen) return false;
     if (this.#channel.bufferedAmount > BUFFERED_BYTES_MAX) return false;
     if (!this.#sent.take(kindOf(frame), frame.length)) return false;
-    this.#channel.send(frame);
+    try {
+      this.#channel.send(frame);
+    } catch {
+      // The partner's description says how large a message it takes (`max-message-size`, RFC 8841), and may say anything.
+      return false;
+    }
     return true;
   }
 }

@@ -19,7 +19,9 @@ export function createEmitter<T>(): Emitter<T> {
   let closed = false;
 
   function emit(value: T): void {
-    for (const listener of listeners) {
+    // A copy, as listeners may add others, which are called with later values only.
+    for (const listener of Array.from(listeners)) {
+      if (!listeners.has(listener)) continue;
       try {
         listener(value);
       } catch (error) {

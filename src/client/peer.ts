@@ -31,6 +31,8 @@ import type {
 const STATS_MS_MIN = 250;
 /** Milliseconds between two frames for a classifier. */
 const FRAMES_MS_MIN = 3000;
+/** A timer of more milliseconds fires at once (HTML, 8.6). */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 /** What a peer is made of. */
 export interface PeerParts extends SessionParts {
@@ -199,9 +201,7 @@ class SessionPeer implements Peer {
   }
 
   onStats(listener: (stats: CallStats) => void, everyMs = 1000): () => void {
-    // Not `<`, which lets NaN pass.
-    if (!(everyMs >= STATS_MS_MIN))
-      throw new RangeError(`everyMs must be at least ${STATS_MS_MIN}`);
+    requireEveryMs(everyMs, STATS_MS_MIN);
     if (this.#isClosed) return () => {};
     const read = this.#createStatsReader();
     const end = repeat(this.#parts.timers ?? browserTimers, everyMs, async () => {
@@ -232,9 +232,7 @@ class SessionPeer implements Peer {
 
   sampleFrames(sampling: FrameSampling): () => void {
     if (this.#isClosed) return () => {};
-    // Not `<`, which lets NaN pass.
-    if (!((sampling.everyMs ?? FRAMES_MS_MIN) >= FRAMES_MS_MIN))
-      throw new RangeError(`everyMs must be at least ${FRAMES_MS_MIN}`);
+    requireEveryMs(sampling.everyMs ?? FRAMES_MS_MIN, FRAMES_MS_MIN);
     const { rtc, timers = browserTimers } = this.#parts;
     const page = this.#parts.page?.();
     if (!page) throw new Error("frames can only be taken in a browser");
@@ -338,4 +336,11 @@ class SessionPeer implements Peer {
     const { wanted, closed } = this.#session.model;
     return wanted || closed ? undefined : this.#parts.findUnsupported?.(mode);
   }
+}
+
+/** @throws RangeError */
+function requireEveryMs(everyMs: number, min: number): void {
+  // Not `<`, which lets NaN pass.
+  if (!(everyMs >= min && everyMs <= TIMER_MS_MAX))
+    throw new RangeError(`everyMs must be from ${min} to ${TIMER_MS_MAX}`);
 }

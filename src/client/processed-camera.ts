@@ -40,7 +40,7 @@ export function createProcessedCamera(
     get stream() {
       return picture.stream;
     },
-    open: (constraints, options) => picture.finish(camera.open(constraints, options)),
+    open: (constraints, options) => picture.open(constraints, options),
     choose: (choice) => picture.finish(camera.choose(choice)),
     flip: () => picture.finish(camera.flip()),
     restore: (restored) => picture.finish(camera.restore(restored)),
@@ -66,6 +66,9 @@ class ProcessedPicture {
   /** What the processor was last asked for, and how often it was. */
   #latest: Promise<SourceResult> = Promise.resolve({ ok: true });
   #runs = 0;
+  #supersede = () => {};
+  /** Calls of `open` that have no result yet. */
+  #openings = 0;
 
   constructor(
     camera: OwnedCamera,
@@ -90,13 +93,34 @@ class ProcessedPicture {
     return this.#latest;
   }
 
+  /** Also of the processor nothing is waited for once `signal` is aborted. */
+  async open(...[constraints, options]: Parameters<OwnedCamera["open"]>): Promise<CameraResult> {
+    const wasOpen = this.#camera.stream !== undefined;
+    const signal = options?.signal;
+    this.#openings += 1;
+    const finished = this.finish(this.#camera.open(constraints, options));
+    const result = await (signal ? Promise.race([finished, whenAborted(signal)]) : finished);
+    this.#openings -= 1;
+    const isAborted = !result.ok && result.error.kind === "aborted";
+    // Nobody wants the devices any more.
+    if (isAborted && !wasOpen && this.#openings === 0) this.#camera.close();
+    return result;
+  }
+
   /** The result of an opening of the camera, once its picture has been processed. */
   async finish<Result extends CameraResult | undefined>(
     opening: Promise<Result>,
   ): Promise<Result | CameraResult> {
     const result = await opening;
     if (!result?.ok || !this.#processor) return result;
-    const processed = await this.#latest;
+    const raw = this.#raw;
+    let latest: Promise<SourceResult>;
+    let processed: SourceResult;
+    do {
+      latest = this.#latest;
+      processed = await latest;
+      // There may be another processor meanwhile, for the same camera.
+    } while (latest !== this.#latest && raw === this.#raw);
     if (!processed.ok) return processed;
     return this.stream ? { ok: true, stream: this.stream } : superseded;
   }
@@ -113,8 +137,15 @@ class ProcessedPicture {
     const run = ++this.#runs;
     if (!track) this.#replaceOutput(undefined);
     this.#raw = track;
+    // Whoever waits for the run before waits no longer, however long its processor takes.
+    this.#supersede();
+    const isOvertaken = new Promise<SourceResult>((resolve) => {
+      this.#supersede = () => resolve(superseded);
+    });
     this.#latest =
-      processor && track ? this.#run(run, processor, track, opened) : Promise.resolve({ ok: true });
+      processor && track
+        ? Promise.race([this.#run(run, processor, track, opened), isOvertaken])
+        : Promise.resolve({ ok: true });
     this.#publish(opened);
   }
 
@@ -198,5 +229,14 @@ function within(
         return given;
       });
     made.then(resolve, reject).finally(() => timers.clearTimeout(timer));
+  });
+}
+
+function whenAborted(signal: AbortSignal): Promise<CameraResult> {
+  return new Promise((resolve) => {
+    const abort = () =>
+      resolve({ ok: false, error: { kind: "aborted", cause: signal.reason } } as const);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
   });
 }

@@ -1,5 +1,13 @@
 /** The inputs and commands of the session model. Both are plain values. */
-import type { Challenge, Evidence, Media, PeerEvent, ReportReason, Signal } from "../protocol.ts";
+import type {
+  CallPath,
+  Challenge,
+  Evidence,
+  Media,
+  PeerEvent,
+  ReportReason,
+  Signal,
+} from "../protocol.ts";
 import type { DataChannelMessage } from "./data-channel-message.ts";
 import type { Mutation, Telling } from "./mutations.ts";
 import type { Room } from "./session-model.ts";
@@ -63,7 +71,7 @@ export type CallInput =
    * it blocks the other one; otherwise the other one does that.
    */
   | { type: "same-page-partner"; roomId: string; detected: boolean }
-  | { type: "call-connected" }
+  | { type: "call-connected"; path?: CallPath | undefined }
   | { type: "call-interrupted"; interrupted: boolean }
   /** The partner is away from the server, and the `keep-place` command's time has come. */
   | { type: "keep-place" }

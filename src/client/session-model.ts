@@ -7,6 +7,7 @@
  */
 import {
   limits,
+  type CallPath,
   type Challenge,
   type Chat,
   type Facts,
@@ -55,6 +56,8 @@ export interface CallModel {
   readonly remote: MediaStream | undefined;
   /** Whether the media path has ever connected; without a connection always. */
   readonly established: boolean;
+  /** The media path when it connected, as far as the browser told it. */
+  readonly path?: CallPath | undefined;
   /** The media path is broken and is being restored. */
   readonly interrupted: boolean;
   /** The partner has closed the data channel. */

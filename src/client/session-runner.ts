@@ -358,7 +358,7 @@ export class SessionRunner {
   #callListener(roomId: string): CallListener {
     return {
       signal: (signal) => this.process({ type: "local-signal", signal }),
-      connected: () => this.process({ type: "call-connected" }),
+      connected: (path) => this.process({ type: "call-connected", path }),
       interrupted: (interrupted) => this.process({ type: "call-interrupted", interrupted }),
       failed: (cause) =>
         this.process(

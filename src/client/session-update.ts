@@ -225,8 +225,11 @@ function onCallInput(
       return onSamePagePartner(step, input);
     case "call-connected":
       if (!model.call) return;
-      step.changeCall({ established: true, connectedAtMs: time.elapsedMs });
-      return step.enqueue({ name: "connected", input: { roomId: model.call.roomId } });
+      step.changeCall({ established: true, connectedAtMs: time.elapsedMs, path: input.path });
+      return step.enqueue({
+        name: "connected",
+        input: { roomId: model.call.roomId, path: input.path },
+      });
     case "call-interrupted":
       step.changeCall({ interrupted: input.interrupted });
       return step.keepPlace();
@@ -301,7 +304,7 @@ function onCallFailed(step: SessionStep): void {
   if (!call) return;
   if (call.orphaned) return step.endOrphanedCall("media-lost");
   step.endRoom(call.established ? "media-lost" : "connect-failed");
-  step.enqueue({ name: "failed", input: { roomId: call.roomId } });
+  step.enqueue({ name: "failed", input: { roomId: call.roomId, path: call.path } });
 }
 
 function onDataChannelMessage(

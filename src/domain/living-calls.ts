@@ -25,6 +25,8 @@ export interface Confirmed {
   status: Status;
   /** Only with the first confirmation in this room: milliseconds since it began. */
   connectedAfterMs?: number;
+  /** With that: the room's lobby, but for the one that is always there. */
+  connectedIn?: string;
   /** The room was lost, and exists again by this. */
   restored?: true;
 }

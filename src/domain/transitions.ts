@@ -201,15 +201,19 @@ export function confirm(
   changePartner(draft).room = updated;
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
-  if (proof) keepPartner(draft, room, around);
-  const isFirst = room.state === "connecting";
+  if (proof?.sessionId === session.id) keepPartner(draft, room, around);
   const status = "paired";
-  return finishChange(draft, isFirst ? { status, connectedAfterMs: now - room.since } : { status });
+  if (room.state !== "connecting") return finishChange(draft, { status });
+  const { lobby, since } = room;
+  const connectedIn = lobby === undefined ? {} : { connectedIn: lobby };
+  return finishChange(draft, { status, connectedAfterMs: now - since, ...connectedIn });
 }
 
 export interface Ended extends Moved {
   /** Whether the named room is the caller's, or was one of its last few. */
   known: boolean;
+  /** Only where it has ended the room because the media path failed: how far that had come. */
+  failedWhile?: Room["state"];
 }
 
 /** How a call is answered that entered the lobby and was paired at once: every verb that does so can be recorded as this. */
@@ -265,6 +269,8 @@ export function end(
     if (refused) return refused;
     if (wishes) member.wishes = wishes;
     endRoom(draft, room, ending, around);
+    const result = { status: statusOf(member), newlyWaiting, known };
+    if (ending === "failed") return finishChange(draft, { ...result, failedWhile: room.state });
   }
   return finishChange(draft, { status: statusOf(member), newlyWaiting, known });
 }

@@ -107,6 +107,8 @@ export interface Attached {
   missed: LogEntry[];
   /** Whether `missed` is complete. */
   recovered: boolean;
+  /** Whether the session has begun by this: there was none, or it was gone. */
+  isNew: boolean;
   /** Tickets that should look for a partner. */
   newlyWaiting: string[];
 }
@@ -327,8 +329,9 @@ export interface Engine {
    * its change and never within a verb. Those that concern the same room or peer are told in order, each once the one before has been
    * taken, while others go on. The same event has the same id each time.
    * @param onLost called with the number of events that are not told, as too many wait.
+   * @returns how many wait to be told by this node at the moment.
    */
-  onLifecycle(listener: LifecycleListener, onLost?: (events: number) => void): void;
+  onLifecycle(listener: LifecycleListener, onLost?: (events: number) => void): () => number;
   /** Carries out what is due. Returns the tickets that should look for a partner, and when to sweep next. */
   sweep(): MaybePromise<{ newlyWaiting: string[]; nextAt?: number }>;
   /** Resolves when the lifecycle events are told: all of them, or those that are being told where others can tell the rest. */

@@ -61,13 +61,16 @@ export interface Admitted {
 export interface Refused {
   /** 429: too often; 503: too many. */
   status: 429 | 503;
+  reason: "rate-limited" | "node-full" | "address-full" | "unavailable";
   retryAfterS: number;
 }
 
 /** A place has to become free first. */
-const crowded: Refused = { status: 503, retryAfterS: 5 };
+const nodeFull: Refused = { status: 503, reason: "node-full", retryAfterS: 5 };
+const addressFull: Refused = { status: 503, reason: "address-full", retryAfterS: 5 };
 const tooOften = (retryAfterMs: number): Refused => ({
   status: 429,
+  reason: "rate-limited",
   retryAfterS: Math.ceil(retryAfterMs / 1000),
 });
 
@@ -119,17 +122,17 @@ export class Admission {
   admit(headers: Headers, socketAddress: string | undefined): MaybePromise<Admitted | Refused> {
     const { isKeyKnown, peersMax, socketsPerAddress, onFull, keepsAddresses } = this.#options;
     // With the final key the hash of the address would be another one.
-    if (!isKeyKnown()) return { status: 503, retryAfterS: 1 };
+    if (!isKeyKnown()) return { status: 503, reason: "unavailable", retryAfterS: 1 };
     const address = this.addressOf(headers, socketAddress);
     const retryAfterMs = this.#handshakes.take(addressBucket(address));
     if (retryAfterMs > 0) return tooOften(retryAfterMs);
     if (peersMax > 0 && this.#places.taken >= peersMax) {
       onFull();
-      return crowded;
+      return nodeFull;
     }
     const addressHash = this.hashOf(address);
     if (socketsPerAddress > 0 && this.#places.takenBy(addressHash) >= socketsPerAddress)
-      return crowded;
+      return addressFull;
     // Taken before anything is awaited, or two sockets could get the last place.
     const place = new Place(this.#places, addressHash, keepsAddresses ? address : undefined);
     return this.#options.shared ? this.#admitEverywhere(place, this.#options.shared) : place;
@@ -144,7 +147,7 @@ export class Admission {
       return place;
     }
     place.release();
-    return everywhere.kind === "crowded" ? crowded : tooOften(everywhere.retryAfterMs);
+    return everywhere.kind === "crowded" ? addressFull : tooOften(everywhere.retryAfterMs);
   }
 
   #client(headers: Headers, socketAddress: string | undefined) {

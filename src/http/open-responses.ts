@@ -20,6 +20,11 @@ export class OpenResponses {
     this.#schedule = schedule;
   }
 
+  /** Responses that are open. */
+  get size(): number {
+    return this.#open.size;
+  }
+
   /**
    * Answers with what `respond` makes. Calls `release` once it has ended: sent whole, closed, or the client has gone.
    * @throws what `respond` throws.

@@ -3,6 +3,7 @@
  * header `x-peer-stream-signature` is `sha256=` and the HMAC-SHA256 of the body in hex.
  */
 import { createHmac } from "node:crypto";
+import type { OperatorMetrics, PostFailure } from "./operator-metrics.ts";
 
 export interface WebhookOptions {
   url: string;
@@ -12,6 +13,7 @@ export interface WebhookOptions {
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Called for each notice that was given up, with the reason. */
   onGivenUp: (why: string) => void;
+  metrics?: Pick<OperatorMetrics, "posted" | "postFailed"> | undefined;
 }
 
 export interface Webhook {
@@ -42,7 +44,7 @@ interface Queued {
 
 /** Posts each notice up to six times, with pauses of 1, 2, 4, 8 and 16 s. */
 export function createWebhook(options: WebhookOptions): Webhook {
-  const { atOnceMax = 1 } = options;
+  const { atOnceMax = 1, metrics } = options;
   const queue: Queued[] = [];
   const pauses = new Set<() => void>();
   let posting = 0;
@@ -67,8 +69,13 @@ export function createWebhook(options: WebhookOptions): Webhook {
     for (let attempts = 1; ; attempts++) {
       // Read before the attempt: one that was under way when the flush began is followed by another.
       const isLast = flushing || attempts === attemptsMax;
-      if (await attempt(options, body)) return;
-      if (isLast) return options.onGivenUp(`not accepted in ${attempts} attempts`);
+      const failure = await attempt(options, body);
+      if (!failure) return metrics?.posted("accepted");
+      metrics?.postFailed(failure);
+      if (isLast) {
+        metrics?.posted("given-up");
+        return options.onGivenUp(`not accepted in ${attempts} attempts`);
+      }
       if (!flushing) await pause(firstRetryMs * 2 ** (attempts - 1));
     }
   }
@@ -87,6 +94,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
   return {
     post(notice) {
       if (queue.length >= queueMax) {
+        metrics?.posted("queue-full");
         options.onGivenUp("the queue is full");
         return Promise.resolve();
       }
@@ -111,8 +119,11 @@ export function createWebhook(options: WebhookOptions): Webhook {
   };
 }
 
-/** Whether it was accepted. */
-async function attempt({ url, secret, schedule }: WebhookOptions, body: string): Promise<boolean> {
+/** Why it was not accepted; `undefined` if it was. */
+async function attempt(
+  { url, secret, schedule }: WebhookOptions,
+  body: string,
+): Promise<PostFailure | undefined> {
   const signature = createHmac("sha256", secret).update(body).digest("hex");
   const overdue = new AbortController();
   const cancel = schedule(answerMs, () => overdue.abort());
@@ -129,9 +140,9 @@ async function attempt({ url, secret, schedule }: WebhookOptions, body: string):
     });
     // Of what is answered only the status matters.
     void response.body?.cancel();
-    return response.ok;
+    return response.ok ? undefined : "refused";
   } catch {
-    return false;
+    return "unanswered";
   } finally {
     cancel();
   }

@@ -79,11 +79,12 @@ const procedures = {
   }),
 
   connected: signalProcedure.input(schemas.connectedInput).mutation(async (call) => {
-    const { roomId, proof } = call.input;
-    return unwrap(await call.ctx.signaling.connected(callerOf(call), roomId, proof));
+    const { roomId, ...stated } = call.input;
+    return unwrap(await call.ctx.signaling.connected(callerOf(call), roomId, stated));
   }),
   failed: intentProcedure.input(schemas.verdictInput).mutation(async (call) => {
-    return unwrap(await call.ctx.signaling.failed(callerOf(call), call.input.roomId));
+    const { roomId, path } = call.input;
+    return unwrap(await call.ctx.signaling.failed(callerOf(call), roomId, path));
   }),
 
   report: intentProcedure.input(schemas.reportInput).mutation(async (call) => {

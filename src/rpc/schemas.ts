@@ -3,7 +3,7 @@ import { z } from "zod";
 import { factsInput, wantsInput } from "./facts-input.ts";
 import { lobbyCharsMax } from "./identity.ts";
 import { isJpeg } from "./jpeg.ts";
-import { isMessageText, limits, modes, reportReasons } from "../protocol.ts";
+import { callPaths, isMessageText, limits, modes, reportReasons } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 
 /**
@@ -138,8 +138,12 @@ export const mediaInput = z.strictObject({
 /** `again`: meet the other member of this room again, which has ended, if that one asks for it, too. */
 export const againInput = z.strictObject({ id: mutationId, roomId });
 
-/** `failed`: the media path was not established. */
-export const verdictInput = z.strictObject({ id: mutationId, roomId });
+/** `failed`: the media path was not established, or was lost. Its path, if there was one, is only counted. */
+export const verdictInput = z.strictObject({
+  id: mutationId,
+  roomId,
+  path: z.enum(callPaths).optional(),
+});
 
 /** `connected`, with the proof of the room once the server or the partner was away. */
 export const connectedInput = verdictInput.extend({

@@ -45,12 +45,18 @@ export interface EventStreamsParts {
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Adds what an event lacks, each time it is sent. What comes after it in its stream waits for that, and no other stream does. */
   complete: (entry: LogEntry, addressHash: string) => MaybePromise<Completed>;
-  /** A stream has begun: with all missed events replayed, with a `resync`, or without a position. */
-  onBegun: (outcome: "resumed" | "resync" | "new") => void;
+  onBegun: (how: StreamBeginning) => void;
+
   /** Tickets that should look for a partner. */
   onNewlyWaiting: (sessionIds: readonly string[]) => void;
   onBug: (bug: unknown) => void;
 }
+
+/**
+ * How a stream has begun: a peer resumed with everything that it missed (`whole`), or with a `resync` (`partial`); its token is valid, but its
+ * session is gone (`failed`); or it has asked for nothing that it missed, as its session or its page has just begun (`new`).
+ */
+export type StreamBeginning = "whole" | "partial" | "failed" | "new";
 
 export interface OpenEvents {
   /** Nothing is delivered any more. Idempotent. */
@@ -60,12 +66,22 @@ export interface OpenEvents {
 /** A peer is asked to try again after this, unless the engine says otherwise (milliseconds). */
 const retryMs = 1000;
 
+interface ReaderParts extends EventStreamsParts {
+  /** How many streams are attached. */
+  readonly open: { count: number };
+}
+
 export class EventStreams {
-  readonly #parts: EventStreamsParts;
+  readonly #parts: ReaderParts;
   #isDraining = false;
 
   constructor(parts: EventStreamsParts) {
-    this.#parts = parts;
+    this.#parts = { ...parts, open: { count: 0 } };
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.#parts.open.count;
   }
 
   open(request: EventsRequest): OpenEvents {
@@ -86,7 +102,7 @@ export class EventStreams {
 
 /** A class, as there is one per stream, and closures would cost memory for each of them. */
 class Reader implements OpenEvents {
-  readonly #parts: EventStreamsParts;
+  readonly #parts: ReaderParts;
   readonly #request: EventsRequest;
   #caller: Pick<Caller, "sessionId" | "generation">;
   // The position of the last event that the peer has received, as far as is known.
@@ -100,7 +116,7 @@ class Reader implements OpenEvents {
   #isClosed = false;
   #cancelRetry: (() => void) | undefined;
 
-  constructor(parts: EventStreamsParts, request: EventsRequest) {
+  constructor(parts: ReaderParts, request: EventsRequest) {
     const { known, newSessionId, lastEventId } = request;
     this.#parts = parts;
     this.#request = request;
@@ -176,9 +192,10 @@ class Reader implements OpenEvents {
 
   #attached(attached: Attached | Rejection): void {
     if (isRejection(attached)) return this.#refused(attached);
-    const { stream, missed, recovered, newlyWaiting } = attached;
-    const { onBegun, onNewlyWaiting } = this.#parts;
-    onBegun(this.#epoch === undefined ? "new" : recovered ? "resumed" : "resync");
+    const { stream, missed, newlyWaiting } = attached;
+    const { onBegun, onNewlyWaiting, open } = this.#parts;
+    open.count += 1;
+    onBegun(this.#beginning(attached));
     this.#caller = { sessionId: stream.sessionId, generation: stream.generation };
     this.#request.onIdentified(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
@@ -193,6 +210,12 @@ class Reader implements OpenEvents {
     } else this.#wake();
     // After the events of this stream, which nothing may overtake.
     onNewlyWaiting(newlyWaiting);
+  }
+
+  #beginning({ isNew, recovered }: Attached): StreamBeginning {
+    if (isNew) return this.#request.known ? "failed" : "new";
+    if (this.#epoch === undefined) return "new";
+    return recovered ? "whole" : "partial";
   }
 
   /** What is appended meanwhile stays in the log, which is limited. */
@@ -274,6 +297,7 @@ class Reader implements OpenEvents {
   }
 
   async #detach(stream: Stream) {
+    this.#parts.open.count -= 1;
     try {
       await this.#parts.engine.detach(stream, this.#request.graceMsMax());
     } catch (bug) {

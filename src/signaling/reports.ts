@@ -94,7 +94,8 @@ export class Reports {
     );
     if (isRejection(report)) return report;
     if (report.first) {
-      const { hints, system } = this.#parts;
+      const { hints, system, metrics } = this.#parts;
+      metrics.reported(reason);
       const hinted = await hints?.of(roomId, caller.sessionId, report.reported.sessionId);
       const { counted, reported } = report;
       const at = system.now();

@@ -14,6 +14,7 @@ import type { Found, NotedReport } from "../engine/operator-view.ts";
 import { iceServersFor, relayAvailable, renewAfterMs, type IceSource } from "../ice.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type {
+  CallPath,
   CaseAnswer,
   Delivered,
   Facts,
@@ -78,10 +79,11 @@ export class Signaling {
       log.info("ended", { room: roomId, reason, by: ending, lastedMs });
       metrics.ended(reason);
     });
-    engine.onMetAgain(({ id, mode }) => {
-      log.info("met again", { room: id, mode });
-      metrics.metAgain(mode);
+    engine.onMetAgain((room) => {
+      log.info("met again", { room: room.id, mode: room.mode });
+      metrics.metAgain(room);
     });
+    metrics.read({ peers: () => this.#streams.size });
   }
 
   /** The missed events, `session`, and then each event as it is appended: one ordered stream, until it is closed. */
@@ -201,26 +203,30 @@ export class Signaling {
     });
   }
 
-  /** @param sealed the caller's proof of the room. One that is not genuine counts as none. */
+  /** @param stated the caller's proof of the room: one that is not genuine counts as none; and the path, which is only counted. */
   async connected(
     caller: Caller,
     roomId: string,
-    sealed?: string,
+    stated: { proof?: string | undefined; path?: CallPath | undefined } = {},
   ): Promise<StatusAnswer | Rejection> {
     const { engine, metrics, proofs, log } = this.#parts;
-    const proof = sealed === undefined ? undefined : proofs?.open(sealed);
+    const proof = stated.proof === undefined ? undefined : proofs?.open(stated.proof);
     const known = proof?.roomId === roomId ? proof : undefined;
     const confirmed = await engine.confirm(caller, roomId, known);
     if (isRejection(confirmed)) return confirmed;
-    if (confirmed.connectedAfterMs !== undefined) metrics.connected(confirmed.connectedAfterMs);
-    if (confirmed.restored) log.info("restored", { room: roomId });
-    return { status: confirmed.status };
+    const { status, connectedAfterMs, connectedIn: lobby, restored } = confirmed;
+    const place = { mode: readRoomId(roomId).mode, lobby };
+    if (connectedAfterMs !== undefined) metrics.connected(place, connectedAfterMs, stated.path);
+    if (restored) log.info("restored", { room: roomId });
+    return { status };
   }
 
-  async failed(caller: Caller, roomId: string): Promise<StatusAnswer | Rejection> {
+  async failed(caller: Caller, roomId: string, path?: CallPath): Promise<StatusAnswer | Rejection> {
     if (readRoomId(roomId).mode === "text") return reject("wrong-mode");
     const ended = await this.#parts.engine.end(caller, { ending: "failed", roomId });
-    if (!isRejection(ended) && !ended.known) return reject("not-in-room");
+    if (isRejection(ended)) return ended;
+    if (!ended.known) return reject("not-in-room");
+    if (ended.failedWhile) this.#parts.metrics.connectFailed(ended.failedWhile, path);
     return this.#settle(caller, ended);
   }
 

@@ -33,7 +33,7 @@ export interface SocketEvents {
   open(ws: ServerWebSocket<SocketEvents>): void;
   message(ws: ServerWebSocket<SocketEvents>, frame: string | Buffer): void;
   drain(): void;
-  close(): void;
+  close(ws: ServerWebSocket<SocketEvents>, code: number): void;
 }
 
 /** Handlers for `Bun.serve` that pass each event on to the `data` of its socket. */
@@ -44,7 +44,7 @@ export const passOn: Pick<
   open: (ws) => ws.data.open(ws),
   message: (ws, frame) => ws.data.message(ws, frame),
   drain: (ws) => ws.data.drain(),
-  close: (ws) => ws.data.close(),
+  close: (ws, code) => ws.data.close(ws, code),
 };
 
 export type BunServer = Server<unknown>;
@@ -218,8 +218,8 @@ class SocketData<Data> implements SocketEvents {
     this.#socket?.drained();
   }
 
-  close(): void {
+  close(_: unknown, code: number): void {
     this.#socket?.end();
-    this.#listener?.close();
+    this.#listener?.close(code);
   }
 }

@@ -37,7 +37,7 @@ export interface ConnectionParts<Context, Data> {
   invoke: Invoke;
   /** `undefined`: keep-alive is off. */
   wheel: KeepAliveWheel | undefined;
-  onClose: (connection: Connection<Context, Data>) => void;
+  onClose: (connection: Connection<Context, Data>, code: number) => void;
 }
 
 /** While a connection is being initialised. */
@@ -112,12 +112,12 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
       this.socket.close(closeCodes.tooManyRequests, "too many requests");
   }
 
-  close(): void {
+  close(code = 1006): void {
     this.#keepAlive?.end();
     this.#initialisation?.cancelTimeout();
     this.#initialisation = undefined;
     for (const subscription of this.#subscriptions) subscription.stop();
-    this.#parts.onClose(this);
+    this.#parts.onClose(this, code);
   }
 
   // -------------------------------------------------------------------------------------------

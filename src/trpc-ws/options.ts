@@ -22,8 +22,8 @@ export interface TrpcWebSocketOptions<Context, Data> {
   fastPath?: (frame: string, context: Context, reply: FastReply) => boolean;
   /** The code with which a socket is closed that has no context because of this error. Default: 1000, after which most clients reconnect. */
   closeCodeOf?: (error: TRPCError) => number;
-  /** Called once for each socket that has closed. */
-  onClose?: (data: Data) => void;
+  /** Called once for each socket that has closed, with the code that it was closed by (RFC 6455, 7.4.1). */
+  onClose?: (data: Data, code: number) => void;
   limits?: Partial<TrpcWebSocketLimits>;
   keepAlive?: KeepAliveOptions;
   /** How long the first message, and `createContext`, may take (milliseconds). Default: 10,000. */

@@ -16,8 +16,8 @@ export interface Socket {
 /** What the binding of a runtime calls. */
 export interface SocketListener {
   message(data: string | Uint8Array): void;
-  /** Called once. */
-  close(): void;
+  /** Called once. @param code of the close frame; 1005 without one in it, 1006, as by default, where the connection ended without such a frame. */
+  close(code?: number): void;
 }
 
 /** The HTTP request that a socket was upgraded from. */

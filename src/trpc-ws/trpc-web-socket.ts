@@ -33,7 +33,7 @@ export class TrpcWebSocket<Context, Data> {
       encoder: createResponseEncoder(router._def._config.transformer),
       invoke: createInvoke(router),
       wheel: enabled ? new KeepAliveWheel({ pingMs, pongWaitMs, elapsed, schedule }) : undefined,
-      onClose: (connection) => this.#remove(connection),
+      onClose: (connection, code) => this.#remove(connection, code),
     };
   }
 
@@ -81,9 +81,9 @@ export class TrpcWebSocket<Context, Data> {
     for (const { socket } of this.#connections) socket.close(closeCodes.goingAway, "going away");
   }
 
-  #remove(connection: Connection<Context, Data>): void {
+  #remove(connection: Connection<Context, Data>, code: number): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
-    this.#parts.options.onClose?.(connection.data);
+    this.#parts.options.onClose?.(connection.data, code);
   }
 }

@@ -75,7 +75,7 @@ class Page extends Surface {
     language: this.language,
     listener: {
       changed: (stream) => {
-        void this.#peer.replaceTracks(stream);
+        this.#send(stream);
         this.#show(this.#peer.state);
       },
       failed: () => this.#show(this.#peer.state),
@@ -118,6 +118,8 @@ class Page extends Surface {
   #roomId: string | undefined;
   /** The camera was opened to be looked at, not for the search. */
   #isPreviewing = false;
+  /** Whether the camera is sent, whichever it is: at first it is. */
+  #sendsCamera = true;
 
   constructor(elements: Elements, language: LanguageChoice) {
     super(elements, language);
@@ -197,6 +199,14 @@ class Page extends Surface {
     );
   }
 
+  /** The peer itself follows the camera through its changes: another choice would end the sharing of a screen. */
+  #send(stream: MediaStream | undefined): void {
+    const isCamera = stream !== undefined && stream === this.#peer.camera.stream;
+    if (isCamera && this.#sendsCamera) return;
+    this.#sendsCamera = isCamera;
+    void this.#peer.setSource(isCamera ? "camera" : stream);
+  }
+
   /** Opens the devices to be looked at and listened to before the search. */
   async #preview(): Promise<void> {
     const { start, preview, status, troubleTitle } = this.elements;
@@ -255,7 +265,6 @@ class Page extends Surface {
     }
     await this.#choices.known();
     if (press !== this.#press) return;
-    const { stream } = this.#media;
     this.#peer.start({
       mode,
       interests: parseInterests(interests.value),
@@ -263,7 +272,6 @@ class Page extends Surface {
       relayOnly: this.#settings.relayOnly,
       ...this.#choices.wishes,
       ...(agreed !== "" && { agreed }),
-      ...(stream && { stream }),
     });
     this.#show(this.#peer.state);
   }

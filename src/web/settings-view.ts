@@ -53,7 +53,11 @@ export function createSettingsView(
     void camera.setSpeaker(remoteVideo, speakerChoice.value);
   });
   void camera.setSpeaker(remoteVideo);
-  camera.subscribe(listIfOpen);
+  camera.subscribe(({ type }) => {
+    listIfOpen();
+    // The chosen speaker may be there only now: some browsers hide all of them until a microphone is open.
+    if (type === "stream" || type === "devices") void camera.setSpeaker(remoteVideo);
+  });
   language.subscribe(listIfOpen);
 
   async function list(): Promise<void> {

@@ -171,6 +171,37 @@ describe("what is sent", () => {
     expect(await alice.by("share").getAttribute("aria-pressed")).toBe("false");
   });
 
+  test("is the screen until that is stopped, whatever becomes of the camera and of the wishes meanwhile", async () => {
+    const [alice, bob] = await couple(stage);
+    await bob.sees();
+    const sent = () =>
+      bob.by("remote-video").evaluate((video) => (video as HTMLVideoElement).videoWidth);
+    const width = await sent();
+    await alice.press("share");
+    await until("Bob sees the screen", async () => (await sent()) !== width);
+    const isShared = async () => (await alice.by("share").getAttribute("aria-pressed")) === "true";
+    const isCameraOn = () =>
+      alice.by("local-video").evaluate((video) => {
+        const { srcObject } = video as HTMLVideoElement;
+        return srcObject instanceof MediaStream && srcObject.getVideoTracks().length > 0;
+      });
+    await alice.by("cam").click();
+    await until("the camera is off", async () => !(await isCameraOn()));
+    expect(await isShared()).toBe(true);
+    await alice.by("cam").click();
+    await until("the camera is on", isCameraOn);
+    expect(await isShared()).toBe(true);
+    // Other wishes are those of the next search.
+    await alice.by("settings-open").click();
+    await alice.by("relay-only").click();
+    await alice.by("settings-close").click();
+    await alice.sees(5, "local-video");
+    expect(await isShared()).toBe(true);
+    expect(await sent()).not.toBe(width);
+    await alice.press("share");
+    await until("Bob sees the camera again", async () => (await sent()) === width);
+  });
+
   test("is the next camera after a press, where there is more than one", async () => {
     await using several = await setStage({}, { camera: "several", whole: true });
     const alice = await several.enter();
@@ -196,3 +227,106 @@ describe("what is sent", () => {
     expect(await alice.by("flip").isVisible()).toBe(false);
   });
 });
+
+test("the page fills the screen after a press, until the next one or the browser's own way out", async () => {
+  await using whole = await setStage({}, { whole: true });
+  const [alice] = await couple(whole);
+  const isFull = () => alice.page.evaluate(() => document.fullscreenElement !== null);
+  const pressed = () => alice.by("fullscreen").getAttribute("aria-pressed");
+  expect(await pressed()).toBe("false");
+  await alice.press("fullscreen");
+  await until("the screen is filled", isFull);
+  await until("the button says so", async () => (await pressed()) === "true");
+  await alice.press("fullscreen");
+  await until("the screen is left", async () => !(await isFull()));
+  await until("the button says so", async () => (await pressed()) === "false");
+  await alice.press("fullscreen");
+  await until("the screen is filled again", isFull);
+  await alice.page.evaluate(() => document.exitFullscreen());
+  await until("the button knows of it", async () => (await pressed()) === "false");
+  expect(await alice.state()).toBe("connected");
+  expect(await whole.clear()).toEqual([]);
+});
+
+test("the speaker that is chosen in the settings plays the partner, now and at the next visit", async () => {
+  await using whole = await setStage({}, { whole: true, script: hidingSpeakers });
+  const [alice] = await couple(whole);
+  const sink = () =>
+    alice.by("remote-video").evaluate((video) => (video as HTMLVideoElement).sinkId);
+  expect(await sink()).toBe("");
+  await alice.by("settings-open").click();
+  const choice = alice.by("speaker-choice");
+  await choice.waitFor();
+  const last = await choice.locator("option").last().getAttribute("value");
+  expect(last).toBeTruthy();
+  await choice.selectOption(last);
+  await until("it plays there", async () => (await sink()) === last);
+  await alice.by("settings-close").click();
+  expect(await alice.state()).toBe("connected");
+  await alice.page.reload();
+  await alice.start();
+  await alice.until("connected");
+  await until("it plays there again", async () => (await sink()) === last);
+  await alice.by("settings-open").click();
+  expect(await choice.inputValue()).toBe(last as string);
+  expect(await whole.clear()).toEqual([]);
+});
+
+test("the line over the picture says when the connection is not good, and nothing once it is", async () => {
+  await using slow = await setStage({ SKIP_COOLDOWN_MS: "0" }, { script: withRoundTrip });
+  const [alice] = await couple(slow);
+  const quality = alice.by("quality");
+  expect(await quality.isVisible()).toBe(false);
+  const takes = (seconds: number) =>
+    alice.page.evaluate((s) => void Object.assign(window, { roundTripS: s }), seconds);
+  await takes(0.3);
+  await until(
+    "it is fair",
+    async () => (await quality.getAttribute("data-quality")) === "fair",
+    20_000,
+  );
+  const fair = await quality.innerText();
+  await takes(0.8);
+  await until(
+    "it is poor",
+    async () => (await quality.getAttribute("data-quality")) === "poor",
+    20_000,
+  );
+  expect(fair).not.toBe("");
+  expect(await quality.innerText()).not.toBe(fair);
+  await takes(0);
+  await until("nothing is said", async () => !(await quality.isVisible()), 20_000);
+  expect(await slow.clear()).toEqual([]);
+});
+
+/** As in browsers that have not been allowed a microphone for good: before one is open there is no speaker but the system's. */
+function hidingSpeakers(): void {
+  const { mediaDevices } = navigator;
+  if (!mediaDevices) return;
+  let isHeard = false;
+  const { setSinkId } = HTMLMediaElement.prototype;
+  HTMLMediaElement.prototype.setSinkId = async function (this: HTMLMediaElement, id: string) {
+    if (id !== "" && !isHeard) throw new DOMException("there is none", "NotFoundError");
+    return setSinkId.call(this, id);
+  };
+  const getUserMedia = mediaDevices.getUserMedia.bind(mediaDevices);
+  mediaDevices.getUserMedia = async (constraints) => {
+    const stream = await getUserMedia(constraints);
+    isHeard = true;
+    return stream;
+  };
+}
+
+/** The statistics tell of the round trip that the page has in `roundTripS`, and of nothing else that counts for the quality. */
+function withRoundTrip(): void {
+  const { getStats } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.getStats = async function (this: RTCPeerConnection) {
+    const report = await getStats.call(this);
+    const currentRoundTripTime = Reflect.get(window, "roundTripS") ?? 0;
+    const entries = [...report].flatMap(([id, entry]): [string, unknown][] => {
+      if (entry.type === "candidate-pair") return [[id, { ...entry, currentRoundTripTime }]];
+      return entry.type === "transport" ? [[id, entry]] : [];
+    });
+    return new Map(entries) as unknown as RTCStatsReport;
+  };
+}

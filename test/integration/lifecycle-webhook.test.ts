@@ -72,6 +72,9 @@ function startLobby(url: string, given: Partial<LifecycleParts> = {}) {
     },
     metrics: {
       hookFailed() {},
+      posted() {},
+      postFailed() {},
+      read() {},
       eventsLost: (because, count) => void lost.push(...Array<string>(count).fill(because)),
     },
     ...given,

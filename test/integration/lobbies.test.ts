@@ -184,25 +184,25 @@ describe("metrics", () => {
     const [ann, acme] = [await arrive(), await arrive({ auth: "acme" })];
     await ann.client.join.mutate({ lobby: "berlin", mode: "text" });
     await acme.client.join.mutate({ mode: "text" });
-    expect(await linesOf(http, "peer_stream_peers_online")).toEqual([
-      'peer_stream_peers_online{lobby="main"} 0',
-      'peer_stream_peers_online{lobby="berlin"} 1',
-      'peer_stream_peers_online{lobby="Ünï 💬"} 0',
-      'peer_stream_peers_online{lobby="acme"} 1',
+    expect(await linesOf(http, "peer_stream_site_peers_online")).toEqual([
+      'peer_stream_site_peers_online{lobby="main"} 0',
+      'peer_stream_site_peers_online{lobby="berlin"} 1',
+      'peer_stream_site_peers_online{lobby="Ünï 💬"} 0',
+      'peer_stream_site_peers_online{lobby="acme"} 1',
     ]);
-    expect(await linesOf(http, "peer_stream_peers_waiting")).toContain(
-      'peer_stream_peers_waiting{lobby="acme",mode="text"} 1',
+    expect(await linesOf(http, "peer_stream_site_peers_waiting")).toContain(
+      'peer_stream_site_peers_waiting{lobby="acme",mode="text"} 1',
     );
     const bob = await arrive();
     await bob.client.join.mutate({ lobby: "berlin", mode: "text" });
-    expect(await linesOf(http, "peer_stream_rooms")).toContain(
-      'peer_stream_rooms{lobby="berlin",mode="text"} 1',
+    expect(await linesOf(http, "peer_stream_site_rooms")).toContain(
+      'peer_stream_site_rooms{lobby="berlin",mode="text"} 1',
     );
     const waits = await linesOf(http, "peer_stream_match_wait_seconds_count");
     expect(waits).toContainEqual(expect.stringMatching(/\{.*lobby="berlin",mode="text".*\} 2$/));
     acme.socket.close();
     await until("the lobby of one that has gone has no series", async () => {
-      const lines = await linesOf(http, "peer_stream_peers_waiting");
+      const lines = await linesOf(http, "peer_stream_site_peers_waiting");
       return !lines.some((line) => line.includes("acme"));
     });
   });
@@ -210,11 +210,13 @@ describe("metrics", () => {
   test("have no such label on a site without lobbies", async () => {
     const { arrive, http } = start({ lobbies: [], metricsToken });
     await (await arrive()).client.join.mutate({});
-    expect(await linesOf(http, "peer_stream_peers_online")).toEqual(["peer_stream_peers_online 1"]);
-    expect(await linesOf(http, "peer_stream_peers_waiting")).toEqual([
-      'peer_stream_peers_waiting{mode="video"} 1',
-      'peer_stream_peers_waiting{mode="audio"} 0',
-      'peer_stream_peers_waiting{mode="text"} 0',
+    expect(await linesOf(http, "peer_stream_site_peers_online")).toEqual([
+      "peer_stream_site_peers_online 1",
+    ]);
+    expect(await linesOf(http, "peer_stream_site_peers_waiting")).toEqual([
+      'peer_stream_site_peers_waiting{mode="video"} 1',
+      'peer_stream_site_peers_waiting{mode="audio"} 0',
+      'peer_stream_site_peers_waiting{mode="text"} 0',
     ]);
   });
 });

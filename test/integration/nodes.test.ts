@@ -169,7 +169,7 @@ describe("two nodes", () => {
       ),
     );
     // The lobby's numbers are everybody's; what a node counts bears its name.
-    for (const text of told) expect(text).toContain("\npeer_stream_peers_online 2\n");
+    for (const text of told) expect(text).toContain("\npeer_stream_site_peers_online 2\n");
     const counted = told.map(
       (text) => /peer_stream_signals_total\{.*node="([^"]+)"\} 1$/m.exec(text)?.[1],
     );

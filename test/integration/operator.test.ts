@@ -394,13 +394,17 @@ describe("metrics", () => {
     expect((await read({ authorization: "Bearer wrong" })).status).toBe(404);
     const text = await (await read({ authorization: `Bearer ${operatorToken}` })).text();
     for (const line of [
-      "peer_stream_peers_online 2",
-      'peer_stream_peers_waiting{mode="video"} 2',
-      'peer_stream_rooms{mode="video"} 0',
+      "peer_stream_site_peers_online 2",
+      'peer_stream_site_peers_waiting{mode="video"} 2',
+      'peer_stream_site_rooms{mode="video"} 0',
       'peer_stream_match_wait_seconds_count{mode="video"} 2',
-      "peer_stream_connect_seconds_count 1",
+      'peer_stream_connect_seconds_count{mode="video"} 1',
+      'peer_stream_connects_total{path="unknown"} 1',
+      'peer_stream_pairings_total{mode="video"} 1',
       'peer_stream_rooms_ended_total{reason="skipped"} 1',
-      'peer_stream_streams_total{outcome="new"} 2',
+      "peer_stream_streams_total 2",
+      "peer_stream_peers 2",
+      'peer_stream_scrapes_total{outcome="refused"} 2',
       'peer_stream_signals_total{type="offer"} 1',
       'peer_stream_refusals_total{reason="not-in-room"} 1',
     ])
@@ -426,7 +430,10 @@ test("A6 whoever adds a forwarding header gets no other address: the request is 
   expect((await fetch(`${server.http}/trpc/stats`, { headers: agreeing })).status).toBe(200);
   const headers = { authorization: `Bearer ${operatorToken}` };
   expect(await (await fetch(`${server.http}/metrics`, { headers })).text()).toContain(
-    'peer_stream_requests_turned_away_total{because="forwarded"} 20',
+    'peer_stream_requests_turned_away_total{because="forwarded"} 16',
+  );
+  expect(await (await fetch(`${server.http}/metrics`, { headers })).text()).toContain(
+    'peer_stream_handshakes_refused_total{reason="forwarded"} 4',
   );
   const lines = server.lines.filter((line) => line.includes("forwarding headers contradict"));
   expect(lines).toHaveLength(1);
@@ -456,9 +463,13 @@ describe("admission", () => {
     const first = await come("192.0.2.1");
     expect(first).toHaveProperty("addressHash");
     expect(await come("192.0.2.1")).toHaveProperty("addressHash");
-    expect(await come("192.0.2.1")).toEqual({ status: 503, retryAfterS: 5 });
+    expect(await come("192.0.2.1")).toEqual({
+      status: 503,
+      reason: "address-full",
+      retryAfterS: 5,
+    });
     expect(await come("192.0.2.2")).toHaveProperty("addressHash");
-    expect(await come("192.0.2.3")).toEqual({ status: 503, retryAfterS: 5 });
+    expect(await come("192.0.2.3")).toEqual({ status: 503, reason: "node-full", retryAfterS: 5 });
     if ("release" in first) {
       first.release();
       first.release();
@@ -474,7 +485,7 @@ describe("admission", () => {
         "addressHash",
       );
     const refused = await admission.admit(from("2001:db8:0:1::6"), "127.0.0.1");
-    expect(refused).toEqual({ status: 429, retryAfterS: 12 });
+    expect(refused).toEqual({ status: 429, reason: "rate-limited", retryAfterS: 12 });
     expect(await admission.admit(from("2001:db8:0:2::1"), "127.0.0.1")).toHaveProperty(
       "addressHash",
     );

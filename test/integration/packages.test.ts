@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|schema\/[\w-]+\.json)$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -125,6 +125,14 @@ describe.each(names)("the package %s", (name) => {
     // ES modules only: Node has loaded them by `require` since version 22.
     await run(packed, [bin("attw"), tarballs[name], "--profile", "esm-only"]);
   });
+});
+
+test("the package serves its transcripts to a client under test, and says which step it waited for", async () => {
+  const folder = "node_modules/peer-stream/dist/transcripts";
+  const command = ["bun", `${folder}/serve-transcript.js`, `${folder}/ping.txt`, "--timeout=1"];
+  const printed = await project.run(command).catch(String);
+  expect(printed).toMatch(/ws:\/\/127\.0\.0\.1:\d+\/trpc\s/);
+  expect(printed).toMatch(/line \d+: waited for "alice opens a socket"/);
 });
 
 test("the client brings nothing along, and may be left out of a bundle", async () => {
@@ -296,6 +304,13 @@ test("the library is imported without an effect, beside a host's own Elysia and 
         join(installed("peer-stream"), "node_modules", shared, "package.json"),
       ).exists(),
     ).toBe(false);
+});
+
+test("the library has the dashboard and the alert rules with it", async () => {
+  for (const file of ["dashboard.json", "alerts.yaml"])
+    expect(await Bun.file(join(installed("peer-stream"), "dist/observe", file)).text()).toBe(
+      await Bun.file(join(root, "src/observe", file)).text(),
+    );
 });
 
 test("the library has the console in it", async () => {

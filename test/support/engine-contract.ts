@@ -903,6 +903,24 @@ export function describeEngine(name: string, open: OpenEngine) {
       expect(await engine.status(alice)).toEqual({ status: "waiting" });
     });
 
+    test("the messages of a room are known to each member, also those that were sent under the id of a mutation", async () => {
+      const { engine, roomOfTwo } = setUp();
+      const { alice, bob } = await roomOfTwo();
+      const said = (text: string, at: number) =>
+        JSON.stringify({ type: "message", roomId: "room", text, at });
+      await engine.send({ ...alice, mutationId: "one" }, "room", said("Hello", 1));
+      await engine.send({ ...bob, mutationId: "one" }, "room", said("Hello, Alice", 2));
+      await engine.send(bob, "room", said("Without an id", 3));
+      const fromAlice = [{ text: "Hello", at: 1 }];
+      const fromBob = [
+        { text: "Hello, Alice", at: 2 },
+        { text: "Without an id", at: 3 },
+      ];
+      const known = { received: fromBob, sent: fromAlice };
+      expect(await engine.messagesIn(alice, "room")).toEqual(known);
+      expect(await engine.messagesIn(bob, "room")).toEqual({ received: fromAlice, sent: fromBob });
+    });
+
     test("a suspended address is put out also when its peer comes back paired, and enters no more", async () => {
       const { engine, attach, roomOfTwo, types } = setUp();
       const { alice, bob } = await roomOfTwo();

@@ -6,6 +6,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { lobbyNamed } from "../../src/domain/lobby.ts";
 import { retentionMsMin } from "../../src/engine/constants.ts";
+import { readRoomId } from "../../src/domain/room-id.ts";
+import type { RoomProof } from "../../src/domain/session.ts";
 import { limits } from "../../src/protocol.ts";
 import { acceptanceAfter, accepts, defaultWishes } from "../../src/domain/ticket.ts";
 import { createDimensions, type Want } from "../../src/domain/facts.ts";
@@ -26,6 +28,7 @@ const schema = createWireSchema();
 const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
 const graceMs = 15_000;
+const callKeepMs = 60_000;
 const lobbies = ["main", "berlin"];
 const laneAfterMs = 8000;
 const dimensionsWithLanes = createDimensions({
@@ -40,6 +43,12 @@ interface Member {
   present: boolean;
   /** Since when it is not. */
   awaySince: number;
+  /** Until when its place is kept, where its partner has said that media flows. */
+  keptUntil: number | undefined;
+  /** The last proof of each room that it was sent, in the order of the rooms. */
+  proofs: Map<string, RoomProof>;
+  /** With which it waits for its partner, for a room that was lost. */
+  presented: RoomProof | undefined;
   asked: Required<
     Pick<Asked, "mode" | "interests" | "languages" | "autoRejoin" | "facts" | "wants">
   > & {
@@ -67,6 +76,8 @@ interface Model {
   ends: Map<string, number>;
   /** Room → when it has ended: not before the first time, nor after the second one. */
   ended: Map<string, [number, number]>;
+  /** Rooms that have ended by a word of one of the two, and not by a loss. */
+  closed: Set<string>;
   /** How many offers were left. */
   left: number;
   /** The descriptions of those that somebody was sent. */
@@ -185,6 +196,44 @@ function checkOffers(
   for (const member of firsts.keys()) member.standing = undefined;
 }
 
+/** The proof that comes with the beginning of a room, and with each state in one. */
+function proofIn(event: Told["event"]): RoomProof | undefined {
+  const sealed =
+    "proof" in event
+      ? event.proof
+      : "state" in event && "proof" in event.state && event.state.proof;
+  return sealed ? (JSON.parse(sealed) as RoomProof) : undefined;
+}
+
+/**
+ * A room that has ended exists again only where it was lost, for the same two, once both have presented its proof since and neither has taken that
+ * back, and never for two of whom one has blocked the other.
+ */
+function checkRestored(model: Model, roomId: string, names: string[]) {
+  expect({ roomId, names: names.toSorted() }).toEqual({
+    roomId,
+    names: [...(model.rooms.get(roomId)?.keys() ?? [])].sort(),
+  });
+  const members = model.members.filter(({ peer }) => names.includes(peer.name));
+  const presented = members.map((member) => member.presented?.roomId);
+  const isClosed = model.closed.has(roomId);
+  expect({ roomId, isClosed, presented }).toEqual({
+    roomId,
+    isClosed: false,
+    presented: [roomId, roomId],
+  });
+  const [one, other] = members as [Member, Member];
+  expect(hasBlocked(model, one, other)).toBe(false);
+  for (const member of members) member.presented = undefined;
+  model.ended.delete(roomId);
+  for (const name of names) model.ends.delete(key(roomId, name));
+}
+
+function hasBlocked({ avoids }: Model, { person: a }: Member, { person: b }: Member) {
+  const until = [key(a, b), key(b, a)].map((both) => avoids.get(both) ?? 0);
+  return Math.max(...until) === Number.POSITIVE_INFINITY;
+}
+
 /** Reads what everybody was told since, and holds every invariant. */
 async function audit(model: Model, world: World) {
   const now = world.system.elapsed();
@@ -210,7 +259,13 @@ async function audit(model: Model, world: World) {
         model.rooms.set(event.roomId, room);
         member.room = event.roomId;
       }
+      const proof = proofIn(event);
+      if (proof) {
+        member.proofs.delete(proof.roomId);
+        member.proofs.set(proof.roomId, proof);
+      }
       if (event.type === "partner-disconnected") {
+        if (event.reason !== "lost") model.closed.add(event.roomId);
         const told = key(event.roomId, peer.name);
         model.ends.set(told, (model.ends.get(told) ?? 0) + 1);
         expect({ told, times: model.ends.get(told) }).toEqual({ told, times: 1 });
@@ -245,11 +300,16 @@ async function audit(model: Model, world: World) {
     const absent = model.members.some(({ present, peer }) => !present && names.includes(peer.name));
     if (!absent) expect([...(told?.values() ?? [])].sort()).toEqual(["impolite", "polite"]);
   }
+  for (const [roomId, names] of inRoom)
+    if (model.ended.has(roomId)) checkRestored(model, roomId, names);
   for (const roomId of model.rooms.keys())
     if (!inRoom.has(roomId) && !model.ended.has(roomId))
       model.ended.set(roomId, [model.auditedAt, now]);
   for (const member of model.members)
-    if (!member.present && now >= member.awaySince + graceMs) askNoMore(model, member);
+    if (!member.present && now >= (member.keptUntil ?? member.awaySince + graceMs)) {
+      askNoMore(model, member);
+      member.presented = undefined;
+    }
   // Nobody is free while somebody else is whom it wants to meet again, and who wants that, too.
   const free = model.members.filter(
     ({ present, peer }) => present && ![...inRoom.values()].flat().includes(peer.name),
@@ -363,7 +423,9 @@ async function askAgain(model: Model, roomId: string | undefined, member: Member
   model.askedAgain.set(roomId, names);
   for (const { peer } of both ? [member, partner] : [member]) {
     const answer = await peer.again(roomId);
-    if (answer === "idle" || answer === "waiting" || answer === "paired") names.add(peer.name);
+    if (answer !== "idle" && answer !== "waiting" && answer !== "paired") continue;
+    names.add(peer.name);
+    (peer === member.peer ? member : partner).presented = undefined;
   }
 }
 
@@ -371,8 +433,63 @@ async function askAgain(model: Model, roomId: string | undefined, member: Member
 async function comeBack(member: Member, world: World, options?: { lastEventId: undefined }) {
   const awayMs = member.present ? 0 : world.system.elapsed() - member.awaySince;
   member.present = true;
+  member.keptUntil = undefined;
   await member.peer.comeBack(options);
-  if (awayMs >= retentionMsMin) await member.peer.join(member.asked);
+  if (awayMs < retentionMsMin) return;
+  // What the engine may remember no more is not asked of it.
+  member.proofs.clear();
+  await member.peer.join(member.asked);
+}
+
+/** Notes that the member ends its room by what it does, if that is what becomes of it. */
+async function closing(member: Member, model: Model, world: World, act: () => Promise<unknown>) {
+  const roomOfMember = async () => {
+    const standing = await world.engine.status(member.peer.caller);
+    return "roomId" in standing ? standing.roomId : undefined;
+  };
+  const before = await roomOfMember();
+  await act();
+  if (before !== undefined && (await roomOfMember()) !== before) model.closed.add(before);
+}
+
+/** A member says that media flows in a room of its own, by a proof of its own or its partner's, which is then worth nothing. */
+async function sayConnected(
+  member: Member,
+  model: Model,
+  world: World,
+  isStolen: boolean,
+  before: number,
+) {
+  const { engine, system } = world;
+  const roomId = [...member.proofs.keys()].at(-1 - before);
+  const partner = roomId === undefined ? undefined : partnerIn(model, roomId, member);
+  const proof = (isStolen ? partner : member)?.proofs.get(roomId ?? "");
+  const isExpired = ({ until }: RoomProof) => system.now() >= until;
+  if (roomId === undefined || !partner || !proof || isExpired(proof)) return;
+  const standing = await engine.status(member.peer.caller);
+  const roomIdOf = async ({ peer }: Member) => {
+    const its = await engine.status(peer.caller);
+    return "roomId" in its ? its.roomId : undefined;
+  };
+  const [own, its] = [await roomIdOf(member), await roomIdOf(partner)];
+  const answer = await engine.confirm(member.peer.caller, roomId, proof);
+  await system.settled();
+  const hasMedia = readRoomId(roomId).mode !== "text";
+  if (own !== undefined || isStolen || !hasMedia || model.closed.has(roomId)) {
+    // In a room no other one exists again; the one that it is in goes on.
+    expect(await engine.status(member.peer.caller)).toEqual(standing);
+    if (own === roomId && !isStolen && hasMedia && !partner.present)
+      partner.keptUntil = partner.awaySince + callKeepMs;
+    return;
+  }
+  if (!member.present) return expect(answer).toMatchObject({ reason: "not-subscribed" });
+  Object.assign(member, { presented: proof, standing: undefined });
+  askNoMore(model, member);
+  const { presented } = partner;
+  const isAwaited = presented?.roomId === roomId && its === undefined && !isExpired(presented);
+  const status = isAwaited && !hasBlocked(model, member, partner) ? "paired" : "idle";
+  expect({ roomId, answer }).toMatchObject({ roomId, answer: { status } });
+  if (status === "paired") expect(await roomIdOf(partner)).toBe(roomId);
 }
 
 /** A second stream that resumes from an earlier event: it is told all that came after that, in order, or `resync` and none of it. */
@@ -409,6 +526,85 @@ async function resumeBehind(peer: Peer, missed: number, { signaling, system }: W
   expect(again.map(({ id }) => id)).toEqual(ids);
   for (const { id, event } of again)
     if (known.has(id)) expect(event).toEqual(known.get(id) as never);
+}
+
+/** What whoever has said `connected` does before its partner says it. */
+const meanwhile = [
+  "nothing",
+  "nothing",
+  "join",
+  "skip",
+  "leave",
+  "ask again",
+  "block",
+  "drop",
+] as const;
+
+/**
+ * The partner in a room is away for longer than the grace, perhaps the member as well, and both say that media flows once they are there:
+ * the member first, perhaps from the lobby.
+ */
+async function loseAndRestore(
+  member: Member,
+  model: Model,
+  world: World,
+  { areBothAway, what }: { areBothAway: boolean; what: (typeof meanwhile)[number] },
+) {
+  const room = await roomOf(member, model, world);
+  if (!room) return;
+  const { roomId, partner } = room;
+  const away = areBothAway ? [member, partner] : [partner];
+  for (const one of away) await drop(one, world);
+  await world.advance(graceMs);
+  await audit(model, world);
+  for (const one of away) await comeBack(one, world);
+  if (!member.proofs.has(roomId) || [...member.proofs.keys()].at(-1) !== roomId) return;
+  await sayConnected(member, model, world, false, 0);
+  const { peer } = member;
+  if (what === "join") await join(member, member.asked, world);
+  else if (what === "skip") await skip(member, model, world);
+  else if (what === "leave") await leave(member, model, world);
+  else if (what === "ask again") await askAgain(model, roomId, member, false);
+  else if (what === "drop") await drop(member, world);
+  else if (what === "block") {
+    avoid(model, member, partner, Number.POSITIVE_INFINITY);
+    await world.signaling.block(peer.caller, roomId);
+    await world.advance(0);
+  }
+  if ([...partner.proofs.keys()].at(-1) === roomId)
+    await sayConnected(partner, model, world, false, 0);
+}
+
+async function drop(member: Member, world: World) {
+  if (member.present)
+    Object.assign(member, { awaySince: world.system.elapsed(), keptUntil: undefined });
+  Object.assign(member, { present: false, standing: undefined });
+  await member.peer.drop();
+}
+
+async function join(member: Member, asked: Member["asked"], world: World) {
+  const standing = await world.engine.status(member.peer.caller);
+  if (asked.mode !== member.asked.mode) member.standing = undefined;
+  const answer = await member.peer.join(asked);
+  if (answer === "waiting" || answer === "paired") member.presented = undefined;
+  const took = "status" in standing && standing.status !== "paired";
+  if (took && (answer === "waiting" || answer === "paired")) member.asked = asked;
+  // In a room only the lobby of the next one.
+  else if (answer === "paired") member.asked = { ...member.asked, lobby: asked.lobby };
+}
+
+async function skip(member: Member, model: Model, world: World) {
+  const room = await roomOf(member, model, world);
+  const now = world.system.elapsed();
+  if (room && member.present) avoid(model, member, room.partner, now + skipCooldownMs);
+  await closing(member, model, world, () => member.peer.skip(room?.roomId));
+  if (member.present) member.presented = undefined;
+}
+
+async function leave(member: Member, model: Model, world: World) {
+  askNoMore(model, member);
+  Object.assign(member, { standing: undefined, presented: undefined });
+  await closing(member, model, world, () => member.peer.leave());
 }
 
 /** What is stated and wanted, of few values, so that people meet. Both countries have the same bits. */
@@ -458,25 +654,12 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
       })
       .chain((asked) =>
         someone.map((who) =>
-          command(`join ${JSON.stringify(asked)}`, who, async (member, _, world) => {
-            const standing = await world.engine.status(member.peer.caller);
-            if (asked.mode !== member.asked.mode) member.standing = undefined;
-            const answer = await member.peer.join(asked);
-            const took = "status" in standing && standing.status !== "paired";
-            if (took && (answer === "waiting" || answer === "paired")) member.asked = asked;
-            // In a room only the lobby of the next one.
-            else if (answer === "paired") member.asked = { ...member.asked, lobby: asked.lobby };
-          }),
+          command(`join ${JSON.stringify(asked)}`, who, (member, _, world) =>
+            join(member, asked, world),
+          ),
         ),
       ),
-    someone.map((who) =>
-      command("skip", who, async (member, model, world) => {
-        const room = await roomOf(member, model, world);
-        const now = world.system.elapsed();
-        if (room && member.present) avoid(model, member, room.partner, now + skipCooldownMs);
-        await member.peer.skip(room?.roomId);
-      }),
-    ),
+    someone.map((who) => command("skip", who, skip)),
     someone.map((who) =>
       command("both skip at once", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
@@ -484,6 +667,7 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         const until = world.system.elapsed() + skipCooldownMs;
         // Whose skip ends the room is open; either way the two avoid each other.
         avoid(model, member, room.partner, until);
+        model.closed.add(room.roomId);
         await Promise.all([member.peer.skip(room.roomId), room.partner.peer.skip(room.roomId)]);
       }),
     ),
@@ -515,20 +699,36 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         }),
       ),
     ),
-    someone.map((who) =>
-      command("leave", who, (member, model) => {
-        askNoMore(model, member);
-        member.standing = undefined;
-        return member.peer.leave();
-      }),
+    // More often than others, as it takes both, after a loss.
+    ...[false, false, true].map((isStolen) =>
+      fc
+        .tuple(someone, fc.constantFrom(0, 0, 1, 2))
+        .map(([who, before]) =>
+          command(
+            `say connected in its room ${before} before, by ${isStolen ? "its partner's" : "its"} proof`,
+            who,
+            (member, model, world) => sayConnected(member, model, world, isStolen, before),
+          ),
+        ),
     ),
+    // The same in a few steps, as chance alone hardly ever finds them.
+    fc
+      .tuple(someone, fc.record({ areBothAway: fc.boolean(), what: fc.constantFrom(...meanwhile) }))
+      .map(([who, how]) =>
+        command(`be lost and say connected ${JSON.stringify(how)}`, who, (member, model, world) =>
+          loseAndRestore(member, model, world, how),
+        ),
+      ),
+    someone.map((who) => command("leave", who, leave)),
     someone.map((who) =>
       command("failed", who, async (member, model, world) => {
         const room = await roomOf(member, model, world);
         if (!room) return;
         const until = world.system.elapsed() + skipCooldownMs;
         avoid(model, member, room.partner, until);
-        await world.signaling.failed(member.peer.caller, room.roomId);
+        await closing(member, model, world, async () => {
+          await world.signaling.failed(member.peer.caller, room.roomId);
+        });
         await world.advance(0);
       }),
     ),
@@ -537,18 +737,13 @@ function commands(peers: number): fc.Arbitrary<Command>[] {
         const room = await roomOf(member, model, world);
         if (!room) return;
         avoid(model, member, room.partner, Number.POSITIVE_INFINITY);
-        await world.signaling.block(member.peer.caller, room.roomId);
+        await closing(member, model, world, async () => {
+          await world.signaling.block(member.peer.caller, room.roomId);
+        });
         await world.advance(0);
       }),
     ),
-    someone.map((who) =>
-      command("drop", who, async (member, _, world) => {
-        if (member.present) member.awaySince = world.system.elapsed();
-        member.present = false;
-        member.standing = undefined;
-        await member.peer.drop();
-      }),
-    ),
+    someone.map((who) => command("drop", who, (member, _, world) => drop(member, world))),
     someone.map((who) =>
       command("come back", who, async (member, _, world) => {
         if (!member.present) await comeBack(member, world);
@@ -597,6 +792,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
             skipCooldownMs,
             relaxAfterMs,
             graceMs,
+            callKeepMs,
             skipBurst: 0,
             dimensions: withLanes ? dimensionsWithLanes : dimensions,
             ...(withLanes && { laneAfterMs }),
@@ -609,6 +805,9 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
               person: accounts[index] ?? each,
               present: true,
               awaySince: 0,
+              keptUntil: undefined,
+              proofs: new Map(),
+              presented: undefined,
               asked: {
                 mode: "video",
                 interests: [],
@@ -630,6 +829,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
             rooms: new Map(),
             ends: new Map(),
             ended: new Map(),
+            closed: new Set(),
             left: 0,
             sent: new Set(),
             askedAgain: new Map(),
@@ -638,7 +838,7 @@ export function describeProperties(name: string, open: OpenEngine, runs: number)
           await fc.asyncModelRun(() => ({ model, real: world }), history);
           // Everybody goes; nothing stays behind.
           for (const { peer } of members) await peer.drop();
-          await world.advance(graceMs);
+          await world.advance(callKeepMs);
           expect(await world.engine.stats()).toEqual({
             online: 0,
             waiting: { video: 0, audio: 0, text: 0 },

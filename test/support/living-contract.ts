@@ -165,6 +165,14 @@ export function describeLivingCalls(name: string, open: OpenEngine) {
         expect(await off.statusOf(off.bob)).toBe("waiting");
       });
 
+      test("ends with the grace by the absent partner's own proof", async () => {
+        const { engine, alice, bob, proofs, present, pass, statusOf } = await call();
+        await engine.detach(alice.stream);
+        expect(await present(bob, proofs.alice)).toBe("paired");
+        await pass(graceMs);
+        expect(await statusOf(bob)).not.toBe("paired");
+      });
+
       test("is not kept past the time at which it must authenticate anew", async () => {
         const { engine, alice, bob, proofs, present, pass, statusOf } = await call();
         await engine.detach(alice.stream, 20_000);

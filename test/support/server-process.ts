@@ -9,6 +9,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly pid: number;
   /** Everything it has printed so far. */
   readonly output: string;
+  /** Resolves with its exit code once it has ended; 128 and the signal's number if a signal has ended it. */
+  readonly exited: Promise<number>;
   /** Asks it to leave (SIGTERM) and waits until it has. */
   stop(): Promise<void>;
   /** Ends it as a power cut would. */
@@ -107,6 +109,7 @@ export async function startServer(
       get output() {
         return output;
       },
+      exited: child.exited,
       stop,
       async kill() {
         child.kill("SIGKILL");

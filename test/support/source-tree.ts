@@ -11,12 +11,12 @@ const block = /(?<=\n## Files\n[\s\S]*?```\n)[\s\S]*?(?=```)/;
 const descriptionChars = 110;
 
 const blockComment = /^\/\*\*?([\s\S]*?)\*\//;
-const luaComment = /^((?:--.*\n)+)/;
+const lineComments = /^((?:(?:--|#).*\n)+)/;
 
 /** The first sentence of the comment that a file begins with. */
 function describe(text: string): string {
-  const comment = (blockComment.exec(text) ?? luaComment.exec(text))?.[1] ?? "";
-  const flat = comment.replace(/(^|\n)\s*(\*|--)? ?/g, " ").trim();
+  const comment = (blockComment.exec(text) ?? lineComments.exec(text))?.[1] ?? "";
+  const flat = comment.replace(/(^|\n)\s*(\*|--|#)? ?/g, " ").trim();
   const sentence = (/^.*?\.(?=\s|$)/.exec(flat)?.[0] ?? flat).replace(/\.$/, "");
   return sentence.length <= descriptionChars
     ? sentence
@@ -40,7 +40,7 @@ export async function sourceTree(): Promise<string> {
       shown.add(folder);
     }
     const name = `${"  ".repeat(folders.length)}${file.split("/").at(-1)}`;
-    const isText = /\.(ts|lua|css|html)$/.test(file);
+    const isText = /\.(ts|lua|css|html|yaml|service)$/.test(file);
     const description = isText ? describe(await Bun.file(join(root, "src", file)).text()) : "";
     lines.push(description === "" ? name : `${name.padEnd(30)}  ${description}`);
   }

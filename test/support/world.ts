@@ -23,6 +23,8 @@ export interface WorldOptions {
   open?: OpenEngine;
   skipCooldownMs?: number;
   graceMs?: number;
+  /** With it members are sent the proofs of their rooms, as JSON. Default: no calls are kept. */
+  callKeepMs?: number;
   relaxAfterMs?: number;
   /** With it the dimensions must have that of lanes. Default: no lanes. */
   laneAfterMs?: number;
@@ -109,6 +111,10 @@ export function createWorld(options: WorldOptions = {}): World {
     ...engineOptions,
     graceMs: options.graceMs ?? engineOptions.graceMs,
     skipCooldownMs: options.skipCooldownMs ?? engineOptions.skipCooldownMs,
+    ...(options.callKeepMs !== undefined && {
+      callKeepMs: options.callKeepMs,
+      seal: (proof) => JSON.stringify(proof),
+    }),
     skipping: { ...engineOptions.skipping, burst: options.skipBurst ?? 20 },
     relax: {
       languageAfterMs: relaxAfterMs / 2,

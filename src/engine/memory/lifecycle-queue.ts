@@ -36,9 +36,11 @@ export class LifecycleQueue {
     this.#delivery = new LifecycleDelivery({ defer: system.defer });
   }
 
-  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
+  /** See `Engine.onLifecycle`. */
+  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): () => number {
     this.#onLost = onLost;
     this.#delivery.listen(listener);
+    return () => this.#delivery.size;
   }
 
   decided(decision: Decision, verdict: Verdict): void {

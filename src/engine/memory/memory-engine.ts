@@ -102,8 +102,7 @@ class MemoryEngine implements Engine {
       this.#surroundings(),
     );
     // Another tab, or one that was away for too long: the streams before it end.
-    const replaced = isKnownEpoch ? [] : session.streams;
-    if (!isKnownEpoch) session.streams = [];
+    const replaced = isKnownEpoch ? [] : session.streams.splice(0);
     const streamId = String(++this.#streams);
     session.streams.push({ id: streamId, wake: request.wake });
     // Read before `session` is appended, so that no later event can push it out.
@@ -116,6 +115,7 @@ class MemoryEngine implements Engine {
       stream: new OpenedStream(session, streamId, log.epoch, after),
       missed,
       recovered,
+      isNew: after === 0,
       newlyWaiting,
     };
   }
@@ -337,8 +337,8 @@ class MemoryEngine implements Engine {
     return nextAt === undefined ? { newlyWaiting } : { newlyWaiting, nextAt };
   }
 
-  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
-    this.#lifecycle.listen(...listeners);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): () => number {
+    return this.#lifecycle.listen(...listeners);
   }
 
   close(): MaybePromise<void> {

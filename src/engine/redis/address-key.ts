@@ -4,6 +4,7 @@
  * (old; old, new; new, old; new) some node always knows one that it is kept under. Redis alone tells nobody an address.
  */
 import { createCipheriv, createDecipheriv, createHmac } from "node:crypto";
+import type { Node } from "./node.ts";
 
 const algorithm = "aes-256-gcm";
 const nonceBytes = 12;
@@ -11,22 +12,23 @@ const tagBytes = 16;
 const keyBytes = 32;
 
 export interface SharedAddressKeyOptions {
-  command: (...args: string[]) => Promise<unknown>;
-  at: string;
+  node: Pick<Node, "command" | "keys">;
   newId: () => string;
 }
 
 /**
  * Answers the key that is kept for these secrets, and keeps it for those it was not kept for yet.
  * @param known this node's key from before, if it has one: Redis may have lost its data.
- * @param redis runs Redis commands; `at` is the hash of encrypted keys; `newId` makes 128 unguessable bits in base64url.
- * @throws what `command` throws.
+ * @param newId makes 128 unguessable bits in base64url.
+ * @throws {RedisUnavailable}
  */
 export async function sharedAddressKey(
   known: Buffer | undefined,
   secrets: readonly string[],
-  { command, at, newId }: SharedAddressKeyOptions,
+  { node, newId }: SharedAddressKeyOptions,
 ): Promise<Buffer> {
+  const at = node.keys.addressKeys();
+  const command = (...args: string[]) => node.command(...args);
   const newBytes = (count: number) =>
     Buffer.concat([newId(), newId()].map((id) => Buffer.from(id, "base64url"))).subarray(0, count);
   const encrypt = (given: Buffer, secret: string) =>

@@ -4,9 +4,11 @@
  */
 import { ErrorReply } from "@redis/client";
 import type { System } from "../../system.ts";
+import type { RedisMeter } from "../redis-meter.ts";
 import { namedFault } from "./faults.ts";
 import { Link, type Connection } from "./link.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
+import { scriptNames } from "./scripts.ts";
 import { Locator } from "./locator.ts";
 
 /** Redis is unavailable, or has not answered in time: the command may have been executed or not. */
@@ -27,6 +29,7 @@ export interface RedisClientOptions {
   onConnected: () => void;
   /** The connection, or Redis itself, is not fit for use. */
   onUnavailable: (why: Error) => void;
+  meter?: RedisMeter | undefined;
 }
 
 export class RedisClient {
@@ -59,8 +62,14 @@ export class RedisClient {
 
   /** @throws {RedisUnavailable} */
   command(...args: string[]): Promise<unknown> {
+    return this.#command(args);
+  }
+
+  #command(args: string[], script?: string): Promise<unknown> {
     const { connection } = this.#commands;
-    return connection ? this.#inTime(connection.sendCommand(args)) : Promise.reject(offline());
+    if (connection) return this.#inTime(connection.sendCommand(args), script);
+    this.#options.meter?.failed();
+    return Promise.reject(offline());
   }
 
   /** Runs a script, whose only declared key is the one that never exists: see `absentKey` in keys.ts. @throws {RedisUnavailable} */
@@ -69,11 +78,12 @@ export class RedisClient {
     args: readonly string[],
   ): Promise<unknown> {
     const { absentKey } = this.#options;
+    const name = scriptNames[sha1];
     try {
-      return await this.command("EVALSHA", sha1, "1", absentKey, ...args);
+      return await this.#command(["EVALSHA", sha1, "1", absentKey, ...args], name);
     } catch (error) {
       if (!String(error).includes("NOSCRIPT")) throw error;
-      return await this.command("EVAL", text, "1", absentKey, ...args);
+      return await this.#command(["EVAL", text, "1", absentKey, ...args], name);
     }
   }
 
@@ -120,13 +130,14 @@ export class RedisClient {
   }
 
   #openCommands(): Link {
-    const { tls, timeoutMs, clock, onConnected, onUnavailable } = this.#options;
+    const { tls, timeoutMs, clock, onConnected, onUnavailable, meter } = this.#options;
     return new Link({
       locate: () => this.#locator.locate(),
       tls,
       timeoutMs,
       clock,
       onReady: () => {
+        if (this.#connections > 0) meter?.reconnected();
         this.#connections += 1;
         onConnected();
       },
@@ -164,10 +175,19 @@ export class RedisClient {
     await connection.sSubscribe(channel, this.#onMessage);
   }
 
-  #inTime<T>(answer: Promise<T>): Promise<T> {
-    const { clock, timeoutMs, onUnavailable } = this.#options;
+  #inTime<T>(answer: Promise<T>, script?: string): Promise<T> {
+    const { clock, timeoutMs, onUnavailable, meter } = this.#options;
+    const begunAt = clock.elapsed();
+    let isLate = false;
+    const measure = (hasFailed: boolean) => {
+      if (isLate || !meter) return;
+      meter.answered(clock.elapsed() - begunAt, script);
+      if (hasFailed) meter.failed();
+    };
     return new Promise((resolve, reject) => {
       const cancel = clock.schedule(timeoutMs, () => {
+        measure(true);
+        isLate = true;
         const late = new RedisUnavailable("no answer in time");
         reject(late);
         onUnavailable(late);
@@ -175,10 +195,13 @@ export class RedisClient {
       answer.then(
         (value) => {
           cancel();
+          measure(false);
           resolve(value);
         },
         (error: Error) => {
           cancel();
+          // That Redis does not know a script yet is part of running it.
+          measure(!error.message.startsWith("NOSCRIPT"));
           const isReply = error instanceof ErrorReply;
           if (isReply && !namedFault(error.message)) return reject(error);
           const unavailable = new RedisUnavailable(error.message);

@@ -40,6 +40,8 @@ export class LifecycleReader {
   readonly #known = new Map<string, LifecycleEvent>();
   readonly #told = new Set<string>();
   #onLost: (events: number) => void = () => {};
+  /** Events that were in the stream when it was read last. */
+  #stored = 0;
   /** The last one that was read. */
   #after = "";
   /** Until when this node has the lock for certain, by the monotonic clock. */
@@ -58,12 +60,17 @@ export class LifecycleReader {
     this.#delivery = new LifecycleDelivery({ defer, mayBegin: () => elapsed() < this.#leaseUntil });
   }
 
-  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): void {
-    if (this.#parts.wanted.length === 0) return;
+  /** See `Engine.onLifecycle`: all that is in the stream waits for the node with the lock, as it was when that read last. */
+  listen(listener: LifecycleListener, onLost: (events: number) => void = () => {}): () => number {
+    if (this.#parts.wanted.length === 0) return () => 0;
     this.#onLost = onLost;
     this.#listener = listener;
     this.#delivery.listen((event) => this.#held.tell(event, listener));
     this.#wakeSoon();
+    return () => {
+      if (this.#parts.clock.elapsed() >= this.#leaseUntil) return this.#delivery.size;
+      return Math.max(0, this.#stored - this.#told.size);
+    };
   }
 
   /** This node has appended events. */
@@ -156,7 +163,8 @@ export class LifecycleReader {
       this.#holder = reply[1];
       return this.#drop();
     }
-    const [how, entries, lost, untold] = reply;
+    const [how, entries, lost, untold, stored] = reply;
+    this.#stored = stored;
     this.#holder = undefined;
     // Another node may have told those that wait here, and others that were read before.
     if (how === "taken") this.#drop();

@@ -32,16 +32,14 @@ import { Moves } from "./moves.ts";
 import { RedisOperatorView } from "./operator-view.ts";
 import { Openings } from "./openings.ts";
 import { Reporting } from "./reporting.ts";
-import type { RedisOptions } from "./redis-options.ts";
+import { defaultLeaseMs, type RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
+import { SharedLoads } from "./shared-loads.ts";
 import { createSharedMarks } from "./shared-marks.ts";
 import { SocketCounts, type SharedAddresses } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
-
-/** See `RedisOptions.leaseMs`. */
-const defaultLeaseMs = 6000;
 
 /** @param system its `id` must be unguessable: it makes the key of address hashes. */
 export function createRedisEngine(
@@ -56,6 +54,7 @@ export class RedisEngine implements Engine {
   readonly addresses: SharedAddresses;
   readonly marks: Marks;
   readonly operator: RedisOperatorView;
+  readonly loads: SharedLoads;
   readonly #redis: RedisOptions;
   readonly #shards: readonly Shard[];
   readonly #site: Shard;
@@ -84,6 +83,7 @@ export class RedisEngine implements Engine {
       shard.notifier.listen((at) => this.#notifier.notify(this.#bySiteClock(shard, at)));
     const shards = this.#shards;
     this.operator = new RedisOperatorView(shards, site);
+    this.loads = new SharedLoads(redis.name ?? "", shards, site, (id, verb) => this.#at(id, verb));
     this.#openings = new Openings({ shards, openAbove, closeBelow });
     this.#moves = new Moves({ shards, openings: this.#openings, options, seekAfterMs });
     this.#suspensions = new Suspensions({
@@ -113,11 +113,7 @@ export class RedisEngine implements Engine {
       key: () => site.node.keys.sockets(site.node.id),
       lifeMs: 10 * (redis.leaseMs ?? defaultLeaseMs),
     });
-    this.marks = createSharedMarks({
-      command: (...args) => site.node.command(...args),
-      keyOf: (name) => site.node.keys.mark(name),
-      answering: (task) => site.transactor.answering(task),
-    });
+    this.marks = createSharedMarks(site);
     this.addresses = {
       key: () => this.#addressKey,
       admit: (...args) => this.#sockets.admit(...args),
@@ -132,8 +128,12 @@ export class RedisEngine implements Engine {
       tls: redis.tls,
       prefix: redis.prefix ?? defaultPrefix,
       about: redis.about ?? "",
+      // It is there by the first heartbeat.
+      load: () => (shard === 0 ? this.loads.text() : ""),
+      onLoads: (loads) => this.loads.take(loads),
       leaseMs: redis.leaseMs ?? defaultLeaseMs,
       timeoutMs: redis.timeoutMs ?? 800,
+      meter: redis.meter,
       clock: redis.clock,
       now: redis.deadlineClock,
       options,
@@ -144,9 +144,7 @@ export class RedisEngine implements Engine {
       onMetAgain: (room) => this.#onMetAgain(room),
       onUntold: (entries) => this.#suspensions.tell(entries),
       onUnavailable: (fault) => redis.onUnavailable?.(fault, shard),
-      onActivating: async () => {
-        if (shard === 0) await this.#openSite(system);
-      },
+      onActivating: () => (shard === 0 ? this.#openSite(system) : Promise.resolve()),
       onAvailable: (how) => {
         redis.onAvailable?.(how, shard);
         if (shard !== 0) return;
@@ -169,12 +167,8 @@ export class RedisEngine implements Engine {
     await this.#openings.read();
     const { secrets = [] } = this.#redis;
     if (secrets.length === 0) return;
-    const { node } = this.#site;
-    this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, {
-      command: (...args) => node.command(...args),
-      at: node.keys.addressKeys(),
-      newId: () => system.id(),
-    });
+    const keeping = { node: this.#site.node, newId: () => system.id() };
+    this.#addressKey = await sharedAddressKey(this.#addressKey, secrets, keeping);
   }
 
   /** Resolves when Redis is available for the first time. */
@@ -256,10 +250,8 @@ export class RedisEngine implements Engine {
     return this.#at(caller.sessionId, (shard) => shard.media(caller, roomId, media));
   }
 
-  confirm(
-    ...[caller, roomId, proof]: Parameters<Engine["confirm"]>
-  ): ReturnType<Engine["confirm"]> {
-    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, roomId, proof));
+  confirm(...[caller, ...asked]: Parameters<Engine["confirm"]>): ReturnType<Engine["confirm"]> {
+    return this.#at(caller.sessionId, (shard) => shard.confirm(caller, ...asked));
   }
 
   end(caller: Caller, request: EndRequest): ReturnType<Engine["end"]> {
@@ -352,7 +344,12 @@ export class RedisEngine implements Engine {
 
   /** Whether at least one part of the lobby is available, and the suspensions were read once. */
   available(): boolean {
-    return this.#suspensions.isKnown && this.#shards.some(({ node }) => node.available);
+    return this.#suspensions.isKnown && this.shardsAvailable().includes(true);
+  }
+
+  /** Whether each part is available. */
+  shardsAvailable(): boolean[] {
+    return this.#shards.map(({ node }) => node.available);
   }
 
   /** The same on all nodes. */
@@ -377,8 +374,9 @@ export class RedisEngine implements Engine {
     this.#onMetAgain = listener;
   }
 
-  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): void {
-    for (const { lifecycle } of this.#shards) lifecycle.listen(...listeners);
+  onLifecycle(...listeners: Parameters<Engine["onLifecycle"]>): () => number {
+    const waiting = this.#shards.map(({ lifecycle }) => lifecycle.listen(...listeners));
+    return () => waiting.reduce((sum, count) => sum + count(), 0);
   }
 
   async sweep(): Promise<{ newlyWaiting: string[]; nextAt?: number }> {

@@ -1,7 +1,11 @@
 /** What the engine in Redis is made with besides what every engine is. */
 import type { System } from "../../system.ts";
+import type { RedisMeter } from "../redis-meter.ts";
 import type { RedisFault } from "./faults.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
+
+/** See `RedisOptions.leaseMs`. */
+export const defaultLeaseMs = 6000;
 
 export interface RedisOptions {
   /** Where each shard of the lobby is; shards can be added at the end. */
@@ -11,6 +15,8 @@ export interface RedisOptions {
   prefix?: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
   about?: string;
+  /** What the other nodes call it. Default: nothing. */
+  name?: string;
   /** Those of session tokens; the key of address hashes is stored under each of them. Without any there is none. */
   secrets?: readonly string[];
   /** How long a node is considered alive without a heartbeat (milliseconds). Default: 6000. */
@@ -32,6 +38,8 @@ export interface RedisOptions {
   seekAfterMs?: number;
   /** Real time, for leases and connections. */
   clock: Pick<System, "schedule" | "defer" | "random" | "now" | "elapsed">;
+  /** Is told what becomes of the commands to all shards. */
+  meter?: RedisMeter | undefined;
   /** A shard is available again, or for the first time. */
   onAvailable?: (how: string, shard: number) => void;
   /** It is unavailable; called again when the reason changes. */

@@ -146,6 +146,7 @@ export type LifecycleRead =
       events: [id: string, fields: string[]][],
       lost: number,
       untoldVerdicts: string[],
+      stored: number,
     ];
 
 export const scripts = {
@@ -230,8 +231,9 @@ export const scripts = {
   >("no-writes")(["session"], [persons, exportSession].join("\n")),
   findSignal: defineScript<number>("no-writes")(["session", "mutation", "room"], findSignal),
   heartbeat: defineScript<
-    [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
-  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+    | [gone: [node: string, lastHeartbeat: string][], loads: Pairs, firstDue?: string]
+    | ["layout", string]
+  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about", "load"], heartbeat),
   keepDecisions: defineScript<0 | 1>()(
     ["entry", "json", "max", "cases_max", "keep_ms", "kept_since", "cases_since"],
     keepDecisions,
@@ -260,3 +262,8 @@ export const scripts = {
   setOpenShards: defineScript<number>()(["before", "after"], setOpenShards),
   tellVerdict: defineScript<0 | 1>()(["max", "entry"], [tell, tellVerdict].join("\n")),
 };
+
+/** The name of each script in metrics, by what Redis knows it by. */
+export const scriptNames: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(scripts).map(([name, { sha1 }]) => [sha1, name]),
+);

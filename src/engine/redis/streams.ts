@@ -73,6 +73,7 @@ export class RedisStreams {
             stream: { sessionId, generation, streamId, epoch, after },
             missed: readEntries(position?.offset ?? 0, entries),
             recovered,
+            isNew: attaching.isNewLog,
           };
         },
       );

@@ -18,6 +18,10 @@ const node = z.object({
 const overview = z.object({
   at: epochMs,
   node,
+  nodes: z
+    .array(z.object({ name: z.string(), peers: z.number(), draining: z.boolean() }))
+    .exactOptional()
+    .meta({ description: "how many peers each node has; only with Redis" }),
   all: stats,
   lobbies: z.array(stats.extend({ name: z.string() })),
   moreLobbies: z.number(),

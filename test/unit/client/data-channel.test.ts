@@ -70,6 +70,16 @@ describe("a message of the application", () => {
     expect(sender.send({ type: "data", data: 1 })).toBe(true);
   });
 
+  test("that the browser refuses to send is not sent, and nothing is thrown: the partner's description says how large a message may be", async () => {
+    const { sender, mine } = await ends();
+    mine.send = () => {
+      throw new TypeError("larger than max-message-size");
+    };
+    expect(sender.send({ type: "data", data: 1 })).toBe(false);
+    expect(sender.send({ type: "chat", text: "hello" })).toBe(false);
+    expect(sender.send({ type: "typing", typing: true })).toBe(false);
+  });
+
   test("of many is bounded, arrives if `send` said so, and takes nothing of the chat", async () => {
     const { sender, receiver, values, texts } = await ends();
     let accepted = 0;

@@ -157,11 +157,62 @@ describe("a processor", () => {
     const opening = camera.open();
     await settle();
     await camera.flip();
+    expect(await opening).toMatchObject({ error: { kind: "superseded" } });
     const late = new FakeTrack("video", "late");
     resolve(asTrack(late));
-    expect(await opening).toMatchObject({ error: { kind: "superseded" } });
+    await settle();
     expect(late.readyState).toBe("ended");
     expect(seen()).toEqual(["mic", "blurred usb"]);
+  });
+
+  test("that is replaced or taken away while the camera opens leaves the camera open, and `open` says so", async () => {
+    const { camera, seen, blur } = stage();
+    const hang = () => new Promise<MediaStreamTrack>(() => {});
+    await camera.process(hang);
+    const opening = camera.open();
+    await settle();
+    await camera.process(blur);
+    expect(await opening).toEqual({ ok: true, stream: camera.stream as MediaStream });
+    expect(seen()).toEqual(["mic", "blurred front"]);
+    camera.close();
+    await camera.process(hang);
+    const again = camera.open();
+    await settle();
+    await camera.process(undefined);
+    expect(await again).toEqual({ ok: true, stream: camera.stream as MediaStream });
+    expect(seen()).toEqual(["front", "mic"]);
+  });
+
+  test("is not waited for once the opening is aborted, and the camera is closed if it was", async () => {
+    const { camera, open } = stage();
+    await camera.process(() => new Promise(() => {}));
+    const [first, second] = [new AbortController(), new AbortController()];
+    const openings = [first, second].map(({ signal }) => camera.open({}, { signal }));
+    await settle();
+    expect(open.map(({ readyState }) => readyState)).toEqual(["live", "live"]);
+    first.abort("changed my mind");
+    expect(await openings[0]).toMatchObject({
+      ok: false,
+      error: { kind: "aborted", cause: "changed my mind" },
+    });
+    // Somebody still waits for it.
+    expect(open.map(({ readyState }) => readyState)).toEqual(["live", "live"]);
+    second.abort();
+    expect(await openings[1]).toMatchObject({ error: { kind: "aborted" } });
+    expect(open.map(({ readyState }) => readyState)).toEqual(["ended", "ended"]);
+    expect(camera.stream).toBeUndefined();
+  });
+
+  test("of a camera that was open leaves it open when the next opening is aborted", async () => {
+    const { camera, open } = stage();
+    await camera.open();
+    void camera.process(() => new Promise(() => {}));
+    const aborting = new AbortController();
+    const opening = camera.open({}, { signal: aborting.signal });
+    await settle();
+    aborting.abort();
+    expect(await opening).toMatchObject({ error: { kind: "aborted" } });
+    expect(open.filter(({ readyState }) => readyState === "live")).toHaveLength(2);
   });
 
   test("whose track ends by itself shows no picture, and is named", async () => {

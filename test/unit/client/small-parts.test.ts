@@ -124,6 +124,31 @@ describe("an emitter", () => {
     expect((await reader.next()).done).toBe(true);
   });
 
+  test("calls a listener with later values only, also one that a listener adds", () => {
+    const emitter = createEmitter<number>();
+    const received: number[] = [];
+    let stop = () => {};
+    const again = (value: number) => {
+      received.push(value);
+      if (received.length > 10) return;
+      stop();
+      stop = emitter.subscribe(again);
+    };
+    stop = emitter.subscribe(again);
+    emitter.emit(1);
+    emitter.emit(2);
+    expect(received).toEqual([1, 2]);
+  });
+
+  test("calls no listener that another one has removed", () => {
+    const emitter = createEmitter<number>();
+    const received: number[] = [];
+    emitter.subscribe(() => stop());
+    const stop = emitter.subscribe((value) => received.push(value));
+    emitter.emit(1);
+    expect(received).toEqual([]);
+  });
+
   test("continues when one listener throws", () => {
     const emitter = createEmitter<number>();
     const received: number[] = [];

@@ -2,6 +2,7 @@
 import { expect, test } from "bun:test";
 import { createLobbyLabels } from "../../../src/observe/lobby-labels.ts";
 import { createMetrics } from "../../../src/observe/metrics.ts";
+import { createVirtualSystem } from "../../support/virtual-system.ts";
 
 const statsWith = (online: number) => ({
   online,
@@ -32,15 +33,17 @@ test("those that come after the first hundred have one label together, and each 
 test("lobbies that share a label are counted together, at each scrape anew", async () => {
   const lobbies = new Map(Array.from({ length: 150 }, (_, n) => [`lobby ${n}`, statsWith(2)]));
   const metrics = createMetrics({
-    stats: async () => ({ ...statsWith(301), lobbies }),
+    engine: { stats: async () => ({ ...statsWith(301), lobbies }), suspensions: () => [] },
     lobbies: ["main"],
+    schedule: createVirtualSystem().schedule,
+    build: { version: "1.2.3", bun: "1.4.5" },
   });
   for (const left of [50, 49]) {
     const lines = (await metrics.render()).split("\n");
-    const online = lines.filter((line) => /^peer_stream_peers_online[ {]/.test(line));
+    const online = lines.filter((line) => /^peer_stream_site_peers_online[ {]/.test(line));
     expect(online).toHaveLength(102);
-    expect(online[0]).toBe(`peer_stream_peers_online ${301 - 300 + 2 * (50 - left)}`);
-    expect(online.at(-1)).toBe(`peer_stream_peers_online{lobby="other"} ${2 * left}`);
+    expect(online[0]).toBe(`peer_stream_site_peers_online ${301 - 300 + 2 * (50 - left)}`);
+    expect(online.at(-1)).toBe(`peer_stream_site_peers_online{lobby="other"} ${2 * left}`);
     lobbies.delete("lobby 149");
   }
 });
