@@ -1,12 +1,13 @@
 /**
  * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`, `dist/app-router`,
- * `dist/observe` and `dist/transcripts`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
+ * `dist/observe`, `dist/schema` and `dist/transcripts`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
  * exports and what both have in common, such as the version.
  */
 import { chmod, cp, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import manifest from "../package.json";
 import clientManifest from "./client/package.json";
+import { createWireDocuments } from "./rpc/wire/documents.ts";
 
 const root = join(import.meta.dir, "..");
 const source = join(root, "src");
@@ -43,6 +44,7 @@ await copyDeclarations(serverEntries, join(dist, "types"));
 await removeContext();
 await copyDeclarations([router], join(dist, "app-router"));
 await Bun.write(join(dist, "app-router/index.js"), "export {};\n");
+await writeWireDocuments();
 await copyDeclarations(clientEntries, join(client, "types"));
 await writeClientManifest();
 await rm(emitted, { recursive: true });
@@ -148,6 +150,13 @@ async function copyDeclarations(entries: readonly string[], folder: string): Pro
     // TypeScript takes `./x.ts` in a declaration for a source, which is not published.
     await Bun.write(join(folder, `${path}.d.ts`), text.replaceAll(relative, "$1.js"));
   }
+}
+
+/** For authors of clients: of any site, whatever it declares. */
+async function writeWireDocuments(): Promise<void> {
+  const documents = createWireDocuments({ release: manifest.version });
+  for (const [name, document] of Object.entries(documents))
+    await Bun.write(join(dist, "schema", name), `${JSON.stringify(document, null, 2)}\n`);
 }
 
 async function writeClientManifest(): Promise<void> {

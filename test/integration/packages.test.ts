@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -349,6 +349,10 @@ describe("the command", () => {
       try {
         const command = [join(PATH, runner), "peer-stream"];
         await using server = await startServer({ PATH }, { command, cwd: project.folder });
+        const described = await fetch(`${server.origin}/schema/openapi.json`);
+        expect(await described.json()).toEqual(
+          await Bun.file(join(installed("peer-stream"), "dist/schema/openapi.json")).json(),
+        );
         const page = await (await fetch(server.origin)).text();
         const [, script = ""] = /<script[^>]* src="([^"]+)"/.exec(page) ?? [];
         const code = await (await fetch(new URL(script, server.origin))).text();
