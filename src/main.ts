@@ -6,15 +6,15 @@ import { openPeerStream } from "./app/create-peer-stream.ts";
 import { openNotifySocket } from "./app/notify-socket.ts";
 import type { HostedConfig } from "./app/options.ts";
 import { endingSignals, Shutdown } from "./app/shutdown.ts";
-import { toStandardOutput } from "./app/standard-output.ts";
 import { superviseBy, watchdogMsOf, type Supervision } from "./app/supervision.ts";
+import { toStandardOutput } from "./app/standard-output.ts";
 import { watchWrappers } from "./app/wrappers.ts";
-import { misspeltVariables, readConfig } from "./config.ts";
-import { readFactsFile } from "./facts-config.ts";
+import { readProgram } from "./config-files.ts";
+import { warningsOf } from "./config-warnings.ts";
 import { createPage } from "./http/page.ts";
 import { changeLogLevel, nextLogLevel } from "./observe/log-level.ts";
 import { createLog, type Log } from "./observe/log.ts";
-import { createSystem, type System } from "./system.ts";
+import { createSystem, ignoresHangup, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
 
@@ -31,24 +31,22 @@ All settings are environment variables; .env.example describes each.
 `;
 
 answerArguments(process.argv.slice(2));
-const config = readConfig(process.env);
-const factsFile = process.env["FACTS_FILE"]?.trim() ?? "";
-const declared = factsFile === "" ? undefined : readFactsFile(factsFile);
-if ("problems" in config || declared?.problems) {
-  const problems = [
-    ...("problems" in config ? config.problems : []),
-    ...(declared?.problems ?? []).map((problem) => `FACTS_FILE: ${problem}`),
-  ];
-  fail(`the environment has problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+const read = readProgram(process.env);
+const warnings = warningsOf(process.env);
+if ("problems" in read) {
+  // One of them may be the reason of a problem.
+  const lines = [...read.problems, ...warnings].map((line) => `  ${line}`);
+  fail(`the environment has problems:\n${lines.join("\n")}`);
 }
+const config: HostedConfig = { ...read.config, facts: read.facts };
 const system = createSystem();
 /** Whoever reads slowly has this time for the last lines (milliseconds). */
 const lastLinesMs = 1000;
 const lines = toStandardOutput(system);
 const log = createLog(config.logLevel, lines);
-for (const misspelt of misspeltVariables(process.env)) log.warn(misspelt);
+for (const warning of warnings) log.warn(warning);
 try {
-  await run({ ...config, facts: declared?.facts }, system, log);
+  await run(config, system, log);
 } catch (error) {
   fail(String(error));
 }
@@ -57,7 +55,9 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
   let unposted = () => 0;
   const shutdown = new Shutdown({ system, log, drainMs: config.drainMs, exit });
   // Before anything else: as the first process of a container a signal without a listener is ignored.
-  for (const signal of endingSignals) process.on(signal, () => shutdown.signalled(signal));
+  for (const signal of endingSignals)
+    if (signal !== "SIGHUP" || !ignoresHangup())
+      process.on(signal, () => shutdown.signalled(signal));
   process.on("SIGUSR2", () =>
     changeLogLevel(log, nextLogLevel(log.level, config.logLevel), "SIGUSR2"),
   );

@@ -1,6 +1,6 @@
 /** The variables about traces, under the names that OpenTelemetry gives them → where spans are sent, and of how many rooms. */
 import { z } from "zod";
-import { integer } from "./config-values.ts";
+import { confidential, integer } from "./config-values.ts";
 
 export interface TraceConfig {
   /** Of OTLP over HTTP, with the path for traces. */
@@ -50,7 +50,7 @@ export const traceVariables = {
   OTEL_EXPORTER_OTLP_ENDPOINT: z
     .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
     .optional(),
-  OTEL_EXPORTER_OTLP_HEADERS: headers.optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: confidential(headers.optional()),
   OTEL_SERVICE_NAME: z.string().min(1).default("peer-stream"),
   OTEL_TRACES_SAMPLER: z.enum(samplers).default("parentbased_always_on"),
   OTEL_TRACES_SAMPLER_ARG: z

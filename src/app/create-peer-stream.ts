@@ -123,6 +123,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     return { kind: "address", id: hashOfAddress(whom.address) };
   };
   const served = [
+    ...(config.servesSchema ? ["/schema/*"] : []),
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
     ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
@@ -202,9 +203,8 @@ export interface OpenedPeerStream {
   close: () => Promise<void>;
 }
 
-/** Opens the engine that a configuration asks for, and builds everything on it. */
+/** Opens the engine that a configuration asks for, and builds everything on it. What that logs may be caused by strangers. */
 export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPeerStream {
-  // All that is logged from here on may be caused by strangers.
   const log = createSparingLog(given.log, given.system.elapsed);
   const parts = { ...given, log };
   const { system, policy, admit, lane, page } = parts;
@@ -213,8 +213,9 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
-  const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses, redisMetrics } = openEngine(config, opening);
+  const nodeName = `${hostname()}:${process.pid}`;
+  const opening = { system, log, nodeName, lifecycle, onFatal, secrets };
+  const { engine, marks, loads, addresses, redisMetrics } = openEngine(config, opening);
   const webhook = reportWebhookOf(config, parts, {
     posted: (outcome) => metrics.posted(outcome),
     postFailed: (because) => metrics.postFailed(because),
@@ -223,7 +224,6 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
-  const nodeName = `${hostname()}:${process.pid}`;
   const traces = openTraces(config, nodeName, {
     system,
     warnRarely,
@@ -241,6 +241,7 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     sessionSecrets: secrets,
     nodeName,
     redisMetrics,
+    loads,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");

@@ -9,9 +9,6 @@ import type { Failure } from "../trpc-ws/options.ts";
 /** Over HTTP a failure has no context. */
 type FailedCall = Pick<Failure, "error" | "path"> & Partial<Pick<Failure<Context>, "ctx">>;
 
-/** The calls by which a peer looks for a partner. */
-const joins: ReadonlySet<string> = new Set(["join", "skip", "again"]);
-
 /** Refusals are counted, and logged at `debug`; bugs are logged with their stack. */
 export function createOnError({
   metrics,
@@ -24,7 +21,7 @@ export function createOnError({
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
-      if (path !== undefined && joins.has(path)) metrics.joinRefused(reason);
+      metrics.joinRefused(path, reason);
       const sessionId = ctx?.connection.caller?.sessionId;
       const sessions = sessionId === undefined ? {} : { sessions: [shortId(sessionId)] };
       log.debug("refused", { reason, path, ...sessions });

@@ -1,30 +1,43 @@
-/** What the console tells of this process. */
+/** What the console tells of this process, and of the other nodes. */
+import type { NodeLoads } from "../engine/node-loads.ts";
 import type { Log } from "../observe/log.ts";
-import type { NodeState } from "../rpc/admin.ts";
+import type { AdminContext } from "../rpc/admin.ts";
 import type { System } from "../system.ts";
 
-export const packageVersion = () => (require("../../package.json") as { version: string }).version;
-
 export interface NodeStateParts {
-  nodeName?: string;
+  nodeName?: string | undefined;
   isDraining: () => boolean;
   log: Pick<Log, "level">;
+  loads?: NodeLoads | undefined;
   system: Pick<System, "elapsed">;
 }
+
+/** Of this package. */
+export const packageVersion = () => (require("../../package.json") as { version: string }).version;
 
 /** The process begins now. */
 export function nodeStateOf({
   nodeName = "this node",
   isDraining,
+  loads,
   log,
   system: { elapsed },
-}: NodeStateParts): () => NodeState {
+}: NodeStateParts): Pick<AdminContext, "node" | "nodes"> {
   const begunAt = elapsed();
-  return () => ({
-    name: nodeName,
-    version: packageVersion(),
-    draining: isDraining(),
-    uptimeMs: Math.round(elapsed() - begunAt),
-    logLevel: log.level,
-  });
+  return {
+    node: () => ({
+      name: nodeName,
+      version: packageVersion(),
+      draining: isDraining(),
+      uptimeMs: Math.round(elapsed() - begunAt),
+      ...(log.level && { logLevel: log.level }),
+    }),
+    nodes() {
+      const known = loads?.list();
+      return (
+        known &&
+        [known.own, ...known.others].map(({ name, peers, draining }) => ({ name, peers, draining }))
+      );
+    },
+  };
 }

@@ -7,7 +7,8 @@ const answerMs = 5000;
 /** Whether the receiver accepts OTLP over HTTP as JSON. */
 export async function checkTraces(traces: TraceConfig | undefined): Promise<Finding[]> {
   if (!traces) return [];
-  const name = "OTEL_EXPORTER_OTLP_ENDPOINT";
+  const { host, pathname } = new URL(traces.url);
+  const name = `OTEL_EXPORTER_OTLP_ENDPOINT at ${host}`;
   try {
     const response = await fetch(traces.url, {
       method: "POST",
@@ -18,7 +19,7 @@ export async function checkTraces(traces: TraceConfig | undefined): Promise<Find
     if (response.ok) return [ok(`${name} takes traces`)];
     return [
       fail(
-        `${name} answers ${response.status} at ${new URL(traces.url).pathname}`,
+        `${name} answers ${response.status} at ${pathname}`,
         "it must be the base URL of OTLP over HTTP (port 4318 of a collector); OTEL_EXPORTER_OTLP_HEADERS has what it asks for",
       ),
     ];

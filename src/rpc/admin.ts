@@ -20,7 +20,7 @@ export interface NodeState {
   draining: boolean;
   uptimeMs: number;
   /** What it logs; absent where a host has given a log of its own. */
-  logLevel?: LogLevel | undefined;
+  logLevel?: LogLevel;
 }
 
 export interface AdminContext {
@@ -39,6 +39,8 @@ export interface AdminContext {
   node: () => NodeState;
   /** Changes what this process logs. `undefined` if it can't; else what it logged before. */
   setLogLevel: (level: LogLevel) => LogLevel | undefined;
+  /** Each node and its peers; `undefined` where there is only one, or while they can't be known. */
+  nodes: () => { name: string; peers: number; draining: boolean }[] | undefined;
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
   /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
@@ -88,7 +90,7 @@ const lobbiesMax = 100;
 const foundMax = 20;
 
 export const adminRouter = t.router({
-  /** Who is online, waits and is in rooms, on all nodes; and the node that answers. */
+  /** Who is online, waits and is in rooms, on all nodes; the node that answers, and how many peers each has. */
   overview: t.procedure.query(async ({ ctx }) => {
     const site = unwrap(await ctx.signaling.siteStats());
     const { lobbies: _, ...all } = site;
@@ -98,6 +100,7 @@ export const adminRouter = t.router({
     return {
       at: ctx.now(),
       node: ctx.node(),
+      nodes: ctx.nodes(),
       all,
       lobbies: lobbies.slice(0, lobbiesMax),
       moreLobbies: Math.max(0, lobbies.length - lobbiesMax),
