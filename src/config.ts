@@ -29,6 +29,7 @@ import {
   readModerationConfig,
 } from "./moderation-config.ts";
 import { readSafetyConfig, safetyProblems, safetyVariables } from "./safety-config.ts";
+import { readTraceConfig, traceVariables } from "./trace-config.ts";
 import { readRedisConfig, redisProblems, redisVariables } from "./redis-config.ts";
 
 const proxies = z.string().transform((text, context) => {
@@ -174,6 +175,7 @@ const variables = z.object({
   ),
   MODERATION_SECRET: confidential(secret("it").optional()),
   ...eventsVariables(secret("it")),
+  ...traceVariables,
 });
 
 /** The burst for a rate: that of the default, or what a higher rate allows in two and a half seconds. */
@@ -310,6 +312,7 @@ const toConfig = (env: Environment) => ({
       ? undefined
       : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
   events: readEventsConfig(env),
+  traces: readTraceConfig(env),
   ...readSafetyConfig(env),
   rates: {
     signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },

@@ -14,18 +14,11 @@ import { checkAuth } from "./doctor/auth.ts";
 import { checkFacts } from "./doctor/facts.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./doctor/finding.ts";
 import { checkListening, checkOpenFiles } from "./doctor/process.ts";
-import {
-  checkEvidence,
-  checkPage,
-  checkPublicUrl,
-  checkTraces,
-  checkWebhook,
-} from "./doctor/reach.ts";
+import { checkEvidence, checkPage, checkPublicUrl, checkWebhook } from "./doctor/reach.ts";
 import { checkRedis } from "./doctor/redis.ts";
+import { checkTraces } from "./doctor/traces.ts";
 import { createSystem, openFilesLimit } from "./system.ts";
 
-/** Read by the SDK of OpenTelemetry, not by the configuration. */
-const tracesAt = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"]?.trim();
 const clockServer = { host: "pool.ntp.org", port: 123 };
 
 const read = readEnvironment(process.env);
@@ -63,7 +56,7 @@ async function examine(config: Config): Promise<Finding[]> {
     ["EVIDENCE_URL", () => checkEvidence(config.evidenceUrl, system)],
     ["RULES_URL", () => checkPage("RULES_URL", config.rules?.url, system)],
     ["APPEAL", () => checkPage("APPEAL", config.moderation.appeal, system)],
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", () => checkTraces(tracesAt, system)],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", () => checkTraces(config.traces)],
     ["the clock", () => checkClock(clockServer, system)],
   ];
   const looked = checks.map(async ([name, check]) => {

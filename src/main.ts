@@ -6,12 +6,14 @@ import { openPeerStream } from "./app/create-peer-stream.ts";
 import { openNotifySocket } from "./app/notify-socket.ts";
 import type { HostedConfig } from "./app/options.ts";
 import { endingSignals, Shutdown } from "./app/shutdown.ts";
+import { toStandardOutput } from "./app/standard-output.ts";
 import { superviseBy, watchdogMsOf, type Supervision } from "./app/supervision.ts";
 import { watchWrappers } from "./app/wrappers.ts";
 import { readProgram } from "./config-files.ts";
 import { warningsOf } from "./config-warnings.ts";
 import { createPage } from "./http/page.ts";
-import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
+import { changeLogLevel, nextLogLevel } from "./observe/log-level.ts";
+import { createLog, type Log } from "./observe/log.ts";
 import { createSystem, ignoresHangup, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
@@ -38,7 +40,10 @@ if ("problems" in read) {
 }
 const config: HostedConfig = { ...read.config, facts: read.facts };
 const system = createSystem();
-const log = createLog(config.logLevel, toStandardOutput(system.defer));
+/** Whoever reads slowly has this time for the last lines (milliseconds). */
+const lastLinesMs = 1000;
+const lines = toStandardOutput(system);
+const log = createLog(config.logLevel, lines);
 for (const warning of warnings) log.warn(warning);
 try {
   await run(config, system, log);
@@ -53,6 +58,9 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
   for (const signal of endingSignals)
     if (signal !== "SIGHUP" || !ignoresHangup())
       process.on(signal, () => shutdown.signalled(signal));
+  process.on("SIGUSR2", () =>
+    changeLogLevel(log, nextLogLevel(log.level, config.logLevel), "SIGUSR2"),
+  );
   const areWrappersAlive = watchWrappers(process.pid);
 
   if (!config.sessionSecrets)
@@ -71,6 +79,8 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
     if (!areWrappersAlive()) void shutdown.start("the program that started it is gone");
   });
   const urls = reachableAt(server.url, config.host).map((url) => `  ${url}\n`);
+  // Nobody may read it any more.
+  process.stdout.on("error", () => {});
   process.stdout.write(`Peer Stream listens at\n${urls.join("")}`);
 
   const supervision = supervise(server.url.href, opened.isReady, system, log);
@@ -80,6 +90,8 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
     await peerStream.drain(config.drainMs * drainWindowShare);
     await server.stop();
     await opened.close();
+    const overdue = new Promise<void>((resolve) => void system.schedule(lastLinesMs, resolve));
+    await Promise.race([lines.drained(), overdue]);
   };
 
   function exit(code: number): never {

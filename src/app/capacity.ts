@@ -1,5 +1,6 @@
 /** What this process can hold, and what an operator is warned about. */
 import type { Config } from "../config.ts";
+import type { LogFields } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce } from "../observe/sparing-log.ts";
@@ -8,7 +9,7 @@ import { canOpenFiles, openFilesLimit, type System } from "../system.ts";
 const minuteMs = 60_000;
 
 /** Warns of the same at most once a minute: strangers can cause it as often as they like. */
-export type WarnRarely = (what: string, fields: object) => void;
+export type WarnRarely = (what: string, fields: LogFields) => void;
 
 export function createWarnRarely(log: Log, { elapsed }: Pick<System, "elapsed">): WarnRarely {
   const warnOnce = createWarnOnce(log, elapsed);

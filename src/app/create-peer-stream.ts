@@ -11,7 +11,9 @@ import type { Grounds, Subject, Suspension } from "../domain/moderation.ts";
 import { statsByLobby } from "../domain/stats.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
-import { createLog, toStandardOutput, type Log } from "../observe/log.ts";
+import { changeLogLevel } from "../observe/log-level.ts";
+import { createLog, logLevels, type Log, type LogLevel } from "../observe/log.ts";
+import { createSparingLog } from "../observe/sparing-log.ts";
 import { placeOfError } from "../observe/text-of-error.ts";
 import { createWebhook, type Webhook, type WebhookOptions } from "../observe/webhook.ts";
 import type { Stats } from "../protocol.ts";
@@ -29,6 +31,8 @@ import { openEngine } from "./open-engine.ts";
 import { configOf, type HostedConfig, type PeerStreamOptions } from "./options.ts";
 import { assemble, fairPolicyFor, type Assembly } from "./peer-stream.ts";
 import { createPlugin } from "./plugin.ts";
+import { openTraces } from "./open-traces.ts";
+import { toStandardOutput } from "./standard-output.ts";
 
 /** Whom an operator's decision is about: an account, a session, or an address. */
 export type Whom = { account: string } | { session: string } | { address: string };
@@ -75,6 +79,11 @@ export interface PeerStream<Declared extends FactsDeclaration = NoFacts> extends
    * connect does so again. @throws a TRPCError while the storage is unavailable.
    */
   disconnect(whom: Whom): Promise<void>;
+  /**
+   * Changes what is logged from now on, and logs that. @throws a TypeError for no level, or where `log` was given, which has a level of its
+   * own.
+   */
+  setLogLevel(level: LogLevel): void;
   /** All suspensions, the first to end first. */
   suspensions(): Promise<Suspension[]>;
   /**
@@ -102,9 +111,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
   const options = given as PeerStreamOptions;
   const system = createSystem();
   const config = configOf(options, system.id());
-  const log = namingOptions(
-    options.log ?? createLog(config.logLevel, toStandardOutput(system.defer)),
-  );
+  const log = namingOptions(options.log ?? createLog(config.logLevel, toStandardOutput(system)));
   const { assembly, hashOfAddress, close } = openPeerStream(config, { ...options, system, log });
   const { signaling } = assembly;
   const subjectOf = (whom: Whom): Subject => {
@@ -145,6 +152,11 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     async disconnect(whom) {
       const rejection = await signaling.disconnect(subjectOf(whom));
       if (rejection) throw refusal(rejection);
+    },
+    setLogLevel(level) {
+      if (!logLevels.includes(level)) throw new TypeError(`no level: ${String(level)}`);
+      if (changeLogLevel(log, level, "the host") === undefined)
+        throw new TypeError("the given log has a level of its own");
     },
     suspensions: () => signaling.suspensions(),
     async stats() {
@@ -192,8 +204,11 @@ export interface OpenedPeerStream {
 }
 
 /** Opens the engine that a configuration asks for, and builds everything on it. */
-export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPeerStream {
-  const { system, log, policy, admit, lane, page } = parts;
+export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPeerStream {
+  // All that is logged from here on may be caused by strangers.
+  const log = createSparingLog(given.log, given.system.elapsed);
+  const parts = { ...given, log };
+  const { system } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
@@ -210,14 +225,19 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const socketsMax = socketsMaxFor(config, log);
   // In memory no hash of an address outlives the process, so a key that changes with the secret will do.
   const [memoryKey = system.id()] = secrets;
+  const traces = openTraces(config, nodeName, {
+    system,
+    warnRarely,
+    onLost: (because, count) => metrics.spansLost(because, count),
+  });
   const assembly = assemble({
     ...config,
+    ...parts,
+    traces: traces?.rooms,
     ice: iceOf(config, parts.ice),
-    system,
     engine,
     marks,
-    log,
-    policy: policy ?? fairPolicyFor(config.relaxAfterMs),
+    policy: parts.policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
     nodeName,
     redisMetrics,
@@ -230,30 +250,16 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
       if (webhook) void webhook.post(withinBytes(report, webhook, config.evidenceBytesMax));
     },
     evidence: { isWanted: lifecycle.includes("reported"), bytesMax: config.evidenceBytesMax },
-    page,
     authenticate: parts.authenticate ?? byToken,
-    admit,
-    lane,
-    message: parts.message,
-    messageFallback: parts.messageFallback,
     // Whoever wants to see the words of peers sees all of them.
     chat: config.chat ?? (parts.message ? "server" : "direct"),
-    isOperator: parts.isOperator,
     admission: {
       ...config.admission,
       peersMax: socketsMax,
       hashKey: () => addresses?.key() ?? memoryKey,
       isKeyKnown: () => !addresses || addresses.key() !== undefined,
       shared: addresses,
-      onUnannouncedProxy: () =>
-        log.warn(
-          "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
-        ),
-      onFull: () =>
-        warnRarely("this node is full: sockets are refused", {
-          sockets: socketsMax,
-          cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
-        }),
+      ...admissionWarnings(log, warnRarely, socketsMax),
     },
   });
   const { metrics, evidence } = assembly;
@@ -268,10 +274,22 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     unposted,
     async close() {
       // The engine waits for what is posted, which is no longer retried.
-      await Promise.all([engine.close(), webhook?.flush(), events?.flush()]);
+      await Promise.all([engine.close(), webhook?.flush(), events?.flush(), traces?.close()]);
     },
   };
 }
+
+const admissionWarnings = (log: Log, warnRarely: WarnRarely, sockets: number) => ({
+  onUnannouncedProxy: () =>
+    log.warn(
+      "Requests come through a proxy that TRUSTED_PROXIES does not name: all peers behind it count as one address",
+    ),
+  onFull: () =>
+    warnRarely("this node is full: sockets are refused", {
+      sockets,
+      cure: "raise LIMIT_PEERS and the limit of open files (ulimit -n), or add a node",
+    }),
+});
 
 /** Credentials for TURN come from the hook, from the provider that variables name, or from neither. */
 const iceOf = ({ ice, turnProvider }: HostedConfig, hook: Hooks["ice"]): IceConfig => ({

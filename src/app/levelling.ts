@@ -3,6 +3,7 @@ import { level, notLevelling, noteAsked, rankOf, type Activity } from "../domain
 import type { Marks } from "../engine/marks.ts";
 import type { NodeLoads } from "../engine/node-loads.ts";
 import type { Log } from "../observe/log.ts";
+import type { LogFields } from "../observe/log-fields.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Context } from "../rpc/context.ts";
 import type { System } from "../system.ts";
@@ -105,7 +106,7 @@ class Leveller {
     metrics.levelled(asked);
   }
 
-  #tell(changed: "begun" | "level" | "useless" | undefined, fields: object): void {
+  #tell(changed: "begun" | "level" | "useless" | undefined, fields: LogFields): void {
     const { log } = this.#parts;
     if (changed === "begun") log.info("levelling: peers are asked to reconnect", fields);
     if (changed === "level") log.info("levelling: it has ended", fields);

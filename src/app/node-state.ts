@@ -1,5 +1,6 @@
 /** What the console tells of this process, and of the other nodes. */
 import type { NodeLoads } from "../engine/node-loads.ts";
+import type { Log } from "../observe/log.ts";
 import type { AdminContext } from "../rpc/admin.ts";
 import type { System } from "../system.ts";
 
@@ -7,6 +8,7 @@ export interface NodeStateParts {
   nodeName?: string | undefined;
   isDraining: () => boolean;
   loads?: NodeLoads | undefined;
+  log: Pick<Log, "level">;
   system: Pick<System, "elapsed">;
 }
 
@@ -18,6 +20,7 @@ export function nodeStateOf({
   nodeName = "this node",
   isDraining,
   loads,
+  log,
   system: { elapsed },
 }: NodeStateParts): Pick<AdminContext, "node" | "nodes"> {
   const begunAt = elapsed();
@@ -27,6 +30,7 @@ export function nodeStateOf({
       version: packageVersion(),
       draining: isDraining(),
       uptimeMs: Math.round(elapsed() - begunAt),
+      logLevel: log.level,
     }),
     nodes() {
       const known = loads?.list();

@@ -32,6 +32,7 @@ export interface OperatorParts {
   /** See `AdminContext`. */
   node: AdminContext["node"];
   nodes: AdminContext["nodes"];
+  setLogLevel: AdminContext["setLogLevel"];
   lobbies?: readonly string[];
   evidenceUrl?: string | undefined;
   metrics: Metrics;
@@ -74,6 +75,7 @@ export function operatorRoutes(parts: OperatorParts) {
     hashOfAddress: (address) => admission.hashOf(address),
     node: parts.node,
     nodes: parts.nodes,
+    setLogLevel: parts.setLogLevel,
     lobbies: parts.lobbies ?? [mainLobby],
     evidenceUrl: parts.evidenceUrl,
   };

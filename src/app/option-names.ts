@@ -1,5 +1,6 @@
 /** The names of options in place of those of variables, in what the library says. */
 import { variableNames } from "../config.ts";
+import type { LogFields } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 
 /** `LIMIT_PEERS` → `limitPeers`; `NODE_ENV` is the option `development`. */
@@ -18,11 +19,11 @@ export const inTermsOfOptions = (text: string): string =>
 export function namingOptions(log: Log): Log {
   const at =
     (level: "debug" | "info" | "warn" | "error") =>
-    (what: string, fields?: object): void =>
+    (what: string, fields?: LogFields): void =>
       log[level](
         inTermsOfOptions(what),
         fields && "cure" in fields
-          ? { ...fields, cure: inTermsOfOptions(String(fields.cure)) }
+          ? { ...fields, cure: inTermsOfOptions(String(fields["cure"])) }
           : fields,
       );
   return {
@@ -30,6 +31,13 @@ export function namingOptions(log: Log): Log {
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
-    bug: (error, where) => log.bug(error, where),
+    bug: (error, where, fields) => log.bug(error, where, fields),
+    get level() {
+      return log.level;
+    },
+    set level(to) {
+      log.level = to;
+    },
+    dropped: () => log.dropped?.() ?? {},
   };
 }

@@ -200,6 +200,18 @@ export interface Settings {
   eventsSecret?: string | undefined;
   /** Which types of events are posted. Default: all. */
   eventsTypes?: List | undefined;
+  /** Where traces of rooms are sent, by OTLP over HTTP, with `/v1/traces` after it. Default: nowhere, and nothing of OpenTelemetry is loaded. */
+  otelExporterOtlpEndpoint?: string | undefined;
+  /** What is sent along with them: `key=value`, comma-separated. Default: nothing. */
+  otelExporterOtlpHeaders?: string | undefined;
+  /** What the service is called in them. Default: peer-stream. */
+  otelServiceName?: string | undefined;
+  /** Of which rooms there are traces: `always_on`, `always_off` or `traceidratio`, each also after `parentbased_`. Default: of all. */
+  otelTracesSampler?: string | undefined;
+  /** The share of rooms with `traceidratio`, 0 to 1. Default: 1. */
+  otelTracesSamplerArg?: number | undefined;
+  /** How often traces are sent. Default: 5000. */
+  otelBspScheduleDelay?: number | undefined;
 }
 
 export interface PeerStreamOptions<Declared extends FactsDeclaration = FactsDeclaration>

@@ -13,8 +13,10 @@ import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
 import type { IceConfig } from "../ice.ts";
+import { changeLogLevel } from "../observe/log-level.ts";
 import type { Log } from "../observe/log.ts";
 import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import type { RoomTraces } from "../observe/room-traces.ts";
 import type { RedisMetrics } from "../observe/redis-metrics.ts";
 import type { ChallengeConfig } from "../safety-config.ts";
 import { limits, type Chat, type Rules } from "../protocol.ts";
@@ -22,7 +24,6 @@ import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { createCallLimits, type CallRates } from "../rpc/call-limits.ts";
 import { createAdmit, type AdmitHook } from "../rpc/admit.ts";
 import { createContexts, type Context } from "../rpc/context.ts";
-import { isBug, reasonOf } from "../rpc/errors.ts";
 import { createJoinClaims } from "../rpc/facts-input.ts";
 import { handleUsualFrame } from "../rpc/fast-path.ts";
 import { createAuthenticator, type Authenticate } from "../rpc/identity.ts";
@@ -41,11 +42,12 @@ import { createRoomProofs } from "../signaling/room-proofs.ts";
 import { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { createUpgrade } from "../trpc-ws/bun.ts";
-import type { Failure, KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
+import type { KeepAliveOptions, TrpcWebSocketLimits } from "../trpc-ws/options.ts";
 import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createConsole } from "./console.ts";
+import { createOnError } from "./failures.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
 import { startLevelling } from "./levelling.ts";
@@ -74,6 +76,8 @@ export interface SignalingOptions {
   takesHints?: boolean;
   /** What all nodes know for a while. Default: kept in memory. */
   marks?: Marks;
+  /** Of rooms. Default: none. */
+  traces?: RoomTraces | undefined;
   /** Names this node in its metrics. */
   nodeName?: string;
   /** Those that the engine is measured by, if it is in Redis. */
@@ -158,6 +162,7 @@ export function createLobby({
   evidence = { isWanted: false, bytesMax: 0 },
   marks = createMarks(system.elapsed),
   takesHints = false,
+  traces,
 }: SignalingOptions): Lobby {
   const metrics = createMetrics({
     engine,
@@ -166,6 +171,7 @@ export function createLobby({
     node: nodeName,
     build: { version: packageVersion(), bun: process.versions["bun"] ?? "" },
     redis: redisMetrics,
+    droppedLines: () => log.dropped?.() ?? {},
   });
   const store = createEvidenceStore({
     ...evidence,
@@ -186,6 +192,7 @@ export function createLobby({
     hints: takesHints ? createHints(marks) : undefined,
     log,
     metrics,
+    traces,
   });
   return { signaling, metrics, evidence: store };
 }
@@ -340,16 +347,8 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
 
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
-  const { arrivals, engine, log, metrics, rates, system } = parts;
-  function onError({ error, path }: Pick<Failure, "error" | "path">): void {
-    const reason = reasonOf(error);
-    if (reason) {
-      metrics.refused(reason);
-      metrics.joinRefused(path, reason);
-      log.debug("refused", { reason, path });
-    } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
-  }
-
+  const { arrivals, engine, metrics, rates, system } = parts;
+  const onError = createOnError(parts);
   const sockets = new TrpcWebSocket<Context, AdmittedSocket>({
     router,
     createContext: (request) => arrivals.ofSocket(request),
@@ -375,6 +374,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     router,
     console: createConsole({ production: parts.production ?? true }),
     ...nodeStateOf(parts),
+    setLogLevel: (level) => changeLogLevel(parts.log, level, "an operator"),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),

@@ -122,24 +122,6 @@ export async function checkEvidence(
   ];
 }
 
-/** Whether the receiver of traces answers at all. */
-export async function checkTraces(endpoint: string | undefined, clock: Clock): Promise<Finding[]> {
-  if (endpoint === undefined || endpoint === "") return [];
-  const name = "OTEL_EXPORTER_OTLP_ENDPOINT";
-  const at = URL.parse(endpoint);
-  if (!at || !/^https?:$/.test(at.protocol))
-    return [fail(`${name} is no URL that begins with https:// or http://`, "name the receiver")];
-  const found = await statusOf(endpoint, clock);
-  return [
-    "fault" in found
-      ? warn(
-          `${name} at ${at.host} does not answer: ${found.fault}`,
-          "check the address, and that the receiver speaks OTLP over HTTP: until then no trace arrives",
-        )
-      : ok(`${name} at ${at.host} answers`),
-  ];
-}
-
 /** Whether the address that people open leads to this server, for pages and for WebSockets. */
 export async function checkPublicUrl(url: string | undefined, clock: Clock): Promise<Finding[]> {
   if (url === undefined) return [];

@@ -20,6 +20,14 @@ import { reject, type Rejection } from "./rejection.ts";
 import { readRoomId } from "./room-id.ts";
 import { askNoMore, type Room, type Session, type RoomProof } from "./session.ts";
 
+export interface Confirmation {
+  partnerId: string;
+  /** Whether the partner has confirmed it as well. */
+  both: boolean;
+  /** Milliseconds since the room began. */
+  afterMs: number;
+}
+
 /** What `connected` comes to. */
 export interface Confirmed {
   status: Status;
@@ -27,6 +35,8 @@ export interface Confirmed {
   connectedAfterMs?: number;
   /** With that: the room's lobby, but for the one that is always there. */
   connectedIn?: string;
+  /** Only with the first confirmation of this member. */
+  confirmed?: Confirmation;
   /** The room was lost, and exists again by this. */
   restored?: true;
 }

@@ -8,7 +8,7 @@ export const resultsMax = 256;
 export const resultKeptMs = 120_000;
 
 /** What only the first answer may report, or it would be counted again. */
-const told = ["connectedAfterMs", "connectedIn", "restored", "failedWhile"] as const;
+const told = ["connectedAfterMs", "connectedIn", "confirmed", "restored", "failedWhile"] as const;
 type Told = Partial<Pick<Confirmed & Ended, (typeof told)[number]>>;
 
 /** A result as it is recorded under its mutation's id: without what only the first answer may report. */

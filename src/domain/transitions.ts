@@ -44,7 +44,7 @@ import {
 } from "./session.ts";
 import { afterEvidence } from "./conduct.ts";
 import { hasLanes } from "./lanes.ts";
-import { keepPartner, presentProof, type Confirmed } from "./living-calls.ts";
+import { keepPartner, presentProof, type Confirmation, type Confirmed } from "./living-calls.ts";
 import { proofFor } from "./room-proof.ts";
 import { afterSuccess } from "./skip-penalty.ts";
 import { standingOfferer } from "./standby.ts";
@@ -202,11 +202,17 @@ export function confirm(
   if (skipPenalty) draft.member.skipPenalty = afterSuccess(skipPenalty);
   draft.room = { kind: "updated", room: updated };
   if (proof?.sessionId === session.id) keepPartner(draft, room, around);
-  const status = "paired";
-  if (room.state !== "connecting") return finishChange(draft, { status });
   const { lobby, since } = room;
+  const isRepeated = isPolite ? room.politeConnected : room.impoliteConnected;
+  const confirmed: Confirmation = {
+    partnerId: partnerIdOf(session.id, room),
+    both: updated.politeConnected && updated.impoliteConnected,
+    afterMs: now - since,
+  };
+  const result = { status: "paired", ...(!isRepeated && { confirmed }) } as const;
+  if (room.state !== "connecting") return finishChange(draft, result);
   const connectedIn = lobby === undefined ? {} : { connectedIn: lobby };
-  return finishChange(draft, { status, connectedAfterMs: now - since, ...connectedIn });
+  return finishChange(draft, { ...result, connectedAfterMs: now - since, ...connectedIn });
 }
 
 export interface Ended extends Moved {

@@ -5,12 +5,14 @@
 import { Registry } from "prom-client";
 import { protocolVersion } from "../protocol.ts";
 import { createConnectionMetrics, type ConnectionMetrics } from "./connection-metrics.ts";
+import { droppedBecause, type DroppedLines } from "./log.ts";
 import { createLobbyLabels } from "./lobby-labels.ts";
 import { MetricMakers } from "./metric-makers.ts";
 import { createOperatorMetrics, type OperatorMetrics } from "./operator-metrics.ts";
 import { createProcessMetrics } from "./process-metrics.ts";
 import type { RedisMetrics } from "./redis-metrics.ts";
 import { createRoomMetrics, type RoomMetrics } from "./room-metrics.ts";
+import { spansLostBecause, type SpansLost } from "./room-traces.ts";
 import { createSiteMetrics, type SiteReadings } from "./site-metrics.ts";
 
 export interface Metrics extends RoomMetrics, ConnectionMetrics, OperatorMetrics {
@@ -18,6 +20,8 @@ export interface Metrics extends RoomMetrics, ConnectionMetrics, OperatorMetrics
   lagged(lateMs: number): void;
   /** What is read of this node at each scrape, from now on; all are 0 before. */
   read(more: Partial<NodeReadings>): void;
+  /** Spans of traces that were not sent. */
+  spansLost(because: SpansLost, count: number): void;
   /** A scrape without the right token. */
   scrapeRefused(): void;
   /** In Prometheus' text format. Takes at most two seconds. */
@@ -50,9 +54,6 @@ export interface MetricsOptions extends SiteReadings {
   droppedLines?: () => DroppedLines;
 }
 
-const droppedBecause = ["rate", "full", "closed"] as const;
-type DroppedLines = Partial<Record<(typeof droppedBecause)[number], number>>;
-
 const scrapeOutcomes = ["whole", "partial", "refused"] as const;
 
 export function createMetrics(options: MetricsOptions): Metrics {
@@ -82,6 +83,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     [],
     [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1],
   );
+  const spansLost = make.totalBy(
+    "peer_stream_trace_spans_lost_total",
+    "Spans of traces that were not sent: full, as too many waited; receiver, as it did not accept them",
+    "because",
+    spansLostBecause,
+  );
   const scrapes = make.totalBy(
     "peer_stream_scrapes_total",
     "Requests for these metrics: whole, partial without the numbers of the site, or refused for want of the token",
@@ -93,6 +100,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     ...createConnectionMetrics(make),
     ...createOperatorMetrics(make),
     lagged: (lateMs) => lag.observe(lateMs / 1000),
+    spansLost,
     read: (more) => void Object.assign(readings, more),
     scrapeRefused: () => scrapes("refused"),
     async render() {

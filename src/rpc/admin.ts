@@ -10,6 +10,7 @@ import { accountCharsMax } from "./identity.ts";
 import { wireString } from "./schemas.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import { formatError, refusal, unwrap } from "./errors.ts";
+import { logLevels, type LogLevel } from "../observe/log.ts";
 
 /** What the console tells of the process that answers. */
 export interface NodeState {
@@ -18,6 +19,8 @@ export interface NodeState {
   /** Whether it is about to end, and begins no new session. */
   draining: boolean;
   uptimeMs: number;
+  /** What it logs; absent where a host has given a log of its own. */
+  logLevel?: LogLevel | undefined;
 }
 
 export interface AdminContext {
@@ -36,6 +39,8 @@ export interface AdminContext {
   node: () => NodeState;
   /** Each node and its peers; `undefined` where there is only one, or while they can't be known. */
   nodes: () => { name: string; peers: number; draining: boolean }[] | undefined;
+  /** Changes what this process logs. `undefined` if it can't; else what it logged before. */
+  setLogLevel: (level: LogLevel) => LogLevel | undefined;
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
   /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
@@ -140,6 +145,15 @@ export const adminRouter = t.router({
     .mutation(async ({ ctx, input: { subject, ...grounds } }) => ({
       lifted: unwrap(await ctx.signaling.lift(toEngine(subject, ctx), grounds)),
     })),
+  /** Changes what the node that answers logs, until it ends. Other nodes stay as they are. */
+  logLevel: t.procedure
+    .input(z.strictObject({ level: z.enum(logLevels) }))
+    .mutation(({ ctx, input: { level } }) => {
+      const was = ctx.setLogLevel(level);
+      if (was === undefined)
+        throw refusal(reject("bad-input", { field: "level" }), "the host's own log decides it");
+      return { node: ctx.node().name, was, is: level };
+    }),
   /** Closes a case without a sanction. */
   dismiss: t.procedure
     .input(z.strictObject({ ...groundsFields, caseId }))

@@ -45,8 +45,9 @@ export interface EventStreamsParts {
   schedule: (delayMs: number, task: () => void) => () => void;
   /** Adds what an event lacks, each time it is sent. What comes after it in its stream waits for that, and no other stream does. */
   complete: (entry: LogEntry, addressHash: string) => MaybePromise<Completed>;
-  onBegun: (how: StreamBeginning) => void;
-
+  onBegun: (sessionId: string, how: StreamBeginning) => void;
+  /** A stream that had begun has ended, for whatever reason. */
+  onStopped: (sessionId: string) => void;
   /** Tickets that should look for a partner. */
   onNewlyWaiting: (sessionIds: readonly string[]) => void;
   onBug: (bug: unknown) => void;
@@ -196,7 +197,7 @@ class Reader implements OpenEvents {
     const { stream, missed, newlyWaiting } = attached;
     const { onBegun, onNewlyWaiting, open } = this.#parts;
     open.count += 1;
-    onBegun(this.#beginning(attached));
+    onBegun(stream.sessionId, this.#beginning(attached));
     this.#caller = { sessionId: stream.sessionId, generation: stream.generation };
     this.#request.onIdentified(this.#caller);
     if (this.#isClosed) return void this.#detach(stream);
@@ -300,6 +301,7 @@ class Reader implements OpenEvents {
   async #detach(stream: Stream) {
     this.#parts.open.count -= 1;
     try {
+      this.#parts.onStopped(stream.sessionId);
       await this.#parts.engine.detach(stream, this.#request.graceMsMax());
     } catch (bug) {
       this.#parts.onBug(bug);

@@ -5,9 +5,9 @@ import type { Ticket } from "../domain/ticket.ts";
 import type { Caller, Engine, PairRequest } from "../engine/engine.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
 import type { Chat } from "../protocol.ts";
 import type { System } from "../system.ts";
+import type { Journal } from "./journal.ts";
 
 export interface MatcherParts {
   engine: Pick<Engine, "matchOptions" | "pair" | "now">;
@@ -18,7 +18,7 @@ export interface MatcherParts {
   /** Which way the words of rooms for video and audio take. */
   chat: Chat;
   log: Log;
-  metrics: Pick<Metrics, "paired">;
+  journal: Pick<Journal, "paired">;
   /** A ticket is to be matched again, after a bug: `takeRetries` soon. */
   onRetry: () => void;
 }
@@ -86,7 +86,7 @@ export class Matcher {
     caller: Caller | undefined,
     isFirst = true,
   ): MaybePromise<string | undefined> {
-    const { engine, policy, system } = this.#parts;
+    const { engine, policy, system, journal } = this.#parts;
     // Right after its own call a ticket has just entered; a sweep is there to look again.
     const hasJustEntered = isFirst && caller !== undefined;
     return chain(engine.matchOptions(sessionId, hasJustEntered), (options) => {
@@ -98,7 +98,7 @@ export class Matcher {
       return chain(engine.pair(request), (paired) => {
         // One of the two has changed meanwhile: choose again among those who are left.
         if (!paired) return this.#match(sessionId, caller, false);
-        this.#observe(ticket, partner, request.roomId);
+        journal.paired(request.roomId, ticket, partner, engine.now());
         return partner.sessionId;
       });
     });
@@ -115,14 +115,5 @@ export class Matcher {
       sharedInterests: sharedInterests(newcomer, partner),
       caller,
     };
-  }
-
-  #observe(newcomer: Ticket, partner: Ticket, room: string): void {
-    const { engine, log, metrics } = this.#parts;
-    const { lobby, mode } = newcomer.wishes;
-    const now = engine.now();
-    const waitedMs = [now - newcomer.since, now - partner.since];
-    log.info("paired", { room, mode, waitedMs });
-    metrics.paired({ lobby, mode }, waitedMs);
   }
 }

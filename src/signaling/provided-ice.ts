@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { IceConfig, IceSource, Patience, ProvidedIce, IceProvider } from "../ice.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
+import type { LogFields } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { createWarnOnce, type WarnOnce } from "../observe/sparing-log.ts";
@@ -211,7 +212,7 @@ class ProvidedIceServers implements ProvidedIce {
     this.#warnRarely("the provider gives no TURN credentials", fields);
   }
 
-  #warnRarely(what: string, fields: object): void {
+  #warnRarely(what: string, fields: LogFields): void {
     const minute = Math.floor(this.#parts.system.elapsed() / minuteMs);
     this.#warnOnce(what, String(minute), fields);
   }

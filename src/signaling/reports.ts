@@ -6,6 +6,7 @@ import type { Grounds, Party, Subject } from "../domain/moderation.ts";
 import { isRejection, reject, type Rejection } from "../domain/rejection.ts";
 import type { Caller, Engine, Reported } from "../engine/engine.ts";
 import type { IceSource } from "../ice.ts";
+import { shortId, type LogFields } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { CaseAnswer, Evidence, ReportReason } from "../protocol.ts";
@@ -156,6 +157,7 @@ export class Reports {
     const reporter = shortId(sessionId);
     log.info("reported", {
       room: roomId,
+      sessions: [reporter, shortId(reported.sessionId)],
       case: caseId,
       reason,
       reporter,
@@ -209,7 +211,7 @@ export class Reports {
     const suspended = await engine.suspend(subject, until, { ...grounds, caseId });
     if (isRejection(suspended)) return suspended;
     this.#revokeTurn(subject);
-    log.info("suspended", { ...subject, until, ...logged(grounds), case: caseId });
+    log.info("suspended", { ...about(subject), until, ...logged(grounds), case: caseId });
     this.#count(suspended.decided);
     return suspended;
   }
@@ -219,7 +221,7 @@ export class Reports {
     const lifted = await engine.lift(subject, grounds);
     if (lifted !== true) return lifted;
     metrics.decided({ decision: "lifted", by: "operator", because: grounds.because ?? "operator" });
-    log.info("lifted", { ...subject, ...logged(grounds) });
+    log.info("lifted", { ...about(subject), ...logged(grounds) });
     return true;
   }
 
@@ -236,8 +238,12 @@ export class Reports {
   }
 }
 
-/** Tells sessions apart in logs without naming one: a sixth of its random bits. */
-export const shortId = (sessionId: string) => sessionId.slice(0, 4);
+/** How a line names whom an operator's decision is about. */
+export const about = ({ kind, id }: Subject): LogFields => ({
+  kind,
+  id,
+  ...(kind === "session" && { sessions: [shortId(id)] }),
+});
 
 const logged = ({ because, caseId, noteId }: Grounds) => ({
   ...(because && { because }),

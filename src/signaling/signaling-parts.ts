@@ -2,15 +2,15 @@
 import type { Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { IceConfig } from "../ice.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics.ts";
 import type { Chat } from "../protocol.ts";
 import type { System } from "../system.ts";
 import type { Hints } from "./hints.ts";
+import type { JournalParts } from "./journal.ts";
 import type { ReportsParts } from "./reports.ts";
 import type { RoomProofs } from "./room-proofs.ts";
 
-export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds"> {
+export interface SignalingParts
+  extends Pick<ReportsParts, "onReport" | "evidence" | "caseIds">, JournalParts {
   engine: Engine;
   system: System;
   policy: Policy;
@@ -23,6 +23,4 @@ export interface SignalingParts extends Pick<ReportsParts, "onReport" | "evidenc
   proofs?: Pick<RoomProofs, "open"> | undefined;
   /** Absent: none are taken. */
   hints?: Hints | undefined;
-  log: Log;
-  metrics: Metrics;
 }

@@ -27,10 +27,11 @@ import type {
   StatusAnswer,
 } from "../protocol.ts";
 import { createCompletion } from "./event-completion.ts";
+import { Journal } from "./journal.ts";
 import { EventStreams, type EventsRequest, type OpenEvents } from "./event-streams.ts";
 import { Matcher } from "./matching.ts";
 import { withProvided } from "./provided-ice.ts";
-import { Reports, shortId, type FiledReport } from "./reports.ts";
+import { about, Reports, type FiledReport } from "./reports.ts";
 import type { SignalingParts } from "./signaling-parts.ts";
 import { Sweeper } from "./sweeper.ts";
 import { Talk } from "./talk.ts";
@@ -52,14 +53,17 @@ export class Signaling {
   readonly #sweeper: Sweeper;
   readonly #streams: EventStreams;
   readonly #reports: Reports;
+  readonly #journal: Journal;
 
   constructor(given: SignalingParts) {
     const parts = { ...given, ice: withProvided(given.ice, given) };
     const { engine, system, log, metrics } = parts;
+    const journal = new Journal(parts);
     this.#parts = parts;
+    this.#journal = journal;
     this.talk = new Talk(parts);
     this.#reports = new Reports(parts);
-    this.#matcher = new Matcher({ ...parts, onRetry: () => this.#sweeper.retry() });
+    this.#matcher = new Matcher({ ...parts, journal, onRetry: () => this.#sweeper.retry() });
     this.#sweeper = new Sweeper({
       engine,
       system,
@@ -71,18 +75,13 @@ export class Signaling {
       engine,
       complete: createCompletion(parts),
       schedule: system.schedule,
-      onBegun: (outcome) => metrics.began(outcome),
+      onBegun: (sessionId, outcome) => journal.streamBegan(sessionId, outcome),
+      onStopped: (sessionId) => journal.streamEnded(sessionId),
       onNewlyWaiting: (sessionIds) => void this.#matcher.matchAll(sessionIds),
       onBug: (bug) => log.bug(bug, "events"),
     });
-    engine.onEnded(({ roomId, reason, ending, lastedMs }) => {
-      log.info("ended", { room: roomId, reason, by: ending, lastedMs });
-      metrics.ended(reason);
-    });
-    engine.onMetAgain((room) => {
-      log.info("met again", { room: room.id, mode: room.mode });
-      metrics.metAgain(room);
-    });
+    engine.onEnded((end) => journal.ended(end));
+    engine.onMetAgain((room) => journal.metAgain(room));
     metrics.read({ peers: () => this.#streams.size });
   }
 
@@ -101,14 +100,14 @@ export class Signaling {
     lane?: number,
     addressHash?: string,
   ): MaybePromise<StatusAnswer | Rejection> {
-    const { engine, ice, forceRelay, log } = this.#parts;
+    const { engine, ice, forceRelay } = this.#parts;
     const wishes = normaliseWishes(asked);
     if (lobby !== undefined) wishes.lobby = lobby;
     if (lane !== undefined) wishes.lane = lane;
     const enter = () =>
       chain(engine.enqueue(caller, wishes), (moved) => {
         if (!isRejection(moved) && moved.newlyWaiting.length > 0)
-          log.debug("joined", { session: shortId(caller.sessionId), mode: wishes.mode });
+          this.#journal.joined(caller.sessionId, wishes.mode);
         return this.#settle(caller, moved);
       });
     // Text needs no relay to hide addresses.
@@ -209,16 +208,16 @@ export class Signaling {
     roomId: string,
     stated: { proof?: string | undefined; path?: CallPath | undefined } = {},
   ): Promise<StatusAnswer | Rejection> {
-    const { engine, metrics, proofs, log } = this.#parts;
+    const { engine, proofs } = this.#parts;
     const proof = stated.proof === undefined ? undefined : proofs?.open(stated.proof);
     const known = proof?.roomId === roomId ? proof : undefined;
     const confirmed = await engine.confirm(caller, roomId, known);
     if (isRejection(confirmed)) return confirmed;
-    const { status, connectedAfterMs, connectedIn: lobby, restored } = confirmed;
-    const place = { mode: readRoomId(roomId).mode, lobby };
-    if (connectedAfterMs !== undefined) metrics.connected(place, connectedAfterMs, stated.path);
-    if (restored) log.info("restored", { room: roomId });
-    return { status };
+    // The proof may be either member's.
+    const members = known ? [known.sessionId, known.partnerId] : [];
+    const partnerId = members.find((id) => id !== caller.sessionId);
+    this.#journal.confirmed(roomId, caller.sessionId, confirmed, { partnerId, path: stated.path });
+    return { status: confirmed.status };
   }
 
   async failed(caller: Caller, roomId: string, path?: CallPath): Promise<StatusAnswer | Rejection> {
@@ -245,10 +244,10 @@ export class Signaling {
 
   /** Blocks the other member of a present or recent room, and ends it. */
   async block(caller: Caller, roomId: string): Promise<{ accepted: true } | Rejection> {
-    const { engine, log } = this.#parts;
+    const { engine } = this.#parts;
     const avoided = await engine.avoid(subMutation(caller, "avoid"), roomId);
     if (isRejection(avoided)) return avoided;
-    log.info("blocked", { room: roomId, session: shortId(caller.sessionId) });
+    this.#journal.blocked(roomId, caller.sessionId);
     return this.#endFor(caller, "block", roomId);
   }
 
@@ -376,7 +375,7 @@ export class Signaling {
 
   /** Has all nodes close the connections of a subject. */
   async disconnect(subject: Subject): Promise<Rejection | undefined> {
-    this.#parts.log.info("disconnected", { ...subject });
+    this.#parts.log.info("disconnected", about(subject));
     return this.#parts.engine.disconnect(subject);
   }
 

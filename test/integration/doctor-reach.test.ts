@@ -6,13 +6,7 @@ import { join } from "node:path";
 import { socketsFor } from "../../src/app/capacity.ts";
 import type { Finding } from "../../src/doctor/finding.ts";
 import { checkListening, checkOpenFiles } from "../../src/doctor/process.ts";
-import {
-  checkEvidence,
-  checkPage,
-  checkPublicUrl,
-  checkTraces,
-  checkWebhook,
-} from "../../src/doctor/reach.ts";
+import { checkEvidence, checkPage, checkPublicUrl, checkWebhook } from "../../src/doctor/reach.ts";
 import { checkRedis } from "../../src/doctor/redis.ts";
 import { createSystem } from "../../src/system.ts";
 import { freePort } from "../support/ports.ts";
@@ -92,17 +86,6 @@ test("pages of rules, appeals and evidence: whether they can be opened", async (
     /^warn EVIDENCE_URL .* does not answer/,
   );
   expect(await checkEvidence(undefined, system)).toEqual([]);
-});
-
-test("the receiver of traces: whether there is one", async () => {
-  await using receiver = answering();
-  expect(said(await checkTraces(receiver.at("404"), system))).toMatch(
-    /^ok OTEL_EXPORTER_OTLP_ENDPOINT/,
-  );
-  const nobody = `http://127.0.0.1:${await freePort()}`;
-  expect(said(await checkTraces(nobody, system))).toMatch(/^warn .* does not answer: /);
-  expect(said(await checkTraces("collector:4317", system))).toMatch(/^fail .* is no URL/);
-  expect(await checkTraces(undefined, system)).toEqual([]);
 });
 
 test("PUBLIC_URL: whether it leads to this server, for pages and for WebSockets", async () => {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { readConfig } from "../../src/config.ts";
 import { checkAuth } from "../../src/doctor/auth.ts";
+import { checkTraces } from "../../src/doctor/traces.ts";
 import {
   checkCertificate,
   checkClock,
@@ -183,6 +184,36 @@ describe("looked at one by one", () => {
       expect(await checkAuth(undefined, system)).toEqual([]);
       expect(await checkAuth(configOf({ AUTH_JWT_SECRET: good }).auth, system)).toEqual([]);
     });
+  });
+
+  test("a receiver of traces is asked whether it takes any; one that does not, or is not there, is a fault", async () => {
+    const asked: [path: string, key: string | null, body: unknown][] = [];
+    using receiver = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      async fetch(request) {
+        const key = request.headers.get("x-key");
+        asked.push([new URL(request.url).pathname, key, await request.json()]);
+        return new Response("", { status: key === "right" ? 200 : 401 });
+      },
+    });
+    const check = (endpoint: string, headers: string) =>
+      checkTraces(
+        configOf({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_HEADERS: headers })
+          .traces,
+      );
+    expect(verdicts(await check(receiver.url.href, "x-key=right"))).toEqual(["ok"]);
+    const [refused] = await check(receiver.url.href, "x-key=wrong");
+    expect(refused?.verdict).toBe("fail");
+    expect(refused?.what).toContain("401");
+    expect(refused?.what).not.toContain("wrong");
+    expect(asked).toEqual([
+      ["/v1/traces", "right", { resourceSpans: [] }],
+      ["/v1/traces", "wrong", { resourceSpans: [] }],
+    ]);
+    const nobody = `http://127.0.0.1:${await freePort()}`;
+    expect(verdicts(await check(nobody, ""))).toEqual(["fail"]);
+    expect(await checkTraces(configOf({}).traces)).toEqual([]);
   });
 
   test("the default origin in production is worth a thought", () => {

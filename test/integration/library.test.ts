@@ -10,6 +10,7 @@ import type { PeerStreamError } from "../../src/client/state.ts";
 import { browserTimers } from "../../src/client/platform.ts";
 import { createTokenStore } from "../../src/client/token-store.ts";
 import { ends } from "../support/ends.ts";
+import { createLog } from "../../src/observe/log.ts";
 import { connect, silent, startHost } from "../support/host.ts";
 import { until } from "../support/until.ts";
 
@@ -143,10 +144,30 @@ describe("a plugin in a host", () => {
     };
     const { http } = startHost({ development: false, log: { ...silent, warn } });
     const origins = { "https://app.example": "app.example", "https://other.example": "localhost" };
-    for (const [origin, host] of Object.entries(origins))
-      await fetch(`${http}/trpc/stats`, { headers: { origin, host } });
-    expect(cures).toContain("publicUrl=https://app.example, if that is this server's page");
-    expect(cures).toContain("add https://other.example to corsOrigin, if that page may connect");
+    const expected = [
+      "publicUrl=https://app.example, if that is this server's page",
+      "add https://other.example to corsOrigin, if that page may connect",
+    ];
+    // The second one of a kind is logged a second later.
+    await until("both cures are logged", async () => {
+      for (const [origin, host] of Object.entries(origins))
+        await fetch(`${http}/trpc/stats`, { headers: { origin, host } });
+      return expected.every((cure) => cures.includes(cure));
+    });
+  });
+
+  test("its level is changed while it runs, but not that of a log which was given", async () => {
+    const lines: string[] = [];
+    const log = createLog("warn", { write: (line: string) => void lines.push(line) });
+    const strangers = createPeerStream({ development: true, log });
+    strangers.setLogLevel("debug");
+    expect(log.level).toBe("debug");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ was: "warn", is: "debug" }]);
+    expect(() => strangers.setLogLevel("loud" as never)).toThrow("no level: loud");
+    await strangers.stop();
+    const other = createPeerStream({ development: true, log: silent });
+    expect(() => other.setLogLevel("debug")).toThrow("a level of its own");
+    await other.stop();
   });
 
   test("two in one process do not disturb each other", async () => {

@@ -10,6 +10,7 @@ import {
 } from "../../src/http/origin.ts";
 import index from "../../src/web/index.html";
 import { operatorToken, startServer, type TestServer } from "../support/server.ts";
+import { until } from "../support/until.ts";
 
 const policy: OriginPolicy = {
   allowed: [
@@ -273,7 +274,8 @@ describe("over a real socket", () => {
       );
     }
     const warnings = server.lines.filter((line) => line.includes("unknown host name"));
-    expect(warnings).toHaveLength(2);
+    // The other name came within the same second.
+    expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain("PUBLIC_URL=https://evil.example");
     expect((await fetch(server.http)).status).toBe(200);
     expect((await fetch(server.http, { headers: { host: `localhost:${port}` } })).status).toBe(200);
@@ -318,8 +320,11 @@ describe("over a real socket", () => {
 
   test("B9 each refused origin is logged once with what to set, and strangers can't fill the log", async () => {
     await using server = startServer({ origins });
-    const ask = (origin?: string) =>
-      fetch(`${server.http}/trpc`, { headers: origin === undefined ? {} : { origin } });
+    let asked = 0;
+    const ask = (origin?: string) => {
+      asked += 1;
+      return fetch(`${server.http}/trpc`, { headers: origin === undefined ? {} : { origin } });
+    };
     const warnings = () => server.lines.filter((line) => line.includes("an origin was refused"));
     for (let n = 0; n < 3; n++) await ask("http://localhost:5174");
     expect(warnings().map((line) => JSON.parse(line))).toMatchObject([
@@ -329,14 +334,20 @@ describe("over a real socket", () => {
         cure: "add http://localhost:5174 to CORS_ORIGIN, if that page may connect",
       },
     ]);
-    await ask();
-    expect(warnings().at(-1)).toContain("ALLOW_NO_ORIGIN=true");
+    await until("another case is logged a second later", async () => {
+      await ask();
+      return warnings().at(-1)?.includes("ALLOW_NO_ORIGIN=true");
+    });
+    const before = warnings().length;
+    const began = performance.now();
     for (let n = 0; n < 300; n++) await ask(`http://${"x".repeat(300)}.example`.slice(n));
-    expect(warnings()).toHaveLength(20);
+    const seconds = (performance.now() - began) / 1000;
+    expect(warnings().length - before).toBeLessThanOrEqual(seconds);
     for (const line of warnings()) expect(line.length).toBeLessThan(800);
     const metrics = await fetch(`${server.http}/metrics`, {
       headers: { authorization: `Bearer ${operatorToken}` },
     });
-    expect(await metrics.text()).toMatch(/requests_turned_away_total\{.*because="origin".*\} 304/);
+    const counted = /requests_turned_away_total\{.*because="origin".*\} (\d+)/;
+    expect(counted.exec(await metrics.text())?.[1]).toBe(String(asked));
   });
 });

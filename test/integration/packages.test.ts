@@ -47,6 +47,7 @@ interface Manifest {
   version: string;
   sideEffects?: boolean;
   dependencies?: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
   peerDependencies?: Record<string, string>;
   peerDependenciesMeta?: Record<string, { optional: boolean }>;
   [field: string]: unknown;
@@ -95,9 +96,9 @@ describe.each(names)("the package %s", (name) => {
   });
 
   test("imports only what it declares", async () => {
-    const { dependencies, peerDependencies } = await manifestOf(name);
+    const { dependencies, optionalDependencies, peerDependencies } = await manifestOf(name);
     const declared = new Set([
-      ...Object.keys({ ...dependencies, ...peerDependencies }),
+      ...Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }),
       // What Bun has; its types are those of the optional peer @types/bun.
       ...(name === "peer-stream" ? ["bun", ...builtinModules] : []),
     ]);
@@ -108,8 +109,20 @@ describe.each(names)("the package %s", (name) => {
         if (!/^[./]/.test(path)) imported.add(packageName(path));
     expect([...imported].filter((path) => !declared.has(path))).toEqual([]);
     expect(imported.has("@trpc/server")).toBe(true);
-    const unused = Object.keys(dependencies ?? {}).filter((path) => !imported.has(path));
+    const unused = Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+      (path) => !imported.has(path),
+    );
     expect(unused).toEqual([]);
+  });
+
+  test("has declarations that do without what is optional", async () => {
+    const { optionalDependencies = {} } = await manifestOf(name);
+    for (const file of await filesOf(name)) {
+      if (!file.endsWith(".d.ts")) continue;
+      const text = await Bun.file(join(installed(name), file)).text();
+      for (const optional of Object.keys(optionalDependencies))
+        expect([file, text.includes(`"${optional}"`)]).toEqual([file, false]);
+    }
   });
 
   test("is one that npm would publish", async () => {

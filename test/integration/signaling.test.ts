@@ -179,7 +179,11 @@ for (const [where, open] of Object.entries(await everyEngine(7))) {
         const room = alice.roomId();
         expect(room).not.toBe(roomId);
         expect(bob.types(told)).toEqual(["create-offer"]);
-        expect(logged).toContainEqual({ what: "met again", fields: { room, mode: "video" } });
+        const sessions = ["Bob_", "Alic"];
+        expect(logged).toContainEqual({
+          what: "met again",
+          fields: { room, sessions, mode: "video" },
+        });
         const signal = { type: "offer", roomId: room, sdp: "v=0" } as const;
         expect(await signaling.send(bob.caller, signal)).toEqual({ delivered: true });
         // Nobody else has anything to do with it.

@@ -176,6 +176,8 @@ describe("the rules of the source", () => {
     "signaling/reports.ts": "dates reports",
     "engine/memory/suspensions.ts": "keeps suspensions, whose end is told",
     "signaling/talk.ts": "dates messages",
+    "observe/log-sink.ts": "dates a line of the log",
+    "observe/traces.ts": "dates spans, which other nodes and systems send as well",
     "engine/memory/surroundings.ts": "tells peers times, and when a suspension ends",
     "engine/memory/lifecycle-queue.ts": "dates what an operator is told",
     "client/session-runner.ts": "dates chat messages and the start of the search, for the page",
@@ -243,6 +245,11 @@ describe("the rules of the source", () => {
     "Redis' client is loaded only with REDIS_URL: nothing of the server outside its engine imports it but by import()",
     /from "(@redis\/client|[./]*engine\/redis\/[^"]*)"/,
     (file) => inside(file, "engine/redis", "doctor"),
+  );
+  forbidText(
+    "OpenTelemetry is loaded only where there is a receiver: only traces.ts imports it, and nothing imports that but for its types",
+    /^import (?!type ).*from "(@opentelemetry\/|[./]*observe\/traces\.ts)/,
+    (file) => file === "observe/traces.ts",
   );
   forbidText("no module-level mutable state", /^(export )?(let|var)\s/, () => false);
   forbidText("no default exports", /^export default\b/, () => false);

@@ -404,6 +404,49 @@ describe("the configuration", () => {
     ]);
   });
 
+  test("traces are sent where OpenTelemetry's own variables say, and their headers are in no message", () => {
+    const OTEL_EXPORTER_OTLP_ENDPOINT = "http://collector.example:4318/";
+    const read = (env: Record<string, string>) => {
+      const config = readConfig({ OTEL_EXPORTER_OTLP_ENDPOINT, ...env });
+      return "problems" in config ? config.problems : config.traces;
+    };
+    expect(readConfig({ OTEL_SERVICE_NAME: "strangers" })).not.toContainKey("problems");
+    expect(readConfig({})).toMatchObject({ traces: undefined });
+    expect(read({})).toEqual({
+      url: "http://collector.example:4318/v1/traces",
+      headers: {},
+      serviceName: "peer-stream",
+      ratio: 1,
+      everyMs: 5000,
+    });
+    const OTEL_EXPORTER_OTLP_HEADERS = "Api-Key=a%2Cb=, x-team = chat";
+    expect(read({ OTEL_EXPORTER_OTLP_HEADERS })).toMatchObject({
+      headers: { "api-key": "a,b=", "x-team": "chat" },
+    });
+    const OTEL_TRACES_SAMPLER_ARG = "0.25";
+    for (const [OTEL_TRACES_SAMPLER, ratio] of [
+      ["always_on", 1],
+      ["parentbased_always_off", 0],
+      ["traceidratio", 0.25],
+      ["parentbased_traceidratio", 0.25],
+    ] as const)
+      expect(read({ OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG })).toMatchObject({ ratio });
+    for (const [variable, value] of [
+      ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector.example:4318"],
+      ["OTEL_EXPORTER_OTLP_HEADERS", "secret"],
+      ["OTEL_EXPORTER_OTLP_HEADERS", "a key=secret"],
+      ["OTEL_EXPORTER_OTLP_HEADERS", "key=secret%"],
+      ["OTEL_TRACES_SAMPLER", "jaeger_remote"],
+      ["OTEL_TRACES_SAMPLER_ARG", "2"],
+      ["OTEL_TRACES_SAMPLER_ARG", "25%"],
+      ["OTEL_BSP_SCHEDULE_DELAY", "often"],
+    ] as const) {
+      const problems = read({ [variable]: value });
+      expect(problems).toEqual([expect.stringContaining(variable)]);
+      expect(String(problems)).not.toContain("secret");
+    }
+  });
+
   test("D16 a misspelt variable is noticed, and what is somebody else's is not", () => {
     const notice = (name: string) => warningsOf({ [name]: "1" });
     for (const name of ["SESSION_SECERT", "GRACE_M", "TURN_URL", "CORS_ORIGINS", "redis_url"])

@@ -279,7 +279,8 @@ describe("the documents", () => {
       return [...body.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name);
     };
     const [, section = ""] = operating.split("\n## Lifecycle events\n");
-    const rows = [...section.matchAll(/^\| `(\w+)` *\|([^|]*)\|/gm)].map(
+    const [ofEvents = ""] = section.split("\n## ");
+    const rows = [...ofEvents.matchAll(/^\| `(\w+)` *\|([^|]*)\|/gm)].map(
       ([, type = "", fields = ""]) => [
         type,
         // What is in parentheses are values.

@@ -1,6 +1,7 @@
 /** What the operator's calls are answered, as zod schemas for the documents of the wire: see `answers.ts`. */
 import { z } from "zod";
 import { subjectKinds } from "../../domain/moderation.ts";
+import { logLevels } from "../../observe/log.ts";
 import { reportReasons } from "../../protocol.ts";
 import { stats, statusAnswer } from "./answers.ts";
 import { sanctionReason } from "./events.ts";
@@ -13,6 +14,7 @@ const node = z.object({
   version: z.string(),
   draining: z.boolean(),
   uptimeMs: z.number(),
+  logLevel: z.enum(logLevels).exactOptional(),
 });
 
 const overview = z.object({
@@ -80,5 +82,6 @@ export const adminAnswers = {
   list,
   suspend: z.object({ suspended: z.boolean() }),
   lift: z.object({ lifted: z.boolean() }),
+  logLevel: z.object({ node: z.string(), was: z.enum(logLevels), is: z.enum(logLevels) }),
   dismiss: z.object({ dismissed: z.boolean() }),
 } as const;

@@ -35,6 +35,7 @@ export const adminMeanings: Readonly<Record<AdminProcedure, string>> = {
   list: "The suspensions in force.",
   suspend: "Suspends a subject until a time.",
   lift: "Ends a suspension.",
+  logLevel: "Changes what the node that answers logs, until it ends.",
   dismiss: "Closes a case without a sanction.",
 };
 

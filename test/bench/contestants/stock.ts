@@ -1,7 +1,8 @@
 /** The same server, but with tRPC's own WebSocket handler in place of `trpc-ws`. */
 import { createLobby } from "../../../src/app/peer-stream.ts";
 import { createMemoryEngine } from "../../../src/engine/memory/memory-engine.ts";
-import { createLog, toStandardOutput } from "../../../src/observe/log.ts";
+import { toStandardOutput } from "../../../src/app/standard-output.ts";
+import { createLog } from "../../../src/observe/log.ts";
 import { limits } from "../../../src/protocol.ts";
 import { createCallLimits } from "../../../src/rpc/call-limits.ts";
 import { createContexts } from "../../../src/rpc/context.ts";
@@ -17,7 +18,7 @@ const { signaling } = createLobby({
   engine: createMemoryEngine(system, engineOptions),
   system,
   ice: { stunUrls: [], turnUrls: [], turnTtlS: 300 },
-  log: createLog("info", toStandardOutput(system.defer)),
+  log: createLog("info", toStandardOutput(system)),
 });
 const rate = { perS: 100_000, burst: 250_000 };
 const contexts = createContexts({

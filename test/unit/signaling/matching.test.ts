@@ -31,7 +31,7 @@ test("a ticket's own call may use what came with its entrance; a sweep, and a se
     forceRelay: false,
     chat: "direct",
     log,
-    metrics: { paired() {} },
+    journal: { paired() {} },
     onRetry() {},
   } satisfies MatcherParts);
   expect(matcher.matchAll(["alice"], { sessionId: "alice", generation: 1 })).toBe(true);

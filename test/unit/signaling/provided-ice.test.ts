@@ -33,8 +33,10 @@ function createSite(
   };
   if (given.revoke)
     provide.revoke = (username, signal) => behaviour.revoke?.(username, signal) ?? refuse();
-  const note = (level: string) => (what: string, fields: object) =>
-    void logged.push(`${level} ${what} ${"why" in fields ? String(fields.why) : ""}`.trim());
+  const note =
+    (level: string) =>
+    (what: string, fields: object = {}) =>
+      void logged.push(`${level} ${what} ${"why" in fields ? String(fields.why) : ""}`.trim());
   const ice: IceSource = withProvided(
     { stunUrls: stun.urls, turnUrls: [], turnTtlS: ttlS, provide },
     {
