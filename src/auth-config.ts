@@ -1,6 +1,6 @@
 /** The variables about accounts → which tokens (JWT) are accepted, and what is read from them. */
 import { z } from "zod";
-import { flag, list, secret } from "./config-values.ts";
+import { confidential, flag, list, secret } from "./config-values.ts";
 
 export interface AuthConfig {
   /**
@@ -36,7 +36,9 @@ function isJwksUrl(text: string): boolean {
 }
 
 export const authVariables = {
-  AUTH_JWT_SECRET: list.pipe(z.array(secret("each secret", secretBytesMin)).min(1)).optional(),
+  AUTH_JWT_SECRET: confidential(
+    list.pipe(z.array(secret("each secret", secretBytesMin)).min(1)).optional(),
+  ),
   AUTH_JWKS_URL: z
     .string()
     .refine(

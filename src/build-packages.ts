@@ -1,12 +1,13 @@
 /**
- * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`, `dist/app-router` and
- * `dist/observe`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
+ * Builds what is published. The package `peer-stream`, whose manifest is package.json, is `dist/server`, `dist/types`, `dist/app-router`,
+ * `dist/observe`, `dist/schema` and `dist/transcripts`. The package `peer-stream-client` is `dist/peer-stream-client`; its manifest is client/package.json with the
  * exports and what both have in common, such as the version.
  */
 import { chmod, cp, rm } from "node:fs/promises";
 import { join, posix } from "node:path";
 import manifest from "../package.json";
 import clientManifest from "./client/package.json";
+import { createWireDocuments } from "./rpc/wire/documents.ts";
 
 const root = join(import.meta.dir, "..");
 const source = join(root, "src");
@@ -37,11 +38,13 @@ for (const folder of [...manifest.files.map((file) => join(root, file)), client]
   await rm(folder, { recursive: true, force: true });
 await bundleServer();
 await bundleClient();
+await copyTranscripts();
 await emitDeclarations();
 await copyDeclarations(serverEntries, join(dist, "types"));
 await removeContext();
 await copyDeclarations([router], join(dist, "app-router"));
 await Bun.write(join(dist, "app-router/index.js"), "export {};\n");
+await writeWireDocuments();
 await copyDeclarations(clientEntries, join(client, "types"));
 await writeClientManifest();
 await rm(emitted, { recursive: true });
@@ -87,6 +90,18 @@ async function bundleClient(): Promise<void> {
   // the source map right.
   const react = join(client, "react.js");
   await Bun.write(react, `"use client";${await Bun.file(react).text()}`);
+}
+
+/** What authors of other clients test against: the transcripts, and a server that plays them. */
+async function copyTranscripts(): Promise<void> {
+  const outdir = join(dist, "transcripts");
+  await cp(join(root, "test/transcripts"), outdir, { recursive: true });
+  await Bun.build({
+    entrypoints: [join(root, "test/support/serve-transcript.ts")],
+    target: "bun",
+    sourcemap: "linked",
+    outdir,
+  });
 }
 
 /** By tsc, as Bun emits no declarations. */
@@ -135,6 +150,13 @@ async function copyDeclarations(entries: readonly string[], folder: string): Pro
     // TypeScript takes `./x.ts` in a declaration for a source, which is not published.
     await Bun.write(join(folder, `${path}.d.ts`), text.replaceAll(relative, "$1.js"));
   }
+}
+
+/** For authors of clients: of any site, whatever it declares. */
+async function writeWireDocuments(): Promise<void> {
+  const documents = createWireDocuments({ release: manifest.version });
+  for (const [name, document] of Object.entries(documents))
+    await Bun.write(join(dist, "schema", name), `${JSON.stringify(document, null, 2)}\n`);
 }
 
 async function writeClientManifest(): Promise<void> {

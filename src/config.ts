@@ -1,4 +1,5 @@
 /** The environment → a frozen configuration. All problems are reported at once, each with the name of its variable. */
+import { isIP } from "node:net";
 import { z } from "zod";
 import { eventsProblems, eventsVariables, readEventsConfig } from "./events-config.ts";
 import { mainLobby } from "./domain/lobby.ts";
@@ -6,7 +7,20 @@ import { logLevels } from "./observe/log.ts";
 import { limits } from "./protocol.ts";
 import { parseProxyList } from "./http/client-address.ts";
 import { authProblems, authVariables, readAuthConfig } from "./auth-config.ts";
-import { flag, integer, list, secret } from "./config-values.ts";
+import {
+  bearerToken,
+  confidential,
+  flag,
+  integer,
+  isConfidential,
+  list,
+  numberMeantBy,
+  oneOf,
+  secret,
+  shown,
+  slipIn,
+  withoutSecrets,
+} from "./config-values.ts";
 import { iceProblems, iceVariables, readIceConfig } from "./ice-config.ts";
 import { isName, lobbyCharsMax } from "./rpc/identity.ts";
 import {
@@ -29,7 +43,7 @@ const proxies = z.string().transform((text, context) => {
  * view have schemes of their own, such as `capacitor://localhost`.
  */
 function originProblem(text: string): string | undefined {
-  const quoted = `"${text}"`;
+  const quoted = shown(text);
   if (text.includes("*"))
     return `${quoted} has a wildcard, which is not supported: name each origin, comma-separated`;
   if (text === "null")
@@ -38,7 +52,7 @@ function originProblem(text: string): string | undefined {
   const example = "an origin is scheme, host and port, like https://example.com";
   if (rest === "") return `${quoted} is not an origin: ${example}`;
   if (/^wss?$/i.test(scheme))
-    return `${quoted} is the URL of a socket: name the page's origin, ${text.replace(/^ws/i, "http")}`;
+    return `${quoted} is the URL of a socket: name the page's origin, ${withoutSecrets(text).replace(/^ws/i, "http")}`;
   if (noPageSchemes.has(scheme.toLowerCase()))
     return `${quoted} can't be the origin of a page (${scheme}:): ${example}`;
   const isWeb = /^https?$/i.test(scheme);
@@ -85,7 +99,7 @@ const lobbyNames = list.pipe(
     .array(
       z.string().refine((name) => isName(name, lobbyCharsMax), {
         error: ({ input }) =>
-          `"${String(input)}" is no name of 1 to ${lobbyCharsMax} printable characters`,
+          `${shown(String(input))} is no name of 1 to ${lobbyCharsMax} printable characters`,
       }),
     )
     .max(lobbiesMax, `must be at most ${lobbiesMax} names`),
@@ -98,16 +112,22 @@ const skipCooldownDefaultMs = { production: 300_000, test: 300_000, development:
 
 /** Each variable: how it is parsed, and its default. `.env.example` explains each. */
 const variables = z.object({
-  NODE_ENV: z.enum(["development", "production", "test"]).default("development"),
-  LOG_LEVEL: z.enum(logLevels).default("info"),
-  HOST: z.string().min(1).default("0.0.0.0"),
+  NODE_ENV: oneOf(["development", "production", "test"]).default("development"),
+  LOG_LEVEL: oneOf(logLevels).default("info"),
+  HOST: z
+    .string()
+    .refine(
+      (text) => isIP(text) !== 0 || /^[\w-]+(\.[\w-]+)*\.?$/.test(text),
+      "must be an IP address or a host name, without a scheme, brackets or a port, which is PORT",
+    )
+    .default("0.0.0.0"),
   PORT: integer(0, 65535).default(3000),
   TLS_CERT: z.string().optional(),
   TLS_KEY: z.string().optional(),
   PUBLIC_URL: webOrigin.optional(),
   CORS_ORIGIN: list.pipe(z.array(originText)).default(["http://localhost:5173"]),
   ALLOW_NO_ORIGIN: flag.optional(),
-  SESSION_SECRET: secrets.optional(),
+  SESSION_SECRET: confidential(secrets.optional()),
   SKIP_COOLDOWN_MS: integer(0, 7 * dayMs).optional(),
   SKIP_BURST: integer(0, 10_000).default(20),
   SKIP_DELAY_MS: integer(0, 3_600_000).default(1000),
@@ -119,7 +139,7 @@ const variables = z.object({
   FACTS_FILE: z.string().optional(),
   DRAIN_MS: integer(0, 600_000).default(25_000),
   ...iceVariables,
-  CHAT: z.enum(["direct", "server"]).optional(),
+  CHAT: oneOf(["direct", "server"]).optional(),
   LIMIT_SIGNALS_PER_S: integer(0, 100_000).default(30),
   LIMIT_INTENTS_PER_S: integer(0, 100_000).default(2),
   LIMIT_SIGNAL_BYTES_PER_S: integer(0, 100_000_000).default(32_768),
@@ -130,13 +150,15 @@ const variables = z.object({
   LIMIT_BLOCKERS_PER_ADDRESS: integer(0, 10_000_000).default(200),
   LIMIT_STANDBY_BYTES: integer(0, 1_000_000_000_000).default(67_108_864),
   LIMIT_STANDBY_BYTES_PER_ADDRESS: integer(0, 1_000_000_000_000).default(1_048_576),
+  LEVEL_PEERS_PER_MINUTE: integer(0, 60_000).default(0),
   ...moderationVariables,
   TRUSTED_PROXIES: proxies.prefault(""),
   ...redisVariables,
   ...authVariables,
   ...safetyVariables,
-  METRICS_TOKEN: secret("it").optional(),
-  ADMIN_TOKEN: secret("it").optional(),
+  SERVE_SCHEMA: flag.optional(),
+  METRICS_TOKEN: confidential(bearerToken.optional()),
+  ADMIN_TOKEN: confidential(bearerToken.optional()),
   EVIDENCE_URL: z
     .string()
     .regex(
@@ -144,184 +166,163 @@ const variables = z.object({
       "must be a URL that begins with https:// or http:// and has {caseId} in its path or query",
     )
     .optional(),
-  MODERATION_WEBHOOK: z
-    .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
-    .optional(),
-  MODERATION_SECRET: secret("it").optional(),
+  // Many receivers know their senders by the URL alone.
+  MODERATION_WEBHOOK: confidential(
+    z
+      .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
+      .optional(),
+  ),
+  MODERATION_SECRET: confidential(secret("it").optional()),
   ...eventsVariables(secret("it")),
 });
 
 /** The burst for a rate: that of the default, or what a higher rate allows in two and a half seconds. */
 const burstOf = (perS: number, burst: number) => Math.max(burst, Math.ceil(2.5 * perS));
 
-/** The names of the variables, for the test that compares them with `.env.example` and the documentation. */
+/** The names of the variables. */
 export const variableNames = Object.keys(variables.shape);
 
-const config = variables
-  .superRefine((env, context) => {
-    const require = (variable: string, message: string) =>
-      context.addIssue({ code: "custom", path: [variable], message });
-    if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
-      require("SESSION_SECRET", "is needed with REDIS_URL: every node must know every node's tokens");
-    const misfits = [
-      ...iceProblems(env),
-      ...redisProblems(env),
-      ...eventsProblems(env),
-      ...authProblems(env),
-      ...moderationProblems(env),
-      ...safetyProblems(env),
-    ];
-    for (const [variable, problem] of misfits) require(variable, problem);
-  })
-  .superRefine((env, context) => {
-    if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
-      context.addIssue({
-        code: "custom",
-        path: ["SESSION_SECRET"],
-        message:
-          "is needed in production, or every restart ends every session: make one with openssl rand -base64 32",
-      });
-  })
-  .superRefine((env, context) => {
-    // Each gives access to something else: metrics, suspensions, session tokens, accounts.
-    const holders = new Map<string, string>();
-    for (const name of [
+/** Those whose values no message may show. Each can also be read from a file, which the variable `…_FILE` names. */
+export const confidentialNames: readonly string[] = Object.entries(variables.shape).flatMap(
+  ([name, variable]) => (isConfidential(variable) ? [name] : []),
+);
+
+type Environment = z.output<typeof variables>;
+
+/** Each gives access to something else: metrics, suspensions, session tokens, accounts. */
+const secretNames = [
+  "SESSION_SECRET",
+  "METRICS_TOKEN",
+  "ADMIN_TOKEN",
+  "MODERATION_SECRET",
+  "EVENTS_SECRET",
+  "AUTH_JWT_SECRET",
+] as const;
+
+/** Secrets that are the same: variable and problem. */
+function sharedSecrets(env: Environment): [variable: string, problem: string][] {
+  const problems: [string, string][] = [];
+  const holders = new Map<string, string>();
+  for (const name of secretNames)
+    for (const value of [env[name] ?? []].flat()) {
+      const other = holders.get(value);
+      if (other !== undefined && other !== name)
+        problems.push([name, `is the same as ${other}: give each a value of its own`]);
+      holders.set(value, name);
+    }
+  return problems;
+}
+
+/** What does not fit together: variable and problem. */
+function misfitsOf(env: Environment): [variable: string, problem: string][] {
+  const problems: [string, string][] = [];
+  if (env.REDIS_URL !== undefined && env.SESSION_SECRET === undefined)
+    problems.push([
       "SESSION_SECRET",
-      "METRICS_TOKEN",
-      "ADMIN_TOKEN",
+      "is needed with REDIS_URL: every node must know every node's tokens",
+    ]);
+  else if (env.NODE_ENV === "production" && env.SESSION_SECRET === undefined)
+    problems.push([
+      "SESSION_SECRET",
+      "is needed in production, or every restart ends every session: make one with openssl rand -base64 32",
+    ]);
+  if ((env.MODERATION_WEBHOOK === undefined) !== (env.MODERATION_SECRET === undefined))
+    problems.push([
       "MODERATION_SECRET",
-      "EVENTS_SECRET",
-      "AUTH_JWT_SECRET",
-    ] as const)
-      for (const value of [env[name] ?? []].flat()) {
-        const other = holders.get(value);
-        if (other !== undefined && other !== name)
-          context.addIssue({
-            code: "custom",
-            path: [name],
-            message: `is the same as ${other}: give each a value of its own`,
-          });
-        holders.set(value, name);
-      }
-  })
-  .superRefine((env, context) => {
-    if ((env.MODERATION_WEBHOOK === undefined) !== (env.MODERATION_SECRET === undefined))
-      context.addIssue({
-        code: "custom",
-        path: ["MODERATION_SECRET"],
-        message: "and MODERATION_WEBHOOK are needed together: it signs what is posted",
-      });
-  })
-  .superRefine((env, context) => {
-    if ((env.TLS_CERT === undefined) !== (env.TLS_KEY === undefined))
-      context.addIssue({
-        code: "custom",
-        path: [env.TLS_CERT === undefined ? "TLS_CERT" : "TLS_KEY"],
-        message: "TLS_CERT and TLS_KEY are needed together",
-      });
-  })
-  .transform((env) => ({
-    production: env.NODE_ENV === "production",
-    logLevel: env.LOG_LEVEL,
-    host: env.HOST,
-    port: env.PORT,
-    // Paths of PEM files; they are read at the start.
-    tls:
-      env.TLS_CERT === undefined || env.TLS_KEY === undefined
-        ? undefined
-        : { cert: env.TLS_CERT, key: env.TLS_KEY },
-    origins: {
-      allowed:
-        env.PUBLIC_URL === undefined ? env.CORS_ORIGIN : [env.PUBLIC_URL, ...env.CORS_ORIGIN],
-      allowNone: env.ALLOW_NO_ORIGIN ?? env.NODE_ENV !== "production",
-      allowLoopback: env.NODE_ENV !== "production",
-      ownHosts: [env.HOST.toLowerCase()],
-    },
-    publicUrl: env.PUBLIC_URL,
-    sessionSecrets: env.SESSION_SECRET,
-    skipCooldownMs: env.SKIP_COOLDOWN_MS ?? skipCooldownDefaultMs[env.NODE_ENV],
-    // Without limits on intents, as for a measurement, skipping is free as well.
-    skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
-    skipDelayMs: env.SKIP_DELAY_MS,
-    relaxAfterMs: env.RELAX_AFTER_MS,
-    laneAfterMs: env.LANE_AFTER_MS,
-    // The path of a JSON file; it is read at the start.
-    factsFile: env.FACTS_FILE,
-    moderation: readModerationConfig(env),
-    decisionsKeepMs: env.DECISIONS_KEEP_MS,
-    evidenceBytesMax: env.LIMIT_EVIDENCE_BYTES,
-    blocks: {
-      blockersMax: env.LIMIT_BLOCKERS,
-      blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,
-    },
-    standby: {
-      bytesMax: env.LIMIT_STANDBY_BYTES,
-      bytesPerAddressMax: env.LIMIT_STANDBY_BYTES_PER_ADDRESS,
-    },
-    lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
-    graceMs: env.GRACE_MS,
-    callKeepMs: env.CALL_KEEP_MS,
-    drainMs: env.DRAIN_MS,
-    ...readIceConfig(env),
-    // Absent: as it is without, or with, a hook that sees each text.
-    chat: env.CHAT,
-    admission: {
-      socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
-      handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,
-      peersMax: env.LIMIT_PEERS,
-      trustedProxies: env.TRUSTED_PROXIES,
-    },
-    redis: readRedisConfig(env),
-    auth: readAuthConfig(env),
-    metricsToken: env.METRICS_TOKEN,
-    adminToken: env.ADMIN_TOKEN,
-    evidenceUrl: env.EVIDENCE_URL,
-    webhook:
-      env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
-        ? undefined
-        : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
-    events: readEventsConfig(env),
-    ...readSafetyConfig(env),
-    rates: {
-      signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
-      intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },
-      // Four of the largest SDPs at once; a call begins with some 30 KB.
-      bytes: {
-        perS: env.LIMIT_SIGNAL_BYTES_PER_S,
-        burst: Math.max(4 * limits.sdpBytesMax, 4 * env.LIMIT_SIGNAL_BYTES_PER_S),
-      },
-    },
-  }));
-
-export type Config = Readonly<z.output<typeof config>>;
-
-/** Variables that look like a misspelling of one of ours: one line each. They are ignored, and prevent no start. */
-export function misspeltVariables(env: Record<string, string | undefined>): string[] {
-  const known = new Set(variableNames);
-  return Object.keys(env).flatMap((name) => {
-    if (known.has(name)) return [];
-    const meant = variableNames.find((ours) => ours.length >= 6 && isMisspelling(name, ours));
-    return meant === undefined ? [] : [`${name} is not read; did you mean ${meant}?`];
-  });
+      "and MODERATION_WEBHOOK are needed together: it signs what is posted",
+    ]);
+  if ((env.TLS_CERT === undefined) !== (env.TLS_KEY === undefined))
+    problems.push([
+      env.TLS_CERT === undefined ? "TLS_CERT" : "TLS_KEY",
+      "TLS_CERT and TLS_KEY are needed together",
+    ]);
+  return [
+    ...problems,
+    ...iceProblems(env),
+    ...redisProblems(env),
+    ...eventsProblems(env),
+    ...authProblems(env),
+    ...moderationProblems(env),
+    ...safetyProblems(env),
+    ...sharedSecrets(env),
+  ];
 }
 
-/** Whether `name` becomes `ours` by adding, omitting, changing or swapping one character, or by changing case. */
-function isMisspelling(name: string, ours: string): boolean {
-  if (Math.abs(name.length - ours.length) > 1) return false;
-  if (name.toUpperCase() === ours) return true;
-  let start = 0;
-  while (start < name.length && name[start] === ours[start]) start += 1;
-  let end = 0;
-  while (
-    end < Math.min(name.length, ours.length) - start &&
-    name[name.length - 1 - end] === ours[ours.length - 1 - end]
-  )
-    end += 1;
-  const left = name.slice(start, name.length - end);
-  const right = ours.slice(start, ours.length - end);
-  if (left.length <= 1 && right.length <= 1) return true;
-  return left.length === 2 && left[0] === right[1] && left[1] === right[0];
-}
+const toConfig = (env: Environment) => ({
+  production: env.NODE_ENV === "production",
+  servesSchema: env.SERVE_SCHEMA ?? env.NODE_ENV !== "production",
+  logLevel: env.LOG_LEVEL,
+  host: env.HOST,
+  port: env.PORT,
+  // Paths of PEM files; they are read at the start.
+  tls:
+    env.TLS_CERT === undefined || env.TLS_KEY === undefined
+      ? undefined
+      : { cert: env.TLS_CERT, key: env.TLS_KEY },
+  origins: {
+    allowed: env.PUBLIC_URL === undefined ? env.CORS_ORIGIN : [env.PUBLIC_URL, ...env.CORS_ORIGIN],
+    allowNone: env.ALLOW_NO_ORIGIN ?? env.NODE_ENV !== "production",
+    allowLoopback: env.NODE_ENV !== "production",
+    ownHosts: [env.HOST.toLowerCase()],
+  },
+  publicUrl: env.PUBLIC_URL,
+  sessionSecrets: env.SESSION_SECRET,
+  skipCooldownMs: env.SKIP_COOLDOWN_MS ?? skipCooldownDefaultMs[env.NODE_ENV],
+  // Without limits on intents, as for a measurement, skipping is free as well.
+  skipBurst: env.LIMIT_INTENTS_PER_S === 0 ? 0 : env.SKIP_BURST,
+  skipDelayMs: env.SKIP_DELAY_MS,
+  relaxAfterMs: env.RELAX_AFTER_MS,
+  laneAfterMs: env.LANE_AFTER_MS,
+  // The path of a JSON file; it is read at the start.
+  factsFile: env.FACTS_FILE,
+  moderation: readModerationConfig(env),
+  decisionsKeepMs: env.DECISIONS_KEEP_MS,
+  evidenceBytesMax: env.LIMIT_EVIDENCE_BYTES,
+  blocks: {
+    blockersMax: env.LIMIT_BLOCKERS,
+    blockersPerAddressMax: env.LIMIT_BLOCKERS_PER_ADDRESS,
+  },
+  standby: {
+    bytesMax: env.LIMIT_STANDBY_BYTES,
+    bytesPerAddressMax: env.LIMIT_STANDBY_BYTES_PER_ADDRESS,
+  },
+  lobbies: [...new Set([mainLobby, ...env.LOBBIES])],
+  graceMs: env.GRACE_MS,
+  callKeepMs: env.CALL_KEEP_MS,
+  drainMs: env.DRAIN_MS,
+  ...readIceConfig(env),
+  // Absent: as it is without, or with, a hook that sees each text.
+  chat: env.CHAT,
+  levelPerMinute: env.LEVEL_PEERS_PER_MINUTE,
+  admission: {
+    socketsPerAddress: env.LIMIT_SOCKETS_PER_ADDRESS,
+    handshakesPerMin: env.LIMIT_HANDSHAKES_PER_MIN,
+    peersMax: env.LIMIT_PEERS,
+    trustedProxies: env.TRUSTED_PROXIES,
+  },
+  redis: readRedisConfig(env),
+  auth: readAuthConfig(env),
+  metricsToken: env.METRICS_TOKEN,
+  adminToken: env.ADMIN_TOKEN,
+  evidenceUrl: env.EVIDENCE_URL,
+  webhook:
+    env.MODERATION_WEBHOOK === undefined || env.MODERATION_SECRET === undefined
+      ? undefined
+      : { url: env.MODERATION_WEBHOOK, secret: env.MODERATION_SECRET },
+  events: readEventsConfig(env),
+  ...readSafetyConfig(env),
+  rates: {
+    signals: { perS: env.LIMIT_SIGNALS_PER_S, burst: burstOf(env.LIMIT_SIGNALS_PER_S, 100) },
+    intents: { perS: env.LIMIT_INTENTS_PER_S, burst: burstOf(env.LIMIT_INTENTS_PER_S, 5) },
+    // Four of the largest SDPs at once; a call begins with some 30 KB.
+    bytes: {
+      perS: env.LIMIT_SIGNAL_BYTES_PER_S,
+      burst: Math.max(4 * limits.sdpBytesMax, 4 * env.LIMIT_SIGNAL_BYTES_PER_S),
+    },
+  },
+});
+
+export type Config = Readonly<ReturnType<typeof toConfig>>;
 
 /** The problems of the environment: one line per variable. */
 export interface ConfigProblems {
@@ -344,11 +345,43 @@ export function readVariables(env: Record<string, string | undefined>): Record<s
   return Object.fromEntries(Object.keys(set).map((name) => [name, parsed[name]]));
 }
 
-/** Reads the configuration. */
+/** Why a text can't be the value of a variable: one line for each reason, with the value unless it is confidential. */
+function problemsOf(name: string, text: string, issues: readonly z.core.$ZodIssue[]): string[] {
+  const isSecret = isConfidential(variables.shape[name as keyof Environment]);
+  return [...new Set(issues.map(({ message }) => message))].map((message) => {
+    // Those of items name the item.
+    if (isSecret || message.includes('"')) return `${name}: ${message}`;
+    const meant = message.includes("number") ? numberMeantBy(text, name) : undefined;
+    const cure = meant === undefined ? "" : `: write ${meant}`;
+    return `${name}: ${message} (it is ${shown(text)}${cure})`;
+  });
+}
+
+/** Texts for people, who may quote and comment. */
+const freeTexts: ReadonlySet<string> = new Set(["RULES_TEXT", "APPEAL"]);
+
+/**
+ * Reads the configuration.
+ * @returns it, or all problems. What does not fit together is looked for also where single variables are wrong, but not what these may
+ * be the reason of.
+ */
 export function readConfig(env: Record<string, string | undefined>): Config | ConfigProblems {
-  const result = config.safeParse(setIn(env));
-  if (result.success) return Object.freeze(result.data);
-  return {
-    problems: result.error.issues.map(({ path, message }) => `${String(path[0])}: ${message}`),
-  };
+  const set = setIn(env);
+  const problems: string[] = [];
+  const wrong: string[] = [];
+  const parsed = Object.entries(variables.shape).map(([name, variable]) => {
+    const text = set[name];
+    const slip = text === undefined || freeTexts.has(name) ? undefined : slipIn(text);
+    const result = variable.safeParse(text);
+    if (slip === undefined && result.success) return [name, result.data];
+    wrong.push(name);
+    if (slip !== undefined) problems.push(`${name}: ${slip}`);
+    else problems.push(...problemsOf(name, text ?? "", result.error?.issues ?? []));
+    return [name, variable.parse(undefined)];
+  });
+  const values = Object.fromEntries(parsed) as Environment;
+  for (const [name, problem] of misfitsOf(values))
+    if (!wrong.some((other) => new RegExp(`\\b${other}\\b`).test(`${name}: ${problem}`)))
+      problems.push(`${name}: ${problem}`);
+  return problems.length > 0 ? { problems } : Object.freeze(toConfig(values));
 }

@@ -1,5 +1,6 @@
 /** The variables about lifecycle events → where they are posted. */
 import { z } from "zod";
+import { confidential, shown } from "./config-values.ts";
 import { lifecycleTypes, type LifecycleType } from "./domain/lifecycle.ts";
 
 export interface EventsConfig {
@@ -10,15 +11,17 @@ export interface EventsConfig {
 
 const type = z.enum(lifecycleTypes, {
   error: ({ input }) =>
-    `"${String(input)}" is no type of an event: ${lifecycleTypes.join(", ")}, comma-separated`,
+    `${shown(String(input))} is no type of an event: ${lifecycleTypes.join(", ")}, comma-separated`,
 });
 
 /** @param secret what a secret has to be. */
 export const eventsVariables = <Secret extends z.ZodType<string>>(secret: Secret) => ({
-  EVENTS_WEBHOOK: z
-    .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
-    .optional(),
-  EVENTS_SECRET: secret.optional(),
+  EVENTS_WEBHOOK: confidential(
+    z
+      .url({ protocol: /^https?$/, error: "must be a URL that begins with https:// or http://" })
+      .optional(),
+  ),
+  EVENTS_SECRET: confidential(secret.optional()),
   EVENTS_TYPES: z
     .string()
     .transform((text) => text.split(",").map((item) => item.trim()))

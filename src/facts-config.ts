@@ -1,9 +1,10 @@
 /** What an operator declares about facts → the declaration, checked. All problems are reported at once, each with the name of its dimension. */
-import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { laneName } from "./domain/lanes.ts";
 import { factLimits, type FactDimension, type FactsDeclaration } from "./protocol/declaration.ts";
 import { isName } from "./rpc/identity.ts";
+import { shown } from "./config-values.ts";
+import { readText } from "./text-file.ts";
 
 const { dimensionsMax, nameCharsMax, valuesMax, bandsMax } = factLimits;
 
@@ -119,14 +120,18 @@ function linesOf(name: string, issue: z.core.$ZodIssue): string[] {
     : [`${at()}: ${issue.message}`];
 }
 
+/** Dimensions have at most 256 short values each. */
+const factsBytesMax = 1_048_576;
+
 /** Reads the JSON file that `FACTS_FILE` names. */
 export function readFactsFile(path: string): ReadFacts {
+  const read = readText(path, factsBytesMax);
+  if ("problem" in read) return { problems: [`${read.problem}: ${shown(path)}`] };
   let declared: unknown;
   try {
-    declared = JSON.parse(readFileSync(path, "utf8"));
+    declared = JSON.parse(read.text);
   } catch (error) {
-    const what = error instanceof SyntaxError ? "is no JSON" : "can't be read";
-    return { problems: [`${what}: ${error instanceof Error ? error.message : String(error)}`] };
+    return { problems: [`is no JSON: ${error instanceof Error ? error.message : String(error)}`] };
   }
   return readFacts(declared);
 }

@@ -1,6 +1,6 @@
 /** The variables about STUN and TURN → which servers peers are given, and who gives the credentials for them. */
 import { z } from "zod";
-import { flag, integer, list, secret } from "./config-values.ts";
+import { confidential, flag, integer, list, oneOf, secret, shown } from "./config-values.ts";
 import { isStunUrl, isTurnUrl, type IceConfig } from "./ice.ts";
 import { providerNames, type ProviderConfig } from "./turn-providers.ts";
 
@@ -9,7 +9,7 @@ const iceUrls = (isUrl: (text: string) => boolean, form: string) =>
     z.array(
       z.string().refine(isUrl, {
         error: ({ input }) =>
-          `"${String(input)}" is not a URL like ${form}, which is all that browsers take`,
+          `${shown(String(input))} is not a URL like ${form}, which is all that browsers take`,
       }),
     ),
   );
@@ -33,16 +33,18 @@ export const iceVariables = {
     isTurnUrl,
     "turn:host:3478?transport=udp (no slashes; transport=udp, transport=tcp or nothing)",
   ).default([]),
-  TURN_SECRET: list.pipe(z.array(secret("each secret")).min(1)).optional(),
-  TURN_PROVIDER: z.enum(providerNames, `must be one of ${providerNames.join(", ")}`).optional(),
+  TURN_SECRET: confidential(list.pipe(z.array(secret("each secret")).min(1)).optional()),
+  TURN_PROVIDER: oneOf(providerNames).optional(),
   TURN_PROVIDER_ID: z
     .string()
     .regex(/^[\w-]{1,128}$/, "must be an id of letters and digits")
     .optional(),
-  TURN_PROVIDER_TOKEN: z
-    .string()
-    .regex(/^[\x21-\x7e]{1,1024}$/, "must be a token of printable characters, without spaces")
-    .optional(),
+  TURN_PROVIDER_TOKEN: confidential(
+    z
+      .string()
+      .regex(/^[\x21-\x7e]{1,1024}$/, "must be a token of printable characters, without spaces")
+      .optional(),
+  ),
   TURN_PROVIDER_URL: z
     .string()
     .refine(
@@ -62,6 +64,8 @@ export function iceProblems(env: Environment): [variable: string, problem: strin
   if (env.TURN_URLS.length > 0 && env.TURN_SECRET === undefined)
     problems.push(["TURN_SECRET", "is needed with TURN_URLS"]);
   const { TURN_PROVIDER: provider } = env;
+  if (env.TURN_SECRET !== undefined && env.TURN_URLS.length === 0)
+    problems.push(["TURN_SECRET", "has no use without TURN_URLS: name the servers that know it"]);
   if (provider !== undefined && env.TURN_URLS.length > 0)
     problems.push(["TURN_PROVIDER", "and TURN_URLS exclude each other: set one of them"]);
   for (const name of ["TURN_PROVIDER_ID", "TURN_PROVIDER_TOKEN"] as const)

@@ -8,11 +8,11 @@ import type { HostedConfig } from "./app/options.ts";
 import { endingSignals, Shutdown } from "./app/shutdown.ts";
 import { superviseBy, watchdogMsOf, type Supervision } from "./app/supervision.ts";
 import { watchWrappers } from "./app/wrappers.ts";
-import { misspeltVariables, readConfig } from "./config.ts";
-import { readFactsFile } from "./facts-config.ts";
+import { readProgram } from "./config-files.ts";
+import { warningsOf } from "./config-warnings.ts";
 import { createPage } from "./http/page.ts";
 import { createLog, toStandardOutput, type Log } from "./observe/log.ts";
-import { createSystem, type System } from "./system.ts";
+import { createSystem, ignoresHangup, type System } from "./system.ts";
 import { version } from "../package.json";
 import index from "./web/index.html";
 
@@ -29,21 +29,19 @@ All settings are environment variables; .env.example describes each.
 `;
 
 answerArguments(process.argv.slice(2));
-const config = readConfig(process.env);
-const factsFile = process.env["FACTS_FILE"]?.trim() ?? "";
-const declared = factsFile === "" ? undefined : readFactsFile(factsFile);
-if ("problems" in config || declared?.problems) {
-  const problems = [
-    ...("problems" in config ? config.problems : []),
-    ...(declared?.problems ?? []).map((problem) => `FACTS_FILE: ${problem}`),
-  ];
-  fail(`the environment has problems:\n${problems.map((problem) => `  ${problem}`).join("\n")}`);
+const read = readProgram(process.env);
+const warnings = warningsOf(process.env);
+if ("problems" in read) {
+  // One of them may be the reason of a problem.
+  const lines = [...read.problems, ...warnings].map((line) => `  ${line}`);
+  fail(`the environment has problems:\n${lines.join("\n")}`);
 }
+const config: HostedConfig = { ...read.config, facts: read.facts };
 const system = createSystem();
 const log = createLog(config.logLevel, toStandardOutput(system.defer));
-for (const misspelt of misspeltVariables(process.env)) log.warn(misspelt);
+for (const warning of warnings) log.warn(warning);
 try {
-  await run({ ...config, facts: declared?.facts }, system, log);
+  await run(config, system, log);
 } catch (error) {
   fail(String(error));
 }
@@ -52,7 +50,9 @@ async function run(config: HostedConfig, system: System, log: Log): Promise<void
   let unposted = () => 0;
   const shutdown = new Shutdown({ system, log, drainMs: config.drainMs, exit });
   // Before anything else: as the first process of a container a signal without a listener is ignored.
-  for (const signal of endingSignals) process.on(signal, () => shutdown.signalled(signal));
+  for (const signal of endingSignals)
+    if (signal !== "SIGHUP" || !ignoresHangup())
+      process.on(signal, () => shutdown.signalled(signal));
   const areWrappersAlive = watchWrappers(process.pid);
 
   if (!config.sessionSecrets)

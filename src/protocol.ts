@@ -6,7 +6,10 @@
  * peer subscribes to `events`, then calls the mutations.
  */
 
-/** The version of this contract, as `site` tells it: another one would break existing clients. */
+/**
+ * The version of this contract, as `site` tells it: a whole number, and another one would break existing clients. What may change within one is
+ * in rpc/README.md.
+ */
 export const protocolVersion = 1;
 
 /** Every field that a peer sends has a bound. Units come last in the names. */
@@ -330,6 +333,7 @@ export const rejectionReasons = [
   "suspended",
   "relay-unavailable",
   "wrong-mode",
+  "wrong-protocol",
   "challenge",
   "draining",
   "unavailable",

@@ -1,6 +1,6 @@
 /** The variables about Redis → where it is, one location for each part of the lobby, and how it is reached. */
 import { z } from "zod";
-import { flag } from "./config-values.ts";
+import { confidential, flag, integer } from "./config-values.ts";
 
 /** A URL; or how Sentinels, or the nodes of a cluster, are asked for it. The engine knows the same shapes. */
 type Location =
@@ -25,8 +25,19 @@ export interface RedisConfig {
 }
 
 const shardsDefault = 3;
-const isRedisUrl = (text: string) => URL.canParse(text) && /^rediss?:\/\/./.test(text);
-const hostAndPort = /^(\[[0-9a-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i;
+const hostAndPort = /^(?:\[[0-9a-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i;
+
+/** A `#` or `?` in a password would end the URL before it, and another host would be asked. */
+function isRedisUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (!url || !/^rediss?:\/\/./.test(text)) return false;
+  return url.hostname !== "" && !/[?#]/.test(text) && /^\/?\d*$/.test(url.pathname);
+}
+
+function isAddress(text: string): boolean {
+  const match = hostAndPort.exec(text);
+  return match !== null && Number(match[1] ?? 1) <= 65_535;
+}
 
 const list = (isItem: (text: string) => boolean, message: string) =>
   z
@@ -35,23 +46,17 @@ const list = (isItem: (text: string) => boolean, message: string) =>
     .pipe(z.array(z.string().refine(isItem, message)).min(1));
 
 export const redisVariables = {
-  REDIS_URL: list(isRedisUrl, "must be a URL like redis://host:6379").optional(),
-  REDIS_SENTINELS: list(
-    (text) => hostAndPort.test(text),
-    "must be addresses like host:26379, comma-separated",
-  ).optional(),
-  REDIS_SENTINEL_PASSWORD: z.string().optional(),
+  REDIS_URL: confidential(
+    list(
+      isRedisUrl,
+      "must be a URL like redis://user:password@host:6379/0; in a password write , # ? / @ as %2C %23 %3F %2F %40",
+    ).optional(),
+  ),
+  REDIS_SENTINELS: list(isAddress, "must be addresses like host:26379, comma-separated").optional(),
+  REDIS_SENTINEL_PASSWORD: confidential(z.string().optional()),
   REDIS_CLUSTER: flag.default(false),
-  REDIS_SHARDS: z
-    .string()
-    .regex(/^[1-9]\d{0,3}$/, "must be a whole number from 1 on")
-    .transform(Number)
-    .optional(),
-  REDIS_SHARD_PEERS: z
-    .string()
-    .regex(/^[1-9]\d{0,8}$/, "must be a whole number from 1 on")
-    .default("40000")
-    .transform(Number),
+  REDIS_SHARDS: integer(1, 9999).optional(),
+  REDIS_SHARD_PEERS: integer(1, 999_999_999).default(40_000),
   // Braces would decide on which master of a cluster the keys are.
   REDIS_PREFIX: z
     .string()
@@ -84,6 +89,12 @@ export function redisProblems(env: Environment): [variable: string, problem: str
       "REDIS_URL",
       "has a port: with REDIS_SENTINELS it has the name of the master, such as redis://mymaster",
     ]);
+  if (env.REDIS_SENTINEL_PASSWORD !== undefined && !env.REDIS_SENTINELS)
+    problems.push(["REDIS_SENTINEL_PASSWORD", "has no use without REDIS_SENTINELS"]);
+  if (urls.length > 0 && !urls.some((url) => url.startsWith("rediss:")))
+    for (const name of ["REDIS_CA_FILE", "REDIS_CERT_FILE"] as const)
+      if (env[name] !== undefined)
+        problems.push([name, "is for TLS: begin REDIS_URL with rediss://"]);
   if ((env.REDIS_CERT_FILE === undefined) !== (env.REDIS_KEY_FILE === undefined))
     problems.push(["REDIS_CERT_FILE", "and REDIS_KEY_FILE are needed together"]);
   return problems;

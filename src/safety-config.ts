@@ -1,6 +1,6 @@
 /** The variables about what a peer has to do before it may join, and about hints. */
 import { z } from "zod";
-import { flag, integer } from "./config-values.ts";
+import { flag, integer, oneOf } from "./config-values.ts";
 import { limits, type Rules } from "./protocol.ts";
 
 /** Who has to solve a proof of work before a join. */
@@ -17,7 +17,7 @@ export interface ChallengeConfig {
 const rulesCharsMax = 4000;
 
 export const safetyVariables = {
-  CHALLENGE: z.enum(challengeModes, `must be one of ${challengeModes.join(", ")}`).default("off"),
+  CHALLENGE: oneOf(challengeModes).default("off"),
   CHALLENGE_DIFFICULTY: integer(1, 100_000).default(150),
   CHALLENGE_PASS_MS: integer(60_000, 86_400_000).default(1_800_000),
   RULES_VERSION: z

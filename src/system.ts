@@ -116,3 +116,14 @@ export function canOpenFiles(): boolean {
     return (error as NodeJS.ErrnoException).code !== "EMFILE";
   }
 }
+
+/** Whether whoever started this process has it ignore SIGHUP, as nohup does; `false` where that can't be read. */
+export function ignoresHangup(): boolean {
+  try {
+    // A mask of signals in hex (proc(5)), of which SIGHUP is the first.
+    const mask = /^SigIgn:\s*\w*(\w)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    return (Number.parseInt(mask ?? "0", 16) & 1) === 1;
+  } catch {
+    return false; // not Linux
+  }
+}

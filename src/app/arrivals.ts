@@ -5,6 +5,7 @@ import type { OpenResponse } from "../http/open-responses.ts";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import type { Context, createContexts } from "../rpc/context.ts";
 import { nobody, type Credentials, type Identity } from "../rpc/identity.ts";
+import { checkProtocol } from "../rpc/protocol-version.ts";
 import type { Signaling } from "../signaling/signaling.ts";
 import type { System } from "../system.ts";
 import { closeCodes } from "../trpc-ws/close-codes.ts";
@@ -49,9 +50,10 @@ export class Arrivals {
   /** A socket has sent its connection parameters. @throws a refusal, also later */
   ofSocket(request: ConnectRequest<AdmittedSocket>): MaybePromise<Context> {
     const { authenticate } = this.#parts;
-    if (!authenticate) return this.#begin(request, nobody);
     const { headers, data, connectionParams } = request;
-    const { token: _, ...params } = connectionParams;
+    const { token: _, protocol, ...params } = connectionParams;
+    checkProtocol(protocol);
+    if (!authenticate) return this.#begin(request, nobody);
     const identifying = authenticate({ headers, params, address: data.address ?? "" });
     return chain(identifying, (identity) => this.#begin(request, identity));
   }
@@ -113,6 +115,7 @@ export class Arrivals {
   ofRequest(request: Request, response?: OpenResponse): MaybePromise<Context> {
     const { contexts, authenticate, admission, addressOf } = this.#parts;
     const { headers } = request;
+    checkProtocol(headers.get("x-peer-stream-protocol") ?? undefined);
     const address = admission.addressOf(headers, addressOf(request));
     const addressHash = admission.hashOf(address);
     const begin = (identity: Identity) => {

@@ -116,6 +116,7 @@ export function createPeerStream<const Declared extends FactsDeclaration = NoFac
     return { kind: "address", id: hashOfAddress(whom.address) };
   };
   const served = [
+    ...(config.servesSchema ? ["/schema/*"] : []),
     ...(config.metricsToken === undefined ? [] : ["/metrics"]),
     ...(config.adminToken === undefined && !options.isOperator ? [] : ["/admin", "/admin/*"]),
   ];
@@ -198,8 +199,9 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
   const told = { on: parts.on, webhook: config.events };
   const lifecycle = lifecycleTypesFor(told);
   const secrets = config.sessionSecrets ?? [system.id() + system.id()];
-  const opening = { system, log, lifecycle, onFatal, secrets };
-  const { engine, marks, addresses, redisMetrics } = openEngine(config, opening);
+  const nodeName = `${hostname()}:${process.pid}`;
+  const opening = { system, log, nodeName, lifecycle, onFatal, secrets };
+  const { engine, marks, loads, addresses, redisMetrics } = openEngine(config, opening);
   const webhook = reportWebhookOf(config, parts, {
     posted: (outcome) => metrics.posted(outcome),
     postFailed: (because) => metrics.postFailed(because),
@@ -217,8 +219,9 @@ export function openPeerStream(config: HostedConfig, parts: OpenParts): OpenedPe
     log,
     policy: policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
-    nodeName: `${hostname()}:${process.pid}`,
+    nodeName,
     redisMetrics,
+    loads,
     onReport(report) {
       void callReportHook(parts.onReport, report, (error) => {
         metrics.hookFailed("onReport");

@@ -6,6 +6,7 @@ import type { LifecycleType } from "../domain/lifecycle.ts";
 import type { Engine, EngineOptions } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import type { SharedCounts } from "../http/admission.ts";
 import type { Log } from "../observe/log.ts";
 import { createRedisMetrics, type RedisMetrics } from "../observe/redis-metrics.ts";
@@ -68,6 +69,8 @@ const readTls = ({ ca, cert, key }: NonNullable<HostedConfig["redis"]>["files"])
 export interface OpenEngineParts {
   system: System;
   log: Log;
+  /** What other nodes call this one. */
+  nodeName?: string;
   /** Lifecycle events that are told. Default: none. */
   lifecycle?: readonly LifecycleType[];
   /** Those of session tokens, which also seal the proofs of rooms. */
@@ -82,6 +85,8 @@ export interface OpenedEngine {
   marks: Marks;
   /** Only with Redis, as what follows. */
   redisMetrics?: RedisMetrics;
+  /** How many peers each node has. */
+  loads?: NodeLoads;
   /** What addresses do on all nodes together. */
   addresses?: SharedCounts & { key(): Buffer | undefined };
 }
@@ -89,7 +94,7 @@ export interface OpenedEngine {
 /** The engine in memory; with `REDIS_URL` the one in Redis, whose client is loaded only then. */
 export function openEngine(
   config: HostedConfig,
-  { system, log, lifecycle = [], secrets, onFatal }: OpenEngineParts,
+  { system, log, nodeName, lifecycle = [], secrets, onFatal }: OpenEngineParts,
 ): OpenedEngine {
   const { seal } = createRoomProofs(secrets);
   const options = { ...engineOptionsFor(config, lifecycle), seal };
@@ -110,6 +115,7 @@ export function openEngine(
     tls: readTls(redis.files),
     secrets: sessionSecrets,
     about: `secrets=${sessionSecrets.map(secretFingerprint).join(",")}`,
+    ...(nodeName !== undefined && { name: nodeName }),
     clock: system,
     meter: redisMetrics.meter,
     onBug: (error, where) => log.bug(error, where),
@@ -123,5 +129,6 @@ export function openEngine(
     },
   });
   redisMetrics.setShards(() => engine.shardsAvailable());
-  return { engine, marks: engine.marks, addresses: engine.addresses, redisMetrics };
+  const { marks, loads, addresses } = engine;
+  return { engine, marks, loads, addresses, redisMetrics };
 }

@@ -31,6 +31,7 @@ export interface OperatorParts {
   console: Page;
   /** See `AdminContext`. */
   node: AdminContext["node"];
+  nodes: AdminContext["nodes"];
   lobbies?: readonly string[];
   evidenceUrl?: string | undefined;
   metrics: Metrics;
@@ -72,6 +73,7 @@ export function operatorRoutes(parts: OperatorParts) {
     now: system.now,
     hashOfAddress: (address) => admission.hashOf(address),
     node: parts.node,
+    nodes: parts.nodes,
     lobbies: parts.lobbies ?? [mainLobby],
     evidenceUrl: parts.evidenceUrl,
   };

@@ -7,6 +7,7 @@ import type { Chat } from "../protocol.ts";
 import type { FactsDeclaration } from "../protocol/declaration.ts";
 import { hookNames, hookProblems, type Hooks } from "./hook-options.ts";
 import { readConfig, readVariables, variableNames, type Config } from "../config.ts";
+import { readEnvironment } from "../config-files.ts";
 import { inTermsOfOptions, optionOf } from "./option-names.ts";
 import type { LogLevel } from "../observe/log.ts";
 import { ttlDefaultS } from "../ice-config.ts";
@@ -84,6 +85,8 @@ export interface Settings {
   limitHandshakesPerMin?: number | undefined;
   /** Open sockets of this process. Default: 50,000. */
   limitPeers?: number | undefined;
+  /** Peers that a process with clearly more than the others asks in a minute to reconnect, at most; with `redisUrl`. Default: 0, none. */
+  levelPeersPerMinute?: number | undefined;
   /** Sessions and accounts that are kept while they are gone, because they block another or are blocked. Default: 50,000. */
   limitBlockers?: number | undefined;
   /** The same of one address. Default: 200. */
@@ -142,6 +145,8 @@ export interface Settings {
   redisCaFile?: string | undefined;
   redisCertFile?: string | undefined;
   redisKeyFile?: string | undefined;
+  /** Whether `/schema/*` describes the wire to authors of clients. Default: in development. */
+  serveSchema?: boolean | undefined;
   /** Gives access to `/metrics`, as a bearer token of at least 16 characters. Default: it is not served. */
   metricsToken?: string | undefined;
   /** Gives access to `/admin`, likewise. Default: it is not served, unless there is `isOperator`. */
@@ -235,12 +240,14 @@ export interface ProgramOptions extends Settings {
 }
 
 /**
- * The program's variables as options, for a host that wants to be configured by them. An empty variable counts as unset.
+ * The program's variables as options, for a host that wants to be configured by them. An empty variable counts as unset, and a
+ * secret can be in the file that `…_FILE` names.
  * @throws {ConfigError} with everything that is wrong.
  */
-export function readOptions(env: Record<string, string | undefined>): ProgramOptions {
-  const config = readConfig(env);
-  if ("problems" in config) throw new ConfigError(config.problems);
+export function readOptions(given: Record<string, string | undefined>): ProgramOptions {
+  const read = readEnvironment(given);
+  if ("problems" in read) throw new ConfigError(read.problems);
+  const { env } = read;
   const { TRUSTED_PROXIES: _, NODE_ENV: mode = "development", ...values } = readVariables(env);
   const options = Object.entries(values).map(([name, value]) => [optionOf(name), value]);
   return {

@@ -8,6 +8,7 @@ import { mainLobby } from "../domain/lobby.ts";
 import { createFairPolicy, type Policy } from "../domain/matchmaker.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createMarks, type Marks } from "../engine/marks.ts";
+import type { NodeLoads } from "../engine/node-loads.ts";
 import { Admission, type AdmissionOptions } from "../http/admission.ts";
 import type { OriginPolicy } from "../http/origin.ts";
 import type { Page } from "../http/page.ts";
@@ -30,6 +31,7 @@ import { createAskOperator, type AskOperator, type IsOperator } from "../rpc/ope
 import { mergeOwn, ownBuilder } from "../rpc/own-procedures.ts";
 import { MessageReview, type MessageFallback, type MessageHook } from "../rpc/message-review.ts";
 import { createAppRouter, type AppRouter } from "../rpc/router.ts";
+import { closeCodeOf } from "../rpc/protocol-version.ts";
 import { createSessionTokens } from "../rpc/session-token.ts";
 import { createCaseIds } from "../signaling/case-ids.ts";
 import { createEvidenceStore, type EvidenceStore } from "../signaling/evidence.ts";
@@ -46,6 +48,8 @@ import { Arrivals } from "./arrivals.ts";
 import { createConsole } from "./console.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
+import { startLevelling } from "./levelling.ts";
+import { nodeStateOf, packageVersion } from "./node-state.ts";
 import { createHttp, type Http } from "./routes.ts";
 import type { AdmittedSocket } from "./upgrade.ts";
 
@@ -74,6 +78,8 @@ export interface SignalingOptions {
   nodeName?: string;
   /** Those that the engine is measured by, if it is in Redis. */
   redisMetrics?: RedisMetrics | undefined;
+  /** How many peers each node has, where there can be several. */
+  loads?: NodeLoads | undefined;
   /** The names of the lobbies that peers can choose. Default: `main`. */
   lobbies?: readonly string[];
 }
@@ -102,6 +108,8 @@ export interface AssemblyOptions extends SignalingOptions {
   challenge?: ChallengeConfig | undefined;
   /** What pages show before the first search. Default: nothing. */
   rules?: Rules | undefined;
+  /** Peers that are asked in a minute to reconnect to nodes with fewer, at most. Default: 0, none. */
+  levelPerMinute?: number;
   page?: Page | undefined;
   metricsToken?: string | undefined;
   adminToken?: string | undefined;
@@ -111,6 +119,8 @@ export interface AssemblyOptions extends SignalingOptions {
   evidenceUrl?: string | undefined;
   /** Whether the console is bundled only once. Default: true. */
   production?: boolean;
+  /** Whether the wire is described at `/schema/*`. Default: false. */
+  servesSchema?: boolean;
   keepAlive?: KeepAliveOptions;
   /** How long the first message of a socket that announces one may take (milliseconds). Default: 10,000. */
   initTimeoutMs?: number;
@@ -118,7 +128,6 @@ export interface AssemblyOptions extends SignalingOptions {
 
 /** The defaults of the fair policy (milliseconds). */
 const relaxAfterMsDefault = 10_000;
-const patienceMsDefault = 3 * relaxAfterMsDefault;
 const windowMs = 2000;
 
 /** @param relaxAfterMs after which a ticket accepts anybody; a ticket is served first once it has waited three times as long. */
@@ -138,7 +147,7 @@ export function createLobby({
   system,
   log,
   ice,
-  policy = createFairPolicy({ patienceMs: patienceMsDefault, windowMs }),
+  policy = fairPolicyFor(relaxAfterMsDefault),
   forceRelay = false,
   chat = "direct",
   onReport = () => {},
@@ -215,7 +224,7 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, facts = {}, lobbies } = options;
+  const { system, engine, facts = {}, lobbies, rules } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { marks = createMarks(system.elapsed) } = options;
   const { gate, onReport } = createGate({ ...options, marks });
@@ -240,6 +249,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   });
   const parts: ServingParts = {
     ...options,
+    marks,
     signaling,
     metrics,
     admission,
@@ -250,12 +260,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({
-    facts,
-    softAfterMs,
-    lobbies,
-    rules: options.rules,
-  });
+  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies, rules });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -278,12 +283,14 @@ export function assemble(options: AssemblyOptions): Assembly {
     askToReconnect: () => built?.sockets.askToReconnect(),
     async drain(windowMs) {
       isDraining = true;
+      options.loads?.drain();
       signaling.drain();
       if (built)
         await Promise.all([built.sockets.drain(windowMs), built.responses.drain(windowMs)]);
     },
     stop() {
       isDraining = true;
+      built?.stopLevelling();
       built?.sockets.closeAll();
       built?.responses.closeAll();
       signaling.stop();
@@ -321,6 +328,7 @@ function createPeers(
 }
 
 interface ServingParts extends Omit<AssemblyOptions, "admission"> {
+  marks: Marks;
   signaling: Signaling;
   metrics: Metrics;
   admission: Admission;
@@ -330,22 +338,6 @@ interface ServingParts extends Omit<AssemblyOptions, "admission"> {
   addressOf: (request: Request) => string | undefined;
 }
 
-const packageVersion = () => (require("../../package.json") as { version: string }).version;
-
-/** What the console tells of this process, which begins now. */
-function nodeStateOf({ nodeName = "this node", isDraining, system: { elapsed } }: ServingParts) {
-  const begunAt = elapsed();
-  return () => ({
-    name: nodeName,
-    version: packageVersion(),
-    draining: isDraining(),
-    uptimeMs: Math.round(elapsed() - begunAt),
-  });
-}
-
-/** The calls by which a peer looks for a partner. */
-const joins: ReadonlySet<string> = new Set(["join", "skip", "again"]);
-
 /** Sockets and routes, for this router. */
 function serve(parts: ServingParts, router: AnyTRPCRouter) {
   const { arrivals, engine, log, metrics, rates, system } = parts;
@@ -353,7 +345,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
-      if (path !== undefined && joins.has(path)) metrics.joinRefused(reason);
+      metrics.joinRefused(path, reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }
@@ -367,6 +359,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
       metrics.socketClosed(code);
       arrivals.leave(admitted);
     },
+    closeCodeOf,
     limits: socketLimitsFor(rates),
     ...(parts.keepAlive && { keepAlive: parts.keepAlive }),
     ...(parts.initTimeoutMs !== undefined && { initTimeoutMs: parts.initTimeoutMs }),
@@ -381,7 +374,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     ...parts,
     router,
     console: createConsole({ production: parts.production ?? true }),
-    node: nodeStateOf(parts),
+    ...nodeStateOf(parts),
     contextOfRequest: (request, response) => arrivals.ofRequest(request, response),
     credentials: parts.authenticate !== undefined,
     upgrade: createUpgrade(system, accept, limits.logBytesMax),
@@ -396,5 +389,6 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     draining: parts.isDraining,
     drainPeersLeft: () => (parts.isDraining() ? sockets.size + http.responses.size : 0),
   });
-  return { sockets, accept, ...http };
+  const stopLevelling = startLevelling({ ...parts, sockets });
+  return { sockets, accept, stopLevelling, ...http };
 }

@@ -1,4 +1,4 @@
-/** All routes as one Elysia plugin: `/trpc`, `/admin`, `/metrics`, `/livez`, `/readyz`, and the page at `/`. */
+/** All routes as one Elysia plugin: `/trpc`, `/admin`, `/metrics`, `/schema`, `/livez`, `/readyz`, and the page at `/`. */
 import { cors } from "@elysiajs/cors";
 import type { AnyTRPCRouter } from "@trpc/server";
 import { Elysia } from "elysia";
@@ -12,6 +12,7 @@ import type { System } from "../system.ts";
 import { Guards, type GuardParts } from "./guards.ts";
 import { operatorRoutes, type OperatorParts } from "./operator-routes.ts";
 import { textResponse } from "./responses.ts";
+import { schemaRoutes, type SchemaParts } from "./schema-routes.ts";
 import {
   createTakePlace,
   createUpgradeHandler,
@@ -20,7 +21,7 @@ import {
   type UpgradeParts,
 } from "./upgrade.ts";
 
-interface RoutesParts extends OperatorParts {
+interface RoutesParts extends OperatorParts, SchemaParts {
   router: AnyTRPCRouter;
   contextOfRequest: (request: Request, response?: OpenResponse) => MaybePromise<Context>;
   /** Whether pages of other origins may send cookies. */
@@ -94,6 +95,7 @@ function createRoutes(parts: RoutesParts) {
           "last-event-id",
           "trpc-accept",
           "x-peer-stream-auth",
+          "x-peer-stream-protocol",
         ],
         credentials: parts.credentials,
         maxAge: 600,
@@ -107,6 +109,7 @@ function createRoutes(parts: RoutesParts) {
         : textResponse(`${unreadiness}\n`, 503);
     })
     .use(operatorRoutes(parts))
+    .use(schemaRoutes(parts))
     .get("/trpc", ({ request, server }) => parts.upgrade(request, server))
     .use(
       createTrpcHttp({

@@ -1,5 +1,6 @@
 /** tRPC's WebSocket client on a socket that can be replaced, and closed with a last message. */
 import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
+import { protocolVersion } from "../protocol.ts";
 import { diagnose } from "./diagnosis.ts";
 import { guardSockets } from "./guarded-web-socket.ts";
 import type { Rpc, AnyAppRouter } from "./mutations.ts";
@@ -112,7 +113,11 @@ export class RpcSocket implements Transport {
       connectionParams: async () => {
         const auth = await parts.auth();
         const token = tokens.read();
-        return { ...(token !== undefined && { token }), ...(auth !== undefined && { auth }) };
+        return {
+          protocol: String(protocolVersion),
+          ...(token !== undefined && { token }),
+          ...(auth !== undefined && { auth }),
+        };
       },
       keepAlive: KEEP_ALIVE,
       onOpen: () => {

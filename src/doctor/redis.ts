@@ -1,5 +1,4 @@
 /** What can be wrong with the Redis of `REDIS_URL`, found with the same client and login that the nodes use. */
-import { readFileSync } from "node:fs";
 import { createClient, ErrorReply } from "@redis/client";
 import type { RedisConfig } from "../redis-config.ts";
 import { clusterFault, namedFault } from "../engine/redis/faults.ts";
@@ -9,6 +8,7 @@ import { locate } from "../engine/redis/locator.ts";
 import { clusterRights, databaseRights, rights } from "../engine/redis/rights.ts";
 import { secretFingerprint } from "../rpc/session-token.ts";
 import type { System } from "../system.ts";
+import { pemBytesMax, readText } from "../text-file.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 import { checkCluster, checkSentinels } from "./redis-site.ts";
 
@@ -45,10 +45,8 @@ export async function checkRedis(
   system: Pick<System, "now" | "schedule">,
 ): Promise<Finding[]> {
   if (!config) return [];
-  const read = (path: string | undefined) =>
-    path === undefined ? undefined : readFileSync(path, "utf8");
-  const { ca, cert, key } = config.files;
-  const tls = { ca: read(ca), cert: read(cert), key: read(key) };
+  const { tls, unread } = readTls(config.files);
+  if (unread.length > 0) return unread;
   const asking: Asking = { tls, timeoutMs: connectMs, clock: system };
   const findings: Finding[] = [];
   for (const [shard, location] of config.locations.entries()) {
@@ -62,6 +60,29 @@ export async function checkRedis(
     findings.push(...found.map((one) => ({ ...one, what: part + one.what })));
   }
   return findings;
+}
+
+/** The PEM files, and those of them that can't be read. */
+function readTls({ ca, cert, key }: RedisConfig["files"]): {
+  tls: Asking["tls"];
+  unread: Finding[];
+} {
+  const unread: Finding[] = [];
+  const read = (name: string, path: string | undefined) => {
+    if (path === undefined) return undefined;
+    const file = readText(path, pemBytesMax);
+    if ("text" in file) return file.text;
+    unread.push(
+      fail(`${name} ${file.problem}: ${path}`, "name a PEM file that this user can read"),
+    );
+    return undefined;
+  };
+  const tls = {
+    ca: read("REDIS_CA_FILE", ca),
+    cert: read("REDIS_CERT_FILE", cert),
+    key: read("REDIS_KEY_FILE", key),
+  };
+  return { tls, unread };
 }
 
 async function checkShard(

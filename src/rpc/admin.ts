@@ -34,6 +34,8 @@ export interface AdminContext {
   >;
   /** This process at the moment. */
   node: () => NodeState;
+  /** Each node and its peers; `undefined` where there is only one, or while they can't be known. */
+  nodes: () => { name: string; peers: number; draining: boolean }[] | undefined;
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
   /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */
@@ -83,7 +85,7 @@ const lobbiesMax = 100;
 const foundMax = 20;
 
 export const adminRouter = t.router({
-  /** Who is online, waits and is in rooms, on all nodes; and the node that answers. */
+  /** Who is online, waits and is in rooms, on all nodes; the node that answers, and how many peers each has. */
   overview: t.procedure.query(async ({ ctx }) => {
     const site = unwrap(await ctx.signaling.siteStats());
     const { lobbies: _, ...all } = site;
@@ -93,6 +95,7 @@ export const adminRouter = t.router({
     return {
       at: ctx.now(),
       node: ctx.node(),
+      nodes: ctx.nodes(),
       all,
       lobbies: lobbies.slice(0, lobbiesMax),
       moreLobbies: Math.max(0, lobbies.length - lobbiesMax),

@@ -3,7 +3,7 @@ import { TRPCError, type TRPCDefaultErrorShape } from "@trpc/server";
 import { ZodError } from "zod";
 import { chain, type MaybePromise } from "../maybe-promise.ts";
 import { isRejection, type Rejection } from "../domain/rejection.ts";
-import type { RejectionFields, RejectionReason } from "../protocol.ts";
+import { protocolVersion, type RejectionFields, type RejectionReason } from "../protocol.ts";
 
 type Code = TRPCError["code"];
 
@@ -18,6 +18,7 @@ export const codeOf = {
   suspended: "FORBIDDEN",
   "relay-unavailable": "PRECONDITION_FAILED",
   "wrong-mode": "FORBIDDEN",
+  "wrong-protocol": "BAD_REQUEST",
   challenge: "PRECONDITION_FAILED",
   draining: "SERVICE_UNAVAILABLE",
   unavailable: "SERVICE_UNAVAILABLE",
@@ -33,6 +34,7 @@ const messageOf: Record<RejectionReason, string> = {
   suspended: "You are suspended",
   "relay-unavailable": "No TURN server is configured",
   "wrong-mode": "The mode of this room does not allow this",
+  "wrong-protocol": `This server speaks version ${protocolVersion} of the protocol`,
   challenge: "Solve the challenge, and join again",
   draining: "This server is being replaced",
   unavailable: "The server can't do this at the moment",

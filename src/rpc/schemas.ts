@@ -15,11 +15,18 @@ export const wireString = () =>
 
 const utf8 = new TextEncoder();
 
+/*
+ * What is checked by code is told to the documents (`rpc/wire`) by `meta`: JSON Schema counts code points, so that `maxLength` may allow
+ * more than the check, never less.
+ */
+
 /** A string of at most `bytes` bytes of UTF-8. Its length decides all but the near misses. */
 const bounded = (bytes: number) =>
-  wireString().refine((text) => text.length * 3 <= bytes || utf8.encode(text).length <= bytes, {
-    message: `must be at most ${bytes} bytes`,
-  });
+  wireString()
+    .refine((text) => text.length * 3 <= bytes || utf8.encode(text).length <= bytes, {
+      message: `must be at most ${bytes} bytes`,
+    })
+    .meta({ maxLength: bytes, description: `at most ${bytes} bytes of UTF-8` });
 
 const mutationId = wireString().min(1).max(limits.mutationIdCharsMax).optional();
 const roomId = wireString().min(1).max(64);
@@ -29,7 +36,8 @@ const interest = wireString()
   .max(limits.interestCharsMax * 2)
   .refine((text) => [...text].length <= limits.interestCharsMax, {
     message: `must be at most ${limits.interestCharsMax} characters`,
-  });
+  })
+  .meta({ maxLength: limits.interestCharsMax });
 
 /** A BCP 47 language tag. Only its primary subtag is matched; a malformed tag is ignored. */
 const language = wireString().max(limits.languageCharsMax);
@@ -94,7 +102,8 @@ const standingOffer = z
   })
   .refine((offer) => utf8.encode(JSON.stringify(offer)).length <= limits.standingBytesMax, {
     message: `must be at most ${limits.standingBytesMax} bytes as JSON`,
-  });
+  })
+  .meta({ description: `at most ${limits.standingBytesMax} bytes as JSON` });
 
 /** `standby`: an offer for whoever is paired with the caller next; `null` takes it back. */
 export const standbyInput = z.strictObject({ id: mutationId, offer: standingOffer.nullable() });
@@ -103,9 +112,16 @@ export const standbyInput = z.strictObject({ id: mutationId, offer: standingOffe
 export const sayInput = z.strictObject({
   id: mutationId,
   roomId,
-  text: z.string().refine(isMessageText, {
-    message: `must be 1 to ${limits.messageCharsMax} characters, not all blank, and no control characters but TAB and LF`,
-  }),
+  text: z
+    .string()
+    .refine(isMessageText, {
+      message: `must be 1 to ${limits.messageCharsMax} characters, not all blank, and no control characters but TAB and LF`,
+    })
+    .meta({
+      minLength: 1,
+      maxLength: limits.messageCharsMax,
+      description: "not all blank, and no control characters but TAB and LF",
+    }),
 });
 
 /** `typing`: whether the caller types a message now. */
@@ -160,6 +176,11 @@ const still = z
   .refine((text) => isJpeg(Buffer.from(text, "base64")), "must be a JPEG")
   .refine((text) => Buffer.byteLength(text, "base64") <= limits.stillBytesMax, {
     message: `must be at most ${limits.stillBytesMax} bytes`,
+  })
+  .meta({
+    contentEncoding: "base64",
+    contentMediaType: "image/jpeg",
+    description: `at most ${limits.stillBytesMax} bytes once decoded`,
   });
 
 const quoted = z.strictObject({
@@ -179,6 +200,7 @@ const evidence = z.strictObject({
         limits.quotedBytesMax,
       { message: `their texts must be at most ${limits.quotedBytesMax} bytes together` },
     )
+    .meta({ description: `of ${limits.quotedBytesMax} bytes together, the oldest first` })
     .optional(),
 });
 
@@ -193,6 +215,7 @@ export const reportInput = z.strictObject({
     .refine((text) => [...text].length <= limits.noteCharsMax, {
       message: `must be at most ${limits.noteCharsMax} characters`,
     })
+    .meta({ maxLength: limits.noteCharsMax })
     .optional(),
   evidence: evidence.optional(),
 });

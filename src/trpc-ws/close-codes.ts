@@ -14,4 +14,6 @@ export const closeCodes = {
   disconnected: 4004,
   /** The peer kept calling although it was refused. */
   tooManyRequests: 4500,
+  /** The client speaks a version of the protocol that the server does not know. */
+  wrongProtocol: 4501,
 } as const;

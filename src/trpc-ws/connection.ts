@@ -166,12 +166,13 @@ export class Connection<Context, Data> implements SocketListener, SubscriptionHo
     const initialisation = this.#initialisation;
     initialisation?.cancelTimeout();
     this.#initialisation = undefined;
-    this.#failure = getTRPCErrorFromUnknown(cause);
-    this.#sendErrorTo([responsePrefix(null)], this.#failure);
+    const failure = (this.#failure = getTRPCErrorFromUnknown(cause));
+    this.#sendErrorTo([responsePrefix(null)], failure);
     // Each call that has waited is answered with the failure, so that its caller learns why.
     if (this.isOpen) for (const frame of initialisation?.frames ?? []) this.#read(frame);
     // In a turn of its own, so that the error reaches the peer before.
-    this.#parts.schedule(0, () => this.socket.close(1000, ""));
+    const { closeCodeOf = () => 1000 } = this.#parts.options;
+    this.#parts.schedule(0, () => this.socket.close(closeCodeOf(failure), ""));
   }
 
   // -------------------------------------------------------------------------------------------

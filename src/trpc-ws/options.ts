@@ -20,6 +20,8 @@ export interface TrpcWebSocketOptions<Context, Data> {
    * there is a context. Must not throw.
    */
   fastPath?: (frame: string, context: Context, reply: FastReply) => boolean;
+  /** The code with which a socket is closed that has no context because of this error. Default: 1000, after which most clients reconnect. */
+  closeCodeOf?: (error: TRPCError) => number;
   /** Called once for each socket that has closed, with the code that it was closed by (RFC 6455, 7.4.1). */
   onClose?: (data: Data, code: number) => void;
   limits?: Partial<TrpcWebSocketLimits>;

@@ -49,11 +49,17 @@ const sum = (counts: Record<Mode, number>) => modes.reduce((all, mode) => all + 
 const byMode = (counts: Record<Mode, number>) =>
   modes.flatMap((mode) => (counts[mode] > 0 ? [`${counts[mode]} ${mode}`] : [])).join(", ");
 
-export function nodeWords({ name, version, draining, uptimeMs }: Overview["node"]): string {
+export function nodeWords({
+  node: { name, version, draining, uptimeMs },
+  nodes = [],
+}: Pick<Overview, "node" | "nodes">): string {
   const minutes = Math.floor(uptimeMs / 60_000);
   const [days, hours] = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24];
   const up = days > 0 ? `${days} d ${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${name} · version ${version} · up ${up}${draining ? " · shutting down" : ""}`;
+  const own = `${name} · version ${version} · up ${up}${draining ? " · shutting down" : ""}`;
+  if (nodes.length < 2) return own;
+  const peers = nodes.map((one) => `${one.name} ${one.peers}${one.draining ? " (leaving)" : ""}`);
+  return `${own} · peers by node: ${peers.join(", ")}`;
 }
 
 export function foundItem(session: FoundSession, actions: ConsoleActions): HTMLElement {

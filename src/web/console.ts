@@ -147,7 +147,7 @@ class Console implements ConsoleActions {
   #show(): void {
     if (!this.#overall) return;
     const { overview, reports, list } = this.#overall;
-    byId("node", HTMLElement).textContent = nodeWords(overview.node);
+    byId("node", HTMLElement).textContent = nodeWords(overview);
     this.#fill("totals", overview.all, () => totalsOf(overview));
     this.#fill("lobbies", overview.lobbies, () => lobbyRows(overview));
     const more = byId("more-lobbies", HTMLElement);

@@ -14,6 +14,7 @@ import {
   type FuzzedCall,
 } from "../support/fuzz.ts";
 import { openRawSocket, type Answer, type RawSocket } from "../support/raw-socket.ts";
+import { createWireSchema } from "../support/wire-schema.ts";
 import { connectPeer, startServer, type TestPeer, type TestServer } from "../support/server.ts";
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 5);
@@ -27,6 +28,7 @@ const sockets = 4;
 const burst = 64;
 
 const reasons = new Set<string>(rejectionReasons);
+const schema = createWireSchema(fuzzedFacts);
 /** Stands for the room its sender is in, or was last. */
 const ownRoom = "OWN-ROOM";
 
@@ -95,6 +97,7 @@ function createLane(socket: RawSocket, outcomes: Map<string, number>) {
   socket.onAnswer((answer) => {
     const id = JSON.stringify(answer.id);
     if (!wellFormed(answer)) wrong.push(answer);
+    wrong.push(...schema.faults("ServerFrame", answer));
     const outcome = answer.error?.data.reason ?? "answered";
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
     const { type, id: eventId } = answer.result ?? {};

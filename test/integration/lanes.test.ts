@@ -173,6 +173,8 @@ test("without lanes a hook for them is refused, as nobody would ask it", () => {
     "lane: is asked only where there are lanes: set laneAfterMs as well",
   ]);
   expect(problemsOf({ laneAfterMs: 1000, lane: 1 as never })).toEqual(["lane: must be a function"]);
-  expect(problemsOf({ laneAfterMs: -1 })).toEqual(["laneAfterMs: must be a whole number"]);
+  expect(problemsOf({ laneAfterMs: -1 })).toEqual([
+    'laneAfterMs: must be a whole number from 0 to 86400000 (it is "-1")',
+  ]);
   expect(problemsOf({ laneAfterMs: 1000, lane: () => 0 })).toEqual([]);
 });

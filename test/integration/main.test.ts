@@ -71,6 +71,52 @@ test("it refuses to start with a bad environment, and names every problem", asyn
   expect(text).toContain("GRACE_MS: must be a whole number");
 });
 
+test("it names what is wrong with an environment, what may be the reason, and no secret", async () => {
+  const hidden = "hidden-part-of-it";
+  const { child, stderr } = run({
+    NODE_ENV: "production",
+    SESION_SECRET: `${hidden} and more`,
+    GRACE_MS: "5s",
+    REDIS_URL: `redis://me:${hidden}#@redis.example`,
+    ADMIN_TOKEN: `"${hidden}"`,
+    EVENTS_WEBHOOK_FILE: hidden,
+    TLS_CERT: "/nowhere/cert.pem",
+  });
+  const text = await stderr();
+  expect(await child.exited).toBe(1);
+  for (const line of [
+    "SESSION_SECRET: is needed in production",
+    "SESION_SECRET is not read; did you mean SESSION_SECRET?",
+    'GRACE_MS: must be a whole number from 0 to 3600000 (it is "5s": write 5000)',
+    "REDIS_URL: must be a URL like",
+    "ADMIN_TOKEN: has quotes around it",
+    "EVENTS_WEBHOOK_FILE: can't be read: ENOENT",
+    'TLS_CERT: can\'t be read: ENOENT, there is no such file: "/nowhere/cert.pem"',
+  ])
+    expect(text).toContain(`  ${line}`);
+  expect(text).not.toContain(hidden);
+});
+
+test("it takes secrets from files", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "peer-stream-"));
+  const METRICS_TOKEN_FILE = join(folder, "metrics");
+  const SESSION_SECRET_FILE = join(folder, "session");
+  await Bun.write(METRICS_TOKEN_FILE, `${METRICS_TOKEN}\n`);
+  await Bun.write(SESSION_SECRET_FILE, SESSION_SECRET);
+  const { child, url } = run({
+    NODE_ENV: "production",
+    PORT: "0",
+    METRICS_TOKEN_FILE,
+    SESSION_SECRET_FILE,
+  });
+  try {
+    const headers = { authorization: `Bearer ${METRICS_TOKEN}` };
+    expect((await fetch(`${await url()}metrics`, { headers })).status).toBe(200);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
 test("it refuses to start with mistakes in the file of FACTS_FILE, and names all of them", async () => {
   const folder = await mkdtemp(join(tmpdir(), "peer-stream-"));
   const file = join(folder, "facts.json");
@@ -345,4 +391,4 @@ test("it refuses to start on a taken port", async () => {
     first.child.kill("SIGKILL");
     await first.child.exited;
   }
-});
+}, 30_000);

@@ -77,7 +77,7 @@ describe.each(names)("the package %s", (name) => {
     const files = await filesOf(name);
     const code =
       name === "peer-stream"
-        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml))$/
+        ? /^dist\/(server\/[\w-]+\.(js|js\.map|html|css|svg)|(types|app-router)\/[\w/-]+\.d\.ts|app-router\/index\.js|observe\/(dashboard\.json|alerts\.yaml)|schema\/[\w-]+\.json|transcripts\/([\w-]+\.txt|README\.md|serve-transcript\.js(\.map)?))$/
         : /^([\w-]+\.(js|js\.map)|types\/[\w/-]+\.d\.ts)$/;
     const others = files.filter((file) => !code.test(file));
     expect(others.sort()).toEqual(["LICENSE", "README.md", "package.json"]);
@@ -125,6 +125,14 @@ describe.each(names)("the package %s", (name) => {
     // ES modules only: Node has loaded them by `require` since version 22.
     await run(packed, [bin("attw"), tarballs[name], "--profile", "esm-only"]);
   });
+});
+
+test("the package serves its transcripts to a client under test, and says which step it waited for", async () => {
+  const folder = "node_modules/peer-stream/dist/transcripts";
+  const command = ["bun", `${folder}/serve-transcript.js`, `${folder}/ping.txt`, "--timeout=1"];
+  const printed = await project.run(command).catch(String);
+  expect(printed).toMatch(/ws:\/\/127\.0\.0\.1:\d+\/trpc\s/);
+  expect(printed).toMatch(/line \d+: waited for "alice opens a socket"/);
 });
 
 test("the client brings nothing along, and may be left out of a bundle", async () => {
@@ -340,7 +348,15 @@ describe("the command", () => {
       if (isPackage) await installBun(bunPackage);
       try {
         const command = [join(PATH, runner), "peer-stream"];
-        await using server = await startServer({ PATH }, { command, cwd: project.folder });
+        await using server = await startServer(
+          { PATH, SERVE_SCHEMA: "true" },
+          { command, cwd: project.folder },
+        );
+        const described = await fetch(`${server.origin}/schema/openapi.json`);
+        // Of this site, which declares no facts; the package's is of any.
+        const shipped = Bun.file(join(installed("peer-stream"), "dist/schema/openapi.json"));
+        const pathsOf = (document: unknown) => (document as { paths: object }).paths;
+        expect(pathsOf(await described.json())).toEqual(pathsOf(await shipped.json()));
         const page = await (await fetch(server.origin)).text();
         const [, script = ""] = /<script[^>]* src="([^"]+)"/.exec(page) ?? [];
         const code = await (await fetch(new URL(script, server.origin))).text();

@@ -88,6 +88,18 @@ describe("SIGTERM drains", () => {
   }, 60_000);
 });
 
+test("nohup keeps SIGHUP from ending it, and SIGTERM drains it all the same", async () => {
+  const env = { PATH, DRAIN_MS: "1000" };
+  const server = await startServer(env, { command: ["nohup", bun, "src/main.ts"], cwd: root });
+  process.kill(server.pid, "SIGHUP");
+  // In any of these turns of its event loop it would have left.
+  for (let turn = 0; turn < 20; turn++)
+    expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
+  await server.stop();
+  expect(server.output).toContain('"signal":"SIGTERM"');
+  expect(await server.exited).toBe(0);
+});
+
 test.each([
   ["SIGTERM", 143],
   ["SIGINT", 130],

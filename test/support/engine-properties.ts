@@ -14,6 +14,7 @@ import { createDimensions, type Want } from "../../src/domain/facts.ts";
 import { laneDimension, laneName } from "../../src/domain/lanes.ts";
 import { dimensions } from "./facts-contract.ts";
 import { offerNamed } from "./standby-contract.ts";
+import { createWireSchema } from "./wire-schema.ts";
 import {
   createWorld,
   type Asked,
@@ -23,6 +24,7 @@ import {
   type World,
 } from "./world.ts";
 
+const schema = createWireSchema();
 const skipCooldownMs = 60_000;
 const relaxAfterMs = 10_000;
 const graceMs = 15_000;
@@ -243,6 +245,9 @@ async function audit(model: Model, world: World) {
   for (const member of model.members) {
     const { peer } = member;
     for (const { event } of peer.told.slice(member.read)) {
+      // The token is added on the way to the socket.
+      const sent = event.type === "session" ? { token: "", ...event } : event;
+      expect(schema.faults("Event", sent)).toEqual([]);
       if (event.type === "create-offer" || event.type === "wait-for-offer") {
         const beginning = beginnings.get(event.roomId) ?? { mode: event.mode };
         if ("offer" in event) beginning.offer = event.offer.sdp;

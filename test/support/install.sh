@@ -8,8 +8,10 @@ command -v turnserver >/dev/null || missing="$missing coturn"
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
 command -v caddy >/dev/null || missing="$missing caddy"
 command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
+[ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import websockets" 2>/dev/null || missing="$missing python3-websockets"
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v python3 >/dev/null || missing="$missing python3"
 [ -z "$missing" ] && exit 0
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo

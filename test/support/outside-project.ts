@@ -12,7 +12,8 @@ export type Tarballs = Readonly<Record<"peer-stream" | "peer-stream-client", str
  * time.
  */
 export async function copySources(folder: string): Promise<void> {
-  await cp(join(root, "src"), join(folder, "src"), { recursive: true });
+  for (const path of ["src", "test/support", "test/transcripts"])
+    await cp(join(root, path), join(folder, path), { recursive: true });
   for (const entry of await readdir(root, { withFileTypes: true }))
     if (entry.isFile()) await cp(join(root, entry.name), join(folder, entry.name));
   await symlink(join(root, "node_modules"), join(folder, "node_modules"));

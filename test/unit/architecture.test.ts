@@ -131,6 +131,14 @@ describe("the rules of the source", () => {
       (inside(target, "http", "app", "main") || /^(elysia|bun)/.test(target)),
   );
   forbid(
+    "nothing that peers need loads the documents of the wire: what serves them imports them with the first request",
+    ({ file, target, typeOnly }) =>
+      inside(target, "rpc/wire") &&
+      !typeOnly &&
+      !inside(file, "rpc/wire") &&
+      file !== "build-packages.ts",
+  );
+  forbid(
     "client and web take types, and protocol; no server code reaches the browser",
     ({ file, target, typeOnly }) =>
       inside(file, "client", "web") &&

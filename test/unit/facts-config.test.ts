@@ -195,7 +195,7 @@ describe("as options", () => {
 
   test("mistakes are reported with those in other options, by name", () => {
     expect(problemsOf({ graceMs: -1, facts: { a: { kind: "one" }, b: 1 } })).toEqual([
-      "graceMs: must be a whole number",
+      'graceMs: must be a whole number from 0 to 3600000 (it is "-1")',
       "facts: a.of: must be a list of texts",
       "facts: b: must be an object",
     ]);

@@ -101,6 +101,11 @@ export class Inboxes {
     return true;
   }
 
+  /** Sessions with a stream. */
+  get size(): number {
+    return this.#inboxes.size;
+  }
+
   get(sessionId: string): Inbox | undefined {
     return this.#inboxes.get(sessionId);
   }

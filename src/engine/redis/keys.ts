@@ -66,6 +66,8 @@ const patterns = {
   nodeSessions: "ns:{}",
   /** string: the node that takes over the sessions of one that is gone. Expires after 5 s. */
   takeOverLock: "heir:{}",
+  /** hash, in shard 0: node → peers that it has, whether it is about to end, and its name. Those that are gone are removed. */
+  loads: "loads",
   /** hash: address hash → sockets that it has open on a node. Expires after ten leases. */
   sockets: "sockets:{}",
   /** string: handshakes of an address hash. Expires after a minute. */

@@ -17,7 +17,7 @@ import {
 import type { RedisLocation, RedisTls } from "./location.ts";
 import { decodeMessage, encodeMessage, type NodeMessage, type OwnMessage } from "./messages.ts";
 import { createRedisClock } from "./redis-clock.ts";
-import { fencedReply, scripts, type Script, type ScriptArguments } from "./scripts.ts";
+import { fencedReply, scripts, type Pairs, type Script, type ScriptArguments } from "./scripts.ts";
 import { replicationIdOf, SlotMoves } from "./slot-moves.ts";
 
 /** This node's lease has ended: other nodes have taken over its sessions. */
@@ -45,6 +45,10 @@ export interface NodeOptions {
   prefix: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
   about: string;
+  /** What the others are told of it with each heartbeat; an empty text: nothing, and `onLoads` is not called. */
+  load: () => string;
+  /** What all nodes have told of themselves. */
+  onLoads: (loads: Pairs) => void;
   /** How long the node is considered alive without a heartbeat (milliseconds). */
   leaseMs: number;
   /** How long a command may take (milliseconds). */
@@ -342,6 +346,7 @@ export class Node {
   /** Renews the lease, and finds nodes whose lease has ended. `false`: that of this one has. */
   async #sendHeartbeat(begins: boolean): Promise<boolean> {
     const { prefix, shard, location, leaseMs, about, onNodeGone, onDeadline } = this.#options;
+    const load = this.#options.load();
     const isInCluster = typeof location !== "string" && location.kind === "cluster";
     if (!begins) await this.#redisClock.sync();
     const { url } = this.#client;
@@ -352,11 +357,13 @@ export class Node {
       lease_ms: leaseMs,
       begins: begins ? "1" : "0",
       about,
+      load,
     });
     if (reply === fencedReply) return false;
     if (reply[0] === "layout") throw new Unfit(layoutFault(String(reply[1])));
     this.#slotMoves.wasWholeAt(url, this.#replicationId);
-    const [gone, firstDue] = reply;
+    const [gone, loads, firstDue] = reply;
+    if (load !== "") this.#options.onLoads(loads);
     for (const [node, lastHeartbeat] of gone)
       if (node !== this.#id) onNodeGone(node, Number(lastHeartbeat));
     if (firstDue !== undefined) onDeadline(Number(firstDue));

@@ -32,16 +32,14 @@ import { Moves } from "./moves.ts";
 import { RedisOperatorView } from "./operator-view.ts";
 import { Openings } from "./openings.ts";
 import { Reporting } from "./reporting.ts";
-import type { RedisOptions } from "./redis-options.ts";
+import { defaultLeaseMs, type RedisOptions } from "./redis-options.ts";
 import { scripts } from "./scripts.ts";
 import { Shard } from "./shard.ts";
 import { shardsMax } from "./shard-ids.ts";
+import { SharedLoads } from "./shared-loads.ts";
 import { createSharedMarks } from "./shared-marks.ts";
 import { SocketCounts, type SharedAddresses } from "./socket-counts.ts";
 import { Suspensions } from "./suspensions.ts";
-
-/** See `RedisOptions.leaseMs`. */
-const defaultLeaseMs = 6000;
 
 /** @param system its `id` must be unguessable: it makes the key of address hashes. */
 export function createRedisEngine(
@@ -56,6 +54,7 @@ export class RedisEngine implements Engine {
   readonly addresses: SharedAddresses;
   readonly marks: Marks;
   readonly operator: RedisOperatorView;
+  readonly loads: SharedLoads;
   readonly #redis: RedisOptions;
   readonly #shards: readonly Shard[];
   readonly #site: Shard;
@@ -84,6 +83,7 @@ export class RedisEngine implements Engine {
       shard.notifier.listen((at) => this.#notifier.notify(this.#bySiteClock(shard, at)));
     const shards = this.#shards;
     this.operator = new RedisOperatorView(shards, site);
+    this.loads = new SharedLoads(redis.name ?? "", shards, site, (id, verb) => this.#at(id, verb));
     this.#openings = new Openings({ shards, openAbove, closeBelow });
     this.#moves = new Moves({ shards, openings: this.#openings, options, seekAfterMs });
     this.#suspensions = new Suspensions({
@@ -113,11 +113,7 @@ export class RedisEngine implements Engine {
       key: () => site.node.keys.sockets(site.node.id),
       lifeMs: 10 * (redis.leaseMs ?? defaultLeaseMs),
     });
-    this.marks = createSharedMarks({
-      command: (...args) => site.node.command(...args),
-      keyOf: (name) => site.node.keys.mark(name),
-      answering: (task) => site.transactor.answering(task),
-    });
+    this.marks = createSharedMarks(site);
     this.addresses = {
       key: () => this.#addressKey,
       admit: (...args) => this.#sockets.admit(...args),
@@ -132,6 +128,9 @@ export class RedisEngine implements Engine {
       tls: redis.tls,
       prefix: redis.prefix ?? defaultPrefix,
       about: redis.about ?? "",
+      // It is there by the first heartbeat.
+      load: () => (shard === 0 ? this.loads.text() : ""),
+      onLoads: (loads) => this.loads.take(loads),
       leaseMs: redis.leaseMs ?? defaultLeaseMs,
       timeoutMs: redis.timeoutMs ?? 800,
       meter: redis.meter,

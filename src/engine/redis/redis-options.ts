@@ -4,6 +4,9 @@ import type { RedisMeter } from "../redis-meter.ts";
 import type { RedisFault } from "./faults.ts";
 import type { RedisLocation, RedisTls } from "./location.ts";
 
+/** See `RedisOptions.leaseMs`. */
+export const defaultLeaseMs = 6000;
+
 export interface RedisOptions {
   /** Where each shard of the lobby is; shards can be added at the end. */
   locations: readonly RedisLocation[];
@@ -12,6 +15,8 @@ export interface RedisOptions {
   prefix?: string;
   /** What anybody with access to Redis may know of this node; `doctor` reads it. */
   about?: string;
+  /** What the other nodes call it. Default: nothing. */
+  name?: string;
   /** Those of session tokens; the key of address hashes is stored under each of them. Without any there is none. */
   secrets?: readonly string[];
   /** How long a node is considered alive without a heartbeat (milliseconds). Default: 6000. */

@@ -231,8 +231,9 @@ export const scripts = {
   >("no-writes")(["session"], [persons, exportSession].join("\n")),
   findSignal: defineScript<number>("no-writes")(["session", "mutation", "room"], findSignal),
   heartbeat: defineScript<
-    [gone: [node: string, lastHeartbeat: string][], firstDue?: string] | ["layout", string]
-  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about"], heartbeat),
+    | [gone: [node: string, lastHeartbeat: string][], loads: Pairs, firstDue?: string]
+    | ["layout", string]
+  >("allow-oom")(["layout_key", "layout", "now", "lease_ms", "begins", "about", "load"], heartbeat),
   keepDecisions: defineScript<0 | 1>()(
     ["entry", "json", "max", "cases_max", "keep_ms", "kept_since", "cases_since"],
     keepDecisions,

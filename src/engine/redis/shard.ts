@@ -60,6 +60,8 @@ export interface ShardParts extends Pick<
   | "tls"
   | "prefix"
   | "about"
+  | "load"
+  | "onLoads"
   | "leaseMs"
   | "timeoutMs"
   | "meter"

@@ -1,16 +1,13 @@
 /** Marks (see ../marks.ts) in Redis, the same on all nodes: each a string that expires. */
 import type { Rejection } from "../../domain/rejection.ts";
 import type { Marks } from "../marks.ts";
+import type { Shard } from "./shard.ts";
 
-export interface SharedMarksParts {
-  /** Rejects while Redis is unavailable. */
-  command: (...args: string[]) => Promise<unknown>;
-  keyOf: (name: string) => string;
-  /** Turns the failure of a storage that is away into its rejection. */
-  answering: <T>(task: () => Promise<T>) => Promise<T | Rejection>;
-}
-
-export function createSharedMarks({ command, keyOf, answering }: SharedMarksParts): Marks {
+/** @param site the first of the shards. */
+export function createSharedMarks({ node, transactor }: Shard): Marks {
+  const command = (...args: string[]) => node.command(...args);
+  const keyOf = (name: string) => node.keys.mark(name);
+  const answering = <T>(task: () => Promise<T | Rejection>) => transactor.answering(task);
   const lifeOf = (lifeMs: number) => String(Math.max(1, Math.ceil(lifeMs)));
   return {
     claim: (name, lifeMs) =>

@@ -6,6 +6,7 @@ import type { WarningEvent } from "../../domain/session.ts";
 import * as transitions from "../../domain/transitions.ts";
 import { limits } from "../../protocol.ts";
 import type { EngineOptions } from "../engine.ts";
+import { textOf } from "./log-entry.ts";
 import type { Node } from "./node.ts";
 import { scripts } from "./scripts.ts";
 import type { Transactor } from "./transactor.ts";
@@ -60,7 +61,7 @@ export class Verdicts {
     return this.#transactor.answering(async () => {
       const [, , dropped] = await read(Number.MAX_SAFE_INTEGER);
       const [, , , entries] = await read(dropped);
-      return messagesIn(entries, roomId);
+      return messagesIn(entries.map(textOf), roomId);
     });
   }
 }

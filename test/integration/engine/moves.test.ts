@@ -33,6 +33,8 @@ async function twoShards() {
       location: redis.url,
       prefix,
       about: "",
+      load: () => "",
+      onLoads() {},
       leaseMs: 60_000,
       timeoutMs: 5000,
       clock: system,

@@ -40,6 +40,8 @@ const lives = {
   node: quarterHourMs,
   // The node that was the last one; it is removed by the next.
   nodes: "lasts",
+  // One entry for each node, without those that are gone.
+  loads: "lasts",
   nodeSessions: 0,
   takeOverLock: quarterHourMs,
   sockets: quarterHourMs,

@@ -6,8 +6,12 @@ import type { Identity } from "../../../src/rpc/identity.ts";
 function setUp() {
   const timers = new Set<object>();
   const answer = Promise.withResolvers<Identity>();
+  let asked = 0;
   const arrivals = new Arrivals({
-    authenticate: () => answer.promise,
+    authenticate() {
+      asked += 1;
+      return answer.promise;
+    },
     admission: { addressOf: () => "192.0.2.1", hashOf: () => "hash" },
     addressOf: () => undefined,
     contexts: {
@@ -31,7 +35,16 @@ function setUp() {
   let closed = 0;
   const context = arrivals.ofRequest(request, { request, close: () => void (closed += 1) });
   const disconnect = () => arrivals.disconnect({ kind: "account", id: "alice" }, []);
-  return { client, answer, context, timers, disconnect, closed: () => closed };
+  return {
+    arrivals,
+    client,
+    answer,
+    context,
+    timers,
+    disconnect,
+    closed: () => closed,
+    asked: () => asked,
+  };
 }
 
 const alice: Identity = { account: "alice", expiresAt: 60_000 };
@@ -56,4 +69,17 @@ test("nothing is left of a stream whose client went before or after it was known
     disconnect();
     expect([goesFirst, closed()]).toEqual([goesFirst, 0]);
   }
+});
+
+test("a client that names another version of the protocol is refused before the operator is asked who it is", () => {
+  const { arrivals, asked } = setUp();
+  const before = asked();
+  const headers = { "x-peer-stream-protocol": "2" };
+  expect(() => arrivals.ofRequest(new Request("http://localhost/trpc/stats", { headers }))).toThrow(
+    "version 1 of the protocol",
+  );
+  const socket = { data: {}, connectionParams: { protocol: "2" } } as unknown;
+  type Connect = Parameters<Arrivals["ofSocket"]>[0];
+  expect(() => arrivals.ofSocket(socket as Connect)).toThrow("version 1 of the protocol");
+  expect(asked()).toBe(before);
 });

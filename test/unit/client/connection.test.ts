@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createConnection } from "../../../src/client/connection.ts";
+import { protocolVersion } from "../../../src/protocol.ts";
 import { createTokenStore } from "../../../src/client/token-store.ts";
+import { closeCodes } from "../../../src/trpc-ws/close-codes.ts";
 import { fakeWebSockets } from "./fake-web-socket.ts";
 import { pass } from "./virtual-time.ts";
 
@@ -56,7 +58,8 @@ async function aliceOnline() {
 describe("the token", () => {
   test("is absent from the first connect and sent, renewed, with every later one; never in the URL", async () => {
     const { sockets } = await aliceOnline();
-    expect(sockets.last.sent[0]).toEqual({ method: "connectionParams", data: {} });
+    const protocol = String(protocolVersion);
+    expect(sockets.last.sent[0]).toEqual({ method: "connectionParams", data: { protocol } });
     sockets.last.event("e:2", { ...session, token: "token-2" });
     sockets.last.gone();
     await pass(2000);
@@ -65,7 +68,7 @@ describe("the token", () => {
     expect(sockets.all).toHaveLength(2);
     expect(sockets.last.sent[0]).toEqual({
       method: "connectionParams",
-      data: { token: "token-2" },
+      data: { protocol, token: "token-2" },
     });
     expect(sockets.last.url).not.toContain("token");
   });
@@ -140,6 +143,22 @@ describe("a socket that drops", () => {
     open();
     await pass(12_000);
     expect(sockets.all.length).toBeGreaterThan(1);
+  });
+});
+
+describe("a server that speaks another version of the protocol", () => {
+  test("ends it for good: no other socket is opened", async () => {
+    const { sockets, log, open } = alice();
+    open();
+    await pass(50);
+    sockets.last.open();
+    await pass(50);
+    const data = { code: "BAD_REQUEST", httpStatus: 400, reason: "wrong-protocol" };
+    sockets.last.receive({ id: null, error: { code: -32_600, message: "no", data } });
+    sockets.last.gone(closeCodes.wrongProtocol);
+    await pass(60_000);
+    expect(log).toEqual(["ended: rejected"]);
+    expect(sockets.all).toHaveLength(1);
   });
 });
 

@@ -475,7 +475,10 @@ describe("goes back to WebSockets", () => {
     await all.live(14_000);
     expect(socket.subscription).toBeUndefined();
     await all.live(2500);
-    expect(socket.sent[0]).toEqual({ method: "connectionParams", data: { token: "token-1" } });
+    expect(socket.sent[0]).toMatchObject({
+      method: "connectionParams",
+      data: { token: "token-1" },
+    });
     expect(socket.subscription?.params.input).toEqual({ lastEventId: "e:2" });
     // Both are open; what arrives on both is told once, in order.
     const { stream } = all.http;

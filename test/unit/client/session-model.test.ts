@@ -146,6 +146,44 @@ const connected = () => connecting().apply({ type: "call-connected" }).answerAll
 /** The server has restarted, and the call continues. */
 const orphaned = () => connected().apply(disconnected, session(idle));
 
+describe("what a later server may send", () => {
+  const later = (fields: object) => event(fields as PeerEvent);
+
+  test("an event of an unknown type changes nothing", () => {
+    const run = new Run().apply(start, opened, session(idle), createOffer("r1"), begun("r1"));
+    const { state } = run;
+    run.apply(later({ type: "partner-waves", roomId: "r1", hand: "left" }));
+    expect(run.commands).toEqual([]);
+    expect(run.state).toEqual(state);
+  });
+
+  test("unknown fields of known events change nothing", () => {
+    const more = { later: { field: 1 }, more: [null] };
+    const withMore = ({ ...input }: SessionInput): SessionInput =>
+      input.type === "server-event" ? later({ ...input.event, ...more }) : input;
+    const story: SessionInput[] = [
+      start,
+      opened,
+      session(idle),
+      lobby,
+      createOffer("r1"),
+      begun("r1"),
+      event({ type: "message", roomId: "r1", text: "hi", at: 5 }),
+      event({ type: "partner-media", roomId: "r1", audio: true, video: false }),
+      event({ type: "partner-reconnecting", roomId: "r1", deadline: 9 }),
+      event({ type: "partner-reconnected", roomId: "r1" }),
+      event({ type: "partner-disconnected", roomId: "r1", reason: "left" }),
+    ];
+    const [plain, extended] = [new Run(), new Run()];
+    for (const input of story) {
+      plain.apply(input);
+      extended.apply(withMore(input));
+      expect(extended.state).toEqual(plain.state);
+      expect(extended.types).toEqual(plain.types);
+    }
+  });
+});
+
 describe("start", () => {
   test("opens the connection, and joins with the wishes when the server has reported a state", () => {
     const run = new Run().apply({ type: "start", wishes: { interests: ["chess"] } });
@@ -327,6 +365,16 @@ describe("a room", () => {
     expect(run.types).toEqual(["end-call", "failed"]);
     expect(run.state).toMatchObject({ status: "waiting", ended: "connect-failed" });
     expect(connected().apply({ type: "call-failed" }).state).toMatchObject({ ended: "media-lost" });
+  });
+
+  test("is reported with its path, as far as that is known, when it connects and when it is lost", () => {
+    const inputsOf = ({ commands }: ReturnType<typeof connecting>): object[] =>
+      commands.flatMap((one) => (one.type === "enqueue" ? one.mutation.input : []));
+    const run = connecting().apply({ type: "call-connected", path: "relayed" });
+    expect(inputsOf(run)).toEqual([{ roomId: "room-1", path: "relayed" }]);
+    run.apply({ type: "call-failed" });
+    expect(inputsOf(run)).toEqual([{ roomId: "room-1", path: "relayed" }]);
+    expect(inputsOf(connecting().apply({ type: "call-failed" }))).toEqual([{ roomId: "room-1" }]);
   });
 
   test("that this browser cannot set up ends the search", () => {
