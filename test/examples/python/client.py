@@ -116,14 +116,15 @@ class Connection:
 class PeerStream:
     """A peer. Its session lives as long as it comes back in time: `token` and `last_event_id` are all that it takes."""
 
-    def __init__(self, url: str, *, token: str | None = None, auth: str | None = None,
+    def __init__(self, url: str, *, token: str | None = None, params: dict[str, str] | None = None,
                  present: bool = True, delay_s: float = 0.25) -> None:
         self.token = token
         self.last_event_id: str | None = None
         self.room: Json | None = None
         self.ended: Exception | None = None
         self._url = f"{url}?connectionParams=1"
-        self._auth = auth
+        # What the site asks for as `auth` comes along with the version of the protocol that this client speaks.
+        self._params = {"protocol": "1", **(params or {})}
         self._present = present
         self._delay_s = delay_s
         self._attempt = 0
@@ -258,13 +259,12 @@ class PeerStream:
             await connection.close()
 
     async def _open(self, before: Connection | None = None) -> Connection:
-        params = {"token": self.token, "auth": self._auth}
+        params = self._params if self.token is None else {**self._params, "token": self.token}
         try:
             connection = Connection(await websockets.connect(
                 self._url, ping_interval=None, open_timeout=10, close_timeout=1))
-            known = {name: value for name, value in params.items() if value is not None}
             with contextlib.suppress(Lost):  # Reading tells why.
-                await connection.send({"method": "connectionParams", "data": known})
+                await connection.send({"method": "connectionParams", "data": params})
                 if self._present:
                     await connection.subscribe(self.last_event_id)
         except BaseException:

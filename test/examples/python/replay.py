@@ -113,7 +113,9 @@ class Replay:
         for name in self._moved:
             if self._peers[name].token == token:
                 return self._peers[name]  # It has moved to another socket, as it was asked to.
-        peer = PeerStream(self._url, token=token, present=first_call == "events", delay_s=0.02)
+        params = {name: value for name, value in given.items() if name != "token"}
+        is_present = first_call == "events"
+        peer = PeerStream(self._url, token=token, params=params, present=is_present, delay_s=0.02)
         await self._stack.enter_async_context(peer)
         with suppress(Ended):
             await peer.connected()
