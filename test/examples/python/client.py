@@ -240,7 +240,7 @@ class PeerStream:
                 if (status := status_of(refused)) is not None and status[0] == 403:
                     await self._end(refused)
                 wait_s += status[1] if status else 0
-            except (OSError, asyncio.TimeoutError, Lost):
+            except (OSError, TimeoutError, Lost):
                 self._told.put_nowait((None, {"type": "connection-lost", "code": 1006}))
             if self.ended is None:
                 await asyncio.sleep(wait_s)
@@ -278,7 +278,7 @@ class PeerStream:
 
     async def _retire(self, old: Connection) -> None:
         """Waits for what was called on it, and closes it."""
-        with contextlib.suppress(ConnectionClosed, OSError, asyncio.TimeoutError, Refused):
+        with contextlib.suppress(ConnectionClosed, OSError, TimeoutError, Refused):
             while old.calls:
                 await self._frame(old, is_current=False)
         await old.close()
@@ -290,7 +290,8 @@ class PeerStream:
         return True
 
     async def _frame(self, connection: Connection, is_current: bool = True) -> bool:
-        text = await asyncio.wait_for(connection.socket.recv(), SILENCE_S)
+        async with asyncio.timeout(SILENCE_S):
+            text = await connection.socket.recv()
         if text == "PING":
             with contextlib.suppress(Lost):  # There may be more to read.
                 await connection.send("PONG")
