@@ -180,9 +180,13 @@ export function checkAnswer(
 
 /** What is wrong, in one line: of a schema's errors the first. */
 export function faultOf(error: unknown): string {
-  if (!(error instanceof z.ZodError)) return error instanceof Error ? error.message : String(error);
-  const [{ path, message } = { path: [], message: "" }] = error.issues;
-  return `the answer is not a list of ICE servers: ${[...path.map(String), message].join(": ")}`;
+  if (error instanceof z.ZodError) {
+    const [{ path, message } = { path: [], message: "" }] = error.issues;
+    return `the answer is not a list of ICE servers: ${[...path.map(String), message].join(": ")}`;
+  }
+  if (error instanceof Error) return error.message;
+  // An object may have no text, and throw when it is asked for one.
+  return typeof error === "string" ? error : `what was thrown is no Error but ${typeof error}`;
 }
 
 /** How long a provider may take for an answer (milliseconds). */

@@ -28,8 +28,9 @@ const sustainedMs = 10_000;
 const restMs = 600_000;
 /** A peer that was asked and has not reconnected by then does not (milliseconds). */
 const answerMs = 30_000;
-/** So many sessions are looked at for each that is to be asked. */
+/** So many sessions are looked at for each that is to be asked, and at least each time: among them are some that lose least. */
 const lookedAtPerPeer = 4;
+const lookedAtMin = 16;
 
 /** A peer that can be asked. */
 interface Candidate {
@@ -141,7 +142,11 @@ class Leveller {
   /** How many were asked: fewer, where too few can be. */
   async #ask(count: number): Promise<number> {
     const { loads, sockets, marks, isDraining, system } = this.#parts;
-    const chosen = sample(sockets.contexts(), count * lookedAtPerPeer, system.random);
+    const chosen = sample(
+      sockets.contexts(),
+      Math.max(lookedAtMin, count * lookedAtPerPeer),
+      system.random,
+    );
     const looked = await Promise.all(
       chosen.map(async (candidate): Promise<[Candidate, Activity | undefined]> => {
         return [candidate, await loads.activityOf(candidate.sessionId)];

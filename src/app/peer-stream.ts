@@ -224,7 +224,7 @@ const socketLimitsFor = ({ signals }: CallRates): Partial<TrpcWebSocketLimits> =
 });
 
 export function assemble(options: AssemblyOptions): Assembly {
-  const { system, engine, facts = {}, lobbies } = options;
+  const { system, engine, facts = {}, lobbies, rules } = options;
   const softAfterMs = options.relaxAfterMs ?? relaxAfterMsDefault;
   const { marks = createMarks(system.elapsed) } = options;
   const { gate, onReport } = createGate({ ...options, marks });
@@ -260,12 +260,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   };
 
   // Built with the first request, as the operator's procedures are added before that.
-  let router: AnyTRPCRouter = createAppRouter({
-    facts,
-    softAfterMs,
-    lobbies,
-    rules: options.rules,
-  });
+  let router: AnyTRPCRouter = createAppRouter({ facts, softAfterMs, lobbies, rules });
   let built: ReturnType<typeof serve> | undefined;
   const server = () => (built ??= serve(parts, router));
   engine.onDisconnect((subject) => arrivals.disconnect(subject, built?.sockets.contexts() ?? []));
@@ -350,8 +345,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     const reason = reasonOf(error);
     if (reason) {
       metrics.refused(reason);
-      // The calls by which a peer looks for a partner.
-      if (path === "join" || path === "skip" || path === "again") metrics.joinRefused(reason);
+      metrics.joinRefused(path, reason);
       log.debug("refused", { reason, path });
     } else if (isBug(error)) log.bug(error.cause ?? error, path ?? "unknown procedure");
   }

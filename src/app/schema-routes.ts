@@ -7,11 +7,12 @@ import { version } from "../../package.json";
 export interface SchemaParts {
   /** Default: false. */
   servesSchema?: boolean;
+  /** What this site has declared. Default: nothing. */
   facts?: FactsDeclaration | undefined;
 }
 
 /** Made with the first request, and loaded then: no peer needs them. */
-export function schemaRoutes({ servesSchema = false, facts }: SchemaParts) {
+export function schemaRoutes({ servesSchema = false, facts = {} }: SchemaParts) {
   const routes = new Elysia();
   if (!servesSchema) return routes;
   let texts: Promise<ReadonlyMap<string, string>> | undefined;
@@ -23,7 +24,7 @@ export function schemaRoutes({ servesSchema = false, facts }: SchemaParts) {
   });
 }
 
-async function loadTexts(facts: FactsDeclaration | undefined): Promise<Map<string, string>> {
+async function loadTexts(facts: FactsDeclaration): Promise<Map<string, string>> {
   const { createWireDocuments } = await import("../rpc/wire/documents.ts");
   const documents = createWireDocuments({ release: version, facts });
   return new Map(

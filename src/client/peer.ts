@@ -71,6 +71,7 @@ class SessionPeer implements Peer {
   readonly #parts: PeerParts;
   /** Of the last `start`. */
   #startSignal: AbortSignal | undefined;
+  readonly #onAbort = () => this.stop();
   /** What `close` ends. */
   readonly #stops = new Set<() => void>();
   readonly #readStats = this.#createStatsReader();
@@ -85,11 +86,8 @@ class SessionPeer implements Peer {
   }
 
   start({ stream, signal, ...wishes }: StartOptions = {}): void {
-    this.#startSignal = signal;
     if (signal?.aborted) return this.stop();
-    signal?.addEventListener("abort", () => {
-      if (this.#startSignal === signal) this.stop();
-    });
+    this.#heed(signal);
     if (stream) void this.setSource(stream);
     this.#session.process({
       type: "start",
@@ -104,7 +102,7 @@ class SessionPeer implements Peer {
   }
 
   stop(): void {
-    this.#startSignal = undefined;
+    this.#heed(undefined);
     this.#session.process({ type: "stop" });
   }
 
@@ -296,8 +294,16 @@ class SessionPeer implements Peer {
   }
 
   close(): void {
+    this.#heed(undefined);
     if (!this.#isClosed) this.#session.close();
     for (const stop of this.#stops) stop();
+  }
+
+  /** In place of the signal before, which may live for longer than the search. */
+  #heed(signal: AbortSignal | undefined): void {
+    this.#startSignal?.removeEventListener("abort", this.#onAbort);
+    this.#startSignal = signal;
+    signal?.addEventListener("abort", this.#onAbort);
   }
 
   get #isClosed(): boolean {

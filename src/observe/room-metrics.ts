@@ -29,8 +29,8 @@ export interface RoomMetrics {
   /** A member has ended its room because the media path failed. @param path that there was; absent where the client does not say it. */
   connectFailed(roomWas: "connecting" | "connected", path: CallPath | undefined): void;
   ended(reason: EndReason): void;
-  /** A call of `join`, `skip` or `again` was refused. */
-  joinRefused(reason: RejectionReason): void;
+  /** A call of this procedure was refused: counted if it looks for a partner. */
+  joinRefused(procedure: string | undefined, reason: RejectionReason): void;
   signaled(type: Signal["type"]): void;
   /** What became of a standing offer: `full` if too many bytes of them are kept, `none` if there was nothing to keep. */
   stoodBy(outcome: StandbyOutcome): void;
@@ -44,6 +44,9 @@ export type StandbyOutcome = (typeof standbyOutcomes)[number];
 /** `dropped` by the operator's hook; `too-late`: its room had ended. */
 const messageOutcomes = ["delivered", "dropped", "too-late"] as const;
 export type MessageOutcome = (typeof messageOutcomes)[number];
+
+/** The procedures by which a peer looks for a partner. */
+const joins: ReadonlySet<string> = new Set(["join", "skip", "again"]);
 
 const signalTypes = ["offer", "answer", "add-ice-candidate"] as const;
 
@@ -147,6 +150,12 @@ function createCallMetrics(
     "outcome",
     messageOutcomes,
   );
+  const joinsRefused = make.totalBy(
+    "peer_stream_joins_refused_total",
+    "Calls of join, skip and again that were refused, by reason",
+    "reason",
+    rejectionReasons,
+  );
   const signals = make.totalsOf(
     "peer_stream_signals_total",
     "Signals relayed",
@@ -160,12 +169,9 @@ function createCallMetrics(
       "reason",
       endReasons,
     ),
-    joinRefused: make.totalBy(
-      "peer_stream_joins_refused_total",
-      "Calls of join, skip and again that were refused, by reason",
-      "reason",
-      rejectionReasons,
-    ),
+    joinRefused(procedure, reason) {
+      if (procedure !== undefined && joins.has(procedure)) joinsRefused(reason);
+    },
     signaled: (type) => void (signals[type] += 1),
     stoodBy: make.totalBy(
       "peer_stream_standby_total",

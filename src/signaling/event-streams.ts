@@ -54,7 +54,8 @@ export interface EventStreamsParts {
 
 /**
  * How a stream has begun: a peer resumed with everything that it missed (`whole`), or with a `resync` (`partial`); its token is valid, but its
- * session is gone (`failed`); or it has asked for nothing that it missed, as its session or its page has just begun (`new`).
+ * session is gone (`failed`); or it has asked for nothing that it missed, as its session or its page has just begun, or its token is not
+ * valid (`new`).
  */
 export type StreamBeginning = "whole" | "partial" | "failed" | "new";
 
@@ -213,8 +214,8 @@ class Reader implements OpenEvents {
   }
 
   #beginning({ isNew, recovered }: Attached): StreamBeginning {
-    if (isNew) return this.#request.known ? "failed" : "new";
     if (this.#epoch === undefined) return "new";
+    if (isNew) return this.#request.known ? "failed" : "new";
     return recovered ? "whole" : "partial";
   }
 

@@ -43,7 +43,7 @@ export const skip = (callId: number, roomId: string, id: string) =>
   mutation(callId, "skip", { roomId, id });
 
 export const connected = (callId: number, roomId: string, id: string) =>
-  mutation(callId, "connected", { roomId, id });
+  mutation(callId, "connected", { roomId, path: "direct", id });
 
 export const description = (
   callId: number,

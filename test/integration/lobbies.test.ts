@@ -198,6 +198,18 @@ describe("metrics", () => {
     expect(await linesOf(http, "peer_stream_site_rooms")).toContain(
       'peer_stream_site_rooms{lobby="berlin",mode="text"} 1',
     );
+    const [cem, dan] = [await arrive({ auth: "acme" }), await arrive({ auth: "acme" })];
+    for (const { client } of [cem, dan]) await client.join.mutate({ mode: "audio" });
+    const { roomId } = await cem.next("wait-for-offer");
+    await dan.client.connected.mutate({ roomId });
+    const connects = await linesOf(http, "peer_stream_connect_seconds_count");
+    expect(connects).toContainEqual(expect.stringMatching(/\{.*lobby="acme",mode="audio".*\} 1$/));
+    const pairings = await linesOf(http, "peer_stream_pairings_total");
+    expect(pairings).toContainEqual(expect.stringMatching(/\{.*lobby="acme",mode="audio".*\} 1$/));
+    for (const { client, socket } of [cem, dan]) {
+      await client.leave.mutate({});
+      socket.close();
+    }
     const waits = await linesOf(http, "peer_stream_match_wait_seconds_count");
     expect(waits).toContainEqual(expect.stringMatching(/\{.*lobby="berlin",mode="text".*\} 2$/));
     acme.socket.close();

@@ -391,4 +391,4 @@ test("it refuses to start on a taken port", async () => {
     first.child.kill("SIGKILL");
     await first.child.exited;
   }
-});
+}, 30_000);

@@ -179,6 +179,11 @@ test("joins that are refused, by reason", async () => {
   expect(value("refusals_total", { reason: "not-in-room" })).toBe(2);
 });
 
+async function tokenOf(server: TestServer): Promise<string> {
+  await using peer = await connectPeer(server);
+  return peer.token;
+}
+
 test("who comes back, with all that was missed, with the present state, or to nothing", async () => {
   await using server = startServer();
   await using other = startServer();
@@ -201,10 +206,11 @@ test("who comes back, with all that was missed, with the present state, or to no
   expect(then("streams_total")).toBe(4);
   // The same secrets, and no such session.
   await (await connectPeer(other, strange))[Symbol.asyncDispose]();
-  await (await connectPeer(other, { token: "forged" }))[Symbol.asyncDispose]();
+  await (await connectPeer(other, { ...strange, token: "forged" }))[Symbol.asyncDispose]();
+  await (await connectPeer(other, { token: await tokenOf(server) }))[Symbol.asyncDispose]();
   const there = await read(other);
   expect(there("resumes_total", { outcome: "failed" })).toBe(1);
-  expect([there("resumes_total"), there("streams_total")]).toEqual([1, 2]);
+  expect([there("resumes_total"), there("streams_total")]).toEqual([1, 3]);
 });
 
 test("a call that never connected counts once as that, whatever path its members name, and however often they say so", async () => {

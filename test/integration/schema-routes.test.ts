@@ -38,6 +38,15 @@ test.each([
     expect([name, (await get(name)).status]).toEqual([name, 404]);
 });
 
+test("where nothing is declared join takes no facts", async () => {
+  const get = startHost({ development: true });
+  const { $defs } = (await (await get("json-schema.json")).json()) as {
+    $defs: { JoinInput: { properties: { facts: object } } };
+  };
+  const none = { type: "object", properties: {}, additionalProperties: false };
+  expect($defs.JoinInput.properties.facts).toEqual(none);
+});
+
 test("they are of this site, with the facts that it has declared, and of this release", async () => {
   const get = startHost({ development: true, facts: fuzzedFacts });
   for (const name of names) {

@@ -7,6 +7,7 @@ import { isRejection } from "../../src/domain/rejection.ts";
 import { defaultWishes, type Wishes } from "../../src/domain/ticket.ts";
 import type { Caller, Engine, EngineOptions, Stream } from "../../src/engine/engine.ts";
 import type { RoomEnd } from "../../src/domain/session.ts";
+import type { Ended } from "../../src/domain/transitions.ts";
 import { lifecycleTypes, type LifecycleEvent } from "../../src/domain/lifecycle.ts";
 import { limits, type LoggedEvent } from "../../src/protocol.ts";
 import type { OpenEngine } from "./world.ts";
@@ -875,6 +876,32 @@ export function describeEngine(name: string, open: OpenEngine) {
       });
     });
 
+    test("how far a room had come that failed, and where one has connected, is news for the first answer alone", async () => {
+      const { engine, enter, pair } = setUp();
+      const wishes = { lobby: "berlin" };
+      for (const roomId of ["connecting", "connected"] as const) {
+        const ann = await enter(`ann ${roomId}`, wishes);
+        const bob = await enter(`bob ${roomId}`, wishes);
+        expect(await pair(ann, bob, roomId)).toBe(true);
+        if (roomId === "connected")
+          for (const expected of [{ connectedIn: "berlin", connectedAfterMs: 0 }, {}])
+            expect(await engine.confirm({ ...ann, mutationId: "confirm" }, roomId)).toEqual({
+              status: "paired",
+              ...expected,
+            });
+        const failing = { ...ann, mutationId: `fail ${roomId}` };
+        for (const expected of [roomId, undefined]) {
+          const ended = await engine.end(failing, { ending: "failed", roomId });
+          expect(ended).toHaveProperty("known", true);
+          expect((ended as Ended).failedWhile).toBe(expected);
+        }
+        expect(await engine.end(bob, { ending: "failed", roomId })).not.toHaveProperty(
+          "failedWhile",
+        );
+        for (const peer of [ann, bob]) await engine.end(peer, { ending: "leave" });
+      }
+    });
+
     test("the same mutation again is answered as the first time, whatever has happened since", async () => {
       const { engine, ended, enter, roomOfTwo } = setUp();
       const { alice, bob } = await roomOfTwo();
@@ -1166,7 +1193,7 @@ export function describeEngine(name: string, open: OpenEngine) {
         const { system, engine, enter, pair } = setUp({ lifecycle: ["paired", "ended"] });
         const told: string[] = [];
         const releases = new Map<string, () => void>();
-        engine.onLifecycle(async ({ id }) => {
+        const waiting = engine.onLifecycle(async ({ id }) => {
           told.push(id);
           if (id === "paired:slow") await new Promise<void>((resolve) => releases.set(id, resolve));
         });
@@ -1182,8 +1209,14 @@ export function describeEngine(name: string, open: OpenEngine) {
         };
         await until("the other room's end is told", isTold("ended:quick"));
         expect(told).not.toContain("ended:slow");
+        const areWaiting = (count: number) => async () => {
+          await system.advance(100);
+          return waiting() === count;
+        };
+        await until("two wait: one that is being told, and one behind it", areWaiting(2));
         releases.get("paired:slow")?.();
         await until("the room's end is told", isTold("ended:slow"));
+        await until("none waits", areWaiting(0));
         expect(told.toSorted()).toEqual([
           "ended:quick",
           "ended:slow",

@@ -83,6 +83,7 @@ const anyJoin = joinInput({}, 0)
   })
   .prefault({});
 
+/** The schemas of one document, in whose form the references between them are. */
 export function createDefinitions({ uri, target, facts }: DefinitionOptions): Definitions {
   const registry = z.registry<{ id: string }>();
   const add: Add = (id, schema) => {

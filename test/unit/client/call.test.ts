@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "bun:test";
 import { createCall, type Call } from "../../../src/client/call.ts";
-import type { IceServer, Mode, Signal } from "../../../src/protocol.ts";
+import type { CallPath, IceServer, Mode, Signal } from "../../../src/protocol.ts";
 import { fakeCamera, FakeNetwork, isReactNative } from "./fake-rtc.ts";
 import { pass, settle } from "./virtual-time.ts";
 
@@ -22,6 +22,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   const browser = network.browser(name);
   const log: string[] = [];
   const sent: Signal[] = [];
+  const paths: (CallPath | undefined)[] = [];
   /** What it tells the listener that it sends: audio and video. */
   const told: string[] = [];
   let deliver: ((signal: Signal) => void) | undefined;
@@ -42,7 +43,10 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
         sent.push(signal);
         deliver?.(signal);
       },
-      connected: () => log.push("connected"),
+      connected(path) {
+        log.push("connected");
+        paths.push(path);
+      },
       interrupted: (broken) => log.push(broken ? "interrupted" : "mended"),
       failed: () => log.push("failed"),
       media: ({ audio, video }) => told.push(`${audio} ${video}`),
@@ -58,6 +62,7 @@ function side(network: FakeNetwork, name: string, options: SideOptions) {
   return {
     call,
     log,
+    paths,
     told,
     sent,
     kinds,
@@ -95,6 +100,30 @@ const offerOf = (pc: string, generation = 1): Signal => ({
   type: "offer",
   roomId: "room",
   sdp: JSON.stringify({ connection: pc, generation, kinds: [] }),
+});
+
+describe("the path", () => {
+  for (const [what, own, partners, path] of [
+    ["direct where neither candidate is a relay's", "host", "srflx", "direct"],
+    ["relayed by the own TURN server", "relay", "host", "relayed"],
+    ["relayed by that of the partner", "prflx", "relay", "relayed"],
+  ] as const)
+    test(`is ${what}`, async () => {
+      const { alice } = room();
+      const pair = { local: { type: own }, remote: { type: partners } };
+      const transport = alice.pc.sctp?.transport;
+      if (transport) transport.iceTransport = { getSelectedCandidatePair: () => pair };
+      await settle();
+      expect(alice.paths).toEqual([isReactNative ? undefined : path]);
+    });
+
+  test("is absent where the browser does not tell it at once, or knows none yet", async () => {
+    const { alice, bob } = room();
+    const transport = bob.pc.sctp?.transport;
+    if (transport) transport.iceTransport = { getSelectedCandidatePair: () => null };
+    await settle();
+    expect([alice.paths, bob.paths]).toEqual([[undefined], [undefined]]);
+  });
 });
 
 describe("the first offer", () => {

@@ -71,13 +71,21 @@ export class FakeNetwork {
   }
 }
 
+interface FakeDtlsTransport {
+  state: RTCDtlsTransportState;
+  /** Not in all browsers. */
+  iceTransport?: { getSelectedCandidatePair?(): FakePair | null };
+}
+
+type FakePair = Record<"local" | "remote", { type: RTCIceCandidateType }>;
+
 /** The part of RTCPeerConnection that perfect negotiation uses, with the same order of operations. */
 export class FakePeerConnection extends EventTarget {
   signalingState: RTCSignalingState = "stable";
   iceConnectionState: RTCIceConnectionState = "new";
   connectionState: RTCPeerConnectionState = "new";
   /** Not in react-native-webrtc 124, nor is `getConfiguration`. */
-  readonly sctp: { transport: { state: RTCDtlsTransportState } } | undefined = isReactNative
+  readonly sctp: { transport: FakeDtlsTransport } | undefined = isReactNative
     ? undefined
     : { transport: { state: "new" } };
   localDescription: { type: "offer" | "answer"; sdp: string } | null = null;

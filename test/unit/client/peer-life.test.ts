@@ -70,6 +70,39 @@ function faulty(step: "connect" | "createDataChannel" | "addTrack" | "setLocalDe
   };
 }
 
+test("the signal of a search ends that search alone, and is let go of with it", async () => {
+  const { peer, server } = alice();
+  const controller = new AbortController();
+  const { signal } = controller;
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...all: Parameters<typeof addEventListener>) => {
+    listeners += 1;
+    addEventListener.apply(signal, all);
+  };
+  signal.removeEventListener = (...all: Parameters<typeof removeEventListener>) => {
+    listeners -= 1;
+    removeEventListener.apply(signal, all);
+  };
+  for (let searches = 0; searches < 5; searches += 1) peer.start({ signal });
+  server.session({ status: "idle" }, false);
+  await settle();
+  expect([peer.state.status, listeners]).toEqual(["waiting", 1]);
+  peer.stop();
+  expect(listeners).toBe(0);
+  peer.start({ signal });
+  peer.start();
+  controller.abort();
+  expect([peer.state.status, listeners]).toEqual(["waiting", 0]);
+  peer.start({ signal });
+  expect(peer.state.status).toBe("idle");
+  const other = new AbortController();
+  peer.start({ signal: other.signal });
+  other.abort();
+  expect(peer.state.status).toBe("idle");
+  peer.close();
+});
+
 describe("B3 a browser that can't make calls", () => {
   test("B3 without WebRTC is idle with that error at once, and nothing is sent", async () => {
     const unsupported = {

@@ -367,6 +367,16 @@ describe("a room", () => {
     expect(connected().apply({ type: "call-failed" }).state).toMatchObject({ ended: "media-lost" });
   });
 
+  test("is reported with its path, as far as that is known, when it connects and when it is lost", () => {
+    const inputsOf = ({ commands }: ReturnType<typeof connecting>): object[] =>
+      commands.flatMap((one) => (one.type === "enqueue" ? one.mutation.input : []));
+    const run = connecting().apply({ type: "call-connected", path: "relayed" });
+    expect(inputsOf(run)).toEqual([{ roomId: "room-1", path: "relayed" }]);
+    run.apply({ type: "call-failed" });
+    expect(inputsOf(run)).toEqual([{ roomId: "room-1", path: "relayed" }]);
+    expect(inputsOf(connecting().apply({ type: "call-failed" }))).toEqual([{ roomId: "room-1" }]);
+  });
+
   test("that this browser cannot set up ends the search", () => {
     const run = inLobby().apply(createOffer("room-1"));
     run.apply({ type: "call-setup-failed", roomId: "room-1", cause: "no codecs" });

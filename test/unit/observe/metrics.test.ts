@@ -58,7 +58,6 @@ function drive({ metrics, redis }: ReturnType<typeof createDriven>, rounds: numb
     metrics.decided({ decision: "suspended", because: "spam", by: "reports" });
     const told: ((value: never) => void)[] = [
       metrics.ended,
-      metrics.joinRefused,
       metrics.handshakeRefused,
       metrics.turnedAway,
       metrics.refused,
@@ -74,6 +73,8 @@ function drive({ metrics, redis }: ReturnType<typeof createDriven>, rounds: numb
       metrics.askedForTurn,
     ];
     for (const tell of told) tell(strange);
+    for (const procedure of ["join", "skip", "again", "leave", strange, undefined])
+      metrics.joinRefused(procedure, strange);
     metrics.eventsLost(strange, n);
     metrics.scrapeRefused();
     metrics.lagged(n);
@@ -122,6 +123,7 @@ describe("cardinality", () => {
     expect(closed("1000")).toBe(1);
     expect(closed("other")).toBeGreaterThan(2000);
     expect(many.value("peer_stream_refusals_total", { reason: "other" })).toBe(2200);
+    expect(many.value("peer_stream_joins_refused_total", { reason: "other" })).toBe(3 * 2200);
     const path = (of: string) => many.value("peer_stream_connects_failed_total", { path: of });
     expect([path("direct"), path("relayed"), path("never")]).toEqual([2200, 2200, 2200]);
     expect([path("unknown"), path("other")]).toEqual([2200, 2200]);

@@ -218,6 +218,10 @@ describe("while the provider fails, peers get", () => {
     });
     expect(await throws.given("ann")).toEqual([stun]);
     expect(throws.logged[0]).toEndWith("at once");
+    // What has no text at all is no reason to let peers wait forever.
+    const nameless = createSite({ answer: () => Promise.reject(Object.create(null)) });
+    expect(await nameless.given("ann")).toEqual([stun]);
+    expect(nameless.logged).toHaveLength(1);
     const rubbish = createSite({ answer: async () => "<html>" as never });
     expect(await rubbish.given("ann")).toEqual([stun]);
     expect(rubbish.logged[0]).toContain("the answer is not a list of ICE servers");
