@@ -207,7 +207,7 @@ export interface OpenedPeerStream {
 export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPeerStream {
   const log = createSparingLog(given.log, given.system.elapsed);
   const parts = { ...given, log };
-  const { system, policy, admit, lane, page } = parts;
+  const { system } = parts;
   const byToken = config.auth && loadJwt().createJwtAuthenticate({ ...config.auth, system, log });
   const onFatal = parts.onFatal ?? ((why) => log.error("this node can't join the others", { why }));
   const told = { on: parts.on, webhook: config.events };
@@ -231,13 +231,12 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   });
   const assembly = assemble({
     ...config,
+    ...parts,
     traces: traces?.rooms,
     ice: iceOf(config, parts.ice),
-    system,
     engine,
     marks,
-    log,
-    policy: policy ?? fairPolicyFor(config.relaxAfterMs),
+    policy: parts.policy ?? fairPolicyFor(config.relaxAfterMs),
     sessionSecrets: secrets,
     nodeName,
     redisMetrics,
@@ -250,15 +249,9 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
       if (webhook) void webhook.post(withinBytes(report, webhook, config.evidenceBytesMax));
     },
     evidence: { isWanted: lifecycle.includes("reported"), bytesMax: config.evidenceBytesMax },
-    page,
     authenticate: parts.authenticate ?? byToken,
-    admit,
-    lane,
-    message: parts.message,
-    messageFallback: parts.messageFallback,
     // Whoever wants to see the words of peers sees all of them.
     chat: config.chat ?? (parts.message ? "server" : "direct"),
-    isOperator: parts.isOperator,
     admission: {
       ...config.admission,
       peersMax: socketsMax,

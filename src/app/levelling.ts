@@ -2,8 +2,8 @@
 import { level, notLevelling, noteAsked, rankOf, type Activity } from "../domain/levelling.ts";
 import type { Marks } from "../engine/marks.ts";
 import type { NodeLoads } from "../engine/node-loads.ts";
-import type { LogFields } from "../observe/log-fields.ts";
 import type { Log } from "../observe/log.ts";
+import type { LogFields } from "../observe/log-fields.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import type { Context } from "../rpc/context.ts";
 import type { System } from "../system.ts";

@@ -7,8 +7,8 @@ import type { System } from "../system.ts";
 export interface NodeStateParts {
   nodeName?: string | undefined;
   isDraining: () => boolean;
-  log: Pick<Log, "level">;
   loads?: NodeLoads | undefined;
+  log: Pick<Log, "level">;
   system: Pick<System, "elapsed">;
 }
 
@@ -30,7 +30,7 @@ export function nodeStateOf({
       version: packageVersion(),
       draining: isDraining(),
       uptimeMs: Math.round(elapsed() - begunAt),
-      ...(log.level && { logLevel: log.level }),
+      logLevel: log.level,
     }),
     nodes() {
       const known = loads?.list();

@@ -31,8 +31,8 @@ export interface OperatorParts {
   console: Page;
   /** See `AdminContext`. */
   node: AdminContext["node"];
-  setLogLevel: AdminContext["setLogLevel"];
   nodes: AdminContext["nodes"];
+  setLogLevel: AdminContext["setLogLevel"];
   lobbies?: readonly string[];
   evidenceUrl?: string | undefined;
   metrics: Metrics;
@@ -74,8 +74,8 @@ export function operatorRoutes(parts: OperatorParts) {
     now: system.now,
     hashOfAddress: (address) => admission.hashOf(address),
     node: parts.node,
-    setLogLevel: parts.setLogLevel,
     nodes: parts.nodes,
+    setLogLevel: parts.setLogLevel,
     lobbies: parts.lobbies ?? [mainLobby],
     evidenceUrl: parts.evidenceUrl,
   };

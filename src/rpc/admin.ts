@@ -20,7 +20,7 @@ export interface NodeState {
   draining: boolean;
   uptimeMs: number;
   /** What it logs; absent where a host has given a log of its own. */
-  logLevel?: LogLevel;
+  logLevel?: LogLevel | undefined;
 }
 
 export interface AdminContext {
@@ -37,10 +37,10 @@ export interface AdminContext {
   >;
   /** This process at the moment. */
   node: () => NodeState;
-  /** Changes what this process logs. `undefined` if it can't; else what it logged before. */
-  setLogLevel: (level: LogLevel) => LogLevel | undefined;
   /** Each node and its peers; `undefined` where there is only one, or while they can't be known. */
   nodes: () => { name: string; peers: number; draining: boolean }[] | undefined;
+  /** Changes what this process logs. `undefined` if it can't; else what it logged before. */
+  setLogLevel: (level: LogLevel) => LogLevel | undefined;
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
   /** Where the evidence of a case is shown, with `{caseId}` in place of its id. */

@@ -64,7 +64,7 @@ const running = new AsyncDisposableStack();
 /** Where events are told; answers as long as it is to. */
 let receiverAnswers = true;
 let site: Cluster;
-/** A node of its own, which may open few files and takes its time to drain. */
+/** A node of its own, which may open few files, takes its time to drain, and whose log nobody reads. */
 let alone: ServerProcess;
 let prometheus: Prometheus;
 
@@ -150,10 +150,12 @@ describe("a Prometheus that scrapes real nodes", () => {
       EVENTS_SECRET: "shared with the receiver",
     };
     site = running.use(await startCluster(2, env));
+    // What reads its log ends once it has said where it listens.
+    const script = `ulimit -n 256; exec ${process.execPath} src/main.ts > >(exec head -n 2)`;
     alone = running.use(
       await startServer(
-        { ...unlimited, ...operator, DRAIN_MS: "100000" },
-        { command: ["sh", "-c", `ulimit -n 256; exec ${process.execPath} src/main.ts`], cwd: root },
+        { ...unlimited, ...operator, DRAIN_MS: "100000", LOG_LEVEL: "info" },
+        { command: ["bash", "-c", script], cwd: root },
       ),
     );
     running.defer(() => alone.kill());
@@ -255,6 +257,8 @@ describe("a Prometheus that scrapes real nodes", () => {
     await Promise.all([second?.kill(), site.redis.kill()]);
     await Promise.all([
       provoke("PeerStreamDrainHangs"),
+      // It says that it is leaving, and nobody takes that.
+      provoke("PeerStreamLogLinesDropped"),
       provoke("PeerStreamNodeDown"),
       provoke("PeerStreamRedisAway"),
       provoke("PeerStreamUnavailable", async () => {

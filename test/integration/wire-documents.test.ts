@@ -1,5 +1,5 @@
 /** The documents of the wire: valid by the validators of their own kinds, and complete. */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +38,9 @@ async function isOpenApi(document: unknown): Promise<boolean> {
   return valid && validator.version === "3.1";
 }
 
+// The validators and the generator take seconds.
+setDefaultTimeout(30_000);
+
 const ajv = () => new Ajv2020({ strict: false });
 
 describe.each([
@@ -52,7 +55,7 @@ describe.each([
 
   test("the AsyncAPI document is one", async () => {
     expect(await asyncApiFaults(documents["asyncapi.json"])).toEqual([]);
-  }, 20_000);
+  });
 
   test("the OpenAPI document is one", async () => {
     expect(await isOpenApi(documents["openapi.json"])).toBe(true);
@@ -72,7 +75,7 @@ test("the validators find faults", async () => {
   expect(await asyncApiFaults(asyncApi)).not.toEqual([]);
   expect(await isOpenApi({ ...generic["openapi.json"], paths: { trpc: 1 } })).toBe(false);
   expect(ajv().validateSchema({ ...generic["json-schema.json"], $defs: 1 })).toBe(false);
-}, 20_000);
+});
 
 test("types that a generator makes of the JSON Schema are those of protocol.ts", async () => {
   const folder = await mkdtemp(join(tmpdir(), "peer-stream-types-"));
@@ -103,7 +106,7 @@ export const join = (given: Omit<JoinInput<NoFacts>, "facts" | "wants">): Wire.J
   await check("export const event = (given: Wire.Event): PeerState => given;");
   expect(compiles()).toContain("error TS");
   await rm(folder, { recursive: true });
-}, 30_000);
+});
 
 describe("what they list", () => {
   const { procedures } = createAppRouter({ facts: {}, softAfterMs: 0 })._def;
@@ -169,10 +172,11 @@ describe("what they list", () => {
 });
 
 describe("join", () => {
-  const validates = (documents: typeof generic, input: object) => {
+  const validatorOf = (documents: typeof generic) => {
     const schema = documents["json-schema.json"] as { $id: string };
-    const validator = ajv().addSchema(schema);
-    return validator.validate({ $ref: `${schema.$id}#/$defs/JoinInput` }, input);
+    return ajv()
+      .addSchema(schema)
+      .compile({ $ref: `${schema.$id}#/$defs/JoinInput` });
   };
   const fits = { facts: { age: 31, topics: ["go"] }, wants: { age: { from: 25, hard: true } } };
   const unfit = [
@@ -184,14 +188,15 @@ describe("join", () => {
   ];
 
   test("of a site is described as it takes it", () => {
-    expect(validates(declared, fits)).toBe(true);
-    for (const input of unfit) expect([input, validates(declared, input)]).toEqual([input, false]);
+    const validates = validatorOf(declared);
+    expect(validates(fits)).toBe(true);
+    for (const input of unfit) expect([input, validates(input)]).toEqual([input, false]);
   });
 
   test("of any site takes what some site may have declared, and nothing else", () => {
-    for (const input of [fits, ...unfit])
-      expect([input, validates(generic, input)]).toEqual([input, true]);
+    const validates = validatorOf(generic);
+    for (const input of [fits, ...unfit]) expect([input, validates(input)]).toEqual([input, true]);
     for (const input of [{ fact: {} }, { facts: { age: null } }, { wants: { age: { near: 3 } } }])
-      expect([input, validates(generic, input)]).toEqual([input, false]);
+      expect([input, validates(input)]).toEqual([input, false]);
   });
 });

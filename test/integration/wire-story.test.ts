@@ -169,7 +169,7 @@ describe("a story", () => {
     await operate(server, "overview");
     await operate(server, "reports");
     await operate(server, "dismiss", { caseId });
-    await operate(server, "logLevel", { level: "debug" });
+    await operate(server, "logLevel", { level: "warn" });
     const { suspensions } = await operate(server, "list");
     for (const { subject } of suspensions as { subject: object }[])
       await operate(server, "lift", { subject, because: "operator" });

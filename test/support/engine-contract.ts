@@ -884,7 +884,14 @@ export function describeEngine(name: string, open: OpenEngine) {
         const bob = await enter(`bob ${roomId}`, wishes);
         expect(await pair(ann, bob, roomId)).toBe(true);
         if (roomId === "connected")
-          for (const expected of [{ connectedIn: "berlin", connectedAfterMs: 0 }, {}])
+          for (const expected of [
+            {
+              connectedIn: "berlin",
+              connectedAfterMs: 0,
+              confirmed: { partnerId: bob.sessionId, both: false, afterMs: 0 },
+            },
+            {},
+          ])
             expect(await engine.confirm({ ...ann, mutationId: "confirm" }, roomId)).toEqual({
               status: "paired",
               ...expected,

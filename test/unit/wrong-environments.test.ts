@@ -335,11 +335,15 @@ describe("a secret in a file", () => {
     MODERATION_SECRET: [good, { MODERATION_WEBHOOK: "https://hooks.example" }],
     EVENTS_WEBHOOK: ["https://hooks.example/secret", { EVENTS_SECRET: good }],
     EVENTS_SECRET: [good, { EVENTS_WEBHOOK: "https://hooks.example" }],
+    OTEL_EXPORTER_OTLP_HEADERS: [
+      "authorization=secret",
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "https://traces.example" },
+    ],
   };
 
   test("is each variable that can hold one, by its name", () => {
     const named = variableNames.filter((name) =>
-      /SECRET|TOKEN|PASSWORD|WEBHOOK|REDIS_URL/.test(name),
+      /SECRET|TOKEN|PASSWORD|WEBHOOK|REDIS_URL|HEADERS/.test(name),
     );
     expect(confidentialNames.toSorted()).toEqual(named.toSorted());
     expect(Object.keys(values).sort()).toEqual(confidentialNames.toSorted());

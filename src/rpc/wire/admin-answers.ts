@@ -82,6 +82,6 @@ export const adminAnswers = {
   list,
   suspend: z.object({ suspended: z.boolean() }),
   lift: z.object({ lifted: z.boolean() }),
-  dismiss: z.object({ dismissed: z.boolean() }),
   logLevel: z.object({ node: z.string(), was: z.enum(logLevels), is: z.enum(logLevels) }),
+  dismiss: z.object({ dismissed: z.boolean() }),
 } as const;

@@ -35,8 +35,8 @@ export const adminMeanings: Readonly<Record<AdminProcedure, string>> = {
   list: "The suspensions in force.",
   suspend: "Suspends a subject until a time.",
   lift: "Ends a suspension.",
-  dismiss: "Closes a case without a sanction.",
   logLevel: "Changes what the node that answers logs, until it ends.",
+  dismiss: "Closes a case without a sanction.",
 };
 
 export const closeMeanings: Readonly<Record<keyof typeof closeCodes, string>> = {

@@ -116,14 +116,15 @@ class Connection:
 class PeerStream:
     """A peer. Its session lives as long as it comes back in time: `token` and `last_event_id` are all that it takes."""
 
-    def __init__(self, url: str, *, token: str | None = None, auth: str | None = None,
+    def __init__(self, url: str, *, token: str | None = None, params: dict[str, str] | None = None,
                  present: bool = True, delay_s: float = 0.25) -> None:
         self.token = token
         self.last_event_id: str | None = None
         self.room: Json | None = None
         self.ended: Exception | None = None
         self._url = f"{url}?connectionParams=1"
-        self._auth = auth
+        # What the site asks for as `auth` comes along with the version of the protocol that this client speaks.
+        self._params = {"protocol": "1", **(params or {})}
         self._present = present
         self._delay_s = delay_s
         self._attempt = 0
@@ -239,7 +240,7 @@ class PeerStream:
                 if (status := status_of(refused)) is not None and status[0] == 403:
                     await self._end(refused)
                 wait_s += status[1] if status else 0
-            except (OSError, asyncio.TimeoutError, Lost):
+            except (OSError, TimeoutError, Lost):
                 self._told.put_nowait((None, {"type": "connection-lost", "code": 1006}))
             if self.ended is None:
                 await asyncio.sleep(wait_s)
@@ -258,13 +259,12 @@ class PeerStream:
             await connection.close()
 
     async def _open(self, before: Connection | None = None) -> Connection:
-        params = {"token": self.token, "auth": self._auth}
+        params = self._params if self.token is None else {**self._params, "token": self.token}
         try:
             connection = Connection(await websockets.connect(
                 self._url, ping_interval=None, open_timeout=10, close_timeout=1))
-            known = {name: value for name, value in params.items() if value is not None}
             with contextlib.suppress(Lost):  # Reading tells why.
-                await connection.send({"method": "connectionParams", "data": known})
+                await connection.send({"method": "connectionParams", "data": params})
                 if self._present:
                     await connection.subscribe(self.last_event_id)
         except BaseException:
@@ -278,7 +278,7 @@ class PeerStream:
 
     async def _retire(self, old: Connection) -> None:
         """Waits for what was called on it, and closes it."""
-        with contextlib.suppress(ConnectionClosed, OSError, asyncio.TimeoutError, Refused):
+        with contextlib.suppress(ConnectionClosed, OSError, TimeoutError, Refused):
             while old.calls:
                 await self._frame(old, is_current=False)
         await old.close()
@@ -290,7 +290,8 @@ class PeerStream:
         return True
 
     async def _frame(self, connection: Connection, is_current: bool = True) -> bool:
-        text = await asyncio.wait_for(connection.socket.recv(), SILENCE_S)
+        async with asyncio.timeout(SILENCE_S):
+            text = await connection.socket.recv()
         if text == "PING":
             with contextlib.suppress(Lost):  # There may be more to read.
                 await connection.send("PONG")

@@ -1,4 +1,4 @@
-"""Replays a transcript with the client: `python3 replay.py <transcript> <url of the server that plays it>`.
+"""Replays transcripts with the client: `python3 replay.py <transcript> <url of the server that plays it> …`.
 
 It calls what the transcript's peers call, and compares what the client makes of the server's frames. All that a client does by itself (open
 a socket, name its token and last event, come back, move, answer PING) is left to the client, and checked by the server.
@@ -71,8 +71,8 @@ class Replay:
                     frame = line[3] if line[3] in ("PING", "PONG") else json.loads(line[3])
                     for one in frame if isinstance(frame, list) else [frame]:
                         await (self._do if line[2] == ">" else self._expect)(line[1], one, number)
-            except (AssertionError, Exception) as error:
-                raise SystemExit(f"line {number}: {type(error).__name__} {error}") from error
+            except Exception as error:
+                raise ValueError(f"line {number}: {type(error).__name__} {error}") from error
 
     async def _happen(self, text: str) -> None:
         """The socket is lost: the client notices, and comes back by itself unless it must not."""
@@ -113,7 +113,9 @@ class Replay:
         for name in self._moved:
             if self._peers[name].token == token:
                 return self._peers[name]  # It has moved to another socket, as it was asked to.
-        peer = PeerStream(self._url, token=token, present=first_call == "events", delay_s=0.02)
+        params = {name: value for name, value in given.items() if name != "token"}
+        is_present = first_call == "events"
+        peer = PeerStream(self._url, token=token, params=params, present=is_present, delay_s=0.02)
         await self._stack.enter_async_context(peer)
         with suppress(Ended):
             await peer.connected()
@@ -142,11 +144,23 @@ class Replay:
                 self._values["challenge"] = refused.fields.get("challenge")
 
 
-async def main(file: str, url: str) -> None:
+async def replay(file: str, url: str) -> None:
     async with asyncio.timeout(30), AsyncExitStack() as stack:
-        replay = Replay(Path(file).read_text("utf-8"), url, stack)
-        await replay.play()
+        await Replay(Path(file).read_text("utf-8"), url, stack).play()
+
+
+async def main(*pairs: str) -> int:
+    """Replays all at once. Returns how many went otherwise than written, which it prints."""
+    files = pairs[::2]
+    replays = map(replay, files, pairs[1::2])
+    wrong = [
+        f"{file}: {type(error).__name__} {error}"
+        for file, error in zip(files, await asyncio.gather(*replays, return_exceptions=True))
+        if error is not None
+    ]
+    print(*wrong, sep="\n", end="", file=sys.stderr)
+    return len(wrong)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    sys.exit(asyncio.run(main(*sys.argv[1:])))
