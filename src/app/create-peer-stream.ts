@@ -230,8 +230,9 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     onLost: (because, count) => metrics.spansLost(because, count),
   });
   const assembly = assemble({
-    ...config,
+    // First, as they may have settings in other forms than the configuration's.
     ...parts,
+    ...config,
     traces: traces?.rooms,
     ice: iceOf(config, parts.ice),
     engine,

@@ -2,11 +2,14 @@
  * The frames that `src/client` sends, byte for byte: `test/e2e/frames.test.ts` records those of a call in Chromium and holds
  * these to them.
  */
-import type { Candidate } from "../../src/protocol.ts";
+import { protocolVersion, type Candidate } from "../../src/protocol.ts";
 
 /** The first frame of a socket, for the URL with `?connectionParams=1`. */
-export const connectionParams = (token?: string) =>
-  JSON.stringify({ method: "connectionParams", data: token === undefined ? {} : { token } });
+export const connectionParams = (token?: string) => {
+  const protocol = String(protocolVersion);
+  const data = token === undefined ? { protocol } : { protocol, token };
+  return JSON.stringify({ method: "connectionParams", data });
+};
 
 export const ping = "PING";
 
