@@ -12,6 +12,7 @@ import type { AppRouter } from "../../src/rpc/router.ts";
 import { adminAnswers } from "../../src/rpc/wire/admin-answers.ts";
 import { answers } from "../../src/rpc/wire/answers.ts";
 import { events } from "../../src/rpc/wire/events.ts";
+import { solutionOf } from "../support/challenges.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { fuzzedFacts } from "../support/fuzz.ts";
 import { base64Of, smallJpeg } from "../support/jpeg.ts";
@@ -231,13 +232,31 @@ describe("a refusal", () => {
   });
 
   test.each([
-    ["challenge", { rules: { ...rules, required: true } }],
-    ["challenge", { challenge: { mode: "on", difficulty: 2, passMs: 1000 } }],
-    ["unavailable", { admit: () => reject("unavailable", { retryAfterMs: 500 }) }],
-  ] as const)("as %s, by what the operator has set", async (reason, safety) => {
+    ["challenge", { rules: { ...rules, required: true } }, "RulesChallenge"],
+    [
+      "challenge",
+      { challenge: { mode: "on", difficulty: 2, passMs: 1000 } },
+      "ProofOfWorkChallenge",
+    ],
+    ["unavailable", { admit: () => reject("unavailable", { retryAfterMs: 500 }) }, undefined],
+  ] as const)("as %s, by what the operator has set", async (reason, safety, asks) => {
     await using server = startServer({ safety });
     await using ann = await online(server);
-    expect(reasonOf(await ann.call("join"))).toBe(reason);
+    const answer = await ann.call("join");
+    expect(reasonOf(answer)).toBe(reason);
+    if (asks) expect(schema.faults(asks, answer.error?.data.challenge)).toEqual([]);
+  });
+
+  test("whose proof of work is solved as its schema says", async () => {
+    const safety = { challenge: { mode: "on", difficulty: 2, passMs: 1000 } } as const;
+    await using server = startServer({ safety });
+    await using ann = await online(server);
+    const { error } = await ann.call("join");
+    if (!error?.data.challenge) throw new Error("there is no challenge");
+    const solution = await solutionOf(error.data.challenge);
+    const solved: unknown = JSON.parse(Buffer.from(solution, "base64").toString());
+    expect(schema.faults("ProofOfWorkSolution", solved)).toEqual([]);
+    expect((await ann.call("join", { solution })).error).toBeUndefined();
   });
 
   test("as rate-limited", async () => {
