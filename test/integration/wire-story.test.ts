@@ -12,6 +12,7 @@ import type { AppRouter } from "../../src/rpc/router.ts";
 import { adminAnswers } from "../../src/rpc/wire/admin-answers.ts";
 import { answers } from "../../src/rpc/wire/answers.ts";
 import { events } from "../../src/rpc/wire/events.ts";
+import { createOpenApi } from "../../src/rpc/wire/openapi.ts";
 import { solutionOf } from "../support/challenges.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { fuzzedFacts } from "../support/fuzz.ts";
@@ -300,7 +301,10 @@ describe("over HTTP", () => {
     expect([...seen.reasons]).toContain("unauthorized");
 
     const stream = await fetch(`${server.http}/trpc/events`, { headers });
-    const data = await firstData(stream, /"type":"(?:resync|session)"/);
+    const [connected, ...data] = await firstData(stream, /"type":"(?:resync|session)"/);
+    const { paths } = createOpenApi({ release: "1.2.3" }) as { paths: Record<string, EventsPath> };
+    const ofConnected = paths["/trpc/events"]?.get.responses["200"]["x-events"].connected;
+    expect(Object.keys(connected as object)).toEqual(Object.keys(ofConnected?.properties ?? {}));
     for (const event of data) expect(schema.faults("Event", event)).toEqual([]);
     const forged = { authorization: "Bearer forged" };
     const refusedStream = await fetch(`${server.http}/trpc/events`, { headers: forged });
@@ -310,7 +314,12 @@ describe("over HTTP", () => {
   });
 });
 
-/** The JSON of a stream's messages, until one matches; then the stream is left. */
+/** What the document says of the stream of events. */
+interface EventsPath {
+  get: { responses: { "200": { "x-events": { connected: { properties: object } } } } };
+}
+
+/** The JSON of a stream's events, until one matches; then the stream is left. */
 async function firstData(response: Response, last: RegExp): Promise<unknown[]> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -320,9 +329,7 @@ async function firstData(response: Response, last: RegExp): Promise<unknown[]> {
     text += value;
   }
   await reader?.cancel();
-  return [...text.matchAll(/^data: (\{.*"type":.*)$/gm)].map(
-    ([, json = ""]) => JSON.parse(json) as unknown,
-  );
+  return [...text.matchAll(/^data: (\{.*)$/gm)].map(([, json = ""]) => JSON.parse(json) as unknown);
 }
 
 describe("clients", () => {
