@@ -211,7 +211,7 @@ export interface IceAnswer {
 
 /** What both members are sent about their room. */
 export interface RoomTerms {
-  /** 128 random bits. Every signal names it, so that none reaches another room. */
+  /** Opaque, with 128 random bits. Every signal names it, so that none reaches another room. */
   roomId: string;
   /** The role in perfect negotiation (W3C WebRTC, 10.7): the impolite peer makes the offer and wins a glare. */
   polite: boolean;

@@ -97,6 +97,8 @@ function createRoutes(parts: RoutesParts) {
           "x-peer-stream-auth",
           "x-peer-stream-protocol",
         ],
+        // A page whose stream of events is refused reads from it when to try again.
+        exposeHeaders: ["retry-after"],
         credentials: parts.credentials,
         maxAge: 600,
       }),

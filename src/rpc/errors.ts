@@ -104,6 +104,12 @@ function explain(error: ZodError): { field: string; message: string } {
   return { field, message: field === "" ? what : `${field}: ${what}` };
 }
 
+/** What is wrong with a frame or its connection parameters. The parser of JSON would quote what the peer has sent. */
+function whyUnreadable({ message, cause }: TRPCError): string {
+  if (!(cause instanceof Error) || cause instanceof SyntaxError) return "Malformed message";
+  return cause.message === message ? message : `${message}: ${cause.message}`;
+}
+
 interface Faulty {
   error: TRPCError;
   shape: TRPCDefaultErrorShape;
@@ -125,8 +131,8 @@ export function formatError({ error, shape }: Faulty): TRPCDefaultErrorShape & {
     return { ...shape, message, data: { ...data, reason: "bad-input", field } };
   }
   if (inputFaults.has(code)) {
-    const message = code === "PARSE_ERROR" ? "Malformed message" : shape.message.slice(0, 200);
-    return { ...shape, message, data: { ...data, reason: "bad-input" } };
+    const message = code === "PARSE_ERROR" ? whyUnreadable(error) : shape.message;
+    return { ...shape, message: message.slice(0, 200), data: { ...data, reason: "bad-input" } };
   }
   // The operator's own procedures say what they refuse, and why.
   if (!isBug(error)) return { ...shape, data };

@@ -28,7 +28,11 @@ const bounded = (bytes: number) =>
     })
     .meta({ maxLength: bytes, description: `at most ${bytes} bytes of UTF-8` });
 
-const mutationId = wireString().min(1).max(limits.mutationIdCharsMax).optional();
+const mutationId = wireString()
+  .min(1)
+  .max(limits.mutationIdCharsMax)
+  .meta({ description: "chosen by the client for this mutation, and the same when it is repeated" })
+  .optional();
 const roomId = wireString().min(1).max(64);
 
 const interest = wireString()
@@ -57,18 +61,28 @@ export const joinInput = (declared: FactsDeclaration, softAfterMs: number) =>
       interests: z.array(interest).max(limits.interestsMax).default([]),
       languages: z.array(language).max(limits.languagesMax).default([]),
       mode: z.enum(modes).default("video"),
-      /** Hide both peers' addresses from each other: media goes through TURN only. */
-      relayOnly: z.boolean().default(false),
-      /** Return to the lobby automatically when the partner leaves. */
-      autoRejoin: z.boolean().default(true),
-      /** In which lobby. Default: the one that the operator has put the peer into, or else `main`. */
-      lobby,
+      relayOnly: z.boolean().default(false).meta({
+        description: "hide both peers' addresses from each other: media goes through TURN only",
+      }),
+      autoRejoin: z.boolean().default(true).meta({
+        description: "return to the lobby by itself when the partner ends the room",
+      }),
+      lobby: lobby.meta({
+        description: "default: where the operator has put the peer, or else `main`",
+      }),
       facts: factsInput(declared),
       wants: wantsInput(declared, softAfterMs),
-      /** Of the challenge that the call before was refused with. */
-      solution: bounded(limits.solutionBytesMax).min(1).optional(),
-      /** The version of the rules that the peer has agreed to. */
-      agreed: wireString().min(1).max(limits.rulesVersionCharsMax).optional(),
+      solution: bounded(limits.solutionBytesMax)
+        .min(1)
+        .meta({
+          description: `of the challenge that the call before was refused with, at most ${limits.solutionBytesMax} bytes of UTF-8`,
+        })
+        .optional(),
+      agreed: wireString()
+        .min(1)
+        .max(limits.rulesVersionCharsMax)
+        .meta({ description: "the version of the rules that the visitor has agreed to" })
+        .optional(),
     })
     .prefault({});
 
@@ -186,7 +200,7 @@ const still = z
 const quoted = z.strictObject({
   from: z.enum(["me", "partner"]),
   text: bounded(limits.quotedBytesMax).min(1),
-  at: z.int().nonnegative(),
+  at: z.int().nonnegative().meta({ description: "epoch milliseconds, a whole number" }),
 });
 
 const evidence = z.strictObject({

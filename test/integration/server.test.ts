@@ -201,6 +201,24 @@ describe("over a WebSocket", () => {
     socket.close();
   });
 
+  test.each([
+    ['{"method":"connectionParams","data":{"token":null}}', /string values\. Got token: object/],
+    ['{"method":"connectionParams","data":{"protocol":1}}', /string values\. Got protocol: number/],
+    ['{"id":1,"method":"subscription","params":{"path":"events"}}', /connection params/],
+    ["[]", /ConnectionParamsMessage: Message was not an object/],
+    // The parser of JSON would quote it.
+    ["{ secret", /^Malformed message$/],
+  ])(
+    "connection parameters that are none (%s) are refused by what is wrong",
+    async (frame, why) => {
+      await using server = startServer();
+      await using socket = await openRawSocket(`${server.ws}/trpc?connectionParams=1`);
+      const { error } = await socket.ask(frame, null);
+      expect(error?.message).toMatch(why);
+      expect(error?.data.reason).toBe("bad-input");
+    },
+  );
+
   test("A11 a lone surrogate in a call is bad input, named by its field", async () => {
     await using server = startServer();
     await using socket = await openRawSocket(`${server.ws}/trpc`);

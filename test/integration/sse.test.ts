@@ -196,6 +196,7 @@ describe("a stream of events", () => {
     const allowed = preflight.headers.get("access-control-allow-headers");
     for (const name of ["authorization", "last-event-id", "trpc-accept", "content-type"])
       expect(allowed?.split(", ")).toContain(name);
+    expect(headers.get("access-control-expose-headers")).toBe("retry-after");
     const foreign = await openStream(server, { origin: "http://other.example" });
     expect(foreign.response.status).toBe(403);
   });

@@ -91,7 +91,7 @@ describe("a client that deviates is told where", () => {
   const cases: Record<string, [frames: unknown[], told: RegExp, answersPings?: boolean]> = {
     "a token that it can't have": [
       [{ ...params, data: { token: "x" } }],
-      /^line 5: .*a new socket has sent .*"x"/,
+      /^line 5: .*a new socket has sent .*"x".*; its data.token is too much$/,
     ],
     "another call": [
       [params, events, { ...join, params: { path: "leave" } }],
@@ -108,6 +108,12 @@ describe("a client that deviates is told where", () => {
     "nothing more": [[params, events], /^line 10: waited for alice to send .*"join"/],
     "no PONG": [[params, events, join], /^waited for PONG/, false],
   };
+  test("a peer that is not in the transcript is refused, as nothing would be played", () => {
+    expect(() => startTranscriptServer({ lines, peers: ["alcie"], timeoutMs: 5000 })).toThrow(
+      "alcie opens no socket in this transcript; alice, bob may",
+    );
+  });
+
   for (const [what, [frames, told, answersPings]] of Object.entries(cases))
     test(`it sends ${what}`, async () => {
       expect((await deviationOf(frames, 500, answersPings)).played).toMatch(told);

@@ -129,6 +129,13 @@ describe("what they list", () => {
     expect(ofHttp("/admin")).toEqual([...keys(adminRouter._def.procedures), "decisions"].sort());
   });
 
+  test("each name of which the wire protocol says to generate a type", async () => {
+    const protocol = await Bun.file(join(root, "src/rpc/README.md")).text();
+    const names = /^for name in (.*)$/m.exec(protocol)?.[1]?.split(" ") ?? [];
+    expect(names.length).toBeGreaterThan(5);
+    for (const name of names) expect(keys(definitions)).toContain(name);
+  });
+
   test("queries by GET, and mutations by POST", () => {
     for (const name of calls) {
       const { type } = (procedures as unknown as Record<string, { _def: { type: string } }>)[name]

@@ -12,6 +12,8 @@ import type { AppRouter } from "../../src/rpc/router.ts";
 import { adminAnswers } from "../../src/rpc/wire/admin-answers.ts";
 import { answers } from "../../src/rpc/wire/answers.ts";
 import { events } from "../../src/rpc/wire/events.ts";
+import { createOpenApi } from "../../src/rpc/wire/openapi.ts";
+import { solutionOf } from "../support/challenges.ts";
 import { engineOptions } from "../support/engine-options.ts";
 import { fuzzedFacts } from "../support/fuzz.ts";
 import { base64Of, smallJpeg } from "../support/jpeg.ts";
@@ -231,13 +233,31 @@ describe("a refusal", () => {
   });
 
   test.each([
-    ["challenge", { rules: { ...rules, required: true } }],
-    ["challenge", { challenge: { mode: "on", difficulty: 2, passMs: 1000 } }],
-    ["unavailable", { admit: () => reject("unavailable", { retryAfterMs: 500 }) }],
-  ] as const)("as %s, by what the operator has set", async (reason, safety) => {
+    ["challenge", { rules: { ...rules, required: true } }, "RulesChallenge"],
+    [
+      "challenge",
+      { challenge: { mode: "on", difficulty: 2, passMs: 1000 } },
+      "ProofOfWorkChallenge",
+    ],
+    ["unavailable", { admit: () => reject("unavailable", { retryAfterMs: 500 }) }, undefined],
+  ] as const)("as %s, by what the operator has set", async (reason, safety, asks) => {
     await using server = startServer({ safety });
     await using ann = await online(server);
-    expect(reasonOf(await ann.call("join"))).toBe(reason);
+    const answer = await ann.call("join");
+    expect(reasonOf(answer)).toBe(reason);
+    if (asks) expect(schema.faults(asks, answer.error?.data.challenge)).toEqual([]);
+  });
+
+  test("whose proof of work is solved as its schema says", async () => {
+    const safety = { challenge: { mode: "on", difficulty: 2, passMs: 1000 } } as const;
+    await using server = startServer({ safety });
+    await using ann = await online(server);
+    const { error } = await ann.call("join");
+    if (!error?.data.challenge) throw new Error("there is no challenge");
+    const solution = await solutionOf(error.data.challenge);
+    const solved: unknown = JSON.parse(Buffer.from(solution, "base64").toString());
+    expect(schema.faults("ProofOfWorkSolution", solved)).toEqual([]);
+    expect((await ann.call("join", { solution })).error).toBeUndefined();
   });
 
   test("as rate-limited", async () => {
@@ -281,7 +301,10 @@ describe("over HTTP", () => {
     expect([...seen.reasons]).toContain("unauthorized");
 
     const stream = await fetch(`${server.http}/trpc/events`, { headers });
-    const data = await firstData(stream, /"type":"(?:resync|session)"/);
+    const [connected, ...data] = await firstData(stream, /"type":"(?:resync|session)"/);
+    const { paths } = createOpenApi({ release: "1.2.3" }) as { paths: Record<string, EventsPath> };
+    const ofConnected = paths["/trpc/events"]?.get.responses["200"]["x-events"].connected;
+    expect(Object.keys(connected as object)).toEqual(Object.keys(ofConnected?.properties ?? {}));
     for (const event of data) expect(schema.faults("Event", event)).toEqual([]);
     const forged = { authorization: "Bearer forged" };
     const refusedStream = await fetch(`${server.http}/trpc/events`, { headers: forged });
@@ -291,7 +314,12 @@ describe("over HTTP", () => {
   });
 });
 
-/** The JSON of a stream's messages, until one matches; then the stream is left. */
+/** What the document says of the stream of events. */
+interface EventsPath {
+  get: { responses: { "200": { "x-events": { connected: { properties: object } } } } };
+}
+
+/** The JSON of a stream's events, until one matches; then the stream is left. */
 async function firstData(response: Response, last: RegExp): Promise<unknown[]> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -301,9 +329,7 @@ async function firstData(response: Response, last: RegExp): Promise<unknown[]> {
     text += value;
   }
   await reader?.cancel();
-  return [...text.matchAll(/^data: (\{.*"type":.*)$/gm)].map(
-    ([, json = ""]) => JSON.parse(json) as unknown,
-  );
+  return [...text.matchAll(/^data: (\{.*)$/gm)].map(([, json = ""]) => JSON.parse(json) as unknown);
 }
 
 describe("clients", () => {

@@ -1,10 +1,14 @@
 /** A WebSocket without a client on top: what is sent is sent as it is, and every answer is looked at. */
+import type { Challenge } from "../../src/protocol.ts";
 
 /** One frame of the server's, as tRPC words it. */
 export interface Answer {
   id?: string | number | null;
   result?: { type?: string; id?: string; data?: unknown };
-  error?: { message: string; data: { reason?: string; code?: string; field?: string } };
+  error?: {
+    message: string;
+    data: { reason?: string; code?: string; field?: string; challenge?: Challenge };
+  };
 }
 
 export interface RawSocket extends AsyncDisposable {

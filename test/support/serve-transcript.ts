@@ -15,19 +15,22 @@ const { values, positionals } = parseArgs({
   },
 });
 const [file] = positionals;
-if (file === undefined) {
+const port = Number(values.port);
+const timeoutMs = Number(values.timeout) * 1000;
+if (file === undefined || !(port >= 0) || !(timeoutMs > 0)) {
   console.error(
     "usage: serve-transcript <file> [--as=<peer>]… [--port=<port>] [--timeout=<seconds>]",
   );
   process.exit(2);
 }
-const server = startTranscriptServer({
-  lines: readTranscript(await Bun.file(file).text()),
-  peers: values.as,
-  port: Number(values.port),
-  timeoutMs: Number(values.timeout) * 1000,
-});
-console.log(server.url);
-const deviation = await server.played;
-console.log(deviation ?? "played to the end");
-process.exit(deviation === undefined ? 0 : 1);
+try {
+  const lines = readTranscript(await Bun.file(file).text());
+  const server = startTranscriptServer({ lines, peers: values.as, port, timeoutMs });
+  console.log(server.url);
+  const deviation = await server.played;
+  console.log(deviation ?? "played to the end");
+  process.exit(deviation === undefined ? 0 : 1);
+} catch (cause) {
+  console.error(cause instanceof Error ? cause.message : cause);
+  process.exit(2);
+}

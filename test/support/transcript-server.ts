@@ -40,7 +40,12 @@ interface Client {
 /** What the client has deviated in ends the replay. */
 const deviated = 4500;
 
+/** @throws if a peer is not in the transcript, as all that it does would be left out. */
 export function startTranscriptServer(options: TranscriptServerOptions): TranscriptServer {
+  const peers = peersOf(options.lines);
+  const unknown = options.peers?.find((peer) => !peers.includes(peer));
+  if (unknown !== undefined)
+    throw new Error(`${unknown} opens no socket in this transcript; ${peers.join(", ")} may`);
   const replay = new Replay(options);
   const server = Bun.serve({
     hostname: "127.0.0.1",
@@ -152,8 +157,21 @@ class Replay {
         unread.map((frame) => `${whose} has sent ${writeFrame(frame)}`);
       const unread = [...this.#clients].flatMap(([peer, client]) => sent(peer, client));
       const arriving = this.#arriving.flatMap((client) => sent("a new socket", client));
-      this.deviate([what, ...unread, ...arriving].join("; "));
+      this.deviate([what, ...unread, ...arriving, ...this.#strangers()].join("; "));
     }, this.#timeoutMs);
+  }
+
+  /** Why new sockets are not the one that is waited for. */
+  #strangers(): string[] {
+    const { line } = this.#lines[this.#at] ?? {};
+    const event = line?.kind === "happens" ? socketEvent(line.text) : undefined;
+    if (!event || !("what" in event) || event.what !== "opens") return [];
+    const first = this.#firstFrameOf(event.peer);
+    return this.#arriving.flatMap(({ unread: [frame] }) =>
+      frame === undefined
+        ? "a new socket has sent nothing"
+        : `its ${this.#bindings.match(wordOf(first), wordOf(frame, first)) ?? ""}`,
+    );
   }
 
   /** Does all that can be done without the client. */
@@ -329,6 +347,15 @@ function wordOf(frame: Frame, expected?: Frame): unknown {
   for (const field of ["sdp", "candidate", "offer"])
     if (input[field]) input[field] = `the client's own ${field}`;
   return { method, path: params.path, input, ...(lastEventId !== undefined && { lastEventId }) };
+}
+
+/** Those who open sockets. */
+function peersOf(lines: readonly NumberedLine[]): string[] {
+  const opened = lines.flatMap(({ line }) => {
+    const event = line.kind === "happens" ? socketEvent(line.text) : undefined;
+    return event && "what" in event && event.what === "opens" ? event.peer : [];
+  });
+  return [...new Set(opened)];
 }
 
 function describe({ line }: NumberedLine): string {

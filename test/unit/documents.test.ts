@@ -170,6 +170,15 @@ describe("the documents", () => {
     expect(rows).toEqual(Object.entries(closeCodes));
   });
 
+  test("names transcripts that there are, for each step of a client", () => {
+    const rows = table(wireProtocol, "Building a client, in this order");
+    expect(rows.map(([step]) => step)).toEqual(["1", "2", "3", "4", "5", "6", "7"]);
+    for (const name of rows.flatMap((row) => row[3]?.split(", ") ?? "")) {
+      const file = join(root, "test/transcripts", `${name}.txt`);
+      expect([name, existsSync(file)]).toEqual([name, true]);
+    }
+  });
+
   test("lists every variable", () => {
     expect(firstCells(operating, "As a program").sort()).toEqual([...variableNames].sort());
   });

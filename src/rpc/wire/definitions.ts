@@ -9,7 +9,16 @@ import { createAppRouter, type AppRouter } from "../router.ts";
 import { eventsInput, joinInput } from "../schemas.ts";
 import { adminAnswers } from "./admin-answers.ts";
 import { answers, refusal } from "./answers.ts";
-import { events, factValue, peerEvent, peerState } from "./events.ts";
+import {
+  candidate,
+  challenge,
+  challenges,
+  events,
+  factValue,
+  iceServer,
+  peerEvent,
+  peerState,
+} from "./events.ts";
 import { createFrames, isOptional, type FramedCall } from "./frames.ts";
 
 export type JsonSchema = Record<string, unknown>;
@@ -98,6 +107,11 @@ export function createDefinitions({ uri, target, facts }: DefinitionOptions): De
   const adminCalls = framedCalls(adminRouter, adminAnswers, { add, prefix: "Admin" });
   for (const [type, event] of Object.entries(events))
     registry.add(event, { id: `${pascal(type)}Event` });
+  // What several of them have in common, so that a generator makes one type of it.
+  registry.add(iceServer, { id: "IceServer" });
+  registry.add(candidate, { id: "IceCandidate" });
+  registry.add(challenge, { id: "Challenge" });
+  for (const [id, schema] of Object.entries(challenges)) registry.add(schema, { id });
   registry.add(peerState, { id: "State" });
   registry.add(peerEvent, { id: "Event" });
   registry.add(refusal, { id: "Refusal" });

@@ -8,8 +8,12 @@ const mode = z.enum(modes);
 const epochMs = z
   .number()
   .meta({ description: "epoch milliseconds of the server's clock, perhaps with a fraction" });
+/** What a report quotes has to be whole. */
+const wholeEpochMs = z.int().meta({ description: "epoch milliseconds of the server's clock" });
 const count = z.int().nonnegative();
-const roomId = z.string().meta({ description: "128 random bits in base64url" });
+const roomId = z
+  .string()
+  .meta({ description: "opaque: the room's name, of at most 64 characters" });
 
 export const factValue = z.union([z.string(), z.array(z.string()), z.number(), z.boolean()]);
 
@@ -69,7 +73,54 @@ export const suspensionNotice = z.object({
   appeal: z.string().meta({ description: "where to object: a URL or a text" }).exactOptional(),
 });
 
-export const challenge = z.looseObject({ kind: z.string() });
+export const challenge = z.looseObject({ kind: z.string() }).meta({
+  description: "`RulesChallenge`, `ProofOfWorkChallenge`, or of a kind of the site's own",
+});
+
+const hex = z.string().meta({ description: "hexadecimal" });
+
+/** The server's own kinds of challenge, by the names of their schemas. */
+export const challenges = {
+  RulesChallenge: z
+    .object({
+      kind: z.literal("rules"),
+      version: z.string(),
+      text: z.string().exactOptional(),
+      url: z.string().exactOptional(),
+      age: z.number().meta({ description: "the least age in years" }).exactOptional(),
+    })
+    .meta({ description: "Ask the visitor, and join with `agreed: version`." }),
+  ProofOfWorkChallenge: z
+    .object({
+      kind: z.literal("proof-of-work"),
+      parameters: z
+        .object({
+          algorithm: z.literal("PBKDF2/SHA-256"),
+          nonce: hex,
+          salt: hex,
+          cost: z.int().meta({ description: "iterations" }),
+          keyLength: z.int().meta({ description: "bytes" }),
+          keyPrefix: z
+            .string()
+            .meta({ description: "hexadecimal: how the key that is looked for begins" }),
+          keySignature: z.string(),
+          data: z.object({ until: epochMs }),
+        })
+        .meta({ description: "comes back in the solution, with all its fields as they are" }),
+      signature: z.string(),
+    })
+    .meta({
+      description:
+        "Count until the key that is derived begins with `keyPrefix`, and join with the `solution`: base64 of `ProofOfWorkSolution` in JSON.",
+    }),
+  ProofOfWorkSolution: z
+    .object({
+      challenge: z.object({ parameters: z.looseObject({}), signature: z.string() }),
+      // ALTCHA's widget also says how long it took.
+      solution: z.looseObject({ counter: z.int().nonnegative(), derivedKey: hex }),
+    })
+    .meta({ description: "What the `solution` of a proof of work is, before base64." }),
+} as const;
 
 /** By type, each with what it means. */
 export const events = {
@@ -121,7 +172,7 @@ export const events = {
     .object({ type: z.literal("add-ice-candidate"), roomId, candidate })
     .meta({ description: "A candidate of the partner's." }),
   message: z
-    .object({ type: z.literal("message"), roomId, text: z.string(), at: epochMs })
+    .object({ type: z.literal("message"), roomId, text: z.string(), at: wholeEpochMs })
     .meta({ description: "A text of the partner's, received by the server at that time." }),
   typing: z.object({ type: z.literal("typing"), roomId, typing: z.boolean() }).meta({
     description: "The partner types, or has stopped. Holds for 6 s, and until its next message.",

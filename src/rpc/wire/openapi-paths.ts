@@ -95,7 +95,12 @@ export const eventsPath = (summary: string) => ({
           "Server-sent events (https://html.spec.whatwg.org/#server-sent-events), each with JSON as `data`. `x-events` has the schema of each by its `event`; a `message` has an `id`.",
         content: { "text/event-stream": { schema: { type: "string" } } },
         "x-events": {
-          connected: object({}),
+          connected: object({
+            reconnectAfterInactivityMs: {
+              type: "integer",
+              description: "milliseconds without any event after which the stream counts as lost",
+            },
+          }),
           message: { $ref: schemaRef("Event") },
           ping: { type: "string", maxLength: 0 },
           "serialized-error": { $ref: schemaRef("Refusal") },

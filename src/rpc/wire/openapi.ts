@@ -53,7 +53,7 @@ export function createOpenApi({ release, facts }: WireOptions): JsonSchema {
 
 const about = [
   "Queries, mutations and the stream of events over HTTP, as tRPC v11 makes them, and what operators ask for.",
-  "A query is a GET with its input as JSON in `input`, a mutation a POST with its input as the body. A query may also be made by POST, with its input as the body. A method that a procedure does not take is answered with 405, a body that is no JSON with 415.",
+  "A query is a GET with its input as JSON in `input`, a mutation a POST with its input as the body. A query may also be made by POST, with its input as the body. A method that a procedure does not take is answered with 405, a body that is not declared as JSON with 415.",
   `Clients ignore fields, events and reasons that they do not know, as later servers of this version of the protocol (${protocolVersion}) may add some; an unknown field of an input is refused.`,
 ].join("\n\n");
 
