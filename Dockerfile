@@ -4,7 +4,8 @@ COPY package.json bun.lock bunfig.toml ./
 COPY src/client/package.json src/client/
 RUN bun install --frozen-lockfile --production
 COPY src src
-RUN bun build src/main.ts --target=bun --production --outdir=dist/server
+# In chunks, so that main.js listens for signals before the rest is read.
+RUN bun build src/main.ts --target=bun --production --splitting --outdir=dist/server
 
 # Everything is in the bundle: the image holds Bun, the server and the page, and nothing else.
 FROM oven/bun:1.4.5-alpine

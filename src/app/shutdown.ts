@@ -11,6 +11,7 @@ const sameSignalMs = 1000;
 
 /** The signals that ask this process to end. */
 export const endingSignals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+export type EndingSignal = (typeof endingSignals)[number];
 
 export interface ShutdownParts {
   system: System;
@@ -35,7 +36,7 @@ export class Shutdown {
    * The first signal starts it. A second one exits at once, with 128 and the signal's number, as a shell reports a process that a
    * signal has ended.
    */
-  signalled(signal: (typeof endingSignals)[number]): void {
+  signalled(signal: EndingSignal): void {
     const { system, exit } = this.#parts;
     if (this.#startedAt === undefined) void this.start(signal);
     else if (system.elapsed() - this.#startedAt >= sameSignalMs)

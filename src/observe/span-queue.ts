@@ -9,6 +9,8 @@ import { textOfError } from "./text-of-error.ts";
 
 export interface SpanQueueParts {
   exporter: Pick<SpanExporter, "export">;
+  /** Ends the request that is under way, which has taken too long: the exporter itself waits as long as something arrives. */
+  abandon: () => void;
   schedule: System["schedule"];
   /** How often spans are sent (milliseconds). */
   everyMs: number;
@@ -65,9 +67,10 @@ export class SpanQueue implements SpanProcessor {
   /** Why it was not accepted. */
   #send(batch: ReadableSpan[]): Promise<string | undefined> {
     return new Promise((resolve) => {
-      const cancel = this.#parts.schedule(answerMs, () =>
-        resolve(`no answer within ${answerMs} ms`),
-      );
+      const cancel = this.#parts.schedule(answerMs, () => {
+        resolve(`no answer within ${answerMs} ms`);
+        this.#parts.abandon();
+      });
       const end = (failure: string | undefined) => {
         cancel();
         resolve(failure);

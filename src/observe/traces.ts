@@ -3,6 +3,8 @@
  * from the room's, so that each node adds what it knows of the room, and none has to tell another.
  */
 import { createHash } from "node:crypto";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
 import {
   ROOT_CONTEXT,
   SpanStatusCode,
@@ -47,8 +49,20 @@ function idsOf(room: string): { traceId: string; spanId: string } {
 
 export function createTraces(parts: TracesParts): RoomTraces {
   const { system, url, headers, serviceName, ratio, everyMs, nodeName, version, onLost } = parts;
-  const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis });
-  const queue = new SpanQueue({ exporter, schedule: system.schedule, everyMs, onLost });
+  const agent = new (url.startsWith("https:") ? HttpsAgent : HttpAgent)({ keepAlive: true });
+  const exporter = new OTLPTraceExporter({
+    url,
+    headers: { ...headers },
+    timeoutMillis,
+    httpAgentOptions: () => agent,
+  });
+  const queue = new SpanQueue({
+    exporter,
+    abandon: () => agent.destroy(),
+    schedule: system.schedule,
+    everyMs,
+    onLost,
+  });
   /** The ids of the next span, if it is the first one of its trace. */
   let first: ReturnType<typeof idsOf> | undefined;
   const random = new RandomIdGenerator();

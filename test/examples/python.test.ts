@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setStage } from "../e2e/stage.ts";
 import { root } from "../support/root.ts";
+import { startServer } from "../support/server-process.ts";
 import { createTcpProxy } from "../support/tcp-proxy.ts";
 import { readTranscript } from "../support/transcript.ts";
 import { startTranscriptServer } from "../support/transcript-server.ts";
@@ -132,6 +133,81 @@ test("it chats with a page in Chromium, loses nothing to a network that cuts it,
   client.types("/quit");
   expect(await client.ended).toBe(0);
   expect(await stage.clear()).toEqual([]);
+});
+
+/** What a program that uses the client prints. */
+const runPython = (program: string, url: string) =>
+  Bun.$`timeout 20 ${python} -c ${program} ${url}`.cwd(folder).env(own).nothrow().text();
+
+test.each([
+  "no JSON",
+  "[",
+  "{}",
+  "[]",
+  "7",
+  '{"id":null,"error":{}}',
+  '{"id":1,"result":{"type":"data","id":"1","data":{"data":{}}}}',
+  '{"id":1,"result":{"type":"data"}}',
+  '{"id":1,"error":{"message":"","data":{"retryAfterMs":"soon"}}}',
+])("what is no server of the protocol ends it: %p", async (frame) => {
+  await using server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: (request, it) => (it.upgrade(request) ? undefined : new Response(null, { status: 400 })),
+    websocket: {
+      // The one without an end is also too deep.
+      open: (socket) => void socket.send(frame === "[" ? frame.repeat(100_000) : frame),
+      message() {},
+    },
+  });
+  const program = `
+import asyncio, sys
+from client import Ended, PeerStream
+async def main():
+    async with PeerStream(sys.argv[1]) as peer:
+        async for event in peer.events():
+            print(event)
+        try:
+            await peer.join()
+        except Ended:
+            print("ended")
+asyncio.run(main())`;
+  expect(await runPython(program, `ws://127.0.0.1:${server.port}/`)).toBe("ended\n");
+});
+
+test("it comes back however long the server was away, and whatever a proxy says of when", async () => {
+  let refused = 0;
+  await using server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch(request, it) {
+      const headers = { "retry-after": "Fri, 31 Dec 1999 23:59:59 GMT" };
+      if ((refused += 1) <= 2) return new Response(null, { status: 503, headers });
+      return it.upgrade(request) ? undefined : new Response(null, { status: 400 });
+    },
+    websocket: { message() {} },
+  });
+  const program = `
+import asyncio, sys
+from client import PeerStream
+async def main():
+    peer = PeerStream(sys.argv[1], delay_s=1e-6)
+    peer._attempt = 5000  # After half a day.
+    async with peer:
+        await peer.connected()
+        print("connected")
+asyncio.run(main())`;
+  expect(await runPython(program, `ws://127.0.0.1:${server.port}/`)).toBe("connected\n");
+});
+
+test("it leaves when there is nothing more to read", async () => {
+  await using server = await startServer({ ALLOW_NO_ORIGIN: "true", DRAIN_MS: "500" });
+  const url = `${server.origin.replace("http", "ws")}/trpc`;
+  const printed = await Bun.$`timeout 20 ${python} client.py ${url} < /dev/null`
+    .cwd(folder)
+    .env(own)
+    .text();
+  expect(printed).not.toContain("typed");
 });
 
 /** What Python compiles is not left beside the sources. */

@@ -1,14 +1,13 @@
 /** The topology of compose.yaml, started as processes: what the containers run, with what they are given. */
 import { expect, test } from "bun:test";
 import { YAML } from "bun";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { variableNames } from "../../src/config.ts";
 import { checkTurn } from "../../src/doctor/checks.ts";
 import { readConfig } from "../../src/config.ts";
 import { createSystem } from "../../src/system.ts";
 import { operating } from "../support/documents.ts";
+import { buildImage } from "../support/image.ts";
 import { freePort } from "../support/ports.ts";
 import { startRedis } from "../support/redis.ts";
 import { connectPeer, refusalOf } from "../support/server.ts";
@@ -97,10 +96,7 @@ test("runs: two nodes of the build behind Caddy, Redis with its settings, a rela
   const env = { ...secrets, SITE: "localhost" };
   await using redis = await startRedis(words("redis", env).slice(1));
 
-  const built = await mkdtemp(join(tmpdir(), "peer-stream-build-"));
-  await Bun.$`${process.execPath} build src/main.ts --target=bun --production --outdir=${built}`
-    .cwd(root)
-    .quiet();
+  const built = await buildImage();
   const turnPort = await freePort();
   const environment = Object.fromEntries(
     Object.entries(services["node-1"]?.environment ?? {}).map(([name, value]) => [

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildImage } from "../support/image.ts";
 import { receiveNotifications } from "../support/notify-receiver.ts";
 import { startRedis } from "../support/redis.ts";
 import { root } from "../support/root.ts";
@@ -27,18 +28,69 @@ const isClosed = (origin: string) =>
     () => true,
   );
 
-/** What the image runs, without Docker: the bundle, by Bun alone. */
-async function bundle(): Promise<string> {
-  const folder = await scratch();
-  await Bun.$`${bun} build src/main.ts --target=bun --production --outdir=${folder}`
-    .cwd(root)
-    .quiet();
-  return folder;
-}
-
 /** The first process of a PID namespace, as a container's is, where this user may make one. */
 const asPid1 = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
 const mayMakeNamespaces = Bun.spawnSync([...asPid1, "true"]).exitCode === 0;
+
+/** The page has its script, and that has all that it imports. */
+async function expectWholePage(origin: string): Promise<void> {
+  const scripts = new Set(textsIn(await textAt(`${origin}/`), /<script[^>]* src="([^"]+)"/g));
+  expect(scripts.size).toBeGreaterThan(0);
+  for (const script of scripts) {
+    const imported = textsIn(
+      await textAt(new URL(script, `${origin}/`).href),
+      /(?:from|import\()"([^"]+\.js)"/g,
+    );
+    for (const one of imported) scripts.add(one);
+  }
+}
+
+const textsIn = (text: string, what: RegExp) => [...text.matchAll(what)].map(([, one = ""]) => one);
+
+async function textAt(url: string): Promise<string> {
+  const response = await fetch(url);
+  expect(`${response.status} ${url}`).toBe(`200 ${url}`);
+  return response.text();
+}
+
+describe("during the start", () => {
+  /** Whether this process listens for SIGTERM, as proc(5) shows it: by a mask of signals in hex. */
+  const listens = async (pid: number) => {
+    const status = await Bun.file(`/proc/${pid}/status`).text();
+    return (Number.parseInt(/^SigCgt:\s*\w*(\w{4})$/m.exec(status)?.[1] ?? "0", 16) & 0x4000) !== 0;
+  };
+
+  test("hardly anything is read before the image's first file listens for signals", async () => {
+    const folder = await buildImage();
+    const first = new Set(["main.js"]);
+    let bytes = 0;
+    for (const file of first) {
+      const text = await Bun.file(join(folder, file)).text();
+      bytes += text.length;
+      for (const one of textsIn(text, /(?:from|import)"\.\/([^"]+)"/g)) first.add(one);
+    }
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThan(10_000);
+  });
+
+  test.each([0, 50, 100, 200, 400])(
+    "SIGTERM ends it with 0, %d ms after it has begun to listen for that",
+    async (afterMs) => {
+      const child = Bun.spawn([bun, "src/main.ts"], {
+        cwd: root,
+        env: { PATH, PORT: "0", HOST: "127.0.0.1", DRAIN_MS: "1000" },
+        stdout: "ignore",
+        stderr: "ignore",
+      });
+      await until("it listens for SIGTERM", () => listens(child.pid));
+      await Bun.sleep(afterMs);
+      child.kill("SIGUSR2");
+      child.kill("SIGTERM");
+      expect(await child.exited).toBe(0);
+    },
+    20_000,
+  );
+});
 
 describe("SIGTERM drains", () => {
   const env = { PATH, HOME, DRAIN_MS: "2000", ALLOW_NO_ORIGIN: "true" };
@@ -65,8 +117,9 @@ describe("SIGTERM drains", () => {
 
   test("the image's command as the first process of a container", async () => {
     const wrapper = mayMakeNamespaces ? asPid1 : [];
-    const program = { command: [...wrapper, bun, "main.js"], cwd: await bundle() };
+    const program = { command: [...wrapper, bun, "main.js"], cwd: await buildImage() };
     const server = await startServer(env, program);
+    await expectWholePage(server.origin);
     const { code } = await openSocket(server.origin);
     // A container runtime signals the process itself; `unshare` is only the one that waits for it.
     const children = await Bun.file(`/proc/${server.pid}/task/${server.pid}/children`).text();
@@ -77,10 +130,11 @@ describe("SIGTERM drains", () => {
 
   test("the executable", async () => {
     const file = join(await scratch(), "peer-stream");
-    await Bun.$`${bun} build src/main.ts --compile --production --outfile ${file}`
-      .cwd(root)
-      .quiet();
+    const { scripts } = await Bun.file(join(root, "package.json")).json();
+    const build = String(scripts["build:executable"]).split(" ").slice(1, -1);
+    await Bun.$`${bun} ${build} ${file}`.cwd(root).quiet();
     const server = await startServer(env, { command: [file], cwd: root });
+    await expectWholePage(server.origin);
     const { code } = await openSocket(server.origin);
     await server.stop();
     expect(await code).toBe(4001);

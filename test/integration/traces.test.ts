@@ -1,5 +1,6 @@
 /** Traces of rooms, sent to a receiver of OTLP over HTTP: one that works, and those that hang, refuse or vanish. */
 import { expect, setDefaultTimeout, test } from "bun:test";
+import { createServer, type AddressInfo } from "node:net";
 import { createTraces } from "../../src/observe/traces.ts";
 import { createSystem } from "../../src/system.ts";
 import { startCluster, unlimited } from "../support/cluster.ts";
@@ -224,6 +225,50 @@ test("a receiver that hangs holds up nothing: what it does not take is counted, 
   const began = performance.now();
   await server.stop();
   expect(performance.now() - began).toBeLessThan(5000);
+});
+
+test.each([
+  ["header", "HTTP/1.1 200 OK\r\n", "x-more: 1\r\n"],
+  ["answer", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "1\r\nx\r\n"],
+])("a receiver whose %s never ends is left, and keeps no connection", async (_, begin, drip) => {
+  let opened = 0;
+  let open = 0;
+  const receiver = createServer((socket) => {
+    opened += 1;
+    open += 1;
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write(begin));
+    const dripping = setInterval(() => socket.bytesRead > 0 && socket.write(drip), 20);
+    socket.on("close", () => {
+      open -= 1;
+      clearInterval(dripping);
+    });
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  const real = createSystem();
+  const lost: string[] = [];
+  const traces = createTraces({
+    // A hundred times as fast.
+    system: { ...real, schedule: (delayMs, task) => real.schedule(delayMs / 100, task) },
+    url: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/v1/traces`,
+    headers: {},
+    serviceName: "drip",
+    ratio: 1,
+    everyMs: 100,
+    version: "1",
+    nodeName: "one",
+    onLost: (because) => lost.push(because),
+  });
+  try {
+    for (let batch = 1; batch <= 4; batch++) {
+      traces.connected("a room", ["a session"], 1);
+      await until("the batch is given up", () => lost.length === batch);
+      await until("its connection is closed", () => open === 0);
+    }
+    expect(opened).toBe(4);
+  } finally {
+    receiver.close();
+  }
 });
 
 test("one that refuses is counted and told; one that vanishes as well", async () => {

@@ -84,7 +84,7 @@ describe("the rules of the source", () => {
     "engine knows nothing of rpc, trpc-ws, http, signaling, config and app",
     ({ file, target }) =>
       inside(file, "engine") &&
-      inside(target, "rpc", "trpc-ws", "http", "signaling", "config", "app", "main"),
+      inside(target, "rpc", "trpc-ws", "http", "signaling", "config", "app", "main", "program"),
   );
   forbid(
     "only app creates engines",
@@ -128,7 +128,7 @@ describe("the rules of the source", () => {
     "rpc knows neither Bun nor Elysia, nor how it is served",
     ({ file, target }) =>
       inside(file, "rpc") &&
-      (inside(target, "http", "app", "main") || /^(elysia|bun)/.test(target)),
+      (inside(target, "http", "app", "main", "program") || /^(elysia|bun)/.test(target)),
   );
   forbid(
     "nothing that peers need loads the documents of the wire: what serves them imports them with the first request",
@@ -155,7 +155,7 @@ describe("the rules of the source", () => {
 
   const impure = (file: string) =>
     file === "system.ts" ||
-    file === "main.ts" ||
+    file === "program.ts" ||
     file === "doctor.ts" ||
     // Passes its environment on to the server that it starts.
     file === "bin.ts" ||
@@ -191,7 +191,7 @@ describe("the rules of the source", () => {
     (file) => Object.hasOwn(readsWallClock, file) || inside(file, "doctor"),
   );
   forbidText(
-    "clock, randomness, timers and the environment are touched in system, main, doctor, client and web alone",
+    "clock, randomness, timers and the environment are touched in system, program, doctor, client and web alone",
     /\b(Date\.now|new Date\(\)|performance\.now|Math\.random|setTimeout|setInterval|setImmediate|queueMicrotask|process\.env|Bun\.env|import\.meta\.env|randomBytes|randomUUID|getRandomValues)\b/,
     impure,
   );

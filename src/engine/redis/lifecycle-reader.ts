@@ -21,7 +21,7 @@ const aheadMax = 500;
 const gatherMs = 25;
 
 export interface LifecycleReaderParts {
-  node: Node;
+  node: Pick<Node, "id" | "keys" | "available" | "hasLease" | "run" | "publish" | "command">;
   clock: Pick<System, "schedule" | "elapsed" | "defer">;
   leaseMs: number;
   /** Those that are told; without any the stream is never read. */
@@ -57,7 +57,9 @@ export class LifecycleReader {
     this.#parts = parts;
     const { elapsed, defer } = parts.clock;
     this.#held = new HeldEvents(parts);
-    this.#delivery = new LifecycleDelivery({ defer, mayBegin: () => elapsed() < this.#leaseUntil });
+    // Another node takes the lock once it has ended, or as soon as this node counts as dead.
+    const mayBegin = () => parts.node.hasLease && elapsed() < this.#leaseUntil;
+    this.#delivery = new LifecycleDelivery({ defer, mayBegin });
   }
 
   /** See `Engine.onLifecycle`: all that is in the stream waits for the node with the lock, as it was when that read last. */

@@ -107,6 +107,8 @@ export class Node {
   #isAvailable = false;
   /** When it last became available, by the monotonic clock. */
   #availableSince = 0;
+  /** Until when no other node takes it for dead, by the monotonic clock. */
+  #leaseUntil = Number.NEGATIVE_INFINITY;
   #lastFault: RedisFault["kind"] | undefined;
   #isClosed = false;
   #lastMessageAt = 0;
@@ -148,6 +150,11 @@ export class Node {
 
   get available(): boolean {
     return this.#isAvailable;
+  }
+
+  /** Whether it is certain that no other node takes this one for dead, and does what was left to it. */
+  get hasLease(): boolean {
+    return this.#options.clock.elapsed() < this.#leaseUntil;
   }
 
   /** @throws {RedisUnavailable} */
@@ -350,6 +357,7 @@ export class Node {
     const isInCluster = typeof location !== "string" && location.kind === "cluster";
     if (!begins) await this.#redisClock.sync();
     const { url } = this.#client;
+    const begunAt = this.#options.clock.elapsed();
     const reply = await this.#evaluate(scripts.heartbeat, {
       layout_key: layoutKey(prefix, isInCluster ? shard : undefined),
       layout: layoutVersion,
@@ -361,6 +369,7 @@ export class Node {
     });
     if (reply === fencedReply) return false;
     if (reply[0] === "layout") throw new Unfit(layoutFault(String(reply[1])));
+    this.#leaseUntil = begunAt + leaseMs;
     this.#slotMoves.wasWholeAt(url, this.#replicationId);
     const [gone, loads, firstDue] = reply;
     if (load !== "") this.#options.onLoads(loads);

@@ -222,7 +222,7 @@ class PeerStream:
 
     async def _run(self) -> None:
         while self.ended is None:
-            wait_s = random.uniform(0, min(DELAY_S_MAX, self._delay_s * 2**self._attempt))
+            wait_s = random.uniform(0, min(DELAY_S_MAX, self._delay_s * 2 ** min(self._attempt, 16)))
             self._attempt += 1
             try:
                 await self._live()
@@ -242,6 +242,8 @@ class PeerStream:
                 wait_s += status[1] if status else 0
             except (OSError, TimeoutError, Lost):
                 self._told.put_nowait((None, {"type": "connection-lost", "code": 1006}))
+            except Exception as fault:  # This is no server of the protocol.
+                await self._end(fault)
             if self.ended is None:
                 await asyncio.sleep(wait_s)
 
@@ -249,7 +251,9 @@ class PeerStream:
         """Opens a socket, and moves to another one whenever the server asks for it."""
         connection = await self._open()
         try:
-            while await self._read(connection):
+            while True:
+                while not await self._frame(connection):
+                    pass
                 # The old socket is not read meanwhile: whatever is on its way there, the new one is sent again.
                 old, connection = connection, await self._open(connection)
                 self._begin(self._retire(old))
@@ -283,13 +287,8 @@ class PeerStream:
                 await self._frame(old, is_current=False)
         await old.close()
 
-    async def _read(self, connection: Connection) -> bool:
-        """Reads until the server asks for another connection. @raises whatever ends this one"""
-        while not await self._frame(connection):
-            pass
-        return True
-
     async def _frame(self, connection: Connection, is_current: bool = True) -> bool:
+        """Whether the server asks for another connection. @raises whatever ends this one"""
         async with asyncio.timeout(SILENCE_S):
             text = await connection.socket.recv()
         if text == "PING":
@@ -345,7 +344,8 @@ def status_of(refused: InvalidHandshake) -> tuple[int, float] | None:
     """The HTTP status and `Retry-After` (seconds) of a handshake that was refused: websockets 10 and 14 name them differently."""
     response = getattr(refused, "response", refused)
     status, headers = getattr(response, "status_code", None), getattr(response, "headers", {})
-    return None if status is None else (status, float(headers.get("Retry-After", 0)))
+    seconds = headers.get("Retry-After", "")
+    return None if status is None else (status, float(seconds) if seconds.isdecimal() else 0)
 
 
 def solve(challenge: Json) -> str:
@@ -372,7 +372,8 @@ async def chat(url: str, interests: list[str]) -> None:
         shown = asyncio.create_task(show())
         await peer.join(mode="text", interests=interests)
         case_id = ""
-        while (line := (await asyncio.to_thread(sys.stdin.readline)).strip()) != "/quit":
+        while (line := await asyncio.to_thread(sys.stdin.readline)) not in ("", "/quit", "/quit\n"):
+            line = line.strip()
             room = {"roomId": peer.room["roomId"] if peer.room else ""}
             try:
                 if line == "/skip":

@@ -13,6 +13,7 @@ function queueTo(receive: (batch: ReadableSpan[], answer: Answer) => void) {
     schedule: system.schedule,
     everyMs: 1000,
     onLost: (...all) => void lost.push(all),
+    abandon() {},
     exporter: {
       export(batch, answer) {
         batches.push(batch.map(({ name }) => name));
