@@ -131,7 +131,9 @@ export function readFactsFile(path: string): ReadFacts {
   try {
     declared = JSON.parse(read.text);
   } catch (error) {
-    return { problems: [`is no JSON: ${error instanceof Error ? error.message : String(error)}`] };
+    // A parser's message quotes a word of the text, which is a secret if this is the file of another variable.
+    const why = String((error as SyntaxError).message).replace(/ "[^]*$/, "");
+    return { problems: [`is no JSON: ${why}`] };
   }
   return readFacts(declared);
 }

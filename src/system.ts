@@ -88,15 +88,16 @@ export interface ProcessReadings {
 }
 
 export function processReadings(): ProcessReadings {
+  const openFilesMax = openFilesLimit();
   return {
     startedAtS: performance.timeOrigin / 1000,
-    openFilesMax: openFilesLimit(),
+    openFilesMax,
     openFiles() {
       try {
         // Without the one that the directory is read by.
         return readdirSync("/proc/self/fd").length - 1;
-      } catch {
-        return undefined;
+      } catch (error) {
+        return isOutOfFiles(error) ? openFilesMax : undefined;
       }
     },
     residentBytes: () => process.memoryUsage.rss(),
@@ -113,9 +114,11 @@ export function canOpenFiles(): boolean {
     closeSync(openSync("/dev/null", "r"));
     return true;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "EMFILE";
+    return !isOutOfFiles(error);
   }
 }
+
+const isOutOfFiles = (error: unknown) => (error as NodeJS.ErrnoException).code === "EMFILE";
 
 /** Whether whoever started this process has it ignore SIGHUP, as nohup does; `false` where that can't be read. */
 export function ignoresHangup(): boolean {

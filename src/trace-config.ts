@@ -27,8 +27,10 @@ const headers = z.string().transform((text, context) => {
         );
         return [key as string, value as string];
       });
-    // Throws for what is no header.
-    return Object.fromEntries(new Headers(pairs));
+    // Throws for what is no header, but not for control characters, with which no request can be sent (RFC 9110, 5.5).
+    const all = Object.fromEntries(new Headers(pairs));
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(Object.values(all).join())) throw new Error("no value");
+    return all;
   } catch {
     // Never quoted: it is a secret.
     context.addIssue({ code: "custom", message: "must be key=value, comma-separated" });

@@ -26,8 +26,9 @@ export function createHookFaults(
   const warnRarely = createWarnRarely(log, { elapsed });
   return (hook: HookName, error: unknown) => {
     metrics.hookFailed(hook);
-    // What the hook for texts throws may quote one, as a parser's error does.
-    const text = hook === "message" ? placeOfError(error) : textOfError(error);
+    // What the hook for texts throws may quote one, and a parser's error quotes what it was given, such as a token.
+    const mayQuote = hook === "message" || error instanceof SyntaxError;
+    const text = mayQuote ? placeOfError(error) : textOfError(error);
     warnRarely(`the hook ${hook} failed`, { error: text });
   };
 }

@@ -172,6 +172,7 @@ export function createLobby({
     build: { version: packageVersion(), bun: process.versions["bun"] ?? "" },
     redis: redisMetrics,
     droppedLines: () => log.dropped?.() ?? {},
+    onBug: (bug) => log.bug(bug, "metrics"),
   });
   const store = createEvidenceStore({
     ...evidence,

@@ -23,7 +23,10 @@ export const rankOf = (activity: Activity): number => activities.indexOf(activit
 export interface LevellingLimits {
   /** Peers that are asked in any minute at most. */
   perMinute: number;
-  /** How long a node must have clearly more than the mean before it asks (milliseconds): a deploy may still be under way. */
+  /**
+   * How long a node must have clearly more than the mean before it asks, and no node have begun or ended (milliseconds): a deploy may still be
+   * under way, or a node may begin again and again.
+   */
   sustainedMs: number;
 }
 
@@ -44,7 +47,9 @@ export interface Loads {
 }
 
 export interface Levelling {
-  /** Since when this node has clearly more than the mean, by the monotonic clock. */
+  /** The nodes that were compared. */
+  readonly among: string | undefined;
+  /** Since when this node has clearly more than the mean of these, by the monotonic clock. */
   readonly overSince: number | undefined;
   readonly isActive: boolean;
   /** Those of the last minute, the oldest first. */
@@ -57,6 +62,7 @@ export interface Levelling {
 }
 
 export const notLevelling: Levelling = {
+  among: undefined,
   overSince: undefined,
   isActive: false,
   asked: [],
@@ -79,26 +85,27 @@ const endsBelow = (mean: number) => Math.max(Math.sqrt(mean), mean / 50);
 
 /** What is to be done now: at most so many peers are to be asked. `changed` when it begins, has ended or is of no use. */
 export function level(
-  before: Levelling,
+  last: Levelling,
   loads: Loads,
   { perMinute, sustainedMs }: LevellingLimits,
 ): { next: Levelling; ask: number; changed?: "begun" | "level" | "useless" } {
   const { now, own, others, nodes } = loads;
-  const asked = before.asked.filter(({ at }) => now - at < minuteMs);
-  const uselessAmong = before.uselessAmong === nodes ? nodes : undefined;
-  const rests = { ...notLevelling, asked, uselessAmong };
+  const asked = last.asked.filter(({ at }) => now - at < minuteMs);
+  const uselessAmong = last.uselessAmong === nodes ? nodes : undefined;
+  const rests = { ...notLevelling, asked, uselessAmong, among: nodes };
+  const before = last.among === nodes ? last : rests;
   const mean = others.reduce((sum, peers) => sum + peers, own) / (others.length + 1);
   const excess = own - mean;
   const isOver = excess > (before.isActive ? endsBelow(mean) : beginsAbove(mean));
   if (uselessAmong !== undefined || others.length === 0 || !isOver)
-    return { next: rests, ask: 0, ...(before.isActive && { changed: "level" }) };
+    return { next: rests, ask: 0, ...(last.isActive && { changed: "level" }) };
 
   const overSince = before.overSince ?? now;
   const isActive = before.isActive || now - overSince >= sustainedMs;
   const gone = before.isActive ? before.gone + loads.gone : 0;
   const cameBack = before.isActive ? before.cameBack + loads.cameBack : 0;
-  const next = { overSince, isActive, asked, gone, cameBack, uselessAmong };
-  if (!isActive) return { next, ask: 0 };
+  const next = { among: nodes, overSince, isActive, asked, gone, cameBack, uselessAmong };
+  if (!isActive) return { next, ask: 0, ...(last.isActive && { changed: "level" }) };
   if (gone >= goneMin && cameBack >= cameBackRatio * gone)
     return { next: { ...rests, uselessAmong: nodes }, ask: 0, changed: "useless" };
   const left = perMinute - asked.reduce((sum, { count }) => sum + count, 0);

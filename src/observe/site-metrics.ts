@@ -13,11 +13,16 @@ export interface SiteReadings {
   /** The names of the lobbies that peers can choose. */
   lobbies: readonly string[];
   schedule: System["schedule"];
+  /** Reading has thrown what it should not. */
+  onBug?: (bug: unknown) => void;
 }
 
 export interface SiteMetrics {
   readonly registry: Registry;
-  /** Reads all anew. `false` if the storage is away, or does not answer in time: then there are no series, as old ones would lie. */
+  /**
+   * Reads all anew. `false` if the storage is away, does not answer in time, or fails: then there are no series, as old ones would
+   * lie.
+   */
   read(): Promise<boolean>;
 }
 
@@ -66,20 +71,30 @@ export function createSiteMetrics(readings: SiteReadings, labels: LobbyLabels): 
     }
   }
 
+  /** A lobby that nobody is in any more has no series either. */
+  function clear(): void {
+    for (const gauge of [online, waiting, rooms]) gauge.reset();
+    suspensions = undefined;
+  }
+
   return {
     registry,
     async read() {
-      const { engine, schedule } = readings;
-      const read = await inTime(Promise.all([engine.stats(), engine.suspensions()]), schedule);
-      // A lobby that nobody is in any more has no series either.
-      for (const gauge of [online, waiting, rooms]) gauge.reset();
-      suspensions = undefined;
-      if (!read) return false;
-      const [stats, suspended] = read;
-      if (isRejection(stats)) return false;
-      show(stats);
-      suspensions = suspended.length;
-      return true;
+      const { engine, schedule, onBug } = readings;
+      try {
+        const reading = Promise.all([engine.stats(), engine.suspensions()]);
+        const [stats, suspended] = (await inTime(reading, schedule)) ?? [];
+        clear();
+        if (!stats || isRejection(stats)) return false;
+        show(stats);
+        suspensions = suspended?.length;
+        return true;
+      } catch (bug) {
+        // The numbers of this node say what is wrong.
+        clear();
+        onBug?.(bug);
+        return false;
+      }
     },
   };
 }

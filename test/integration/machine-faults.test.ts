@@ -71,6 +71,20 @@ describe("out of descriptors", () => {
     expect(server.output.split("no more files can be opened")).toHaveLength(2);
   }, 40_000);
 
+  test("how many are open is known even if none is left to look with", () => {
+    const program = `
+      import { openSync } from "node:fs";
+      import { processReadings } from "./src/system.ts";
+      const readings = processReadings();
+      for (;;) try { openSync("/dev/null", "r"); } catch { break; }
+      console.log(readings.openFiles(), readings.openFilesMax);`;
+    const { stdout } = Bun.spawnSync(
+      ["sh", "-c", 'ulimit -n 64; exec "$0" -e "$1"', process.execPath, program],
+      { cwd: root },
+    );
+    expect(stdout.toString()).toBe("64 64\n");
+  });
+
   test("a soft limit is raised to the hard one", async () => {
     await using server = await startUnder("ulimit -Sn 64; ulimit -Hn 512");
     const limits = await Bun.file(`/proc/${server.pid}/limits`).text();

@@ -436,6 +436,8 @@ describe("the configuration", () => {
       ["OTEL_EXPORTER_OTLP_HEADERS", "secret"],
       ["OTEL_EXPORTER_OTLP_HEADERS", "a key=secret"],
       ["OTEL_EXPORTER_OTLP_HEADERS", "key=secret%"],
+      ["OTEL_EXPORTER_OTLP_HEADERS", "key=secret%01"],
+      ["OTEL_EXPORTER_OTLP_HEADERS", "key=secret\x7f"],
       ["OTEL_TRACES_SAMPLER", "jaeger_remote"],
       ["OTEL_TRACES_SAMPLER_ARG", "2"],
       ["OTEL_TRACES_SAMPLER_ARG", "25%"],

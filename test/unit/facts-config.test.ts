@@ -168,6 +168,9 @@ describe("the file", () => {
     expect(readFactsFile("/nowhere/facts.json").problems?.join()).toMatch(/^can't be read: ENOENT/);
     expect(readFactsFile(await written("{ region: ")).problems?.join()).toMatch(/^is no JSON: /);
     expect(readFactsFile(await written("[]")).problems).toHaveLength(1);
+    // As if the variable named the file of another one.
+    for (const text of ["s3cr3t", '{ "a": s3cr3t }', "'s3cr3t'"])
+      expect(readFactsFile(await written(text)).problems?.join()).not.toContain("s3cr3t");
   });
 });
 

@@ -65,6 +65,20 @@ describe("levelling", () => {
     expect(slow.asked).toBeWithin(60, 71);
   });
 
+  test("sends nobody to a node that ends and begins again all the time", () => {
+    const restarts = simulate([992, 0], () => 1, {
+      seconds: 600,
+      nodes: (second) => `a,${Math.floor(second / 8)}`,
+    });
+    expect(restarts.asked).toBe(0);
+    // While peers are being asked one more node begins: it is looked at as long as the others were.
+    const { changes } = simulate([992, 8], () => 1, {
+      seconds: 60,
+      nodes: (second) => (second < 30 ? "a,b" : "a,b,c"),
+    });
+    expect(changes).toEqual(["10: begun", "30: level", "40: begun"]);
+  });
+
   test("waits until there are clearly more for a while, as a deploy may be under way", () => {
     const { firstAt, changes } = simulate([40, 2], () => 1, { seconds: 60 });
     expect(firstAt).toBe(10_000);

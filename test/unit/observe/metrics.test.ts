@@ -169,10 +169,12 @@ test("the README lists each metric with its type and labels, and no other", asyn
 describe("of the site", () => {
   const system = createVirtualSystem();
   let stats: () => SiteStats | ReturnType<typeof reject> | Promise<SiteStats>;
+  const bugs: unknown[] = [];
   const metrics = createMetrics({
     engine: { stats: () => stats(), suspensions: () => [] },
     lobbies: ["main"],
     schedule: system.schedule,
+    onBug: (bug) => bugs.push(bug),
     build,
   });
   const known: SiteStats = { ...counts, lobbies: new Map() };
@@ -207,6 +209,28 @@ describe("of the site", () => {
     stats = () => known;
     expect(siteOf(await metrics.render())).toEqual({ series: 8, whole: 2, partial: 2 });
   });
+
+  test.each([
+    ["throws", () => Promise.reject(new Error("a script's answer that is none"))],
+    [
+      "throws at once",
+      () => {
+        throw new Error("at once");
+      },
+    ],
+  ] as [string, typeof stats][])(
+    "a storage that %s takes no other number with it",
+    async (_, faulty) => {
+      stats = faulty;
+      bugs.length = 0;
+      const text = await metrics.render();
+      expect(siteOf(text).series).toBe(0);
+      expect(text).toContain("peer_stream_build_info{");
+      expect(bugs).toHaveLength(1);
+      stats = () => known;
+      expect(siteOf(await metrics.render()).series).toBe(8);
+    },
+  );
 });
 
 describe("the process", () => {
