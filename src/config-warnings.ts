@@ -66,6 +66,7 @@ const letters = (name: string) => name.toUpperCase().replace(/[^A-Z]/g, "");
 function isMisspelling(bare: string, ours: string): boolean {
   if (letters(bare) === letters(ours)) return true;
   if (unit.test(ours) && ours.replace(unit, "") === bare.replace(unit, "")) return true;
+  if (ours.replace(/IES$/, "Y") === bare) return true;
   return isOneEditAway(bare, ours);
 }
 

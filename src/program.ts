@@ -101,13 +101,17 @@ async function run({ config, system, log, lines, onSignal }: RunParts): Promise<
   process.stdout.on("error", () => {});
   process.stdout.write(`Peer Stream listens at\n${urls.join("")}`);
 
+  log.info("started", { node: opened.nodeName, version, port: server.url.port });
+
   const supervision = supervise(server.url.href, opened.isReady, system, log);
 
   shutdown.drain = async () => {
+    const begunAt = system.elapsed();
     supervision?.stopping(config.drainMs);
     await peerStream.drain(config.drainMs * drainWindowShare);
     await server.stop();
     await opened.close();
+    log.info("left", { tookMs: Math.round(system.elapsed() - begunAt) });
     const overdue = new Promise<void>((resolve) => void system.schedule(lastLinesMs, resolve));
     await Promise.race([lines.drained(), overdue]);
   };

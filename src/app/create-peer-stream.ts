@@ -193,6 +193,8 @@ export interface OpenParts extends Pick<
 
 export interface OpenedPeerStream {
   assembly: Assembly;
+  /** What metrics, the console and the other nodes call this one. */
+  nodeName: string;
   warnRarely: WarnRarely;
   hashOfAddress: (address: string) => string;
   /** Whether the engine's storage can be reached. */
@@ -268,6 +270,7 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
   metrics.read({ webhookQueue: unposted });
   return {
     assembly,
+    nodeName,
     warnRarely,
     hashOfAddress: (address) => assembly.hashOfAddress(address),
     isReady: () => engine.available(),

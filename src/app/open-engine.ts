@@ -119,6 +119,8 @@ export function openEngine(
     clock: system,
     meter: redisMetrics.meter,
     onBug: (error, where) => log.bug(error, where),
+    onTakeOver: (gone, what, shard) =>
+      log.warn("a node is gone: its sessions are taken over", { gone, ...what, ...ofShard(shard) }),
     onAvailable: (how, shard) => log.info("Redis connected", { how, ...ofShard(shard) }),
     onUnavailable({ kind, message, heals, cure }, shard) {
       const fields = { fault: kind, why: message, cure, ...ofShard(shard) };

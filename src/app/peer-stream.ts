@@ -47,7 +47,7 @@ import type { AcceptSocket } from "../trpc-ws/socket.ts";
 import { TrpcWebSocket } from "../trpc-ws/trpc-web-socket.ts";
 import { Arrivals } from "./arrivals.ts";
 import { createConsole } from "./console.ts";
-import { createOnError } from "./failures.ts";
+import { createOnError, createTokenFaults } from "./failures.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createClaimFaults, createHookFaults } from "./hook-faults.ts";
 import { startLevelling } from "./levelling.ts";
@@ -317,7 +317,7 @@ function createPeers(
   const { authenticate, admit, lane, isOperator } = options;
   const contexts = createContexts({
     signaling,
-    tokens: createSessionTokens(options.sessionSecrets),
+    tokens: createSessionTokens(options.sessionSecrets, createTokenFaults(log, metrics, system)),
     limits: createCallLimits(options.rates, system.elapsed),
     now: system.now,
     newSessionId: (account) => engine.newSessionId(system.id(), account),

@@ -37,10 +37,12 @@ export class Shutdown {
    * signal has ended.
    */
   signalled(signal: EndingSignal): void {
-    const { system, exit } = this.#parts;
+    const { system, log, exit } = this.#parts;
     if (this.#startedAt === undefined) void this.start(signal);
-    else if (system.elapsed() - this.#startedAt >= sameSignalMs)
+    else if (system.elapsed() - this.#startedAt >= sameSignalMs) {
+      log.warn("a second signal has ended the drain", { signal });
       exit(128 + constants.signals[signal]);
+    }
   }
 
   /**
@@ -52,7 +54,10 @@ export class Shutdown {
     if (this.#startedAt !== undefined) return;
     this.#startedAt = system.elapsed();
     log.info("leaving", { signal: cause });
-    system.schedule(drainMs, () => exit(0));
+    system.schedule(drainMs, () => {
+      log.warn("the drain was not over in time: what was left is cut off", { drainMs });
+      exit(0);
+    });
     await this.drain();
     exit(0);
   }

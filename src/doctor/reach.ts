@@ -1,4 +1,6 @@
 /** Checks what is reached by HTTP: receivers of webhooks and traces, pages that peers and operators are sent to, and this site itself. */
+import { request as requestPlainly } from "node:http";
+import { request as requestByTls } from "node:https";
 import type { System } from "../system.ts";
 import { fail, messageOf, ok, warn, type Finding } from "./finding.ts";
 
@@ -141,14 +143,55 @@ export async function checkPublicUrl(url: string | undefined, clock: Clock): Pro
       ),
     ];
   const fault = await socketFault(`${url.replace(/^http/, "ws")}/trpc`, url, clock);
+  if (fault === undefined)
+    return [ok("PUBLIC_URL leads to this server, and WebSockets get through")];
+  const status = await handshakeStatus(`${url}/trpc`, url, clock);
+  const answer = status === undefined ? fault : `its handshake is answered with ${status}`;
   return [
-    fault === undefined
-      ? ok("PUBLIC_URL leads to this server, and WebSockets get through")
-      : fail(
-          `PUBLIC_URL leads to this server, but a WebSocket does not get through: ${fault}`,
-          "let the proxy pass on the headers Upgrade and Connection; src/app/README.md has configurations",
-        ),
+    fail(
+      `PUBLIC_URL leads to this server, but a WebSocket does not get through: ${answer}`,
+      socketCures.get(status) ??
+        "let the proxy pass on the headers Upgrade and Connection; src/app/README.md has configurations",
+    ),
   ];
+}
+
+/** What to look at where a handshake arrives, and is refused. */
+const full =
+  "see the log of the server: it may be full, shut down or be without Redis, or TRUSTED_PROXIES does not name the proxy, so that all peers count as one address";
+const socketCures: ReadonlyMap<number | undefined, string> = new Map([
+  [400, "let the proxy remove the header Forwarded, or X-Forwarded-For if it writes Forwarded"],
+  [403, "set PUBLIC_URL for the server as it is set here"],
+  [429, full],
+  [503, full],
+]);
+
+/** With which status a handshake is answered; `undefined` if with none, or if it succeeds. */
+function handshakeStatus(
+  url: string,
+  origin: string,
+  { schedule }: Clock,
+): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const request = (url.startsWith("https:") ? requestByTls : requestPlainly)(url, {
+      headers: {
+        origin,
+        connection: "Upgrade",
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": btoa("sixteen bytes it"),
+      },
+    });
+    const settle = (status: number | undefined) => {
+      cancel();
+      request.destroy();
+      resolve(status);
+    };
+    const cancel = schedule(answerMs, () => settle(undefined));
+    request.on("response", ({ statusCode }) => settle(statusCode));
+    for (const end of ["upgrade", "error"]) request.on(end, () => settle(undefined));
+    request.end();
+  });
 }
 
 /** Why no WebSocket opens as a page of `origin` opens one. */

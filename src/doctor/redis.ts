@@ -229,17 +229,20 @@ async function secretsOfNodes(
     const theirs = typeof about === "string" ? /^secrets=(.+)$/.exec(about)?.[1]?.split(",") : [];
     if (!theirs?.[0] || !own[0]) continue;
     running += 1;
+    // As `SharedLoads` writes it: its name is what logs and metrics call it.
+    const load = await command("HGET", keys.loads(), id);
+    const name = (typeof load === "string" && /^\d+ [01] (.+)$/.exec(load)?.[1]) || id;
     if (!theirs.includes(own[0]))
       findings.push(
         fail(
-          `node ${id} does not accept tokens signed with the first secret of this SESSION_SECRET`,
+          `node ${name} does not accept tokens signed with the first secret of this SESSION_SECRET`,
           "append the new secret on every node before any node has it first",
         ),
       );
     else if (!own.includes(theirs[0]))
       findings.push(
         fail(
-          `this SESSION_SECRET does not accept the tokens that node ${id} signs`,
+          `this SESSION_SECRET does not accept the tokens that node ${name} signs`,
           "keep the old secret behind the new one until its tokens have expired, after 7 days",
         ),
       );

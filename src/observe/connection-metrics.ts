@@ -1,5 +1,6 @@
 /** What is counted of handshakes, sockets, streams of events, and calls: by this node, for those that came to it. */
 import { rejectionReasons, type RejectionReason } from "../protocol.ts";
+import { tokenRefusals, type TokenRefusal } from "../rpc/session-token.ts";
 import type { StreamBeginning } from "../signaling/event-streams.ts";
 import { closeCodes } from "../trpc-ws/close-codes.ts";
 import type { MetricMakers } from "./metric-makers.ts";
@@ -16,6 +17,8 @@ export interface ConnectionMetrics {
   refused(reason: RejectionReason): void;
   /** A stream of events has begun. */
   began(how: StreamBeginning): void;
+  /** The token of a session was not accepted: a socket's peer begins a new session. */
+  tokenRefused(because: TokenRefusal): void;
   /** Peers were asked to reconnect, so that other nodes get some of them. */
   levelled(peers: number): void;
 }
@@ -80,6 +83,12 @@ export function createConnectionMetrics(make: MetricMakers): ConnectionMetrics {
       streams();
       if (how !== "new") resumes(how);
     },
+    tokenRefused: make.totalBy(
+      "peer_stream_session_tokens_refused_total",
+      "Tokens of sessions that were not accepted, by cause",
+      "because",
+      tokenRefusals,
+    ),
     levelled: make.total(
       "peer_stream_levelled_total",
       "Peers asked to reconnect, so that other nodes get some of them",

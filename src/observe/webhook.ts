@@ -71,10 +71,10 @@ export function createWebhook(options: WebhookOptions): Webhook {
       const isLast = flushing || attempts === attemptsMax;
       const failure = await attempt(options, body);
       if (!failure) return metrics?.posted("accepted");
-      metrics?.postFailed(failure);
+      metrics?.postFailed(failure.because);
       if (isLast) {
         metrics?.posted("given-up");
-        return options.onGivenUp(`not accepted in ${attempts} attempts`);
+        return options.onGivenUp(`given up after attempt ${attempts}: ${failure.why}`);
       }
       if (!flushing) await pause(firstRetryMs * 2 ** (attempts - 1));
     }
@@ -119,11 +119,17 @@ export function createWebhook(options: WebhookOptions): Webhook {
   };
 }
 
+interface PostFault {
+  because: PostFailure;
+  /** For the log: without the URL, which may have a secret in it. */
+  why: string;
+}
+
 /** Why it was not accepted; `undefined` if it was. */
 async function attempt(
   { url, secret, schedule }: WebhookOptions,
   body: string,
-): Promise<PostFailure | undefined> {
+): Promise<PostFault | undefined> {
   const signature = createHmac("sha256", secret).update(body).digest("hex");
   const overdue = new AbortController();
   const cancel = schedule(answerMs, () => overdue.abort());
@@ -140,9 +146,14 @@ async function attempt(
     });
     // Of what is answered only the status matters.
     void response.body?.cancel();
-    return response.ok ? undefined : "refused";
-  } catch {
-    return "unanswered";
+    return response.ok
+      ? undefined
+      : { because: "refused", why: `the receiver answered ${response.status}` };
+  } catch (error) {
+    const { code, name } = error as { code?: unknown; name?: unknown };
+    const fault = typeof code === "string" ? code : String(name);
+    const why = overdue.signal.aborted ? `no answer within ${answerMs / 1000} s` : fault;
+    return { because: "unanswered", why };
   } finally {
     cancel();
   }

@@ -27,8 +27,22 @@ export function secretFingerprint(secret: string): string {
   return digest.toString("base64url").slice(0, 11);
 }
 
-/** @param secrets the first signs, all verify, so that a secret can be rotated. */
-export function createSessionTokens(secrets: readonly string[]): SessionTokens {
+/**
+ * Why a token is worth nothing here. `signature`: no secret of this node has signed it for this account, as when nodes have different
+ * secrets; `expired` also where a clock is wrong.
+ */
+export const tokenRefusals = ["signature", "expired", "malformed"] as const;
+export type TokenRefusal = (typeof tokenRefusals)[number];
+
+/**
+ * @param secrets the first signs, all verify, so that a secret can be rotated.
+ * @param onRefused called for each token that `verify` does not accept.
+ */
+export function createSessionTokens(
+  secrets: readonly string[],
+  onRefused: (because: TokenRefusal) => void = () => {},
+): SessionTokens {
+  const refuse = (because: TokenRefusal) => void onRefused(because);
   const macs: Hmac[] = secrets.map(createHmacSha256);
   const [signing] = macs;
   if (signing === undefined) throw new Error("at least one secret is needed");
@@ -41,13 +55,15 @@ export function createSessionTokens(secrets: readonly string[]): SessionTokens {
     verify(token, now, account) {
       const parts = /^(([\w-]{22})\.([0-9a-z]{1,8})\.([0-9a-z]{1,10}))\.([\w-]{43})$/.exec(token);
       const [, payload, sessionId, generation, expiry, signature] = parts ?? [];
-      if (!payload || !sessionId || !generation || !expiry || !signature) return undefined;
+      if (!payload || !sessionId || !generation || !expiry || !signature)
+        return refuse("malformed");
       const given = Buffer.from(signature, "base64url");
       // All secrets are tried, so that the time does not depend on which one fits.
       let genuine = false;
       const signed = signedText(payload, account);
       for (const mac of macs) if (timingSafeEqual(given, mac(signed))) genuine = true;
-      if (!genuine || Number.parseInt(expiry, 36) <= now) return undefined;
+      if (!genuine) return refuse("signature");
+      if (Number.parseInt(expiry, 36) <= now) return refuse("expired");
       return { sessionId, generation: Number.parseInt(generation, 36) };
     },
   };

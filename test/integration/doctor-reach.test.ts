@@ -106,6 +106,26 @@ test("PUBLIC_URL: whether it leads to this server, for pages and for WebSockets"
   expect(said(await checkPublicUrl(proxy.url.origin, system))).toMatch(
     /^fail PUBLIC_URL leads to this server, but a WebSocket does not get through: /,
   );
+  // One that passes it on, but is refused.
+  for (const [status, cure] of [
+    [503, "TRUSTED_PROXIES"],
+    [403, "PUBLIC_URL"],
+    [400, "Forwarded"],
+  ] as const) {
+    using refusing = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: ({ url, headers }) =>
+        headers.has("upgrade")
+          ? new Response(null, { status })
+          : fetch(`${server.http}${new URL(url).pathname}`),
+    });
+    const [finding] = await checkPublicUrl(refusing.url.origin, system);
+    expect(finding?.what).toEndWith(
+      `a WebSocket does not get through: its handshake is answered with ${status}`,
+    );
+    expect(finding?.advice).toContain(cure);
+  }
   const nobody = `http://127.0.0.1:${await freePort()}`;
   expect(said(await checkPublicUrl(nobody, system))).toMatch(/^warn PUBLIC_URL does not answer: /);
   expect(await checkPublicUrl(undefined, system)).toEqual([]);

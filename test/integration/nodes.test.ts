@@ -1,5 +1,6 @@
 /** Many nodes, one lobby: real processes on a real Redis, which die, sleep, leave and come back. */
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { hostname } from "node:os";
 import { describe, expect, test } from "bun:test";
 import { operating } from "../support/documents.ts";
 import { startCluster } from "../support/cluster.ts";
@@ -305,6 +306,13 @@ describe("a node that dies", () => {
     const tookMs = performance.now() - killedAt;
     console.log(`  told \`lost\` ${(tookMs / 1000).toFixed(1)} s after the kill`);
     expect(tookMs).toBeLessThan(leaseMs + 15_000);
+    const [noticed = ""] = /^.*"a node is gone.*$/m.exec(cluster.nodes[1]?.output ?? "") ?? [];
+    expect(JSON.parse(noticed)).toMatchObject({
+      level: 40,
+      gone: `${hostname()}:${cluster.nodes[0]?.pid}`,
+      peers: expect.any(Number),
+      silentMs: expect.any(Number),
+    });
     await until(async () => (await httpClient(cluster.at(1)).stats.query()).online === 3);
     expect(await httpClient(cluster.at(1)).stats.query()).toMatchObject({
       // Carol waits again; Erin's ticket is gone.

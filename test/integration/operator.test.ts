@@ -10,6 +10,7 @@ import type { adminRouter } from "../../src/rpc/admin.ts";
 import { Admission } from "../../src/http/admission.ts";
 import { parseProxyList } from "../../src/http/client-address.ts";
 import { operating } from "../support/documents.ts";
+import { freePort } from "../support/ports.ts";
 import {
   connectPeer,
   operatorToken,
@@ -310,7 +311,22 @@ describe("the webhook", () => {
     await webhook.flush();
     expect(webhook.pending).toBe(0);
     expect(got).toEqual([1, 3]);
-    expect(givenUp).toEqual(["not accepted in 1 attempts"]);
+    expect(givenUp).toEqual(["given up after attempt 1: the receiver answered 500"]);
+  });
+
+  test("what is given up is told with what the receiver did, and without its URL", async () => {
+    const port = await freePort();
+    const givenUp: string[] = [];
+    const webhook = createWebhook({
+      url: `http://127.0.0.1:${port}/secret`,
+      secret: "shared with the receiver",
+      onGivenUp: (why) => void givenUp.push(why),
+      schedule: () => () => {},
+    });
+    webhook.post({ n: 1 });
+    await webhook.flush();
+    expect(givenUp).toEqual([expect.stringMatching(/^given up after attempt [12]: \w+$/)]);
+    expect(givenUp[0]).toContain("ECONNREFUSED");
   });
 
   test("posts each notice signed, and again until it is accepted", async () => {
@@ -372,7 +388,7 @@ describe("the webhook", () => {
     for (let n = 0; n < 1002; n++) webhook.post({ n });
     expect(givenUp).toEqual(["the queue is full"]);
     await promise;
-    expect(givenUp[1]).toStartWith("not accepted");
+    expect(givenUp[1]).toBe("given up after attempt 6: no answer within 10 s");
   });
 });
 

@@ -8,6 +8,7 @@ import { openRawSocket } from "../support/raw-socket.ts";
 import {
   connectPeer,
   httpClient,
+  operatorToken,
   refusalOf,
   startServer,
   type TestServer,
@@ -296,6 +297,18 @@ describe("sessions", () => {
       expect(stranger.token.split(".")[0]).not.toBe(alice.token.split(".")[0]);
     }
     expect(bob.types).not.toContain("partner-reconnecting");
+    const refused = server.lines.filter((line) => line.includes("a session's token was refused"));
+    expect(refused.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        level: 40,
+        msg: "a session's token was refused: signature",
+        cure: expect.stringContaining("the same SESSION_SECRET"),
+      },
+    ]);
+    const headers = { authorization: `Bearer ${operatorToken}` };
+    const metrics = await (await fetch(`${server.http}/metrics`, { headers })).text();
+    expect(metrics).toContain('peer_stream_session_tokens_refused_total{because="signature"} 2');
+    expect(metrics).toContain('peer_stream_session_tokens_refused_total{because="malformed"} 1');
 
     await using secondTab = await connectPeer(server, { token: alice.token });
     expect(secondTab.told[0]?.event).toMatchObject({

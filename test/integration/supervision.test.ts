@@ -110,7 +110,9 @@ describe("SIGTERM drains", () => {
       expect(codes).toContain(await server.exited);
       expect(await code).toBe(4001);
       await until("its port is closed", () => isClosed(server.origin));
-      expect(server.output.split('"leaving"')).toHaveLength(2);
+      await until("it has left", () => server.output.includes('"msg":"left"'));
+      for (const line of ["started", "leaving", "left"])
+        expect(server.output.split(`"msg":"${line}"`)).toHaveLength(2);
     },
     30_000,
   );
@@ -169,6 +171,7 @@ test.each([
     await Bun.sleep(1100);
     process.kill(server.pid, signal);
     expect(await server.exited).toBe(exitCode);
+    expect(server.output).toContain('"msg":"a second signal has ended the drain"');
   },
   20_000,
 );

@@ -1,5 +1,6 @@
 /** Plays the clients of a transcript against a real server, and checks what the server sends, or records it. */
 import type { Challenge } from "../../src/protocol.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 import { solutionOf } from "./challenges.ts";
 import type { Redis } from "./redis.ts";
 import {
@@ -78,14 +79,17 @@ class Player implements AsyncDisposable {
 
   static async start(lines: NumberedLine[], redis: Redis | undefined): Promise<Player> {
     const env: Record<string, string> = {};
+    let facts: FactsDeclaration = {};
     for (const { line } of lines) {
+      const declared = line.kind === "happens" && /^the site declares (.*)$/.exec(line.text)?.[1];
+      if (declared) facts = JSON.parse(declared) as FactsDeclaration;
       const settings = line.kind === "happens" && /^the site has (.*)$/.exec(line.text)?.[1];
       for (const setting of settings ? settings.split(" ") : []) {
         const [name = "", ...value] = setting.split("=");
         env[name] = value.join("=");
       }
     }
-    return new Player(await startTranscriptSite(env, redis));
+    return new Player(await startTranscriptSite(env, facts, redis));
   }
 
   private constructor(site: TranscriptSite) {
@@ -159,7 +163,7 @@ class Player implements AsyncDisposable {
     else if (text === "the server begins to drain") this.#site.drain();
     else if (text === "the server restarts and has lost all rooms") await this.#site.restart();
     else if (text === "Redis goes away") await this.#site.loseRedis();
-    else if (!/^(the site has .*|\d+ s pass.*)$/.test(text))
+    else if (!/^(the site (has|declares) .*|\d+ s pass.*)$/.test(text))
       throw new Error(`nobody knows how this is done: ${text}${isCheck ? "" : " (recording)"}`);
   }
 

@@ -2,6 +2,7 @@
 import { listen, type RunningServer } from "../../src/app/listen.ts";
 import { openPeerStream, type OpenedPeerStream } from "../../src/app/create-peer-stream.ts";
 import { readConfig } from "../../src/config.ts";
+import type { FactsDeclaration } from "../../src/protocol/declaration.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { createSystem } from "../../src/system.ts";
 import type { Redis } from "./redis.ts";
@@ -39,9 +40,14 @@ export interface TranscriptSite extends AsyncDisposable {
 
 let sites = 0;
 
-/** @param env further variables. @param redis where it keeps everything; without it in memory. */
+/**
+ * @param env further variables.
+ * @param facts what it has declared, as a file of `FACTS_FILE` would.
+ * @param redis where it keeps everything; without it in memory.
+ */
 export async function startTranscriptSite(
   env: Record<string, string>,
+  facts: FactsDeclaration,
   redis?: Redis,
 ): Promise<TranscriptSite> {
   const system = createSystem();
@@ -54,7 +60,7 @@ export async function startTranscriptSite(
     });
     if ("problems" in config) throw new Error(config.problems.join("\n"));
     const log = createLog("error", { write: (line: string) => void console.error(line) });
-    const opened = openPeerStream(config, { system, log });
+    const opened = openPeerStream({ ...config, facts }, { system, log });
     running = { opened, server: listen(opened.assembly, { host: "127.0.0.1", port: 0 }) };
     await until("the site is ready", async () => (await fetch(`${origin()}/readyz`)).ok);
   };

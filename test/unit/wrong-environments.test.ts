@@ -298,6 +298,7 @@ describe("an environment that starts, though probably not as it was meant", () =
     [{ "GRACE-MS": "1" }, "did you mean GRACE_MS?"],
     [{ GRACE_SECONDS: "15" }, "did you mean GRACE_MS?"],
     [{ SKIP_COOLDOWN: "15" }, "did you mean SKIP_COOLDOWN_MS?"],
+    [{ TRUSTED_PROXY: "10.0.0.1" }, "did you mean TRUSTED_PROXIES?"],
     [{ STUN_SERVER: "a", TURN_URL: "turn:a" }, "did you mean TURN_URLS?"],
     [{ REDIS_PREFIX: "mine:" }, "REDIS_PREFIX has no effect without REDIS_URL"],
     [{ TURN_TTL_S: "600" }, "TURN_TTL_S has no effect without TURN_URLS or TURN_PROVIDER"],

@@ -158,6 +158,7 @@ export class RedisEngine implements Engine {
       },
       onModeration: () => this.#site.inBackground("suspensions", () => this.#suspensions.sync()),
       onDisconnect: (subject) => this.#onDisconnect(subject),
+      onTakeOver: (gone, what) => redis.onTakeOver?.(this.loads.nameOf(gone), what, shard),
       onBug: (error, where) => redis.onBug?.(error, where),
     });
   }

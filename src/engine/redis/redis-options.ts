@@ -44,6 +44,11 @@ export interface RedisOptions {
   onAvailable?: (how: string, shard: number) => void;
   /** It is unavailable; called again when the reason changes. */
   onUnavailable?: (fault: RedisFault, shard: number) => void;
+  /**
+   * Another node has died, and this one takes over its sessions.
+   * @param gone what the others called it. @param what how many sessions it had, and for how long nothing was heard from it (milliseconds).
+   */
+  onTakeOver?: (gone: string, what: { peers: number; silentMs: number }, shard: number) => void;
   /** An error that no caller waits for. */
   onBug?: (error: unknown, where: string) => void;
 }

@@ -49,7 +49,7 @@ import { SharedWaits } from "./shared-waits.ts";
 import { SignalRelay, type SignalRelayParts } from "./signal-relay.ts";
 import { RedisStreams } from "./streams.ts";
 import { Verdicts } from "./verdicts.ts";
-import { Sweeper } from "./sweeper.ts";
+import { Sweeper, type SweeperParts } from "./sweeper.ts";
 import { retentionArguments } from "./retention.ts";
 import { Transactor } from "./transactor.ts";
 
@@ -88,6 +88,7 @@ export interface ShardParts extends Pick<
   onModeration: () => void;
   /** The connections of a subject are to be closed. */
   onDisconnect: (subject: Subject) => void;
+  onTakeOver: SweeperParts["onTakeOver"];
   /** An error that no caller waits for. */
   onBug: (error: unknown, where: string) => void;
 }
@@ -153,12 +154,18 @@ export class Shard {
     const shared = { node, transactor, options };
     const inBackground = (what: string, task: () => Promise<unknown>) =>
       this.inBackground(what, task);
-    const { leaseMs, onUntold } = parts;
+    const { leaseMs, onUntold, onTakeOver } = parts;
     const wanted = options.lifecycle ?? [];
     this.lifecycle = new LifecycleReader({ node, clock, leaseMs, wanted, inBackground, onUntold });
     const { random } = clock;
     this.#streams = new RedisStreams({ ...shared, inboxes, random, inBackground });
-    this.sweeper = new Sweeper({ ...shared, inboxes, streams: this.#streams, notifier });
+    this.sweeper = new Sweeper({
+      ...shared,
+      inboxes,
+      streams: this.#streams,
+      notifier,
+      onTakeOver,
+    });
     this.#lobby = new Lobby(node, transactor, options.dimensions);
     this.verdicts = new Verdicts(node, transactor, options);
     this.#relay = new SignalRelay({ node, transactor, inboxes, clock, batchMs });

@@ -15,6 +15,8 @@ export class SharedLoads implements NodeLoads {
   readonly #at: At;
   #isDraining = false;
   #all: readonly NodeLoad[] = [];
+  /** Those of the heartbeat before, as a node that is gone is no longer among `#all`. */
+  #before: readonly NodeLoad[] = [];
 
   /** @param name what the other nodes call this one. @param site the first of the shards. */
   constructor(name: string, shards: readonly Shard[], site: Shard, at: At) {
@@ -38,7 +40,14 @@ export class SharedLoads implements NodeLoads {
       if (peers === undefined || name === undefined) continue;
       all.push({ id: pairs[index] ?? "", name, peers: Number(peers), draining: draining === "1" });
     }
+    this.#before = this.#all;
     this.#all = all;
+  }
+
+  /** What a node is called, also shortly after it is gone; its id if that is not known. */
+  nameOf(id: string): string {
+    const known = [...this.#all, ...this.#before].find((one) => one.id === id);
+    return known?.name || id;
   }
 
   list(): ReturnType<NodeLoads["list"]> {

@@ -30,6 +30,8 @@ export interface SweeperParts {
   streams: RedisStreams;
   notifier: DeadlineNotifier;
   options: Pick<EngineOptions, "graceMs" | "skipCooldownMs">;
+  /** The sessions of a node that is gone are taken over. `silentMs`: for how long nothing was heard from it (milliseconds). */
+  onTakeOver: (gone: string, what: { peers: number; silentMs: number }) => void;
 }
 
 export class Sweeper {
@@ -175,6 +177,8 @@ export class Sweeper {
     if (locked === null) return;
     const sessions = keys.nodeSessions(gone);
     const away = { since: lastHeartbeat };
+    const peers = Number(await node.command("SCARD", sessions));
+    this.#parts.onTakeOver(gone, { peers, silentMs: Math.round(node.now() - lastHeartbeat) });
     for (;;) {
       const reply = await node.command("SRANDMEMBER", sessions, String(takenOverAtOnce));
       const ids = reply as string[];

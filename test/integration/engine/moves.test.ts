@@ -51,6 +51,7 @@ async function twoShards() {
       onRoomEnded() {},
       onMetAgain() {},
       onUntold: async () => {},
+      onTakeOver() {},
       onBug: console.error,
     });
   const [first, second] = [createShard(0), createShard(1)];

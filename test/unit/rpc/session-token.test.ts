@@ -30,6 +30,18 @@ describe("session tokens", () => {
       expect(tokens.verify(nonsense, now)).toBeUndefined();
   });
 
+  test("that are refused are told with the cause", () => {
+    const causes: string[] = [];
+    const tell = (because: string) => void causes.push(because);
+    const telling = createSessionTokens(["the first secret"], tell);
+    telling.verify(token, now);
+    telling.verify(token, now + tokenTtlMs);
+    telling.verify(token, now, "somebody");
+    createSessionTokens(["another secret"], tell).verify(token, now);
+    telling.verify("nonsense", now);
+    expect(causes).toEqual(["expired", "signature", "signature", "malformed"]);
+  });
+
   test("outlive the rotation of the secret that signed them", () => {
     const rotated = createSessionTokens(["a new secret", "the first secret"]);
     expect(rotated.verify(token, now)).toEqual(identity);
