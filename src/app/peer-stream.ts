@@ -382,7 +382,7 @@ function serve(parts: ServingParts, router: AnyTRPCRouter) {
     onError,
     unreadiness() {
       if (parts.isDraining()) return "draining";
-      return engine.available() ? undefined : "the engine's storage is away";
+      return engine.available() ? undefined : "Redis is unavailable: the log says why";
     },
   });
   metrics.read({

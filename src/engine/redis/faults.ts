@@ -139,7 +139,9 @@ export function faultOf(error: unknown): RedisFault {
       message,
       heals: true,
       elsewhere: isSilent,
-      cure: "check REDIS_URL (and REDIS_SENTINELS), and that Redis runs and can be reached",
+      cure: isSilent
+        ? "check that Redis can be reached, and that neither it nor its machine is overloaded: redis-cli --latency, SLOWLOG GET"
+        : "check REDIS_URL (and REDIS_SENTINELS), and that Redis runs and can be reached",
     }
   );
 }
