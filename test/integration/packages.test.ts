@@ -233,7 +233,8 @@ describe.each(Object.keys(compilers) as (keyof typeof compilers)[])("TypeScript 
     expect(found).toStartWith(`${version}.`);
   });
 
-  test.each(modes)(
+  // Which file is found is up to the way of resolving, and what is in it up to the version: not each is tried with each.
+  test.each(version === "5.7" ? modes : modes.slice(-1))(
     "checks the client and its declarations, resolved as by %s",
     async (...[moduleResolution]) => {
       expect(
