@@ -54,7 +54,9 @@ export const journeys: Readonly<Record<string, Journey>> = {
 export async function travel({ env, browser, walk }: Journey, visit: Visit): Promise<string[]> {
   const facts = join(await mkdtemp(join(tmpdir(), "peer-stream-facts-")), "facts.json");
   await Bun.write(facts, JSON.stringify(declared));
-  await using stage = await setStage({ FACTS_FILE: facts, ...env }, browser);
+  // They have other wishes, and meet at once all the same.
+  const settings = { FACTS_FILE: facts, RELAX_AFTER_MS: "10", ...env };
+  await using stage = await setStage(settings, browser);
   await walk(stage, visit);
   // Awaited here, before the stage is disposed of.
   return await stage.clear();
