@@ -297,33 +297,38 @@ class Page extends Surface {
     return isTogether(this.#peer.state);
   }
 
-  /** Asks for the second press on the button, and in the status line for screen readers. */
   #askForSecondPress(armed: boolean, what: "next" | "block"): void {
+    this.elements[what].toggleAttribute("data-armed", armed);
+    this.#showStatus(this.#peer.state);
+  }
+
+  /** The status line, and the two buttons that take a second press: after the first one both ask for it. */
+  #showStatus(state: PeerStreamState): void {
     const { next, nextLabel, block, blockLabel, status } = this.elements;
-    const { current } = this.language;
-    const { controls } = current.strings;
-    const [button, label] = what === "next" ? [next, nextLabel] : [block, blockLabel];
-    button.toggleAttribute("data-armed", armed);
-    label.textContent = armed ? controls.confirm : controls[what];
-    const question = what === "next" ? controls.confirmNext : controls.confirmBlock;
-    status.textContent = armed ? question : statusWords(this.#peer.state, current);
+    const { controls } = this.language.current.strings;
+    const [asksNext, asksBlock] = [next, block].map((button) => button.hasAttribute("data-armed"));
+    nextLabel.textContent = asksNext ? controls.confirm : controls.next;
+    blockLabel.textContent = asksBlock ? controls.confirm : controls.block;
+    const question = asksNext ? controls.confirmNext : controls.confirmBlock;
+    const words = asksNext || asksBlock ? question : statusWords(state, this.language.current);
+    // Only if it changed: a screen reader announces every write to a live region.
+    if (status.textContent !== words) status.textContent = words;
   }
 
   #show(state: PeerStreamState): void {
-    this.#skip.disarm();
-    this.#block.disarm();
-    const { status, banner, nextLabel, blockLabel } = this.elements;
-    const { controls } = this.language.current.strings;
-    nextLabel.textContent = controls.next;
-    blockLabel.textContent = controls.block;
-    const words = statusWords(state, this.language.current);
-    // Only if it changed: a screen reader announces every write to a live region.
-    if (status.textContent !== words) status.textContent = words;
+    const { status, banner } = this.elements;
+    // A first press counts for the stranger that was there, whatever else has changed since.
+    const roomId = "roomId" in state ? state.roomId : undefined;
+    if (!isTogether(state) || roomId !== this.#roomId) {
+      this.#skip.disarm();
+      this.#block.disarm();
+    }
+    this.#showStatus(state);
     status.dataset["state"] = state.status;
     document.body.dataset["state"] = state.status;
     document.body.dataset["mode"] = ("mode" in state && state.mode) || this.#modes.mode;
     banner.hidden = !(state.status === "reconnecting" && state.remote);
-    banner.textContent = words;
+    banner.textContent = statusWords(state, this.language.current);
     this.#remote.show(state);
     this.#callLine.show(state);
     this.#sources.show(state);

@@ -57,6 +57,35 @@ test("one press loses nobody: it asks, and is forgotten after a while", async ()
   expect([await alice.state(), await bob.state()]).toEqual(["connected", "connected"]);
 });
 
+test("the second press counts although the stranger has turned something off since the first", async () => {
+  const [alice, bob] = await couple(stage);
+  await alice.by("next").click();
+  await alice.hears(/^Press Next again/);
+  await bob.by("mic").click();
+  await alice.page.locator("#muted-badge:not([hidden])").waitFor({ state: "attached" });
+  // Still asked for, in the words that were there.
+  expect(await alice.by("next").innerText()).toContain("Really?");
+  await alice.hears(/^Press Next again/);
+  await alice.by("next").click();
+  await bob.hears(/^The stranger moved on/);
+});
+
+test("a first press does not count for the next stranger", async () => {
+  const [alice, bob] = await couple(stage);
+  const carol = await stage.enter();
+  await carol.start();
+  await carol.until("waiting");
+  await alice.by("next").click();
+  await alice.hears(/^Press Next again/);
+  await bob.stop();
+  await carol.until("connected");
+  await alice.until("connected");
+  expect(await alice.by("next").innerText()).not.toContain("Really?");
+  await alice.by("next").click();
+  await alice.hears(/^Press Next again/);
+  expect(await carol.state()).toBe("connected");
+});
+
 test("Escape is Next, and Next while waiting changes nothing", async () => {
   const [alice, bob] = await couple(stage);
   await alice.page.keyboard.press("Escape");
