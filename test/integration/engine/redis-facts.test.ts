@@ -143,7 +143,7 @@ test("nodes to which different dimensions are declared pair nobody against a har
     await without.leave({ sessionId, generation: 2 });
   // What has been listed by one is taken from the lists by another one.
   await without.leave(old);
-  expect((await redis.cli("--scan", "--pattern", "deploy:*:f*")).trim()).toBe("");
+  expect((await redis.cli("--scan", "--pattern", "deploy:*}:f*")).trim()).toBe("");
   await engines.close();
 });
 
