@@ -243,8 +243,8 @@ describe.each(Object.keys(compilers) as (keyof typeof compilers)[])("TypeScript 
     },
   );
 
-  // Elysia's declarations take the older compilers long: what they may find does not depend on how a file was.
-  test.each(version === "7.0" ? modes : modes.slice(-1))(
+  // Elysia's declarations take the older compilers long: only the oldest looks at them, resolved in one way.
+  test.each({ "5.7": modes.slice(-1), "5.9": [], "7.0": modes }[version])(
     "finds no fault in the server's declarations, resolved as by %s",
     async (...[moduleResolution]) => {
       const errors = await typeErrors(
