@@ -99,7 +99,7 @@ class ProcessedPicture {
     const signal = options?.signal;
     this.#openings += 1;
     const finished = this.finish(this.#camera.open(constraints, options));
-    const result = await (signal ? Promise.race([finished, whenAborted(signal)]) : finished);
+    const result = await (signal ? unlessAborted(finished, signal) : finished);
     this.#openings -= 1;
     const isAborted = !result.ok && result.error.kind === "aborted";
     // Nobody wants the devices any more.
@@ -232,11 +232,13 @@ function within(
   });
 }
 
-function whenAborted(signal: AbortSignal): Promise<CameraResult> {
-  return new Promise((resolve) => {
-    const abort = () =>
-      resolve({ ok: false, error: { kind: "aborted", cause: signal.reason } } as const);
+/** The result, or at once `aborted`. */
+function unlessAborted(opening: Promise<CameraResult>, signal: AbortSignal): Promise<CameraResult> {
+  return new Promise((resolve, reject) => {
+    const abort = () => resolve({ ok: false, error: { kind: "aborted", cause: signal.reason } });
     if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
+    signal.addEventListener("abort", abort);
+    // The signal may live for much longer.
+    opening.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

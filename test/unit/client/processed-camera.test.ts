@@ -203,6 +203,27 @@ describe("a processor", () => {
     expect(camera.stream).toBeUndefined();
   });
 
+  test("lets go of the signal of an opening once that has a result", async () => {
+    const { camera } = stage();
+    await camera.process((track) => track);
+    const { signal } = new AbortController();
+    const listeners = new Set<unknown>();
+    const { addEventListener, removeEventListener } = signal;
+    signal.addEventListener = (...all: Parameters<typeof addEventListener>) => {
+      listeners.add(all[1]);
+      addEventListener.apply(signal, all);
+    };
+    signal.removeEventListener = (...all: Parameters<typeof removeEventListener>) => {
+      listeners.delete(all[1]);
+      removeEventListener.apply(signal, all);
+    };
+    for (let openings = 0; openings < 3; openings += 1) {
+      expect(await camera.open({}, { signal })).toMatchObject({ ok: true });
+      await settle();
+      expect(listeners.size).toBe(0);
+    }
+  });
+
   test("of a camera that was open leaves it open when the next opening is aborted", async () => {
     const { camera, open } = stage();
     await camera.open();
