@@ -232,9 +232,8 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     onLost: (because, count) => metrics.spansLost(because, count),
   });
   const assembly = assemble({
-    // First, as they may have settings in other forms than the configuration's.
-    ...parts,
     ...config,
+    ...passedOn(parts),
     traces: traces?.rooms,
     ice: iceOf(config, parts.ice),
     engine,
@@ -281,6 +280,27 @@ export function openPeerStream(config: HostedConfig, given: OpenParts): OpenedPe
     },
   };
 }
+
+/** What is used as it was given. A host's options also have settings, which the configuration was read from. */
+const passedOn = ({
+  system,
+  log,
+  page,
+  admit,
+  lane,
+  message,
+  messageFallback,
+  isOperator,
+}: OpenParts) => ({
+  system,
+  log,
+  page,
+  admit,
+  lane,
+  message,
+  messageFallback,
+  isOperator,
+});
 
 const admissionWarnings = (log: Log, warnRarely: WarnRarely, sockets: number) => ({
   onUnannouncedProxy: () =>

@@ -1,8 +1,6 @@
 /** The entry of the package `peer-stream-client`: all that it exports, by name. */
 export { createPeerStream, type PeerStreamOptions } from "./peer-stream.ts";
-export type { Quality } from "./state.ts";
 export type { CallStats, Levels } from "./call-stats.ts";
-export type { Rtc } from "./platform.ts";
 export type {
   Camera,
   CameraError,
@@ -14,8 +12,6 @@ export type {
   SourceResult,
   MediaSource,
 } from "./camera.ts";
-export type { Counts } from "./types.ts";
-export type { FrameSampling } from "./types.ts";
 export type { AudioSettings, Degradation, VideoSettings } from "./media-settings.ts";
 export { serveSolver } from "./proof-of-work.ts";
 export type { Logger } from "./log.ts";
@@ -27,10 +23,19 @@ export type {
   PeerStreamState,
   RoomEnd,
 } from "./state.ts";
-export type { Processor } from "./types.ts";
-export type { StillSource } from "./types.ts";
 export type { TokenStorage } from "./token-store.ts";
-export type { Outcome, PeerStream, ReportDetails, Source, StartOptions, Wishes } from "./types.ts";
+export type {
+  Counts,
+  FrameSampling,
+  Outcome,
+  PeerStream,
+  Processor,
+  ReportDetails,
+  Source,
+  StartOptions,
+  StillSource,
+  Wishes,
+} from "./types.ts";
 export type {
   Candidate,
   CaseAnswer,
