@@ -75,11 +75,7 @@ export class MetricMakers {
       help,
       labelNames,
       registers: this.#registers,
-      ...(collect && {
-        collect() {
-          collect(this);
-        },
-      }),
+      ...collectedBy(collect),
     });
   }
 
@@ -104,11 +100,7 @@ export class MetricMakers {
       help,
       labelNames,
       registers: this.#registers,
-      ...(collect && {
-        collect() {
-          collect(this);
-        },
-      }),
+      ...collectedBy(collect),
     });
   }
 
@@ -116,4 +108,14 @@ export class MetricMakers {
   seconds(name: string, help: string, labelNames: string[], buckets: number[]): Histogram {
     return new Histogram({ name, help, labelNames, buckets, registers: this.#registers });
   }
+}
+
+/** prom-client calls `collect` at each scrape, as a method of the metric. */
+function collectedBy<Metric>(collect: ((metric: Metric) => void) | undefined) {
+  if (!collect) return {};
+  return {
+    collect(this: Metric) {
+      collect(this);
+    },
+  };
 }
