@@ -85,7 +85,8 @@ describe("the systemd unit", async () => {
     const unit = join(await mkdtemp(join(tmpdir(), "peer-stream-")), "peer-stream.service");
     await Bun.write(unit, text.replace(/^(ExecStart=).*/m, `$1${process.execPath}`));
     const analyze = Bun.which("systemd-analyze");
-    if (!analyze) return expect(text).toMatch(/^\[Unit\]\n[^]*^\[Service\]\n[^]*^\[Install\]\n/m);
+    if (!analyze)
+      throw new Error("There is no systemd-analyze. The README's test line installs it.");
     const run = (...args: string[]) => {
       const { exitCode, stdout, stderr } = Bun.spawnSync([analyze, ...args, unit]);
       return { exitCode, printed: `${stdout}${stderr}` };

@@ -31,6 +31,10 @@ const isClosed = (origin: string) =>
 /** The first process of a PID namespace, as a container's is, where this user may make one. */
 const asPid1 = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
 const mayMakeNamespaces = Bun.spawnSync([...asPid1, "true"]).exitCode === 0;
+if (!mayMakeNamespaces)
+  console.log(
+    "  this kernel lets nobody make PID namespaces here: no test has run as the first process",
+  );
 
 /** The page has its script, and that has all that it imports. */
 async function expectWholePage(origin: string): Promise<void> {

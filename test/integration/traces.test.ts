@@ -98,17 +98,21 @@ test("a room is one trace, whichever nodes it is on: both joins, the pairing, an
   await using two = await connectPeer(cluster.at(1));
   const room = await pair(one, two);
   await two.client.connected.mutate({ roomId: room });
-  await Bun.sleep(0);
-  expect(receiver.spans.some(({ name }) => name === "connect")).toBe(false);
+  // Each node has sent what it had before the second one says so.
+  await until("three spans", () => receiver.spans.length >= 3);
+  const saidAt = BigInt(Date.now()) * 1_000_000n;
   await one.client.connected.mutate({ roomId: room });
   await one.client.connected.mutate({ roomId: room });
-  await until("four spans", () => receiver.spans.length === 4);
+  await until("four spans", () => receiver.spans.length >= 4);
 
   const named = (name: string) => receiver.spans.filter((span) => span.name === name);
   const [pairing] = named("pairing");
   const [connect] = named("connect");
   if (!pairing || !connect) throw new Error("spans are missing");
   expect(named("join")).toHaveLength(2);
+  // It ends only once both have said so.
+  expect(named("connect")).toHaveLength(1);
+  expect(BigInt(connect.endTimeUnixNano)).toBeGreaterThanOrEqual(saidAt);
   expect(new Set(receiver.spans.map(({ traceId }) => traceId)).size).toBe(1);
   expect(pairing.parentSpanId ?? "").toBe("");
   for (const span of [...named("join"), connect]) expect(span.parentSpanId).toBe(pairing.spanId);

@@ -11,6 +11,7 @@ command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
 [ -x /usr/bin/python3 ] && /usr/bin/python3 -c "import websockets" 2>/dev/null || missing="$missing python3-websockets"
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$missing prometheus"
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v systemd-analyze >/dev/null || missing="$missing systemd"
 command -v python3 >/dev/null || missing="$missing python3"
 [ -z "$missing" ] && exit 0
 as_root=
