@@ -1,10 +1,10 @@
-/** Standard output as a log is written to: a pipe whose reader stops, or a full disk, holds up nobody. */
+/** Writes the log to standard output without ever blocking: neither a pipe whose reader has stopped nor a full disk delays the server. */
 import { LogSink } from "../observe/log-sink.ts";
 import type { System } from "../system.ts";
 
 /**
  * Writes once per turn of the event loop, and what is left when the process exits. Bun's own stream writes at once without waiting, and
- * polls a pipe or socket that is full. Writes of `node:fs` would hold up the process, whatever it serves, until somebody reads.
+ * polls a pipe or socket that is full. Writes of `node:fs` would block the whole process until the other end reads.
  */
 export function toStandardOutput(system: Pick<System, "now" | "defer" | "schedule">): LogSink {
   const stream = Bun.stdout.writer();

@@ -36,7 +36,7 @@ export function superviseBy(parts: SupervisionParts): Supervision {
   function awaitReady(): void {
     if (isStopping) return;
     if (isReady()) return tell({ READY: 1, STATUS: `Listens at ${url}` });
-    // Starting it anew would bring Redis back no sooner.
+    // A restart would not bring Redis back any sooner.
     tell({ STATUS: "Waits for Redis", EXTEND_TIMEOUT_USEC: usec(spareMs) });
     system.schedule(lookMs, awaitReady);
   }

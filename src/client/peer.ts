@@ -87,7 +87,7 @@ class SessionPeer implements Peer {
 
   start({ stream, signal, ...wishes }: StartOptions = {}): void {
     if (signal?.aborted) return this.stop();
-    this.#heed(signal);
+    this.#listenTo(signal);
     if (stream) void this.setSource(stream);
     this.#session.process({
       type: "start",
@@ -102,7 +102,7 @@ class SessionPeer implements Peer {
   }
 
   stop(): void {
-    this.#heed(undefined);
+    this.#listenTo(undefined);
     this.#session.process({ type: "stop" });
   }
 
@@ -294,13 +294,13 @@ class SessionPeer implements Peer {
   }
 
   close(): void {
-    this.#heed(undefined);
+    this.#listenTo(undefined);
     if (!this.#isClosed) this.#session.close();
     for (const stop of this.#stops) stop();
   }
 
-  /** In place of the signal before, which may live for longer than the search. */
-  #heed(signal: AbortSignal | undefined): void {
+  /** Listens to this signal instead of the one before, which may outlive the search. */
+  #listenTo(signal: AbortSignal | undefined): void {
     this.#startSignal?.removeEventListener("abort", this.#onAbort);
     this.#startSignal = signal;
     signal?.addEventListener("abort", this.#onAbort);

@@ -1,4 +1,4 @@
-/** Makes metrics whose labels have a bounded number of values, whatever they are given. */
+/** Creates metrics whose labels have a bounded number of values: an unknown value is counted as `other`. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** What a label shows in place of a value that it does not know. */

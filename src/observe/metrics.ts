@@ -91,7 +91,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   const scrapes = make.totalBy(
     "peer_stream_scrapes_total",
-    "Requests for these metrics: whole, partial without the numbers of the site, or refused for want of the token",
+    "Requests for these metrics: whole, partial without the numbers of the site, or refused because the token is missing or wrong",
     "outcome",
     scrapeOutcomes,
   );

@@ -20,7 +20,7 @@ export interface SiteReadings {
 export interface SiteMetrics {
   readonly registry: Registry;
   /**
-   * Reads all anew. `false` if the storage is away, does not answer in time, or fails: then there are no series, as old ones would
+   * Reads everything again. `false` if the storage is away, does not answer in time, or fails: then there are no series, as old ones would
    * lie.
    */
   read(): Promise<boolean>;

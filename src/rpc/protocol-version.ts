@@ -1,4 +1,4 @@
-/** The version of the protocol that a client names: only one that this server speaks goes on. */
+/** Checks the protocol version that a client names: a version that this server does not speak is refused. */
 import type { TRPCError } from "@trpc/server";
 import { reject } from "../domain/rejection.ts";
 import { protocolVersion } from "../protocol.ts";

@@ -280,8 +280,8 @@ describe("a front end that moves from Socket.IO", () => {
 
   test.each([
     [0, "ends"],
-    [2, "goes on"],
-    [3, "goes on"],
+    [2, "continues"],
+    [3, "continues"],
   ])("at step %d a call whose socket is cut %s", async (step, outcome) => {
     await using _ = await startBackend(step);
     const alice = await browser.open(`${pages}/${step}`);

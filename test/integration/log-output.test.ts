@@ -125,7 +125,7 @@ const linesOf = (text: string) =>
     .map((line) => JSON.parse(line));
 const isNotice = ({ msg }: { msg: string }) => msg === "log lines were dropped";
 
-test("a pipe whose reader stops holds up no call; what is dropped is counted, and told once it reads again", async () => {
+test("a pipe whose reader stops delays no call; dropped lines are counted, and reported once it reads again", async () => {
   const pipe = await createPipe();
   pipe.open();
   try {

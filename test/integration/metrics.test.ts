@@ -196,7 +196,7 @@ test("who comes back, with all that was missed, with the present state, or to no
   const { token } = peer;
   await peer[Symbol.asyncDispose]();
   await untilValue(server, 0, "peers");
-  // A page that was loaded anew has its session, and asks for nothing that it missed.
+  // A page that was reloaded has its session, and asks for no missed events.
   await (await connectPeer(server, { token }))[Symbol.asyncDispose]();
   const strange = { token, lastEventId: "of-another-epoch:7" };
   await (await connectPeer(server, strange))[Symbol.asyncDispose]();

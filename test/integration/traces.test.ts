@@ -219,7 +219,7 @@ async function skip(server: ServerProcess, times: number): Promise<number> {
 
 const often = { SKIP_COOLDOWN_MS: "0", LOG_LEVEL: "warn" };
 
-test("a receiver that hangs holds up nothing: what it does not take is counted, and the end is not delayed for long", async () => {
+test("a receiver that hangs delays nothing: spans that it does not accept are counted, and the shutdown is not delayed for long", async () => {
   await using receiver = startReceiver(() => new Promise(() => {}));
   await using server = await startServer({ ...receiver.env, ...often });
   await skip(server, 1500);

@@ -476,7 +476,7 @@ async function sayConnected(
   await system.settled();
   const hasMedia = readRoomId(roomId).mode !== "text";
   if (own !== undefined || isStolen || !hasMedia || model.closed.has(roomId)) {
-    // In a room no other one exists again; the one that it is in goes on.
+    // While it is in a room no other room is restored; its own room continues.
     expect(await engine.status(member.peer.caller)).toEqual(standing);
     if (own === roomId && !isStolen && hasMedia && !partner.present)
       partner.keptUntil = partner.awaySince + callKeepMs;

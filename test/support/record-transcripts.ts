@@ -1,5 +1,5 @@
 /**
- * Records the transcripts anew: what their peers send and what happens is read from the files, and what a real server sends is written into
+ * Records the transcripts again: what their peers send and what happens is read from the files, and what a real server sends is written into
  * them. `bun test/support/record-transcripts.ts [file…]`; without files all of them. One that needs Redis gets one.
  */
 import { Glob } from "bun";

@@ -29,7 +29,7 @@ export interface TranscriptSite extends AsyncDisposable {
   askToReconnect(): void;
   /** Begins to drain. */
   drain(): void;
-  /** Starts it anew, with the same secret and nothing else. */
+  /** Restarts it with the same secret and nothing else. */
   restart(): Promise<void>;
   loseRedis(): Promise<void>;
   /** Ends the connections of a session, as only the library can. */

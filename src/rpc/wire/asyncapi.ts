@@ -176,7 +176,7 @@ const ownOperations = {
   askToReconnect: {
     action: "send",
     channel,
-    summary: "The node is about to shut down, or the peer has to authenticate anew.",
+    summary: "The node is about to shut down, or the peer has to authenticate again.",
     messages: [message("Reconnect")],
   },
   ping: {

@@ -93,7 +93,7 @@ test("nobody is asked by a node that drains or does not know the others, and non
   }
 });
 
-test("nothing goes on once it is stopped", async () => {
+test("nothing happens any more once it is stopped", async () => {
   const { system, asked, stop } = createNode(() => "idle");
   await system.advance(12_000);
   const before = asked.length;

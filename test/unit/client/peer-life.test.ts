@@ -70,7 +70,7 @@ function faulty(step: "connect" | "createDataChannel" | "addTrack" | "setLocalDe
   };
 }
 
-test("the signal of a search ends that search alone, and is let go of with it", async () => {
+test("the signal of a search ends that search alone, and keeps no listener after it", async () => {
   const { peer, server } = alice();
   const controller = new AbortController();
   const { signal } = controller;

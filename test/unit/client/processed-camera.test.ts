@@ -203,7 +203,7 @@ describe("a processor", () => {
     expect(camera.stream).toBeUndefined();
   });
 
-  test("lets go of the signal of an opening once that has a result", async () => {
+  test("keeps no listener on the signal of an opening once that has a result", async () => {
     const { camera } = stage();
     await camera.process((track) => track);
     const { signal } = new AbortController();

@@ -113,7 +113,7 @@ describe("levelling", () => {
     expect(simulate([1000], () => 0, { seconds: 60 }).asked).toBe(0);
   });
 
-  test("once begun goes on below what it begins at: it does not begin again and again", () => {
+  test("once begun, continues below the threshold at which it begins: it does not start again and again", () => {
     const { changes, peers } = simulate([40, 2], () => 1, { seconds: 3600 });
     expect(changes.map((change) => change.split(": ")[1])).toEqual(["begun", "level"]);
     expect(peers[0]).toBeLessThanOrEqual(26);
